@@ -1,0 +1,91 @@
+//! How a call ended.
+
+use super::{parameters, truth};
+use crate::event::{Event, Field};
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was refused or went wrong.
+    Failure,
+    /// It was only asked whether it could be done.
+    DryRun,
+}
+
+impl Outcome {
+    /// The outcome's name in the `outcome` column.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::DryRun => "dry_run",
+        }
+    }
+
+    /// A dry run by its error code or a truthy `DryRun` parameter; else a failure by an error code, or by a message other
+    /// than the word `success`; else a success. The literal text `null` counts as absent: the vendor's own rules read it so.
+    #[must_use]
+    pub fn of(event: &Event<'_>) -> Self {
+        let code = absent_if_null(event.get(Field::ErrorCode));
+        if code.eq_ignore_ascii_case("DryRunOperation") || code.eq_ignore_ascii_case("DRYRUN.SUCCESS") || is_dry_run(event) {
+            return Self::DryRun;
+        }
+        let message = absent_if_null(event.get(Field::ErrorMessage));
+        if !code.is_empty() || !(message.is_empty() || message.eq_ignore_ascii_case("success")) {
+            return Self::Failure;
+        }
+        Self::Success
+    }
+}
+
+fn absent_if_null(text: Option<&str>) -> &str {
+    let text = text.unwrap_or("").trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+    if text.eq_ignore_ascii_case("null") { "" } else { text }
+}
+
+fn is_dry_run(event: &Event<'_>) -> bool {
+    parameters::of(event, b"ryRun", "DryRun").and_then(|value| truth(&value)).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn outcome(code: Option<&'static str>, message: Option<&'static str>, parameters: Option<&'static str>) -> &'static str {
+        let mut event = Event::empty("");
+        event.values[Field::ErrorCode as usize] = code.map(Cow::Borrowed);
+        event.values[Field::ErrorMessage as usize] = message.map(Cow::Borrowed);
+        event.values[Field::RequestParameters as usize] = parameters.map(Cow::Borrowed);
+        Outcome::of(&event).name()
+    }
+
+    #[test]
+    fn absent_empty_null_and_the_word_success_are_success() {
+        for code in [None, Some(""), Some("null"), Some("NULL"), Some(" "), Some("\"\"")] {
+            for message in [None, Some(""), Some("success"), Some("SUCCESS"), Some(" success "), Some("null")] {
+                assert_eq!(outcome(code, message, None), "success", "{code:?} {message:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_and_other_messages_are_failure() {
+        assert_eq!(outcome(Some("NoPermission"), None, None), "failure");
+        assert_eq!(outcome(Some("202"), Some("success"), None), "failure");
+        assert_eq!(outcome(None, Some("wrong password"), None), "failure");
+    }
+
+    #[test]
+    fn dry_runs_by_code_and_by_parameter() {
+        assert_eq!(outcome(Some("DryRunOperation"), Some("Request validation has been passed"), None), "dry_run");
+        assert_eq!(outcome(Some("dryrun.success"), None, None), "dry_run");
+        assert_eq!(outcome(None, None, Some(r#"{"DryRun":true}"#)), "dry_run");
+        assert_eq!(outcome(None, None, Some(r#"{"DryRun":"True"}"#)), "dry_run");
+        assert_eq!(outcome(None, None, Some(r#"{"DryRun":"false"}"#)), "success");
+        assert_eq!(outcome(None, None, Some(r#"{"Note":"DryRun true"}"#)), "success");
+    }
+}

@@ -1,0 +1,168 @@
+//! What a call was about: resources out of every place where an event names them.
+
+use super::parameters;
+use crate::event::{Event, Field};
+use crate::json;
+use std::borrow::Cow;
+
+/// Type of an ECS instance in `referencedResources` and `resourceType`.
+pub const ECS_INSTANCE: &str = "ACS::ECS::Instance";
+/// The same in events before 2021.
+const ECS_INSTANCE_OLD: &str = "Instance";
+
+/// A resource an event names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource<'a> {
+    /// Its type where given.
+    pub kind: Option<Cow<'a, str>>,
+    /// Its id.
+    pub id: Cow<'a, str>,
+}
+
+/// Every resource of `event`, in order of first mention, each once: `referencedResources` as an object of lists or as a
+/// list of `{resourceType, resourceName}`; `resourceName` matched by position to `resourceType`; instance parameters.
+#[must_use]
+pub fn of<'a>(event: &'a Event<'_>) -> Vec<Resource<'a>> {
+    let mut found = Vec::new();
+    if let Some(text) = event.get(Field::ReferencedResources) {
+        referenced(text, &mut found);
+    }
+    if let Some(names) = event.non_empty(Field::ResourceName) {
+        named(names, event.get(Field::ResourceType).unwrap_or(""), &mut found);
+    }
+    instance_parameters(event, &mut found);
+    found
+}
+
+fn add<'a>(found: &mut Vec<Resource<'a>>, kind: Option<Cow<'a, str>>, id: Cow<'a, str>) {
+    if id.is_empty() {
+        return;
+    }
+    // Within one event a resource may be named with its type here and without it there.
+    let known = found.iter_mut().find(|have| have.id == id && (have.kind == kind || have.kind.is_none() || kind.is_none()));
+    match known {
+        Some(have) => have.kind = have.kind.take().or(kind),
+        None => found.push(Resource { kind, id }),
+    }
+}
+
+fn referenced<'a>(text: &'a str, found: &mut Vec<Resource<'a>>) {
+    if text.starts_with('[') {
+        for entry in json::elements(text) {
+            let id = parameters::find_text(entry, "resourceName").or_else(|| parameters::find_text(entry, "resourceId"));
+            if let Some(id) = id {
+                add(found, parameters::find_text(entry, "resourceType"), id);
+            }
+        }
+        return;
+    }
+    for (kind, ids) in json::members(text) {
+        parameters::texts(ids, |id| add(found, Some(kind.clone()), id));
+    }
+}
+
+fn named<'a>(names: &'a str, types: &'a str, found: &mut Vec<Resource<'a>>) {
+    let mut types = types.split(';');
+    for group in names.split(';') {
+        let kind = types.next().map(str::trim).filter(|kind| !kind.is_empty());
+        for id in group.split(',') {
+            add(found, kind.map(Cow::Borrowed), Cow::Borrowed(id.trim()));
+        }
+    }
+}
+
+/// `InstanceId` and `InstanceIds` in each of their shapes. Other services use the same parameter names for their own
+/// things, so these count as ECS instances only for ECS calls.
+fn instance_parameters<'a>(event: &'a Event<'_>, found: &mut Vec<Resource<'a>>) {
+    if !event.get(Field::ServiceName).is_some_and(|service| service.trim().eq_ignore_ascii_case("ecs")) {
+        return;
+    }
+    for field in [Field::RequestParameters, Field::RequestParameterJson] {
+        let Some(text) = event.get(field) else { continue };
+        if memchr::memmem::find(text.as_bytes(), b"nstanceId").is_none() {
+            continue;
+        }
+        for (key, value) in json::members(text) {
+            if is_instance_key(&key) {
+                parameters::texts(value, |id| add(found, Some(Cow::Borrowed(ECS_INSTANCE)), id));
+            }
+        }
+    }
+}
+
+/// `InstanceId`, `InstanceIds`, and both with a number behind a dot.
+fn is_instance_key(key: &str) -> bool {
+    let (name, index) = key.split_once('.').map_or((key, None), |(name, index)| (name, Some(index)));
+    (name.eq_ignore_ascii_case("InstanceId") || name.eq_ignore_ascii_case("InstanceIds"))
+        && index.is_none_or(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Ids of the ECS instances among `resources`.
+#[must_use]
+pub fn instances<'a>(event: &Event<'_>, resources: &[Resource<'a>]) -> Vec<Cow<'a, str>> {
+    let is_ecs = event.get(Field::ServiceName).is_some_and(|service| service.trim().eq_ignore_ascii_case("ecs"));
+    let is_instance = |kind: &str| kind.eq_ignore_ascii_case(ECS_INSTANCE) || (is_ecs && kind.eq_ignore_ascii_case(ECS_INSTANCE_OLD));
+    resources.iter().filter(|r| r.kind.as_deref().is_some_and(is_instance)).map(|r| r.id.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(values: &[(Field, &'static str)]) -> Event<'static> {
+        let mut event = Event::empty("");
+        for &(field, text) in values {
+            event.values[field as usize] = Some(Cow::Borrowed(text));
+        }
+        event
+    }
+
+    fn shown(event: &Event<'_>) -> Vec<String> {
+        of(event).iter().map(|r| format!("{}={}", r.kind.as_deref().unwrap_or("?"), r.id)).collect()
+    }
+
+    #[test]
+    fn instance_ids_come_from_every_hiding_place() {
+        let service = (Field::ServiceName, "Ecs");
+        for (field, text) in [
+            (Field::ReferencedResources, r#"{"ACS::ECS::Instance":["i-1","i-2"]}"#),
+            (Field::ReferencedResources, r#"{"Instance":["i-1","i-2"]}"#),
+            (
+                Field::ReferencedResources,
+                r#"[{"resourceType":"ACS::ECS::Instance","resourceName":"i-1"},{"resourceType":"ACS::ECS::Instance","resourceName":"i-2"}]"#,
+            ),
+            (Field::RequestParameters, r#"{"InstanceId":["i-1","i-2"]}"#),
+            (Field::RequestParameters, r#"{"InstanceIds":"[\"i-1\",\"i-2\"]"}"#),
+            (Field::RequestParameters, r#"{"InstanceId.1":"i-1","InstanceId.2":"i-2"}"#),
+            (Field::RequestParameters, r#"{"InstanceIds.1":"i-1","InstanceIds.2":"i-2"}"#),
+            (Field::RequestParameterJson, r#"{"InstanceId":"[\"i-1\",\"i-2\"]"}"#),
+        ] {
+            let event = event(&[service, (field, text)]);
+            let resources = of(&event);
+            assert_eq!(instances(&event, &resources), ["i-1", "i-2"], "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_types_match_by_position() {
+        let event = event(&[(Field::ResourceType, "ACS::ECS::Instance;ACS::VPC::VPC"), (Field::ResourceName, "i-1,i-2;vpc-1")]);
+        assert_eq!(shown(&event), ["ACS::ECS::Instance=i-1", "ACS::ECS::Instance=i-2", "ACS::VPC::VPC=vpc-1"]);
+    }
+
+    #[test]
+    fn one_resource_named_three_times_counts_once() {
+        let event = event(&[
+            (Field::ServiceName, "Ecs"),
+            (Field::ReferencedResources, r#"{"ACS::ECS::Instance":["i-1"]}"#),
+            (Field::ResourceName, "i-1"),
+            (Field::RequestParameters, r#"{"InstanceId":"i-1"}"#),
+        ]);
+        assert_eq!(shown(&event), ["ACS::ECS::Instance=i-1"]);
+    }
+
+    #[test]
+    fn another_services_instance_is_no_ecs_instance() {
+        let event = event(&[(Field::ServiceName, "CloudCallCenter"), (Field::RequestParameters, r#"{"InstanceId":"13c33db2"}"#)]);
+        assert!(instances(&event, &of(&event)).is_empty());
+    }
+}

@@ -1,0 +1,194 @@
+//! Sample traffic: realistic background with attack stories woven in, laid out as a trail delivers it to OSS, and the
+//! list of what a correct detector must flag. The same specification gives the same bytes.
+
+mod background;
+mod event;
+mod names;
+mod stories;
+
+pub use stories::NAMES as STORY_NAMES;
+
+use crate::layout::{DAY_MICROS, day_of};
+use chrono::DateTime;
+use event::Made;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use md5::{Digest, Md5};
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// Most events in one file; a busy account's five minutes hold fewer.
+const FILE_EVENTS_MAX: usize = 20_000;
+
+/// What to generate.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Events in all, stories included.
+    pub events: u64,
+    /// Seed.
+    pub seed: u64,
+    /// Stories by name; empty for all.
+    pub stories: Vec<String>,
+    /// Last moment of the traffic, microseconds since 1970 UTC.
+    pub end_micros: i64,
+    /// Days it covers.
+    pub days: u32,
+}
+
+/// A file of generated events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// Path below the output folder, in the layout of a trail.
+    pub path: String,
+    /// Gzip of one JSON array.
+    pub content: Vec<u8>,
+    /// Events in it.
+    pub events: u64,
+}
+
+/// Generated traffic, made a file at a time.
+pub struct Traffic {
+    spec: Spec,
+    background: background::Background,
+    /// Story events by `(day, region)`.
+    story_events: BTreeMap<(i32, &'static str), Vec<Made>>,
+    /// Background events by `(day, region)`, not yet made.
+    planned: Vec<((i32, &'static str), u64)>,
+    expected: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl Traffic {
+    /// Plans the traffic of `spec`.
+    ///
+    /// # Errors
+    /// The name of a story that does not exist.
+    pub fn new(spec: Spec) -> Result<Self, String> {
+        let mut rng = Pcg64::seed_from_u64(spec.seed);
+        let last_day = day_of(spec.end_micros);
+        let first_day = last_day - i32::try_from(spec.days.max(1)).unwrap_or(i32::MAX) + 1;
+        let chosen: Vec<&str> = match spec.stories.iter().find(|name| !STORY_NAMES.contains(&name.as_str())) {
+            Some(unknown) => return Err(unknown.clone()),
+            None if spec.stories.is_empty() => STORY_NAMES.to_vec(),
+            None => spec.stories.iter().map(String::as_str).collect(),
+        };
+        let mut story_events: BTreeMap<_, Vec<Made>> = BTreeMap::new();
+        let mut expected: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        let mut told = 0;
+        for round in 0..(spec.events / 20_000).max(1) {
+            for name in &chosen {
+                for made in stories::tell(name, round, first_day, last_day, &mut rng) {
+                    if made.time_micros > spec.end_micros {
+                        continue;
+                    }
+                    for rule in &made.expected {
+                        expected.entry(rule).or_default().push(made.event_id.clone());
+                    }
+                    told += 1;
+                    story_events.entry((day_of(made.time_micros), made.region)).or_default().push(made);
+                }
+            }
+        }
+        let background = background::Background::new(&mut rng);
+        let planned = background.plan(spec.events.saturating_sub(told), first_day, last_day, &mut rng);
+        Ok(Self { spec, background, story_events, planned, expected })
+    }
+
+    /// `truth.json`: every event a correct detector must flag, by rule.
+    #[must_use]
+    pub fn truth(&self) -> Value {
+        let expected: Vec<Value> = self
+            .expected
+            .iter()
+            .map(|(rule, ids)| {
+                let mut ids = ids.clone();
+                ids.sort();
+                json!({ "rule_id": rule, "event_ids": ids })
+            })
+            .collect();
+        json!({ "expected": expected })
+    }
+
+    /// `trailhound.toml`: the parameters that belong to this traffic.
+    #[must_use]
+    pub fn configuration(&self) -> &'static str {
+        stories::CONFIGURATION
+    }
+
+    /// The files, in order of day and region.
+    pub fn files(mut self) -> impl Iterator<Item = Generated> {
+        let mut slots: BTreeMap<(i32, &'static str), u64> = self.planned.drain(..).collect();
+        for slot in self.story_events.keys() {
+            slots.entry(*slot).or_insert(0);
+        }
+        slots.into_iter().flat_map(move |((day, region), count)| self.slot(day, region, count))
+    }
+
+    fn slot(&mut self, day: i32, region: &'static str, count: u64) -> Vec<Generated> {
+        let stream =
+            (i64::from(day) as u64).wrapping_mul(0x9e37_79b9) ^ region.bytes().fold(0u64, |h, b| h.wrapping_mul(31) + u64::from(b));
+        let mut rng = Pcg64::new(u128::from(self.spec.seed), u128::from(stream));
+        let start = i64::from(day) * DAY_MICROS;
+        let length = (self.spec.end_micros - start).clamp(1_000_000, DAY_MICROS) / 1_000_000;
+        let mut made = self.story_events.remove(&(day, region)).unwrap_or_default();
+        for _ in 0..count {
+            let time = start + rng.random_range(0..length) * 1_000_000;
+            made.push(self.background.event(time, region, &mut rng));
+        }
+        made.sort_by(|a, b| (a.time_micros, &a.event_id).cmp(&(b.time_micros, &b.event_id)));
+        made.chunks(FILE_EVENTS_MAX).map(|chunk| file(region, chunk)).collect()
+    }
+}
+
+fn file(region: &str, events: &[Made]) -> Generated {
+    let mut text = String::with_capacity(events.iter().map(|e| e.text.len() + 1).sum::<usize>() + 2);
+    text.push('[');
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&event.text);
+    }
+    text.push(']');
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory cannot fail.
+    let content = gzip.write_all(text.as_bytes()).and_then(|()| gzip.finish()).unwrap_or_default();
+    let newest = events.last().and_then(|e| DateTime::from_timestamp_micros(e.time_micros)).unwrap_or_default();
+    let path = format!(
+        "AliyunLogs/Actiontrail/{region}/{}/Actiontrail_{region}_{}_1002_{}_{}_{:x}.gz",
+        newest.format("%Y/%m/%d"),
+        newest.format("%Y%m%d%H%M%S"),
+        events.len(),
+        content.len(),
+        Md5::digest(&content)
+    );
+    Generated { path, content, events: events.len() as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(seed: u64) -> Spec {
+        Spec { events: 3_000, seed, stories: Vec::new(), end_micros: 1_790_812_800_000_000, days: 14 }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bytes() {
+        let files = |seed| Traffic::new(spec(seed)).expect("all stories exist").files().collect::<Vec<_>>();
+        assert_eq!(files(7), files(7));
+        assert_ne!(files(7), files(8));
+        assert_eq!(files(7).iter().map(|file| file.events).sum::<u64>(), 3_000);
+    }
+
+    #[test]
+    fn every_story_tells_something_and_unknown_ones_are_refused() {
+        for name in STORY_NAMES {
+            let traffic = Traffic::new(Spec { stories: vec![name.to_owned()], ..spec(1) }).expect("exists");
+            assert!(!traffic.expected.is_empty(), "{name}");
+        }
+        assert_eq!(Traffic::new(Spec { stories: vec!["x".to_owned()], ..spec(1) }).err().as_deref(), Some("x"));
+    }
+}

@@ -1,0 +1,111 @@
+//! Why input was set aside: the closed list of quarantine codes, and one rejected piece of input.
+
+/// Reason for a quarantine row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "`ALL` gives each its sentence")]
+pub enum Code {
+    NotAnEventList,
+    UnknownEncoding,
+    UnknownLayout,
+    UnsupportedEvent,
+    BadJson,
+    BadUtf8,
+    TooDeep,
+    EventTooLarge,
+    TooLarge,
+    Truncated,
+    CorruptCompression,
+    NotAnObject,
+}
+
+impl Code {
+    /// Every code with its meaning.
+    pub const ALL: [(Self, &'static str); 12] = [
+        (Self::NotAnEventList, "the document is JSON but holds no list of events (`null`, `{}`, a number, a string)."),
+        (Self::UnknownEncoding, "the content is neither text nor a compression this reader knows."),
+        (Self::UnknownLayout, "an object that is no event and no known wrapper of one."),
+        (Self::UnsupportedEvent, "an event of another feed (provider-initiated Inner-ActionTrail), set aside on purpose."),
+        (Self::BadJson, "a syntax error; everything from there on is kept, nothing past it is guessed."),
+        (Self::BadUtf8, "bytes that are not UTF-8 text."),
+        (Self::TooDeep, "more than 128 nested containers."),
+        (Self::EventTooLarge, "one event larger than the configured limit; kept by reference."),
+        (Self::TooLarge, "the content grew past the configured size or ratio; kept by reference."),
+        (Self::Truncated, "the content ends inside a value."),
+        (Self::CorruptCompression, "the compressed stream is cut or damaged; what came before it is stored."),
+        (Self::NotAnObject, "an element of a list is no JSON object."),
+    ];
+
+    /// The code as stored in the `code` column.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotAnEventList => "not_an_event_list",
+            Self::UnknownEncoding => "unknown_encoding",
+            Self::UnknownLayout => "unknown_layout",
+            Self::UnsupportedEvent => "unsupported_event",
+            Self::BadJson => "bad_json",
+            Self::BadUtf8 => "bad_utf8",
+            Self::TooDeep => "too_deep",
+            Self::EventTooLarge => "event_too_large",
+            Self::TooLarge => "too_large",
+            Self::Truncated => "truncated",
+            Self::CorruptCompression => "corrupt_compression",
+            Self::NotAnObject => "not_an_object",
+        }
+    }
+}
+
+/// One piece of input that is no event, with the place and the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Reason.
+    pub code: Code,
+    /// Offset of the trouble in the decompressed content, in bytes.
+    pub byte_offset: u64,
+    /// What would have been valid.
+    pub expected: String,
+    /// What stood there; see [`shown`].
+    pub found: String,
+    /// What to do about it.
+    pub hint: &'static str,
+    /// The bytes as received, possibly cut.
+    pub raw: Vec<u8>,
+    /// Their full length; `None` where the rest was never read.
+    pub raw_length: Option<u64>,
+}
+
+/// Longest excerpt shown to people, in bytes.
+const SHOWN_BYTES_MAX: usize = 200;
+
+/// `bytes` for people: cut at 200 bytes, control and invisible characters escaped, bad UTF-8 as `\xNN`.
+#[must_use]
+pub fn shown(bytes: &[u8]) -> String {
+    let cut = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
+    let mut out = String::with_capacity(cut.len());
+    for chunk in cut.utf8_chunks() {
+        out.push_str(&inert(chunk.valid()));
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    if bytes.len() > cut.len() {
+        out.push('…');
+    }
+    out
+}
+
+/// `text` with control, bidirectional and zero-width characters escaped, so that a terminal shows it as it is.
+#[must_use]
+pub fn inert(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+        if c.is_control() || hidden {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}

@@ -1,0 +1,26 @@
+//! The project's own sample events: one per shape that real trails show. Accounts, keys and addresses are invented.
+
+use include_dir::{Dir, include_dir};
+
+static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/samples");
+
+/// The bare event of that name, as JSON text.
+#[must_use]
+pub fn event(name: &str) -> Option<&'static str> {
+    SAMPLES.get_file(format!("{name}.json"))?.contents_utf8()
+}
+
+/// Names of all bare events.
+#[must_use]
+pub fn event_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = SAMPLES.files().filter_map(|file| file.path().file_stem()?.to_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Name and content of every container sample: the same two events in each wrapper they come in.
+#[must_use]
+pub fn containers() -> Vec<(&'static str, &'static [u8])> {
+    let Some(folder) = SAMPLES.get_dir("containers") else { return Vec::new() };
+    folder.files().filter_map(|file| Some((file.path().file_name()?.to_str()?, file.contents()))).collect()
+}

@@ -1,0 +1,13 @@
+//! Rules at work: evaluating them over the lake, turning matches into findings, setting aside what is allowed, keeping
+//! findings. Knows neither sources nor the command line.
+
+pub mod cases;
+mod evaluate;
+mod finding;
+mod group;
+mod matched;
+mod store;
+
+pub use evaluate::{Detection, EvaluateError, Range, Selection, Skipped, detect};
+pub use finding::{Evidence, Finding, Operator, Status, Target};
+pub use store::{StoreError, Stored, store};

@@ -1,0 +1,309 @@
+//! Decoded events as Arrow columns. One builder per column of the contract, in its order.
+
+use crate::decode::{Sink, Stop};
+use arrow::array::{
+    ArrayRef, BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, RecordBatch, StringBuilder, StructBuilder,
+    TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+use trailhound_datasets::columns::{COLUMNS, Col, EVENTS, Origin, QUARANTINE, Type, resource_fields};
+use trailhound_datasets::derive::Derived;
+use trailhound_datasets::derive::resources::Resource;
+use trailhound_datasets::event::Event;
+use trailhound_datasets::key;
+use trailhound_datasets::layout::Partition;
+use trailhound_datasets::reject::Reject;
+
+/// Where a record came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Provenance<'p> {
+    pub(crate) source: &'p str,
+    pub(crate) object: &'p str,
+    pub(crate) record: i64,
+    /// Microseconds since 1970 UTC.
+    pub(crate) ingested_at: i64,
+}
+
+enum Builder {
+    Text(StringBuilder),
+    Bytes(BinaryBuilder),
+    Bool(BooleanBuilder),
+    Int(Int64Builder),
+    Time(TimestampMicrosecondBuilder),
+    TextList(ListBuilder<StringBuilder>),
+    Resources(ListBuilder<StructBuilder>),
+}
+
+impl Builder {
+    fn new(data_type: Type, field: &arrow::datatypes::Field) -> Self {
+        let item = || match field.data_type() {
+            arrow::datatypes::DataType::List(item) => Arc::clone(item),
+            other => unreachable!("a list column has type {other}"),
+        };
+        match data_type {
+            Type::Text => Self::Text(StringBuilder::new()),
+            Type::Bytes => Self::Bytes(BinaryBuilder::new()),
+            Type::Bool => Self::Bool(BooleanBuilder::new()),
+            Type::Int => Self::Int(Int64Builder::new()),
+            Type::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            Type::TextList => Self::TextList(ListBuilder::new(StringBuilder::new()).with_field(item())),
+            Type::ResourceList => {
+                let fields = match item().data_type() {
+                    arrow::datatypes::DataType::Struct(fields) => fields.clone(),
+                    _ => resource_fields(),
+                };
+                Self::Resources(ListBuilder::new(StructBuilder::from_fields(fields, 0)).with_field(item()))
+            }
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Text(b) => Arc::new(b.finish()),
+            Self::Bytes(b) => Arc::new(b.finish()),
+            Self::Bool(b) => Arc::new(b.finish()),
+            Self::Int(b) => Arc::new(b.finish()),
+            Self::Time(b) => Arc::new(b.finish()),
+            Self::TextList(b) => Arc::new(b.finish()),
+            Self::Resources(b) => Arc::new(b.finish()),
+        }
+    }
+
+    fn text(&mut self, value: Option<&str>) {
+        match self {
+            Self::Text(b) => b.append_option(value),
+            _ => unreachable!("a text value for a column of another type"),
+        }
+    }
+
+    fn bytes(&mut self, value: Option<&[u8]>) {
+        match self {
+            Self::Bytes(b) => b.append_option(value),
+            _ => unreachable!("bytes for a column of another type"),
+        }
+    }
+
+    fn int(&mut self, value: Option<i64>) {
+        match self {
+            Self::Int(b) => b.append_option(value),
+            Self::Time(b) => b.append_option(value),
+            _ => unreachable!("a number for a column of another type"),
+        }
+    }
+
+    fn texts<'t>(&mut self, values: impl Iterator<Item = &'t str>) {
+        match self {
+            Self::TextList(b) => {
+                for value in values {
+                    b.values().append_value(value);
+                }
+                b.append(true);
+            }
+            _ => unreachable!("a list for a column of another type"),
+        }
+    }
+
+    fn resources(&mut self, values: &[Resource<'_>]) {
+        match self {
+            Self::Resources(b) => {
+                for value in values {
+                    let pair = b.values();
+                    pair.field_builder::<StringBuilder>(0).expect("type").append_option(value.kind.as_deref());
+                    pair.field_builder::<StringBuilder>(1).expect("id").append_value(&value.id);
+                    pair.append(true);
+                }
+                b.append(true);
+            }
+            _ => unreachable!("a list for a column of another type"),
+        }
+    }
+}
+
+fn builders(schema: &SchemaRef, types: impl Iterator<Item = Type>) -> Vec<Builder> {
+    schema.fields().iter().zip(types).map(|(field, data_type)| Builder::new(data_type, field)).collect()
+}
+
+/// Events being gathered into one record batch of one partition.
+pub(crate) struct EventBatch {
+    builders: Vec<Builder>,
+    day: String,
+    rows: usize,
+    bytes: usize,
+}
+
+impl EventBatch {
+    /// An empty batch for the partition named `day`.
+    pub(crate) fn new(day: String) -> Self {
+        Self { builders: builders(&EVENTS.arrow, COLUMNS.iter().map(|c| c.data_type)), day, rows: 0, bytes: 0 }
+    }
+
+    /// Names the partition of the rows to come.
+    fn set_day(&mut self, day: String) {
+        self.day = day;
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// About how much memory the rows take, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn push(&mut self, event: &Event<'_>, derived: &Derived<'_>, key: &[u8; 16], from: &Provenance<'_>) {
+        for (column, builder) in COLUMNS.iter().zip(&mut self.builders) {
+            if let (Origin::Sent(field), Type::Text) = (column.origin, column.data_type) {
+                builder.text(event.get(field));
+            }
+        }
+        self.push_derived(event, derived, key);
+        self.at(Col::Raw).text(derived.needs_raw.then_some(event.text));
+        self.at(Col::Source).text(Some(from.source));
+        self.at(Col::SourceObject).text(Some(from.object));
+        self.at(Col::SourcePartition).int(None);
+        self.at(Col::SourcePosition).int(Some(from.record));
+        self.at(Col::IngestedAt).int(Some(from.ingested_at));
+        let day = std::mem::take(&mut self.day);
+        self.at(Col::Day).text(Some(&day));
+        self.day = day;
+        self.rows += 1;
+        self.bytes += event.text.len() + 256;
+    }
+
+    fn push_derived(&mut self, event: &Event<'_>, derived: &Derived<'_>, key: &[u8; 16]) {
+        self.at(Col::EventKey).bytes(Some(key));
+        self.at(Col::EventTime).int(derived.event_time);
+        self.at(Col::SessionCreatedAt).int(derived.session_created_at);
+        match self.at(Col::IsGlobal) {
+            Builder::Bool(b) => b.append_option(derived.is_global),
+            _ => unreachable!("is_global is a boolean"),
+        }
+        self.at(Col::AccountId).text(derived.account_id);
+        self.at(Col::EventAction).text(derived.event_action.as_deref());
+        self.at(Col::RoleName).text(derived.role.map(|(role, _)| role));
+        self.at(Col::SessionName).text(derived.role.and_then(|(_, session)| session));
+        self.at(Col::CredentialKind).text(Some(derived.credential.name()));
+        self.at(Col::SessionMfa).text(Some(derived.session_mfa.name()));
+        self.at(Col::SourceClass).text(Some(derived.source.name()));
+        self.at(Col::SourceIp).bytes(derived.source.bytes().as_ref().map(<[u8; 16]>::as_slice));
+        let client_ip = derived.client.map(|(ip, _)| ip.to_string());
+        self.at(Col::ClientIp).text(client_ip.as_deref());
+        self.at(Col::ClientIpProvenance).text(derived.client.map(|(_, provenance)| provenance.name()));
+        self.at(Col::Outcome).text(Some(derived.outcome.name()));
+        self.at(Col::Mfa).text(Some(derived.mfa.name()));
+        self.at(Col::LoginAccount).text(derived.login_account.as_deref());
+        self.at(Col::Resources).resources(&derived.resources);
+        self.at(Col::InstanceIds).texts(derived.instance_ids.iter().map(AsRef::as_ref));
+        self.at(Col::Extra).text(event.extra.as_deref());
+        self.at(Col::FlagList).texts(derived.flags.iter().map(|flag| flag.name()));
+    }
+
+    fn at(&mut self, column: Col) -> &mut Builder {
+        &mut self.builders[column as usize]
+    }
+
+    /// The rows gathered; the batch is empty afterwards.
+    pub(crate) fn take(&mut self) -> RecordBatch {
+        let columns = self.builders.iter_mut().map(Builder::finish).collect();
+        self.rows = 0;
+        self.bytes = 0;
+        RecordBatch::try_new(Arc::clone(&EVENTS.arrow), columns).expect("builders follow the schema")
+    }
+}
+
+/// Rejects being gathered into one record batch.
+pub(crate) struct QuarantineBatch {
+    builders: Vec<Builder>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl QuarantineBatch {
+    pub(crate) fn new() -> Self {
+        let types = trailhound_datasets::columns::QUARANTINE_COLUMNS.iter().map(|c| c.1);
+        Self { builders: builders(&QUARANTINE.arrow, types), rows: 0, bytes: 0 }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn push(&mut self, reject: &Reject, key: &[u8; 16], from: &Provenance<'_>, day: &str) {
+        let [b_key, code, source, object, record, offset, expected, found, hint, raw, raw_length, ingested_at, b_day] =
+            &mut self.builders[..]
+        else {
+            unreachable!("quarantine has thirteen columns");
+        };
+        b_key.bytes(Some(key));
+        code.text(Some(reject.code.name()));
+        source.text(Some(from.source));
+        object.text(Some(from.object));
+        record.int(Some(from.record));
+        offset.int(i64::try_from(reject.byte_offset).ok());
+        expected.text(Some(&reject.expected));
+        found.text(Some(&reject.found));
+        hint.text(Some(reject.hint));
+        raw.bytes(Some(&reject.raw));
+        raw_length.int(reject.raw_length.and_then(|length| i64::try_from(length).ok()));
+        ingested_at.int(Some(from.ingested_at));
+        b_day.text(Some(day));
+        self.rows += 1;
+        self.bytes += reject.raw.len() + 512;
+    }
+
+    pub(crate) fn take(&mut self) -> RecordBatch {
+        let columns = self.builders.iter_mut().map(Builder::finish).collect();
+        self.rows = 0;
+        self.bytes = 0;
+        RecordBatch::try_new(Arc::clone(&QUARANTINE.arrow), columns).expect("builders follow the schema")
+    }
+}
+
+/// Gathers decoded events into one batch, for [`crate::decode_to_batch`].
+pub(crate) struct Rows {
+    batch: EventBatch,
+    record: i64,
+    now_micros: i64,
+    rejected: Option<String>,
+}
+
+impl Rows {
+    pub(crate) fn new(now_micros: i64) -> Self {
+        Self { batch: EventBatch::new(String::new()), record: 0, now_micros, rejected: None }
+    }
+
+    pub(crate) fn finish(mut self) -> Result<RecordBatch, String> {
+        match self.rejected {
+            Some(reason) => Err(reason),
+            None => Ok(self.batch.take()),
+        }
+    }
+}
+
+impl Sink for Rows {
+    fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
+        let derived = Derived::of(event);
+        let key = key::event_key(event, derived.event_time);
+        let from = Provenance { source: "memory", object: "", record: self.record, ingested_at: self.now_micros };
+        self.batch.set_day(Partition::of(derived.event_time, self.now_micros).name());
+        self.batch.push(event, &derived, &key, &from);
+        self.record += 1;
+        Ok(())
+    }
+
+    fn reject(&mut self, reject: Reject) -> Result<(), Stop> {
+        self.record += 1;
+        self.rejected.get_or_insert_with(|| {
+            format!("{} at byte {}: expected {}, found {}", reject.code.name(), reject.byte_offset, reject.expected, reject.found)
+        });
+        Ok(())
+    }
+
+    fn notice(&mut self, _: &'static str) {}
+}

@@ -1,0 +1,168 @@
+//! Which events the lake already holds. Exact: every key of the days an ingest touches is known, those of other days are
+//! let go. Memory follows the busiest days, about 20 bytes an event, not the lake.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use trailhound_datasets::layout;
+
+/// Keys grouped by day of the event's time, so that one day's keys are all that a check needs. Events without a readable
+/// time form a group of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Group(Option<i32>);
+
+impl Group {
+    pub(crate) fn of(event_time: Option<i64>) -> Self {
+        Self(event_time.map(layout::day_of))
+    }
+
+    /// The group's day, as days since 1970.
+    pub(crate) fn day(self) -> Option<i32> {
+        self.0
+    }
+}
+
+/// What a key turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Never seen.
+    New,
+    /// An event with the same account and id but other facts is there.
+    Conflict,
+    /// This very event is there.
+    Duplicate,
+}
+
+/// The keys are hashes already.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = n;
+    }
+}
+
+type Map<V> = HashMap<u64, V, BuildHasherDefault<AsIs>>;
+
+#[derive(Default)]
+struct Keys {
+    /// Identity half to facts half of each key.
+    first: Map<u64>,
+    /// Further facts under an identity that is taken.
+    more: Map<Vec<u64>>,
+    count: usize,
+    touched: u64,
+}
+
+impl Keys {
+    fn insert(&mut self, key: [u8; 16]) -> Seen {
+        let identity = u64::from_be_bytes(key[..8].try_into().expect("eight bytes"));
+        let facts = u64::from_be_bytes(key[8..].try_into().expect("eight bytes"));
+        match self.first.entry(identity) {
+            std::collections::hash_map::Entry::Vacant(slot) => {
+                slot.insert(facts);
+                self.count += 1;
+                Seen::New
+            }
+            std::collections::hash_map::Entry::Occupied(slot) if *slot.get() == facts => Seen::Duplicate,
+            std::collections::hash_map::Entry::Occupied(_) => {
+                let more = self.more.entry(identity).or_default();
+                if more.contains(&facts) {
+                    return Seen::Duplicate;
+                }
+                more.push(facts);
+                self.count += 1;
+                Seen::Conflict
+            }
+        }
+    }
+}
+
+/// The keys of the groups at hand.
+pub(crate) struct KeyIndex {
+    groups: HashMap<Group, Keys>,
+    clock: u64,
+    keys_max: usize,
+}
+
+impl KeyIndex {
+    /// An index that keeps at most about `keys_max` keys between commits.
+    pub(crate) fn new(keys_max: usize) -> Self {
+        Self { groups: HashMap::new(), clock: 0, keys_max }
+    }
+
+    /// Notes `key`; `load` gives the keys the lake holds in a group that is not at hand yet.
+    pub(crate) fn insert<E>(
+        &mut self,
+        group: Group,
+        key: [u8; 16],
+        load: impl FnOnce(Group) -> Result<Vec<[u8; 16]>, E>,
+    ) -> Result<Seen, E> {
+        self.clock += 1;
+        let clock = self.clock;
+        if let Some(keys) = self.groups.get_mut(&group) {
+            keys.touched = clock;
+            return Ok(keys.insert(key));
+        }
+        let mut keys = Keys { touched: clock, ..Keys::default() };
+        for stored in load(group)? {
+            keys.insert(stored);
+        }
+        let seen = keys.insert(key);
+        self.groups.insert(group, keys);
+        Ok(seen)
+    }
+
+    /// After a commit every key is in the lake, so groups can be let go: those unused for longest, down to the bound.
+    pub(crate) fn committed(&mut self) {
+        while self.groups.values().map(|keys| keys.count).sum::<usize>() > self.keys_max && self.groups.len() > 1 {
+            let Some(oldest) = self.groups.iter().min_by_key(|(_, keys)| keys.touched).map(|(&group, _)| group) else { return };
+            self.groups.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(identity: u64, facts: u64) -> [u8; 16] {
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&identity.to_be_bytes());
+        key[8..].copy_from_slice(&facts.to_be_bytes());
+        key
+    }
+
+    #[test]
+    fn stored_keys_are_loaded_once_and_let_go_after_commits() {
+        let day = |n| Group(Some(n));
+        let mut index = KeyIndex::new(2);
+        let mut loads = 0;
+        let mut see = |index: &mut KeyIndex, group, k| {
+            index
+                .insert::<()>(group, k, |_| {
+                    loads += 1;
+                    Ok(vec![key(1, 1)])
+                })
+                .expect("loads")
+        };
+        assert_eq!(see(&mut index, day(1), key(1, 1)), Seen::Duplicate);
+        assert_eq!(see(&mut index, day(1), key(1, 2)), Seen::Conflict);
+        assert_eq!(see(&mut index, day(1), key(1, 2)), Seen::Duplicate);
+        assert_eq!(see(&mut index, day(2), key(9, 9)), Seen::New);
+        index.committed();
+        assert!(!index.groups.contains_key(&day(1)), "the group unused for longest goes first");
+        assert_eq!(see(&mut index, day(2), key(9, 9)), Seen::Duplicate);
+        assert_eq!(loads, 2);
+    }
+}

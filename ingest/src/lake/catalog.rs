@@ -1,0 +1,296 @@
+//! The catalogue database: opening it, making a new lake, finding files.
+
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use thiserror::Error;
+use trailhound_datasets::columns::{EVENTS, QUARANTINE, TableSchema};
+use trailhound_datasets::layout::{CATALOG_FILE, EVENTS_TABLE, FILES_FOLDER, QUARANTINE_TABLE};
+
+const SCHEMA_SQL: &str = include_str!("schema.sql");
+/// Id of the `events` table in the catalogue.
+pub(crate) const EVENTS_ID: i64 = 1;
+/// Id of the `quarantine` table.
+pub(crate) const QUARANTINE_ID: i64 = 2;
+/// Version of our own tables beside DuckLake's.
+const LAKE_VERSION: &str = "1";
+
+/// Why the lake could not be opened, read or written.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// The catalogue database said no.
+    #[error("the lake's catalogue could not be used: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// A file of the lake could not be used.
+    #[error("`{path}` could not be used")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A Parquet file of the lake could not be written or read.
+    #[error("`{path}` is no readable Parquet file of this lake")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the Parquet library said.
+        source: parquet::errors::ParquetError,
+    },
+    /// No lake there.
+    #[error("there is no lake in `{folder}`; `trailhound ingest --lake {folder} PATH...` makes one")]
+    Missing {
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// Another process writes.
+    #[error(
+        "another process is writing the lake in `{folder}`; a lake on SQLite has one writer at a time. Wait for it, or give this run another `--lake`"
+    )]
+    Locked {
+        /// The lake.
+        folder: PathBuf,
+    },
+    /// Another program's database, or another version's.
+    #[error("`{path}` is no lake of this version (found {found}, expected {LAKE_VERSION}); take a fresh folder with `--lake`")]
+    Version {
+        /// The catalogue file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// Positions or snapshot moved since they were read.
+    #[error("the lake changed while this batch was being written: {what}. Nothing of the batch was stored; run again")]
+    Conflict {
+        /// What moved.
+        what: String,
+    },
+}
+
+/// An open lake.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    pub(crate) pool: SqlitePool,
+    folder: PathBuf,
+}
+
+impl Lake {
+    /// Opens the lake in `folder`, making folder and lake where there is none.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn create_or_open(folder: &Path) -> Result<Self, CatalogError> {
+        std::fs::create_dir_all(folder.join(FILES_FOLDER)).map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
+        let folder = folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
+        let lake = Self { pool: connect(&folder, true).await?, folder };
+        lake.create_if_empty().await?;
+        lake.check().await?;
+        lake.follow_moved_folder().await?;
+        Ok(lake)
+    }
+
+    /// Opens the lake in `folder`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Missing`] where there is none, and the others.
+    pub async fn open(folder: &Path) -> Result<Self, CatalogError> {
+        if !folder.join(CATALOG_FILE).is_file() {
+            return Err(CatalogError::Missing { folder: folder.to_owned() });
+        }
+        let folder = folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
+        let lake = Self { pool: connect(&folder, false).await?, folder };
+        lake.check().await?;
+        lake.follow_moved_folder().await?;
+        Ok(lake)
+    }
+
+    /// The lake's folder, absolute.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The catalogue database.
+    #[must_use]
+    pub fn catalog_path(&self) -> PathBuf {
+        self.folder.join(CATALOG_FILE)
+    }
+
+    /// Folder of the Parquet files.
+    #[must_use]
+    pub fn files_folder(&self) -> PathBuf {
+        self.folder.join(FILES_FOLDER)
+    }
+
+    /// The newest snapshot's id.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sql`].
+    pub async fn snapshot(&self) -> Result<i64, CatalogError> {
+        Ok(sqlx::query_scalar("SELECT max(snapshot_id) FROM ducklake_snapshot").fetch_one(&self.pool).await?)
+    }
+
+    async fn create_if_empty(&self) -> Result<(), CatalogError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = sqlx::Connection::begin_with(&mut *connection, "BEGIN IMMEDIATE").await?;
+        let tables: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetch_one(&mut *transaction).await?;
+        if tables == 0 {
+            sqlx::raw_sql(SCHEMA_SQL).execute(&mut *transaction).await?;
+            let data_path = data_path(&self.folder);
+            for (key, value) in [
+                ("version", "1.0"),
+                ("created_by", concat!("trailhound ", env!("CARGO_PKG_VERSION"))),
+                ("data_path", data_path.as_str()),
+                ("encrypted", "false"),
+                ("trailhound_version", LAKE_VERSION),
+            ] {
+                sqlx::query("INSERT INTO ducklake_metadata(key, value) VALUES (?, ?)")
+                    .bind(key)
+                    .bind(value)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            create_tables(&mut transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), CatalogError> {
+        let found: Result<Option<String>, _> =
+            sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'trailhound_version'").fetch_optional(&self.pool).await;
+        match found {
+            Ok(Some(version)) if version == LAKE_VERSION => Ok(()),
+            Ok(found) => Err(CatalogError::Version { path: self.catalog_path(), found: found.unwrap_or_else(|| "none".to_owned()) }),
+            Err(sqlx::Error::Database(e)) => Err(CatalogError::Version { path: self.catalog_path(), found: e.message().to_owned() }),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// DuckLake keeps the files' folder as an absolute path; a lake that was moved or copied is told its new place.
+    async fn follow_moved_folder(&self) -> Result<(), CatalogError> {
+        let here = data_path(&self.folder);
+        let known: String = sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'data_path'").fetch_one(&self.pool).await?;
+        if known != here {
+            sqlx::query("UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'").bind(here).execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes files below the lake that no commit refers to. Only for the holder of the writer lock.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn sweep(&self, _lock: &super::WriterLock) -> Result<u64, CatalogError> {
+        let known: std::collections::HashSet<PathBuf> = self.live_paths().await?.into_iter().map(|(_, path, _)| path).collect();
+        let mut removed = 0;
+        for entry in walkdir::WalkDir::new(self.files_folder()).into_iter().filter_map(Result::ok) {
+            let ours = entry.path().extension().is_some_and(|e| e == "parquet" || e == "tmp");
+            if entry.file_type().is_file() && ours && !known.contains(entry.path()) {
+                std::fs::remove_file(entry.path()).map_err(|source| CatalogError::File { path: entry.path().to_owned(), source })?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// `(table id, path, data file id)` of every file of the newest snapshot.
+    pub(crate) async fn live_paths(&self) -> Result<Vec<(i64, PathBuf, i64)>, CatalogError> {
+        let rows = sqlx::query("SELECT table_id, path, data_file_id FROM ducklake_data_file WHERE end_snapshot IS NULL")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let table: i64 = row.try_get(0)?;
+                Ok((table, self.table_folder(table).join(row.try_get::<String, _>(1)?), row.try_get(2)?))
+            })
+            .collect()
+    }
+
+    /// Folder of one table's files.
+    pub(crate) fn table_folder(&self, table: i64) -> PathBuf {
+        let name = if table == EVENTS_ID { EVENTS_TABLE } else { QUARANTINE_TABLE };
+        self.files_folder().join("main").join(name)
+    }
+}
+
+fn data_path(folder: &Path) -> String {
+    format!("{}/", folder.join(FILES_FOLDER).display())
+}
+
+async fn connect(folder: &Path, create: bool) -> Result<SqlitePool, CatalogError> {
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join(CATALOG_FILE))
+        .create_if_missing(create)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A commit must survive a power cut, or a position could come back without its data.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(30));
+    Ok(SqlitePoolOptions::new().max_connections(2).connect_with(options).await?)
+}
+
+/// The first snapshot: schema `main` with both tables, partitioned by `day`.
+async fn create_tables(db: &mut sqlx::SqliteConnection) -> Result<(), CatalogError> {
+    let now = super::commit::time_text(chrono::Utc::now().timestamp_micros());
+    sqlx::query("INSERT INTO ducklake_snapshot VALUES (0, ?, 0, 5, 0)").bind(&now).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (0, ?, 'trailhound', 'the lake is made', NULL)")
+        .bind(r#"created_schema:"main",created_table:"main"."events",created_table:"main"."quarantine""#)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("INSERT INTO ducklake_schema VALUES (0, ?, 0, NULL, 'main', 'main/', 1)").bind(uuid()).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO ducklake_schema_versions VALUES (0, 0, NULL)").execute(&mut *db).await?;
+    for (table, name, schema, partition) in [(EVENTS_ID, EVENTS_TABLE, &*EVENTS, 3), (QUARANTINE_ID, QUARANTINE_TABLE, &*QUARANTINE, 4)] {
+        create_table(db, table, name, schema, partition).await?;
+    }
+    Ok(())
+}
+
+async fn create_table(
+    db: &mut sqlx::SqliteConnection,
+    table: i64,
+    name: &str,
+    schema: &TableSchema,
+    partition: i64,
+) -> Result<(), CatalogError> {
+    sqlx::query("INSERT INTO ducklake_table VALUES (?, ?, 0, NULL, 0, ?, ?, 1)")
+        .bind(table)
+        .bind(uuid())
+        .bind(name)
+        .bind(format!("{name}/"))
+        .execute(&mut *db)
+        .await?;
+    for column in &schema.lake {
+        let nested = matches!(column.lake_type, "list" | "struct");
+        sqlx::query("INSERT INTO ducklake_column VALUES (?, 0, NULL, ?, ?, ?, ?, NULL, 'NULL', 1, ?, ?, 'duckdb')")
+            .bind(column.id)
+            .bind(table)
+            .bind(column.id)
+            .bind(&column.name)
+            .bind(column.lake_type)
+            .bind(column.parent)
+            .bind(if nested { "" } else { "literal" })
+            .execute(&mut *db)
+            .await?;
+    }
+    let day = schema.lake.iter().find(|column| column.name == "day").map_or(0, |column| column.id);
+    sqlx::query("INSERT INTO ducklake_partition_info VALUES (?, ?, 0, NULL)").bind(partition).bind(table).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO ducklake_partition_column VALUES (?, ?, 0, ?, 'identity')")
+        .bind(partition)
+        .bind(table)
+        .bind(day)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("INSERT INTO ducklake_table_stats VALUES (?, 0, 0, 0)").bind(table).execute(&mut *db).await?;
+    Ok(())
+}
+
+/// Id of the partition spec of `table`.
+pub(crate) fn partition_id(table: i64) -> i64 {
+    table + 2
+}
+
+fn uuid() -> String {
+    uuid::Uuid::now_v7().to_string()
+}

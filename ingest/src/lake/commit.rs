@@ -1,0 +1,200 @@
+//! T1: the one transaction that makes a batch part of the lake.
+
+use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID, partition_id};
+use super::files::NewFile;
+use crate::ledger::Ledger;
+use chrono::DateTime;
+use serde_json::json;
+use sqlx::{Row, SqliteConnection};
+
+/// How far an object is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// File, object key or topic partition.
+    pub object: String,
+    /// Which content stood under that name: a rewritten object is read anew.
+    pub incarnation: String,
+    /// Records taken so far.
+    pub records: u64,
+    /// Nothing more is to come.
+    pub done: bool,
+    /// What was odd about the object, separated by `;`.
+    pub notes: String,
+}
+
+/// Everything one commit makes visible.
+#[derive(Debug, Default)]
+pub(crate) struct Commit {
+    pub(crate) source: String,
+    pub(crate) files: Vec<NewFile>,
+    /// Each with the position it must replace: `None` where the object is new or rewritten.
+    pub(crate) positions: Vec<(Position, Option<u64>)>,
+    pub(crate) ledger: Ledger,
+}
+
+impl Commit {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.positions.is_empty() && self.ledger.is_empty()
+    }
+}
+
+/// An instant as DuckLake writes it: `2026-11-23 15:43:57.201073+00`.
+pub(crate) fn time_text(micros: i64) -> String {
+    match DateTime::from_timestamp_micros(micros) {
+        Some(time) if time.timestamp_subsec_micros() == 0 => time.format("%Y-%m-%d %H:%M:%S+00").to_string(),
+        Some(time) => time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string(),
+        None => String::new(),
+    }
+}
+
+impl Lake {
+    /// Commits `commit`: files, positions and ledger become visible together or not at all. Returns the new snapshot.
+    pub(crate) async fn commit(&self, commit: &Commit, now: i64) -> Result<i64, CatalogError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut t1 = sqlx::Connection::begin_with(&mut *connection, "BEGIN IMMEDIATE").await?;
+        let last = sqlx::query(
+            "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
+        )
+        .fetch_one(&mut *t1)
+        .await?;
+        let snapshot = last.try_get::<i64, _>(0)? + 1;
+        let next_file: i64 = last.try_get(3)?;
+        sqlx::query("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
+            .bind(snapshot)
+            .bind(time_text(now))
+            .bind(last.try_get::<i64, _>(1)?)
+            .bind(last.try_get::<i64, _>(2)?)
+            .bind(next_file + commit.files.len() as i64)
+            .execute(&mut *t1)
+            .await?;
+        let touched: Vec<String> = [EVENTS_ID, QUARANTINE_ID]
+            .into_iter()
+            .filter(|&table| commit.files.iter().any(|file| file.table == table))
+            .map(|table| format!("inserted_into_table:{table}"))
+            .collect();
+        sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, 'trailhound', ?, ?)")
+            .bind(snapshot)
+            .bind(touched.join(","))
+            .bind(format!("ingest from {}", commit.source))
+            .bind(json!({ "source": commit.source, "ledger": commit.ledger }).to_string())
+            .execute(&mut *t1)
+            .await?;
+        for (index, file) in commit.files.iter().enumerate() {
+            add_file(&mut t1, snapshot, next_file + index as i64, file).await?;
+        }
+        for (position, replaces) in &commit.positions {
+            move_position(&mut t1, snapshot, &commit.source, position, *replaces).await?;
+        }
+        let ledger = &commit.ledger;
+        sqlx::query("INSERT INTO trailhound_ledger VALUES (?, ?, ?, ?, ?, ?, ?)")
+            .bind(snapshot)
+            .bind(&commit.source)
+            .bind(ledger.received as i64)
+            .bind(ledger.stored as i64)
+            .bind(ledger.duplicate as i64)
+            .bind(ledger.quarantined as i64)
+            .bind(ledger.expired as i64)
+            .execute(&mut *t1)
+            .await?;
+        t1.commit().await?;
+        Ok(snapshot)
+    }
+
+    /// The position of `object`, if any.
+    pub(crate) async fn position(&self, source: &str, object: &str) -> Result<Option<Position>, CatalogError> {
+        let row = sqlx::query("SELECT incarnation, records, done, notes FROM trailhound_position WHERE source = ? AND object = ?")
+            .bind(source)
+            .bind(object)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| {
+            Ok(Position {
+                object: object.to_owned(),
+                incarnation: row.try_get(0)?,
+                records: row.try_get::<i64, _>(1)?.unsigned_abs(),
+                done: row.try_get::<i64, _>(2)? != 0,
+                notes: row.try_get(3)?,
+            })
+        })
+        .transpose()
+    }
+}
+
+async fn add_file(db: &mut SqliteConnection, snapshot: i64, id: i64, file: &NewFile) -> Result<(), CatalogError> {
+    let stats = sqlx::query("SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats WHERE table_id = ?")
+        .bind(file.table)
+        .fetch_one(&mut *db)
+        .await?;
+    let first_row: i64 = stats.try_get(1)?;
+    sqlx::query("INSERT INTO ducklake_data_file VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, ?, NULL, NULL, NULL)")
+        .bind(id)
+        .bind(file.table)
+        .bind(snapshot)
+        .bind(&file.path)
+        .bind(file.rows as i64)
+        .bind(file.bytes as i64)
+        .bind(file.footer_bytes as i64)
+        .bind(first_row)
+        .bind(partition_id(file.table))
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("INSERT INTO ducklake_file_partition_value VALUES (?, ?, 0, ?)")
+        .bind(id)
+        .bind(file.table)
+        .bind(&file.day)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("INSERT INTO trailhound_file VALUES (?, ?)").bind(id).bind(&file.checksum).execute(&mut *db).await?;
+    sqlx::query("UPDATE ducklake_table_stats SET record_count = record_count + ?, next_row_id = next_row_id + ?, file_size_bytes = file_size_bytes + ? WHERE table_id = ?")
+        .bind(file.rows as i64)
+        .bind(file.rows as i64)
+        .bind(file.bytes as i64)
+        .bind(file.table)
+        .execute(&mut *db)
+        .await?;
+    for (column, range) in &file.ranges {
+        sqlx::query("INSERT INTO ducklake_file_column_stats VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)")
+            .bind(id)
+            .bind(file.table)
+            .bind(column)
+            .bind(range.bytes)
+            .bind(file.rows as i64 - range.nulls)
+            .bind(range.nulls)
+            .bind(&range.least)
+            .bind(&range.greatest)
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Compare and swap: the position must still be the one this batch was read after.
+async fn move_position(
+    db: &mut SqliteConnection,
+    snapshot: i64,
+    source: &str,
+    position: &Position,
+    replaces: Option<u64>,
+) -> Result<(), CatalogError> {
+    let current: Option<(String, i64)> =
+        sqlx::query_as("SELECT incarnation, records FROM trailhound_position WHERE source = ? AND object = ?")
+            .bind(source)
+            .bind(&position.object)
+            .fetch_optional(&mut *db)
+            .await?;
+    let current = current.filter(|(incarnation, _)| *incarnation == position.incarnation).map(|(_, records)| records.unsigned_abs());
+    if current != replaces {
+        return Err(CatalogError::Conflict { what: format!("the position of `{}` is {current:?} and not {replaces:?}", position.object) });
+    }
+    sqlx::query("INSERT INTO trailhound_position VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, object) DO UPDATE SET incarnation = excluded.incarnation, records = excluded.records, done = excluded.done, notes = excluded.notes, snapshot_id = excluded.snapshot_id")
+        .bind(source)
+        .bind(&position.object)
+        .bind(&position.incarnation)
+        .bind(position.records as i64)
+        .bind(i64::from(position.done))
+        .bind(&position.notes)
+        .bind(snapshot)
+        .execute(&mut *db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! What the lake holds, for people.
+
+use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID};
+use crate::ledger::Ledger;
+use serde::Serialize;
+use sqlx::Row;
+
+/// Rows and bytes of one partition of `events`.
+#[derive(Debug, Clone, Serialize)]
+pub struct DayInfo {
+    /// The partition: a day, or `out_of_range_<ingest day>`.
+    pub day: String,
+    /// Its files.
+    pub files: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// Its bytes on disk.
+    pub bytes: u64,
+}
+
+/// What came from one source.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceInfo {
+    /// Name of the source.
+    pub source: String,
+    /// Objects read to their end.
+    pub objects_done: u64,
+    /// Objects stored in part.
+    pub objects_open: u64,
+    /// Objects with something odd about them.
+    pub objects_noted: u64,
+    /// Everything received from it.
+    pub ledger: Ledger,
+}
+
+/// What a lake holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct LakeInfo {
+    /// The lake's folder.
+    pub folder: String,
+    /// Newest snapshot.
+    pub snapshot: i64,
+    /// When it was made, UTC.
+    pub snapshot_time: String,
+    /// Event rows.
+    pub events: u64,
+    /// Quarantine rows.
+    pub quarantined: u64,
+    /// Files of both tables.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Partitions of `events` in order.
+    pub days: Vec<DayInfo>,
+    /// Sources by name.
+    pub sources: Vec<SourceInfo>,
+    /// Everything ever received.
+    pub ledger: Ledger,
+}
+
+impl Lake {
+    /// Gathers what the catalogue knows.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sql`].
+    pub async fn info(&self) -> Result<LakeInfo, CatalogError> {
+        let last = sqlx::query("SELECT snapshot_id, snapshot_time FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1")
+            .fetch_one(&self.pool)
+            .await?;
+        let totals = |table: i64| {
+            sqlx::query_as::<_, (i64, i64, i64)>(
+                "SELECT count(*), coalesce(sum(record_count), 0), coalesce(sum(file_size_bytes), 0) FROM ducklake_data_file WHERE end_snapshot IS NULL AND table_id = ?",
+            )
+            .bind(table)
+            .fetch_one(&self.pool)
+        };
+        let (event_files, events, event_bytes) = totals(EVENTS_ID).await?;
+        let (quarantine_files, quarantined, quarantine_bytes) = totals(QUARANTINE_ID).await?;
+        let days = sqlx::query_as::<_, (String, i64, i64, i64)>(
+            "SELECT p.partition_value, count(*), sum(f.record_count), sum(f.file_size_bytes) FROM ducklake_data_file f \
+             JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
+             WHERE f.end_snapshot IS NULL AND f.table_id = ? GROUP BY 1 ORDER BY 1",
+        )
+        .bind(EVENTS_ID)
+        .fetch_all(&self.pool)
+        .await?;
+        let days =
+            days.into_iter().map(|(day, files, rows, bytes)| DayInfo { day, files: count(files), rows: count(rows), bytes: count(bytes) });
+        let sources = self.sources().await?;
+        let mut ledger = Ledger::default();
+        for source in &sources {
+            ledger += source.ledger;
+        }
+        Ok(LakeInfo {
+            folder: self.folder().display().to_string(),
+            snapshot: last.try_get(0)?,
+            snapshot_time: last.try_get(1)?,
+            events: count(events),
+            quarantined: count(quarantined),
+            files: count(event_files + quarantine_files),
+            bytes: count(event_bytes + quarantine_bytes),
+            days: days.collect(),
+            sources,
+            ledger,
+        })
+    }
+
+    pub(crate) async fn sources(&self) -> Result<Vec<SourceInfo>, CatalogError> {
+        let rows = sqlx::query_as::<_, (String, i64, i64, i64, i64, i64)>(
+            "SELECT source, sum(received), sum(stored), sum(duplicate), sum(quarantined), sum(expired) FROM trailhound_ledger GROUP BY 1 ORDER BY 1",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut sources = Vec::new();
+        for (source, received, stored, duplicate, quarantined, expired) in rows {
+            let (done, open, noted): (i64, i64, i64) = sqlx::query_as(
+                "SELECT coalesce(sum(done <> 0), 0), coalesce(sum(done = 0), 0), coalesce(sum(notes <> ''), 0) FROM trailhound_position WHERE source = ?",
+            )
+            .bind(&source)
+            .fetch_one(&self.pool)
+            .await?;
+            sources.push(SourceInfo {
+                source,
+                objects_done: count(done),
+                objects_open: count(open),
+                objects_noted: count(noted),
+                ledger: Ledger {
+                    received: count(received),
+                    stored: count(stored),
+                    duplicate: count(duplicate),
+                    quarantined: count(quarantined),
+                    expired: count(expired),
+                },
+            });
+        }
+        Ok(sources)
+    }
+}
+
+fn count(n: i64) -> u64 {
+    n.unsigned_abs()
+}

@@ -1,0 +1,21 @@
+//! The lake: Parquet files under a DuckLake catalogue. The only module that writes it.
+//!
+//! Files are written aside, synced and renamed; then one SQL transaction makes them, the positions they stand for and the
+//! ledger row visible together (`commit.rs`). A crash before it leaves files nobody refers to, swept by the next writer.
+
+mod catalog;
+mod commit;
+mod files;
+mod info;
+mod keys;
+mod lock;
+mod verify;
+
+pub use catalog::{CatalogError, Lake};
+pub(crate) use catalog::{EVENTS_ID, QUARANTINE_ID};
+pub(crate) use commit::Commit;
+pub use commit::Position;
+pub(crate) use files::{LakeFile, NewFile};
+pub use info::{DayInfo, LakeInfo, SourceInfo};
+pub use lock::WriterLock;
+pub use verify::{Problem, Verified};

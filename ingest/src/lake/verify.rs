@@ -1,0 +1,199 @@
+//! Proof that the lake is what it says: every file there and unchanged, the ledger exact, no event twice.
+
+use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID};
+use super::keys::read_keys;
+use serde::Serialize;
+use std::collections::HashSet;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::Xxh3;
+
+/// Keys held at once while looking for doubles; a larger lake is gone through in several passes.
+const KEYS_A_PASS: u64 = 8 << 20;
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "problem", rename_all = "snake_case")]
+pub enum Problem {
+    /// The catalogue database is damaged.
+    Catalog {
+        /// What SQLite says.
+        found: String,
+    },
+    /// A file is missing or unreadable.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// Records do not add up.
+    Ledger {
+        /// What does not.
+        found: String,
+    },
+    /// An event is stored more than once.
+    DoubleKey {
+        /// The key, in hex.
+        event_key: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Catalog { found } => write!(f, "catalogue: {found}"),
+            Self::File { path, found } => write!(f, "file `{}`: {found}", path.display()),
+            Self::Ledger { found } => write!(f, "ledger: {found}"),
+            Self::DoubleKey { event_key } => write!(f, "event {event_key} is stored more than once"),
+        }
+    }
+}
+
+/// What a verification went through and found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Verified {
+    /// Files read in full.
+    pub files: u64,
+    /// Rows by the catalogue.
+    pub rows: u64,
+    /// Files below the lake that no commit refers to; harmless, the next ingest removes them.
+    pub unreferenced_files: u64,
+    /// What is wrong; empty for a sound lake.
+    pub problems: Vec<Problem>,
+}
+
+impl Lake {
+    /// Checks everything that can be checked without the sources.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where checking itself fails; what is wrong with the lake is in [`Verified::problems`].
+    pub async fn verify(&self) -> Result<Verified, CatalogError> {
+        let mut verified = Verified::default();
+        let integrity: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&self.pool).await?;
+        if integrity != "ok" {
+            verified.problems.push(Problem::Catalog { found: integrity });
+        }
+        self.verify_snapshots(&mut verified).await?;
+        self.verify_files(&mut verified).await?;
+        self.verify_ledger(&mut verified).await?;
+        self.verify_keys(&mut verified).await?;
+        Ok(verified)
+    }
+
+    async fn verify_snapshots(&self, verified: &mut Verified) -> Result<(), CatalogError> {
+        let (count, last): (i64, i64) =
+            sqlx::query_as("SELECT count(*), max(snapshot_id) FROM ducklake_snapshot").fetch_one(&self.pool).await?;
+        let stray: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM ducklake_data_file WHERE begin_snapshot > ?").bind(last).fetch_one(&self.pool).await?;
+        let unexplained: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM ducklake_snapshot WHERE snapshot_id NOT IN (SELECT snapshot_id FROM ducklake_snapshot_changes)",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        if count == 0 || stray != 0 || unexplained != 0 {
+            let found = format!("{count} snapshots, {stray} files newer than the last, {unexplained} snapshots without changes");
+            verified.problems.push(Problem::Catalog { found });
+        }
+        Ok(())
+    }
+
+    async fn verify_files(&self, verified: &mut Verified) -> Result<(), CatalogError> {
+        let rows = sqlx::query_as::<_, (i64, String, i64, i64, Option<String>)>(
+            "SELECT f.table_id, f.path, f.file_size_bytes, f.record_count, c.xxh3 FROM ducklake_data_file f \
+             LEFT JOIN trailhound_file c ON c.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut known = HashSet::new();
+        for (table, path, bytes, records, checksum) in rows {
+            let path = self.table_folder(table).join(path);
+            verified.files += 1;
+            verified.rows += records.unsigned_abs();
+            let found = match digest(&path) {
+                Ok((have, _)) if have != bytes.unsigned_abs() => Some(format!("{have} bytes, expected {bytes}")),
+                Ok((_, have)) if checksum.as_deref().is_some_and(|want| want != have) => {
+                    Some(format!("checksum {have}, expected {}", checksum.unwrap_or_default()))
+                }
+                Ok(_) => None,
+                Err(e) => Some(e.to_string()),
+            };
+            if let Some(found) = found {
+                verified.problems.push(Problem::File { path: path.clone(), found });
+            }
+            known.insert(path);
+        }
+        verified.unreferenced_files = walkdir::WalkDir::new(self.files_folder())
+            .into_iter()
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_file() && !known.contains(entry.path()))
+            .count() as u64;
+        Ok(())
+    }
+
+    async fn verify_ledger(&self, verified: &mut Verified) -> Result<(), CatalogError> {
+        let info = self.info().await?;
+        if !info.ledger.is_exact() {
+            verified.problems.push(Problem::Ledger { found: format!("received is not the sum of the rest: {:?}", info.ledger) });
+        }
+        for (what, counted, held) in
+            [("stored", info.ledger.stored, info.events), ("quarantined", info.ledger.quarantined, info.quarantined)]
+        {
+            if counted != held {
+                verified.problems.push(Problem::Ledger { found: format!("{what} {counted}, but the table holds {held} rows") });
+            }
+        }
+        let recorded =
+            sqlx::query_as::<_, (i64, i64)>("SELECT table_id, record_count FROM ducklake_table_stats").fetch_all(&self.pool).await?;
+        for (table, rows) in recorded {
+            let held = if table == EVENTS_ID { info.events } else { info.quarantined };
+            if rows.unsigned_abs() != held {
+                verified.problems.push(Problem::Catalog { found: format!("table {table} is recorded with {rows} rows and holds {held}") });
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for doubles by the keys' leading bits, a share of them at a time.
+    async fn verify_keys(&self, verified: &mut Verified) -> Result<(), CatalogError> {
+        let paths = self.live_paths().await?;
+        let passes = (verified.rows / KEYS_A_PASS + 1).next_power_of_two().min(256);
+        for pass in 0..passes {
+            for (table, column) in [(EVENTS_ID, "event_key"), (QUARANTINE_ID, "quarantine_key")] {
+                let mut seen = HashSet::new();
+                for (_, path, _) in paths.iter().filter(|(of, path, _)| *of == table && path.exists()) {
+                    let read = read_keys(path, column, None, |(key, _)| {
+                        if u64::from(key[0]) % passes == pass && !seen.insert(key) {
+                            verified.problems.push(Problem::DoubleKey { event_key: hex(&key) });
+                        }
+                    });
+                    if let Err(e) = read {
+                        verified.problems.push(Problem::File { path: path.clone(), found: e.to_string() });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn digest(path: &Path) -> std::io::Result<(u64, String)> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hash = Xxh3::new();
+    let mut buffer = vec![0; 1 << 18];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((bytes, format!("{:032x}", hash.digest128()))),
+            count => {
+                hash.update(&buffer[..count]);
+                bytes += count as u64;
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

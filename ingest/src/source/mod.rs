@@ -1,0 +1,4 @@
+//! Where events come from.
+
+pub mod files;
+pub mod object_name;

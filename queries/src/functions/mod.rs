@@ -1,0 +1,237 @@
+//! The SQL functions of the product: addresses, request parameters, lists and times of the company.
+//!
+//! All give NULL for unknown input rather than a guess.
+
+mod arguments;
+
+use crate::parameters::{Change, Parameters};
+use arguments::{Args, booleans, lists, texts, times};
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::prelude::SessionContext;
+use std::net::IpAddr;
+use std::sync::Arc;
+use trailhound_datasets::derive::{address, parameters as request};
+
+/// Name, arguments and meaning of every function, for the documentation.
+pub const FUNCTIONS: &[(&str, &str, &str)] = &[
+    ("ip_in_cidr", "(ip, cidr)", "True where the address (text or `source_ip`) lies in the range."),
+    ("ip_in", "(ip, 'list', event_time)", "True where it lies in a range of the parameter list that counts at that time."),
+    ("cidr_label", "(ip, 'list', event_time)", "Label of the longest such range; NULL where there is none."),
+    ("ip_class", "(text)", "`ip`, `internal`, `service`, `missing` or `garbage`."),
+    ("param", "(json, 'Name')", "A member of a JSON object as text: any case, flattened arrays, dotted paths, JSON in JSON."),
+    ("matches", "(text, 'list')", "True where the text matches a pattern of the parameter list, in any case."),
+    ("any_matches", "(texts, 'list')", "True where some element does."),
+    (
+        "change_window",
+        "(event_time, account_id, acs_region, principal, instance_ids)",
+        "Reason of the change window that covers it all; NULL where none does.",
+    ),
+    ("off_hours", "(event_time)", "True outside `business_hours`; NULL where those are not given."),
+    ("setting", "('name')", "A single-valued parameter as text."),
+    ("mask_key", "(access_key_id)", "The key id with all but its first and last four characters hidden."),
+];
+
+type Body = fn(&Args<'_>, &Parameters) -> Result<ArrayRef>;
+
+/// Registers every function with `parameters` behind it.
+pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
+    let boolean = DataType::Boolean;
+    let text = DataType::Utf8;
+    let functions: [(&'static str, usize, DataType, Body); 11] = [
+        ("ip_in_cidr", 2, boolean.clone(), ip_in_cidr),
+        ("ip_in", 3, boolean.clone(), ip_in),
+        ("cidr_label", 3, text.clone(), cidr_label),
+        ("ip_class", 1, text.clone(), ip_class),
+        ("param", 2, text.clone(), param),
+        ("matches", 2, boolean.clone(), matches_list),
+        ("any_matches", 2, boolean.clone(), any_matches),
+        ("change_window", 5, text.clone(), change_window),
+        ("off_hours", 1, boolean, off_hours),
+        ("setting", 1, text.clone(), setting),
+        ("mask_key", 1, text, mask_key),
+    ];
+    for (name, arity, returns, body) in functions {
+        let function =
+            Function { name, returns, signature: Signature::any(arity, Volatility::Immutable), body, parameters: Arc::clone(parameters) };
+        context.register_udf(ScalarUDF::new_from_impl(function));
+    }
+}
+
+struct Function {
+    name: &'static str,
+    returns: DataType,
+    signature: Signature,
+    body: Body,
+    parameters: Arc<Parameters>,
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.parameters, &other.parameters)
+    }
+}
+
+impl Eq for Function {}
+
+impl std::hash::Hash for Function {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Function {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let result = (self.body)(&Args { name: self.name, values: &args.args, rows }, &self.parameters)?;
+        if constant {
+            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&result, 0)?));
+        }
+        Ok(ColumnarValue::Array(result))
+    }
+}
+
+fn ip_in_cidr(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
+    let ips = args.addresses(0)?;
+    let ranges = args.texts(1)?;
+    // Nearly always one constant range: parse it once for a run of equal texts.
+    let mut last: Option<(String, ipnet::IpNet)> = None;
+    booleans(args.rows, |row| {
+        let Some(text) = ranges.get(row) else { return Ok(None) };
+        if last.as_ref().is_none_or(|(have, _)| have != text) {
+            let range = crate::parameters::parse_range(text).map_err(DataFusionError::Execution)?;
+            last = Some((text.to_owned(), range));
+        }
+        Ok(ips.get(row).and_then(|ip| last.as_ref().map(|(_, range)| range.contains(&ip))))
+    })
+}
+
+fn label_at<'p>(args: &Args<'_>, parameters: &'p Parameters, ip: IpAddr, list: &str, time: Option<i64>) -> Result<Option<Option<&'p str>>> {
+    match list {
+        "corporate_cidrs" => match &parameters.corporate_cidrs {
+            Some(list) => Ok(list.label(ip, time)),
+            None => Ok(None),
+        },
+        other => exec_err!("{}: there is no address list `{other}`; known is `corporate_cidrs`", args.name),
+    }
+}
+
+fn ip_in(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let (ips, names, times) = (args.addresses(0)?, args.texts(1)?, times(args, 2)?);
+    booleans(args.rows, |row| {
+        let (Some(ip), Some(list)) = (ips.get(row), names.get(row)) else { return Ok(None) };
+        Ok(label_at(args, parameters, ip, list, times.get(row))?.map(|label| label.is_some()))
+    })
+}
+
+fn cidr_label(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let (ips, names, times) = (args.addresses(0)?, args.texts(1)?, times(args, 2)?);
+    texts(args.rows, |row| {
+        let (Some(ip), Some(list)) = (ips.get(row), names.get(row)) else { return Ok(None) };
+        Ok(label_at(args, parameters, ip, list, times.get(row))?.flatten().map(str::to_owned))
+    })
+}
+
+fn ip_class(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
+    let values = args.texts(0)?;
+    texts(args.rows, |row| Ok(Some(address::Source::parse(values.get(row)).name().to_owned())))
+}
+
+fn param(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
+    let (objects, names) = (args.texts(0)?, args.texts(1)?);
+    texts(args.rows, |row| {
+        let (Some(object), Some(name)) = (objects.get(row), names.get(row)) else { return Ok(None) };
+        Ok(request::find_text(object, name).map(|value| value.into_owned()))
+    })
+}
+
+fn matches_list(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let (values, names) = (args.texts(0)?, args.texts(1)?);
+    booleans(args.rows, |row| {
+        let Some(list) = names.get(row) else { return Ok(None) };
+        let globs = globs(args, parameters, list)?;
+        Ok(values.get(row).map(|text| globs.matches(text)))
+    })
+}
+
+fn any_matches(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let (values, names) = (lists(args, 0)?, args.texts(1)?);
+    booleans(args.rows, |row| {
+        let Some(list) = names.get(row) else { return Ok(None) };
+        let globs = globs(args, parameters, list)?;
+        Ok(values.get(row).map(|texts| texts.iter().any(|text| globs.matches(text))))
+    })
+}
+
+fn globs<'p>(args: &Args<'_>, parameters: &'p Parameters, list: &str) -> Result<&'p crate::parameters::GlobList> {
+    match parameters.globs(list) {
+        Some(globs) => Ok(globs),
+        None => exec_err!("{}: there is no pattern list `{list}`; known are `automation_roles`, `critical_instances`", args.name),
+    }
+}
+
+fn change_window(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let times = times(args, 0)?;
+    let (accounts, regions, principals, instances) = (args.texts(1)?, args.texts(2)?, args.texts(3)?, lists(args, 4)?);
+    texts(args.rows, |row| {
+        let Some(time) = times.get(row) else { return Ok(None) };
+        let named = instances.get(row).unwrap_or_default();
+        let named: Vec<&str> = named.iter().map(String::as_str).collect();
+        let change =
+            Change { time, account: accounts.get(row), region: regions.get(row), principal: principals.get(row), instances: &named };
+        Ok(parameters.change_windows.iter().find(|window| window.covers(&change)).map(|window| window.reason.clone()))
+    })
+}
+
+fn off_hours(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let times = times(args, 0)?;
+    booleans(args.rows, |row| Ok(parameters.business_hours.as_ref().and_then(|hours| hours.is_off(times.get(row)?))))
+}
+
+fn setting(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let names = args.texts(0)?;
+    texts(args.rows, |row| match names.get(row) {
+        Some(name) => match parameters.setting(name) {
+            Some(value) => Ok(Some(value)),
+            None => exec_err!("setting: there is no single-valued parameter `{name}`"),
+        },
+        None => Ok(None),
+    })
+}
+
+fn mask_key(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
+    let keys = args.texts(0)?;
+    texts(args.rows, |row| Ok(keys.get(row).map(masked)))
+}
+
+/// `key` with all but its first and last four characters hidden; short ones hidden whole.
+#[must_use]
+pub fn masked(key: &str) -> String {
+    let characters: Vec<char> = key.chars().collect();
+    if characters.len() < 12 {
+        return "*".repeat(characters.len());
+    }
+    let (head, tail): (String, String) = (characters[..4].iter().collect(), characters[characters.len() - 4..].iter().collect());
+    format!("{head}****{tail}")
+}

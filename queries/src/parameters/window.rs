@@ -1,0 +1,265 @@
+//! Times at which changes are expected.
+
+use super::GlobList;
+use super::hours::parse_time;
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono_tz::Tz;
+use rrule::RRuleSet;
+use serde::Deserialize;
+use serde::de::Error as _;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A recurring or single change window. Both ends belong to it.
+#[derive(Debug, Clone)]
+pub struct ChangeWindow {
+    when: When,
+    timezone: Tz,
+    accounts: GlobList,
+    regions: GlobList,
+    instances: GlobList,
+    principals: GlobList,
+    /// Why changes are expected then.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone)]
+enum When {
+    /// On the days of a rule, from one time of day to another; past midnight where `to` is not after `from`.
+    Recurring { rule: Box<RRuleSet>, from: NaiveTime, to: NaiveTime, days: Arc<Mutex<HashMap<NaiveDate, bool>>> },
+    /// Once.
+    Once { from: NaiveDateTime, to: NaiveDateTime },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    rrule: Option<String>,
+    from: String,
+    to: String,
+    timezone: String,
+    #[serde(default)]
+    starts: Option<NaiveDate>,
+    #[serde(default)]
+    accounts: GlobList,
+    #[serde(default)]
+    regions: GlobList,
+    #[serde(default)]
+    instances: GlobList,
+    #[serde(default)]
+    principals: GlobList,
+    reason: String,
+}
+
+/// What a window is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'c> {
+    /// When, microseconds UTC.
+    pub time: i64,
+    /// In which account.
+    pub account: Option<&'c str>,
+    /// In which region.
+    pub region: Option<&'c str>,
+    /// By whom: user name or role name.
+    pub principal: Option<&'c str>,
+    /// On which instances; all of them must be covered.
+    pub instances: &'c [&'c str],
+}
+
+impl ChangeWindow {
+    /// True where `change` falls into the window and everything it touches is covered.
+    #[must_use]
+    pub fn covers(&self, change: &Change<'_>) -> bool {
+        let fits = |globs: &GlobList, value: Option<&str>| globs.is_empty() || value.is_some_and(|value| globs.matches(value));
+        fits(&self.accounts, change.account)
+            && fits(&self.regions, change.region)
+            && fits(&self.principals, change.principal)
+            && (self.instances.is_empty()
+                || (!change.instances.is_empty() && change.instances.iter().all(|instance| self.instances.matches(instance))))
+            && self.is_open(change.time)
+    }
+
+    fn is_open(&self, micros: i64) -> bool {
+        let Some(time) = DateTime::from_timestamp_micros(micros) else { return false };
+        // Wall-clock time decides, so a window keeps its hours across a change to summer time.
+        let local = time.with_timezone(&self.timezone).naive_local();
+        match &self.when {
+            When::Once { from, to } => *from <= local && local <= *to,
+            When::Recurring { rule, from, to, days } => {
+                let today = local.date();
+                [Some(today), today.checked_sub_days(Days::new(1))].into_iter().flatten().any(|day| {
+                    let end = if to > from { Some(day) } else { day.checked_add_days(Days::new(1)) };
+                    let inside = day.and_time(*from) <= local && end.is_some_and(|end| local <= end.and_time(*to));
+                    inside && self.occurs(rule, days, day)
+                })
+            }
+        }
+    }
+
+    fn occurs(&self, rule: &RRuleSet, days: &Mutex<HashMap<NaiveDate, bool>>, day: NaiveDate) -> bool {
+        let mut days = days.lock().unwrap_or_else(PoisonError::into_inner);
+        *days.entry(day).or_insert_with(|| {
+            let zone = rrule::Tz::UTC;
+            let at = |time: NaiveDateTime| time.and_local_timezone(zone).single();
+            let (Some(start), Some(end)) = (at(day.and_time(NaiveTime::MIN)), day.and_hms_opt(23, 59, 59).and_then(at)) else {
+                return false;
+            };
+            !rule.clone().after(start).before(end).all(1).dates.is_empty()
+        })
+    }
+}
+
+impl TryFrom<Written> for ChangeWindow {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let timezone: Tz = written
+            .timezone
+            .parse()
+            .map_err(|_| format!("`{}` is no time zone; write an IANA name such as `Asia/Shanghai`", written.timezone))?;
+        if written.reason.trim().is_empty() {
+            return Err("a change window needs a `reason`".to_owned());
+        }
+        let when = match &written.rrule {
+            Some(text) => {
+                // The rule only picks days, so it runs in plain days from a Monday long ago, unless an interval needs its own start.
+                let needs_start =
+                    text.to_uppercase().split(';').any(|part| part.trim().strip_prefix("INTERVAL=").is_some_and(|n| n.trim() != "1"));
+                if needs_start && written.starts.is_none() {
+                    return Err(format!("`{text}` counts intervals; say from which day with `starts = 2026-01-03`"));
+                }
+                let start = written.starts.unwrap_or(NaiveDate::from_ymd_opt(2010, 1, 4).unwrap_or_default());
+                let rule = format!("DTSTART:{}T000000Z\nRRULE:{text}", start.format("%Y%m%d"))
+                    .parse()
+                    .map_err(|e| format!("`{text}` is no recurrence rule: {e}"))?;
+                When::Recurring {
+                    rule: Box::new(rule),
+                    from: parse_time(&written.from)?,
+                    to: parse_time(&written.to)?,
+                    days: Arc::default(),
+                }
+            }
+            None => {
+                let moment = |text: &str| {
+                    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M")
+                        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S"))
+                        .map_err(|_| format!("`{text}` is no moment; without `rrule`, write `from` and `to` as `2026-05-01T22:00`"))
+                };
+                let (from, to) = (moment(&written.from)?, moment(&written.to)?);
+                if from > to {
+                    return Err(format!("the window ends ({to}) before it begins ({from})"));
+                }
+                When::Once { from, to }
+            }
+        };
+        Ok(Self {
+            when,
+            timezone,
+            accounts: written.accounts,
+            regions: written.regions,
+            instances: written.instances,
+            principals: written.principals,
+            reason: written.reason,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for ChangeWindow {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(Written::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trailhound_datasets::derive::time;
+
+    fn window(text: &str) -> Result<ChangeWindow, String> {
+        #[derive(Deserialize)]
+        struct Wrapped {
+            w: ChangeWindow,
+        }
+        toml::from_str::<Wrapped>(&format!("w = {text}")).map(|w| w.w).map_err(|e| e.to_string())
+    }
+
+    fn open(window: &ChangeWindow, at: &str) -> bool {
+        window.is_open(time::parse(at).expect("a time"))
+    }
+
+    #[test]
+    fn past_midnight_in_its_own_zone_with_both_ends() {
+        // Saturday 22:00 to Sunday 02:00 in Shanghai is 14:00 to 18:00 UTC on Saturday. 2026-11-21 is a Saturday.
+        let w =
+            window(r#"{ rrule = "FREQ=WEEKLY;BYDAY=SA", from = "22:00", to = "02:00", timezone = "Asia/Shanghai", reason = "patching" }"#)
+                .expect("valid");
+        for (at, is_open) in [
+            ("2026-11-21T13:59:59Z", false),
+            ("2026-11-21T14:00:00Z", true),
+            ("2026-11-21T16:30:00Z", true),
+            ("2026-11-21T18:00:00Z", true),
+            ("2026-11-21T18:00:01Z", false),
+            ("2026-11-22T14:00:00Z", false),
+            ("2026-11-20T16:30:00Z", false),
+        ] {
+            assert_eq!(open(&w, at), is_open, "{at}");
+        }
+    }
+
+    #[test]
+    fn wall_clock_hours_hold_across_summer_time() {
+        let w = window(r#"{ rrule = "FREQ=DAILY", from = "01:00", to = "03:30", timezone = "Europe/Berlin", reason = "backup" }"#)
+            .expect("valid");
+        for (at, is_open) in [
+            ("2026-03-28T00:00:00Z", true),  // 01:00, winter
+            ("2026-03-29T01:15:00Z", true),  // 03:15, the hour from two to three is skipped
+            ("2026-03-29T01:31:00Z", false), // 03:31
+            ("2026-07-01T23:00:00Z", true),  // 01:00, summer
+            ("2026-07-01T22:59:59Z", false),
+            ("2026-10-25T01:30:00Z", true), // 02:30 for the second time
+        ] {
+            assert_eq!(open(&w, at), is_open, "{at}");
+        }
+    }
+
+    #[test]
+    fn intervals_need_a_start_and_keep_to_it() {
+        let text = r#"{ rrule = "FREQ=WEEKLY;INTERVAL=2;BYDAY=SA", from = "10:00", to = "11:00", timezone = "UTC", reason = "r" "#;
+        assert!(window(&format!("{text}}}")).expect_err("needs a start").contains("starts"));
+        let w = window(&format!("{text}, starts = \"2026-11-21\" }}")).expect("valid");
+        assert!(open(&w, "2026-11-21T10:00:00Z"));
+        assert!(!open(&w, "2026-11-28T10:00:00Z"));
+        assert!(open(&w, "2026-12-05T11:00:00Z"));
+    }
+
+    #[test]
+    fn every_instance_must_be_covered() {
+        let w =
+            window(r#"{ from = "2026-05-01T00:00", to = "2026-05-02T00:00", timezone = "UTC", instances = ["i-bp1*"], reason = "move" }"#)
+                .expect("valid");
+        let change = |instances| Change {
+            time: time::parse("2026-05-01T12:00:00Z").expect("a time"),
+            account: None,
+            region: None,
+            principal: None,
+            instances,
+        };
+        assert!(w.covers(&change(&["i-bp1a", "i-BP1b"])));
+        assert!(!w.covers(&change(&["i-bp1a", "i-other"])));
+        assert!(!w.covers(&change(&[])));
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for (text, hint) in [
+            (r#"{ rrule = "FREQ=SOMETIMES", from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#, "no recurrence rule"),
+            (r#"{ rrule = "FREQ=DAILY", from = "25:00", to = "02:00", timezone = "UTC", reason = "x" }"#, "no time of day"),
+            (r#"{ rrule = "FREQ=DAILY", from = "22:00", to = "02:00", timezone = "Asia/Shangai", reason = "x" }"#, "no time zone"),
+            (r#"{ rrule = "FREQ=DAILY", from = "22:00", to = "02:00", timezone = "UTC", reason = " " }"#, "reason"),
+            (r#"{ from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#, "no moment"),
+        ] {
+            let error = window(text).expect_err(text);
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
+}

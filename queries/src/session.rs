@@ -1,0 +1,175 @@
+//! Every SQL context comes from here: the lake's tables, the views and functions over them, read-only and bounded.
+
+use crate::functions;
+use crate::parameters::Parameters;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_ducklake::{DuckLakeCatalog, SqliteMetadataProvider};
+use std::path::Path;
+use std::sync::Arc;
+use thiserror::Error;
+use trailhound_datasets::columns::{EVENTS, QUARANTINE};
+use trailhound_datasets::layout::{CATALOG_FILE, EVENTS_TABLE, QUARANTINE_TABLE};
+
+/// Name under which the lake's own schema is registered.
+const LAKE_CATALOG: &str = "lake";
+
+/// Views over the tables, by name.
+const VIEWS: [(&str, &str); 4] = [
+    (
+        "signins",
+        "SELECT * FROM events WHERE event_action LIKE 'consolesignin%' OR (event_action = 'login' AND lower(service_name) = 'cloudsso')",
+    ),
+    (
+        "stops",
+        "SELECT * FROM events WHERE event_action IN ('stopinstance', 'stopinstances', 'rebootinstance', 'rebootinstances', \
+         'deleteinstance', 'deleteinstances', 'release', 'modifyinstanceautoreleasetime') AND lower(service_name) = 'ecs'",
+    ),
+    ("root_activity", "SELECT * FROM events WHERE lower(user_type) = 'root-account'"),
+    ("member_activity", "SELECT * FROM events WHERE lower(user_type) IN ('ram-user', 'cloudsso-user', 'saml-user', 'oidc-user')"),
+];
+
+/// What a query may use.
+#[derive(Debug, Clone)]
+pub struct QueryLimits {
+    /// Memory of sorts, joins and aggregations, in bytes.
+    pub memory_bytes_max: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self { memory_bytes_max: 1 << 30, threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+    }
+}
+
+/// Why a session could not be made or a statement not run.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// No lake there.
+    #[error("there is no lake in `{0}`; `trailhound ingest --lake {0} PATH...` makes one")]
+    Missing(String),
+    /// The statement is not one that reads.
+    #[error("only statements that read are allowed here: SELECT, WITH, EXPLAIN, SHOW, DESCRIBE. {0}")]
+    NotReadOnly(String),
+    /// The engine said no.
+    #[error("{}", .0.strip_backtrace())]
+    Engine(#[from] DataFusionError),
+}
+
+/// A SQL context over a lake or over events in memory.
+#[derive(Clone)]
+pub struct Session {
+    context: SessionContext,
+    parameters: Arc<Parameters>,
+}
+
+impl Session {
+    /// A session over the newest snapshot of the lake in `folder`.
+    ///
+    /// # Errors
+    /// [`SessionError::Missing`] where there is no lake.
+    pub async fn over_lake(folder: &Path, parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<Self, SessionError> {
+        let file = folder.join(CATALOG_FILE);
+        if !file.is_file() {
+            return Err(SessionError::Missing(folder.display().to_string()));
+        }
+        let engine = |e: datafusion_ducklake::DuckLakeError| DataFusionError::External(Box::new(e));
+        let provider = SqliteMetadataProvider::new(&format!("sqlite://{}", file.display())).await.map_err(engine)?;
+        let catalog = DuckLakeCatalog::new(provider).map_err(engine)?;
+        let context = context(limits)?;
+        context.register_catalog(LAKE_CATALOG, Arc::new(catalog));
+        for table in [EVENTS_TABLE, QUARANTINE_TABLE] {
+            let provider = context.table_provider(format!("{LAKE_CATALOG}.main.{table}")).await?;
+            context.register_table(table, provider)?;
+        }
+        Self::finish(context, parameters).await
+    }
+
+    /// A session over `events` held in memory; it has no quarantine.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] where a batch does not have the schema of `events`.
+    pub async fn over_events(events: Vec<RecordBatch>, parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<Self, SessionError> {
+        let context = context(limits)?;
+        context.register_table(EVENTS_TABLE, memory(&EVENTS.arrow, events)?)?;
+        context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
+        Self::finish(context, parameters).await
+    }
+
+    async fn finish(context: SessionContext, parameters: Arc<Parameters>) -> Result<Self, SessionError> {
+        functions::register(&context, &parameters);
+        for (name, sql) in VIEWS {
+            let view = context.sql(sql).await?.into_view();
+            context.register_table(name, view)?;
+        }
+        Ok(Self { context, parameters })
+    }
+
+    /// The parameters behind the functions.
+    #[must_use]
+    pub fn parameters(&self) -> &Arc<Parameters> {
+        &self.parameters
+    }
+
+    /// Plans one statement that reads.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn sql(&self, statement: &str) -> Result<DataFrame, SessionError> {
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        self.context.sql_with_options(statement, options).await.map_err(|e| match e {
+            DataFusionError::Plan(message) if message.contains("not supported") || message.contains("not allowed") => {
+                SessionError::NotReadOnly(message)
+            }
+            e => SessionError::Engine(e),
+        })
+    }
+
+    /// The same session with `events` narrowed to `[since, until)`, microseconds UTC. Events without a time are outside
+    /// of any range.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub async fn narrowed(&self, since: Option<i64>, until: Option<i64>) -> Result<Self, SessionError> {
+        if since.is_none() && until.is_none() {
+            return Ok(self.clone());
+        }
+        let mut conditions = Vec::new();
+        for (bound, sign) in [(since, ">="), (until, "<")] {
+            if let Some(micros) = bound.and_then(chrono::DateTime::from_timestamp_micros) {
+                conditions.push(format!("event_time {sign} TIMESTAMP '{}'", micros.format("%Y-%m-%dT%H:%M:%S%.6fZ")));
+            }
+        }
+        let narrowed = self.context.sql(&format!("SELECT * FROM {EVENTS_TABLE} WHERE {}", conditions.join(" AND "))).await?.into_view();
+        let quarantine = self.context.table_provider(QUARANTINE_TABLE).await?;
+        let context = SessionContext::new_with_config_rt(self.context.copied_config(), self.context.runtime_env());
+        context.register_table(EVENTS_TABLE, narrowed)?;
+        context.register_table(QUARANTINE_TABLE, quarantine)?;
+        Self::finish(context, Arc::clone(&self.parameters)).await
+    }
+}
+
+fn memory(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    Ok(Arc::new(MemTable::try_new(Arc::clone(schema), vec![batches])?))
+}
+
+fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
+    let mut config = SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(true);
+    let options = config.options_mut();
+    // Look-ups read little of a file when the filter runs inside the scan: thirteen times faster by event id.
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.execution.time_zone = Some("UTC".to_owned());
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max))).build_arc()?;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}

@@ -1,0 +1,203 @@
+//! The command line: what can be asked for. Nothing is decided here.
+
+use crate::config::moment;
+use crate::exit::Exit;
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use trailhound_queries::catalogue::Severity;
+
+/// Detects what matters in Alibaba Cloud ActionTrail (操作审计) logs.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Configuration file; `trailhound.toml` in the current folder if there is one.
+    #[arg(long, global = true, value_name = "FILE", env = "TRAILHOUND_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Treat this as the present: dates what is ingested and decides which times are out of range.
+    #[arg(long, global = true, value_name = "TIME", value_parser = moment, env = "TRAILHOUND_NOW")]
+    pub(crate) now: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ingest exports and report findings: the main job.
+    Scan(Scan),
+    /// Ingest exports into the lake.
+    Ingest(Ingest),
+    /// Ask the lake in SQL.
+    Query(Query),
+    /// List, show and test detection rules.
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Look after the lake.
+    #[command(subcommand)]
+    Lake(Lake),
+    /// Write sample traffic with attack stories and what a correct detector must find in it.
+    Generate(Generate),
+    /// Generate a day of traffic with every story, scan it, and explain what it shows.
+    Demo(Demo),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// One JSON object a line.
+    Json,
+    /// RFC 4180, safe to open in a spreadsheet.
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LakePlace {
+    /// The lake's folder. Default: `lake` beside the configuration, else in the user's data folder.
+    #[arg(long, value_name = "DIR", env = "TRAILHOUND_LAKE")]
+    pub(crate) lake: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    /// Files, folders, patterns, or `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// Use a throw-away lake.
+    #[arg(long, conflicts_with = "lake")]
+    pub(crate) no_keep: bool,
+    #[command(flatten)]
+    pub(crate) detection: DetectionArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DetectionArgs {
+    /// How to print findings.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Exit with status 1 if an open finding is at least this serious.
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    pub(crate) fail_on: Option<Severity>,
+    /// Only events from this moment on.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Only events before this moment.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<DateTime<Utc>>,
+    /// Only these rules, by id.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub(crate) rules: Vec<String>,
+    /// Treat a rule that lacks a parameter as an error.
+    #[arg(long)]
+    pub(crate) require_all_rules: bool,
+    /// Show suppressed findings in the table too.
+    #[arg(long)]
+    pub(crate) show_suppressed: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    /// Files, folders, patterns, or `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// Print the ledger as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// The statement.
+    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    pub(crate) sql: String,
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// How to print rows.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rules {
+    /// All rules, with what they need.
+    List {
+        /// How to print them.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// One rule: description, query, runbook.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Run the test cases of the rules.
+    Test {
+        /// Only these.
+        ids: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lake {
+    /// What it holds: files, rows, days, sources, positions, ledger.
+    Info {
+        #[command(flatten)]
+        place: LakePlace,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove that it is sound: files, checksums, ledger, no event twice. Exit status 1 if it is not.
+    Verify {
+        #[command(flatten)]
+        place: LakePlace,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// How many events.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) events: u64,
+    /// The same seed gives the same files.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Only this story; all of them without.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) story: Option<String>,
+    /// Days the traffic covers, ending with the present day.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) days: u32,
+    /// Folder to write to.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many events.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) events: u64,
+    /// The same seed gives the same demonstration.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    Severity::from_name(&text.to_lowercase()).ok_or_else(|| "one of info, low, medium, high, critical".to_owned())
+}
+
+/// Reads the command line; what it prints by itself (help, version, usage errors) ends the run.
+pub(crate) fn parse() -> Result<Cli, Exit> {
+    Cli::try_parse().map_err(|error| {
+        let _ = error.print();
+        if error.use_stderr() { Exit::Usage } else { Exit::Done }
+    })
+}

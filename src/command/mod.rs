@@ -1,0 +1,32 @@
+//! One file a command: wiring and words.
+
+mod demo;
+mod findings;
+mod generate;
+mod ingest;
+mod lake;
+mod progress;
+mod query;
+mod rules;
+mod scan;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+
+/// Does what was asked.
+pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::internal)?;
+    let config = Config::load(cli.config.as_deref(), cli.now)?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Scan(args) => scan::run(&config, args).await,
+            Command::Ingest(args) => ingest::run(&config, args).await,
+            Command::Query(args) => query::run(&config, args).await,
+            Command::Rules(args) => rules::run(&config, args).await,
+            Command::Lake(args) => lake::run(&config, args).await,
+            Command::Generate(args) => generate::run(&config, &args),
+            Command::Demo(args) => demo::run(&config, &args).await,
+        }
+    })
+}

@@ -1,0 +1,120 @@
+//! `trailhound rules`.
+
+use crate::cli::{self, Format};
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::printer;
+use serde_json::json;
+use trailhound_detect::cases;
+use trailhound_queries::catalogue::Rule;
+
+/// Time taken for the present when cases run, so that their fixed dates stay in range.
+const CASES_NOW_MICROS: i64 = 1_790_812_800_000_000; // 2026-10-01T00:00:00Z
+
+pub(crate) async fn run(config: &Config, args: cli::Rules) -> Result<Exit, Failure> {
+    match args {
+        cli::Rules::List { format } => list(config, format),
+        cli::Rules::Show { id } => show(config, &id),
+        cli::Rules::Test { ids } => test(config, &ids).await,
+    }
+}
+
+fn find<'c>(config: &'c Config, id: &str) -> Result<&'c Rule, Failure> {
+    config.catalogue.find(id).ok_or_else(|| match config.catalogue.nearest(id) {
+        Some(near) => Failure::Usage(format!("there is no rule `{id}`; did you mean `{near}`?")),
+        None => Failure::Usage(format!("there is no rule `{id}`; `trailhound rules list` shows all")),
+    })
+}
+
+fn list(config: &Config, format: Format) -> Result<Exit, Failure> {
+    let state = |rule: &Rule| {
+        let missing = rule.missing(&config.parameters);
+        if !missing.is_empty() {
+            format!("not loaded: needs {}", missing.join(", "))
+        } else if rule.enabled {
+            "on".to_owned()
+        } else {
+            "off by default".to_owned()
+        }
+    };
+    let header = ["id", "group", "severity", "title", "title_zh", "attack", "state"];
+    let row = |rule: &Rule| {
+        vec![
+            rule.id.clone(),
+            rule.group.clone(),
+            rule.severity.name().to_owned(),
+            rule.title.en.clone(),
+            rule.title.zh.clone(),
+            rule.attack.join(" "),
+            state(rule),
+        ]
+    };
+    match format {
+        Format::Json => {
+            for rule in &config.catalogue.rules {
+                let line = json!({ "id": rule.id, "version": rule.version, "group": rule.group, "severity": rule.severity.name(), "title": rule.title.en,
+                    "title_zh": rule.title.zh, "status": rule.status, "attack": rule.attack, "enabled": rule.enabled, "parameters": rule.parameters,
+                    "missing_parameters": rule.missing(&config.parameters), "cases": rule.cases.len() });
+                printer::line(&line.to_string())?;
+            }
+        }
+        Format::Csv => printer::csv(&header, config.catalogue.rules.iter().map(row))?,
+        Format::Table => {
+            let mut table = printer::table(&header);
+            for rule in &config.catalogue.rules {
+                table.add_row(row(rule).into_iter().map(printer::cell));
+            }
+            printer::line(&table.to_string())?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
+    let rule = find(config, id)?;
+    let mut lines = vec![
+        format!("{}  {}  ({})", rule.id, rule.title.en, rule.title.zh),
+        format!("version {}, {}, severity {}, ATT&CK {}", rule.version, rule.status, rule.severity, rule.attack.join(", ")),
+    ];
+    if !rule.parameters.is_empty() {
+        lines.push(format!("requires parameters: {}", rule.parameters.join(", ")));
+    }
+    if !rule.optional_parameters.is_empty() {
+        lines.push(format!("uses if given: {}", rule.optional_parameters.join(", ")));
+    }
+    lines.extend(rule.needs.iter().map(|need| format!("needs {}", need.in_words())));
+    lines.extend(rule.gaps.iter().map(|need| format!("sees more with {}", need.in_words())));
+    lines.push("\nFalse positives:".to_owned());
+    lines.extend(rule.false_positives.iter().map(|text| format!("  - {text}")));
+    lines.push(format!("\nRunbook:\n  {}\n  {}", rule.runbook.en, rule.runbook.zh));
+    lines.push("\nReferences:".to_owned());
+    lines.extend(rule.references.iter().map(|text| format!("  - {text}")));
+    lines.push(format!("\nQuery (runs as it is in `trailhound query -c`), {} test cases:\n\n{}", rule.cases.len(), rule.sql.trim_end()));
+    for line in lines {
+        printer::line(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn test(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
+    let rules: Vec<&Rule> = if ids.is_empty() {
+        config.catalogue.rules.iter().collect()
+    } else {
+        ids.iter().map(|id| find(config, id)).collect::<Result<_, _>>()?
+    };
+    let decode = |content: &[u8]| trailhound_ingest::decode_to_batch(content, CASES_NOW_MICROS);
+    let (mut passed, mut failed) = (0, 0);
+    for rule in rules {
+        for result in cases::run(&config.catalogue, rule, &decode).await {
+            match result.failure {
+                None => passed += 1,
+                Some(failure) => {
+                    failed += 1;
+                    printer::line(&format!("FAILED {} \"{}\": {failure}", result.rule_id, result.case))?;
+                }
+            }
+        }
+    }
+    printer::line(&format!("{passed} cases passed, {failed} failed"))?;
+    Ok(if failed == 0 { Exit::Done } else { Exit::Found })
+}

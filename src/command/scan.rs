@@ -1,0 +1,52 @@
+//! `trailhound scan`.
+
+use super::{findings, ingest};
+use crate::cli;
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::printer;
+use std::path::Path;
+use std::sync::Arc;
+use trailhound_detect::{Detection, EvaluateError, Range, Selection, Status, detect, store};
+use trailhound_ingest::IngestReport;
+use trailhound_queries::session::{QueryLimits, Session};
+
+pub(crate) async fn run(config: &Config, args: cli::Scan) -> Result<Exit, Failure> {
+    let throw_away = if args.no_keep { Some(tempfile::tempdir()?) } else { None };
+    let folder = match &throw_away {
+        Some(folder) => folder.path().join("lake"),
+        None => config.lake(args.place.lake.as_deref())?,
+    };
+    scan(config, &args.paths, &folder, &args.detection).await
+}
+
+/// Ingests `paths` into the lake in `folder`, runs the rules over it and prints what they find.
+pub(crate) async fn scan(config: &Config, paths: &[String], folder: &Path, args: &cli::DetectionArgs) -> Result<Exit, Failure> {
+    for warning in config.parameters.warnings() {
+        printer::talk(&format!("warning: {warning}"));
+    }
+    let report = ingest::into_lake(config, paths, folder).await?;
+    let session = Session::over_lake(folder, Arc::clone(&config.parameters), &QueryLimits::default()).await?;
+    let selection = Selection { rules: args.rules.clone(), require_all: args.require_all_rules };
+    let range = Range { since: args.since.map(|t| t.timestamp_micros()), until: args.until.map(|t| t.timestamp_micros()) };
+    let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(|error| match &error {
+        EvaluateError::Missing { parameter, .. } => Failure::Usage(format!("{error}.\n{}", findings::how_to_give(parameter))),
+        _ => Failure::usage(error),
+    })?;
+    let versions: Vec<(String, String)> =
+        detection.ran.iter().filter_map(|id| config.catalogue.find(id)).map(|rule| (rule.id.clone(), rule.version.clone())).collect();
+    let kept = store(folder, &detection.findings, &versions, report.snapshot).await.map_err(Failure::internal)?;
+    findings::print(&session, &report, &detection, kept, args).await?;
+    Ok(exit(&report, &detection, args))
+}
+
+fn exit(report: &IngestReport, detection: &Detection, args: &cli::DetectionArgs) -> Exit {
+    if !detection.failed.is_empty() {
+        return Exit::Internal;
+    }
+    let serious = |fail_on| detection.findings.iter().any(|f| f.status == Status::Open && f.severity >= fail_on);
+    if args.fail_on.is_some_and(serious) {
+        return Exit::Found;
+    }
+    if report.is_incomplete() { Exit::Incomplete } else { Exit::Done }
+}

@@ -1,0 +1,149 @@
+//! `trailhound.toml`: as written, then checked and ready.
+
+use crate::exit::Failure;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use trailhound_ingest::IngestOptions;
+use trailhound_queries::catalogue::Catalogue;
+use trailhound_queries::parameters::Parameters;
+
+/// Looked for in the current folder when no `--config` is given.
+const FILE_NAME: &str = "trailhound.toml";
+/// A configuration larger than this is something else.
+const BYTES_MAX: u64 = 4 << 20;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    lake: LakeWritten,
+    ingest: IngestWritten,
+    parameters: Parameters,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LakeWritten {
+    path: Option<PathBuf>,
+    retention_days: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct IngestWritten {
+    workers: Option<std::num::NonZero<usize>>,
+    event_bytes_max: Option<std::num::NonZero<usize>>,
+    content_bytes_max: Option<std::num::NonZero<u64>>,
+    expansion_max: Option<std::num::NonZero<u64>>,
+    quarantine_raw_bytes_max: Option<std::num::NonZero<usize>>,
+    block_bytes_max: Option<std::num::NonZero<usize>>,
+    flush_rows_max: Option<std::num::NonZero<u64>>,
+    keys_max: Option<std::num::NonZero<usize>>,
+}
+
+/// Everything a command needs to know, checked.
+pub(crate) struct Config {
+    /// Where it was read from.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) parameters: Arc<Parameters>,
+    pub(crate) catalogue: Catalogue,
+    lake: Option<PathBuf>,
+    retention_days: Option<u32>,
+    ingest: IngestWritten,
+    now: DateTime<Utc>,
+}
+
+impl Config {
+    /// Reads the file at `path`, or the one in the current folder, or takes the defaults. `now` stands for the present.
+    pub(crate) fn load(path: Option<&Path>, now: Option<DateTime<Utc>>) -> Result<Self, Failure> {
+        let path = match path {
+            Some(path) => Some(path.to_owned()),
+            None => Some(PathBuf::from(FILE_NAME)).filter(|path| path.is_file()),
+        };
+        let written = match &path {
+            Some(path) => read(path)?,
+            None => Written::default(),
+        };
+        let catalogue = Catalogue::built_in().map_err(Failure::internal)?;
+        if let Some(problem) = catalogue.check(&written.parameters).first() {
+            return Err(Failure::Usage(format!("{}: {problem}", shown(path.as_deref()))));
+        }
+        let folder = path.as_ref().and_then(|path| path.parent()).map(Path::to_owned).unwrap_or_default();
+        Ok(Self {
+            lake: written.lake.path.map(|lake| folder.join(lake)),
+            retention_days: written.lake.retention_days,
+            ingest: written.ingest,
+            parameters: Arc::new(written.parameters),
+            catalogue,
+            path,
+            now: now.unwrap_or_else(Utc::now),
+        })
+    }
+
+    /// The lake's folder: as asked for, as configured, beside the configuration, or in the user's data folder.
+    pub(crate) fn lake(&self, asked: Option<&Path>) -> Result<PathBuf, Failure> {
+        if let Some(lake) = asked.map(Path::to_owned).or_else(|| self.lake.clone()) {
+            return Ok(lake);
+        }
+        if let Some(path) = &self.path {
+            return Ok(path.parent().unwrap_or(Path::new("")).join("lake"));
+        }
+        let strategy = etcetera::choose_base_strategy().map_err(Failure::usage)?;
+        Ok(etcetera::BaseStrategy::data_dir(&strategy).join("trailhound").join("lake"))
+    }
+
+    pub(crate) fn ingest_options(&self) -> IngestOptions {
+        let mut options = IngestOptions::at(self.now.timestamp_micros());
+        let written = &self.ingest;
+        let limits = &mut options.limits;
+        limits.event_bytes_max = written.event_bytes_max.map_or(limits.event_bytes_max, Into::into);
+        limits.content_bytes_max = written.content_bytes_max.map_or(limits.content_bytes_max, Into::into);
+        limits.expansion_max = written.expansion_max.map_or(limits.expansion_max, Into::into);
+        limits.quarantine_raw_bytes_max = written.quarantine_raw_bytes_max.map_or(limits.quarantine_raw_bytes_max, Into::into);
+        limits.block_bytes_max = written.block_bytes_max.map_or(limits.block_bytes_max, Into::into);
+        options.workers = written.workers.map_or(options.workers, Into::into);
+        options.flush_rows_max = written.flush_rows_max.map_or(options.flush_rows_max, Into::into);
+        options.keys_max = written.keys_max.map_or(options.keys_max, Into::into);
+        options.oldest_micros = self.retention_days.map(|days| (self.now - chrono::Duration::days(days.into())).timestamp_micros());
+        options
+    }
+}
+
+fn shown(path: Option<&Path>) -> String {
+    path.map_or_else(|| "the configuration".to_owned(), |path| format!("`{}`", path.display()))
+}
+
+fn read(path: &Path) -> Result<Written, Failure> {
+    let wrong = |message: String| Failure::Usage(format!("{}: {message}", shown(Some(path))));
+    let size = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
+    if size > BYTES_MAX {
+        return Err(wrong(format!("{size} bytes is no configuration; at most {BYTES_MAX} are read")));
+    }
+    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|e| wrong(format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to())))?;
+    toml::from_str(&text).map_err(|e| wrong(with_nearest_key(&e)))
+}
+
+/// The error with the key that was probably meant. TOML's own message lists all keys, and shows line and column.
+fn with_nearest_key(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    let mut quoted = error.message().split('`').skip(1).step_by(2);
+    let (Some(unknown), true) = (quoted.next(), error.message().starts_with("unknown field")) else { return text };
+    match quoted.min_by_key(|known| strsim::levenshtein(known, unknown)) {
+        Some(nearest) => format!("{}\nhint: did you mean `{nearest}`?", text.trim_end()),
+        None => text,
+    }
+}
+
+/// A moment on the command line: RFC 3339, or a day (its first instant, UTC).
+pub(crate) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.with_timezone(&Utc));
+    }
+    NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .ok()
+        .and_then(|day| day.and_hms_opt(0, 0, 0))
+        .map(|time| time.and_utc())
+        .ok_or_else(|| "write it as `2026-09-21` or `2026-09-21T08:00:00Z`".to_owned())
+}

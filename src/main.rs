@@ -1,0 +1,27 @@
+//! The program: reads the command line, hands over, gives the exit status.
+
+mod cli;
+mod command;
+mod config;
+mod exit;
+mod printer;
+
+use exit::Exit;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let exit = match cli::parse() {
+        Ok(cli) => command::run(cli).unwrap_or_else(|error| error.report()),
+        Err(exit) => exit,
+    };
+    ExitCode::from(exit)
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.status())
+    }
+}

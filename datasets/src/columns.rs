@@ -29,6 +29,8 @@ pub enum Type {
 /// How a column is laid out in Parquet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
+    /// A handful of distinct values: dictionary, and no compression on top, whose state would outweigh the column.
+    Few,
     /// Few distinct values: dictionary.
     Repeats,
     /// Nearly every value is its own: no dictionary, lengths apart from bytes.
@@ -59,24 +61,30 @@ pub struct Column {
     pub storage: Storage,
     /// A Bloom filter serves look-ups by this column.
     pub bloom: bool,
+    /// Pages keep their smallest and largest value, because queries skip pages by this column.
+    pub ranged: bool,
     /// One sentence for the documentation.
     pub meaning: &'static str,
 }
 
 const fn sent(name: &'static str, field: Field, storage: Storage, meaning: &'static str) -> Column {
-    Column { name, data_type: Type::Text, origin: Origin::Sent(field), storage, bloom: false, meaning }
+    Column { name, data_type: Type::Text, origin: Origin::Sent(field), storage, bloom: false, ranged: false, meaning }
 }
 
 const fn derived(name: &'static str, data_type: Type, storage: Storage, meaning: &'static str) -> Column {
-    Column { name, data_type, origin: Origin::Derived, storage, bloom: false, meaning }
+    Column { name, data_type, origin: Origin::Derived, storage, bloom: false, ranged: false, meaning }
 }
 
 const fn provenance(name: &'static str, data_type: Type, meaning: &'static str) -> Column {
-    Column { name, data_type, origin: Origin::Provenance, storage: Storage::Repeats, bloom: false, meaning }
+    Column { name, data_type, origin: Origin::Provenance, storage: Storage::Few, bloom: false, ranged: false, meaning }
 }
 
 const fn typed(column: Column, data_type: Type) -> Column {
     Column { data_type, ..column }
+}
+
+const fn ranged(column: Column) -> Column {
+    Column { ranged: true, ..column }
 }
 
 const fn bloom(column: Column) -> Column {
@@ -96,50 +104,50 @@ macro_rules! columns {
     };
 }
 
-use Storage::{Repeats, Unique};
+use Storage::{Few, Repeats, Unique};
 use Type::{Bool, Bytes, Int, ResourceList, Text, TextList, Time};
 
 columns! {
     EventId => bloom(sent("event_id", Field::EventId, Unique, "The event's id. Opaque: UUIDs, hex digits and dotted forms occur."));
     EventKey => derived("event_key", Bytes, Unique, "128 bits that identify the event: the first 8 bytes hash its account and id, the last 8 its core facts. Two deliveries of one event have one key; the lake holds each key once.");
-    SchemaVersion => sent("schema_version", Field::EventVersion, Repeats, "The event format's version. Sent as text or as number; a number is noted in `extra`.");
-    EventTime => typed(sent("event_time", Field::EventTime, Repeats, "When the call was made, UTC. NULL where the event gave no readable time (flag `bad_time`)."), Time);
-    AcsRegion => sent("acs_region", Field::AcsRegion, Repeats, "The region. Global services log one home region.");
-    IsGlobal => typed(sent("is_global", Field::IsGlobal, Repeats, "True for events of global services; NULL where not said."), Bool);
-    RecipientAccountId => sent("recipient_account_id", Field::RecipientAccountId, Repeats, "The account the event was delivered for.");
-    AccountId => derived("account_id", Text, Repeats, "The account: of the identity, else the recipient's, else from the object's path, else the log service's `owner_id`. A flag tells when it is not the identity's.");
-    VpcId => sent("vpc_id", Field::VpcId, Repeats, "The VPC the call came through.");
+    SchemaVersion => sent("schema_version", Field::EventVersion, Few, "The event format's version. Sent as text or as number; a number is noted in `extra`.");
+    EventTime => ranged(typed(sent("event_time", Field::EventTime, Repeats, "When the call was made, UTC. NULL where the event gave no readable time (flag `bad_time`)."), Time));
+    AcsRegion => ranged(sent("acs_region", Field::AcsRegion, Few, "The region. Global services log one home region."));
+    IsGlobal => typed(sent("is_global", Field::IsGlobal, Few, "True for events of global services; NULL where not said."), Bool);
+    RecipientAccountId => sent("recipient_account_id", Field::RecipientAccountId, Few, "The account the event was delivered for.");
+    AccountId => ranged(derived("account_id", Text, Few, "The account: of the identity, else the recipient's, else from the object's path, else the log service's `owner_id`. A flag tells when it is not the identity's."));
+    VpcId => sent("vpc_id", Field::VpcId, Few, "The VPC the call came through.");
     EventName => sent("event_name", Field::EventName, Repeats, "The API action or event, as sent; its case varies.");
-    EventAction => derived("event_action", Text, Repeats, "`event_name` in lower case without surrounding space: what detections compare, so that files and pages can be skipped.");
-    EventType => sent("event_type", Field::EventType, Repeats, "How the event arose, for instance `ApiCall`, `ConsoleOperation`, `ConsoleSignin`, `AliyunServiceEvent`.");
-    EventCategory => sent("event_category", Field::EventCategory, Repeats, "`Management`, `Data` or `Insight`; NULL in older events, which are management events.");
-    EventRw => sent("event_rw", Field::EventRw, Repeats, "`Read` or `Write`; NULL where not said. Treat what is not `Read` as a write.");
+    EventAction => ranged(derived("event_action", Text, Repeats, "`event_name` in lower case without surrounding space: what detections compare, so that files and pages can be skipped."));
+    EventType => sent("event_type", Field::EventType, Few, "How the event arose, for instance `ApiCall`, `ConsoleOperation`, `ConsoleSignin`, `AliyunServiceEvent`.");
+    EventCategory => ranged(sent("event_category", Field::EventCategory, Few, "`Management`, `Data` or `Insight`; NULL in older events, which are management events."));
+    EventRw => ranged(sent("event_rw", Field::EventRw, Few, "`Read` or `Write`; NULL where not said. Treat what is not `Read` as a write."));
     EventSource => sent("event_source", Field::EventSource, Repeats, "Endpoint that took the call. Many spellings: identify the service by `service_name`.");
-    ServiceName => sent("service_name", Field::ServiceName, Repeats, "The cloud service; its case varies.");
-    ApiVersion => sent("api_version", Field::ApiVersion, Repeats, "Version of the service's API.");
+    ServiceName => ranged(sent("service_name", Field::ServiceName, Few, "The cloud service; its case varies."));
+    ApiVersion => sent("api_version", Field::ApiVersion, Few, "Version of the service's API.");
     RequestId => sent("request_id", Field::RequestId, Unique, "The API request's id, often equal to `event_id`.");
-    UserType => sent("user_type", Field::UserType, Repeats, "Kind of identity: `root-account`, `ram-user`, `assumed-role`, `system`, `saml-user`, `oidc-user`, `cloudsso-user`, ...; an open set.");
+    UserType => ranged(sent("user_type", Field::UserType, Few, "Kind of identity: `root-account`, `ram-user`, `assumed-role`, `system`, `saml-user`, `oidc-user`, `cloudsso-user`, ...; an open set."));
     PrincipalId => sent("principal_id", Field::PrincipalId, Repeats, "Id of the identity; `<role id>:<session>` for a role.");
     UserName => bloom(sent("user_name", Field::UserName, Repeats, "Name of the identity as sent; `<role>:<session>` for a role, a service host for `system`."));
     RoleName => derived("role_name", Text, Repeats, "For an assumed role, `user_name` before the first `:`.");
     SessionName => derived("session_name", Text, Repeats, "For an assumed role, `user_name` after the first `:`.");
     AccessKeyId => bloom(sent("access_key_id", Field::AccessKeyId, Repeats, "The AccessKey that signed the call, as sent."));
-    CredentialKind => derived("credential_kind", Text, Repeats, "`long_term`, `temporary` (`STS.` and `TMP.` keys), `console_session` (no key but a session) or `none`.");
+    CredentialKind => ranged(derived("credential_kind", Text, Few, "`long_term`, `temporary` (`STS.` and `TMP.` keys), `console_session` (no key but a session) or `none`."));
     SessionCreatedAt => typed(sent("session_created_at", Field::CreationDate, Repeats, "When the session began, as the session context says. Often the time of the call itself."), Time);
-    SessionMfa => derived("session_mfa", Text, Repeats, "MFA as the session context says: `yes`, `no` or `unknown`. `no` is the normal value of role sessions.");
+    SessionMfa => derived("session_mfa", Text, Few, "MFA as the session context says: `yes`, `no` or `unknown`. `no` is the normal value of role sessions.");
     SourceIpAddress => bloom(sent("source_ip_address", Field::SourceIpAddress, Repeats, "Where the call came from, as sent: an address, `Internal`, a service's host name, or anything."));
-    SourceClass => derived("source_class", Text, Repeats, "`ip`, `internal`, `service`, `missing` or `garbage`.");
-    SourceIp => derived("source_ip", Bytes, Repeats, "The address as 16 bytes, IPv4 mapped into IPv6; NULL unless `source_class` is `ip`.");
+    SourceClass => ranged(derived("source_class", Text, Few, "`ip`, `internal`, `service`, `missing` or `garbage`."));
+    SourceIp => ranged(derived("source_ip", Bytes, Repeats, "The address as 16 bytes, IPv4 mapped into IPv6; NULL unless `source_class` is `ip`."));
     ClientIp => derived("client_ip", Text, Repeats, "Best known address of the client, in canonical text. See `client_ip_provenance` before trusting it.");
-    ClientIpProvenance => derived("client_ip_provenance", Text, Repeats, "`source_ip_address`, or `request_parameter` where the caller could have chosen it.");
+    ClientIpProvenance => derived("client_ip_provenance", Text, Few, "`source_ip_address`, or `request_parameter` where the caller could have chosen it.");
     UserAgent => sent("user_agent", Field::UserAgent, Repeats, "The client program, as it named itself.");
     ErrorCode => sent("error_code", Field::ErrorCode, Repeats, "Error code as sent; empty or absent on success.");
     ErrorMessage => sent("error_message", Field::ErrorMessage, Repeats, "Error message as sent. A successful sign-in can say `success` here.");
-    Outcome => derived("outcome", Text, Repeats, "`success`, `failure` or `dry_run`.");
-    Mfa => derived("mfa", Text, Repeats, "Whether MFA was used: `yes`, `no` or `unknown`. For sign-ins what the sign-in says, else what the session says.");
+    Outcome => ranged(derived("outcome", Text, Few, "`success`, `failure` or `dry_run`."));
+    Mfa => ranged(derived("mfa", Text, Few, "Whether MFA was used: `yes`, `no` or `unknown`. For sign-ins what the sign-in says, else what the session says."));
     LoginAccount => derived("login_account", Text, Repeats, "`loginAccount` of a sign-in.");
     ResourceType => sent("resource_type", Field::ResourceType, Repeats, "Types of the resources, separated by `;`.");
-    ResourceName => bloom(sent("resource_name", Field::ResourceName, Repeats, "Ids of the resources: `,` within a type, `;` between types, in the order of `resource_type`."));
+    ResourceName => bloom(sent("resource_name", Field::ResourceName, Unique, "Ids of the resources: `,` within a type, `;` between types, in the order of `resource_type`."));
     Resources => derived("resources", ResourceList, Repeats, "Every resource the event names, wherever it names it, once each.");
     InstanceIds => derived("instance_ids", TextList, Repeats, "Ids of the ECS instances among them, also from request parameters.");
     RequestParameters => sent("request_parameters", Field::RequestParameters, Unique, "The call's parameters, the exact JSON text. Read them with `param(request_parameters, 'Name')`.");
@@ -153,9 +161,9 @@ columns! {
     SourceObject => provenance("source_object", Text, "File, object key or topic.");
     SourcePartition => provenance("source_partition", Int, "Partition of the topic; NULL for files.");
     SourcePosition => provenance("source_position", Int, "Number of the record within the object, from 0; offset within a partition.");
-    IngestedAt => provenance("ingested_at", Time, "When the ingest stored the event, UTC.");
-    FlagList => derived("flags", TextList, Repeats, "What was odd about the event: see the list below.");
-    Day => derived("day", Text, Repeats, "The lake's partition: day of `event_time` (UTC), or `out_of_range_<ingest day>`.");
+    IngestedAt => ranged(provenance("ingested_at", Time, "When the ingest stored the event, UTC."));
+    FlagList => derived("flags", TextList, Few, "What was odd about the event: see the list below.");
+    Day => derived("day", Text, Few, "The lake's partition: day of `event_time` (UTC), or `out_of_range_<ingest day>`.");
 }
 
 /// Name of the list child in list columns, as DuckLake wants it.

@@ -138,7 +138,7 @@ fn principal(index: usize, rng: &mut Pcg64) -> Principal {
             (Kind::Key(key), AGENTS[index % AGENTS.len()], (0..2).map(|_| format!("192.0.2.{}", rng.random_range(1..255))).collect())
         }
         6..=8 => {
-            let role = if index % 4 == 0 {
+            let role = if index.is_multiple_of(4) {
                 "ops-autostop".to_owned()
             } else {
                 format!("{}-{}", ["ops", "ci", "data", "dev"][index % 4], ["deploy", "reader", "admin"][index % 3])

@@ -113,7 +113,8 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-struct Failing(Option<io::Error>);
+/// Gives its error once, then nothing.
+pub(super) struct Failing(pub(super) Option<io::Error>);
 
 impl Read for Failing {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

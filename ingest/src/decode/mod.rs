@@ -98,12 +98,15 @@ fn content(
     sink: &mut dyn Sink,
     nesting: usize,
 ) -> Result<End, Stop> {
-    let head = match sniff::head(&mut input) {
-        Ok(head) => head,
-        Err((head, error)) => return broken_input(sink, &error, head.len() as u64, &head),
-    };
+    let (head, error) = sniff::head(&mut input);
+    if head.is_empty()
+        && let Some(error) = error
+    {
+        return broken_input(sink, &error, 0, b"");
+    }
     let kind = sniff::content(&head);
-    let whole = io::Cursor::new(head.clone()).chain(input);
+    // What the head's reading ran into must be met again behind it.
+    let whole = io::Cursor::new(head.clone()).chain(compression::Failing(error)).chain(input);
     match kind {
         Content::Compressed(_) if nesting >= NESTED_COMPRESSION_MAX => unknown(sink, &head, "content compressed at most twice"),
         Content::Compressed(method) => {

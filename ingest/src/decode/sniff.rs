@@ -30,8 +30,8 @@ pub(super) enum Content {
     Unknown,
 }
 
-/// The first bytes of `input`.
-pub(super) fn head(input: &mut impl Read) -> Result<Vec<u8>, (Vec<u8>, io::Error)> {
+/// The first bytes of `input`, and the error that ended them early.
+pub(super) fn head(input: &mut impl Read) -> (Vec<u8>, Option<io::Error>) {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     let mut chunk = [0; HEAD_BYTES];
     while head.len() < HEAD_BYTES {
@@ -40,11 +40,10 @@ pub(super) fn head(input: &mut impl Read) -> Result<Vec<u8>, (Vec<u8>, io::Error
             Ok(0) => break,
             Ok(count) => head.extend_from_slice(&chunk[..count]),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) if !head.is_empty() => break,
-            Err(e) => return Err((head, e)),
+            Err(e) => return (head, Some(e)),
         }
     }
-    Ok(head)
+    (head, None)
 }
 
 /// What content starting with `head` is.

@@ -18,6 +18,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Rows a row group: small enough that a look-up reads little, large enough for dictionaries to pay.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Distinct values of a repeating column in a row group that its Bloom filter is sized for: keys, names, addresses. A
+/// filter sized for more falls out of the cache while it is filled.
+const REPEATED_VALUES: usize = 16 * 1024;
 /// Largest dictionary of a column in a row group. Request parameters and other long text would fill the default of
 /// 1 MiB for nothing before falling back.
 const DICTIONARY_BYTES: usize = 256 * 1024;
@@ -40,11 +43,20 @@ static EVENT_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
                 properties = properties
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
-                // Smallest and largest of nearly unique text prune nothing and cost a comparison a value.
+            }
+            if column.storage == Storage::Few {
+                properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+            }
+            if !column.ranged {
+                // A smallest and largest value that prunes nothing costs a comparison a value all the same.
                 properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
             }
             if column.bloom {
-                properties = properties.set_column_bloom_filter_enabled(path.clone(), true).set_column_bloom_filter_fpp(path, 0.01);
+                let distinct = if column.storage == Storage::Unique { ROW_GROUP_ROWS } else { REPEATED_VALUES };
+                properties = properties
+                    .set_column_bloom_filter_enabled(path.clone(), true)
+                    .set_column_bloom_filter_fpp(path.clone(), 0.01)
+                    .set_column_bloom_filter_max_ndv(path, distinct as u64);
             }
         }
     }
@@ -68,7 +80,6 @@ fn base_properties() -> parquet::file::properties::WriterPropertiesBuilder {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("level 1 exists")))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        .set_bloom_filter_max_ndv(ROW_GROUP_ROWS as u64)
         .set_statistics_enabled(EnabledStatistics::Page)
 }
 

@@ -1,0 +1,75 @@
+//! The decoder by stages, on one thread: gunzip, decode, derive and key, columns. Nanoseconds an event.
+
+use flate2::read::GzDecoder;
+use serde_json::json;
+use std::io::{Cursor, Read};
+use trailhound_benches::{median, tell};
+use trailhound_datasets::derive::Derived;
+use trailhound_datasets::event::Event;
+use trailhound_datasets::generate::{Spec, Traffic};
+use trailhound_datasets::key::event_key;
+use trailhound_datasets::reject::Reject;
+use trailhound_ingest::decode::{self, Limits, Sink, Stop};
+
+const NOW: i64 = 1_790_812_800_000_000;
+const EVENTS: u64 = 100_000;
+
+struct Count {
+    events: u64,
+    derive: bool,
+    check: u64,
+}
+
+impl Sink for Count {
+    fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
+        self.events += 1;
+        if self.derive {
+            let derived = Derived::of(event);
+            self.check ^= u64::from(event_key(event, derived.event_time)[15]);
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, _: Reject) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn notice(&mut self, _: &'static str) {}
+}
+
+fn main() {
+    let spec = Spec { events: EVENTS, seed: 1, stories: Vec::new(), end_micros: NOW, days: 5 };
+    let packed: Vec<Vec<u8>> = Traffic::new(spec).map(|traffic| traffic.files().map(|file| file.content).collect()).unwrap_or_default();
+    let unpack = |content: &[u8]| {
+        let mut text = Vec::new();
+        GzDecoder::new(content).read_to_end(&mut text).map(|_| text).unwrap_or_default()
+    };
+    let texts: Vec<Vec<u8>> = packed.iter().map(|content| unpack(content)).collect();
+    let bytes: usize = texts.iter().map(Vec::len).sum();
+    let per_event = |seconds: f64| (seconds * 1e9 / EVENTS as f64).round();
+    let gunzip = median(5, || packed.iter().for_each(|content| drop(unpack(content))));
+    let run = |derive: bool| {
+        median(5, || {
+            let mut count = Count { events: 0, derive, check: 0 };
+            for text in &texts {
+                let _ = decode::object(Cursor::new(&text[..]), None, &Limits::default(), &mut count);
+            }
+            assert_eq!(count.events, EVENTS);
+        })
+    };
+    let (scan, derive) = (run(false), run(true));
+    let columns = median(5, || {
+        for text in &texts {
+            trailhound_ingest::decode_to_batch(text, NOW).map(drop).unwrap_or_default();
+        }
+    });
+    let general = median(3, || texts.iter().for_each(|text| drop(decode::oracle::events(text))));
+    tell(
+        "stages",
+        json!({
+            "events": EVENTS, "bytes_per_event": bytes as f64 / EVENTS as f64, "unit": "ns per event, one thread",
+            "gunzip": per_event(gunzip), "decode": per_event(scan), "derive_and_key": per_event(derive - scan),
+            "columns": per_event(columns - derive), "serde_json_value": per_event(general),
+        }),
+    );
+}

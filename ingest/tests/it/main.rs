@@ -1,0 +1,9 @@
+//! Tests of the ingest as a library: what goes in, what comes out, what is never lost.
+
+mod bad_events;
+mod bad_files;
+mod corpora;
+mod golden;
+mod lossless;
+mod rows;
+mod shapes;

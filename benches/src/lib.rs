@@ -5,11 +5,11 @@ use std::io::Write;
 use std::time::Instant;
 
 /// Runs `work` `times` times; the median in seconds.
-pub fn median(times: usize, mut work: impl FnMut()) -> f64 {
+pub fn median<R>(times: usize, mut work: impl FnMut() -> R) -> f64 {
     let mut seconds: Vec<f64> = (0..times)
         .map(|_| {
             let start = Instant::now();
-            work();
+            std::hint::black_box(work());
             start.elapsed().as_secs_f64()
         })
         .collect();

@@ -27,7 +27,12 @@ print(json.dumps({
 #[test]
 fn duckdb_reads_the_lake_and_agrees() {
     let Ok(python) = std::env::var("TRAILHOUND_DUCKDB_PYTHON") else {
-        println!("notice: TRAILHOUND_DUCKDB_PYTHON is not set; run scripts/install-test-parts to try the lake in DuckDB");
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            concat!("notice: TRAILHOUND_DUCKDB_PYTHON is not set; run scripts/install-test-parts to try the lake in DuckDB", "\n")
+                .as_bytes(),
+        )
+        .expect("standard error");
         return;
     };
     let program = Program::new();

@@ -5,7 +5,11 @@ use crate::program::Program;
 #[test]
 fn real_samples_are_read_and_judged() {
     let Ok(samples) = std::env::var("TRAILHOUND_SAMPLES") else {
-        println!("notice: TRAILHOUND_SAMPLES is not set; real samples are not run");
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            concat!("notice: TRAILHOUND_SAMPLES is not set; real samples are not run", "\n").as_bytes(),
+        )
+        .expect("standard error");
         return;
     };
     let program = Program::new();

@@ -65,7 +65,7 @@ pub(super) fn reader<'r>(method: Method, input: impl Read + Send + 'r, limits: &
     let counted = Counted { inner: input, taken: Arc::clone(&taken) };
     let buffered = BufReader::with_capacity(INPUT_BUFFER_BYTES, counted);
     let inner: Box<dyn Read + Send + 'r> = match method {
-        Method::Gzip => Box::new(Members { state: State::Inside(GzDecoder::new(buffered)), notices: notices.clone() }),
+        Method::Gzip => Box::new(Members { decoder: Some(GzDecoder::new(buffered)), notices: notices.clone() }),
         Method::Zstd => match zstd::stream::read::Decoder::with_buffer(buffered) {
             // A window of 128 MiB is what the command line tool accepts unasked.
             Ok(mut decoder) => {
@@ -124,13 +124,9 @@ impl Read for Failing {
 
 /// All members of a gzip file, one after the other; bytes behind the last that start no member are noticed and left.
 struct Members<R: BufRead> {
-    state: State<R>,
+    /// The member being read; `None` behind the last.
+    decoder: Option<GzDecoder<R>>,
     notices: Notices,
-}
-
-enum State<R: BufRead> {
-    Inside(GzDecoder<R>),
-    Done,
 }
 
 impl<R: BufRead> Read for Members<R> {
@@ -138,20 +134,19 @@ impl<R: BufRead> Read for Members<R> {
         if out.is_empty() {
             return Ok(0);
         }
-        loop {
-            let State::Inside(decoder) = &mut self.state else { return Ok(0) };
+        while let Some(decoder) = &mut self.decoder {
             let count = decoder.read(out)?;
             if count > 0 {
                 return Ok(count);
             }
-            let State::Inside(decoder) = std::mem::replace(&mut self.state, State::Done) else { return Ok(0) };
-            let mut input = decoder.into_inner();
+            let Some(mut input) = self.decoder.take().map(GzDecoder::into_inner) else { break };
             match input.fill_buf()? {
                 [] => {}
-                [0x1f, ..] => self.state = State::Inside(GzDecoder::new(input)),
+                [0x1f, ..] => self.decoder = Some(GzDecoder::new(input)),
                 _ => self.notices.0.store(true, Ordering::Relaxed),
             }
         }
+        Ok(0)
     }
 }
 

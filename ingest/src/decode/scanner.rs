@@ -409,11 +409,7 @@ impl Scanner {
             session_from_text(text, span, &mut event);
         }
         self.drop_repeated_parameters(&mut event);
-        if !event.needs_raw {
-            event.extra = self.extra(text, &event);
-        } else if !self.extras.is_empty() {
-            event.extra = self.extra(text, &event);
-        }
+        event.extra = self.extra(text, &event);
         event
     }
 

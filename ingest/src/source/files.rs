@@ -162,7 +162,7 @@ pub(crate) fn open(input: &Input) -> io::Result<Opened> {
         Some(md5) => Box::new(Hashed { file, md5: Arc::clone(md5) }),
         None => Box::new(file),
     };
-    let bytes = metadata.is_file().then(|| metadata.len());
+    let bytes = metadata.is_file().then_some(metadata.len());
     Ok(Opened { object, incarnation: incarnation(&metadata), name, bytes, reader, md5 })
 }
 

@@ -6,7 +6,11 @@ use std::path::PathBuf;
 fn corpora() -> Option<PathBuf> {
     let folder = std::env::var_os("TRAILHOUND_CORPORA").map(PathBuf::from);
     if folder.is_none() {
-        println!("notice: TRAILHOUND_CORPORA is not set; the public corpora are not run");
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            concat!("notice: TRAILHOUND_CORPORA is not set; the public corpora are not run", "\n").as_bytes(),
+        )
+        .expect("standard error");
     }
     folder
 }

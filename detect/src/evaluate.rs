@@ -129,6 +129,10 @@ async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding
     let narrowed = session
         .narrowed(range.since.map(|since| since.saturating_sub(reach)), range.until.map(|until| until.saturating_add(lookback)))
         .await?;
+    let narrowed = match &rule.reads {
+        Some(predicate) => narrowed.gathered(predicate).await?,
+        None => narrowed,
+    };
     let frame = narrowed.sql(&rule.sql).await?;
     let dedup = rule.dedup.as_ref().map_or(&[][..], |dedup| &dedup.columns);
     let schema = frame.schema().clone();

@@ -117,6 +117,7 @@ struct Written {
     optional_parameters: Vec<String>,
     #[serde(default, deserialize_with = "duration")]
     lookback: Duration,
+    reads: Option<String>,
     dedup: Option<Dedup>,
     false_positives: Vec<String>,
     runbook: Bilingual,
@@ -219,6 +220,7 @@ pub struct Rule {
     pub parameters: Vec<String>,
     pub optional_parameters: Vec<String>,
     pub lookback: Duration,
+    pub reads: Option<String>,
     pub dedup: Option<Dedup>,
     pub false_positives: Vec<String>,
     pub runbook: Bilingual,
@@ -364,6 +366,7 @@ fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, CatalogueErr
         parameters: written.parameters,
         optional_parameters: written.optional_parameters,
         lookback: written.lookback,
+        reads: written.reads,
         dedup: written.dedup,
         false_positives: written.false_positives,
         runbook: written.runbook,

@@ -150,7 +150,26 @@ impl Session {
                 conditions.push(format!("event_time {sign} TIMESTAMP '{}'", micros.format("%Y-%m-%dT%H:%M:%S%.6fZ")));
             }
         }
-        let narrowed = self.context.sql(&format!("SELECT * FROM {EVENTS_TABLE} WHERE {}", conditions.join(" AND "))).await?.into_view();
+        self.with_events(&conditions.join(" AND "), false).await
+    }
+
+    /// The same session with `events` reduced to the rows where `predicate` holds, read once and held in memory: for a query
+    /// that goes through few rows many times.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub async fn gathered(&self, predicate: &str) -> Result<Self, SessionError> {
+        self.with_events(predicate, true).await
+    }
+
+    async fn with_events(&self, predicate: &str, gather: bool) -> Result<Self, SessionError> {
+        let frame = self.context.sql(&format!("SELECT * FROM {EVENTS_TABLE} WHERE {predicate}")).await?;
+        let narrowed = if gather {
+            let schema = Arc::clone(frame.schema().inner());
+            memory(&schema, frame.collect().await?)?
+        } else {
+            frame.into_view()
+        };
         let quarantine = self.context.table_provider(QUARANTINE_TABLE).await?;
         let context = SessionContext::new_with_config_rt(self.context.copied_config(), self.context.runtime_env());
         context.register_table(EVENTS_TABLE, narrowed)?;

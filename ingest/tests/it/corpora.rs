@@ -52,8 +52,9 @@ fn json_test_suite() {
         // As a whole document nothing may panic, and nothing may vanish.
         let whole = decode(&value);
         let blank = value.iter().all(u8::is_ascii_whitespace) || value == b"\xef\xbb\xbf";
-        let empty_list = String::from_utf8_lossy(&value).split_whitespace().collect::<String>().trim_start_matches('\u{feff}') == "[]";
-        assert!(blank || empty_list || whole.events.len() + whole.rejects.len() > 0, "{name} vanished");
+        let squeezed = String::from_utf8_lossy(&value).split_whitespace().collect::<String>();
+        let empty_lists = squeezed.trim_start_matches('\u{feff}').replace("[]", "").is_empty();
+        assert!(blank || empty_lists || whole.events.len() + whole.rejects.len() > 0, "{name} vanished");
         seen += 1;
     }
     assert!(seen > 300, "{seen} files");

@@ -21,7 +21,8 @@ const PREDICATES: [&str; 4] = [
 fn main() {
     let Some(lake) = std::env::var_os("TRAILHOUND_BENCH_LAKE").map(PathBuf::from) else { return };
     let Ok(runtime) = tokio::runtime::Runtime::new() else { return };
-    let parameters: Parameters = serde_json::from_value(json!({ "corporate_cidrs": [{ "cidr": "203.0.113.0/24" }] })).unwrap_or_default();
+    let parameters: Parameters =
+        serde_json::from_value(json!({ "corporate_cidrs": [{ "cidr": "203.0.113.0/24" }] })).unwrap_or_else(|e| panic!("{e}"));
     let limits = QueryLimits::default();
     let session = runtime.block_on(Session::over_lake(&lake, Arc::new(parameters), &limits)).unwrap_or_else(|e| panic!("{e}"));
     let ask = |sql: &str| -> usize {

@@ -60,7 +60,7 @@ fn main() {
     let (scan, derive) = (run(false), run(true));
     let columns = median(5, || {
         for text in &texts {
-            trailhound_ingest::decode_to_batch(text, NOW).map(drop).unwrap_or_default();
+            trailhound_ingest::decode_to_batch(text, NOW).map(drop).unwrap_or_else(|e| panic!("{e}"));
         }
     });
     let general = median(3, || texts.iter().for_each(|text| drop(decode::oracle::events(text))));

@@ -127,7 +127,7 @@ async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding
     let stretch = rule.dedup.as_ref().map_or(0, |dedup| i64::try_from(dedup.window.as_micros()).unwrap_or(0));
     let reach = lookback.saturating_add(stretch);
     let narrowed = session
-        .narrowed(range.since.map(|since| since.saturating_sub(reach)), range.until.map(|until| until.saturating_add(lookback)))
+        .narrowed(range.since.map(|since| since.saturating_sub(reach)), range.until.map(|until| until.saturating_add(reach)))
         .await?;
     let narrowed = match &rule.reads {
         Some(predicate) => narrowed.gathered(predicate).await?,

@@ -173,8 +173,6 @@ struct Current {
     /// The position to replace.
     replaces: Option<u64>,
     records: u64,
-    /// Events among the records, for the count its name claims.
-    events: u64,
     notes: Vec<String>,
 }
 
@@ -250,7 +248,6 @@ impl<'s> Worker<'s> {
             covered,
             replaces: known.map(|position| position.records),
             records: 0,
-            events: 0,
             notes: Vec::new(),
         });
         let account = opened.name.as_ref().and_then(|name| name.account_id.clone());
@@ -485,9 +482,6 @@ impl Shared<'_> {
 impl Sink for Worker<'_> {
     fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
         let Some(record) = self.next_record() else { return Ok(()) };
-        if let Some(current) = &mut self.current {
-            current.events += 1;
-        }
         self.ledger.received += 1;
         self.shared.progress.event();
         self.store(event, record).map_err(|error| self.shared.fail(error))?;

@@ -47,7 +47,7 @@ pub(super) fn parquet(input: impl Read, path_account: Option<&str>, limits: &Lim
                 None => Some((Code::BadUtf8, "UTF-8 text in text columns")),
             };
             if let Some((code, expected)) = failed {
-                let raw = text.unwrap_or_default().into_bytes();
+                let raw = text.map_or_else(|| row_bytes(&batch, index), String::into_bytes);
                 sink.reject(Reject {
                     code,
                     byte_offset: row,
@@ -91,6 +91,20 @@ fn row_text(batch: &RecordBatch, row: usize) -> Option<String> {
     }
     text.push('}');
     Some(text)
+}
+
+/// The bytes of a row whose text is none: its binary columns, one after the other.
+fn row_bytes(batch: &RecordBatch, row: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for column in batch.columns().iter().filter(|column| column.is_valid(row)) {
+        match column.data_type() {
+            DataType::Binary => bytes.extend_from_slice(column.as_binary::<i32>().value(row)),
+            DataType::LargeBinary => bytes.extend_from_slice(column.as_binary::<i64>().value(row)),
+            DataType::BinaryView => bytes.extend_from_slice(column.as_binary_view().value(row)),
+            _ => {}
+        }
+    }
+    bytes
 }
 
 /// One value as JSON; `Some(None)` for types that carry no part of an event, `None` for bytes that are no text.

@@ -105,6 +105,8 @@ pub(crate) struct Range {
     pub(crate) nulls: i64,
     pub(crate) least: Option<String>,
     pub(crate) greatest: Option<String>,
+    /// Some row group has values but no exact bounds: bounds of the others must not stand for the file.
+    unbounded: bool,
 }
 
 /// A file being written.
@@ -203,15 +205,21 @@ fn ranges(metadata: &ParquetMetaData, table: i64) -> BTreeMap<i64, Range> {
             let Some(column) = schema.lake.iter().find(|c| c.parent.is_none() && c.name == *name) else { continue };
             let range = found.entry(column.id).or_default();
             range.bytes += chunk.compressed_size();
-            let Some(statistics) = chunk.statistics() else { continue };
+            let Some(statistics) = chunk.statistics() else {
+                range.unbounded = true;
+                continue;
+            };
             range.nulls += statistics.null_count_opt().unwrap_or(0) as i64;
-            widen(range, statistics);
+            widen(range, statistics, chunk.num_values());
         }
+    }
+    for range in found.values_mut().filter(|range| range.unbounded) {
+        (range.least, range.greatest) = (None, None);
     }
     found
 }
 
-fn widen(range: &mut Range, statistics: &Statistics) {
+fn widen(range: &mut Range, statistics: &Statistics, values: i64) {
     let (least, greatest) = match statistics {
         Statistics::Int64(s) => (s.min_opt().map(|v| super::commit::time_text(*v)), s.max_opt().map(|v| super::commit::time_text(*v))),
         // Text statistics may be cut; a bound that is not exact is left out rather than handed on as a value.
@@ -221,6 +229,8 @@ fn widen(range: &mut Range, statistics: &Statistics) {
         }
         _ => (None, None),
     };
+    let all_null = statistics.null_count_opt().is_some_and(|nulls| nulls as i64 == values);
+    range.unbounded |= !all_null && (least.is_none() || greatest.is_none());
     if let Some(least) = least {
         range.least = Some(range.least.take().map_or(least.clone(), |have| have.min(least)));
     }
@@ -246,5 +256,26 @@ impl Write for Checksummed {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, StringArray};
+
+    #[test]
+    fn bounds_of_some_row_groups_never_stand_for_the_file() {
+        let long = "z".repeat(100);
+        for (names, bounded) in [(["a", "b", "c", "d"], true), (["a", "b", &long, &long], false)] {
+            let column: ArrayRef = Arc::new(StringArray::from(names.to_vec()));
+            let batch = RecordBatch::try_from_iter([("event_action", column)]).expect("a column");
+            let properties = WriterProperties::builder().set_max_row_group_row_count(Some(2)).build();
+            let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).expect("memory");
+            writer.write(&batch).expect("memory");
+            let metadata = writer.finish().expect("memory");
+            let range = ranges(&metadata, EVENTS_ID).into_values().next().expect("the column is ranged");
+            assert_eq!((range.least.is_some(), range.greatest.is_some()), (bounded, bounded), "{names:?}");
+        }
     }
 }

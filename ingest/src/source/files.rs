@@ -171,8 +171,9 @@ fn incarnation(metadata: &Metadata) -> String {
     if !metadata.is_file() {
         return String::new();
     }
-    let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |time| time.as_nanos());
-    format!("{}:{changed}", metadata.len())
+    // Without a time of change a rewritten file could pass for the old one: such a file has no position and is read again.
+    let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    changed.map_or_else(String::new, |time| format!("{}:{}", metadata.len(), time.as_nanos()))
 }
 
 struct Hashed {

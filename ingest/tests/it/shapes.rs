@@ -202,3 +202,16 @@ fn two_deliveries_of_one_event_have_one_key() {
         assert_ne!(key(&a), key(&other), "{name}");
     }
 }
+
+#[test]
+fn parquet_bytes_that_are_no_text_are_kept() {
+    let bad: &[u8] = b"{\"eventId\":\"\xff\"}";
+    let column: ArrayRef = Arc::new(BinaryArray::from_iter_values([bad]));
+    let batch = RecordBatch::try_from_iter([("event", column)]).expect("a column");
+    let mut content = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut content, batch.schema(), None).expect("memory");
+    writer.write(&batch).expect("memory");
+    writer.close().expect("memory");
+    let decoded = decode(&content);
+    assert_eq!((decoded.codes(), decoded.rejects[0].raw.as_slice()), (vec!["bad_utf8"], bad));
+}

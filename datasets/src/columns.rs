@@ -35,6 +35,8 @@ pub enum Storage {
     Repeats,
     /// Nearly every value is its own: no dictionary, lengths apart from bytes.
     Unique,
+    /// Numbers close to the one before: differences instead of a dictionary.
+    Steps,
 }
 
 /// Where a column's value comes from.
@@ -83,6 +85,10 @@ const fn typed(column: Column, data_type: Type) -> Column {
     Column { data_type, ..column }
 }
 
+const fn stored(column: Column, storage: Storage) -> Column {
+    Column { storage, ..column }
+}
+
 const fn ranged(column: Column) -> Column {
     Column { ranged: true, ..column }
 }
@@ -104,14 +110,14 @@ macro_rules! columns {
     };
 }
 
-use Storage::{Few, Repeats, Unique};
+use Storage::{Few, Repeats, Steps, Unique};
 use Type::{Bool, Bytes, Int, ResourceList, Text, TextList, Time};
 
 columns! {
     EventId => bloom(sent("event_id", Field::EventId, Unique, "The event's id. Opaque: UUIDs, hex digits and dotted forms occur."));
     EventKey => derived("event_key", Bytes, Unique, "128 bits that identify the event: the first 8 bytes hash its account and id, the last 8 its core facts. Two deliveries of one event have one key; the lake holds each key once.");
     SchemaVersion => sent("schema_version", Field::EventVersion, Few, "The event format's version. Sent as text or as number; a number is noted in `extra`.");
-    EventTime => ranged(typed(sent("event_time", Field::EventTime, Repeats, "When the call was made, UTC. NULL where the event gave no readable time (flag `bad_time`)."), Time));
+    EventTime => ranged(typed(sent("event_time", Field::EventTime, Steps, "When the call was made, UTC. NULL where the event gave no readable time (flag `bad_time`)."), Time));
     AcsRegion => ranged(sent("acs_region", Field::AcsRegion, Few, "The region. Global services log one home region."));
     IsGlobal => typed(sent("is_global", Field::IsGlobal, Few, "True for events of global services; NULL where not said."), Bool);
     RecipientAccountId => sent("recipient_account_id", Field::RecipientAccountId, Few, "The account the event was delivered for.");
@@ -133,7 +139,7 @@ columns! {
     SessionName => derived("session_name", Text, Repeats, "For an assumed role, `user_name` after the first `:`.");
     AccessKeyId => bloom(sent("access_key_id", Field::AccessKeyId, Repeats, "The AccessKey that signed the call, as sent."));
     CredentialKind => ranged(derived("credential_kind", Text, Few, "`long_term`, `temporary` (`STS.` and `TMP.` keys), `console_session` (no key but a session) or `none`."));
-    SessionCreatedAt => typed(sent("session_created_at", Field::CreationDate, Repeats, "When the session began, as the session context says. Often the time of the call itself."), Time);
+    SessionCreatedAt => typed(sent("session_created_at", Field::CreationDate, Steps, "When the session began, as the session context says. Often the time of the call itself."), Time);
     SessionMfa => derived("session_mfa", Text, Few, "MFA as the session context says: `yes`, `no` or `unknown`. `no` is the normal value of role sessions.");
     SourceIpAddress => bloom(sent("source_ip_address", Field::SourceIpAddress, Repeats, "Where the call came from, as sent: an address, `Internal`, a service's host name, or anything."));
     SourceClass => ranged(derived("source_class", Text, Few, "`ip`, `internal`, `service`, `missing` or `garbage`."));
@@ -160,7 +166,7 @@ columns! {
     Source => provenance("source", Text, "Name of the source that brought the event.");
     SourceObject => provenance("source_object", Text, "File, object key or topic.");
     SourcePartition => provenance("source_partition", Int, "Partition of the topic; NULL for files.");
-    SourcePosition => provenance("source_position", Int, "Number of the record within the object, from 0; offset within a partition.");
+    SourcePosition => stored(provenance("source_position", Int, "Number of the record within the object, from 0; offset within a partition."), Steps);
     IngestedAt => ranged(provenance("ingested_at", Time, "When the ingest stored the event, UTC."));
     FlagList => derived("flags", TextList, Few, "What was odd about the event: see the list below.");
     Day => derived("day", Text, Few, "The lake's partition: day of `event_time` (UTC), or `out_of_range_<ingest day>`.");

@@ -5,7 +5,7 @@
 //! The walk is iterative: hostile nesting costs a counter, never stack.
 
 use std::borrow::Cow;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Deepest nesting accepted, counted in open containers. Real events nest below ten.
 pub const DEPTH_MAX: usize = 128;
@@ -94,7 +94,23 @@ pub fn mix(a: u64, b: u64) -> u64 {
 #[inline]
 #[must_use]
 pub fn hash_text(text: &str) -> u64 {
-    xxh3_64_with_seed(text.as_bytes(), SEED_STRING)
+    hash_words(SEED_STRING, text.as_bytes())
+}
+
+/// Hash of bytes, eight at a time: what [`hashed_string`] works out while it looks for a string's end. Not for keeping
+/// a hostile writer from colliding: see `event_key` for why nothing hangs on that.
+#[inline]
+fn hash_words(seed: u64, bytes: &[u8]) -> u64 {
+    let (words, tail) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(seed, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    finish_words(hash, u64::from_le_bytes(last), bytes.len())
+}
+
+#[inline]
+fn finish_words(hash: u64, tail: u64, length: usize) -> u64 {
+    mix(mix(hash, tail), length as u64)
 }
 
 /// Offset of the first byte at or after `at` that is not JSON white space.
@@ -150,10 +166,7 @@ impl Walker {
             let mut escaped_now = false;
             match byte {
                 b'"' => {
-                    let (end, escaped) = string_end(text, at)?;
-                    done = self.hash_string(&text[at + 1..end - 1], escaped);
-                    escaped_now = escaped;
-                    at = end;
+                    (at, escaped_now, done) = self.hashed_string(text, at)?;
                 }
                 b'{' | b'[' => {
                     if self.levels.len() + depth >= DEPTH_MAX {
@@ -246,8 +259,7 @@ impl Walker {
             Some(b'"') => {}
             Some(_) => return Err(JsonError::Syntax { at, expected: "a key in double quotes" }),
         }
-        let (end, escaped) = string_end(text, at)?;
-        let hash = self.hash_string(&text[at + 1..end - 1], escaped);
+        let (end, _, hash) = self.hashed_string(text, at)?;
         self.keys.push(hash);
         self.levels.last_mut().expect("a level is open").key = hash;
         let at = skip_space(text, end);
@@ -258,6 +270,31 @@ impl Walker {
         }
     }
 
+    /// [`string_end`] with the hash of the string's meaning, in one pass over plain strings.
+    #[inline]
+    fn hashed_string(&mut self, text: &[u8], at: usize) -> Result<(usize, bool, u64), JsonError> {
+        let mut i = at + 1;
+        let mut hash = SEED_STRING;
+        while let Some(chunk) = text.get(i..i + 8) {
+            let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
+            let hits = special_bytes(word);
+            if hits == 0 {
+                hash = mix(hash, word);
+                i += 8;
+                continue;
+            }
+            let plain = hits.trailing_zeros() & !7;
+            let quote = i + (plain / 8) as usize;
+            if text[quote] != b'"' {
+                break;
+            }
+            let tail = word & !(u64::MAX << plain);
+            return Ok((quote + 1, false, finish_words(hash, tail, quote - at - 1)));
+        }
+        let (end, escaped) = string_end(text, at)?;
+        Ok((end, escaped, self.hash_string(&text[at + 1..end - 1], escaped)))
+    }
+
     fn hash_string(&mut self, raw: &[u8], escaped: bool) -> u64 {
         if escaped && let Ok(raw) = std::str::from_utf8(raw) {
             self.scratch.clear();
@@ -265,7 +302,7 @@ impl Walker {
                 return hash_text(&self.scratch);
             }
         }
-        xxh3_64_with_seed(raw, SEED_STRING)
+        hash_words(SEED_STRING, raw)
     }
 }
 
@@ -406,7 +443,7 @@ fn number_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
 /// Hash of a number's value: `1`, `1.0` and `10e-1` are one. Exact for any length, nothing goes through a float.
 fn hash_number(text: &[u8]) -> u64 {
     if !text.iter().any(|b| matches!(b, b'.' | b'e' | b'E')) && text != b"-0" {
-        return xxh3_64_with_seed(text, SEED_NUMBER);
+        return hash_words(SEED_NUMBER, text);
     }
     let (negative, body) = match text.split_first() {
         Some((b'-', rest)) => (true, rest),
@@ -417,7 +454,7 @@ fn hash_number(text: &[u8]) -> u64 {
         None => (body, Some(0)),
     };
     // An exponent beyond i64 is kept as spelt: nobody writes one value in two such ways.
-    let Some(exponent) = exponent else { return xxh3_64_with_seed(text, SEED_NUMBER) };
+    let Some(exponent) = exponent else { return hash_words(SEED_NUMBER, text) };
     let point = mantissa.iter().position(|&b| b == b'.').unwrap_or(mantissa.len());
     let mut digits: Vec<u8> = mantissa.iter().copied().filter(u8::is_ascii_digit).collect();
     let mut exponent = exponent.saturating_sub((mantissa.len().saturating_sub(point + 1)) as i64);
@@ -428,7 +465,7 @@ fn hash_number(text: &[u8]) -> u64 {
     let start = digits.iter().position(|&b| b != b'0').unwrap_or(digits.len());
     let digits = &digits[start..];
     if digits.is_empty() {
-        return xxh3_64_with_seed(b"0", SEED_NUMBER);
+        return hash_words(SEED_NUMBER, b"0");
     }
     let mut canonical = Vec::with_capacity(digits.len() + 24);
     if negative {
@@ -441,7 +478,7 @@ fn hash_number(text: &[u8]) -> u64 {
         canonical.push(b'e');
         canonical.extend_from_slice(exponent.to_string().as_bytes());
     }
-    xxh3_64_with_seed(&canonical, SEED_NUMBER)
+    hash_words(SEED_NUMBER, &canonical)
 }
 
 /// A `\uXXXX` escape names half a surrogate pair: no Unicode text can hold it.
@@ -600,6 +637,19 @@ mod tests {
         for (a, b) in [("[1,2]", "[2,1]"), ("1", "\"1\""), (r#"{"a":1}"#, r#"{"a":2}"#), ("{}", "[]"), ("null", "false")] {
             assert_ne!(hash(a), hash(b), "{a} and {b}");
         }
+    }
+
+    #[test]
+    fn strings_of_every_length_hash_as_their_text() {
+        let long = "abcdefghijklmnopqrstuvwxyzé".repeat(2);
+        for cut in (0..long.len()).filter(|&cut| long.is_char_boundary(cut)) {
+            let text = &long[..cut];
+            assert_eq!(hash(&format!("\"{text}\"")), hash_text(text), "{text}");
+            let padded = format!("\"{text}\"{}", " ".repeat(20));
+            assert_eq!(Walker::default().value(padded.as_bytes(), 0).expect(text).hash, hash_text(text), "{text}");
+        }
+        assert_ne!(hash_text("a"), hash_text("a\0"));
+        assert_ne!(hash_text(""), hash_text("\0\0\0\0\0\0\0\0"));
     }
 
     #[test]

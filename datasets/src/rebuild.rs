@@ -1,6 +1,6 @@
 //! The way back: an event's JSON from its columns. It is what makes "lossless" checkable.
 
-use crate::derive::time;
+use crate::derive::{time, truth};
 use crate::event::{ATTRIBUTES, Event, Field, Flag, Keep, Place, SESSION_CONTEXT, USER_IDENTITY};
 use serde_json::{Map, Value};
 
@@ -82,6 +82,8 @@ pub fn stored<'a>(event: &'a Event<'_>, needs_raw: bool) -> Stored<'a> {
     for (field, ..) in Field::ALL {
         stored.values[field as usize] = event.get(field);
     }
+    // A column of booleans holds no other word; `extra` has what was sent.
+    stored.values[Field::IsGlobal as usize] = event.get(Field::IsGlobal).and_then(truth).map(|is| if is { "true" } else { "false" });
     stored.parameters_repeat = event.flags.contains(Flag::RequestParameterJsonRepeats);
     stored.raw = needs_raw.then_some(event.text);
     stored

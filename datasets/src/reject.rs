@@ -17,11 +17,12 @@ pub enum Code {
     Truncated,
     CorruptCompression,
     NotAnObject,
+    Empty,
 }
 
 impl Code {
     /// Every code with its meaning.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::NotAnEventList, "the document is JSON but holds no list of events (`null`, `{}`, a number, a string)."),
         (Self::UnknownEncoding, "the content is neither text nor a compression this reader knows."),
         (Self::UnknownLayout, "an object that is no event and no known wrapper of one."),
@@ -34,6 +35,7 @@ impl Code {
         (Self::Truncated, "the content ends inside a value."),
         (Self::CorruptCompression, "the compressed stream is cut or damaged; what came before it is stored."),
         (Self::NotAnObject, "an element of a list is no JSON object."),
+        (Self::Empty, "a message without a value."),
     ];
 
     /// The code as stored in the `code` column.
@@ -52,6 +54,7 @@ impl Code {
             Self::Truncated => "truncated",
             Self::CorruptCompression => "corrupt_compression",
             Self::NotAnObject => "not_an_object",
+            Self::Empty => "empty",
         }
     }
 }

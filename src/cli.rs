@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Scan(Scan),
     /// Ingest exports into the lake.
     Ingest(Ingest),
+    /// Follow the configured sources, detect after every commit, until told to end.
+    Serve(Serve),
     /// Ask the lake in SQL.
     Query(Query),
     /// List, show and test detection rules.
@@ -110,6 +112,12 @@ pub(crate) struct Ingest {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Query {
     /// The statement.
     #[arg(short = 'c', long = "command", value_name = "SQL")]
@@ -151,6 +159,11 @@ pub(crate) enum Lake {
         #[arg(long)]
         json: bool,
     },
+    /// Merge small files, so that queries open few. The rows stay the same.
+    Compact {
+        #[command(flatten)]
+        place: LakePlace,
+    },
     /// Prove that it is sound: files, checksums, ledger, no event twice. Exit status 1 if it is not.
     Verify {
         #[command(flatten)]
@@ -176,8 +189,26 @@ pub(crate) struct Generate {
     #[arg(long, default_value_t = 30)]
     pub(crate) days: u32,
     /// Folder to write to.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "to")]
+    pub(crate) out: Option<PathBuf>,
+    /// Send the events to a broker instead, half of them as a trail's Logstore hands them out, half as rows.
+    #[arg(long, value_enum, requires = "bootstrap_servers")]
+    pub(crate) to: Option<Destination>,
+    /// The broker.
+    #[arg(long, value_name = "HOST:PORT", requires = "to")]
+    pub(crate) bootstrap_servers: Option<String>,
+    /// The topic.
+    #[arg(long, default_value = "actiontrail")]
+    pub(crate) topic: String,
+    /// Events a second; as fast as the broker takes them without.
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<std::num::NonZero<u32>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Destination {
+    /// A Kafka topic.
+    Kafka,
 }
 
 #[derive(Debug, Args)]

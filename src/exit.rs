@@ -103,6 +103,17 @@ impl From<trailhound_ingest::lake::CatalogError> for Failure {
     }
 }
 
+impl From<trailhound_ingest::live::LiveError> for Failure {
+    fn from(error: trailhound_ingest::live::LiveError) -> Self {
+        use trailhound_ingest::live::LiveError as E;
+        match error {
+            E::Catalog(error) => error.into(),
+            E::Settings { .. } => Self::usage(error),
+            E::Internal(_) => Self::internal(error),
+        }
+    }
+}
+
 impl From<trailhound_queries::session::SessionError> for Failure {
     fn from(error: trailhound_queries::session::SessionError) -> Self {
         Self::usage(error)

@@ -5,6 +5,8 @@ mod command;
 mod config;
 mod exit;
 mod printer;
+mod secret;
+mod service;
 
 use exit::Exit;
 use std::process::ExitCode;

@@ -10,4 +10,4 @@ mod store;
 
 pub use evaluate::{Detection, EvaluateError, Range, Selection, Skipped, detect};
 pub use finding::{Evidence, Finding, Operator, Status, Target};
-pub use store::{StoreError, Stored, store};
+pub use store::{StoreError, Stored, cursor, store};

@@ -3,6 +3,7 @@
 use crate::finding::Finding;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
@@ -26,7 +27,7 @@ pub enum StoreError {
 }
 
 /// What keeping findings changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
     /// Findings seen for the first time.
     pub new: u64,
@@ -34,6 +35,32 @@ pub struct Stored {
     pub revised: u64,
     /// Findings known as they are.
     pub unchanged: u64,
+    /// Ids of the new and the revised.
+    pub changed: HashSet<String>,
+}
+
+/// The snapshot up to which every one of `rules` (id and version) has run over the lake in `folder`; 0 where one has not.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn cursor(folder: &Path, rules: &[(String, String)]) -> Result<i64, StoreError> {
+    let mut connection = connect(folder).await?;
+    sqlx::raw_sql(TABLES).execute(&mut connection).await?;
+    let mut least = i64::MAX;
+    for (rule_id, version) in rules {
+        let at: Option<i64> = sqlx::query_scalar("SELECT snapshot_id FROM trailhound_rule_cursor WHERE rule_id = ? AND rule_version = ?")
+            .bind(rule_id)
+            .bind(version)
+            .fetch_optional(&mut connection)
+            .await?;
+        least = least.min(at.unwrap_or(0));
+    }
+    connection.close().await?;
+    Ok(least)
+}
+
+async fn connect(folder: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnectOptions::new().filename(folder.join(CATALOG_FILE)).busy_timeout(Duration::from_secs(30)).connect().await
 }
 
 /// Keeps `findings` in the lake in `folder` and moves the cursors of the rules in `ran` to `snapshot`, in one transaction.
@@ -41,8 +68,7 @@ pub struct Stored {
 /// # Errors
 /// [`StoreError`]; nothing is kept then.
 pub async fn store(folder: &Path, findings: &[Finding], ran: &[(String, String)], snapshot: i64) -> Result<Stored, StoreError> {
-    let options = SqliteConnectOptions::new().filename(folder.join(CATALOG_FILE)).busy_timeout(Duration::from_secs(30));
-    let mut connection = options.connect().await?;
+    let mut connection = connect(folder).await?;
     let mut t2 = connection.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::raw_sql(TABLES).execute(&mut *t2).await?;
     let mut stored = Stored::default();
@@ -75,10 +101,12 @@ async fn keep(db: &mut SqliteConnection, finding: &Finding, snapshot: i64, store
         }
         Some((revision, _)) => {
             stored.revised += 1;
+            stored.changed.insert(finding.finding_id.clone());
             revision + 1
         }
         None => {
             stored.new += 1;
+            stored.changed.insert(finding.finding_id.clone());
             1
         }
     };

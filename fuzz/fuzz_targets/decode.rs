@@ -1,40 +1,7 @@
-//! Any bytes into the decoder: it must not panic, must not lose count, and must give back what a general JSON parser gives.
+//! The decoder under a fuzzer.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use std::io::Cursor;
-use trailhound_datasets::derive::Derived;
-use trailhound_datasets::event::Event;
-use trailhound_datasets::key::event_key;
-use trailhound_datasets::rebuild;
-use trailhound_datasets::reject::Reject;
-use trailhound_ingest::decode::{self, Limits, Sink, Stop};
+mod check;
 
-struct Check;
-
-impl Sink for Check {
-    fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
-        let derived = Derived::of(event);
-        let _ = event_key(event, derived.event_time);
-        // What the oracle can read must come back equal; half surrogates and deep nesting it cannot.
-        if let Ok(expected) = serde_json::from_str::<serde_json::Value>(event.text) {
-            let stored = rebuild::stored(event, derived.needs_raw);
-            let found = rebuild::rebuild(&stored).unwrap_or_else(|e| panic!("{e}: {}", event.text));
-            assert_eq!(found, expected);
-        }
-        Ok(())
-    }
-
-    fn reject(&mut self, reject: Reject) -> Result<(), Stop> {
-        assert!(!reject.expected.is_empty());
-        Ok(())
-    }
-
-    fn notice(&mut self, _: &'static str) {}
-}
-
-fuzz_target!(|content: &[u8]| {
-    let limits = Limits { event_bytes_max: 4096, content_bytes_max: 1 << 20, quarantine_raw_bytes_max: 64, block_bytes_max: 1 << 16, ..Limits::default() };
-    let _ = decode::object(Cursor::new(content.to_vec()), None, &limits, &mut Check);
-});
+libfuzzer_sys::fuzz_target!(|content: &[u8]| check::check(content));

@@ -2,15 +2,17 @@
 
 use crate::decode::{Sink, Stop};
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, RecordBatch, StringBuilder, StructBuilder,
+    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, RecordBatch, StringBuilder, StructBuilder,
     TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::SchemaRef;
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use trailhound_datasets::columns::{COLUMNS, Col, EVENTS, Origin, QUARANTINE, Type, resource_fields};
 use trailhound_datasets::derive::Derived;
 use trailhound_datasets::derive::resources::Resource;
-use trailhound_datasets::event::Event;
+use trailhound_datasets::event::{Event, Field};
 use trailhound_datasets::key;
 use trailhound_datasets::layout::Partition;
 use trailhound_datasets::reject::Reject;
@@ -20,6 +22,8 @@ use trailhound_datasets::reject::Reject;
 pub(crate) struct Provenance<'p> {
     pub(crate) source: &'p str,
     pub(crate) object: &'p str,
+    /// Partition of a topic.
+    pub(crate) partition: Option<i64>,
     pub(crate) record: i64,
     /// Microseconds since 1970 UTC.
     pub(crate) ingested_at: i64,
@@ -58,10 +62,20 @@ impl Builder {
         }
     }
 
+    /// The rows gathered. The builder starts over with room for as much again: growing by doubling would copy, and touch
+    /// fresh pages, several times a batch.
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Self::Text(b) => Arc::new(b.finish()),
-            Self::Bytes(b) => Arc::new(b.finish()),
+            Self::Text(b) => {
+                let done = b.finish();
+                *b = StringBuilder::with_capacity(done.len(), room_for(done.values().len()));
+                Arc::new(done)
+            }
+            Self::Bytes(b) => {
+                let done = b.finish();
+                *b = BinaryBuilder::with_capacity(done.len(), room_for(done.values().len()));
+                Arc::new(done)
+            }
             Self::Bool(b) => Arc::new(b.finish()),
             Self::Int(b) => Arc::new(b.finish()),
             Self::Time(b) => Arc::new(b.finish()),
@@ -120,8 +134,21 @@ impl Builder {
     }
 }
 
+/// Bytes to set aside for a column whose last batch took `bytes`.
+fn room_for(bytes: usize) -> usize {
+    bytes + bytes / 8
+}
+
 fn builders(schema: &SchemaRef, types: impl Iterator<Item = Type>) -> Vec<Builder> {
     schema.fields().iter().zip(types).map(|(field, data_type)| Builder::new(data_type, field)).collect()
+}
+
+/// `ip` in canonical text: what was `sent` where that is a plain IPv4 address, which has one spelling only.
+fn canonical_text(ip: IpAddr, sent: Option<&str>) -> Cow<'_, str> {
+    match sent {
+        Some(sent) if ip.is_ipv4() && sent.bytes().all(|b| b.is_ascii_digit() || b == b'.') => Cow::Borrowed(sent),
+        _ => Cow::Owned(ip.to_string()),
+    }
 }
 
 /// Events being gathered into one record batch of one partition.
@@ -162,7 +189,7 @@ impl EventBatch {
         self.at(Col::Raw).text(derived.needs_raw.then_some(event.text));
         self.at(Col::Source).text(Some(from.source));
         self.at(Col::SourceObject).text(Some(from.object));
-        self.at(Col::SourcePartition).int(None);
+        self.at(Col::SourcePartition).int(from.partition);
         self.at(Col::SourcePosition).int(Some(from.record));
         self.at(Col::IngestedAt).int(Some(from.ingested_at));
         let day = std::mem::take(&mut self.day);
@@ -188,7 +215,7 @@ impl EventBatch {
         self.at(Col::SessionMfa).text(Some(derived.session_mfa.name()));
         self.at(Col::SourceClass).text(Some(derived.source.name()));
         self.at(Col::SourceIp).bytes(derived.source.bytes().as_ref().map(<[u8; 16]>::as_slice));
-        let client_ip = derived.client.map(|(ip, _)| ip.to_string());
+        let client_ip = derived.client.map(|(ip, _)| canonical_text(ip, event.get(Field::SourceIpAddress)));
         self.at(Col::ClientIp).text(client_ip.as_deref());
         self.at(Col::ClientIpProvenance).text(derived.client.map(|(_, provenance)| provenance.name()));
         self.at(Col::Outcome).text(Some(derived.outcome.name()));
@@ -290,7 +317,7 @@ impl Sink for Rows {
     fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
         let derived = Derived::of(event);
         let key = key::event_key(event, derived.event_time);
-        let from = Provenance { source: "memory", object: "", record: self.record, ingested_at: self.now_micros };
+        let from = Provenance { source: "memory", object: "", partition: None, record: self.record, ingested_at: self.now_micros };
         self.batch.set_day(Partition::of(derived.event_time, self.now_micros).name());
         self.batch.push(event, &derived, &key, &from);
         self.record += 1;

@@ -1,8 +1,11 @@
-//! Which events the lake already holds. Exact: every key of the days an ingest touches is known, those of other days are
+//! Which records the lake already holds. Exact: every key of the days an ingest touches is known, those of other days are
 //! let go. Memory follows the busiest days, about 20 bytes an event, not the lake.
 
-use std::collections::HashMap;
+use crate::lake::{CatalogError, Lake};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
 use trailhound_datasets::layout;
 
 /// Keys grouped by day of the event's time, so that one day's keys are all that a check needs. Events without a readable
@@ -130,6 +133,52 @@ impl KeyIndex {
             self.groups.remove(&oldest);
         }
     }
+}
+
+/// Everything known of what the lake holds, shared by all who write.
+pub(crate) struct Known {
+    runtime: Handle,
+    events: Mutex<KeyIndex>,
+    /// Loaded with the first reject: most runs have none.
+    rejects: Mutex<Option<HashSet<[u8; 16]>>>,
+    keys_max: usize,
+}
+
+impl Known {
+    /// Keeps about `keys_max` event keys between commits; `runtime` reads the lake.
+    pub(crate) fn new(runtime: Handle, keys_max: usize) -> Self {
+        Self { runtime, events: Mutex::new(KeyIndex::new(keys_max)), rejects: Mutex::new(None), keys_max }
+    }
+
+    /// Notes the event `key`. Blocks; must be called off the async threads.
+    pub(crate) fn event(&self, lake: &Lake, event_time: Option<i64>, key: [u8; 16]) -> Result<Seen, CatalogError> {
+        lock(&self.events).insert(Group::of(event_time), key, |group| self.runtime.block_on(lake.event_keys(group.day())))
+    }
+
+    /// Notes the reject `key`; true where it is new. Blocks likewise.
+    pub(crate) fn reject(&self, lake: &Lake, key: [u8; 16]) -> Result<bool, CatalogError> {
+        let mut rejects = lock(&self.rejects);
+        let known = match &mut *rejects {
+            Some(known) => known,
+            None => rejects.insert(self.runtime.block_on(lake.quarantine_keys())?.into_iter().collect()),
+        };
+        Ok(known.insert(key))
+    }
+
+    /// After a commit: everything noted is in the lake.
+    pub(crate) fn committed(&self) {
+        lock(&self.events).committed();
+    }
+
+    /// After records were noted that will not be committed: what the lake holds is read again.
+    pub(crate) fn forget(&self) {
+        *lock(&self.events) = KeyIndex::new(self.keys_max);
+        *lock(&self.rejects) = None;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

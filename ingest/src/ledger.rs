@@ -18,7 +18,27 @@ pub struct Ledger {
     pub expired: u64,
 }
 
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stored,
+    Duplicate,
+    Quarantined,
+    Expired,
+}
+
 impl Ledger {
+    /// Counts a record received.
+    pub(crate) fn count(&mut self, fate: Fate) {
+        self.received += 1;
+        match fate {
+            Fate::Stored => self.stored += 1,
+            Fate::Duplicate => self.duplicate += 1,
+            Fate::Quarantined => self.quarantined += 1,
+            Fate::Expired => self.expired += 1,
+        }
+    }
+
     /// True where every record received is accounted for.
     #[must_use]
     pub fn is_exact(&self) -> bool {

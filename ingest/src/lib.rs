@@ -11,9 +11,12 @@ pub mod decode;
 mod dedup;
 pub mod lake;
 mod ledger;
+pub mod live;
 mod pipeline;
 mod progress;
+mod queue;
 pub mod source;
+mod staging;
 
 pub use ledger::Ledger;
 pub use progress::{Progress, ProgressNow};

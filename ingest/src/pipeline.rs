@@ -5,36 +5,22 @@
 //! to arrive commits: files, positions and ledger in one transaction. So a position never stands for a row that is not
 //! there, and a run that is killed goes on where its last commit left it.
 
-use crate::batch::{EventBatch, Provenance, QuarantineBatch};
+use crate::batch::Provenance;
 use crate::decode::{self, End, Sink, Stop};
-use crate::dedup::{Group, KeyIndex, Seen};
-use crate::lake::{CatalogError, Commit, Lake, LakeFile, NewFile, Position};
-use crate::ledger::Ledger;
+use crate::dedup::Known;
+use crate::lake::{CatalogError, Commit, Lake, NewFile, Position, SourceCommit};
+use crate::ledger::{Fate, Ledger};
+use crate::queue::Queue;
 use crate::source::files::{self, Input};
+use crate::staging::Staging;
 use crate::{IngestOptions, Progress};
 use md5::Digest;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
-use trailhound_datasets::derive::Derived;
-use trailhound_datasets::event::{Event, Flag};
-use trailhound_datasets::key;
-use trailhound_datasets::layout::{self, Partition};
+use trailhound_datasets::event::Event;
 use trailhound_datasets::reject::Reject;
-use xxhash_rust::xxh3::xxh3_128;
-
-/// Rows gathered before they are encoded: some 2 MB of text, which stays in the cache from builder to encoder. Four times
-/// as many cost a fifth more time, all of it in fresh pages.
-const BATCH_ROWS: usize = 2048;
-/// Text gathered by one worker over all its partitions before the fullest is encoded, in bytes.
-const GATHERED_BYTES_MAX: usize = 24 << 20;
-/// Files one worker keeps open: each holds the compression state of some forty columns.
-const OPEN_FILES_MAX: usize = 4;
-/// Memory of one worker's unfinished row groups before the largest file is closed, in bytes.
-const ENCODING_BYTES_MAX: usize = 48 << 20;
-/// Bytes of rejects gathered before a commit is asked for.
-const REJECT_BYTES_MAX: usize = 16 << 20;
 
 /// What the workers share.
 pub(crate) struct Shared<'s> {
@@ -42,9 +28,8 @@ pub(crate) struct Shared<'s> {
     runtime: Handle,
     options: &'s IngestOptions,
     progress: &'s Progress,
-    queue: Mutex<VecDeque<Input>>,
-    keys: Mutex<KeyIndex>,
-    reject_keys: Mutex<Option<std::collections::HashSet<[u8; 16]>>>,
+    queue: Mutex<Queue>,
+    known: Known,
     flush: Mutex<Flush>,
     flushed: Condvar,
     flush_asked: AtomicBool,
@@ -55,7 +40,8 @@ struct Flush {
     workers: usize,
     arrived: usize,
     round: u64,
-    commit: Commit,
+    files: Vec<NewFile>,
+    part: SourceCommit,
     rows: u64,
     report: Report,
     failed: Option<CatalogError>,
@@ -88,10 +74,9 @@ pub(crate) fn run(
         runtime: runtime.clone(),
         options,
         progress,
-        queue: Mutex::new(inputs.into()),
-        keys: Mutex::new(KeyIndex::new(options.keys_max)),
-        reject_keys: Mutex::new(None),
-        flush: Mutex::new(Flush { workers, commit: new_commit(), ..Flush::default() }),
+        queue: Mutex::new(Queue::new(inputs)),
+        known: Known::new(runtime.clone(), options.keys_max),
+        flush: Mutex::new(Flush { workers, ..Flush::default() }),
         flushed: Condvar::new(),
         flush_asked: AtomicBool::new(false),
     };
@@ -113,10 +98,6 @@ pub(crate) fn run(
     }
 }
 
-fn new_commit() -> Commit {
-    Commit { source: files::SOURCE.to_owned(), ..Commit::default() }
-}
-
 /// A worker that panicked has left nothing half done behind a lock: every commit is made from finished parts.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -124,16 +105,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared<'_> {
     fn commit(&self, flush: &mut Flush) {
-        let commit = std::mem::replace(&mut flush.commit, new_commit());
+        let part = SourceCommit { source: files::SOURCE.to_owned(), ..std::mem::take(&mut flush.part) };
+        let ledger = part.ledger;
+        let commit = Commit { files: std::mem::take(&mut flush.files), sources: vec![part] };
         flush.rows = 0;
         if commit.is_empty() || flush.failed.is_some() {
             return;
         }
         match self.runtime.block_on(self.lake.commit(&commit, self.options.now_micros)) {
             Ok(_) => {
-                flush.report.ledger += commit.ledger;
+                flush.report.ledger += ledger;
                 flush.report.commits += 1;
-                lock(&self.keys).committed();
+                self.known.committed();
             }
             Err(error) => flush.failed = Some(error),
         }
@@ -178,16 +161,9 @@ struct Current {
 
 struct Worker<'s> {
     shared: &'s Shared<'s>,
-    batches: HashMap<Partition, EventBatch>,
-    gathered_bytes: usize,
-    files: HashMap<Partition, LakeFile>,
-    /// The partitions of `files`, the one written longest ago first.
-    written: VecDeque<Partition>,
-    closed: Vec<NewFile>,
-    rejects: QuarantineBatch,
+    staging: Staging<'s>,
     positions: Vec<(Position, Option<u64>)>,
     ledger: Ledger,
-    reasons: HashMap<&'static str, u64>,
     rows: u64,
     current: Option<Current>,
 }
@@ -196,24 +172,20 @@ impl<'s> Worker<'s> {
     fn new(shared: &'s Shared<'s>) -> Self {
         Self {
             shared,
-            batches: HashMap::new(),
-            gathered_bytes: 0,
-            files: HashMap::new(),
-            written: VecDeque::new(),
-            closed: Vec::new(),
-            rejects: QuarantineBatch::new(),
+            staging: Staging::new(shared.lake, &shared.known),
             positions: Vec::new(),
             ledger: Ledger::default(),
-            reasons: HashMap::new(),
             rows: 0,
             current: None,
         }
     }
 
     fn work(mut self) {
+        let mut day = None;
         loop {
-            let Some(input) = lock(&self.shared.queue).pop_front() else { break };
-            if self.object(&input).is_err() {
+            let Some(next) = lock(&self.shared.queue).next(day.take()) else { break };
+            day = next.day;
+            if self.object(&next.input).is_err() {
                 break;
             }
         }
@@ -255,25 +227,13 @@ impl<'s> Worker<'s> {
         let end = decode::object(reader, account.as_deref(), &self.shared.options.limits, self)?;
         if let Some(name) = opened.name {
             let md5 = opened.md5.map(|md5| format!("{:x}", lock(&md5).clone().finalize()));
-            self.check_name(&name, opened.bytes, md5.as_deref());
+            if let Some(current) = &mut self.current {
+                current.notes.extend(name.mismatches(current.records, opened.bytes, md5.as_deref()));
+            }
         }
         self.finish(end);
         self.shared.progress.object_finished();
         if self.shared.flush_asked.load(Ordering::Relaxed) { self.arrive() } else { Ok(()) }
-    }
-
-    /// Holds what the object's name claims against what was read.
-    fn check_name(&mut self, name: &crate::source::object_name::ObjectName, bytes: Option<u64>, md5: Option<&str>) {
-        let Some(current) = &mut self.current else { return };
-        if name.events != current.records {
-            current.notes.push(format!("mismatch: the name says {} events, the object holds {}", name.events, current.records));
-        }
-        if bytes.is_some_and(|bytes| bytes != name.bytes) {
-            current.notes.push(format!("mismatch: the name says {} bytes, the object has {}", name.bytes, bytes.unwrap_or(0)));
-        }
-        if md5.is_some_and(|md5| md5 != name.md5) {
-            current.notes.push(format!("mismatch: the name says MD5 {}, the object has {}", name.md5, md5.unwrap_or("")));
-        }
     }
 
     fn finish(&mut self, end: End) {
@@ -294,18 +254,7 @@ impl<'s> Worker<'s> {
 
     /// Closes everything open and gives it to the commit in the making.
     fn hand_over(&mut self) -> Result<(), CatalogError> {
-        self.encode_all()?;
-        let open: Vec<_> = self.files.drain().collect();
-        self.written.clear();
-        for (_, file) in open {
-            self.closed.push(file.close()?);
-        }
-        if self.rejects.rows() > 0 {
-            let day = layout::day_text(layout::day_of(self.shared.options.now_micros));
-            let mut file = LakeFile::create(self.shared.lake, crate::lake::QUARANTINE_ID, &day)?;
-            file.write(&self.rejects.take())?;
-            self.closed.push(file.close()?);
-        }
+        let mut staged = self.staging.finish(self.shared.options.now_micros)?;
         if let Some(current) = &mut self.current
             && !current.incarnation.is_empty()
             && current.records > current.covered
@@ -315,10 +264,10 @@ impl<'s> Worker<'s> {
             current.covered = current.records;
         }
         let mut flush = lock(&self.shared.flush);
-        flush.commit.files.append(&mut self.closed);
-        flush.commit.positions.append(&mut self.positions);
-        flush.commit.ledger += std::mem::take(&mut self.ledger);
-        for (code, count) in self.reasons.drain() {
+        flush.files.append(&mut staged.files);
+        flush.part.positions.append(&mut self.positions);
+        flush.part.ledger += std::mem::take(&mut self.ledger);
+        for (code, count) in staged.reasons {
             *flush.report.reasons.entry(code).or_default() += count;
         }
         Ok(())
@@ -347,105 +296,6 @@ impl<'s> Worker<'s> {
         if let Err(error) = self.hand_over() {
             self.shared.fail(error);
         }
-    }
-
-    fn encode_all(&mut self) -> Result<(), CatalogError> {
-        let partitions: Vec<Partition> = self.batches.keys().copied().collect();
-        for partition in partitions {
-            self.encode(partition)?;
-        }
-        self.batches.clear();
-        Ok(())
-    }
-
-    /// Moves the gathered rows of `partition` into its file.
-    fn encode(&mut self, partition: Partition) -> Result<(), CatalogError> {
-        let Some(batch) = self.batches.get_mut(&partition).filter(|batch| batch.rows() > 0) else { return Ok(()) };
-        self.gathered_bytes -= batch.bytes();
-        let batch = batch.take();
-        let file = match self.files.entry(partition) {
-            std::collections::hash_map::Entry::Occupied(slot) => slot.into_mut(),
-            std::collections::hash_map::Entry::Vacant(slot) => {
-                slot.insert(LakeFile::create(self.shared.lake, crate::lake::EVENTS_ID, &partition.name())?)
-            }
-        };
-        file.write(&batch)?;
-        self.written.retain(|&other| other != partition);
-        self.written.push_back(partition);
-        while self.files.len() > OPEN_FILES_MAX || self.files.values().map(LakeFile::memory).sum::<usize>() > ENCODING_BYTES_MAX {
-            // Input mostly comes in order of time: the day written longest ago is the one that is over.
-            let Some(file) = self.written.pop_front().and_then(|oldest| self.files.remove(&oldest)) else { break };
-            self.closed.push(file.close()?);
-        }
-        Ok(())
-    }
-
-    fn store(&mut self, event: &Event<'_>, record: i64) -> Result<(), CatalogError> {
-        let options = self.shared.options;
-        let mut derived = Derived::of(event);
-        if options.oldest_micros.is_some_and(|oldest| derived.event_time.is_some_and(|time| time < oldest)) {
-            self.ledger.expired += 1;
-            return Ok(());
-        }
-        let key = key::event_key(event, derived.event_time);
-        let seen = lock(&self.shared.keys)
-            .insert(Group::of(derived.event_time), key, |group| self.shared.runtime.block_on(self.shared.lake.event_keys(group.day())))?;
-        match seen {
-            Seen::Duplicate => {
-                self.ledger.duplicate += 1;
-                return Ok(());
-            }
-            Seen::Conflict => derived.flags.insert(Flag::IdConflict),
-            Seen::New => {}
-        }
-        let partition = Partition::of(derived.event_time, options.now_micros);
-        if derived.event_time.is_some() && matches!(partition, Partition::OutOfRange(_)) {
-            derived.flags.insert(Flag::OutOfRange);
-        }
-        let object = self.current.as_ref().map_or("", |current| current.object.as_str());
-        let from = Provenance { source: files::SOURCE, object, record, ingested_at: options.now_micros };
-        let batch = self.batches.entry(partition).or_insert_with(|| EventBatch::new(partition.name()));
-        let before = batch.bytes();
-        batch.push(event, &derived, &key, &from);
-        self.gathered_bytes += batch.bytes() - before;
-        self.ledger.stored += 1;
-        self.rows += 1;
-        if batch.rows() >= BATCH_ROWS {
-            self.encode(partition)?;
-        } else if self.gathered_bytes > GATHERED_BYTES_MAX {
-            let fullest = self.batches.iter().max_by_key(|(_, batch)| batch.bytes()).map(|(&partition, _)| partition);
-            if let Some(fullest) = fullest {
-                self.encode(fullest)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn set_aside(&mut self, reject: &Reject, record: i64) -> Result<(), CatalogError> {
-        let object = self.current.as_ref().map_or("", |current| current.object.as_str());
-        let key = reject_key(reject, object, record);
-        let is_new = {
-            let mut known = lock(&self.shared.reject_keys);
-            let known = match &mut *known {
-                Some(known) => known,
-                None => known.insert(self.shared.runtime.block_on(self.shared.lake.quarantine_keys())?.into_iter().collect()),
-            };
-            known.insert(key)
-        };
-        if !is_new {
-            self.ledger.duplicate += 1;
-            return Ok(());
-        }
-        let options = self.shared.options;
-        let from = Provenance { source: files::SOURCE, object, record, ingested_at: options.now_micros };
-        self.rejects.push(reject, &key, &from, &layout::day_text(layout::day_of(options.now_micros)));
-        self.ledger.quarantined += 1;
-        *self.reasons.entry(reject.code.name()).or_default() += 1;
-        self.shared.progress.quarantined();
-        if self.rejects.bytes() > REJECT_BYTES_MAX {
-            self.shared.flush_asked.store(true, Ordering::Relaxed);
-        }
-        Ok(())
     }
 
     /// Counts a record; `None` where an earlier run's position covers it already.
@@ -482,16 +332,33 @@ impl Shared<'_> {
 impl Sink for Worker<'_> {
     fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
         let Some(record) = self.next_record() else { return Ok(()) };
-        self.ledger.received += 1;
         self.shared.progress.event();
-        self.store(event, record).map_err(|error| self.shared.fail(error))?;
+        let from = provenance(self.current.as_ref(), record, self.shared.options);
+        match self.staging.event(event, &from, self.shared.options.oldest_micros) {
+            Ok(fate) => {
+                self.ledger.count(fate);
+                self.rows += u64::from(fate == Fate::Stored);
+            }
+            Err(error) => return Err(self.shared.fail(error)),
+        }
         self.after_record()
     }
 
     fn reject(&mut self, reject: Reject) -> Result<(), Stop> {
         let Some(record) = self.next_record() else { return Ok(()) };
-        self.ledger.received += 1;
-        self.set_aside(&reject, record).map_err(|error| self.shared.fail(error))?;
+        let from = provenance(self.current.as_ref(), record, self.shared.options);
+        match self.staging.reject(&reject, &from) {
+            Ok(fate) => {
+                self.ledger.count(fate);
+                if fate == Fate::Quarantined {
+                    self.shared.progress.quarantined();
+                }
+            }
+            Err(error) => return Err(self.shared.fail(error)),
+        }
+        if self.staging.is_full() {
+            self.shared.flush_asked.store(true, Ordering::Relaxed);
+        }
         self.after_record()
     }
 
@@ -513,10 +380,9 @@ fn position(current: &Current, done: bool) -> (Position, Option<u64>) {
     (position, current.replaces)
 }
 
-fn reject_key(reject: &Reject, object: &str, record: i64) -> [u8; 16] {
-    let mut text = format!("{}\n{object}\n{record}\n", reject.code.name()).into_bytes();
-    text.extend_from_slice(&reject.raw);
-    xxh3_128(&text).to_be_bytes()
+fn provenance<'p>(current: Option<&'p Current>, record: i64, options: &IngestOptions) -> Provenance<'p> {
+    let object = current.map_or("", |current| current.object.as_str());
+    Provenance { source: files::SOURCE, object, partition: None, record, ingested_at: options.now_micros }
 }
 
 /// Counts bytes read for the progress display.

@@ -4,8 +4,15 @@ use crate::cli;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use flate2::read::GzDecoder;
+use serde_json::json;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use trailhound_datasets::generate::{STORY_NAMES, Spec, Traffic};
+use trailhound_ingest::source::kafka::{SendError, Sender};
 
 pub(crate) fn run(config: &Config, args: &cli::Generate) -> Result<Exit, Failure> {
     let spec = Spec {
@@ -15,18 +22,68 @@ pub(crate) fn run(config: &Config, args: &cli::Generate) -> Result<Exit, Failure
         end_micros: config.ingest_options().now_micros,
         days: args.days,
     };
-    let files = write(spec, &args.out)?;
-    printer::talk(&format!("{} events in {files} files below {}, with trailhound.toml and truth.json", args.events, args.out.display()));
+    if let Some(servers) = &args.bootstrap_servers {
+        let sent = send(spec, servers, args)?;
+        printer::talk(&format!("{sent} events sent to the topic `{}`", args.topic));
+    } else if let Some(out) = &args.out {
+        let files = write(spec, out)?;
+        printer::talk(&format!("{} events in {files} files below {}, with trailhound.toml and truth.json", args.events, out.display()));
+    }
     Ok(Exit::Done)
+}
+
+fn plan(spec: Spec) -> Result<Traffic, Failure> {
+    Traffic::new(spec).map_err(|unknown| Failure::Usage(format!("there is no story `{unknown}`; there are {}", STORY_NAMES.join(", "))))
+}
+
+/// Writes what belongs to the traffic beside its events.
+fn write_expected(traffic: &Traffic, out: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(out)?;
+    std::fs::write(out.join("trailhound.toml"), traffic.configuration())?;
+    std::fs::write(out.join("truth.json"), format!("{:#}\n", traffic.truth()))?;
+    Ok(())
+}
+
+/// Sends the events of `spec` one by one; returns their number.
+fn send(spec: Spec, servers: &str, args: &cli::Generate) -> Result<u64, Failure> {
+    let traffic = plan(spec)?;
+    if let Some(out) = &args.out {
+        write_expected(&traffic, out)?;
+    }
+    let settings = BTreeMap::from([("bootstrap.servers".to_owned(), servers.to_owned())]);
+    let sender = Sender::connect(&settings, &args.topic).map_err(Failure::usage)?;
+    let started = Instant::now();
+    let mut sent = 0;
+    for file in traffic.files() {
+        let mut text = String::new();
+        GzDecoder::new(&file.content[..]).read_to_string(&mut text)?;
+        let events: Vec<&RawValue> = serde_json::from_str(&text).map_err(Failure::internal)?;
+        for event in events {
+            if let Some(rate) = args.rate {
+                let due = started + Duration::from_secs_f64(f64::from(u32::try_from(sent).unwrap_or(u32::MAX)) / f64::from(rate.get()));
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            send_one(&sender, event.get(), sent).map_err(Failure::internal)?;
+            sent += 1;
+        }
+    }
+    sender.flush().map_err(Failure::internal)?;
+    Ok(sent)
+}
+
+/// A Logstore with one field hands out the event itself under the field's name; one with more fields, a row of them all.
+fn send_one(sender: &Sender, event: &str, number: u64) -> Result<(), SendError> {
+    if number.is_multiple_of(2) {
+        return sender.send(Some("event"), event.as_bytes());
+    }
+    let row = json!({ "__topic__": "actiontrail_audit_event", "__source__": "actiontrail_internal", "event": event });
+    sender.send(None, row.to_string().as_bytes())
 }
 
 /// Writes the traffic of `spec` below `out`; returns the number of files.
 pub(crate) fn write(spec: Spec, out: &Path) -> Result<usize, Failure> {
-    let traffic = Traffic::new(spec)
-        .map_err(|unknown| Failure::Usage(format!("there is no story `{unknown}`; there are {}", STORY_NAMES.join(", "))))?;
-    std::fs::create_dir_all(out)?;
-    std::fs::write(out.join("trailhound.toml"), traffic.configuration())?;
-    std::fs::write(out.join("truth.json"), format!("{:#}\n", traffic.truth()))?;
+    let traffic = plan(spec)?;
+    write_expected(&traffic, out)?;
     let mut files = 0;
     for file in traffic.files() {
         let path = out.join("events").join(&file.path);

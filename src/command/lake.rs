@@ -4,7 +4,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
-use trailhound_ingest::lake::{Lake, LakeInfo};
+use trailhound_ingest::lake::{Lake, LakeInfo, WriterLock};
 
 pub(crate) async fn run(config: &Config, args: cli::Lake) -> Result<Exit, Failure> {
     match args {
@@ -15,6 +15,14 @@ pub(crate) async fn run(config: &Config, args: cli::Lake) -> Result<Exit, Failur
             } else {
                 print(&info)?;
             }
+            Ok(Exit::Done)
+        }
+        cli::Lake::Compact { place } => {
+            let lake = Lake::open(&config.lake(place.lake.as_deref())?).await?;
+            let lock = WriterLock::take(lake.folder())?;
+            let done = lake.compact(config.ingest_options().now_micros).await?;
+            lock.release()?;
+            printer::line(&format!("{} files merged into {}", done.merged, done.made))?;
             Ok(Exit::Done)
         }
         cli::Lake::Verify { place, json } => {
@@ -72,5 +80,16 @@ fn print(info: &LakeInfo) -> Result<(), Failure> {
         sources.add_row(std::iter::once(source.source.clone()).chain(counts.iter().map(u64::to_string)).map(printer::cell));
     }
     printer::line(&sources.to_string())?;
+    if !info.gaps.is_empty() {
+        let mut gaps = printer::table(&["source", "missing from", "first", "first after", "reason", "noted"]);
+        for gap in &info.gaps {
+            let (from, to) = (gap.from.to_string(), gap.to.to_string());
+            gaps.add_row([&gap.source, &gap.object, &from, &to, &gap.reason, &gap.noted_at].map(printer::cell));
+        }
+        printer::line(&gaps.to_string())?;
+        printer::line(
+            "what is missing can be filled from an export of that time: trailhound ingest PATH...; what is there already is not stored twice",
+        )?;
+    }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod progress;
 mod query;
 mod rules;
 mod scan;
+mod serve;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Query(args) => query::run(&config, args).await,
             Command::Rules(args) => rules::run(&config, args).await,
             Command::Lake(args) => lake::run(&config, args).await,
+            Command::Serve(args) => serve::run(&config, args).await,
             Command::Generate(args) => generate::run(&config, &args),
             Command::Demo(args) => demo::run(&config, &args).await,
         }

@@ -1,8 +1,11 @@
 //! `trailhound.toml`: as written, then checked and ready.
 
+mod service;
+
 use crate::exit::Failure;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
+use service::{ServiceWritten, SourceWritten};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_ingest::IngestOptions;
@@ -19,6 +22,8 @@ const BYTES_MAX: u64 = 4 << 20;
 struct Written {
     lake: LakeWritten,
     ingest: IngestWritten,
+    service: ServiceWritten,
+    source: SourceWritten,
     parameters: Parameters,
 }
 
@@ -51,7 +56,13 @@ pub(crate) struct Config {
     lake: Option<PathBuf>,
     retention_days: Option<u32>,
     ingest: IngestWritten,
+    service: ServiceWritten,
+    source: SourceWritten,
+    /// Relative paths count from here.
+    folder: PathBuf,
     now: DateTime<Utc>,
+    /// The present was given and stands still.
+    now_given: bool,
 }
 
 impl Config {
@@ -74,6 +85,10 @@ impl Config {
             lake: written.lake.path.map(|lake| folder.join(lake)),
             retention_days: written.lake.retention_days,
             ingest: written.ingest,
+            service: written.service,
+            source: written.source,
+            folder,
+            now_given: now.is_some(),
             parameters: Arc::new(written.parameters),
             catalogue,
             path,

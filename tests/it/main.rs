@@ -1,10 +1,16 @@
 //! Tests through the front door: the program itself, its files, its exit status.
 
 mod borders;
+mod broker;
+mod bucket;
 mod cli;
+mod compaction;
 mod crash;
 mod duckdb;
+mod live;
 mod memory;
 mod program;
 mod samples;
+mod service;
+mod store;
 mod stories;

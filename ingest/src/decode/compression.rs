@@ -200,12 +200,7 @@ fn unpack(packed: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     snap::raw::Decoder::new().decompress_vec(packed).ok()
 }
 
-/// The content of `input` if all of it is one raw Snappy block within the limits.
-pub(super) fn raw_snappy(input: impl Read, limits: &Limits) -> Option<Vec<u8>> {
-    let mut packed = Vec::new();
-    input.take(limits.block_bytes_max as u64 + 1).read_to_end(&mut packed).ok()?;
-    if packed.len() > limits.block_bytes_max {
-        return None;
-    }
-    unpack(&packed, limits.block_bytes_max)
+/// The content of `packed` if all of it is one raw Snappy block within the limits.
+pub(super) fn raw_snappy(packed: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+    unpack(packed, limits.block_bytes_max).filter(|_| packed.len() <= limits.block_bytes_max)
 }

@@ -49,12 +49,7 @@ fn is_header(record: &::csv::ByteRecord) -> bool {
 }
 
 fn not_csv(input: impl Read, head: &[u8], limits: &Limits, sink: &mut dyn Sink) -> Result<End, Stop> {
-    let mut raw = Vec::new();
-    // What cannot be read any more is missing from the kept bytes; the reject stands either way.
-    let _ = input.take(limits.quarantine_raw_bytes_max as u64 + 1).read_to_end(&mut raw);
-    let whole = raw.len() <= limits.quarantine_raw_bytes_max;
-    raw.truncate(limits.quarantine_raw_bytes_max);
-    let raw_length = whole.then_some(raw.len() as u64);
+    let (raw, raw_length) = super::kept(input, limits);
     let (code, hint) = match std::str::from_utf8(head) {
         Err(e) if e.error_len().is_some() => (Code::BadUtf8, "the content is text in another encoding; export it as UTF-8"),
         _ => (Code::UnknownLayout, HINT),
@@ -84,8 +79,11 @@ impl Rows<'_> {
         if record.iter().all(<[u8]>::is_empty) {
             return Ok(());
         }
-        let text = self.as_json(record);
-        let failed = match text {
+        let failed = match self.as_json(record) {
+            // Fields beyond the header are what an unquoted separator leaves: which field it cut is anybody's guess.
+            _ if self.has_more_than_header(record) => {
+                (Code::UnknownLayout, "as many fields as the header has, quoted where they hold the separator")
+            }
             Some(text) => match open_row(&mut self.scanner, &text, &self.context, sink) {
                 Ok(()) => return Ok(()),
                 Err(envelope::Failed::Stop(stop)) => return Err(stop),
@@ -103,6 +101,10 @@ impl Rows<'_> {
             raw_length: Some(raw.len() as u64),
             raw: raw[..raw.len().min(self.limits.quarantine_raw_bytes_max)].to_vec(),
         })
+    }
+
+    fn has_more_than_header(&self, record: &::csv::ByteRecord) -> bool {
+        self.header.as_ref().is_some_and(|names| record.iter().skip(names.len()).any(|field| !field.is_empty()))
     }
 
     /// The record as a JSON row: named members under a header, else the field that holds an object as `event`.

@@ -9,6 +9,7 @@ mod csv;
 mod document;
 mod envelope;
 mod flattened;
+mod message;
 #[doc(hidden)]
 pub mod oracle;
 mod scanner;
@@ -16,6 +17,7 @@ mod sniff;
 mod window;
 
 use document::{Broken, Documents};
+pub use message::Messages;
 use sniff::Content;
 use std::io::{self, Read};
 use trailhound_datasets::event::Event;
@@ -108,7 +110,7 @@ fn content(
     // What the head's reading ran into must be met again behind it.
     let whole = io::Cursor::new(head.clone()).chain(compression::Failing(error)).chain(input);
     match kind {
-        Content::Compressed(_) if nesting >= NESTED_COMPRESSION_MAX => unknown(sink, &head, "content compressed at most twice"),
+        Content::Compressed(_) if nesting >= NESTED_COMPRESSION_MAX => unknown(whole, "content compressed at most twice", limits, sink),
         Content::Compressed(method) => {
             let plain = compression::reader(method, whole, limits);
             let notices = plain.notices();
@@ -122,8 +124,8 @@ fn content(
         Content::Json => documents(whole, path_account, limits, sink),
         Content::Blank => documents(whole, path_account, limits, sink),
         Content::Text => csv::rows(whole, &head, path_account, limits, sink),
-        Content::Unknown => raw_snappy(whole, &head, path_account, limits, sink, nesting),
-        Content::Foreign(name) => unknown(sink, &head, name),
+        Content::Unknown => raw_snappy(whole, path_account, limits, sink, nesting),
+        Content::Foreign(expected) => unknown(whole, expected, limits, sink),
     }
 }
 
@@ -136,30 +138,29 @@ fn documents(input: impl Read, path_account: Option<&str>, limits: &Limits, sink
 }
 
 /// A raw Snappy block has no magic; it is one if it decompresses to something known.
-fn raw_snappy(
-    input: impl Read,
-    head: &[u8],
-    path_account: Option<&str>,
-    limits: &Limits,
-    sink: &mut dyn Sink,
-    nesting: usize,
-) -> Result<End, Stop> {
+fn raw_snappy(mut input: impl Read, path_account: Option<&str>, limits: &Limits, sink: &mut dyn Sink, nesting: usize) -> Result<End, Stop> {
+    let mut packed = Vec::new();
+    if let Err(error) = (&mut input).take(limits.block_bytes_max as u64 + 1).read_to_end(&mut packed) {
+        packed.truncate(limits.quarantine_raw_bytes_max);
+        return broken_input(sink, &error, 0, &packed);
+    }
     if nesting < NESTED_COMPRESSION_MAX
-        && let Some(plain) = compression::raw_snappy(input, limits)
+        && let Some(plain) = compression::raw_snappy(&packed, limits)
     {
-        let known = matches!(
-            sniff::content(&plain[..plain.len().min(sniff::HEAD_BYTES)]),
-            Content::Json | Content::Text | Content::Blank | Content::Parquet
-        );
+        let known =
+            matches!(sniff::content(&plain[..plain.len().min(sniff::HEAD_BYTES)]), Content::Json | Content::Text | Content::Parquet);
         if known {
             return content(Box::new(io::Cursor::new(plain)), path_account, limits, sink, NESTED_COMPRESSION_MAX);
         }
     }
-    unknown(sink, head, "JSON, CSV or Parquet, plain or compressed with gzip, zstd or Snappy")
+    let expected = "JSON, CSV or Parquet, plain or compressed with gzip, zstd or Snappy";
+    unknown(io::Cursor::new(packed).chain(input), expected, limits, sink)
 }
 
-fn unknown(sink: &mut dyn Sink, head: &[u8], expected: &str) -> Result<End, Stop> {
-    let code = if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || sniff::is_utf16(head) {
+/// Sets aside content that holds nothing this reader knows.
+fn unknown(input: impl Read, expected: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<End, Stop> {
+    let (raw, raw_length) = kept(input, limits);
+    let code = if raw.starts_with(b"\xff\xfe") || raw.starts_with(b"\xfe\xff") || sniff::is_utf16(&raw) {
         Code::BadUtf8
     } else {
         Code::UnknownEncoding
@@ -168,12 +169,23 @@ fn unknown(sink: &mut dyn Sink, head: &[u8], expected: &str) -> Result<End, Stop
         code,
         byte_offset: 0,
         expected: expected.to_owned(),
-        found: shown(head),
+        found: shown(&raw),
         hint: "this object holds no events; take it out of the path, or export it again as JSON",
-        raw: head.to_vec(),
-        raw_length: None,
+        raw,
+        raw_length,
     })?;
     Ok(End::Complete)
+}
+
+/// As much of `input` as quarantine keeps, and its full length where that is all.
+fn kept(input: impl Read, limits: &Limits) -> (Vec<u8>, Option<u64>) {
+    let mut raw = Vec::new();
+    // What cannot be read any more is missing from the kept bytes; the reject stands either way.
+    let read = input.take(limits.quarantine_raw_bytes_max as u64 + 1).read_to_end(&mut raw);
+    let whole = read.is_ok() && raw.len() <= limits.quarantine_raw_bytes_max;
+    raw.truncate(limits.quarantine_raw_bytes_max);
+    let length = whole.then_some(raw.len() as u64);
+    (raw, length)
 }
 
 fn broken_input(sink: &mut dyn Sink, error: &io::Error, offset: u64, raw: &[u8]) -> Result<End, Stop> {

@@ -58,28 +58,52 @@ enum Known {
     Other,
 }
 
-struct KeyTable {
-    /// Entries by key length.
-    by_length: Vec<Vec<(&'static str, Place, Known)>>,
+/// A known key with its place.
+struct Entry {
+    /// As producers write it without spaces: `"eventName":`.
+    written: String,
+    place: Place,
+    known: Known,
 }
 
-static KEYS: LazyLock<KeyTable> = LazyLock::new(|| {
-    let mut entries: Vec<(&'static str, Place, Known)> =
-        Field::ALL.iter().map(|&(field, place, key, _)| (key, place, Known::Field(field))).collect();
-    entries.push((USER_IDENTITY, Place::Top, Known::Identity));
-    entries.push((SESSION_CONTEXT, Place::Identity, Known::Session));
-    let longest = entries.iter().map(|(key, ..)| key.len()).max().unwrap_or(0);
-    let mut by_length = vec![Vec::new(); longest + 1];
-    for entry in entries {
-        by_length[entry.0.len()].push(entry);
+impl Entry {
+    fn name(&self) -> &[u8] {
+        &self.written.as_bytes()[1..self.written.len() - 2]
     }
-    KeyTable { by_length }
+}
+
+struct KeyTable {
+    entries: Vec<Entry>,
+    /// Numbers of the entries by key length.
+    by_length: Vec<Vec<u8>>,
+}
+
+/// Numbers from here on stand for "no known key" in each [`Place`]: before its first, or after an unknown one.
+const NO_KEY: usize = Field::COUNT + 2;
+/// Numbers in all.
+const NUMBERS: usize = NO_KEY + 3;
+
+static KEYS: LazyLock<KeyTable> = LazyLock::new(|| {
+    let fields = Field::ALL.iter().map(|&(field, place, key, _)| (key, place, Known::Field(field)));
+    let structural = [(USER_IDENTITY, Place::Top, Known::Identity), (SESSION_CONTEXT, Place::Identity, Known::Session)];
+    let entries: Vec<Entry> =
+        fields.chain(structural).map(|(key, place, known)| Entry { written: format!("\"{key}\":"), place, known }).collect();
+    let longest = entries.iter().map(|entry| entry.name().len()).max().unwrap_or(0);
+    let mut by_length = vec![Vec::new(); longest + 1];
+    for (number, entry) in entries.iter().enumerate() {
+        by_length[entry.name().len()].push(number as u8);
+    }
+    KeyTable { entries, by_length }
 });
 
 impl KeyTable {
+    fn number(&self, key: &[u8], place: Place) -> Option<usize> {
+        let fits = |number: usize| self.entries[number].place == place && self.entries[number].name() == key;
+        self.by_length.get(key.len())?.iter().map(|&number| usize::from(number)).find(|&number| fits(number))
+    }
+
     fn find(&self, key: &[u8], place: Place) -> Known {
-        let Some(bucket) = self.by_length.get(key.len()) else { return Known::Other };
-        bucket.iter().find(|(name, at, _)| *at == place && name.as_bytes() == key).map_or(Known::Other, |entry| entry.2)
+        self.number(key, place).map_or(Known::Other, |number| self.entries[number].known)
     }
 
     /// The key under another spelling: first letter in capitals, or one of the vendor's own variants.
@@ -106,6 +130,9 @@ const DOTTED: [&[u8]; 3] = [b"event.", b"contents.event.", b"contents_event_s."]
 /// Scans objects; keeps its notes between calls so that scanning allocates nothing once warm.
 pub(super) struct Scanner {
     walker: Walker,
+    /// Which known key came after which, in the object before: producers keep their order, so most keys are known by one
+    /// comparison with the expected text.
+    next: [u8; NUMBERS],
     spans: [Option<Span>; Field::COUNT],
     hashes: [u64; 4],
     extras: Vec<Member>,
@@ -123,7 +150,6 @@ struct Row {
     value: Option<Span>,
     dotted: bool,
     foreign: bool,
-    members: usize,
     is_event: bool,
 }
 
@@ -131,6 +157,7 @@ impl Default for Scanner {
     fn default() -> Self {
         Self {
             walker: Walker::default(),
+            next: [0; NUMBERS],
             spans: [None; Field::COUNT],
             hashes: [0; 4],
             extras: Vec::new(),
@@ -159,22 +186,28 @@ impl Scanner {
         (self.session_text, self.owner) = (None, None);
         (self.has_session, self.duplicate_key, self.type_mismatch) = (false, false, false);
         (self.alias_key, self.needs_raw) = (false, false);
-        let mut row = Row { value: None, dotted: false, foreign: false, members: 0, is_event: false };
+        let mut row = Row { value: None, dotted: false, foreign: false, is_event: false };
         let mut at = json::skip_space(text, 1);
         if text.get(at) == Some(&b'}') {
             return Ok((Shape::Empty, at + 1));
         }
+        let mut before = NO_KEY + Place::Top as usize;
         loop {
             let key = at;
-            let (name, value_at) = self.key(text, at)?;
-            let name = name.bytes(text);
-            if !row.is_event
-                && let Some(start) = wrapped(&name, text, value_at)
-            {
-                return Ok((Shape::Wrapper(start), start));
+            if let Some((number, value_at)) = self.expected(text, at, before, Place::Top) {
+                at = self.known_member(text, key, value_at, KEYS.entries[number].known, &mut row)?;
+                before = number;
+            } else {
+                let (name, value_at) = self.key(text, at)?;
+                let name = name.bytes(text);
+                if !row.is_event
+                    && let Some(start) = wrapped(&name, text, value_at)
+                {
+                    return Ok((Shape::Wrapper(start), start));
+                }
+                before = self.learn(&name, before, Place::Top);
+                at = self.top_member(text, key, &name, value_at, &mut row)?;
             }
-            at = self.top_member(text, key, &name, value_at, &mut row)?;
-            row.members += 1;
             match next_member(text, at)? {
                 (next, true) => at = next,
                 (end, false) => return Ok((self.shape(&row), end)),
@@ -212,13 +245,38 @@ impl Scanner {
         }
     }
 
-    fn top_member(&mut self, text: &[u8], key: usize, name: &[u8], at: usize, row: &mut Row) -> Result<usize, JsonError> {
-        match self.known(name, Place::Top) {
+    /// The key at `at` where it is the one that last came after the key numbered `before`: its number, and where its
+    /// value starts.
+    #[inline]
+    fn expected(&self, text: &[u8], at: usize, before: usize, place: Place) -> Option<(usize, usize)> {
+        let number = usize::from(self.next[before]);
+        let entry = &KEYS.entries[number];
+        let written = entry.written.as_bytes();
+        let there = entry.place == place && text.get(at..at + written.len()) == Some(written);
+        there.then(|| (number, json::skip_space(text, at + written.len())))
+    }
+
+    /// Notes that the key `name` came after the one numbered `before`; gives its number.
+    fn learn(&mut self, name: &[u8], before: usize, place: Place) -> usize {
+        let Some(number) = KEYS.number(name, place) else { return NO_KEY + place as usize };
+        self.next[before] = number as u8;
+        number
+    }
+
+    /// Reads the value of a known top-level key.
+    fn known_member(&mut self, text: &[u8], key: usize, at: usize, known: Known, row: &mut Row) -> Result<usize, JsonError> {
+        match known {
             Known::Field(field) => {
                 row.is_event |= matches!(field, Field::EventId | Field::EventName | Field::EventTime | Field::EventType);
                 self.field(text, Place::Top, key, at, field)
             }
-            Known::Identity => self.structural(text, Place::Top, key, at, Known::Identity),
+            _ => self.structural(text, Place::Top, key, at, known),
+        }
+    }
+
+    fn top_member(&mut self, text: &[u8], key: usize, name: &[u8], at: usize, row: &mut Row) -> Result<usize, JsonError> {
+        match self.known(name, Place::Top) {
+            known @ (Known::Field(_) | Known::Identity) => self.known_member(text, key, at, known, row),
             _ => {
                 let span = self.value(text, at)?;
                 self.row_key(text, name, span, row);
@@ -341,11 +399,25 @@ impl Scanner {
             self.needs_raw = true;
             return Ok(at + 1);
         }
+        let place = if which == Known::Identity { Place::Identity } else { Place::Session };
+        let mut before = NO_KEY + place as usize;
         loop {
             let key = at;
-            let (name, value_at) = self.key(text, at)?;
-            let name = name.bytes(text);
-            at = self.structural_member(text, key, &name, value_at, which)?;
+            let expected = if which == Known::Session { None } else { self.expected(text, at, before, place) };
+            if let Some((number, value_at)) = expected {
+                at = match KEYS.entries[number].known {
+                    Known::Field(field) => self.field(text, place, key, value_at, field)?,
+                    known => self.structural(text, place, key, value_at, known)?,
+                };
+                before = number;
+            } else {
+                let (name, value_at) = self.key(text, at)?;
+                let name = name.bytes(text);
+                if which != Known::Session {
+                    before = self.learn(&name, before, place);
+                }
+                at = self.structural_member(text, key, &name, value_at, which)?;
+            }
             match next_member(text, at)? {
                 (next, true) => at = next,
                 (end, false) => return Ok(end),

@@ -2,6 +2,7 @@
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
@@ -14,7 +15,7 @@ pub(crate) const EVENTS_ID: i64 = 1;
 /// Id of the `quarantine` table.
 pub(crate) const QUARANTINE_ID: i64 = 2;
 /// Version of our own tables beside DuckLake's.
-const LAKE_VERSION: &str = "1";
+const LAKE_VERSION: &str = "2";
 
 /// Why the lake could not be opened, read or written.
 #[derive(Debug, Error)]
@@ -46,7 +47,7 @@ pub enum CatalogError {
     },
     /// Another process writes.
     #[error(
-        "another process is writing the lake in `{folder}`; a lake on SQLite has one writer at a time. Wait for it, or give this run another `--lake`"
+        "another process is writing the lake in `{folder}`; a lake on SQLite has one writer at a time. Wait for it, or give this run another `--lake`; several services share a lake whose catalogue is in PostgreSQL"
     )]
     Locked {
         /// The lake.
@@ -184,9 +185,13 @@ impl Lake {
     /// # Errors
     /// [`CatalogError`].
     pub async fn sweep(&self, _lock: &super::WriterLock) -> Result<u64, CatalogError> {
-        let known: std::collections::HashSet<PathBuf> = self.live_paths().await?.into_iter().map(|(_, path, _)| path).collect();
+        let known = self.known_paths().await?;
         let mut removed = 0;
-        for entry in walkdir::WalkDir::new(self.files_folder()).into_iter().filter_map(Result::ok) {
+        for entry in walkdir::WalkDir::new(self.files_folder()) {
+            let entry = entry.map_err(|e| CatalogError::File {
+                path: e.path().unwrap_or(self.folder()).to_owned(),
+                source: e.into_io_error().unwrap_or_else(|| std::io::ErrorKind::Other.into()),
+            })?;
             let ours = entry.path().extension().is_some_and(|e| e == "parquet" || e == "tmp");
             if entry.file_type().is_file() && ours && !known.contains(entry.path()) {
                 std::fs::remove_file(entry.path()).map_err(|source| CatalogError::File { path: entry.path().to_owned(), source })?;
@@ -194,6 +199,26 @@ impl Lake {
             }
         }
         Ok(removed)
+    }
+
+    /// Checks that the lake's disk takes `bytes` more.
+    pub(crate) fn probe(&self, bytes: usize) -> Result<(), CatalogError> {
+        use std::io::Write;
+        let path = self.files_folder().join("probe.tmp");
+        let write = || {
+            let mut file = std::fs::File::create(&path)?;
+            file.write_all(&vec![0; bytes])?;
+            file.sync_all()
+        };
+        let written = write().map_err(|source| CatalogError::File { path: path.clone(), source });
+        let _ = std::fs::remove_file(&path);
+        written
+    }
+
+    /// Every file some snapshot can see.
+    pub(crate) async fn known_paths(&self) -> Result<HashSet<PathBuf>, CatalogError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as("SELECT table_id, path FROM ducklake_data_file").fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(|(table, path)| self.table_folder(table).join(path)).collect())
     }
 
     /// `(table id, path, data file id)` of every file of the newest snapshot.

@@ -4,8 +4,11 @@ use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID, partition_id}
 use super::files::NewFile;
 use crate::ledger::Ledger;
 use chrono::DateTime;
+use serde::Serialize;
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
+use std::collections::{BTreeMap, HashMap};
+use trailhound_datasets::columns::EVENTS;
 
 /// How far an object is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,19 +25,56 @@ pub struct Position {
     pub notes: String,
 }
 
+/// Records that can no longer be read: dropped by the broker, or gone with a topic that was made anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// File, object key or topic partition.
+    pub object: String,
+    /// The first record missing.
+    pub from: u64,
+    /// The first record after them; equal to `from` where nobody knows how many there were.
+    pub to: u64,
+    /// `ingest_gap` or `source_reset`.
+    pub reason: &'static str,
+}
+
 /// Everything one commit makes visible.
 #[derive(Debug, Default)]
 pub(crate) struct Commit {
-    pub(crate) source: String,
     pub(crate) files: Vec<NewFile>,
+    pub(crate) sources: Vec<SourceCommit>,
+}
+
+/// What one commit says of one source.
+#[derive(Debug, Default)]
+pub(crate) struct SourceCommit {
+    pub(crate) source: String,
     /// Each with the position it must replace: `None` where the object is new or rewritten.
     pub(crate) positions: Vec<(Position, Option<u64>)>,
+    pub(crate) gaps: Vec<Gap>,
     pub(crate) ledger: Ledger,
 }
 
 impl Commit {
     pub(crate) fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.positions.is_empty() && self.ledger.is_empty()
+        self.files.is_empty() && self.sources.iter().all(SourceCommit::is_empty)
+    }
+}
+
+impl Commit {
+    /// First and last time of the events in its files, as the catalogue writes times.
+    fn event_times(&self) -> Option<(&str, &str)> {
+        let column = EVENTS.lake.iter().find(|column| column.name == "event_time")?.id;
+        let ranges = || self.files.iter().filter(|file| file.table == EVENTS_ID).filter_map(|file| file.ranges.get(&column));
+        let first = ranges().filter_map(|range| range.least.as_deref()).min()?;
+        let last = ranges().filter_map(|range| range.greatest.as_deref()).max()?;
+        Some((first, last))
+    }
+}
+
+impl SourceCommit {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.positions.is_empty() && self.gaps.is_empty() && self.ledger.is_empty()
     }
 }
 
@@ -51,22 +91,8 @@ impl Lake {
     /// Commits `commit`: files, positions and ledger become visible together or not at all. Returns the new snapshot.
     pub(crate) async fn commit(&self, commit: &Commit, now: i64) -> Result<i64, CatalogError> {
         let mut connection = self.pool.acquire().await?;
-        let mut t1 = sqlx::Connection::begin_with(&mut *connection, "BEGIN IMMEDIATE").await?;
-        let last = sqlx::query(
-            "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
-        )
-        .fetch_one(&mut *t1)
-        .await?;
-        let snapshot = last.try_get::<i64, _>(0)? + 1;
-        let next_file: i64 = last.try_get(3)?;
-        sqlx::query("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
-            .bind(snapshot)
-            .bind(time_text(now))
-            .bind(last.try_get::<i64, _>(1)?)
-            .bind(last.try_get::<i64, _>(2)?)
-            .bind(next_file + commit.files.len() as i64)
-            .execute(&mut *t1)
-            .await?;
+        let mut t1 = begin(&mut connection).await?;
+        let (snapshot, next_file) = next_snapshot(&mut t1, commit.files.len(), now).await?;
         let touched: Vec<String> = [EVENTS_ID, QUARANTINE_ID]
             .into_iter()
             .filter(|&table| commit.files.iter().any(|file| file.table == table))
@@ -75,29 +101,31 @@ impl Lake {
         sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, 'trailhound', ?, ?)")
             .bind(snapshot)
             .bind(touched.join(","))
-            .bind(format!("ingest from {}", commit.source))
-            .bind(json!({ "source": commit.source, "ledger": commit.ledger }).to_string())
+            .bind(format!("ingest from {}", commit.sources.iter().map(|part| part.source.as_str()).collect::<Vec<_>>().join(", ")))
+            .bind(json!(commit.sources.iter().map(|part| (part.source.as_str(), part.ledger)).collect::<BTreeMap<_, _>>()).to_string())
             .execute(&mut *t1)
             .await?;
         for (index, file) in commit.files.iter().enumerate() {
-            add_file(&mut t1, snapshot, next_file + index as i64, file).await?;
+            add_file(&mut t1, snapshot, next_file + index as i64, file, Added::New).await?;
         }
-        for (position, replaces) in &commit.positions {
-            move_position(&mut t1, snapshot, &commit.source, position, *replaces).await?;
+        if let Some((first, last)) = commit.event_times() {
+            sqlx::query("INSERT INTO trailhound_arrival VALUES (?, ?, ?)").bind(snapshot).bind(first).bind(last).execute(&mut *t1).await?;
         }
-        let ledger = &commit.ledger;
-        sqlx::query("INSERT INTO trailhound_ledger VALUES (?, ?, ?, ?, ?, ?, ?)")
-            .bind(snapshot)
-            .bind(&commit.source)
-            .bind(ledger.received as i64)
-            .bind(ledger.stored as i64)
-            .bind(ledger.duplicate as i64)
-            .bind(ledger.quarantined as i64)
-            .bind(ledger.expired as i64)
-            .execute(&mut *t1)
-            .await?;
+        for part in &commit.sources {
+            add_source(&mut t1, snapshot, part, now).await?;
+        }
         t1.commit().await?;
         Ok(snapshot)
+    }
+
+    /// Content of every object of `source` that is stored to its end, by object.
+    pub(crate) async fn incarnations(&self, source: &str) -> Result<HashMap<String, String>, CatalogError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT object, incarnation FROM trailhound_position WHERE source = ? AND done <> 0")
+                .bind(source)
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// The position of `object`, if any.
@@ -120,7 +148,68 @@ impl Lake {
     }
 }
 
-async fn add_file(db: &mut SqliteConnection, snapshot: i64, id: i64, file: &NewFile) -> Result<(), CatalogError> {
+/// A transaction that holds the right to write from its start.
+pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, CatalogError> {
+    Ok(sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE").await?)
+}
+
+/// Adds the next snapshot, with room for `files` new files; gives its id and the first of theirs.
+pub(super) async fn next_snapshot(db: &mut SqliteConnection, files: usize, now: i64) -> Result<(i64, i64), CatalogError> {
+    let last = sqlx::query(
+        "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let (snapshot, next_file) = (last.try_get::<i64, _>(0)? + 1, last.try_get::<i64, _>(3)?);
+    sqlx::query("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
+        .bind(snapshot)
+        .bind(time_text(now))
+        .bind(last.try_get::<i64, _>(1)?)
+        .bind(last.try_get::<i64, _>(2)?)
+        .bind(next_file + files as i64)
+        .execute(&mut *db)
+        .await?;
+    Ok((snapshot, next_file))
+}
+
+async fn add_source(db: &mut SqliteConnection, snapshot: i64, part: &SourceCommit, now: i64) -> Result<(), CatalogError> {
+    for (position, replaces) in &part.positions {
+        move_position(db, snapshot, &part.source, position, *replaces).await?;
+    }
+    for gap in &part.gaps {
+        sqlx::query("INSERT INTO trailhound_gap VALUES (?, ?, ?, ?, ?, ?, ?)")
+            .bind(snapshot)
+            .bind(&part.source)
+            .bind(&gap.object)
+            .bind(gap.from as i64)
+            .bind(gap.to as i64)
+            .bind(gap.reason)
+            .bind(time_text(now))
+            .execute(&mut *db)
+            .await?;
+    }
+    let ledger = &part.ledger;
+    sqlx::query("INSERT INTO trailhound_ledger VALUES (?, ?, ?, ?, ?, ?, ?)")
+        .bind(snapshot)
+        .bind(&part.source)
+        .bind(ledger.received as i64)
+        .bind(ledger.stored as i64)
+        .bind(ledger.duplicate as i64)
+        .bind(ledger.quarantined as i64)
+        .bind(ledger.expired as i64)
+        .execute(&mut *db)
+        .await?;
+    Ok(())
+}
+
+/// Whether a file brings rows or holds rows that were there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    New,
+    Again,
+}
+
+pub(super) async fn add_file(db: &mut SqliteConnection, snapshot: i64, id: i64, file: &NewFile, added: Added) -> Result<(), CatalogError> {
     let stats = sqlx::query("SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats WHERE table_id = ?")
         .bind(file.table)
         .fetch_one(&mut *db)
@@ -145,8 +234,9 @@ async fn add_file(db: &mut SqliteConnection, snapshot: i64, id: i64, file: &NewF
         .execute(&mut *db)
         .await?;
     sqlx::query("INSERT INTO trailhound_file VALUES (?, ?)").bind(id).bind(&file.checksum).execute(&mut *db).await?;
+    let rows = if added == Added::New { file.rows as i64 } else { 0 };
     sqlx::query("UPDATE ducklake_table_stats SET record_count = record_count + ?, next_row_id = next_row_id + ?, file_size_bytes = file_size_bytes + ? WHERE table_id = ?")
-        .bind(file.rows as i64)
+        .bind(rows)
         .bind(file.rows as i64)
         .bind(file.bytes as i64)
         .bind(file.table)

@@ -25,6 +25,12 @@ const REPEATED_VALUES: usize = 16 * 1024;
 /// 1 MiB for nothing before falling back.
 const DICTIONARY_BYTES: usize = 256 * 1024;
 
+/// Largest page before compression. A look-up decodes whole pages, and buffers of the default 1 MiB come from the system
+/// anew, zeroed, each time.
+const PAGE_BYTES: usize = 128 * 1024;
+/// Most rows a page.
+const PAGE_ROWS: usize = 8192;
+
 /// Columns whose smallest and largest value of each file the catalogue keeps, so that whole files are skipped.
 pub(crate) const RANGED: [&str; 4] = ["event_time", "event_action", "account_id", "ingested_at"];
 
@@ -43,6 +49,11 @@ static EVENT_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
                 properties = properties
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+            }
+            if column.storage == Storage::Steps {
+                properties = properties
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
             }
             if column.storage == Storage::Few {
                 properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
@@ -80,6 +91,8 @@ fn base_properties() -> parquet::file::properties::WriterPropertiesBuilder {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("level 1 exists")))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
 }
 
@@ -96,6 +109,13 @@ pub(crate) struct NewFile {
     pub(crate) checksum: String,
     /// Column id to what the catalogue keeps of it.
     pub(crate) ranges: BTreeMap<i64, Range>,
+}
+
+impl NewFile {
+    /// Removes the file, which no commit refers to. One that cannot be removed is swept by the next writer.
+    pub(crate) fn discard(&self, lake: &Lake) {
+        let _ = std::fs::remove_file(lake.table_folder(self.table).join(&self.path));
+    }
 }
 
 /// What the catalogue keeps of a column in a file.
@@ -145,6 +165,11 @@ impl LakeFile {
     /// Memory the unfinished row group takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.writer.memory_size()
+    }
+
+    /// Removes the unfinished file. One that cannot be removed is swept by the next writer.
+    pub(crate) fn discard(self) {
+        let _ = std::fs::remove_file(&self.aside);
     }
 
     /// Finishes the file: footer, sync, its final name, sync of the folder.

@@ -54,11 +54,48 @@ pub struct LakeInfo {
     pub days: Vec<DayInfo>,
     /// Sources by name.
     pub sources: Vec<SourceInfo>,
+    /// Records that can no longer be read, oldest gap first.
+    pub gaps: Vec<GapInfo>,
     /// Everything ever received.
     pub ledger: Ledger,
 }
 
+/// Records of a source that can no longer be read from it.
+#[derive(Debug, Clone, Serialize)]
+pub struct GapInfo {
+    /// Name of the source.
+    pub source: String,
+    /// File, object key or topic partition.
+    pub object: String,
+    /// The first record missing.
+    pub from: i64,
+    /// The first record after; equal to `from` where nobody knows how many there were.
+    pub to: i64,
+    /// `ingest_gap` or `source_reset`.
+    pub reason: String,
+    /// When it was noted, UTC.
+    pub noted_at: String,
+}
+
 impl Lake {
+    /// First and last time of the events that came after `snapshot`, microseconds UTC; `None` where there are none.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn event_times_since(&self, snapshot: i64) -> Result<Option<(i64, i64)>, CatalogError> {
+        // Both bounds are of one form, so their order as text is their order in time.
+        let (first, last): (Option<String>, Option<String>) =
+            sqlx::query_as("SELECT min(first_event_time), max(last_event_time) FROM trailhound_arrival WHERE snapshot_id > ?")
+                .bind(snapshot)
+                .fetch_one(&self.pool)
+                .await?;
+        let micros = |text: &str| {
+            let time = chrono::DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").ok()?;
+            Some(time.timestamp_micros())
+        };
+        Ok(first.as_deref().and_then(micros).zip(last.as_deref().and_then(micros)))
+    }
+
     /// Gathers what the catalogue knows.
     ///
     /// # Errors
@@ -101,8 +138,19 @@ impl Lake {
             bytes: count(event_bytes + quarantine_bytes),
             days: days.collect(),
             sources,
+            gaps: self.gaps().await?,
             ledger,
         })
+    }
+
+    async fn gaps(&self) -> Result<Vec<GapInfo>, CatalogError> {
+        let rows = sqlx::query_as::<_, (String, String, i64, i64, String, String)>(
+            "SELECT source, object, from_record, to_record, reason, noted_at FROM trailhound_gap ORDER BY snapshot_id, object",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let gap = |(source, object, from, to, reason, noted_at)| GapInfo { source, object, from, to, reason, noted_at };
+        Ok(rows.into_iter().map(gap).collect())
     }
 
     pub(crate) async fn sources(&self) -> Result<Vec<SourceInfo>, CatalogError> {

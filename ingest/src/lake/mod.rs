@@ -5,6 +5,7 @@
 
 mod catalog;
 mod commit;
+mod compact;
 mod files;
 mod info;
 mod keys;
@@ -13,9 +14,10 @@ mod verify;
 
 pub use catalog::{CatalogError, Lake};
 pub(crate) use catalog::{EVENTS_ID, QUARANTINE_ID};
-pub(crate) use commit::Commit;
-pub use commit::Position;
+pub(crate) use commit::{Commit, SourceCommit};
+pub use commit::{Gap, Position};
+pub use compact::Compacted;
 pub(crate) use files::{LakeFile, NewFile};
-pub use info::{DayInfo, LakeInfo, SourceInfo};
+pub use info::{DayInfo, GapInfo, LakeInfo, SourceInfo};
 pub use lock::WriterLock;
 pub use verify::{Problem, Verified};

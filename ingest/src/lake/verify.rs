@@ -106,7 +106,6 @@ impl Lake {
         )
         .fetch_all(&self.pool)
         .await?;
-        let mut known = HashSet::new();
         for (table, path, bytes, records, checksum) in rows {
             let path = self.table_folder(table).join(path);
             verified.files += 1;
@@ -120,15 +119,20 @@ impl Lake {
                 Err(e) => Some(e.to_string()),
             };
             if let Some(found) = found {
-                verified.problems.push(Problem::File { path: path.clone(), found });
+                verified.problems.push(Problem::File { path, found });
             }
-            known.insert(path);
         }
-        verified.unreferenced_files = walkdir::WalkDir::new(self.files_folder())
-            .into_iter()
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_type().is_file() && !known.contains(entry.path()))
-            .count() as u64;
+        let known = self.known_paths().await?;
+        for entry in walkdir::WalkDir::new(self.files_folder()) {
+            match entry {
+                Ok(entry) if entry.file_type().is_file() && !known.contains(entry.path()) => verified.unreferenced_files += 1,
+                Ok(_) => {}
+                Err(e) => {
+                    let path = e.path().unwrap_or(self.folder()).to_owned();
+                    verified.problems.push(Problem::File { path, found: e.to_string() });
+                }
+            }
+        }
         Ok(())
     }
 

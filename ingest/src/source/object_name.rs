@@ -54,6 +54,24 @@ impl ObjectName {
     }
 }
 
+impl ObjectName {
+    /// What the name claims and the content does not hold, in words. Size and MD5 are only held against what is known.
+    #[must_use]
+    pub fn mismatches(&self, events: u64, bytes: Option<u64>, md5: Option<&str>) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.events != events {
+            found.push(format!("mismatch: the name says {} events, the object holds {events}", self.events));
+        }
+        if let Some(bytes) = bytes.filter(|bytes| *bytes != self.bytes) {
+            found.push(format!("mismatch: the name says {} bytes, the object has {bytes}", self.bytes));
+        }
+        if let Some(md5) = md5.filter(|md5| *md5 != self.md5) {
+            found.push(format!("mismatch: the name says MD5 {}, the object has {md5}", self.md5));
+        }
+        found
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -170,3 +170,12 @@ fn text_of_every_kind_is_stored_byte_for_byte() {
         assert_eq!(row["user_name"], text);
     }
 }
+
+#[test]
+fn a_boolean_that_is_any_text_comes_back_as_it_was() {
+    for value in ["\"lin.chen\"", "\"TRUE\"", "\"\"", "true", "null"] {
+        let text = format!(r#"{{"eventId":"a","eventName":"x","isGlobal":{value}}}"#);
+        let decoded = decode(text.as_bytes());
+        assert_eq!(decoded.events, [serde_json::from_str::<serde_json::Value>(&text).expect("JSON")], "{value}");
+    }
+}

@@ -1,10 +1,10 @@
 //! Files as they should not be: a clear reason, the bytes kept, good neighbours stored, memory flat.
 
-use crate::rows::{decode, decode_within, event};
+use crate::rows::{Decoded, decode, decode_within, event};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{Read, Write};
-use trailhound_ingest::decode::{self, Limits};
+use trailhound_ingest::decode::{self, End, Limits};
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -223,7 +223,42 @@ fn other_content_is_named() {
         assert_eq!(decoded.codes(), ["unknown_encoding"], "{expected}");
         assert!(decoded.rejects[0].expected.contains(expected), "{}", decoded.rejects[0].expected);
     }
+    let long: Vec<u8> = [&b"PK\x03\x04"[..], &[7; 10_000]].concat();
+    let binary: Vec<u8> = [&b"\x00\x01"[..], &[9; 10_000]].concat();
+    for content in [long, binary] {
+        let decoded = decode(&content);
+        assert_eq!((&decoded.rejects[0].raw, decoded.rejects[0].raw_length), (&content, Some(content.len() as u64)));
+    }
     assert_eq!(decode(b"just some words\nand more\n").codes(), ["unknown_layout"]);
     assert_eq!(decode(b"PAR1 and then nothing of a Parquet file").codes(), ["corrupt_compression"]);
     assert_eq!(decode(br#"[{"foo":1}]"#).codes(), ["unknown_layout"]);
+}
+
+#[test]
+fn a_csv_row_wider_than_its_header_is_set_aside_whole() {
+    let good = event("a").replace('"', "\"\"");
+    let content = format!("time,event\n1,\"{good}\"\n2,\"{good}\",,\n3,{},x\n", event("b"));
+    let decoded = decode(content.as_bytes());
+    assert_eq!((decoded.ids(), decoded.codes()), (vec!["a", "a"], vec!["unknown_layout"]));
+    assert!(decoded.rejects[0].raw.ends_with(b",x"), "{:?}", decoded.rejects[0]);
+}
+
+#[test]
+fn a_read_error_in_unmarked_content_is_told_as_one() {
+    struct Breaks(bool);
+    impl std::io::Read for Breaks {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) {
+                return Err(std::io::Error::other("the disk is gone"));
+            }
+            out[..3].copy_from_slice(&[0, 1, 2]);
+            Ok(3)
+        }
+    }
+    let mut decoded = Decoded::default();
+    let end = decode::object(Breaks(false), None, &Limits::default(), &mut decoded);
+    assert_eq!(end, Ok(End::Partial));
+    let reject = &decoded.rejects[0];
+    assert_eq!((reject.code.name(), reject.raw.as_slice()), ("corrupt_compression", &[0, 1, 2][..]));
+    assert!(reject.found.contains("the disk is gone"));
 }

@@ -3,7 +3,9 @@
 mod bad_events;
 mod bad_files;
 mod corpora;
+mod fuzzed;
 mod golden;
 mod lossless;
+mod messages;
 mod rows;
 mod shapes;

@@ -1,0 +1,192 @@
+//! Small files into larger ones, without ever changing the set of rows; and forgetting what no reader needs any more.
+
+use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID};
+use super::commit::{Added, add_file, begin, next_snapshot, time_text};
+use super::files::{LakeFile, NewFile};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+/// Files of one size class of a partition that are merged into one. Each class holds files up to eight times as large as
+/// the class below, so a partition never keeps more than seven files a class, and a row is rewritten once a class.
+const MERGED_FILES: usize = 8;
+/// Files larger than this are left alone, in rows.
+const MERGED_ROWS_MAX: i64 = 512 * 1024;
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Files merged.
+    pub merged: u64,
+    /// Files they became.
+    pub made: u64,
+}
+
+struct Small {
+    id: i64,
+    path: String,
+    rows: i64,
+}
+
+impl Lake {
+    /// Merges small files until no partition has more than its share. Ingest and readers go on meanwhile; whoever calls
+    /// this holds the writer lock.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; what was merged before stays merged.
+    pub async fn compact(&self, now: i64) -> Result<Compacted, CatalogError> {
+        let mut done = Compacted::default();
+        while let Some((table, day, files)) = self.mergeable().await? {
+            let lake = self.clone();
+            let paths: Vec<PathBuf> = files.iter().map(|file| self.table_folder(table).join(&file.path)).collect();
+            let merged = tokio::task::spawn_blocking(move || merge(&lake, table, &day, &paths))
+                .await
+                .map_err(|e| CatalogError::Conflict { what: format!("a compaction broke off: {e}") })??;
+            let ids: Vec<i64> = files.iter().map(|file| file.id).collect();
+            if let Err(error) = self.replace(&ids, &merged, now).await {
+                merged.discard(self);
+                return Err(error);
+            }
+            done.merged += ids.len() as u64;
+            done.made += 1;
+        }
+        Ok(done)
+    }
+
+    /// The smallest files of one class, where a class has enough of them.
+    async fn mergeable(&self) -> Result<Option<(i64, String, Vec<Small>)>, CatalogError> {
+        let rows: Vec<(i64, String, i64, String, i64)> = sqlx::query_as(
+            "SELECT f.table_id, p.partition_value, f.data_file_id, f.path, f.record_count FROM ducklake_data_file f \
+             JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
+             WHERE f.end_snapshot IS NULL AND f.record_count < ? ORDER BY f.data_file_id",
+        )
+        .bind(MERGED_ROWS_MAX)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut classes: BTreeMap<(i64, String, u32), Vec<Small>> = BTreeMap::new();
+        for (table, day, id, path, rows) in rows {
+            let class = rows.max(1).ilog2() / MERGED_FILES.ilog2();
+            classes.entry((table, day, class)).or_default().push(Small { id, path, rows });
+        }
+        Ok(classes.into_iter().find(|(_, files)| files.len() >= MERGED_FILES).map(|((table, day, _), mut files)| {
+            let mut total = 0;
+            files.retain(|file| {
+                total += file.rows;
+                total <= 2 * MERGED_ROWS_MAX
+            });
+            (table, day, files)
+        }))
+    }
+
+    /// The rows of `old` are in `new` from the next snapshot on.
+    async fn replace(&self, old: &[i64], new: &NewFile, now: i64) -> Result<(), CatalogError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        let (snapshot, file) = next_snapshot(&mut transaction, 1, now).await?;
+        sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, 'trailhound', 'compaction', NULL)")
+            .bind(snapshot)
+            .bind(format!("compacted_table:{}", new.table))
+            .execute(&mut *transaction)
+            .await?;
+        let mut rows = 0;
+        for id in old {
+            let live: Option<i64> = sqlx::query_scalar(
+                "UPDATE ducklake_data_file SET end_snapshot = ? WHERE data_file_id = ? AND end_snapshot IS NULL RETURNING record_count",
+            )
+            .bind(snapshot)
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            rows += live.ok_or_else(|| CatalogError::Conflict { what: format!("file {id} was replaced already") })?;
+        }
+        if rows.unsigned_abs() != new.rows {
+            return Err(CatalogError::Conflict { what: format!("{rows} rows became {} in a compaction", new.rows) });
+        }
+        add_file(&mut transaction, snapshot, file, new, Added::Again).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets snapshots older than `before` (microseconds UTC) but never one newer than `keep`, folds their ledger rows
+    /// into one a source, and removes the files only they could see. Returns the number of files removed.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn expire_snapshots(&self, before: i64, keep: i64) -> Result<u64, CatalogError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = begin(&mut connection).await?;
+        // The oldest snapshot that stays: everything it sees stays.
+        let oldest: Option<i64> =
+            sqlx::query_scalar("SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time < ? AND snapshot_id <= ?")
+                .bind(time_text(before))
+                .bind(keep)
+                .fetch_one(&mut *transaction)
+                .await?;
+        let Some(oldest) = oldest else { return Ok(0) };
+        let gone: Vec<(i64, i64, String)> =
+            sqlx::query_as("SELECT data_file_id, table_id, path FROM ducklake_data_file WHERE end_snapshot <= ?")
+                .bind(oldest)
+                .fetch_all(&mut *transaction)
+                .await?;
+        for (id, ..) in &gone {
+            for table in ["ducklake_data_file", "ducklake_file_column_stats", "ducklake_file_partition_value", "trailhound_file"] {
+                let statement = format!("DELETE FROM {table} WHERE data_file_id = ?");
+                sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).execute(&mut *transaction).await?;
+            }
+        }
+        for table in ["ducklake_snapshot", "ducklake_snapshot_changes", "trailhound_arrival"] {
+            let statement = format!("DELETE FROM {table} WHERE snapshot_id < ?");
+            sqlx::query(sqlx::AssertSqlSafe(statement)).bind(oldest).execute(&mut *transaction).await?;
+        }
+        fold_ledger(&mut transaction, oldest).await?;
+        transaction.commit().await?;
+        let mut removed = 0;
+        for (_, table, path) in &gone {
+            // One that is in use or cannot be removed is swept when the next writer starts.
+            removed += u64::from(std::fs::remove_file(self.table_folder(*table).join(path)).is_ok());
+        }
+        Ok(removed)
+    }
+}
+
+async fn fold_ledger(db: &mut sqlx::SqliteConnection, oldest: i64) -> Result<(), CatalogError> {
+    sqlx::query(
+        "CREATE TEMP TABLE folded AS SELECT source, sum(received) AS received, sum(stored) AS stored, sum(duplicate) AS duplicate, \
+         sum(quarantined) AS quarantined, sum(expired) AS expired FROM trailhound_ledger WHERE snapshot_id <= ? GROUP BY source",
+    )
+    .bind(oldest)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query("DELETE FROM trailhound_ledger WHERE snapshot_id <= ?").bind(oldest).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO trailhound_ledger SELECT ?, source, received, stored, duplicate, quarantined, expired FROM folded")
+        .bind(oldest)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("DROP TABLE folded").execute(&mut *db).await?;
+    Ok(())
+}
+
+/// Copies the rows of `paths` in order into one new file.
+fn merge(lake: &Lake, table: i64, day: &str, paths: &[PathBuf]) -> Result<NewFile, CatalogError> {
+    debug_assert!(table == EVENTS_ID || table == QUARANTINE_ID);
+    let mut merged = LakeFile::create(lake, table, day)?;
+    let copied = paths.iter().try_for_each(|path| copy(path, &mut merged));
+    match copied {
+        Ok(()) => merged.close(),
+        Err(error) => {
+            merged.discard();
+            Err(error)
+        }
+    }
+}
+
+fn copy(path: &std::path::Path, into: &mut LakeFile) -> Result<(), CatalogError> {
+    let failed = |source| CatalogError::Parquet { path: path.to_owned(), source };
+    let file = File::open(path).map_err(|source| CatalogError::File { path: path.to_owned(), source })?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?.with_batch_size(2048).build().map_err(failed)?;
+    for batch in reader {
+        into.write(&batch.map_err(|e| failed(e.into()))?)?;
+    }
+    Ok(())
+}

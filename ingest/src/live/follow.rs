@@ -1,0 +1,98 @@
+//! Following a bucket: lists it again and again, fetches what the lake does not hold, and hands it to the engine.
+
+use super::{Clock, Observer};
+use crate::lake::Lake;
+use crate::source::oss::{Bucket, Fetched, OssError, OssOptions, days};
+use chrono::DateTime;
+use futures::StreamExt;
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Objects fetched ahead of the engine.
+const FETCHED_AHEAD: usize = 4;
+
+/// The engine's end of a bucket being followed.
+pub(super) struct Followed {
+    pub(super) name: String,
+    pub(super) objects: mpsc::Receiver<Fetched>,
+    /// Keys the engine is done with, committed or not: those not committed are found again.
+    pub(super) done: mpsc::UnboundedSender<String>,
+}
+
+/// Begins to follow a bucket. Ends when the engine drops its end.
+pub(super) fn begin(options: &OssOptions, lake: &Lake, clock: &Clock, observer: &Arc<dyn Observer>) -> Result<Followed, OssError> {
+    let bucket = Bucket::new(options)?;
+    let (sender, objects) = mpsc::channel(FETCHED_AHEAD);
+    let (done, finished) = mpsc::unbounded_channel();
+    let follower = Follower {
+        bucket,
+        options: options.clone(),
+        lake: lake.clone(),
+        clock: Arc::clone(clock),
+        observer: Arc::clone(observer),
+        in_flight: HashSet::new(),
+        sender,
+        finished,
+    };
+    tokio::spawn(follower.run());
+    Ok(Followed { name: options.name.clone(), objects, done })
+}
+
+struct Follower {
+    bucket: Bucket,
+    options: OssOptions,
+    lake: Lake,
+    clock: Clock,
+    observer: Arc<dyn Observer>,
+    /// Keys handed over whose fate is not known yet.
+    in_flight: HashSet<String>,
+    sender: mpsc::Sender<Fetched>,
+    finished: mpsc::UnboundedReceiver<String>,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let mut first_time = true;
+        while !self.sender.is_closed() {
+            let round = self.round(first_time).await;
+            self.observer.source(&self.options.name, round.as_ref().err().map(String::as_str));
+            first_time &= round.is_err();
+            tokio::select! {
+                () = tokio::time::sleep(self.options.every) => {}
+                () = self.sender.closed() => return,
+            }
+        }
+    }
+
+    /// Lists and fetches once. An object that cannot be had is tried again in the next round; the others go on.
+    async fn round(&mut self, first_time: bool) -> Result<(), String> {
+        while let Ok(key) = self.finished.try_recv() {
+            self.in_flight.remove(&key);
+        }
+        let known = self.lake.incarnations(&self.options.name).await.map_err(|e| e.to_string())?;
+        let now = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
+        let (first, last) = days(&self.options, now, first_time);
+        let mut objects = self.bucket.find(first, last, &known).await.map_err(|e| e.to_string())?;
+        objects.retain(|object| !self.in_flight.contains(object.location.as_ref()));
+        let mut trouble = None;
+        let mut fetched = std::pin::pin!(self.bucket.fetch(objects));
+        while let Some((key, result)) = fetched.next().await {
+            match result {
+                Ok(object) => {
+                    self.in_flight.insert(key);
+                    if self.sender.send(object).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                // Between listing and fetching it was taken away: nobody can read it any more.
+                Err(OssError::Store(object_store::Error::NotFound { .. })) => tracing::warn!(key, "the object is gone"),
+                Err(error) => {
+                    tracing::warn!(key, %error, "an object could not be fetched; tried again in the next round");
+                    trouble = Some(error.to_string());
+                }
+            }
+        }
+        trouble.map_or(Ok(()), Err)
+    }
+}

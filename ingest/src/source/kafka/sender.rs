@@ -1,0 +1,59 @@
+//! Writing to a topic: sample traffic, for trying the live service.
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long the broker may take to acknowledge everything.
+const FLUSH_WITHIN: Duration = Duration::from_secs(60);
+
+/// Sends messages to one topic.
+pub struct Sender {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    topic: String,
+}
+
+impl Sender {
+    /// A sender with `settings` by librdkafka's names.
+    ///
+    /// # Errors
+    /// What the client says of the settings.
+    pub fn connect(settings: &BTreeMap<String, String>, topic: &str) -> Result<Self, KafkaError> {
+        let mut config = ClientConfig::new();
+        config.set("linger.ms", "5").set("enable.idempotence", "true");
+        for (key, value) in settings {
+            config.set(key, value);
+        }
+        Ok(Self { producer: config.create()?, topic: topic.to_owned() })
+    }
+
+    /// Sends `value`; waits while the client's queue is full.
+    ///
+    /// # Errors
+    /// What the client says.
+    pub fn send(&self, key: Option<&str>, value: &[u8]) -> Result<(), KafkaError> {
+        loop {
+            let mut record = BaseRecord::<str, [u8]>::to(&self.topic).payload(value);
+            if let Some(key) = key {
+                record = record.key(key);
+            }
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until the broker has everything.
+    ///
+    /// # Errors
+    /// What the client says when it does not in a minute.
+    pub fn flush(&self) -> Result<(), KafkaError> {
+        self.producer.flush(FLUSH_WITHIN)
+    }
+}

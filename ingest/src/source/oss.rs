@@ -1,0 +1,264 @@
+//! Objects of a bucket, through the S3 interface that OSS and others offer: found by listing, fetched in parallel, handed
+//! to the engine whole. What has been read is told by the lake's positions.
+
+use super::object_name::ObjectName;
+use bytes::Bytes;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use futures::{StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Objects fetched at a time.
+const FETCHES: usize = 4;
+/// Folders above the years that are looked into: trail, kind, resource directory, account, region.
+const FOLDERS_DEEP: usize = 6;
+/// Larger objects are refused: no trail writes them.
+const OBJECT_BYTES_MAX: u64 = 256 << 20;
+
+/// How to reach a bucket.
+#[derive(Debug, Clone)]
+pub struct OssOptions {
+    /// Name of the source in positions and rows.
+    pub name: String,
+    /// Bucket.
+    pub bucket: String,
+    /// Endpoint with its scheme, for instance `https://oss-cn-hangzhou.aliyuncs.com`.
+    pub endpoint: String,
+    /// Region for signing.
+    pub region: String,
+    /// Keys start with this.
+    pub prefix: String,
+    /// Bucket in the host name, as OSS demands, and not in the path.
+    pub virtual_hosted: bool,
+    /// Key id and secret; requests are unsigned without.
+    pub credentials: Option<Credentials>,
+    /// Days listed again each time, counted back from the present: late objects are found within them.
+    pub window_days: u32,
+    /// First day to read when the source begins.
+    pub since: Option<NaiveDate>,
+    /// Pause between two listings.
+    pub every: Duration,
+}
+
+/// What signs requests.
+#[derive(Clone)]
+pub struct Credentials {
+    /// AccessKey id.
+    pub key_id: String,
+    /// AccessKey secret.
+    pub secret: String,
+    /// Security token of temporary keys.
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+/// Why a bucket cannot be read.
+#[derive(Debug, Error)]
+pub enum OssError {
+    /// The store said no, or could not be reached.
+    #[error(transparent)]
+    Store(#[from] object_store::Error),
+    /// An object too large to be an export.
+    #[error("object `{key}` has {bytes} bytes; at most {OBJECT_BYTES_MAX} are read")]
+    TooLarge {
+        /// Its key.
+        key: String,
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// An object fetched.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetched {
+    pub(crate) key: String,
+    /// Which content this is: entity tag, else size and time of change.
+    pub(crate) incarnation: String,
+    pub(crate) name: Option<ObjectName>,
+    pub(crate) content: Bytes,
+}
+
+/// A bucket.
+pub(crate) struct Bucket {
+    store: AmazonS3,
+    options: OssOptions,
+}
+
+impl Bucket {
+    pub(crate) fn new(options: &OssOptions) -> Result<Self, OssError> {
+        let client = ClientOptions::new()
+            .with_allow_http(options.endpoint.starts_with("http://"))
+            .with_timeout(Duration::from_secs(120))
+            .with_connect_timeout(Duration::from_secs(10));
+        let retry = RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(&options.bucket)
+            .with_region(&options.region)
+            .with_endpoint(endpoint(options))
+            .with_virtual_hosted_style_request(options.virtual_hosted)
+            .with_client_options(client)
+            .with_retry(retry);
+        builder = match &options.credentials {
+            Some(credentials) => {
+                let signed = builder.with_access_key_id(&credentials.key_id).with_secret_access_key(&credentials.secret);
+                match &credentials.token {
+                    Some(token) => signed.with_token(token),
+                    None => signed,
+                }
+            }
+            None => builder.with_skip_signature(true),
+        };
+        Ok(Self { store: builder.build()?, options: options.clone() })
+    }
+
+    /// Objects that `known` (key to incarnation) does not hold as they are, oldest first. `first` is the first day wanted.
+    pub(crate) async fn find(
+        &self,
+        first: NaiveDate,
+        last: NaiveDate,
+        known: &HashMap<String, String>,
+    ) -> Result<Vec<ObjectMeta>, OssError> {
+        let mut found: Vec<ObjectMeta> = Vec::new();
+        let roots = self.day_roots().await?;
+        for prefix in prefixes(&self.prefix(), &roots, first, last) {
+            let mut listed = self.store.list(Some(&prefix));
+            while let Some(object) = listed.try_next().await? {
+                let is_new = known.get(object.location.as_ref()) != Some(&incarnation(&object));
+                if is_new && object.size > 0 {
+                    found.push(object);
+                }
+            }
+        }
+        let mut seen = HashSet::new();
+        found.retain(|object| seen.insert(object.location.clone()));
+        found.sort_by_cached_key(|object| {
+            let name = ObjectName::parse(object.location.as_ref()).map(|name| name.time);
+            (name.unwrap_or_default(), object.location.to_string())
+        });
+        Ok(found)
+    }
+
+    fn prefix(&self) -> Path {
+        Path::from(self.options.prefix.as_str())
+    }
+
+    /// Folders whose folders are years: where a trail lays its days.
+    async fn day_roots(&self) -> Result<Vec<Path>, OssError> {
+        let mut roots = Vec::new();
+        let mut level = vec![self.prefix()];
+        for _ in 0..FOLDERS_DEEP {
+            let mut next = Vec::new();
+            for folder in level {
+                let below = self.store.list_with_delimiter(Some(&folder)).await?.common_prefixes;
+                let years = below.iter().any(|path| path.filename().is_some_and(|name| is_number(name, 4)));
+                if years {
+                    roots.push(folder);
+                } else {
+                    next.extend(below);
+                }
+            }
+            level = next;
+        }
+        Ok(roots)
+    }
+
+    /// Fetches `objects`, some at a time, in order.
+    pub(crate) fn fetch(&self, objects: Vec<ObjectMeta>) -> impl futures::Stream<Item = (String, Result<Fetched, OssError>)> + '_ {
+        futures::stream::iter(objects)
+            .map(move |object| async move { (object.location.to_string(), self.fetch_one(&object).await) })
+            .buffered(FETCHES)
+    }
+
+    async fn fetch_one(&self, object: &ObjectMeta) -> Result<Fetched, OssError> {
+        let key = object.location.to_string();
+        if object.size > OBJECT_BYTES_MAX {
+            return Err(OssError::TooLarge { key, bytes: object.size });
+        }
+        let name = ObjectName::parse(&key);
+        let answer = self.store.get(&object.location).await?;
+        let mut incarnation = incarnation(&answer.meta);
+        let mut content = answer.bytes().await?;
+        if name.as_ref().is_some_and(|name| !matches_name(name, &content)) {
+            // Perhaps it was being written: looked at once more, and then taken as it is.
+            let again = self.store.get(&object.location).await?;
+            incarnation = self::incarnation(&again.meta);
+            content = again.bytes().await?;
+        }
+        Ok(Fetched { key, incarnation, name, content })
+    }
+}
+
+/// Days whose folders are listed at `now`: the window, or everything from the first day wanted on the first time.
+pub(crate) fn days(options: &OssOptions, now: DateTime<Utc>, first_time: bool) -> (NaiveDate, NaiveDate) {
+    let today = now.date_naive();
+    let window = today.checked_sub_days(Days::new(options.window_days.into())).unwrap_or(today);
+    let first = if first_time { options.since.map_or(window, |since| since.min(window)) } else { window };
+    (first, today.succ_opt().unwrap_or(today))
+}
+
+/// The folders to list: one a day below each root; the whole prefix where nothing lies by days.
+fn prefixes(whole: &Path, roots: &[Path], first: NaiveDate, last: NaiveDate) -> Vec<Path> {
+    if roots.is_empty() {
+        return vec![whole.clone()];
+    }
+    let days: Vec<NaiveDate> = first.iter_days().take_while(|day| *day <= last).collect();
+    roots.iter().flat_map(|root| days.iter().map(move |day| Path::from(format!("{root}/{}", day.format("%Y/%m/%d"))))).collect()
+}
+
+fn is_number(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn endpoint(options: &OssOptions) -> String {
+    // The library wants the bucket in the endpoint's host where the style demands it there.
+    match options.endpoint.split_once("://") {
+        Some((scheme, host)) if options.virtual_hosted && !host.starts_with(&format!("{}.", options.bucket)) => {
+            format!("{scheme}://{}.{host}", options.bucket)
+        }
+        _ => options.endpoint.clone(),
+    }
+}
+
+fn incarnation(object: &ObjectMeta) -> String {
+    object.e_tag.clone().unwrap_or_else(|| format!("{}:{}", object.size, object.last_modified.timestamp_micros()))
+}
+
+fn matches_name(name: &ObjectName, content: &[u8]) -> bool {
+    use md5::{Digest, Md5};
+    name.bytes == content.len() as u64 && format!("{:x}", Md5::digest(content)) == name.md5
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().expect("a day")
+    }
+
+    #[test]
+    fn a_window_of_days_is_listed_below_each_root() {
+        let roots = [Path::from("AliyunLogs/Actiontrail/cn-hangzhou"), Path::from("AliyunLogs/Actiontrail/cn-beijing")];
+        let listed = prefixes(&Path::from("AliyunLogs"), &roots, day("2026-09-30"), day("2026-10-01"));
+        let listed: Vec<&str> = listed.iter().map(AsRef::as_ref).collect();
+        assert_eq!(
+            listed,
+            [
+                "AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30",
+                "AliyunLogs/Actiontrail/cn-hangzhou/2026/10/01",
+                "AliyunLogs/Actiontrail/cn-beijing/2026/09/30",
+                "AliyunLogs/Actiontrail/cn-beijing/2026/10/01"
+            ]
+        );
+        assert_eq!(prefixes(&Path::from("flat"), &[], day("2026-09-30"), day("2026-10-01")), [Path::from("flat")]);
+    }
+}

@@ -1,0 +1,44 @@
+//! Keeps the lake tidy while it grows: small files merged, old snapshots forgotten.
+
+use super::Watch;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use trailhound_detect::cursor;
+use trailhound_ingest::lake::Lake;
+use trailhound_ingest::live::Clock;
+
+/// Pause between two rounds.
+const EVERY: Duration = Duration::from_secs(20);
+/// A reader may go on with a snapshot for this long, in microseconds.
+const SNAPSHOTS_KEPT: i64 = 3_600_000_000;
+
+/// What is kept tidy, and what must not be tidied away.
+pub(super) struct Maintenance {
+    pub(super) lake: Lake,
+    pub(super) folder: PathBuf,
+    /// Id and version of the rules that still have to see what is new.
+    pub(super) rules: Vec<(String, String)>,
+    pub(super) clock: Clock,
+}
+
+/// Runs until aborted. A merge that is cut off leaves a file nobody refers to, which the next writer sweeps.
+pub(super) async fn run(maintenance: Maintenance, watch: Arc<Watch>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if let Err(error) = maintenance.round(&watch).await {
+            tracing::warn!(error, "the lake could not be tidied; tried again later");
+        }
+    }
+}
+
+impl Maintenance {
+    async fn round(&self, watch: &Watch) -> Result<(), String> {
+        let now = (self.clock)();
+        let done = self.lake.compact(now).await.map_err(|e| e.to_string())?;
+        watch.metrics.merged.inc_by(done.merged);
+        let seen = cursor(&self.folder, &self.rules).await.map_err(|e| e.to_string())?;
+        self.lake.expire_snapshots(now - SNAPSHOTS_KEPT, seen).await.map_err(|e| e.to_string())?;
+        Ok(())
+    }
+}

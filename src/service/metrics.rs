@@ -1,0 +1,114 @@
+//! Numbers for Prometheus.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::time::Duration;
+use trailhound_ingest::live::Committed;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Fate {
+    fate: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rule {
+    rule_id: String,
+}
+
+/// All metrics of the service.
+pub(super) struct Metrics {
+    registry: Registry,
+    records: Family<Fate, Counter>,
+    commits: Counter,
+    /// Commits the lake refused because the positions had moved.
+    pub(super) refused: Counter,
+    /// Stretches of records that can no longer be read.
+    pub(super) gaps: Counter,
+    /// Small files merged into larger ones.
+    pub(super) merged: Counter,
+    lag: Gauge,
+    snapshot: Gauge,
+    waited: Histogram,
+    commit: Histogram,
+    detection: Histogram,
+    findings: Family<Rule, Counter>,
+    failures: Family<Rule, Counter>,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.005, 2.0, 14));
+        let mut metrics = Self {
+            registry: Registry::with_prefix("trailhound"),
+            records: Family::default(),
+            commits: Counter::default(),
+            refused: Counter::default(),
+            gaps: Counter::default(),
+            merged: Counter::default(),
+            lag: Gauge::default(),
+            snapshot: Gauge::default(),
+            waited: seconds(),
+            commit: seconds(),
+            detection: seconds(),
+            findings: Family::default(),
+            failures: Family::default(),
+        };
+        let r = &mut metrics.registry;
+        r.register("records", "Records committed, by what became of them", metrics.records.clone());
+        r.register("commits", "Commits made", metrics.commits.clone());
+        r.register("commits_refused", "Commits refused because another member had moved the positions", metrics.refused.clone());
+        r.register("gaps", "Stretches of records that can no longer be read", metrics.gaps.clone());
+        r.register("files_merged", "Small files merged into larger ones", metrics.merged.clone());
+        r.register("lag_records", "Messages the broker holds beyond what is stored, as it last said", metrics.lag.clone());
+        r.register("snapshot", "Newest snapshot of the lake", metrics.snapshot.clone());
+        r.register_with_unit("staged", "Time the first record of a commit had waited for it", Unit::Seconds, metrics.waited.clone());
+        r.register_with_unit("commit", "Time a commit took", Unit::Seconds, metrics.commit.clone());
+        r.register_with_unit("detection", "Time the rules took over what a commit brought", Unit::Seconds, metrics.detection.clone());
+        r.register("findings", "Findings new or revised, by rule", metrics.findings.clone());
+        r.register("rule_failures", "Runs of a rule that broke", metrics.failures.clone());
+        metrics
+    }
+
+    pub(super) fn committed(&self, commit: &Committed) {
+        let ledger = &commit.ledger;
+        for (fate, count) in [
+            ("received", ledger.received),
+            ("stored", ledger.stored),
+            ("duplicate", ledger.duplicate),
+            ("quarantined", ledger.quarantined),
+            ("expired", ledger.expired),
+        ] {
+            self.records.get_or_create(&Fate { fate }).inc_by(count);
+        }
+        self.commits.inc();
+        self.lag.set(i64::try_from(commit.lag).unwrap_or(i64::MAX));
+        self.snapshot.set(commit.snapshot);
+        self.waited.observe(commit.waited.as_secs_f64());
+        self.commit.observe(commit.took.as_secs_f64());
+    }
+
+    pub(super) fn detected(&self, took: Duration) {
+        self.detection.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn finding(&self, rule_id: &str) {
+        self.findings.get_or_create(&Rule { rule_id: rule_id.to_owned() }).inc();
+    }
+
+    pub(super) fn rule_failed(&self, rule_id: &str) {
+        self.failures.get_or_create(&Rule { rule_id: rule_id.to_owned() }).inc();
+    }
+
+    /// Everything in Prometheus' text form.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,111 @@
+//! `trailhound serve`: the live ingest, detection after each commit, and what shows how they are.
+
+mod detector;
+mod health;
+mod http;
+mod maintenance;
+mod metrics;
+
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::printer;
+use health::Health;
+use maintenance::Maintenance;
+use metrics::Metrics;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+use trailhound_ingest::lake::Lake;
+use trailhound_ingest::live::{self, Committed, Observer};
+
+/// Runs until a signal asks it to end.
+pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure> {
+    let options = config.live_options()?;
+    let lake = Lake::create_or_open(folder).await?;
+    let watch = Arc::new(Watch { metrics: Metrics::new(), health: Health::new(&options), committed: Notify::new() });
+    let stop = Arc::new(AtomicBool::new(false));
+    let listener = http::bind(config.listen()).await?;
+    printer::talk(&format!("serving on http://{}; lake: {}", http::address(&listener), folder.display()));
+    let served = tokio::spawn(http::serve(listener, Arc::clone(&watch)));
+    // Detection ends after the last commit, not with the signal.
+    let ingested = Arc::new(AtomicBool::new(false));
+    let detector = detector::Detector::new(config, folder, lake.clone());
+    let rules = detector.rules().to_vec();
+    let maintenance = Maintenance { lake: lake.clone(), folder: folder.to_owned(), rules, clock: Arc::clone(&options.clock) };
+    let detecting = tokio::spawn(detector::run(detector, Arc::clone(&watch), Arc::clone(&ingested)));
+    let maintained = tokio::spawn(maintenance::run(maintenance, Arc::clone(&watch)));
+    let signals = tokio::spawn(signals(Arc::clone(&stop)));
+    let ended = live::run(&lake, options, Arc::clone(&watch) as Arc<dyn Observer>, Arc::clone(&stop)).await;
+    ingested.store(true, Ordering::Relaxed);
+    watch.committed.notify_one();
+    let detected = detecting.await.map_err(Failure::internal)?;
+    signals.abort();
+    maintained.abort();
+    served.abort();
+    ended.map_err(Failure::from)?;
+    detected?;
+    Ok(Exit::Done)
+}
+
+/// The first signal asks for an orderly end; the second ends at once, which is as safe: the lake tells where to go on.
+async fn signals(stop: Arc<AtomicBool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+    for asked in 0.. {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if asked > 0 {
+            std::process::exit(i32::from(Exit::Internal.status()));
+        }
+        tracing::info!("ending: committing what is staged");
+        stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where ingest and detection tell how they are.
+struct Watch {
+    metrics: Metrics,
+    health: Health,
+    /// There is something new to detect in.
+    committed: Notify,
+}
+
+impl Observer for Watch {
+    fn alive(&self) {
+        self.health.alive();
+    }
+
+    fn committed(&self, commit: &Committed) {
+        self.metrics.committed(commit);
+        self.committed.notify_one();
+    }
+
+    fn refused(&self, reason: &str) {
+        tracing::warn!(reason, "a commit was refused; its records are read again");
+        self.metrics.refused.inc();
+    }
+
+    fn stalled(&self, reason: Option<&str>) {
+        match reason {
+            Some(reason) => tracing::error!(reason, "nothing can be committed; fetching is paused"),
+            None => tracing::info!("commits go through again"),
+        }
+        self.health.stalled(reason);
+    }
+
+    fn source(&self, name: &str, trouble: Option<&str>) {
+        match trouble {
+            Some(trouble) => tracing::warn!(source = name, trouble, "a source is in trouble"),
+            None => tracing::info!(source = name, "the source is well"),
+        }
+        self.health.source(name, trouble);
+    }
+
+    fn gap(&self, source: &str, object: &str, from: u64, to: u64, reason: &str) {
+        tracing::error!(source, object, from, to, reason, "records are missing; see `trailhound lake info`");
+        self.metrics.gaps.inc();
+    }
+}

@@ -1,0 +1,106 @@
+//! A real Apache Kafka broker, installed by `scripts/install-test-parts`: one for the whole run, a topic for each test.
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Runs Java, and ends it when its standard input closes: with this process, however that ends.
+const KEPT: &str = r#"exec 3<&0; java "$@" </dev/null >/dev/null 2>&1 & broker=$!; cat <&3 >/dev/null; kill -9 $broker"#;
+
+pub(crate) struct Broker {
+    port: u16,
+    _process: Child,
+    _folder: TempDir,
+}
+
+/// The broker of this run; `None`, with a notice, where it is not installed.
+pub(crate) fn broker() -> Option<&'static Broker> {
+    static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
+    BROKER.get_or_init(Broker::start).as_ref()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+impl Broker {
+    fn start() -> Option<Self> {
+        let Ok(jars) = std::env::var("TRAILHOUND_KAFKA_JARS") else {
+            let notice = "notice: TRAILHOUND_KAFKA_JARS is not set; run scripts/install-test-parts to test against a real broker\n";
+            std::io::Write::write_all(&mut std::io::stderr(), notice.as_bytes()).expect("standard error");
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (port, controller) = (free_port(), free_port());
+        let settings = folder.path().join("server.properties");
+        let data = folder.path().join("data");
+        let text = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\nlog.dirs={}\n\
+             offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\n\
+             transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n",
+            data.display()
+        );
+        std::fs::write(&settings, text).expect("a file");
+        let classes = format!("{jars}/*");
+        let formatted = Command::new("java")
+            .args(["-cp", &classes, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"])
+            .arg(&settings)
+            .output()
+            .expect("java runs");
+        assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
+        let process = Command::new("sh")
+            .args(["-c", KEPT, "sh", "-Xmx384m", "-cp", &classes, "kafka.Kafka"])
+            .arg(&settings)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let broker = Self { port, _process: process, _folder: folder };
+        broker.wait();
+        Some(broker)
+    }
+
+    fn wait(&self) {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        let admin = self.admin();
+        while admin.inner().fetch_metadata(None, Duration::from_secs(2)).is_err() {
+            assert!(Instant::now() < deadline, "the broker does not come up");
+        }
+    }
+
+    pub(crate) fn servers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.servers()).set("log_level", "0");
+        config.create().expect("an admin client")
+    }
+
+    pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let created = futures::executor::block_on(self.admin().create_topics([&topic], &AdminOptions::new())).expect("the broker answers");
+        assert!(created.iter().all(Result::is_ok), "{created:?}");
+    }
+
+    pub(crate) fn delete_topic(&self, name: &str) {
+        let deleted = futures::executor::block_on(self.admin().delete_topics(&[name], &AdminOptions::new())).expect("the broker answers");
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+    }
+
+    /// Drops everything before `offset` of partition 0, as a broker does when retention passes.
+    pub(crate) fn drop_before(&self, topic: &str, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("a partition");
+        futures::executor::block_on(self.admin().delete_records(&list, &AdminOptions::new())).expect("the broker answers");
+    }
+}

@@ -1,0 +1,166 @@
+//! `trailhound serve` against a real broker: findings as events come, and the lake exact whatever happens.
+
+use crate::broker::{Broker, broker};
+use crate::program::{Program, truth};
+use crate::service::Service;
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+use std::time::Duration;
+
+/// A topic of generated events, and a service to follow it.
+struct Stage {
+    program: Program,
+    topic: String,
+    events: u64,
+    seed: u64,
+}
+
+impl Stage {
+    fn new(broker: &Broker, topic: &str, partitions: i32, events: u64, seed: u64) -> Self {
+        broker.create_topic(topic, partitions);
+        let stage = Self { program: Program::new(), topic: topic.to_owned(), events, seed };
+        // The same traffic as files: its configuration, its truth, and the lake an undisturbed ingest makes of it.
+        let number = [events.to_string(), seed.to_string()];
+        stage.program.ok(&["generate", "--events", &number[0], "--seed", &number[1], "--days", "3", "--out", "g"]);
+        let parameters = std::fs::read_to_string(stage.program.path("g/trailhound.toml")).expect("a file");
+        let config = format!(
+            "{parameters}\n[service]\nlisten = \"127.0.0.1:0\"\n\n[[source.kafka]]\nname = \"sls\"\nbootstrap_servers = \"{}\"\n\
+             topics = [\"{topic}\"]\ngroup_id = \"{topic}\"\n[source.kafka.settings]\n\"session.timeout.ms\" = \"6000\"\n",
+            broker.servers()
+        );
+        stage.program.write("serve.toml", config);
+        stage
+    }
+
+    fn send(&self, broker: &Broker) {
+        let (events, seed) = (self.events.to_string(), self.seed.to_string());
+        let to = ["--to", "kafka", "--bootstrap-servers", &broker.servers(), "--topic", &self.topic];
+        self.program.ok(&[&["generate", "--events", &events, "--seed", &seed, "--days", "3"], &to[..]].concat());
+    }
+
+    fn serve(&self) -> Service {
+        Service::start(&self.program, "serve.toml", "lake")
+    }
+
+    /// The lake holds what an undisturbed ingest of the same events holds, and is sound.
+    fn assert_exact(&self) {
+        let verified = self.program.run(&["lake", "verify", "--lake", "lake", "--json"]);
+        assert_eq!(verified.status, 0, "{}", verified.out);
+        self.program.ok(&["ingest", "g/events", "--lake", "whole"]);
+        assert!(self.program.keys("lake") == self.program.keys("whole"), "the lakes hold other events");
+    }
+
+    fn ledger(&self, field: &str) -> u64 {
+        self.program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"][field].as_u64().expect("a count")
+    }
+}
+
+#[test]
+fn events_of_a_topic_become_findings_while_they_come() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "findings", 3, 20_000, 5);
+    let mut service = stage.serve();
+    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    assert_eq!(service.get("/healthz").0, 200);
+    stage.send(broker);
+    let expected = truth(&stage.program.path("g"));
+    service.findings_until(|open| *open == expected);
+    assert_eq!(service.metric("trailhound_records_total{fate=\"stored\"}") as u64, 20_000);
+    let (status, open) = service.end();
+    assert_eq!((status, &open), (0, &expected));
+    assert_eq!((stage.ledger("received"), stage.ledger("stored")), (20_000, 20_000));
+    stage.assert_exact();
+}
+
+#[test]
+fn killed_at_random_moments_it_loses_and_doubles_nothing() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "kills", 3, 30_000, 6);
+    stage.send(broker);
+    let mut rng = Pcg64::seed_from_u64(6);
+    let mut told = std::collections::BTreeMap::new();
+    for _ in 0..12 {
+        let service = stage.serve();
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..1500)));
+        told.extend(service.told.clone());
+        service.kill();
+    }
+    let service = stage.serve();
+    service.wait_until("everything stored", |_| stage.program.number("lake", "SELECT count(*) FROM events") == 30_000);
+    service.wait_until("the rules run", |service| service.metric("trailhound_snapshot ") > 0.0 || service.get("/readyz").0 == 200);
+    let (status, _) = service.end();
+    assert_eq!(status, 0);
+    stage.assert_exact();
+    assert_eq!((stage.ledger("received"), stage.ledger("duplicate")), (30_000, 0));
+    // What is kept is what a run over the whole lake finds: nothing more, nothing less, nothing revised.
+    let again = stage.program.ok(&["--config", "serve.toml", "scan", "g/events", "--lake", "lake", "--format", "json"]);
+    assert_eq!(again.open(), truth(&stage.program.path("g")));
+    let known = stage.program.ok(&["--config", "serve.toml", "scan", "g/events", "--lake", "lake"]);
+    assert!(known.out.contains("findings: 0 new, 0 revised"), "{}", known.out);
+}
+
+#[test]
+fn odd_messages_cost_only_themselves() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "odd", 1, 2_000, 7);
+    let settings = [("bootstrap.servers".to_owned(), broker.servers())].into();
+    let sender = trailhound_ingest::source::kafka::Sender::connect(&settings, "odd").expect("a client");
+    let event = |id: &str| format!(r#"{{"eventId":"{id}","eventName":"DescribeInstances","eventTime":"2026-09-30T10:00:00Z"}}"#);
+    for value in ["", "   ", "not json", "{\"eventId\":", "[1]", "7", "{\"event\":\"{\\\"eventId\\\":\"}", "\u{0}"] {
+        sender.send(None, value.as_bytes()).expect("sent");
+    }
+    for value in [event("a"), format!("[{},{}]", event("b"), event("c")), format!(r#"{{"event":{}}}"#, event("d")), event("a")] {
+        sender.send(Some("event"), value.as_bytes()).expect("sent");
+    }
+    sender.flush().expect("sent");
+    let service = stage.serve();
+    service.wait_until("everything taken", |service| service.metric("trailhound_records_total{fate=\"received\"}") >= 13.0);
+    assert_eq!(service.end().0, 0);
+    let ledger = ["received", "stored", "duplicate", "quarantined"].map(|field| stage.ledger(field));
+    assert_eq!(ledger, [13, 4, 1, 8]);
+    let empty = stage.program.number("lake", "SELECT count(*) FROM quarantine WHERE code = 'empty'");
+    assert_eq!(empty, 2);
+    let verified = stage.program.run(&["lake", "verify", "--lake", "lake"]);
+    assert_eq!(verified.status, 0, "{}", verified.out);
+}
+
+#[test]
+fn what_the_broker_dropped_is_a_gap_and_a_topic_made_anew_is_read_from_its_start() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "gaps", 1, 3_000, 8);
+    stage.send(broker);
+    let service = stage.serve();
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 3_000);
+    assert_eq!(service.end().0, 0);
+    // While nobody reads, more comes and a part of it goes.
+    stage.send(broker);
+    broker.drop_before("gaps", 4_000);
+    let mut service = stage.serve();
+    service.said("records are missing");
+    service.wait_until("the rest taken", |service| service.metric("trailhound_records_total{fate=\"duplicate\"}") as u64 == 2_000);
+    assert_eq!(service.end().0, 0);
+    let info = stage.program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["gaps"].clone();
+    assert_eq!((&info[0]["from"], &info[0]["to"], &info[0]["reason"]), (&3_000.into(), &4_000.into(), &"ingest_gap".into()));
+    broker.delete_topic("gaps");
+    broker.create_topic("gaps", 1);
+    let sender = trailhound_ingest::source::kafka::Sender::connect(&[("bootstrap.servers".to_owned(), broker.servers())].into(), "gaps");
+    let sender = sender.expect("a client");
+    sender.send(None, br#"{"eventId":"anew","eventName":"x","eventTime":"2026-09-30T10:00:00Z"}"#).expect("sent");
+    sender.flush().expect("sent");
+    let service = stage.serve();
+    service.wait_until("the new event", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1);
+    assert_eq!(service.end().0, 0);
+    let gaps = stage.program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["gaps"].clone();
+    assert_eq!(gaps[1]["reason"], "source_reset");
+}
+
+#[test]
+fn a_second_service_on_one_lake_is_refused() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "second", 1, 100, 9);
+    let service = stage.serve();
+    let other = stage.program.run(&["--config", "serve.toml", "serve", "--lake", "lake"]);
+    assert_eq!(other.status, 2, "{}", other.err);
+    assert!(other.err.contains("PostgreSQL"), "{}", other.err);
+    assert_eq!(service.end().0, 0);
+}

@@ -1,0 +1,140 @@
+//! The program as a service: a child that is asked, signalled and killed.
+
+use crate::program::Program;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything: far above what any of it takes, so that only a hang meets it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct Service {
+    child: Child,
+    /// `HOST:PORT` of its HTTP server.
+    pub(crate) address: String,
+    findings: Receiver<Value>,
+    errors: Receiver<String>,
+    /// The findings told so far, the last revision of each.
+    pub(crate) told: BTreeMap<String, Value>,
+}
+
+impl Service {
+    /// Starts `trailhound serve` on `config` and `lake` and waits until it listens.
+    pub(crate) fn start(program: &Program, config: &str, lake: &str) -> Self {
+        let mut child = program
+            .command(&["--config", config, "serve", "--lake", lake])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (found, findings) = channel();
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                // A killed service may leave half a line.
+                if let Ok(finding) = serde_json::from_str(&line) {
+                    let _ = found.send(finding);
+                }
+            }
+        });
+        let (said, errors) = channel();
+        let err = BufReader::new(child.stderr.take().expect("piped"));
+        std::thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        let mut service = Self { child, address: String::new(), findings, errors, told: BTreeMap::new() };
+        let line = service.said("serving on http://");
+        service.address = line.split("http://").nth(1).and_then(|rest| rest.split(';').next()).expect("an address").to_owned();
+        service
+    }
+
+    /// Waits for a line of standard error that holds `text`.
+    pub(crate) fn said(&mut self, text: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.errors.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => seen.push(line),
+                Err(e) => panic!("{e}: nothing said `{text}`:\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    /// Takes findings until `enough` says so.
+    pub(crate) fn findings_until(&mut self, mut enough: impl FnMut(&BTreeMap<String, BTreeSet<String>>) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !enough(&self.open()) {
+            let finding = self.findings.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            self.take(finding.unwrap_or_else(|e| panic!("{e}; findings so far: {:?}", self.open())));
+        }
+    }
+
+    fn take(&mut self, finding: Value) {
+        self.told.insert(finding["finding_id"].to_string(), finding);
+    }
+
+    /// Event ids of the open findings told so far, by rule.
+    pub(crate) fn open(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut open: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for finding in self.told.values().filter(|finding| finding["status"] == "open") {
+            let ids = finding["event_ids"].as_array().expect("ids").iter().map(crate::program::text);
+            open.entry(crate::program::text(&finding["rule_id"])).or_default().extend(ids);
+        }
+        open
+    }
+
+    /// Status and body of a GET.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("UTF-8");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status"), body.to_owned())
+    }
+
+    /// Asks `question` until it is true.
+    pub(crate) fn wait_until(&self, what: &str, mut question: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !question(self) {
+            assert!(Instant::now() < deadline, "{what} does not come true; {}\n{}", self.get("/readyz").1, self.get("/metrics").1);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The value of a metric with these labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").1;
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0.0)
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// `kill -9`, and gone.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
+    /// Asks it to end, takes its last findings, and gives its exit status.
+    pub(crate) fn end(mut self) -> (i32, BTreeMap<String, BTreeSet<String>>) {
+        self.signal("TERM");
+        let status = self.child.wait().expect("ends").code().unwrap_or(-1);
+        while let Ok(finding) = self.findings.recv_timeout(PATIENCE) {
+            self.take(finding);
+        }
+        (status, self.open())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,4 +1,4 @@
-//! The decoder by stages, on one thread: gunzip, decode, derive and key, columns. Nanoseconds an event.
+//! The decoder by stages, on one thread: gunzip, decode, derive and key, columns, encode. Nanoseconds an event.
 
 use flate2::read::GzDecoder;
 use serde_json::json;
@@ -63,13 +63,20 @@ fn main() {
             trailhound_ingest::decode_to_batch(text, NOW).map(drop).unwrap_or_else(|e| panic!("{e}"));
         }
     });
+    // As the pipeline does it: 2,048 rows at a time.
+    let batches: Vec<_> = texts
+        .iter()
+        .map(|text| trailhound_ingest::decode_to_batch(text, NOW).unwrap_or_else(|e| panic!("{e}")))
+        .flat_map(|batch| (0..batch.num_rows()).step_by(2048).map(move |row| batch.slice(row, 2048.min(batch.num_rows() - row))))
+        .collect();
+    let encode = median(5, || drop(trailhound_ingest::lake::encoded(&batches).unwrap_or_else(|e| panic!("{e}"))));
     let general = median(3, || texts.iter().for_each(|text| drop(decode::oracle::events(text))));
     tell(
         "stages",
         json!({
             "events": EVENTS, "bytes_per_event": bytes as f64 / EVENTS as f64, "unit": "ns per event, one thread",
             "gunzip": per_event(gunzip), "decode": per_event(scan), "derive_and_key": per_event(derive - scan),
-            "columns": per_event(columns - derive), "serde_json_value": per_event(general),
+            "columns": per_event(columns - derive), "encode": per_event(encode), "serde_json_value": per_event(general),
         }),
     );
 }

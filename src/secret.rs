@@ -4,44 +4,50 @@ use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
 
-/// Where a secret stands.
+/// Where a secret stands, as written. Checked when it is read and not before: the parser's message would repeat the text,
+/// which may be the secret.
 #[derive(Clone, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) enum SecretRef {
-    Env(String),
-    File(String),
-}
-
-impl TryFrom<String> for SecretRef {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.split_once(':') {
-            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.to_owned())),
-            // The text may be the secret: it is not repeated.
-            _ => Err("a secret is given by reference, as `env:NAME` or `file:PATH`, never as itself"),
-        }
-    }
-}
+#[serde(transparent)]
+pub(crate) struct SecretRef(String);
 
 impl fmt::Debug for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env(name) => write!(f, "env:{name}"),
-            Self::File(path) => write!(f, "file:{path}"),
-        }
+        f.write_str("SecretRef")
     }
 }
 
 impl SecretRef {
     /// The secret. Relative paths count from `folder`.
     pub(crate) fn read(&self, folder: &Path) -> Result<String, String> {
-        let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|_| format!("the environment has no `{name}`"))?,
-            Self::File(path) => std::fs::read_to_string(folder.join(path)).map_err(|e| format!("`{path}`: {e}"))?,
+        let (what, text) = match self.0.split_once(':') {
+            Some(("env", name)) if !name.is_empty() => {
+                (format!("environment variable `{name}`"), std::env::var(name).map_err(|_| format!("the environment has no `{name}`"))?)
+            }
+            Some(("file", path)) if !path.is_empty() => {
+                (format!("`{path}`"), std::fs::read_to_string(folder.join(path)).map_err(|e| format!("`{path}`: {e}"))?)
+            }
+            _ => return Err("a secret is given by reference, as `env:NAME` or `file:PATH`, never as itself".to_owned()),
         };
         let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() { Err(format!("{self:?} is empty")) } else { Ok(text.to_owned()) }
+        if text.is_empty() { Err(format!("{what} is empty")) } else { Ok(text.to_owned()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_by_reference_and_never_shown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("s"), "id#secret\n").expect("a file");
+        std::fs::write(folder.path().join("e"), "\n").expect("a file");
+        let read = |text: &str| SecretRef(text.to_owned()).read(folder.path());
+        assert_eq!(read("file:s").as_deref(), Ok("id#secret"));
+        for wrong in ["id#secret", "secret", "env:", "file:", "file:e", "file:none", "env:NO_SUCH_VARIABLE_HERE"] {
+            let error = read(wrong).expect_err(wrong);
+            assert!(!error.contains("secret\n") && !error.contains("#secret"), "{error}");
+        }
+        assert_eq!(format!("{:?}", SecretRef("x".to_owned())), "SecretRef");
     }
 }

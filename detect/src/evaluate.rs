@@ -3,6 +3,7 @@
 use crate::finding::Finding;
 use crate::group;
 use crate::matched::{self, EVENT_COLUMNS, JUDGEMENT_COLUMNS};
+use std::collections::BTreeSet;
 use thiserror::Error;
 use trailhound_queries::catalogue::{Catalogue, Need, Rule};
 use trailhound_queries::session::{Session, SessionError};
@@ -81,7 +82,10 @@ pub enum EvaluateError {
 /// [`EvaluateError`]; a rule that breaks while running is no error but stands in [`Detection::failed`].
 pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Selection, range: Range) -> Result<Detection, EvaluateError> {
     let mut detection = Detection::default();
-    for rule in selected(catalogue, selection)? {
+    let rules = selected(catalogue, selection)?;
+    let gathered = gathered(session, &rules, range).await?;
+    let session = gathered.as_ref().unwrap_or(session);
+    for rule in rules {
         let missing = rule.missing(session.parameters());
         if let Some(parameter) = missing.first() {
             if selection.require_all {
@@ -91,7 +95,7 @@ pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Select
             detection.skipped.push(Skipped { rule_id: rule.id.clone(), title: rule.title.en.clone(), missing });
             continue;
         }
-        match run(session, rule, range).await {
+        match run(session, rule, range, gathered.is_some()).await {
             Ok(findings) => {
                 detection.ran.push(rule.id.clone());
                 detection.findings.extend(findings);
@@ -120,19 +124,45 @@ fn selected<'c>(catalogue: &'c Catalogue, selection: &Selection) -> Result<Vec<&
         .collect()
 }
 
-/// Runs one rule. It sees its look-back before the range too, and what it finds there is dropped.
-async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
+/// How far around its range a rule looks, in microseconds.
+fn reach(rule: &Rule) -> i64 {
     let lookback = i64::try_from(rule.lookback.as_micros()).unwrap_or(i64::MAX);
     // A finding whose stretch began before the range keeps all its events, so that its content does not depend on the range.
     let stretch = rule.dedup.as_ref().map_or(0, |dedup| i64::try_from(dedup.window.as_micros()).unwrap_or(0));
-    let reach = lookback.saturating_add(stretch);
-    let narrowed = session
-        .narrowed(range.since.map(|since| since.saturating_sub(reach)), range.until.map(|until| until.saturating_add(reach)))
-        .await?;
-    let narrowed = match &rule.reads {
-        Some(predicate) => narrowed.gathered(predicate).await?,
-        None => narrowed,
-    };
+    lookback.saturating_add(stretch)
+}
+
+async fn narrowed(session: &Session, range: Range, reach: i64) -> Result<Session, SessionError> {
+    let (since, until) = (range.since.map(|since| since.saturating_sub(reach)), range.until.map(|until| until.saturating_add(reach)));
+    session.narrowed(since, until).await
+}
+
+/// For a range with both ends: the rows that all rules together look at, read from the lake once. Most ranges of a live
+/// service hold few of them, and going through the lake again for each rule is what would take its time. `None` where a
+/// rule does not say what it reads.
+async fn gathered(session: &Session, rules: &[&Rule], range: Range) -> Result<Option<Session>, SessionError> {
+    if range.since.is_none() || range.until.is_none() || rules.len() < 2 {
+        return Ok(None);
+    }
+    let Some(reads) = rules.iter().map(|rule| rule.reads.as_deref()).collect::<Option<Vec<_>>>() else { return Ok(None) };
+    let widest = rules.iter().map(|rule| reach(rule)).max().unwrap_or(0);
+    let any: Vec<String> = reads.into_iter().collect::<BTreeSet<_>>().into_iter().map(|predicate| format!("({predicate})")).collect();
+    narrowed(session, range, widest).await?.gathered(&any.join(" OR ")).await.map(Some)
+}
+
+/// Runs one rule. It sees its look-back before the range too, and what it finds there is dropped. `few` says that the
+/// session holds few rows, so that looking whether any concern the rule is cheaper than planning its query.
+async fn run(session: &Session, rule: &Rule, range: Range, few: bool) -> Result<Vec<Finding>, SessionError> {
+    let mut narrowed = narrowed(session, range, reach(rule)).await?;
+    if let Some(predicate) = &rule.reads {
+        narrowed = match few {
+            true => match narrowed.gathered_if_any(predicate).await? {
+                Some(gathered) => gathered,
+                None => return Ok(Vec::new()),
+            },
+            false => narrowed.gathered(predicate).await?,
+        };
+    }
     let frame = narrowed.sql(&rule.sql).await?;
     let dedup = rule.dedup.as_ref().map_or(&[][..], |dedup| &dedup.columns);
     let schema = frame.schema().clone();

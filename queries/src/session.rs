@@ -150,7 +150,8 @@ impl Session {
                 conditions.push(format!("event_time {sign} TIMESTAMP '{}'", micros.format("%Y-%m-%dT%H:%M:%S%.6fZ")));
             }
         }
-        self.with_events(&conditions.join(" AND "), false).await
+        let narrowed = self.events_where(&conditions.join(" AND ")).await?.into_view();
+        self.with_events(narrowed).await
     }
 
     /// The same session with `events` reduced to the rows where `predicate` holds, read once and held in memory: for a query
@@ -159,20 +160,35 @@ impl Session {
     /// # Errors
     /// [`SessionError::Engine`].
     pub async fn gathered(&self, predicate: &str) -> Result<Self, SessionError> {
-        self.with_events(predicate, true).await
+        let (schema, batches) = self.rows_where(predicate).await?;
+        self.with_events(memory(&schema, batches)?).await
     }
 
-    async fn with_events(&self, predicate: &str, gather: bool) -> Result<Self, SessionError> {
-        let frame = self.context.sql(&format!("SELECT * FROM {EVENTS_TABLE} WHERE {predicate}")).await?;
-        let narrowed = if gather {
-            let schema = Arc::clone(frame.schema().inner());
-            memory(&schema, frame.collect().await?)?
-        } else {
-            frame.into_view()
-        };
+    /// [`Session::gathered`] where there is any such row.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub async fn gathered_if_any(&self, predicate: &str) -> Result<Option<Self>, SessionError> {
+        let (schema, batches) = self.rows_where(predicate).await?;
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(None);
+        }
+        self.with_events(memory(&schema, batches)?).await.map(Some)
+    }
+
+    async fn rows_where(&self, predicate: &str) -> Result<(SchemaRef, Vec<RecordBatch>), SessionError> {
+        let frame = self.events_where(predicate).await?;
+        Ok((Arc::clone(frame.schema().inner()), frame.collect().await?))
+    }
+
+    async fn events_where(&self, predicate: &str) -> Result<DataFrame, SessionError> {
+        Ok(self.context.sql(&format!("SELECT * FROM {EVENTS_TABLE} WHERE {predicate}")).await?)
+    }
+
+    async fn with_events(&self, events: Arc<dyn TableProvider>) -> Result<Self, SessionError> {
         let quarantine = self.context.table_provider(QUARANTINE_TABLE).await?;
         let context = SessionContext::new_with_config_rt(self.context.copied_config(), self.context.runtime_env());
-        context.register_table(EVENTS_TABLE, narrowed)?;
+        context.register_table(EVENTS_TABLE, events)?;
         context.register_table(QUARANTINE_TABLE, quarantine)?;
         Self::finish(context, Arc::clone(&self.parameters)).await
     }

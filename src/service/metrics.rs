@@ -41,7 +41,8 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new() -> Self {
+    /// Everything at zero, so that what never happened is told as well; `rules` are the ids of those that run.
+    pub(super) fn new<'r>(rules: impl Iterator<Item = &'r str>) -> Self {
         let seconds = || Histogram::new(exponential_buckets(0.005, 2.0, 14));
         let mut metrics = Self {
             registry: Registry::with_prefix("trailhound"),
@@ -71,6 +72,13 @@ impl Metrics {
         r.register_with_unit("detection", "Time the rules took over what a commit brought", Unit::Seconds, metrics.detection.clone());
         r.register("findings", "Findings new or revised, by rule", metrics.findings.clone());
         r.register("rule_failures", "Runs of a rule that broke", metrics.failures.clone());
+        for fate in ["received", "stored", "duplicate", "quarantined", "expired"] {
+            metrics.records.get_or_create(&Fate { fate }).inc_by(0);
+        }
+        for rule_id in rules.map(str::to_owned) {
+            metrics.findings.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0);
+            metrics.failures.get_or_create(&Rule { rule_id }).inc_by(0);
+        }
         metrics
     }
 

@@ -5,6 +5,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -15,6 +16,10 @@ const KEPT: &str = r#"exec 3<&0; java "$@" </dev/null >/dev/null 2>&1 & broker=$
 
 pub(crate) struct Broker {
     port: u16,
+    /// Where it wants TLS and a password, as a log service does.
+    secure_port: u16,
+    /// The certificate it shows there.
+    pub(crate) certificate: PathBuf,
     _process: Child,
     _folder: TempDir,
 }
@@ -23,6 +28,24 @@ pub(crate) struct Broker {
 pub(crate) fn broker() -> Option<&'static Broker> {
     static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
     BROKER.get_or_init(Broker::start).as_ref()
+}
+
+/// The password of the user `project`: key id and secret, as a log service wants them.
+pub(crate) const PASSWORD: &str = "LTAI5tTestKeyId#test-secret";
+const KEY_STORE: &str = "keys.p12";
+
+/// A throw-away key with its own certificate.
+fn make_certificate(folder: &Path) -> PathBuf {
+    let certificate = folder.join("certificate.pem");
+    let keytool = |args: &[&str]| {
+        let done = Command::new("keytool").current_dir(folder).args(args).output().expect("keytool runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    };
+    let store = ["-keystore", KEY_STORE, "-storepass", "testing", "-storetype", "PKCS12", "-alias", "broker"];
+    let names = ["-dname", "CN=127.0.0.1", "-ext", "san=ip:127.0.0.1", "-keyalg", "RSA", "-validity", "2"];
+    keytool(&[&["-genkeypair"], &store[..], &names[..]].concat());
+    keytool(&[&["-exportcert", "-rfc", "-file", "certificate.pem"], &store[..]].concat());
+    certificate
 }
 
 fn free_port() -> u16 {
@@ -37,16 +60,23 @@ impl Broker {
             return None;
         };
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (port, controller) = (free_port(), free_port());
+        let (port, secure_port, controller) = (free_port(), free_port(), free_port());
+        let certificate = make_certificate(folder.path());
         let settings = folder.path().join("server.properties");
         let data = folder.path().join("data");
         let text = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
-             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\nlog.dirs={}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secure_port},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secure_port}\n\
+             controller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL\n\
+             ssl.keystore.location={}\nssl.keystore.type=PKCS12\nssl.keystore.password=testing\n\
+             sasl.enabled.mechanisms=PLAIN\n\
+             listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+             user_project=\"{PASSWORD}\";\nlog.dirs={}\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\n\
              transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n",
+            folder.path().join(KEY_STORE).display(),
             data.display()
         );
         std::fs::write(&settings, text).expect("a file");
@@ -63,7 +93,7 @@ impl Broker {
             .stdin(Stdio::piped())
             .spawn()
             .expect("a shell");
-        let broker = Self { port, _process: process, _folder: folder };
+        let broker = Self { port, secure_port, certificate, _process: process, _folder: folder };
         broker.wait();
         Some(broker)
     }
@@ -74,6 +104,10 @@ impl Broker {
         while admin.inner().fetch_metadata(None, Duration::from_secs(2)).is_err() {
             assert!(Instant::now() < deadline, "the broker does not come up");
         }
+    }
+
+    pub(crate) fn secure_servers(&self) -> String {
+        format!("127.0.0.1:{}", self.secure_port)
     }
 
     pub(crate) fn servers(&self) -> String {

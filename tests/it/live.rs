@@ -5,6 +5,9 @@ use crate::program::{Program, truth};
 use crate::service::Service;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 /// A topic of generated events, and a service to follow it.
@@ -163,4 +166,90 @@ fn a_second_service_on_one_lake_is_refused() {
     assert_eq!(other.status, 2, "{}", other.err);
     assert!(other.err.contains("PostgreSQL"), "{}", other.err);
     assert_eq!(service.end().0, 0);
+}
+
+#[test]
+fn tls_and_a_password_as_a_log_service_wants_them() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "secure", 1, 1_000, 10);
+    stage.send(broker);
+    let config = |password: &str| {
+        stage.program.write("key", format!("{password}\n"));
+        format!(
+            "[service]\nlisten = \"127.0.0.1:0\"\n[[source.kafka]]\nname = \"sls\"\nbootstrap_servers = \"{}\"\ntopics = [\"secure\"]\n\
+             group_id = \"secure\"\nsecurity_protocol = \"sasl_ssl\"\nsasl_mechanism = \"PLAIN\"\nusername = \"project\"\npassword = \"file:key\"\n\
+             [source.kafka.settings]\n\"ssl.ca.location\" = \"{}\"\n",
+            broker.secure_servers(),
+            broker.certificate.display()
+        )
+    };
+    stage.program.write("serve.toml", config("LTAI5tTestKeyId#wrong-secret"));
+    let mut service = stage.serve();
+    let said = service.said("uthentication");
+    assert!(!said.contains("wrong-secret"), "{said}");
+    let (status, why) = service.get("/readyz");
+    assert!(status == 503 && !why.contains("wrong-secret"), "{why}");
+    service.kill();
+    stage.program.write("serve.toml", config(crate::broker::PASSWORD));
+    let service = stage.serve();
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1_000);
+    assert_eq!(service.end().0, 0);
+    // A secret in place of a reference to it is refused, and not repeated.
+    stage.program.write("serve.toml", config("x").replace("file:key", "LTAI5tTestKeyId#test-secret"));
+    let refused = stage.program.run(&["--config", "serve.toml", "serve", "--lake", "lake"]);
+    assert_eq!(refused.status, 2);
+    assert!(refused.err.contains("by reference") && !refused.err.contains("test-secret"), "{}", refused.err);
+}
+
+#[test]
+fn frozen_beyond_its_session_it_goes_on_exactly() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "frozen", 2, 20_000, 13);
+    let service = stage.serve();
+    stage.send(broker);
+    service.wait_until("a first commit", |service| service.metric("trailhound_commits_total") >= 1.0);
+    service.signal("STOP");
+    // The session ends after six seconds without a heartbeat; the broker then gives the partitions away.
+    std::thread::sleep(Duration::from_secs(9));
+    service.signal("CONT");
+    stage.send(broker);
+    service.wait_until("both deliveries", |service| service.metric("trailhound_records_total{fate=\"received\"}") as u64 == 40_000);
+    assert_eq!(service.end().0, 0);
+    assert_eq!((stage.ledger("stored"), stage.ledger("duplicate")), (20_000, 20_000));
+    stage.assert_exact();
+}
+
+#[test]
+fn a_full_disk_is_waited_out() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "full", 1, 30_000, 14);
+    let lake = stage.program.path("lake");
+    std::fs::create_dir(&lake).expect("a folder");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(&lake).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        std::io::stderr().write_all(b"notice: no right to mount a small disk; a full one is not tried\n").expect("standard error");
+        return;
+    }
+    let _mounted = Mounted(lake.clone());
+    let service = stage.serve();
+    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    let filler = lake.join("filler");
+    std::fs::write(&filler, vec![1; 46 << 20]).expect("room for the filler");
+    stage.send(broker);
+    service.wait_until("a stall that is told", |service| service.get("/readyz").1.contains("\"stalled\":\""));
+    assert_eq!(service.get("/healthz").0, 200, "waiting is no hanging");
+    std::fs::remove_file(&filler).expect("removed");
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 30_000);
+    service.wait_until("readiness again", |service| service.get("/readyz").0 == 200);
+    assert_eq!(service.end().0, 0);
+    stage.assert_exact();
+}
+
+/// Unmounts at the end, however the test ends.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
 }

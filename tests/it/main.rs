@@ -9,6 +9,7 @@ mod crash;
 mod duckdb;
 mod live;
 mod memory;
+mod metrics;
 mod program;
 mod samples;
 mod service;

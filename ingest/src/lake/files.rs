@@ -196,6 +196,18 @@ impl LakeFile {
     }
 }
 
+/// `batches` of events as a file of the lake holds them, in memory: for measuring what encoding costs.
+///
+/// # Errors
+/// What the Parquet library says, for batches of another schema.
+pub fn encoded(batches: &[RecordBatch]) -> Result<Vec<u8>, parquet::errors::ParquetError> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&EVENTS.arrow), Some(EVENT_PROPERTIES.as_ref().clone()))?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.into_inner()
+}
+
 /// Makes the names in `folder` and the folder's own name survive a power cut.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()?;

@@ -17,6 +17,7 @@ pub(crate) use catalog::{EVENTS_ID, QUARANTINE_ID};
 pub(crate) use commit::{Commit, SourceCommit};
 pub use commit::{Gap, Position};
 pub use compact::Compacted;
+pub use files::encoded;
 pub(crate) use files::{LakeFile, NewFile};
 pub use info::{DayInfo, GapInfo, LakeInfo, SourceInfo};
 pub use lock::WriterLock;

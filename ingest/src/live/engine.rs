@@ -84,7 +84,9 @@ pub(super) fn run(
         for at in 0..members.len() {
             engine.changes(&mut members, &mut buckets, at);
         }
-        if engine.is_due() {
+        // What is staged must be committed before positions are read again: they would be those before it.
+        let reread = members.iter().any(|member| member.reread) && engine.staged_since.is_some();
+        if reread || engine.is_due() {
             engine.flush(&mut members, &mut buckets);
         }
         for member in members.iter_mut().filter(|member| member.reread) {
@@ -158,6 +160,10 @@ struct Engine<'s> {
 impl Engine<'_> {
     /// Takes some messages of one source.
     fn turn(&mut self, member: &mut Member) -> Result<(), CatalogError> {
+        // Until its partitions are taken up again, the client still gives what comes after messages that were thrown away.
+        if member.reread {
+            return Ok(());
+        }
         for taken in 0..MESSAGES_A_TURN {
             let wait = if taken == 0 { POLL } else { Duration::ZERO };
             match member.source.poll(wait) {
@@ -417,6 +423,7 @@ impl Engine<'_> {
         (self.staged_since, self.rows) = (None, 0);
         for member in members.iter_mut() {
             member.ledger = Ledger::default();
+            member.tracked.iter_mut().for_each(Tracked::roll_back);
             member.reread = true;
         }
         buckets.iter_mut().for_each(Objects::let_go);

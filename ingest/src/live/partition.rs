@@ -57,6 +57,12 @@ impl Tracked {
         Some((position, self.base))
     }
 
+    /// After what was taken since the last commit was thrown away: no commit may move the position past it.
+    pub(super) fn roll_back(&mut self) {
+        self.next = self.base;
+        self.gap = None;
+    }
+
     /// After the commit.
     pub(super) fn committed(&mut self) {
         self.base = self.next.or(self.base);
@@ -86,6 +92,17 @@ mod tests {
         for broker in [None, Some((0, 100)), Some((70, 70)), Some((0, 70))] {
             let tracked = begin(Some(70), broker);
             assert_eq!((tracked.base, tracked.next, tracked.gap.is_some()), (Some(70), Some(70), false), "{broker:?}");
+            assert!(tracked.moved().is_none());
+        }
+    }
+
+    #[test]
+    fn nothing_moves_for_what_was_thrown_away() {
+        for stored in [None, Some(70)] {
+            let mut tracked = begin(stored, Some((0, 100)));
+            tracked.next = Some(95);
+            assert!(tracked.moved().is_some());
+            tracked.roll_back();
             assert!(tracked.moved().is_none());
         }
     }

@@ -1,0 +1,34 @@
+//! What dashboards and documentation name exists.
+
+use crate::program::Program;
+use crate::service::Service;
+use std::collections::BTreeSet;
+
+/// Every `trailhound_...` in `text`, without the endings that kinds of metrics add.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let metrics = words.filter(|word| word.starts_with("trailhound_"));
+    let endings = ["_total", "_bucket", "_sum", "_count"];
+    metrics.map(|name| endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name).to_owned()).collect()
+}
+
+#[test]
+fn every_metric_is_documented_and_none_is_made_up() {
+    let program = Program::new();
+    // Nobody answers there; the service says so and serves its metrics all the same.
+    program.write(
+        "serve.toml",
+        "[service]\nlisten = \"127.0.0.1:0\"\n[[source.kafka]]\nname = \"x\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"x\"]\n",
+    );
+    let service = Service::start(&program, "serve.toml", "lake");
+    assert_eq!(service.get("/healthz").0, 200);
+    assert_eq!(service.get("/readyz").0, 503);
+    let text = service.get("/metrics").1;
+    let told: BTreeSet<String> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect();
+    let documented = named(include_str!("../../docs/live.md"));
+    assert_eq!(documented, told, "docs/live.md");
+    let shown = named(include_str!("../../docs/deploy/dashboard.json"));
+    assert!(shown.is_subset(&told), "docs/deploy/dashboard.json: {:?}", shown.difference(&told));
+    assert_eq!(service.end().0, 0);
+}

@@ -24,6 +24,8 @@ pub struct Range {
     pub since: Option<i64>,
     /// First instant after.
     pub until: Option<i64>,
+    /// Only what events taken in from this moment on can have changed, microseconds UTC.
+    pub ingested_since: Option<i64>,
 }
 
 /// A rule that did not run.
@@ -83,8 +85,7 @@ pub enum EvaluateError {
 pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Selection, range: Range) -> Result<Detection, EvaluateError> {
     let mut detection = Detection::default();
     let rules = selected(catalogue, selection)?;
-    let gathered = gathered(session, &rules, range).await?;
-    let session = gathered.as_ref().unwrap_or(session);
+    let news = news(session, &rules, range).await?;
     for rule in rules {
         let missing = rule.missing(session.parameters());
         if let Some(parameter) = missing.first() {
@@ -95,7 +96,11 @@ pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Select
             detection.skipped.push(Skipped { rule_id: rule.id.clone(), title: rule.title.en.clone(), missing });
             continue;
         }
-        match run(session, rule, range, gathered.is_some()).await {
+        let outcome = match &news {
+            Some(news) => run_on_news(session, news, rule, range).await,
+            None => run(session, rule, range).await,
+        };
+        match outcome {
             Ok(findings) => {
                 detection.ran.push(rule.id.clone());
                 detection.findings.extend(findings);
@@ -137,31 +142,32 @@ async fn narrowed(session: &Session, range: Range, reach: i64) -> Result<Session
     session.narrowed(since, until).await
 }
 
-/// For a range with both ends: the rows that all rules together look at, read from the lake once. Most ranges of a live
-/// service hold few of them, and going through the lake again for each rule is what would take its time. `None` where a
-/// rule does not say what it reads.
-async fn gathered(session: &Session, rules: &[&Rule], range: Range) -> Result<Option<Session>, SessionError> {
-    if range.since.is_none() || range.until.is_none() || rules.len() < 2 {
-        return Ok(None);
-    }
-    let Some(reads) = rules.iter().map(|rule| rule.reads.as_deref()).collect::<Option<Vec<_>>>() else { return Ok(None) };
-    let widest = rules.iter().map(|rule| reach(rule)).max().unwrap_or(0);
-    let any: Vec<String> = reads.into_iter().collect::<BTreeSet<_>>().into_iter().map(|predicate| format!("({predicate})")).collect();
-    narrowed(session, range, widest).await?.gathered(&any.join(" OR ")).await.map(Some)
+/// The new rows that any of the rules looks at, read from the lake once: most commits bring few. `None` where it is not asked for what is
+/// new, or where a rule does not say what it reads.
+async fn news(session: &Session, rules: &[&Rule], range: Range) -> Result<Option<Session>, SessionError> {
+    let Some(ingested_since) = range.ingested_since else { return Ok(None) };
+    let Some(reads) = rules.iter().map(|rule| rule.reads.as_deref()).collect::<Option<BTreeSet<_>>>() else { return Ok(None) };
+    let any: Vec<String> = reads.into_iter().map(|predicate| format!("({predicate})")).collect();
+    let of_any_rule = if any.is_empty() { "false".to_owned() } else { any.join(" OR ") };
+    let new = session.narrowed(range.since, range.until).await?.taken_in_since(ingested_since).await?;
+    new.gathered(&of_any_rule).await.map(Some)
 }
 
-/// Runs one rule. It sees its look-back before the range too, and what it finds there is dropped. `few` says that the
-/// session holds few rows, so that looking whether any concern the rule is cheaper than planning its query.
-async fn run(session: &Session, rule: &Rule, range: Range, few: bool) -> Result<Vec<Finding>, SessionError> {
+/// Runs a rule over the time around the new rows it looks at. Where there are none, nothing it finds can have changed:
+/// a finding follows from rows the rule reads, and all of those were there before.
+async fn run_on_news(session: &Session, news: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
+    let Some(predicate) = &rule.reads else { return run(session, rule, range).await };
+    match news.event_times(predicate).await? {
+        Some((first, last)) => run(session, rule, Range { since: Some(first), until: Some(last.saturating_add(1)), ..range }).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Runs one rule. It sees its look-back before the range too, and what it finds there is dropped.
+async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
     let mut narrowed = narrowed(session, range, reach(rule)).await?;
     if let Some(predicate) = &rule.reads {
-        narrowed = match few {
-            true => match narrowed.gathered_if_any(predicate).await? {
-                Some(gathered) => gathered,
-                None => return Ok(Vec::new()),
-            },
-            false => narrowed.gathered(predicate).await?,
-        };
+        narrowed = narrowed.gathered(predicate).await?;
     }
     let frame = narrowed.sql(&rule.sql).await?;
     let dedup = rule.dedup.as_ref().map_or(&[][..], |dedup| &dedup.columns);

@@ -2,8 +2,8 @@
 
 use crate::functions;
 use crate::parameters::Parameters;
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
@@ -164,16 +164,31 @@ impl Session {
         self.with_events(memory(&schema, batches)?).await
     }
 
-    /// [`Session::gathered`] where there is any such row.
+    /// The same session with `events` narrowed to those taken in from `micros` on (UTC): whole files are skipped by it.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub async fn gathered_if_any(&self, predicate: &str) -> Result<Option<Self>, SessionError> {
-        let (schema, batches) = self.rows_where(predicate).await?;
-        if batches.iter().all(|batch| batch.num_rows() == 0) {
-            return Ok(None);
-        }
-        self.with_events(memory(&schema, batches)?).await.map(Some)
+    pub async fn taken_in_since(&self, micros: i64) -> Result<Self, SessionError> {
+        let Some(moment) = chrono::DateTime::from_timestamp_micros(micros) else { return Ok(self.clone()) };
+        let predicate = format!("ingested_at >= TIMESTAMP '{}'", moment.format("%Y-%m-%dT%H:%M:%S%.6fZ"));
+        let narrowed = self.events_where(&predicate).await?.into_view();
+        self.with_events(narrowed).await
+    }
+
+    /// Earliest and latest time (microseconds UTC) of the events where `predicate` holds; `None` where it holds for none
+    /// that has a time.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub async fn event_times(&self, predicate: &str) -> Result<Option<(i64, i64)>, SessionError> {
+        let sql = format!("SELECT min(event_time), max(event_time) FROM {EVENTS_TABLE} WHERE {predicate}");
+        let batches = self.context.sql(&sql).await?.collect().await?;
+        let micros = |column: usize| {
+            let batch = batches.iter().find(|batch| batch.num_rows() > 0)?;
+            let times = batch.column(column).as_primitive_opt::<TimestampMicrosecondType>()?;
+            times.is_valid(0).then(|| times.value(0))
+        };
+        Ok(micros(0).zip(micros(1)))
     }
 
     async fn rows_where(&self, predicate: &str) -> Result<(SchemaRef, Vec<RecordBatch>), SessionError> {

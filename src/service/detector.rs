@@ -48,13 +48,14 @@ impl Detector {
             return Ok(());
         }
         let begun = Instant::now();
-        let Some((first, last)) = self.lake.event_times_since(seen).await? else {
+        let Some(arrivals) = self.lake.arrivals_since(seen).await? else {
             store(&self.folder, &[], &self.rules, snapshot).await.map_err(Failure::internal)?;
             return Ok(());
         };
         let session = Session::over_lake(&self.folder, Arc::clone(&self.parameters), &QueryLimits::default()).await?;
         let selection = Selection { rules: self.rules.iter().map(|(id, _)| id.clone()).collect(), require_all: false };
-        let range = Range { since: Some(first), until: Some(last.saturating_add(1)) };
+        let range =
+            Range { since: Some(arrivals.first), until: Some(arrivals.last.saturating_add(1)), ingested_since: Some(arrivals.ingested_at) };
         let detection = detect(&session, &self.catalogue, &selection, range).await.map_err(Failure::internal)?;
         for (rule_id, reason) in &detection.failed {
             tracing::error!(rule_id, reason, "a rule broke; it lags behind the others until it runs");

@@ -35,7 +35,7 @@ fn objects_are_read_as_they_appear_and_once() {
     configure(&program, &store.source());
     let (early, late) = objects.split_at(objects.len() / 2);
     early.iter().for_each(|(key, content)| store.put(key, content));
-    let mut service = Service::start(&program, "serve.toml", "lake");
+    let mut service = Service::start_at_the_tests_time(&program, "serve.toml", "lake");
     service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
     late.iter().for_each(|(key, content)| store.put(key, content));
     // The same content under a name that claims something else, and something that is no export.
@@ -53,7 +53,7 @@ fn objects_are_read_as_they_appear_and_once() {
     program.ok(&["ingest", "g/events", "--lake", "whole"]);
     assert!(program.keys("lake") == program.keys("whole"));
     // A restart reads nothing again; one more object is one more.
-    let service = Service::start(&program, "serve.toml", "lake");
+    let service = Service::start_at_the_tests_time(&program, "serve.toml", "lake");
     store.put("AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/late.json", br#"[{"eventId":"late","eventTime":"2026-09-30T10:00:00Z"}]"#);
     service.wait_until("the late object", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1);
     assert_eq!(service.metric("trailhound_records_total{fate=\"received\"}") as u64, 1);
@@ -71,7 +71,7 @@ fn one_trail_by_both_ways_is_stored_once() {
         broker.servers()
     );
     configure(&program, &format!("{}\n{kafka}", store.source()));
-    let mut service = Service::start(&program, "serve.toml", "lake");
+    let mut service = Service::start_at_the_tests_time(&program, "serve.toml", "lake");
     let (early, late) = objects.split_at(objects.len() / 2);
     early.iter().for_each(|(key, content)| store.put(key, content));
     let to = ["--to", "kafka", "--bootstrap-servers", &broker.servers(), "--topic", "both"];

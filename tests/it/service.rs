@@ -25,12 +25,19 @@ pub(crate) struct Service {
 impl Service {
     /// Starts `trailhound serve` on `config` and `lake` and waits until it listens.
     pub(crate) fn start(program: &Program, config: &str, lake: &str) -> Self {
-        let mut child = program
-            .command(&["--config", config, "serve", "--lake", lake])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+        // A service lives in its own time, and what it detects after each commit goes by when events came.
+        let mut command = program.command(&["--config", config, "serve", "--lake", lake]);
+        command.env_remove("TRAILHOUND_NOW");
+        Self::spawn(command)
+    }
+
+    /// The same at the time of all tests, where it decides what is looked at.
+    pub(crate) fn start_at_the_tests_time(program: &Program, config: &str, lake: &str) -> Self {
+        Self::spawn(program.command(&["--config", config, "serve", "--lake", lake]))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let (found, findings) = channel();
         let out = BufReader::new(child.stdout.take().expect("piped"));
         std::thread::spawn(move || {

@@ -33,6 +33,17 @@ pub struct SourceInfo {
     pub ledger: Ledger,
 }
 
+/// Events that came after some snapshot; times in microseconds since 1970 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Time of the earliest event.
+    pub first: i64,
+    /// Time of the latest.
+    pub last: i64,
+    /// When the first of them was taken in. Events from before it are none of them.
+    pub ingested_at: i64,
+}
+
 /// What a lake holds.
 #[derive(Debug, Clone, Serialize)]
 pub struct LakeInfo {
@@ -78,22 +89,24 @@ pub struct GapInfo {
 }
 
 impl Lake {
-    /// First and last time of the events that came after `snapshot`, microseconds UTC; `None` where there are none.
+    /// What came after `snapshot`; `None` where no event with a time did.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn event_times_since(&self, snapshot: i64) -> Result<Option<(i64, i64)>, CatalogError> {
-        // Both bounds are of one form, so their order as text is their order in time.
-        let (first, last): (Option<String>, Option<String>) =
-            sqlx::query_as("SELECT min(first_event_time), max(last_event_time) FROM trailhound_arrival WHERE snapshot_id > ?")
-                .bind(snapshot)
-                .fetch_one(&self.pool)
-                .await?;
-        let micros = |text: &str| {
-            let time = chrono::DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").ok()?;
+    pub async fn arrivals_since(&self, snapshot: i64) -> Result<Option<Arrivals>, CatalogError> {
+        // All of one form, so their order as text is their order in time.
+        let (first, last, ingested_at): (Option<String>, Option<String>, Option<String>) = sqlx::query_as(
+            "SELECT min(first_event_time), max(last_event_time), min(first_ingested_at) FROM trailhound_arrival WHERE snapshot_id > ?",
+        )
+        .bind(snapshot)
+        .fetch_one(&self.pool)
+        .await?;
+        let micros = |text: Option<String>| {
+            let time = chrono::DateTime::parse_from_str(&text?, "%Y-%m-%d %H:%M:%S%.f%#z").ok()?;
             Some(time.timestamp_micros())
         };
-        Ok(first.as_deref().and_then(micros).zip(last.as_deref().and_then(micros)))
+        let (Some(first), Some(last), Some(ingested_at)) = (micros(first), micros(last), micros(ingested_at)) else { return Ok(None) };
+        Ok(Some(Arrivals { first, last, ingested_at }))
     }
 
     /// Gathers what the catalogue knows.

@@ -19,6 +19,6 @@ pub use commit::{Gap, Position};
 pub use compact::Compacted;
 pub use files::encoded;
 pub(crate) use files::{LakeFile, NewFile};
-pub use info::{DayInfo, GapInfo, LakeInfo, SourceInfo};
+pub use info::{Arrivals, DayInfo, GapInfo, LakeInfo, SourceInfo};
 pub use lock::WriterLock;
 pub use verify::{Problem, Verified};

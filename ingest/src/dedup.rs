@@ -2,9 +2,10 @@
 //! let go. Memory follows the busiest days, about 20 bytes an event, not the lake.
 
 use crate::lake::{CatalogError, Lake};
+use crate::lock::lock;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use tokio::runtime::Handle;
 use trailhound_datasets::layout;
 
@@ -175,10 +176,6 @@ impl Known {
         *lock(&self.events) = KeyIndex::new(self.keys_max);
         *lock(&self.rejects) = None;
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod dedup;
 pub mod lake;
 mod ledger;
 pub mod live;
+mod lock;
 mod pipeline;
 mod progress;
 mod queue;

@@ -10,6 +10,7 @@ use crate::decode::{self, End, Sink, Stop};
 use crate::dedup::Known;
 use crate::lake::{CatalogError, Commit, Lake, NewFile, Position, SourceCommit};
 use crate::ledger::{Fate, Ledger};
+use crate::lock::lock;
 use crate::queue::Queue;
 use crate::source::files::{self, Input};
 use crate::staging::Staging;
@@ -17,7 +18,7 @@ use crate::{IngestOptions, Progress};
 use md5::Digest;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use trailhound_datasets::event::Event;
 use trailhound_datasets::reject::Reject;
@@ -96,11 +97,6 @@ pub(crate) fn run(
         Some(error) => Err(error),
         None => Ok(std::mem::take(&mut flush.report)),
     }
-}
-
-/// A worker that panicked has left nothing half done behind a lock: every commit is made from finished parts.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared<'_> {

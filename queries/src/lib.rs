@@ -4,4 +4,6 @@
 pub mod catalogue;
 pub mod functions;
 pub mod parameters;
+pub mod prepared;
 pub mod session;
+pub mod sieve;

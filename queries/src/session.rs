@@ -2,8 +2,9 @@
 
 use crate::functions;
 use crate::parameters::Parameters;
-use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use crate::prepared::Rows;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
@@ -106,6 +107,18 @@ impl Session {
         Self::finish(context, parameters).await
     }
 
+    /// A session over rows of `events` in memory that the second part replaces.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub async fn over_rows(parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<(Self, Rows), SessionError> {
+        let context = context(limits)?;
+        let events = Arc::new(MemTable::try_new(Arc::clone(&EVENTS.arrow), vec![Vec::new()])?);
+        context.register_table(EVENTS_TABLE, Arc::clone(&events) as Arc<dyn TableProvider>)?;
+        context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
+        Ok((Self::finish(context, parameters).await?, Rows(events)))
+    }
+
     async fn finish(context: SessionContext, parameters: Arc<Parameters>) -> Result<Self, SessionError> {
         functions::register(&context, &parameters);
         for (name, sql) in VIEWS {
@@ -119,6 +132,10 @@ impl Session {
     #[must_use]
     pub fn parameters(&self) -> &Arc<Parameters> {
         &self.parameters
+    }
+
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.context
     }
 
     /// Plans one statement that reads.
@@ -162,33 +179,6 @@ impl Session {
     pub async fn gathered(&self, predicate: &str) -> Result<Self, SessionError> {
         let (schema, batches) = self.rows_where(predicate).await?;
         self.with_events(memory(&schema, batches)?).await
-    }
-
-    /// The same session with `events` narrowed to those taken in from `micros` on (UTC): whole files are skipped by it.
-    ///
-    /// # Errors
-    /// [`SessionError::Engine`].
-    pub async fn taken_in_since(&self, micros: i64) -> Result<Self, SessionError> {
-        let Some(moment) = chrono::DateTime::from_timestamp_micros(micros) else { return Ok(self.clone()) };
-        let predicate = format!("ingested_at >= TIMESTAMP '{}'", moment.format("%Y-%m-%dT%H:%M:%S%.6fZ"));
-        let narrowed = self.events_where(&predicate).await?.into_view();
-        self.with_events(narrowed).await
-    }
-
-    /// Earliest and latest time (microseconds UTC) of the events where `predicate` holds; `None` where it holds for none
-    /// that has a time.
-    ///
-    /// # Errors
-    /// [`SessionError::Engine`].
-    pub async fn event_times(&self, predicate: &str) -> Result<Option<(i64, i64)>, SessionError> {
-        let sql = format!("SELECT min(event_time), max(event_time) FROM {EVENTS_TABLE} WHERE {predicate}");
-        let batches = self.context.sql(&sql).await?.collect().await?;
-        let micros = |column: usize| {
-            let batch = batches.iter().find(|batch| batch.num_rows() > 0)?;
-            let times = batch.column(column).as_primitive_opt::<TimestampMicrosecondType>()?;
-            times.is_valid(0).then(|| times.value(0))
-        };
-        Ok(micros(0).zip(micros(1)))
     }
 
     async fn rows_where(&self, predicate: &str) -> Result<(SchemaRef, Vec<RecordBatch>), SessionError> {

@@ -117,25 +117,21 @@ impl Config {
     /// What the service follows.
     pub(crate) fn live_options(&self) -> Result<LiveOptions, Failure> {
         let mut names = HashSet::new();
-        let mut check = |kind: &str, name: &str, problem: Option<String>| {
-            // The ingest of files has positions under a name of its own.
-            let taken = name == trailhound_ingest::source::files::SOURCE || !names.insert(name.to_owned());
-            let problem = problem.or_else(|| taken.then(|| "another source has this name".to_owned()));
-            let told = |problem| Failure::Usage(format!("{}: [[source.{kind}]] `{name}`: {problem}", shown(self.path.as_deref())));
-            problem.map_or(Ok(()), |problem| Err(told(problem)))
+        // The ingest of files has positions under a name of its own.
+        names.insert(trailhound_ingest::source::files::SOURCE);
+        let mut unique = |name| if names.insert(name) { Ok(()) } else { Err("another source has this name".to_owned()) };
+        let wrong = |kind: &str, name: &str, problem: String| {
+            Failure::Usage(format!("{}: [[source.{kind}]] `{name}`: {problem}", shown(self.path.as_deref())))
         };
         let mut kafka = Vec::new();
         for written in &self.source.kafka {
-            let settings = written.settings(&self.folder);
-            check("kafka", &written.name, settings.as_ref().err().cloned())?;
-            let settings = settings.unwrap_or_default();
-            kafka.push(KafkaOptions { name: written.name.clone(), topics: written.topics.clone(), settings });
+            let options = unique(written.name.as_str()).and_then(|()| written.options(&self.folder));
+            kafka.push(options.map_err(|problem| wrong("kafka", &written.name, problem))?);
         }
         let mut oss = Vec::new();
         for written in &self.source.oss {
-            let options = written.options(&self.folder);
-            check("oss", &written.name, options.as_ref().err().cloned())?;
-            oss.extend(options);
+            let options = unique(written.name.as_str()).and_then(|()| written.options(&self.folder));
+            oss.push(options.map_err(|problem| wrong("oss", &written.name, problem))?);
         }
         if kafka.is_empty() && oss.is_empty() {
             return Err(Failure::Usage(format!(
@@ -143,10 +139,12 @@ impl Config {
                 shown(self.path.as_deref())
             )));
         }
+        let ingest = self.ingest_options();
         let now = self.now.timestamp_micros();
         let clock: Clock = if self.now_given { Arc::new(move || now) } else { Arc::new(|| Utc::now().timestamp_micros()) };
         Ok(LiveOptions {
-            ingest: self.ingest_options(),
+            limits: ingest.limits,
+            keys_max: ingest.keys_max,
             kafka,
             oss,
             flush_age_max: Duration::from_millis(self.service.flush_age_max_ms.get()),
@@ -187,8 +185,8 @@ impl OssWritten {
 }
 
 impl KafkaWritten {
-    /// librdkafka's settings, the secret read.
-    fn settings(&self, folder: &Path) -> Result<BTreeMap<String, String>, String> {
+    /// What the ingest needs to know, the secret read.
+    fn options(&self, folder: &Path) -> Result<KafkaOptions, String> {
         let protocol = match self.security_protocol {
             SecurityProtocol::Plaintext => "plaintext",
             SecurityProtocol::Ssl => "ssl",
@@ -212,6 +210,6 @@ impl KafkaWritten {
             return Err(format!("`{key}` does not belong under settings; give `password` by reference"));
         }
         settings.extend(self.settings.clone());
-        Ok(settings)
+        Ok(KafkaOptions { name: self.name.clone(), topics: self.topics.clone(), settings })
     }
 }

@@ -1,18 +1,16 @@
 //! A real Apache Kafka broker, installed by `scripts/install-test-parts`: one for the whole run, a topic for each test.
 
+use crate::part::{keep, part};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// Runs Java, and ends it when its standard input closes: with this process, however that ends.
-const KEPT: &str = r#"exec 3<&0; java "$@" </dev/null >/dev/null 2>&1 & broker=$!; cat <&3 >/dev/null; kill -9 $broker"#;
 
 pub(crate) struct Broker {
     port: u16,
@@ -26,8 +24,9 @@ pub(crate) struct Broker {
 
 /// The broker of this run; `None`, with a notice, where it is not installed.
 pub(crate) fn broker() -> Option<&'static Broker> {
-    static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
-    BROKER.get_or_init(Broker::start).as_ref()
+    static BROKER: OnceLock<Broker> = OnceLock::new();
+    let jars = part("TRAILHOUND_KAFKA_JARS")?;
+    Some(BROKER.get_or_init(|| Broker::start(&jars)))
 }
 
 /// The password of the user `project`: key id and secret, as a log service wants them.
@@ -53,12 +52,7 @@ fn free_port() -> u16 {
 }
 
 impl Broker {
-    fn start() -> Option<Self> {
-        let Ok(jars) = std::env::var("TRAILHOUND_KAFKA_JARS") else {
-            let notice = "notice: TRAILHOUND_KAFKA_JARS is not set; run scripts/install-test-parts to test against a real broker\n";
-            std::io::Write::write_all(&mut std::io::stderr(), notice.as_bytes()).expect("standard error");
-            return None;
-        };
+    fn start(jars: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (port, secure_port, controller) = (free_port(), free_port(), free_port());
         let certificate = make_certificate(folder.path());
@@ -87,15 +81,10 @@ impl Broker {
             .output()
             .expect("java runs");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
-        let process = Command::new("sh")
-            .args(["-c", KEPT, "sh", "-Xmx384m", "-cp", &classes, "kafka.Kafka"])
-            .arg(&settings)
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("a shell");
+        let process = keep("java", ["-Xmx384m", "-cp", &classes, "kafka.Kafka", &settings.display().to_string()]);
         let broker = Self { port, secure_port, certificate, _process: process, _folder: folder };
         broker.wait();
-        Some(broker)
+        broker
     }
 
     fn wait(&self) {

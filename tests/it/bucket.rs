@@ -1,6 +1,7 @@
 //! `trailhound serve` on a bucket of a real object store.
 
 use crate::broker::broker;
+use crate::part::SmallDisk;
 use crate::program::{Program, truth};
 use crate::service::Service;
 use crate::store::Store;
@@ -83,5 +84,51 @@ fn one_trail_by_both_ways_is_stored_once() {
     assert_eq!(service.end(), (0, expected));
     let ledger = program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"].clone();
     assert_eq!((&ledger["stored"], &ledger["duplicate"]), (&6_000.into(), &6_000.into()));
+    assert_eq!(program.run(&["lake", "verify", "--lake", "lake"]).status, 0);
+}
+
+#[test]
+fn what_a_failed_commit_threw_away_is_fetched_again_whatever_its_day() {
+    let Some(store) = Store::start() else { return };
+    let program = Program::new();
+    let objects = traffic(&program, "20000", "15");
+    // The traffic's days lie before the window: only the back-fill finds them.
+    let source = store.source().replace("window_days = 5", "window_days = 0\nsince = \"2026-09-01\"");
+    configure(&program, &source);
+    let Some(disk) = SmallDisk::mount(&program.path("lake"), 48) else { return };
+    program.write("one.json", r#"{"eventId":"one","eventTime":"2026-09-30T10:00:00Z"}"#);
+    program.ok(&["ingest", "one.json", "--lake", "lake"]);
+    objects.iter().for_each(|(key, content)| store.put(key, content));
+    disk.fill(256 << 10);
+    let service = Service::start_at_the_tests_time(&program, "serve.toml", "lake");
+    service.wait_until("a stall that is told", |service| service.get("/readyz").1.contains("\"stalled\":\""));
+    disk.free();
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    service.wait_until("readiness again", |service| service.get("/readyz").0 == 200);
+    assert_eq!(service.end().0, 0);
+    program.ok(&["ingest", "one.json", "g/events", "--lake", "whole"]);
+    assert!(program.keys("lake") == program.keys("whole"));
+    assert_eq!(program.run(&["lake", "verify", "--lake", "lake"]).status, 0);
+}
+
+#[test]
+fn an_object_that_changed_is_read_anew_and_what_it_repeats_is_known() {
+    let Some(store) = Store::start() else { return };
+    let program = Program::new();
+    program.write("g/trailhound.toml", "");
+    configure(&program, &store.source());
+    let key = "AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/rewritten.json";
+    let events = |ids: &[&str]| {
+        let event = |id: &&str| format!(r#"{{"eventId":"{id}","eventTime":"2026-09-30T10:00:00Z"}}"#);
+        format!("[{}]", ids.iter().map(event).collect::<Vec<_>>().join(","))
+    };
+    store.put(key, events(&["a", "b"]).as_bytes());
+    let service = Service::start_at_the_tests_time(&program, "serve.toml", "lake");
+    service.wait_until("the first content", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 2);
+    store.put(key, events(&["b", "c", "d"]).as_bytes());
+    service.wait_until("the second content", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 4);
+    assert_eq!(service.end().0, 0);
+    let ledger = program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"].clone();
+    assert_eq!(["received", "stored", "duplicate"].map(|field| ledger[field].as_u64()), [Some(5), Some(4), Some(1)]);
     assert_eq!(program.run(&["lake", "verify", "--lake", "lake"]).status, 0);
 }

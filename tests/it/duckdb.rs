@@ -1,5 +1,6 @@
 //! Real DuckDB attaches the lake and agrees. Its wheel is installed by `scripts/install-test-parts`.
 
+use crate::part::part;
 use crate::program::Program;
 use std::process::Command;
 
@@ -26,15 +27,7 @@ print(json.dumps({
 
 #[test]
 fn duckdb_reads_the_lake_and_agrees() {
-    let Ok(python) = std::env::var("TRAILHOUND_DUCKDB_PYTHON") else {
-        std::io::Write::write_all(
-            &mut std::io::stderr(),
-            concat!("notice: TRAILHOUND_DUCKDB_PYTHON is not set; run scripts/install-test-parts to try the lake in DuckDB", "\n")
-                .as_bytes(),
-        )
-        .expect("standard error");
-        return;
-    };
+    let Some(python) = part("TRAILHOUND_DUCKDB_PYTHON") else { return };
     let program = Program::new();
     program.ok(&["generate", "--events", "20000", "--seed", "3", "--days", "10", "--out", "g"]);
     program.write("g/events/odd.json", "[1,{\"eventId\":\"x\",\"eventTime\":\"2015-01-01T00:00:00Z\"}]");

@@ -10,6 +10,7 @@ mod duckdb;
 mod live;
 mod memory;
 mod metrics;
+mod part;
 mod program;
 mod samples;
 mod service;

@@ -1,13 +1,12 @@
 //! A real object store (SeaweedFS) with an S3 interface, installed by `scripts/install-test-parts`.
 
+use crate::part::{keep, part};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Runs the store, and ends it when its standard input closes.
-const KEPT: &str = r#"exec 3<&0; "$@" </dev/null >/dev/null 2>&1 & store=$!; cat <&3 >/dev/null; kill -9 $store"#;
 const KEYS: &str = r#"{"identities":[{"name":"t","credentials":[{"accessKey":"testkey","secretKey":"testsecret"}],"actions":["Admin"]}]}"#;
 
 pub(crate) struct Store {
@@ -20,11 +19,7 @@ pub(crate) struct Store {
 impl Store {
     /// Starts a store with one bucket; `None`, with a notice, where it is not installed.
     pub(crate) fn start() -> Option<Self> {
-        let Ok(weed) = std::env::var("TRAILHOUND_WEED") else {
-            let notice = "notice: TRAILHOUND_WEED is not set; run scripts/install-test-parts to test against a real object store\n";
-            std::io::stderr().write_all(notice.as_bytes()).expect("standard error");
-            return None;
-        };
+        let weed = part("TRAILHOUND_WEED")?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let keys = folder.path().join("keys.json");
         std::fs::write(&keys, KEYS).expect("a file");
@@ -34,26 +29,10 @@ impl Store {
         drop(listeners);
         let named = ["master", "volume", "filer", "s3"].iter().zip(ports.chunks(2));
         let port_args = named.flat_map(|(part, port)| [format!("-{part}.port={}", port[0]), format!("-{part}.port.grpc={}", port[1])]);
-        let process = Command::new("sh")
-            .args([
-                "-c",
-                KEPT,
-                "sh",
-                &weed,
-                "server",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                "-s3",
-                "-s3.port.iceberg=0",
-                "-s3.port.lance=0",
-            ])
-            .args(["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.minFreeSpace=0"])
-            .arg(format!("-dir={}", folder.path().display()))
-            .arg(format!("-s3.config={}", keys.display()))
-            .args(port_args)
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("a shell");
+        let fixed = ["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"];
+        let sizes = ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.minFreeSpace=0"];
+        let places = [format!("-dir={}", folder.path().display()), format!("-s3.config={}", keys.display())];
+        let process = keep(&weed, fixed.into_iter().chain(sizes).map(str::to_owned).chain(places).chain(port_args));
         let store = Self { filer: ports[4], s3: ports[6], _process: process, _folder: folder };
         let deadline = Instant::now() + Duration::from_secs(60);
         // 409: an earlier turn of this loop has made it.

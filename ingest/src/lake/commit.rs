@@ -215,15 +215,16 @@ async fn add_source(db: &mut SqliteConnection, snapshot: i64, part: &SourceCommi
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Added {
     New,
-    Again,
+    /// So many rows and bytes of files that it replaces.
+    Again {
+        rows: i64,
+        bytes: i64,
+    },
 }
 
 pub(super) async fn add_file(db: &mut SqliteConnection, snapshot: i64, id: i64, file: &NewFile, added: Added) -> Result<(), CatalogError> {
-    let stats = sqlx::query("SELECT record_count, next_row_id, file_size_bytes FROM ducklake_table_stats WHERE table_id = ?")
-        .bind(file.table)
-        .fetch_one(&mut *db)
-        .await?;
-    let first_row: i64 = stats.try_get(1)?;
+    let first_row: i64 =
+        sqlx::query_scalar("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = ?").bind(file.table).fetch_one(&mut *db).await?;
     sqlx::query("INSERT INTO ducklake_data_file VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, ?, NULL, NULL, NULL)")
         .bind(id)
         .bind(file.table)
@@ -243,11 +244,14 @@ pub(super) async fn add_file(db: &mut SqliteConnection, snapshot: i64, id: i64, 
         .execute(&mut *db)
         .await?;
     sqlx::query("INSERT INTO trailhound_file VALUES (?, ?)").bind(id).bind(&file.checksum).execute(&mut *db).await?;
-    let rows = if added == Added::New { file.rows as i64 } else { 0 };
+    let (rows_gone, bytes_gone) = match added {
+        Added::New => (0, 0),
+        Added::Again { rows, bytes } => (rows, bytes),
+    };
     sqlx::query("UPDATE ducklake_table_stats SET record_count = record_count + ?, next_row_id = next_row_id + ?, file_size_bytes = file_size_bytes + ? WHERE table_id = ?")
-        .bind(rows)
+        .bind(file.rows as i64 - rows_gone)
         .bind(file.rows as i64)
-        .bind(file.bytes as i64)
+        .bind(file.bytes as i64 - bytes_gone)
         .bind(file.table)
         .execute(&mut *db)
         .await?;

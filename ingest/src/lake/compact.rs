@@ -89,21 +89,23 @@ impl Lake {
             .bind(format!("compacted_table:{}", new.table))
             .execute(&mut *transaction)
             .await?;
-        let mut rows = 0;
+        let (mut rows, mut bytes) = (0, 0);
         for id in old {
-            let live: Option<i64> = sqlx::query_scalar(
-                "UPDATE ducklake_data_file SET end_snapshot = ? WHERE data_file_id = ? AND end_snapshot IS NULL RETURNING record_count",
+            let live: Option<(i64, i64)> = sqlx::query_as(
+                "UPDATE ducklake_data_file SET end_snapshot = ? WHERE data_file_id = ? AND end_snapshot IS NULL \
+                 RETURNING record_count, file_size_bytes",
             )
             .bind(snapshot)
             .bind(id)
             .fetch_optional(&mut *transaction)
             .await?;
-            rows += live.ok_or_else(|| CatalogError::Conflict { what: format!("file {id} was replaced already") })?;
+            let live = live.ok_or_else(|| CatalogError::Conflict { what: format!("file {id} was replaced already") })?;
+            (rows, bytes) = (rows + live.0, bytes + live.1);
         }
         if rows.unsigned_abs() != new.rows {
             return Err(CatalogError::Conflict { what: format!("{rows} rows became {} in a compaction", new.rows) });
         }
-        add_file(&mut transaction, snapshot, file, new, Added::Again).await?;
+        add_file(&mut transaction, snapshot, file, new, Added::Again { rows, bytes }).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -148,12 +148,16 @@ impl Lake {
                 verified.problems.push(Problem::Ledger { found: format!("{what} {counted}, but the table holds {held} rows") });
             }
         }
-        let recorded =
-            sqlx::query_as::<_, (i64, i64)>("SELECT table_id, record_count FROM ducklake_table_stats").fetch_all(&self.pool).await?;
-        for (table, rows) in recorded {
-            let held = if table == EVENTS_ID { info.events } else { info.quarantined };
-            if rows.unsigned_abs() != held {
-                verified.problems.push(Problem::Catalog { found: format!("table {table} is recorded with {rows} rows and holds {held}") });
+        let recorded = sqlx::query_as::<_, (i64, i64, i64, i64, i64)>(
+            "SELECT s.table_id, s.record_count, s.file_size_bytes, coalesce(sum(f.record_count), 0), coalesce(sum(f.file_size_bytes), 0) \
+             FROM ducklake_table_stats s LEFT JOIN ducklake_data_file f ON f.table_id = s.table_id AND f.end_snapshot IS NULL GROUP BY 1, 2, 3",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        for (table, rows, bytes, rows_held, bytes_held) in recorded {
+            if (rows, bytes) != (rows_held, bytes_held) {
+                let found = format!("table {table} is recorded with {rows} rows in {bytes} bytes and holds {rows_held} in {bytes_held}");
+                verified.problems.push(Problem::Catalog { found });
             }
         }
         Ok(())

@@ -15,16 +15,35 @@ const FETCHED_AHEAD: usize = 4;
 /// The engine's end of a bucket being followed.
 pub(super) struct Followed {
     pub(super) name: String,
-    pub(super) objects: mpsc::Receiver<Fetched>,
-    /// Keys the engine is done with, committed or not: those not committed are found again.
-    pub(super) done: mpsc::UnboundedSender<String>,
+    objects: mpsc::Receiver<Fetched>,
+    released: mpsc::UnboundedSender<Released>,
+}
+
+impl Followed {
+    /// The next object fetched, if there is one.
+    pub(super) fn next(&mut self) -> Option<Fetched> {
+        self.objects.try_recv().ok()
+    }
+
+    /// Tells the follower what became of an object.
+    pub(super) fn release(&self, released: Released) {
+        // A follower that has ended needs to know nothing.
+        let _ = self.released.send(released);
+    }
+}
+
+/// An object the engine is done with.
+pub(super) struct Released {
+    pub(super) key: String,
+    /// In the lake; else it was thrown away and must be fetched again.
+    pub(super) committed: bool,
 }
 
 /// Begins to follow a bucket. Ends when the engine drops its end.
 pub(super) fn begin(options: &OssOptions, lake: &Lake, clock: &Clock, observer: &Arc<dyn Observer>) -> Result<Followed, OssError> {
     let bucket = Bucket::new(options)?;
     let (sender, objects) = mpsc::channel(FETCHED_AHEAD);
-    let (done, finished) = mpsc::unbounded_channel();
+    let (released, finished) = mpsc::unbounded_channel();
     let follower = Follower {
         bucket,
         options: options.clone(),
@@ -32,11 +51,12 @@ pub(super) fn begin(options: &OssOptions, lake: &Lake, clock: &Clock, observer: 
         clock: Arc::clone(clock),
         observer: Arc::clone(observer),
         in_flight: HashSet::new(),
+        everything: true,
         sender,
         finished,
     };
     tokio::spawn(follower.run());
-    Ok(Followed { name: options.name.clone(), objects, done })
+    Ok(Followed { name: options.name.clone(), objects, released })
 }
 
 struct Follower {
@@ -47,17 +67,17 @@ struct Follower {
     observer: Arc<dyn Observer>,
     /// Keys handed over whose fate is not known yet.
     in_flight: HashSet<String>,
+    /// The next round lists everything wanted and not only the window: something from before it may be missing.
+    everything: bool,
     sender: mpsc::Sender<Fetched>,
-    finished: mpsc::UnboundedReceiver<String>,
+    finished: mpsc::UnboundedReceiver<Released>,
 }
 
 impl Follower {
     async fn run(mut self) {
-        let mut first_time = true;
         while !self.sender.is_closed() {
-            let round = self.round(first_time).await;
+            let round = self.round().await;
             self.observer.source(&self.options.name, round.as_ref().err().map(String::as_str));
-            first_time &= round.is_err();
             tokio::select! {
                 () = tokio::time::sleep(self.options.every) => {}
                 () = self.sender.closed() => return,
@@ -66,13 +86,14 @@ impl Follower {
     }
 
     /// Lists and fetches once. An object that cannot be had is tried again in the next round; the others go on.
-    async fn round(&mut self, first_time: bool) -> Result<(), String> {
-        while let Ok(key) = self.finished.try_recv() {
-            self.in_flight.remove(&key);
+    async fn round(&mut self) -> Result<(), String> {
+        while let Ok(released) = self.finished.try_recv() {
+            self.in_flight.remove(&released.key);
+            self.everything |= !released.committed;
         }
         let known = self.lake.incarnations(&self.options.name).await.map_err(|e| e.to_string())?;
         let now = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
-        let (first, last) = days(&self.options, now, first_time);
+        let (first, last) = days(&self.options, now, self.everything);
         let mut objects = self.bucket.find(first, last, &known).await.map_err(|e| e.to_string())?;
         objects.retain(|object| !self.in_flight.contains(object.location.as_ref()));
         let mut trouble = None;
@@ -93,6 +114,7 @@ impl Follower {
                 }
             }
         }
+        self.everything &= trouble.is_some();
         trouble.map_or(Ok(()), Err)
     }
 }

@@ -6,9 +6,12 @@
 
 mod engine;
 mod follow;
+mod intake;
+mod objects;
 mod partition;
+mod topics;
 
-use crate::IngestOptions;
+use crate::decode::Limits;
 use crate::lake::{CatalogError, Lake, WriterLock};
 use crate::ledger::Ledger;
 use crate::source::kafka::KafkaOptions;
@@ -24,8 +27,10 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// What to follow, and how often to commit.
 #[derive(Clone)]
 pub struct LiveOptions {
-    /// Bounds of decoding and deduplication; its `now_micros` is not used.
-    pub ingest: IngestOptions,
+    /// Bounds on what one message or object may cost.
+    pub limits: Limits,
+    /// Event keys held between commits, about 20 bytes each.
+    pub keys_max: usize,
     /// Topics to follow.
     pub kafka: Vec<KafkaOptions>,
     /// Buckets to follow.

@@ -11,13 +11,16 @@ use object_store::{ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, Retry
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use thiserror::Error;
+use trailhound_datasets::reject::{Code, Reject};
 
 /// Objects fetched at a time.
 const FETCHES: usize = 4;
 /// Folders above the years that are looked into: trail, kind, resource directory, account, region.
 const FOLDERS_DEEP: usize = 6;
-/// Larger objects are refused: no trail writes them.
+/// Larger objects are set aside: no trail writes them.
 const OBJECT_BYTES_MAX: u64 = 256 << 20;
+/// What is kept of them, in bytes.
+const TOO_LARGE_KEPT: u64 = 64 << 10;
 
 /// How to reach a bucket.
 #[derive(Debug, Clone)]
@@ -67,14 +70,6 @@ pub enum OssError {
     /// The store said no, or could not be reached.
     #[error(transparent)]
     Store(#[from] object_store::Error),
-    /// An object too large to be an export.
-    #[error("object `{key}` has {bytes} bytes; at most {OBJECT_BYTES_MAX} are read")]
-    TooLarge {
-        /// Its key.
-        key: String,
-        /// Its size.
-        bytes: u64,
-    },
 }
 
 /// An object fetched.
@@ -84,7 +79,15 @@ pub(crate) struct Fetched {
     /// Which content this is: entity tag, else size and time of change.
     pub(crate) incarnation: String,
     pub(crate) name: Option<ObjectName>,
-    pub(crate) content: Bytes,
+    pub(crate) content: Content,
+}
+
+/// What an object holds.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    Whole(Bytes),
+    /// Too large to be an export: only its beginning was looked at.
+    TooLarge(Reject),
 }
 
 /// A bucket.
@@ -180,10 +183,11 @@ impl Bucket {
 
     async fn fetch_one(&self, object: &ObjectMeta) -> Result<Fetched, OssError> {
         let key = object.location.to_string();
-        if object.size > OBJECT_BYTES_MAX {
-            return Err(OssError::TooLarge { key, bytes: object.size });
-        }
         let name = ObjectName::parse(&key);
+        if object.size > OBJECT_BYTES_MAX {
+            let raw = self.store.get_range(&object.location, 0..TOO_LARGE_KEPT).await?;
+            return Ok(Fetched { key, incarnation: incarnation(object), name, content: Content::TooLarge(too_large(object.size, &raw)) });
+        }
         let answer = self.store.get(&object.location).await?;
         let mut incarnation = incarnation(&answer.meta);
         let mut content = answer.bytes().await?;
@@ -193,7 +197,7 @@ impl Bucket {
             incarnation = self::incarnation(&again.meta);
             content = again.bytes().await?;
         }
-        Ok(Fetched { key, incarnation, name, content })
+        Ok(Fetched { key, incarnation, name, content: Content::Whole(content) })
     }
 }
 
@@ -225,6 +229,18 @@ fn endpoint(options: &OssOptions) -> String {
             format!("{scheme}://{}.{host}", options.bucket)
         }
         _ => options.endpoint.clone(),
+    }
+}
+
+fn too_large(bytes: u64, raw: &[u8]) -> Reject {
+    Reject {
+        code: Code::TooLarge,
+        byte_offset: 0,
+        expected: format!("an object of at most {OBJECT_BYTES_MAX} bytes"),
+        found: format!("{bytes} bytes"),
+        hint: "no trail writes such objects; if it is an export all the same, fetch it and run `trailhound ingest` on it",
+        raw: raw.to_vec(),
+        raw_length: Some(bytes),
     }
 }
 

@@ -3,6 +3,7 @@
 mod bad_events;
 mod bad_files;
 mod corpora;
+mod expiry;
 mod fuzzed;
 mod golden;
 mod lossless;

@@ -9,18 +9,19 @@ mod sender;
 pub use rdkafka::error::KafkaError as SendError;
 pub use sender::Sender;
 
+use crate::lock::lock;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the broker may take to tell a partition's first and last offset.
 const WATERMARKS_WITHIN: Duration = Duration::from_secs(10);
@@ -71,6 +72,8 @@ pub(crate) struct Told {
     changes: Mutex<VecDeque<Change>>,
     /// Offset the next message of each partition will get, as last heard.
     highs: Mutex<HashMap<TopicPartition, u64>>,
+    /// When the client last had a connection to some broker.
+    reached: Mutex<Option<Instant>>,
     closing: AtomicBool,
 }
 
@@ -85,7 +88,10 @@ impl ClientContext for Told {
     }
 
     fn stats(&self, statistics: rdkafka::Statistics) {
-        let mut highs = self.highs.lock().unwrap_or_else(PoisonError::into_inner);
+        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            *lock(&self.reached) = Some(Instant::now());
+        }
+        let mut highs = lock(&self.highs);
         for (topic, known) in statistics.topics {
             for (partition, known) in known.partitions {
                 if known.hi_offset >= 0 && partition >= 0 {
@@ -116,7 +122,7 @@ impl ConsumerContext for Told {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Change::Assigned(list),
             _ => Change::Revoked(list),
         };
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
+        lock(&self.changes).push_back(change);
     }
 }
 
@@ -158,7 +164,7 @@ impl KafkaSource {
 
     /// A change of assignment that waits for [`KafkaSource::assign`] or [`KafkaSource::unassign`].
     pub(crate) fn change(&self) -> Option<Change> {
-        self.consumer.context().changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        lock(&self.consumer.context().changes).pop_front()
     }
 
     /// What the broker has of a partition.
@@ -169,7 +175,12 @@ impl KafkaSource {
 
     /// The offset that the next message of `of` will get, as the broker last said.
     pub(crate) fn last_high(&self, of: &TopicPartition) -> Option<u64> {
-        self.consumer.context().highs.lock().unwrap_or_else(PoisonError::into_inner).get(of).copied()
+        lock(&self.consumer.context().highs).get(of).copied()
+    }
+
+    /// True where the client has had a connection since `moment`, as far as it has told.
+    pub(crate) fn reached_after(&self, moment: Instant) -> bool {
+        lock(&self.consumer.context().reached).is_some_and(|reached| reached > moment)
     }
 
     /// Reads `partitions` from here on, each from the offset beside it (`None`: its beginning).
@@ -207,6 +218,12 @@ impl KafkaSource {
             tracing::warn!(%error, source = self.name, "fetching could not be {}", if pause { "paused" } else { "resumed" });
         }
     }
+}
+
+/// True for an error that is over once a broker is reached again.
+pub(crate) fn is_connection_trouble(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(code, E::AllBrokersDown | E::BrokerTransportFailure | E::Resolve | E::OperationTimedOut)
 }
 
 impl Drop for KafkaSource {

@@ -1,0 +1,184 @@
+//! Rows held in memory between runs, so that a commit costs what it brings and not what its windows reach over. A copy of
+//! what the lake holds, never the only one.
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::{concat_batches, filter_record_batch};
+use datafusion::arrow::datatypes::TimestampMicrosecondType;
+use datafusion::error::DataFusionError;
+
+/// Rows of `events`, complete for every time from `floor` on.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Larger ones first, as merging leaves them.
+    batches: Vec<Timed>,
+    /// Every row of the lake that belongs here and is of this time or later is held; microseconds UTC.
+    floor: i64,
+}
+
+/// Rows with a time, and the earliest and the latest of them.
+#[derive(Debug, Clone)]
+struct Timed {
+    batch: RecordBatch,
+    first: i64,
+    last: i64,
+}
+
+impl Held {
+    /// Nothing held, of a lake that has nothing before `floor` here.
+    pub(crate) fn new(floor: i64) -> Self {
+        Self { batches: Vec::new(), floor }
+    }
+
+    /// True where everything from `since` on is held.
+    pub(crate) fn reaches(&self, since: i64) -> bool {
+        since >= self.floor
+    }
+
+    /// Adds rows; gives the first and the last of their times. Rows without a time are not held: no window reaches them.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<Option<(i64, i64)>, DataFusionError> {
+        let timed = only(batch, |times| (0..times.len()).map(|row| Some(times.is_valid(row))).collect())?;
+        let Some((first, last)) = timed.as_ref().map(|timed| (timed.first, timed.last)) else { return Ok(None) };
+        self.batches.extend(timed);
+        self.merge()?;
+        Ok(Some((first, last)))
+    }
+
+    /// Merges batches as long as the last is not far smaller than the one before: few batches, and each row copied seldom.
+    fn merge(&mut self) -> Result<(), DataFusionError> {
+        while let [.., before, last] = &self.batches[..] {
+            if before.batch.num_rows() > 2 * last.batch.num_rows() {
+                break;
+            }
+            let merged = Timed {
+                batch: concat_batches(&before.batch.schema(), [&before.batch, &last.batch])?,
+                first: before.first.min(last.first),
+                last: before.last.max(last.last),
+            };
+            self.batches.truncate(self.batches.len() - 2);
+            self.batches.push(merged);
+        }
+        Ok(())
+    }
+
+    /// The rows of `[since, until)`.
+    pub(crate) fn between(&self, since: i64, until: i64) -> Result<Vec<RecordBatch>, DataFusionError> {
+        let mut rows = Vec::new();
+        for held in self.batches.iter().filter(|held| held.last >= since && held.first < until) {
+            if held.first >= since && held.last < until {
+                rows.push(held.batch.clone());
+            } else {
+                let within = |time: i64| time >= since && time < until;
+                rows.extend(only(&held.batch, |times| times.iter().map(|time| time.map(within)).collect())?.map(|timed| timed.batch));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Lets go of rows from before `keep_from`, and of more while it holds more than `bytes_max`. `now` bounds how far
+    /// the latest rows count: a time in the future must not drive out the present.
+    pub(crate) fn let_go(&mut self, keep_from: i64, now: i64, bytes_max: usize) -> Result<(), DataFusionError> {
+        let mut keep_from = keep_from.max(self.floor);
+        self.drop_before(keep_from)?;
+        while self.bytes() > bytes_max && keep_from < now {
+            // Half of the time left, rounded up so that it ends.
+            keep_from += (now - keep_from) / 2 + 1;
+            self.drop_before(keep_from)?;
+        }
+        Ok(())
+    }
+
+    fn drop_before(&mut self, keep_from: i64) -> Result<(), DataFusionError> {
+        for held in std::mem::take(&mut self.batches) {
+            if held.first >= keep_from {
+                self.batches.push(held);
+            } else if held.last >= keep_from {
+                let later = |time: i64| time >= keep_from;
+                self.batches.extend(only(&held.batch, |times| times.iter().map(|time| time.map(later)).collect())?);
+            }
+        }
+        self.floor = self.floor.max(keep_from);
+        Ok(())
+    }
+
+    /// Time of the latest row held.
+    pub(crate) fn latest(&self) -> Option<i64> {
+        self.batches.iter().map(|held| held.last).max()
+    }
+
+    /// Memory of the rows, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.batches.iter().map(|held| held.batch.get_array_memory_size()).sum()
+    }
+}
+
+type Times = datafusion::arrow::array::PrimitiveArray<TimestampMicrosecondType>;
+
+/// Rows of `batch` without a time.
+pub(crate) fn timeless(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    let times = times(batch)?;
+    let mask: BooleanArray = (0..times.len()).map(|row| Some(times.is_null(row))).collect();
+    Ok(filter_record_batch(batch, &mask)?)
+}
+
+/// The rows that `keep` chooses by their times; `None` where there are none. They must all have a time.
+fn only(batch: &RecordBatch, keep: impl FnOnce(&Times) -> BooleanArray) -> Result<Option<Timed>, DataFusionError> {
+    let mask = keep(&times(batch)?);
+    if mask.true_count() == 0 {
+        return Ok(None);
+    }
+    let batch = filter_record_batch(batch, &mask)?;
+    let times = times(&batch)?;
+    let bounds = times.values().iter().fold((i64::MAX, i64::MIN), |(first, last), &time| (first.min(time), last.max(time)));
+    Ok(Some(Timed { batch, first: bounds.0, last: bounds.1 }))
+}
+
+fn times(batch: &RecordBatch) -> Result<Times, DataFusionError> {
+    let column: Option<&ArrayRef> = batch.column_by_name("event_time");
+    let times = column.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+    times.cloned().ok_or_else(|| DataFusionError::Plan("rows without `event_time` are none of `events`".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::TimestampMicrosecondArray;
+    use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+    use std::sync::Arc;
+
+    fn rows(times: &[Option<i64>]) -> RecordBatch {
+        let field = Field::new("event_time", DataType::Timestamp(TimeUnit::Microsecond, None), true);
+        let column = Arc::new(TimestampMicrosecondArray::from(times.to_vec()));
+        RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]).expect("a batch")
+    }
+
+    fn held(batches: &[RecordBatch]) -> Vec<i64> {
+        let mut all: Vec<i64> = batches.iter().flat_map(|batch| times(batch).expect("times").values().to_vec()).collect();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn what_a_window_asks_for_is_there_in_any_order_of_arrival() {
+        let mut rows_held = Held::new(i64::MIN);
+        for number in [5, 3, 9, 1, 7, 2, 8, 4, 6, 0] {
+            assert_eq!(rows_held.add(&rows(&[Some(number), None])).expect("added"), Some((number, number)));
+        }
+        assert_eq!(rows_held.add(&rows(&[None])).expect("added"), None);
+        assert_eq!(held(&rows_held.between(3, 7).expect("rows")), [3, 4, 5, 6]);
+        assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")).len(), 10);
+        assert!(rows_held.batches.len() <= 4, "{}", rows_held.batches.len());
+    }
+
+    #[test]
+    fn what_was_let_go_is_not_claimed_to_be_held() {
+        let mut rows_held = Held::new(i64::MIN);
+        rows_held.add(&rows(&[Some(1), Some(5), Some(9), Some(100)])).expect("added");
+        assert!(rows_held.reaches(i64::MIN));
+        rows_held.let_go(5, 10, usize::MAX).expect("trimmed");
+        assert!(!rows_held.reaches(4) && rows_held.reaches(5));
+        assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")), [5, 9, 100]);
+        rows_held.let_go(0, 10, 0).expect("trimmed");
+        assert!(!rows_held.reaches(9), "too many bytes drive out what is old");
+        assert_eq!(rows_held.latest(), Some(100), "and never end");
+    }
+}

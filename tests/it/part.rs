@@ -1,0 +1,71 @@
+//! Parts that tests run against where they are installed: found by environment variables, kept running, ended with us.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Where a part stands; `None`, with a notice that names the test, where `variable` does not say.
+pub(crate) fn part(variable: &str) -> Option<String> {
+    let place = std::env::var(variable).ok();
+    if place.is_none() {
+        notice(&format!("{variable} is not set (scripts/install-test-parts tells it)"));
+    }
+    place
+}
+
+/// Says that the test of this thread did not run, and why.
+pub(crate) fn notice(why: &str) {
+    let thread = std::thread::current();
+    let line = format!("notice: {} did not run: {why}\n", thread.name().unwrap_or("a test"));
+    std::io::stderr().write_all(line.as_bytes()).expect("standard error");
+}
+
+/// Runs its arguments and ends them when its standard input closes: with this process, however that ends.
+const KEPT: &str = r#"exec 3<&0; "$@" </dev/null >/dev/null 2>&1 & part=$!; cat <&3 >/dev/null; kill -9 $part"#;
+
+/// Starts a part that lives no longer than the tests.
+pub(crate) fn keep<S: AsRef<std::ffi::OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Child {
+    let mut command = Command::new("sh");
+    command.args(["-c", KEPT, "sh", program]).args(args).stdin(Stdio::piped());
+    command.spawn().expect("a shell")
+}
+
+/// A disk of its own, small enough to fill.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one on `folder`; `None`, with a notice, where that is not allowed.
+    pub(crate) fn mount(folder: &Path, mebibytes: u32) -> Option<Self> {
+        std::fs::create_dir(folder).expect("a folder");
+        let size = format!("size={mebibytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(folder.to_owned()));
+        }
+        notice("no right to mount a small disk");
+        None
+    }
+
+    /// Takes all its room but about `left` bytes.
+    pub(crate) fn fill(&self, left: usize) {
+        let mut file = std::fs::File::create(self.filler()).expect("a file");
+        while file.write_all(&[1; 4096]).is_ok() {}
+        let filled = file.metadata().expect("a file").len();
+        file.set_len(filled.saturating_sub(left as u64)).expect("shorter");
+    }
+
+    /// Gives the room back.
+    pub(crate) fn free(&self) {
+        std::fs::remove_file(self.filler()).expect("removed");
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}

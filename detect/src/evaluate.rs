@@ -3,10 +3,13 @@
 use crate::finding::Finding;
 use crate::group;
 use crate::matched::{self, EVENT_COLUMNS, JUDGEMENT_COLUMNS};
-use std::collections::BTreeSet;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::dataframe::DataFrame;
+use std::time::Duration;
 use thiserror::Error;
 use trailhound_queries::catalogue::{Catalogue, Need, Rule};
-use trailhound_queries::session::{Session, SessionError};
+use trailhound_queries::parameters::Parameters;
+use trailhound_queries::session::{Session, SessionError, within};
 
 /// Which rules to run.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +27,22 @@ pub struct Range {
     pub since: Option<i64>,
     /// First instant after.
     pub until: Option<i64>,
-    /// Only what events taken in from this moment on can have changed, microseconds UTC.
-    pub ingested_since: Option<i64>,
+    /// Events without a time too, which else are outside of any range.
+    pub timeless: bool,
+}
+
+impl Range {
+    pub(crate) fn is_everything(self) -> bool {
+        self.since.is_none() && self.until.is_none()
+    }
+
+    /// True for a finding whose first or last event is inside.
+    fn holds(self, finding: &Finding) -> bool {
+        let inside = |time: i64| self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until);
+        let parse = |text: &Option<String>| text.as_deref().and_then(trailhound_datasets::derive::time::parse);
+        let (first, last) = (parse(&finding.first_seen), parse(&finding.last_seen));
+        (first.is_none() && self.timeless) || first.is_some_and(inside) || last.is_some_and(inside)
+    }
 }
 
 /// A rule that did not run.
@@ -52,6 +69,16 @@ pub struct Detection {
     pub failed: Vec<(String, String)>,
     /// What the rules that ran would need to see everything.
     pub gaps: Vec<(String, Need)>,
+    /// How long each rule took that had something to look at.
+    pub took: Vec<(String, Duration)>,
+}
+
+impl Detection {
+    pub(crate) fn sort(&mut self) {
+        self.findings.sort_by(|a, b| {
+            (&a.event_time, &a.rule_id, &a.event_ids, &a.finding_id).cmp(&(&b.event_time, &b.rule_id, &b.event_ids, &b.finding_id))
+        });
+    }
 }
 
 /// Why a detection run did not begin.
@@ -85,7 +112,6 @@ pub enum EvaluateError {
 pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Selection, range: Range) -> Result<Detection, EvaluateError> {
     let mut detection = Detection::default();
     let rules = selected(catalogue, selection)?;
-    let news = news(session, &rules, range).await?;
     for rule in rules {
         let missing = rule.missing(session.parameters());
         if let Some(parameter) = missing.first() {
@@ -96,11 +122,7 @@ pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Select
             detection.skipped.push(Skipped { rule_id: rule.id.clone(), title: rule.title.en.clone(), missing });
             continue;
         }
-        let outcome = match &news {
-            Some(news) => run_on_news(session, news, rule, range).await,
-            None => run(session, rule, range).await,
-        };
-        match outcome {
+        match run(session, rule, range).await {
             Ok(findings) => {
                 detection.ran.push(rule.id.clone());
                 detection.findings.extend(findings);
@@ -109,9 +131,7 @@ pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Select
             Err(error) => detection.failed.push((rule.id.clone(), error.to_string())),
         }
     }
-    detection.findings.sort_by(|a, b| {
-        (&a.event_time, &a.rule_id, &a.event_ids, &a.finding_id).cmp(&(&b.event_time, &b.rule_id, &b.event_ids, &b.finding_id))
-    });
+    detection.sort();
     Ok(detection)
 }
 
@@ -129,66 +149,75 @@ fn selected<'c>(catalogue: &'c Catalogue, selection: &Selection) -> Result<Vec<&
         .collect()
 }
 
-/// How far around its range a rule looks, in microseconds.
-fn reach(rule: &Rule) -> i64 {
-    let lookback = i64::try_from(rule.lookback.as_micros()).unwrap_or(i64::MAX);
-    // A finding whose stretch began before the range keeps all its events, so that its content does not depend on the range.
-    let stretch = rule.dedup.as_ref().map_or(0, |dedup| i64::try_from(dedup.window.as_micros()).unwrap_or(0));
-    lookback.saturating_add(stretch)
+/// The time around an event in which other events can change what the rule says of it, in microseconds.
+pub(crate) fn radius(rule: &Rule) -> i64 {
+    // A finding keeps all events of its stretch, so that its content does not depend on the range.
+    let stretch = rule.dedup.as_ref().map_or(0, |dedup| micros(dedup.window));
+    micros(rule.lookback).saturating_add(stretch)
 }
 
-async fn narrowed(session: &Session, range: Range, reach: i64) -> Result<Session, SessionError> {
-    let (since, until) = (range.since.map(|since| since.saturating_sub(reach)), range.until.map(|until| until.saturating_add(reach)));
-    session.narrowed(since, until).await
+/// How long the rows it remembers count, in microseconds.
+pub(crate) fn memory(rule: &Rule) -> i64 {
+    rule.remembers.as_ref().map_or(0, |remembers| micros(remembers.duration))
 }
 
-/// The new rows that any of the rules looks at, read from the lake once: most commits bring few. `None` where it is not asked for what is
-/// new, or where a rule does not say what it reads.
-async fn news(session: &Session, rules: &[&Rule], range: Range) -> Result<Option<Session>, SessionError> {
-    let Some(ingested_since) = range.ingested_since else { return Ok(None) };
-    let Some(reads) = rules.iter().map(|rule| rule.reads.as_deref()).collect::<Option<BTreeSet<_>>>() else { return Ok(None) };
-    let any: Vec<String> = reads.into_iter().map(|predicate| format!("({predicate})")).collect();
-    let of_any_rule = if any.is_empty() { "false".to_owned() } else { any.join(" OR ") };
-    let new = session.narrowed(range.since, range.until).await?.taken_in_since(ingested_since).await?;
-    new.gathered(&of_any_rule).await.map(Some)
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Runs a rule over the time around the new rows it looks at. Where there are none, nothing it finds can have changed:
-/// a finding follows from rows the rule reads, and all of those were there before.
-async fn run_on_news(session: &Session, news: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
-    let Some(predicate) = &rule.reads else { return run(session, rule, range).await };
-    match news.event_times(predicate).await? {
-        Some((first, last)) => run(session, rule, Range { since: Some(first), until: Some(last.saturating_add(1)), ..range }).await,
-        None => Ok(Vec::new()),
+/// Runs one rule. It sees what lies around the range too, and what it finds there is dropped.
+pub(crate) async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
+    let mut seen = Vec::new();
+    if !range.is_everything() {
+        let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(radius(rule)));
+        let until = range.until.map_or(i64::MAX, |until| until.saturating_add(radius(rule)));
+        let mut any = vec![within(since, until)];
+        any.extend(
+            rule.remembers
+                .as_ref()
+                .map(|remembers| format!("({}) AND {}", remembers.rows, within(since.saturating_sub(memory(rule)), since))),
+        );
+        any.extend(range.timeless.then(|| "event_time IS NULL".to_owned()));
+        seen.push(format!("({})", any.join(" OR ")));
     }
+    seen.extend(rule.reads.as_ref().map(|predicate| format!("({predicate})")));
+    let predicate = seen.join(" AND ");
+    let narrowed = match &rule.reads {
+        Some(_) => session.gathered(&predicate).await?,
+        None if predicate.is_empty() => session.clone(),
+        None => session.narrowed(&predicate).await?,
+    };
+    let batches = judged(&narrowed, rule).await?.collect().await?;
+    conclude(rule, session.parameters(), &batches, range)
 }
 
-/// Runs one rule. It sees its look-back before the range too, and what it finds there is dropped.
-async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
-    let mut narrowed = narrowed(session, range, reach(rule)).await?;
-    if let Some(predicate) = &rule.reads {
-        narrowed = narrowed.gathered(predicate).await?;
-    }
-    let frame = narrowed.sql(&rule.sql).await?;
-    let dedup = rule.dedup.as_ref().map_or(&[][..], |dedup| &dedup.columns);
+/// The rule's query with the columns that findings are made of.
+pub(crate) async fn judged(session: &Session, rule: &Rule) -> Result<DataFrame, SessionError> {
+    let frame = session.sql(&rule.sql).await?;
     let schema = frame.schema().clone();
     let mut wanted: Vec<&str> = EVENT_COLUMNS.to_vec();
     wanted.extend(JUDGEMENT_COLUMNS.into_iter().filter(|name| schema.has_column_with_unqualified_name(name)));
-    for name in dedup {
+    for name in dedup_columns(rule) {
         if !wanted.contains(&name.as_str()) {
             wanted.push(name);
         }
     }
-    let batches = frame.select_columns(&wanted)?.collect().await?;
+    Ok(frame.select_columns(&wanted)?)
+}
+
+fn dedup_columns(rule: &Rule) -> &[String] {
+    rule.dedup.as_ref().map_or(&[], |dedup| &dedup.columns)
+}
+
+/// The findings within `range` of the rows that the rule's query gave.
+pub(crate) fn conclude(rule: &Rule, parameters: &Parameters, batches: &[RecordBatch], range: Range) -> Result<Vec<Finding>, SessionError> {
     let mut matches = Vec::new();
-    for batch in &batches {
-        matches.extend(matched::read(batch, dedup)?);
+    for batch in batches {
+        matches.extend(matched::read(batch, dedup_columns(rule))?);
     }
-    let inside = |time: i64| range.since.is_none_or(|since| time >= since) && range.until.is_none_or(|until| time < until);
-    let mut findings = group::findings(rule, session.parameters(), matches);
-    if range.since.is_some() || range.until.is_some() {
-        let parse = |text: &Option<String>| text.as_deref().and_then(trailhound_datasets::derive::time::parse);
-        findings.retain(|finding| parse(&finding.last_seen).is_some_and(inside) || parse(&finding.first_seen).is_some_and(inside));
+    let mut findings = group::findings(rule, parameters, matches);
+    if !range.is_everything() {
+        findings.retain(|finding| range.holds(finding));
     }
     Ok(findings)
 }

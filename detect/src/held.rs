@@ -74,15 +74,17 @@ impl Held {
         Ok(rows)
     }
 
-    /// Lets go of rows from before `keep_from`, and of more while it holds more than `bytes_max`. `now` bounds how far
-    /// the latest rows count: a time in the future must not drive out the present.
+    /// While it holds more than `bytes_max`: lets go of rows from before `keep_from`, and then of more. What fits stays,
+    /// for late events reach back far. `now` bounds how far: a time in the future must not drive out the present.
     pub(crate) fn let_go(&mut self, keep_from: i64, now: i64, bytes_max: usize) -> Result<(), DataFusionError> {
         let mut keep_from = keep_from.max(self.floor);
-        self.drop_before(keep_from)?;
-        while self.bytes() > bytes_max && keep_from < now {
-            // Half of the time left, rounded up so that it ends.
-            keep_from += (now - keep_from) / 2 + 1;
+        while self.bytes() > bytes_max {
             self.drop_before(keep_from)?;
+            if keep_from >= now {
+                break;
+            }
+            // Half of the time left, rounded up so that it ends.
+            keep_from += (now.saturating_sub(keep_from)) / 2 + 1;
         }
         Ok(())
     }
@@ -175,6 +177,8 @@ mod tests {
         rows_held.add(&rows(&[Some(1), Some(5), Some(9), Some(100)])).expect("added");
         assert!(rows_held.reaches(i64::MIN));
         rows_held.let_go(5, 10, usize::MAX).expect("trimmed");
+        assert!(rows_held.reaches(i64::MIN), "what fits stays");
+        rows_held.let_go(5, 10, rows_held.bytes() - 1).expect("trimmed");
         assert!(!rows_held.reaches(4) && rows_held.reaches(5));
         assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")), [5, 9, 100]);
         rows_held.let_go(0, 10, 0).expect("trimmed");

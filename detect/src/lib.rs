@@ -5,9 +5,12 @@ pub mod cases;
 mod evaluate;
 mod finding;
 mod group;
+mod held;
 mod matched;
+mod standing;
 mod store;
 
 pub use evaluate::{Detection, EvaluateError, Range, Selection, Skipped, detect};
 pub use finding::{Evidence, Finding, Operator, Status, Target};
+pub use standing::Standing;
 pub use store::{StoreError, Stored, cursor, store};

@@ -1,20 +1,26 @@
 //! Rules that stand ready: their queries planned once, the rows their windows reach over held in memory. After a commit
 //! only its own files are read, and a rule runs only where they hold rows it looks at.
 
-use crate::evaluate::{self, Detection, EvaluateError, Range, judged, reach};
+use crate::evaluate::{self, Detection, Range, judged, memory, radius};
+use crate::finding::Finding;
 use crate::held::{Held, timeless};
 use datafusion::arrow::array::RecordBatch;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
+use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::catalogue::Rule;
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::prepared::{Prepared, Rows};
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
 use trailhound_queries::sieve::Sieve;
 
-/// Memory of the rows held for rules that read the same, in bytes. What does not fit is read from the lake when needed.
-const HELD_BYTES_MAX: usize = 48 << 20;
+/// Memory of all rows held, in bytes; each set of rules that read the same has its share. What does not fit is read from
+/// the lake when needed.
+const HELD_BYTES_MAX: usize = 128 << 20;
+/// Rows taken before the rules run over them: what they reach over grows with what is new.
+const NEW_ROWS_MAX: usize = 4096;
 /// Held beyond what windows reach back: late events mostly come within this time. Microseconds.
 const LATE: i64 = 86_400_000_000;
 
@@ -24,6 +30,8 @@ pub struct Standing {
     limits: QueryLimits,
     /// What any of the sets reads.
     sieve: Sieve,
+    /// Columns of `events` that any rule or sieve looks at; the others are neither decoded nor held.
+    columns: BTreeSet<usize>,
     sets: Vec<Set>,
 }
 
@@ -34,7 +42,9 @@ struct Set {
     rows: Rows,
     rules: Vec<Ready>,
     /// The farthest any of the rules looks around a new row, in microseconds.
-    reach: i64,
+    radius: i64,
+    /// Rows taken since the last run.
+    new_rows: usize,
     /// New rows without a time, for the next run only: no window holds them.
     timeless: Vec<RecordBatch>,
 }
@@ -42,24 +52,33 @@ struct Set {
 struct Ready {
     rule: Rule,
     query: Prepared,
+    memory: Option<Memory>,
     /// Time of the new rows it has not run over yet; longer than the last commit where it broke before.
     news: Option<News>,
+}
+
+/// The rows that a rule remembers for longer than the others.
+struct Memory {
+    sieve: Sieve,
+    held: Held,
+    /// How long, in microseconds.
+    duration: i64,
 }
 
 /// First and last time of new rows; and whether some have none.
 #[derive(Debug, Clone, Copy, Default)]
 struct News {
     times: Option<(i64, i64)>,
+    /// The same of those the rule remembers: they change what it says of events long after.
+    remembered: Option<(i64, i64)>,
     timeless: bool,
 }
 
-impl News {
-    fn add(&mut self, times: Option<(i64, i64)>, timeless: bool) {
-        self.times = match (self.times, times) {
-            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-            (a, b) => a.or(b),
-        };
-        self.timeless |= timeless;
+/// First and last time of both.
+fn spanning(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
     }
 }
 
@@ -81,17 +100,26 @@ impl Standing {
         for (predicate, rules) in by_reads {
             sets.push(Set::new(predicate, &rules, &parameters, &limits).await?);
         }
-        Ok(Self { parameters, limits, sieve, sets })
+        let mut columns: BTreeSet<usize> = sieve.columns().iter().copied().collect();
+        for ready in sets.iter().flat_map(|set| &set.rules) {
+            columns.extend(ready.query.columns()?);
+            columns.extend(ready.memory.iter().flat_map(|memory| memory.sieve.columns()));
+        }
+        // Always there: what rows are held by, and what must not be NULL.
+        columns.extend(
+            EVENTS.arrow.fields().iter().enumerate().filter(|(_, f)| f.name() == "event_time" || !f.is_nullable()).map(|(at, _)| at),
+        );
+        Ok(Self { parameters, limits, sieve, columns, sets })
     }
 
     /// How far back of the latest event rows are worth loading, in microseconds.
     #[must_use]
     pub fn span(&self) -> i64 {
-        self.sets.iter().map(Set::span).max().unwrap_or(0)
+        self.sets.iter().map(Set::span_of_all).max().unwrap_or(0)
     }
 
     /// Forgets all rows and holds those of `files` that are needed: all files of the lake with rows from `since` on. None of
-    /// them is news. `now` as for [`Standing::take`].
+    /// them is news. `now` as for [`Standing::run`].
     ///
     /// # Errors
     /// [`SessionError`] where a file cannot be read.
@@ -99,12 +127,19 @@ impl Standing {
         for set in &mut self.sets {
             set.held = Held::new(since);
             set.timeless.clear();
-            set.rules.iter_mut().for_each(|ready| ready.news = None);
+            for ready in &mut set.rules {
+                ready.news = None;
+                ready.memory.iter_mut().for_each(|memory| memory.held = Held::new(since));
+            }
         }
         for path in files {
-            for batch in self.sieve.read(path)? {
+            for batch in self.sieve.read(path, &self.columns)? {
                 for set in &mut self.sets {
-                    set.held.add(&set.sieve.pick(&batch)?)?;
+                    let rows = set.sieve.pick(&batch)?;
+                    set.held.add(&rows)?;
+                    for memory in set.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
+                        memory.held.add(&memory.sieve.pick(&rows)?)?;
+                    }
                 }
             }
             self.let_go(now)?;
@@ -112,27 +147,30 @@ impl Standing {
         Ok(())
     }
 
-    /// Takes the rows of `files`, which came since the last call, as news. `now` is the present, microseconds UTC.
+    /// Takes the rows of a file that came since the last call, as news.
     ///
     /// # Errors
-    /// [`SessionError`] where a file cannot be read; what was taken is then unknown, and [`Standing::load`] must follow.
-    pub fn take(&mut self, files: &[PathBuf], now: i64) -> Result<(), SessionError> {
-        for path in files {
-            for batch in self.sieve.read(path)? {
-                self.sets.iter_mut().try_for_each(|set| set.take(&batch))?;
-            }
+    /// [`SessionError`] where it cannot be read; what was taken is then unknown, and [`Standing::load`] must follow.
+    pub fn take(&mut self, path: &Path) -> Result<(), SessionError> {
+        for batch in self.sieve.read(path, &self.columns)? {
+            self.sets.iter_mut().try_for_each(|set| set.take(&batch))?;
         }
-        self.let_go(now)
+        Ok(())
     }
 
-    /// Runs every rule that has news. `lake` opens the lake, for windows that reach back to what is not held.
+    /// True where so much has come that the rules should run before more is taken.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.sets.iter().any(|set| set.new_rows >= NEW_ROWS_MAX)
+    }
+
+    /// Runs every rule that has news. Windows that reach back to what is not held are read from the lake in `folder`.
+    /// A rule that breaks stands in [`Detection::failed`] and keeps its news. `now` is the present, microseconds UTC: rows of
+    /// the future do not drive out those of today.
     ///
     /// # Errors
-    /// [`EvaluateError`] where rows cannot be had; a rule that breaks stands in [`Detection::failed`] and keeps its news.
-    pub async fn run<L>(&mut self, lake: L) -> Result<Detection, EvaluateError>
-    where
-        L: AsyncFn(&QueryLimits) -> Result<Session, SessionError>,
-    {
+    /// [`SessionError`]; then [`Standing::load`] must follow.
+    pub async fn run(&mut self, folder: &Path, now: i64) -> Result<Detection, SessionError> {
         let mut detection = Detection::default();
         for set in &mut self.sets {
             for at in 0..set.rules.len() {
@@ -141,7 +179,10 @@ impl Standing {
                     detection.ran.push(ready.rule.id.clone());
                     continue;
                 };
-                match set.run(ready, news, &self.parameters, &lake, &self.limits).await {
+                let begun = Instant::now();
+                let outcome = set.run(ready, news, &self.parameters, folder, &self.limits).await;
+                detection.took.push((ready.rule.id.clone(), begun.elapsed()));
+                match outcome {
                     Ok(findings) => {
                         detection.ran.push(ready.rule.id.clone());
                         detection.findings.extend(findings);
@@ -153,20 +194,16 @@ impl Standing {
             if set.rules.iter().all(|ready| ready.news.is_none()) {
                 set.timeless.clear();
             }
+            set.new_rows = 0;
         }
+        self.let_go(now)?;
         detection.sort();
         Ok(detection)
     }
 
     fn let_go(&mut self, now: i64) -> Result<(), SessionError> {
-        for set in &mut self.sets {
-            let latest = set.held.latest().unwrap_or(i64::MIN).min(now);
-            let reaching = set.rules.iter().filter_map(|ready| ready.news?.times).map(|(first, _)| first).min().unwrap_or(i64::MAX);
-            // What the next run needs is held even where it is old.
-            let keep_from = latest.saturating_sub(set.span()).min(reaching.saturating_sub(set.reach));
-            set.held.let_go(keep_from, now, HELD_BYTES_MAX)?;
-        }
-        Ok(())
+        let share = HELD_BYTES_MAX / self.sets.len().max(1);
+        self.sets.iter_mut().try_for_each(|set| set.let_go(now, share))
     }
 }
 
@@ -176,20 +213,45 @@ impl Set {
         let mut ready = Vec::new();
         for &rule in rules {
             let query = Prepared::new(judged(&session, rule).await?)?;
-            ready.push(Ready { rule: rule.clone(), query, news: None });
+            let memory = match &rule.remembers {
+                Some(rows) => Some(Memory { sieve: Sieve::new(&session, &rows.rows)?, held: Held::new(i64::MIN), duration: memory(rule) }),
+                None => None,
+            };
+            ready.push(Ready { rule: rule.clone(), query, memory, news: None });
         }
         Ok(Self {
             sieve: Sieve::new(&session, predicate)?,
             held: Held::new(i64::MIN),
             rows,
-            reach: rules.iter().map(|rule| reach(rule)).max().unwrap_or(0),
+            radius: rules.iter().map(|rule| radius(rule)).max().unwrap_or(0),
             rules: ready,
+            new_rows: 0,
             timeless: Vec::new(),
         })
     }
 
+    /// How far back rows are held where there is no room for more. What a new row changes lies within the radius around it, and depends on rows within the
+    /// radius around that.
     fn span(&self) -> i64 {
-        self.reach.saturating_mul(2).saturating_add(LATE)
+        self.radius.saturating_mul(2).saturating_add(LATE)
+    }
+
+    /// How far back anything is held.
+    fn span_of_all(&self) -> i64 {
+        let longest = self.rules.iter().filter_map(|ready| ready.memory.as_ref()).map(|memory| memory.duration).max();
+        self.span().saturating_add(longest.unwrap_or(0))
+    }
+
+    fn let_go(&mut self, now: i64, bytes_max: usize) -> Result<(), SessionError> {
+        let latest = self.held.latest().unwrap_or(i64::MIN).min(now);
+        // What the next run needs is held even where it is old.
+        let news = self.rules.iter().filter_map(|ready| ready.news?.times).map(|(first, _)| first).min().unwrap_or(i64::MAX);
+        let keep_from = latest.saturating_sub(self.span()).min(news.saturating_sub(2 * self.radius));
+        self.held.let_go(keep_from, now, bytes_max)?;
+        for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
+            memory.held.let_go(keep_from.saturating_sub(memory.duration), now, bytes_max)?;
+        }
+        Ok(())
     }
 
     fn take(&mut self, batch: &RecordBatch) -> Result<(), SessionError> {
@@ -197,10 +259,18 @@ impl Set {
         if new.num_rows() == 0 {
             return Ok(());
         }
+        self.new_rows += new.num_rows();
         let times = self.held.add(&new)?;
         let timeless = timeless(&new)?;
         for ready in &mut self.rules {
-            ready.news.get_or_insert_default().add(times, timeless.num_rows() > 0);
+            let remembered = match &mut ready.memory {
+                Some(memory) => memory.held.add(&memory.sieve.pick(&new)?)?,
+                None => None,
+            };
+            let news = ready.news.get_or_insert_default();
+            news.times = spanning(news.times, times);
+            news.remembered = spanning(news.remembered, remembered);
+            news.timeless |= timeless.num_rows() > 0;
         }
         if timeless.num_rows() > 0 {
             self.timeless.push(timeless);
@@ -209,29 +279,56 @@ impl Set {
     }
 
     /// Runs one rule over what is new and the window around it.
-    async fn run<L>(
+    async fn run(
         &self,
         ready: &Ready,
         news: News,
-        parameters: &Parameters,
-        lake: &L,
+        parameters: &Arc<Parameters>,
+        folder: &Path,
         limits: &QueryLimits,
-    ) -> Result<Vec<crate::Finding>, SessionError>
-    where
-        L: AsyncFn(&QueryLimits) -> Result<Session, SessionError>,
-    {
+    ) -> Result<Vec<Finding>, SessionError> {
         let rule = &ready.rule;
-        let (first, last) = news.times.unwrap_or((0, -1));
-        let range = Range { since: Some(first), until: Some(last.saturating_add(1)), timeless: news.timeless };
-        let (since, until) = range.widened(reach(rule));
-        if !self.held.reaches(since) && news.times.is_some() {
-            return evaluate::run(&lake(limits).await?, rule, range).await;
+        let range = ready.changed(news);
+        let (mut rows, complete) = match (range.since, range.until) {
+            (Some(since), Some(until)) => self.around(ready, since, until)?,
+            _ => (Vec::new(), true),
+        };
+        if !complete {
+            let lake = Session::over_lake(folder, Arc::clone(parameters), limits).await?;
+            return evaluate::run(&lake, rule, range).await;
         }
-        let mut rows = self.held.between(since, until)?;
         rows.extend(self.timeless.iter().cloned());
         self.rows.replace(rows).await;
         let batches = ready.query.run().await;
         self.rows.replace(Vec::new()).await;
         evaluate::conclude(rule, parameters, &batches?, range)
+    }
+
+    /// The rows that what the rule says of `[since, until)` depends on, and whether they are all held.
+    fn around(&self, ready: &Ready, since: i64, until: i64) -> Result<(Vec<RecordBatch>, bool), SessionError> {
+        let radius = radius(&ready.rule);
+        let since = since.saturating_sub(radius);
+        let mut complete = self.held.reaches(since);
+        let mut rows = self.held.between(since, until.saturating_add(radius))?;
+        if let Some(memory) = &ready.memory {
+            let before = since.saturating_sub(memory.duration);
+            complete &= memory.held.reaches(before);
+            rows.extend(memory.held.between(before, since)?);
+        }
+        Ok((rows, complete))
+    }
+}
+
+impl Ready {
+    /// The range of the findings that `news` can have changed. Without a time there is no range, only what has none either.
+    fn changed(&self, news: News) -> Range {
+        let Some((first, last)) = news.times else { return Range { since: Some(0), until: Some(0), timeless: true } };
+        let radius = radius(&self.rule);
+        let remembered = news.remembered.map_or(i64::MIN, |(_, last)| last.saturating_add(memory(&self.rule)));
+        Range {
+            since: Some(first.saturating_sub(radius)),
+            until: Some(last.max(remembered).saturating_add(radius).saturating_add(1)),
+            timeless: news.timeless,
+        }
     }
 }

@@ -74,6 +74,17 @@ pub struct Dedup {
     pub window: Duration,
 }
 
+/// Rows that count for longer than the others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remembers {
+    /// Which: an SQL condition on columns of `events`.
+    pub rows: String,
+    /// How long before an event they may lie.
+    #[serde(rename = "for", deserialize_with = "duration")]
+    pub duration: Duration,
+}
+
 /// What a detection needs that a trail does not deliver by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -117,6 +128,7 @@ struct Written {
     optional_parameters: Vec<String>,
     #[serde(default, deserialize_with = "duration")]
     lookback: Duration,
+    remembers: Option<Remembers>,
     reads: Option<String>,
     dedup: Option<Dedup>,
     false_positives: Vec<String>,
@@ -220,6 +232,7 @@ pub struct Rule {
     pub parameters: Vec<String>,
     pub optional_parameters: Vec<String>,
     pub lookback: Duration,
+    pub remembers: Option<Remembers>,
     pub reads: Option<String>,
     pub dedup: Option<Dedup>,
     pub false_positives: Vec<String>,
@@ -366,6 +379,7 @@ fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, CatalogueErr
         parameters: written.parameters,
         optional_parameters: written.optional_parameters,
         lookback: written.lookback,
+        remembers: written.remembers,
         reads: written.reads,
         dedup: written.dedup,
         false_positives: written.false_positives,

@@ -4,10 +4,12 @@
 use crate::session::SessionError;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::MemTable;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::collect;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The rows of `events` in a session whose rows can be replaced.
@@ -38,6 +40,24 @@ impl Prepared {
         let (state, plan) = frame.into_parts();
         let plan = state.optimize(&plan)?;
         Ok(Self { state, plan })
+    }
+
+    /// The columns of `events` that it reads, by their place.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub fn columns(&self) -> Result<BTreeSet<usize>, SessionError> {
+        let mut columns = BTreeSet::new();
+        self.plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                match &scan.projection {
+                    Some(projection) => columns.extend(projection),
+                    None => columns.extend(0..scan.source.schema().fields().len()),
+                }
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(columns)
     }
 
     /// Runs it over the rows as they are.

@@ -3,7 +3,7 @@
 use crate::functions;
 use crate::parameters::Parameters;
 use crate::prepared::Rows;
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
@@ -14,6 +14,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_ducklake::{DuckLakeCatalog, SqliteMetadataProvider};
+use futures::TryStreamExt;
 use std::path::Path;
 use std::sync::Arc;
 use thiserror::Error;
@@ -152,22 +153,12 @@ impl Session {
         })
     }
 
-    /// The same session with `events` narrowed to `[since, until)`, microseconds UTC. Events without a time are outside
-    /// of any range.
+    /// The same session with `events` narrowed to the rows where `predicate` holds.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub async fn narrowed(&self, since: Option<i64>, until: Option<i64>) -> Result<Self, SessionError> {
-        if since.is_none() && until.is_none() {
-            return Ok(self.clone());
-        }
-        let mut conditions = Vec::new();
-        for (bound, sign) in [(since, ">="), (until, "<")] {
-            if let Some(micros) = bound.and_then(chrono::DateTime::from_timestamp_micros) {
-                conditions.push(format!("event_time {sign} TIMESTAMP '{}'", micros.format("%Y-%m-%dT%H:%M:%S%.6fZ")));
-            }
-        }
-        let narrowed = self.events_where(&conditions.join(" AND ")).await?.into_view();
+    pub async fn narrowed(&self, predicate: &str) -> Result<Self, SessionError> {
+        let narrowed = self.events_where(predicate).await?.into_view();
         self.with_events(narrowed).await
     }
 
@@ -181,9 +172,18 @@ impl Session {
         self.with_events(memory(&schema, batches)?).await
     }
 
+    /// The rows where `predicate` holds, each copied out of the pages it was read from: a few rows of a page would else
+    /// keep all of it.
     async fn rows_where(&self, predicate: &str) -> Result<(SchemaRef, Vec<RecordBatch>), SessionError> {
         let frame = self.events_where(predicate).await?;
-        Ok((Arc::clone(frame.schema().inner()), frame.collect().await?))
+        let schema = Arc::clone(frame.schema().inner());
+        let mut stream = frame.execute_stream().await?;
+        let mut rows = Vec::new();
+        while let Some(batch) = stream.try_next().await? {
+            let columns = batch.columns().iter().map(compact).collect();
+            rows.push(RecordBatch::try_new(batch.schema(), columns).map_err(DataFusionError::from)?);
+        }
+        Ok((schema, rows))
     }
 
     async fn events_where(&self, predicate: &str) -> Result<DataFrame, SessionError> {
@@ -197,6 +197,27 @@ impl Session {
         context.register_table(QUARANTINE_TABLE, quarantine)?;
         Self::finish(context, Arc::clone(&self.parameters)).await
     }
+}
+
+/// The SQL condition that an event's time lies in `[since, until)`, microseconds UTC. Events without a time are outside
+/// of any range.
+#[must_use]
+pub fn within(since: i64, until: i64) -> String {
+    let mut conditions = Vec::new();
+    for (bound, sign) in [(since, ">="), (until, "<")] {
+        // What lies outside of the calendar bounds nothing.
+        if let Some(moment) = chrono::DateTime::from_timestamp_micros(bound) {
+            conditions.push(format!("event_time {sign} TIMESTAMP '{}'", moment.format("%Y-%m-%dT%H:%M:%S%.6fZ")));
+        }
+    }
+    if conditions.is_empty() { "event_time IS NOT NULL".to_owned() } else { conditions.join(" AND ") }
+}
+
+fn compact(column: &ArrayRef) -> ArrayRef {
+    if let Some(texts) = column.as_string_view_opt() {
+        return Arc::new(texts.gc());
+    }
+    column.as_binary_view_opt().map_or_else(|| Arc::clone(column), |bytes| Arc::new(bytes.gc()))
 }
 
 fn memory(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn TableProvider>, DataFusionError> {

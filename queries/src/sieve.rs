@@ -2,14 +2,18 @@
 //! costs what reading its columns costs.
 
 use crate::session::{Session, SessionError};
-use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch, new_null_array};
+use datafusion::arrow::compute::{filter_record_batch, prep_null_mask_filter};
+use datafusion::arrow::datatypes::Field;
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +23,8 @@ use trailhound_datasets::columns::EVENTS;
 #[derive(Debug, Clone)]
 pub struct Sieve {
     predicate: Arc<dyn PhysicalExpr>,
+    /// Places of the predicate's own columns among those of `events`.
+    columns: Vec<usize>,
 }
 
 impl Sieve {
@@ -30,7 +36,16 @@ impl Sieve {
         let schema = DFSchema::try_from(EVENTS.arrow.as_ref().clone())?;
         let context = session.context();
         let expression = context.parse_sql_expr(predicate, &schema)?;
-        Ok(Self { predicate: context.create_physical_expr(expression, &schema)? })
+        let predicate = context.create_physical_expr(expression, &schema)?;
+        let mut columns: Vec<usize> = collect_columns(&predicate).iter().map(Column::index).collect();
+        columns.sort_unstable();
+        Ok(Self { predicate, columns })
+    }
+
+    /// Places of the predicate's own columns among those of `events`.
+    #[must_use]
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
     }
 
     /// The rows of `batch`, which has the schema of `events`, where the predicate holds.
@@ -42,38 +57,39 @@ impl Sieve {
         Ok(filter_record_batch(batch, &holds).map_err(DataFusionError::from)?)
     }
 
-    /// The rows of the file `path` where the predicate holds. Only its own columns are decoded for the others.
+    /// The rows of the file `path` where the predicate holds, with values in `wanted` columns only: the others are NULL.
+    /// Of the other rows only the predicate's own columns are decoded.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where the file is not there or is none of `events`.
-    pub fn read(&self, path: &Path) -> Result<Vec<RecordBatch>, SessionError> {
+    pub fn read(&self, path: &Path, wanted: &BTreeSet<usize>) -> Result<Vec<RecordBatch>, SessionError> {
         let at = |e: &dyn std::fmt::Display| DataFusionError::Execution(format!("`{}`: {e}", path.display()));
         let file = File::open(path).map_err(|e| at(&e))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| at(&e))?;
-        let names = collect_columns(&self.predicate);
-        let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().map(|column| column.name()));
-        let own = EVENTS.arrow.fields().iter().enumerate().filter(|(_, field)| names.iter().any(|column| column.name() == field.name()));
-        let schema = EVENTS.arrow.project(&own.map(|(at, _)| at).collect::<Vec<_>>()).map_err(DataFusionError::from)?;
+        let own = ProjectionMask::roots(builder.parquet_schema(), self.columns.iter().copied());
+        let schema = EVENTS.arrow.project(&self.columns).map_err(DataFusionError::from)?;
         let predicate = reassign_expr_columns(Arc::clone(&self.predicate), &schema)?;
-        let filter = ArrowPredicateFn::new(mask, move |batch| holds(&*predicate, &batch).map_err(|e| e.to_string()).map_err(external));
-        let reader = builder.with_row_filter(RowFilter::new(vec![Box::new(filter)])).build().map_err(|e| at(&e))?;
-        reader
-            .map(|batch| {
-                let batch = batch.map_err(|e| at(&e))?;
-                // The file's own schema may lack what a newer one says beside names and types.
-                Ok(RecordBatch::try_new(Arc::clone(&EVENTS.arrow), batch.columns().to_vec()).map_err(|e| at(&e))?)
-            })
-            .collect()
+        let filter =
+            ArrowPredicateFn::new(own, move |batch| holds(&*predicate, &batch).map_err(|e| ArrowError::ComputeError(e.to_string())));
+        let projection = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
+        let reader = builder.with_projection(projection).with_row_filter(RowFilter::new(vec![Box::new(filter)])).build();
+        let batches = reader.map_err(|e| at(&e))?.map(|batch| Ok(whole(&batch.map_err(|e| at(&e))?).map_err(|e| at(&e))?));
+        batches.collect()
     }
 }
 
-fn external(error: String) -> datafusion::arrow::error::ArrowError {
-    datafusion::arrow::error::ArrowError::ComputeError(error)
+/// `batch` with all columns of `events`: those it lacks are NULL.
+fn whole(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(field.data_type(), batch.num_rows()),
+    };
+    RecordBatch::try_new(Arc::clone(&EVENTS.arrow), EVENTS.arrow.fields().iter().map(column).collect())
 }
 
 /// Which rows the predicate holds for; unknown is no.
 fn holds(predicate: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<BooleanArray, DataFusionError> {
     let values = predicate.evaluate(batch)?.into_array(batch.num_rows())?;
     let holds = values.as_boolean_opt().ok_or_else(|| DataFusionError::Plan("the predicate is no condition".to_owned()))?;
-    Ok(if holds.null_count() == 0 { holds.clone() } else { datafusion::arrow::compute::prep_null_mask_filter(holds) })
+    Ok(if holds.null_count() == 0 { holds.clone() } else { prep_null_mask_filter(holds) })
 }

@@ -28,8 +28,7 @@ pub(crate) async fn scan(config: &Config, paths: &[String], folder: &Path, args:
     let report = ingest::into_lake(config, paths, folder).await?;
     let session = Session::over_lake(folder, Arc::clone(&config.parameters), &QueryLimits::default()).await?;
     let selection = Selection { rules: args.rules.clone(), require_all: args.require_all_rules };
-    let range =
-        Range { since: args.since.map(|t| t.timestamp_micros()), until: args.until.map(|t| t.timestamp_micros()), ingested_since: None };
+    let range = Range { since: args.since.map(|t| t.timestamp_micros()), until: args.until.map(|t| t.timestamp_micros()), timeless: false };
     let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(|error| match &error {
         EvaluateError::Missing { parameter, .. } => Failure::Usage(format!("{error}.\n{}", findings::how_to_give(parameter))),
         _ => Failure::usage(error),

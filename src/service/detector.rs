@@ -1,38 +1,49 @@
-//! Rules after each commit: over the time the new files cover, and what their windows reach around it.
+//! Rules after each commit: over the rows its files brought, and what their windows reach around them.
 
 use super::Watch;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::printer;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use trailhound_detect::{Range, Selection, cursor, detect, store};
+use trailhound_detect::{Standing, cursor, store};
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::catalogue::Catalogue;
-use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_ingest::live::Clock;
+use trailhound_queries::session::QueryLimits;
 
 /// Pause after a run that broke.
 const RETRY: Duration = Duration::from_secs(2);
+/// After a run it rests as long as the run took, but no longer than this: under load detection takes half a core, and
+/// each run takes in more commits.
+const REST_MAX: Duration = Duration::from_secs(2);
+/// Few rows in memory at a time: one thread and a small pool for each set of rules.
+const LIMITS: QueryLimits = QueryLimits { memory_bytes_max: 128 << 20, threads: 1 };
 
 /// What detection works with.
 pub(super) struct Detector {
     folder: PathBuf,
     lake: Lake,
-    parameters: Arc<Parameters>,
-    catalogue: Catalogue,
+    clock: Clock,
     /// Id and version of the rules that can run.
     rules: Vec<(String, String)>,
+    standing: Standing,
+    /// The snapshot that `standing` has taken everything of; `None` where it must be loaded first.
+    taken: Option<i64>,
+    /// The snapshot each rule has run over, by its id.
+    reached: BTreeMap<String, i64>,
 }
 
 impl Detector {
-    pub(super) fn new(config: &Config, folder: &Path, lake: Lake) -> Self {
+    pub(super) async fn new(config: &Config, folder: &Path, lake: Lake, clock: Clock) -> Result<Self, Failure> {
         let parameters = Arc::clone(&config.parameters);
         let runnable = config.catalogue.rules.iter().filter(|rule| rule.enabled && rule.missing(&parameters).is_empty());
-        let rules = runnable.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-        Self { folder: folder.to_owned(), lake, parameters, catalogue: config.catalogue.clone(), rules }
+        let runnable: Vec<_> = runnable.collect();
+        let rules = runnable.iter().map(|rule| (rule.id.clone(), rule.version.clone())).collect();
+        let standing = Standing::new(&runnable, parameters, LIMITS).await?;
+        Ok(Self { folder: folder.to_owned(), lake, clock, rules, standing, taken: None, reached: BTreeMap::new() })
     }
 
     /// Id and version of the rules that can run.
@@ -41,28 +52,55 @@ impl Detector {
     }
 
     /// Runs the rules over everything committed since they last ran.
-    async fn catch_up(&self, watch: &Watch) -> Result<(), Failure> {
+    async fn catch_up(&mut self, watch: &Watch) -> Result<(), Failure> {
         let snapshot = self.lake.snapshot().await?;
-        let seen = cursor(&self.folder, &self.rules).await.map_err(Failure::internal)?;
-        if seen >= snapshot {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let Some(arrivals) = self.lake.arrivals_since(seen).await? else {
-            store(&self.folder, &[], &self.rules, snapshot).await.map_err(Failure::internal)?;
-            return Ok(());
+        // Until all of it went well, nothing is known of what the rows in memory are.
+        let taken = match self.taken.take() {
+            Some(taken) => taken,
+            None => self.load().await?,
         };
-        let session = Session::over_lake(&self.folder, Arc::clone(&self.parameters), &QueryLimits::default()).await?;
-        let selection = Selection { rules: self.rules.iter().map(|(id, _)| id.clone()).collect(), require_all: false };
-        let range =
-            Range { since: Some(arrivals.first), until: Some(arrivals.last.saturating_add(1)), ingested_since: Some(arrivals.ingested_at) };
-        let detection = detect(&session, &self.catalogue, &selection, range).await.map_err(Failure::internal)?;
+        if taken < snapshot {
+            for file in self.lake.files_since(taken, snapshot).await? {
+                if self.standing.is_full() {
+                    self.run(None, watch).await?;
+                }
+                tokio::task::block_in_place(|| self.standing.take(&file))?;
+            }
+            self.run(Some(snapshot), watch).await?;
+        }
+        self.taken = Some(snapshot);
+        Ok(())
+    }
+
+    /// Takes up the rows behind the snapshot that every rule has run over; gives that snapshot.
+    async fn load(&mut self) -> Result<i64, Failure> {
+        let seen = cursor(&self.folder, &self.rules).await.map_err(Failure::internal)?;
+        let latest = self.lake.latest_event().await?.filter(|_| seen > 0);
+        let since = latest.map_or(i64::MIN, |latest| latest.saturating_sub(self.standing.span()));
+        let files = if seen > 0 { self.lake.files_at(seen, since).await? } else { Vec::new() };
+        self.reached = self.rules.iter().map(|(id, _)| (id.clone(), seen)).collect();
+        let now = (self.clock)();
+        tokio::task::block_in_place(|| self.standing.load(&files, since, now))?;
+        Ok(seen)
+    }
+
+    /// Runs the rules over what was taken; with it everything up to `snapshot` is seen.
+    async fn run(&mut self, snapshot: Option<i64>, watch: &Watch) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let detection = self.standing.run(&self.folder, (self.clock)()).await?;
         for (rule_id, reason) in &detection.failed {
             tracing::error!(rule_id, reason, "a rule broke; it lags behind the others until it runs");
             watch.metrics.rule_failed(rule_id);
         }
-        let ran: Vec<_> = self.rules.iter().filter(|(id, _)| detection.ran.contains(id)).cloned().collect();
-        let kept = store(&self.folder, &detection.findings, &ran, snapshot).await.map_err(Failure::internal)?;
+        if let Some(snapshot) = snapshot {
+            self.tell_lag(&detection.ran, snapshot, watch);
+        }
+        for (rule_id, took) in &detection.took {
+            watch.metrics.rule_took(rule_id, *took);
+        }
+        let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);
+        let ran: Vec<_> = self.rules.iter().filter(ran).cloned().collect();
+        let kept = store(&self.folder, &detection.findings, &ran, snapshot.unwrap_or(0)).await.map_err(Failure::internal)?;
         for finding in detection.findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
             watch.metrics.finding(&finding.rule_id);
             printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
@@ -72,10 +110,23 @@ impl Detector {
     }
 }
 
+impl Detector {
+    /// A rule that broke is as far as it was.
+    fn tell_lag(&mut self, ran: &[String], snapshot: i64, watch: &Watch) {
+        for (rule_id, at) in &mut self.reached {
+            if ran.contains(rule_id) {
+                *at = snapshot;
+            }
+            watch.metrics.rule_lags(rule_id, snapshot - *at);
+        }
+    }
+}
+
 /// Detects after each commit until `ingested` is set, and once more then.
-pub(super) async fn run(detector: Detector, watch: Arc<Watch>, ingested: Arc<AtomicBool>) -> Result<(), Failure> {
+pub(super) async fn run(mut detector: Detector, watch: Arc<Watch>, ingested: Arc<AtomicBool>) -> Result<(), Failure> {
     loop {
         let last = ingested.load(Ordering::Relaxed);
+        let begun = Instant::now();
         match detector.catch_up(&watch).await {
             Ok(()) => watch.health.detection(None),
             // Nobody reads our findings any more.
@@ -91,6 +142,7 @@ pub(super) async fn run(detector: Detector, watch: Arc<Watch>, ingested: Arc<Ato
         if last {
             return Ok(());
         }
+        tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
         watch.committed.notified().await;
     }
 }

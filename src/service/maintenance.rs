@@ -37,6 +37,8 @@ impl Maintenance {
         let now = (self.clock)();
         let done = self.lake.compact(now).await.map_err(|e| e.to_string())?;
         watch.metrics.merged.inc_by(done.merged);
+        let files = self.lake.info().await.map_err(|e| e.to_string())?.files;
+        watch.metrics.files.set(i64::try_from(files).unwrap_or(i64::MAX));
         let seen = cursor(&self.folder, &self.rules).await.map_err(|e| e.to_string())?;
         self.lake.expire_snapshots(now - SNAPSHOTS_KEPT, seen).await.map_err(|e| e.to_string())?;
         Ok(())

@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use trailhound_ingest::live::Committed;
 
@@ -32,12 +33,18 @@ pub(super) struct Metrics {
     /// Small files merged into larger ones.
     pub(super) merged: Counter,
     lag: Gauge,
+    lag_seconds: Gauge<f64, AtomicU64>,
     snapshot: Gauge,
+    /// Files of the newest snapshot.
+    pub(super) files: Gauge,
+    memory: Gauge,
     waited: Histogram,
     commit: Histogram,
     detection: Histogram,
     findings: Family<Rule, Counter>,
     failures: Family<Rule, Counter>,
+    cost: Family<Rule, Counter<f64, AtomicU64>>,
+    rule_lag: Family<Rule, Gauge>,
 }
 
 impl Metrics {
@@ -52,12 +59,17 @@ impl Metrics {
             gaps: Counter::default(),
             merged: Counter::default(),
             lag: Gauge::default(),
+            lag_seconds: Gauge::default(),
+            files: Gauge::default(),
+            memory: Gauge::default(),
             snapshot: Gauge::default(),
             waited: seconds(),
             commit: seconds(),
             detection: seconds(),
             findings: Family::default(),
             failures: Family::default(),
+            cost: Family::default(),
+            rule_lag: Family::default(),
         };
         let r = &mut metrics.registry;
         r.register("records", "Records committed, by what became of them", metrics.records.clone());
@@ -66,18 +78,30 @@ impl Metrics {
         r.register("gaps", "Stretches of records that can no longer be read", metrics.gaps.clone());
         r.register("files_merged", "Small files merged into larger ones", metrics.merged.clone());
         r.register("lag_records", "Messages the broker holds beyond what is stored, as it last said", metrics.lag.clone());
+        r.register_with_unit(
+            "lag",
+            "How old the newest stored message was when it was stored, while the broker holds more; else 0",
+            Unit::Seconds,
+            metrics.lag_seconds.clone(),
+        );
+        r.register("lake_files", "Files of the newest snapshot", metrics.files.clone());
+        r.register_with_unit("memory", "Memory of the process, as the system counts it", Unit::Bytes, metrics.memory.clone());
+        r.register("rule_lag_snapshots", "Snapshots a rule has not run over yet", metrics.rule_lag.clone());
         r.register("snapshot", "Newest snapshot of the lake", metrics.snapshot.clone());
         r.register_with_unit("staged", "Time the first record of a commit had waited for it", Unit::Seconds, metrics.waited.clone());
         r.register_with_unit("commit", "Time a commit took", Unit::Seconds, metrics.commit.clone());
         r.register_with_unit("detection", "Time the rules took over what a commit brought", Unit::Seconds, metrics.detection.clone());
         r.register("findings", "Findings new or revised, by rule", metrics.findings.clone());
         r.register("rule_failures", "Runs of a rule that broke", metrics.failures.clone());
+        r.register_with_unit("rule", "Time a rule has run in all", Unit::Seconds, metrics.cost.clone());
         for fate in ["received", "stored", "duplicate", "quarantined", "expired"] {
             metrics.records.get_or_create(&Fate { fate }).inc_by(0);
         }
         for rule_id in rules.map(str::to_owned) {
             metrics.findings.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0);
-            metrics.failures.get_or_create(&Rule { rule_id }).inc_by(0);
+            metrics.failures.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0);
+            metrics.cost.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0.0);
+            metrics.rule_lag.get_or_create(&Rule { rule_id }).set(0);
         }
         metrics
     }
@@ -95,6 +119,7 @@ impl Metrics {
         }
         self.commits.inc();
         self.lag.set(i64::try_from(commit.lag).unwrap_or(i64::MAX));
+        self.lag_seconds.set(commit.behind.as_secs_f64());
         self.snapshot.set(commit.snapshot);
         self.waited.observe(commit.waited.as_secs_f64());
         self.commit.observe(commit.took.as_secs_f64());
@@ -112,11 +137,28 @@ impl Metrics {
         self.failures.get_or_create(&Rule { rule_id: rule_id.to_owned() }).inc();
     }
 
+    pub(super) fn rule_took(&self, rule_id: &str, took: Duration) {
+        self.cost.get_or_create(&Rule { rule_id: rule_id.to_owned() }).inc_by(took.as_secs_f64());
+    }
+
+    /// So many snapshots the rule has not run over yet.
+    pub(super) fn rule_lags(&self, rule_id: &str, snapshots: i64) {
+        self.rule_lag.get_or_create(&Rule { rule_id: rule_id.to_owned() }).set(snapshots);
+    }
+
     /// Everything in Prometheus' text form.
     pub(super) fn text(&self) -> String {
+        self.memory.set(resident_bytes().unwrap_or(0));
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+/// Memory of this process, where the system tells it.
+fn resident_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<i64>().ok().map(|kib| kib * 1024)
 }

@@ -9,6 +9,7 @@ mod metrics;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use detector::Detector;
 use health::Health;
 use maintenance::Maintenance;
 use metrics::Metrics;
@@ -23,7 +24,7 @@ use trailhound_ingest::live::{self, Committed, Observer};
 pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure> {
     let options = config.live_options()?;
     let lake = Lake::create_or_open(folder).await?;
-    let detector = detector::Detector::new(config, folder, lake.clone());
+    let detector = Detector::new(config, folder, lake.clone(), Arc::clone(&options.clock)).await?;
     let rules = detector.rules().to_vec();
     let metrics = Metrics::new(rules.iter().map(|(id, _)| id.as_str()));
     let watch = Arc::new(Watch { metrics, health: Health::new(&options), committed: Notify::new() });

@@ -15,7 +15,7 @@ pub(crate) const EVENTS_ID: i64 = 1;
 /// Id of the `quarantine` table.
 pub(crate) const QUARANTINE_ID: i64 = 2;
 /// Version of our own tables beside DuckLake's.
-const LAKE_VERSION: &str = "2";
+const LAKE_VERSION: &str = "3";
 
 /// Why the lake could not be opened, read or written.
 #[derive(Debug, Error)]

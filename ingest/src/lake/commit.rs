@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 use std::collections::{BTreeMap, HashMap};
-use trailhound_datasets::columns::EVENTS;
 
 /// How far an object is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,20 +60,6 @@ impl Commit {
     }
 }
 
-impl Commit {
-    /// First and last time of the events in its files, and when the first of them came, as the catalogue writes times.
-    fn event_times(&self) -> Option<(&str, &str, &str)> {
-        let ranges = |name: &str| {
-            let column = EVENTS.lake.iter().find(|column| column.name == name).map_or(0, |column| column.id);
-            self.files.iter().filter(|file| file.table == EVENTS_ID).filter_map(move |file| file.ranges.get(&column))
-        };
-        let first = ranges("event_time").filter_map(|range| range.least.as_deref()).min()?;
-        let last = ranges("event_time").filter_map(|range| range.greatest.as_deref()).max()?;
-        let ingested_at = ranges("ingested_at").filter_map(|range| range.least.as_deref()).min()?;
-        Some((first, last, ingested_at))
-    }
-}
-
 impl SourceCommit {
     pub(crate) fn is_empty(&self) -> bool {
         self.positions.is_empty() && self.gaps.is_empty() && self.ledger.is_empty()
@@ -110,15 +95,6 @@ impl Lake {
             .await?;
         for (index, file) in commit.files.iter().enumerate() {
             add_file(&mut t1, snapshot, next_file + index as i64, file, Added::New).await?;
-        }
-        if let Some((first, last, ingested_at)) = commit.event_times() {
-            sqlx::query("INSERT INTO trailhound_arrival VALUES (?, ?, ?, ?)")
-                .bind(snapshot)
-                .bind(first)
-                .bind(last)
-                .bind(ingested_at)
-                .execute(&mut *t1)
-                .await?;
         }
         for part in &commit.sources {
             add_source(&mut t1, snapshot, part, now).await?;

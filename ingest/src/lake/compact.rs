@@ -137,7 +137,7 @@ impl Lake {
                 sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).execute(&mut *transaction).await?;
             }
         }
-        for table in ["ducklake_snapshot", "ducklake_snapshot_changes", "trailhound_arrival"] {
+        for table in ["ducklake_snapshot", "ducklake_snapshot_changes"] {
             let statement = format!("DELETE FROM {table} WHERE snapshot_id < ?");
             sqlx::query(sqlx::AssertSqlSafe(statement)).bind(oldest).execute(&mut *transaction).await?;
         }

@@ -33,17 +33,6 @@ pub struct SourceInfo {
     pub ledger: Ledger,
 }
 
-/// Events that came after some snapshot; times in microseconds since 1970 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrivals {
-    /// Time of the earliest event.
-    pub first: i64,
-    /// Time of the latest.
-    pub last: i64,
-    /// When the first of them was taken in. Events from before it are none of them.
-    pub ingested_at: i64,
-}
-
 /// What a lake holds.
 #[derive(Debug, Clone, Serialize)]
 pub struct LakeInfo {
@@ -89,26 +78,6 @@ pub struct GapInfo {
 }
 
 impl Lake {
-    /// What came after `snapshot`; `None` where no event with a time did.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn arrivals_since(&self, snapshot: i64) -> Result<Option<Arrivals>, CatalogError> {
-        // All of one form, so their order as text is their order in time.
-        let (first, last, ingested_at): (Option<String>, Option<String>, Option<String>) = sqlx::query_as(
-            "SELECT min(first_event_time), max(last_event_time), min(first_ingested_at) FROM trailhound_arrival WHERE snapshot_id > ?",
-        )
-        .bind(snapshot)
-        .fetch_one(&self.pool)
-        .await?;
-        let micros = |text: Option<String>| {
-            let time = chrono::DateTime::parse_from_str(&text?, "%Y-%m-%d %H:%M:%S%.f%#z").ok()?;
-            Some(time.timestamp_micros())
-        };
-        let (Some(first), Some(last), Some(ingested_at)) = (micros(first), micros(last), micros(ingested_at)) else { return Ok(None) };
-        Ok(Some(Arrivals { first, last, ingested_at }))
-    }
-
     /// Gathers what the catalogue knows.
     ///
     /// # Errors

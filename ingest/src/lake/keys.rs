@@ -8,7 +8,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use trailhound_datasets::columns::{Col, EVENTS};
+
 use trailhound_datasets::layout::{self, DAY_MICROS};
 
 /// A stored row's key and the time of its event.
@@ -42,8 +42,7 @@ impl Lake {
 
     /// The event files that can hold events of `day`: its own partition, and those out of range whose times reach it.
     async fn files_with_day(&self, day: Option<i32>) -> Result<Vec<(PathBuf, String)>, CatalogError> {
-        let event_time =
-            EVENTS.lake.iter().find(|c| c.name == trailhound_datasets::columns::COLUMNS[Col::EventTime as usize].name).map_or(0, |c| c.id);
+        let event_time = super::history::event_time_id();
         let (from, to) = match day {
             Some(day) => (time_text(i64::from(day) * DAY_MICROS), time_text((i64::from(day) + 1) * DAY_MICROS)),
             None => (String::new(), String::new()),

@@ -36,8 +36,6 @@ CREATE TABLE trailhound_position(source TEXT NOT NULL, object TEXT NOT NULL, inc
 CREATE TABLE trailhound_ledger(snapshot_id BIGINT NOT NULL, source TEXT NOT NULL, received BIGINT NOT NULL, stored BIGINT NOT NULL, duplicate BIGINT NOT NULL, quarantined BIGINT NOT NULL, expired BIGINT NOT NULL, PRIMARY KEY (snapshot_id, source)) WITHOUT ROWID;
 -- Records of a source that can no longer be read, from the first missing to the first after.
 CREATE TABLE trailhound_gap(snapshot_id BIGINT NOT NULL, source TEXT NOT NULL, object TEXT NOT NULL, from_record BIGINT NOT NULL, to_record BIGINT NOT NULL, reason TEXT NOT NULL, noted_at TEXT NOT NULL);
--- The times of the events a commit brought, and when the first of them came: what rules run over next.
-CREATE TABLE trailhound_arrival(snapshot_id BIGINT PRIMARY KEY, first_event_time TEXT NOT NULL, last_event_time TEXT NOT NULL, first_ingested_at TEXT NOT NULL);
 -- Checksum of each data file (XXH3, 128 bit, hex).
 CREATE TABLE trailhound_file(data_file_id BIGINT PRIMARY KEY, xxh3 TEXT NOT NULL);
 CREATE INDEX trailhound_live_files ON ducklake_data_file(table_id, end_snapshot);

@@ -149,7 +149,9 @@ impl Engine<'_> {
                     self.observer.stalled(None);
                 }
                 let lag = members.iter().map(Member::lag).sum();
-                self.observer.committed(&Committed { snapshot, ledger, took: begun.elapsed(), waited, lag });
+                let now = (self.options.clock)();
+                let behind = members.iter().filter(|member| member.lag() > 0).map(|member| member.behind(now)).max().unwrap_or_default();
+                self.observer.committed(&Committed { snapshot, ledger, took: begun.elapsed(), waited, lag, behind });
             }
             Err(error) => self.start_over(&error, members, buckets),
         }

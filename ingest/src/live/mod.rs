@@ -58,6 +58,8 @@ pub struct Committed {
     pub waited: Duration,
     /// Messages the broker holds beyond what is stored, where it says so.
     pub lag: u64,
+    /// How old the newest message in it was, while the broker holds more; else zero.
+    pub behind: Duration,
 }
 
 /// Told what the live ingest does. Called on its thread; must not block.

@@ -22,6 +22,8 @@ pub(super) struct Member {
     /// Records taken since the last commit.
     ledger: Ledger,
     trouble: Option<Trouble>,
+    /// When the newest message taken was sent, microseconds UTC, where the broker says so.
+    newest: Option<i64>,
     /// The partitions must be taken up again from the lake's positions.
     pub(super) reread: bool,
 }
@@ -35,7 +37,7 @@ struct Trouble {
 
 impl Member {
     pub(super) fn new(source: KafkaSource) -> Self {
-        Self { source, tracked: Vec::new(), ledger: Ledger::default(), trouble: None, reread: false }
+        Self { source, tracked: Vec::new(), ledger: Ledger::default(), trouble: None, newest: None, reread: false }
     }
 
     /// Messages the broker holds beyond what is stored, as far as it has told.
@@ -45,6 +47,11 @@ impl Member {
             Some(high.saturating_sub(tracked.base?))
         };
         self.tracked.iter().filter_map(behind).sum()
+    }
+
+    /// How old the newest message taken is at `now`.
+    pub(super) fn behind(&self, now: i64) -> Duration {
+        self.newest.map_or(Duration::ZERO, |sent| Duration::from_micros(now.saturating_sub(sent).max(0).unsigned_abs()))
     }
 
     /// What the next commit says of this source.
@@ -105,6 +112,7 @@ impl Engine<'_> {
                     let Some(at) = member.tracked(&message) else { continue };
                     let ledger = self.take(&member.source.name, &member.tracked[at].partition, &message)?;
                     member.tracked[at].next = Some(offset(&message) + 1);
+                    member.newest = message.timestamp().to_millis().map(|millis| millis.saturating_mul(1000)).max(member.newest);
                     member.ledger += ledger;
                     if member.trouble.take().is_some() {
                         self.observer.source(&member.source.name, None);

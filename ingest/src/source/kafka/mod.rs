@@ -144,6 +144,8 @@ impl KafkaSource {
     pub(crate) fn connect(options: &KafkaOptions) -> Result<Self, KafkaError> {
         let mut config = ClientConfig::new();
         config.set("group.id", "trailhound").set("client.id", "trailhound").set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB);
+        // With its queue full the client would else not fetch for a whole second: a backlog then comes at a queue a second.
+        config.set("fetch.queue.backoff.ms", "10");
         // A new partition is noticed within this time.
         config.set("topic.metadata.refresh.interval.ms", "30000").set("statistics.interval.ms", "1000");
         for (key, value) in &options.settings {

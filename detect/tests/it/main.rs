@@ -1,0 +1,3 @@
+//! Tests of detection as a library.
+
+mod standing;

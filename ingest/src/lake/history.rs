@@ -1,0 +1,78 @@
+//! Which files hold what a stretch of snapshots brought: what whoever follows the lake reads.
+
+use super::catalog::{CatalogError, EVENTS_ID, Lake};
+use super::commit::time_text;
+use std::path::PathBuf;
+use trailhound_datasets::columns::{COLUMNS, Col, EVENTS};
+
+impl Lake {
+    /// Files of `events` that commits after `seen` and up to `snapshot` added, oldest first. Those of compactions bring
+    /// nothing and are none of them.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn files_since(&self, seen: i64, snapshot: i64) -> Result<Vec<PathBuf>, CatalogError> {
+        let paths: Vec<(String,)> = sqlx::query_as(
+            "SELECT f.path FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
+             WHERE f.table_id = ? AND f.begin_snapshot > ? AND f.begin_snapshot <= ? \
+             AND coalesce(c.changes_made, '') NOT LIKE 'compacted_table%' ORDER BY f.data_file_id",
+        )
+        .bind(EVENTS_ID)
+        .bind(seen)
+        .bind(snapshot)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(self.event_paths(paths))
+    }
+
+    /// Files of `events` that `snapshot` sees and that can hold times from `since` (microseconds UTC) on.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn files_at(&self, snapshot: i64, since: i64) -> Result<Vec<PathBuf>, CatalogError> {
+        let paths: Vec<(String,)> = sqlx::query_as(
+            "SELECT f.path FROM ducklake_data_file f \
+             LEFT JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id AND s.column_id = ? \
+             WHERE f.table_id = ? AND f.begin_snapshot <= ? AND (f.end_snapshot IS NULL OR f.end_snapshot > ?) \
+             AND (s.max_value IS NULL OR s.max_value >= ?) ORDER BY f.data_file_id",
+        )
+        .bind(event_time_id())
+        .bind(EVENTS_ID)
+        .bind(snapshot)
+        .bind(snapshot)
+        .bind(time_text(since))
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(self.event_paths(paths))
+    }
+
+    /// Time of the latest event of the lake's ordinary days, microseconds UTC: a time out of range says nothing about the
+    /// others.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn latest_event(&self) -> Result<Option<i64>, CatalogError> {
+        let latest: Option<String> = sqlx::query_scalar(
+            "SELECT max(s.max_value) FROM ducklake_data_file f JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
+             JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id \
+             WHERE f.table_id = ? AND f.end_snapshot IS NULL AND s.column_id = ? AND p.partition_value NOT LIKE 'out_of_range%'",
+        )
+        .bind(EVENTS_ID)
+        .bind(event_time_id())
+        .fetch_one(&self.pool)
+        .await?;
+        let time = latest.and_then(|text| chrono::DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f%#z").ok());
+        Ok(time.map(|time| time.timestamp_micros()))
+    }
+
+    fn event_paths(&self, paths: Vec<(String,)>) -> Vec<PathBuf> {
+        let folder = self.table_folder(EVENTS_ID);
+        paths.into_iter().map(|(path,)| folder.join(path)).collect()
+    }
+}
+
+/// The catalogue's id of the column `event_time`.
+pub(super) fn event_time_id() -> i64 {
+    let name = COLUMNS[Col::EventTime as usize].name;
+    EVENTS.lake.iter().find(|column| column.name == name).map_or(0, |column| column.id)
+}

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use trailhound_benches::{median, tell};
+use trailhound_datasets::layout::{CATALOG_FILE, CatalogPlace};
 use trailhound_detect::{Range, Selection, detect};
 use trailhound_queries::catalogue::Catalogue;
 use trailhound_queries::parameters::Parameters;
@@ -24,7 +25,8 @@ fn main() {
     let parameters: Parameters =
         serde_json::from_value(json!({ "corporate_cidrs": [{ "cidr": "203.0.113.0/24" }] })).unwrap_or_else(|e| panic!("{e}"));
     let limits = QueryLimits::default();
-    let session = runtime.block_on(Session::over_lake(&lake, Arc::new(parameters), &limits)).unwrap_or_else(|e| panic!("{e}"));
+    let place = CatalogPlace::Sqlite(lake.join(CATALOG_FILE));
+    let session = runtime.block_on(Session::over_lake(&place, Arc::new(parameters), &limits)).unwrap_or_else(|e| panic!("{e}"));
     let ask = |sql: &str| -> usize {
         let rows = runtime.block_on(async { session.sql(sql).await?.collect().await.map_err(Into::into) });
         rows.map(|batches| batches.iter().map(|batch| batch.num_rows()).sum())

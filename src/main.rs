@@ -5,7 +5,6 @@ mod command;
 mod config;
 mod exit;
 mod printer;
-mod secret;
 mod service;
 
 use exit::Exit;

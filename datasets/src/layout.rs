@@ -1,6 +1,8 @@
 //! How the lake is laid out: table names, partitions, file paths.
 
 use chrono::{DateTime, Datelike};
+use std::fmt;
+use std::path::PathBuf;
 
 /// Name of the event table.
 pub const EVENTS_TABLE: &str = "events";
@@ -8,6 +10,8 @@ pub const EVENTS_TABLE: &str = "events";
 pub const QUARANTINE_TABLE: &str = "quarantine";
 /// File name of the SQLite catalogue in the lake's folder.
 pub const CATALOG_FILE: &str = "catalog.sqlite";
+/// File in the lake's folder that says where its catalogue in PostgreSQL is, as a reference to the connection string.
+pub const CATALOG_REFERENCE_FILE: &str = "catalog.postgresql";
 /// Folder of the Parquet files, below the lake's folder.
 pub const FILES_FOLDER: &str = "files";
 
@@ -17,6 +21,41 @@ const BACK_MICROS_MAX: i64 = 400 * DAY_MICROS;
 const AHEAD_MICROS_MAX: i64 = 2 * DAY_MICROS;
 /// A day in microseconds.
 pub const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Where a lake's catalogue is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum CatalogPlace {
+    /// A file of its own in the lake's folder: one writer at a time.
+    Sqlite(PathBuf),
+    /// A database, by its connection string: as many writers as one likes.
+    Postgresql(String),
+}
+
+impl CatalogPlace {
+    /// The place as SQL clients want it. It may hold a password.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", percent_encoded(&path.to_string_lossy())),
+            Self::Postgresql(url) => url.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for CatalogPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgresql(_) => f.write_str("Postgresql"),
+        }
+    }
+}
+
+/// A path as part of a URL: folders may be called anything.
+fn percent_encoded(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
 
 /// The partition of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -174,15 +174,15 @@ mod tests {
     #[test]
     fn what_was_let_go_is_not_claimed_to_be_held() {
         let mut rows_held = Held::new(i64::MIN);
-        rows_held.add(&rows(&[Some(1), Some(5), Some(9), Some(100)])).expect("added");
-        assert!(rows_held.reaches(i64::MIN));
-        rows_held.let_go(5, 10, usize::MAX).expect("trimmed");
+        let times: Vec<Option<i64>> = (0..1000).chain([5000]).map(Some).collect();
+        rows_held.add(&rows(&times)).expect("added");
+        rows_held.let_go(500, 1000, usize::MAX).expect("trimmed");
         assert!(rows_held.reaches(i64::MIN), "what fits stays");
-        rows_held.let_go(5, 10, rows_held.bytes() - 1).expect("trimmed");
-        assert!(!rows_held.reaches(4) && rows_held.reaches(5));
-        assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")), [5, 9, 100]);
-        rows_held.let_go(0, 10, 0).expect("trimmed");
-        assert!(!rows_held.reaches(9), "too many bytes drive out what is old");
-        assert_eq!(rows_held.latest(), Some(100), "and never end");
+        rows_held.let_go(500, 1000, rows_held.bytes() * 3 / 4).expect("trimmed");
+        assert!(!rows_held.reaches(499) && rows_held.reaches(500));
+        assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")).len(), 501);
+        rows_held.let_go(0, 1000, 0).expect("trimmed");
+        assert!(!rows_held.reaches(999), "too many bytes drive out what is old");
+        assert_eq!(rows_held.latest(), Some(5000), "and never end");
     }
 }

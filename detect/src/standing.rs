@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use trailhound_datasets::columns::EVENTS;
+use trailhound_datasets::layout::CatalogPlace;
 use trailhound_queries::catalogue::Rule;
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::prepared::{Prepared, Rows};
@@ -164,13 +165,14 @@ impl Standing {
         self.sets.iter().any(|set| set.new_rows >= NEW_ROWS_MAX)
     }
 
-    /// Runs every rule that has news. Windows that reach back to what is not held are read from the lake in `folder`.
+    /// Runs every rule that has news. Windows that reach back to what is not held are read from the lake whose
+    /// catalogue is at `lake`.
     /// A rule that breaks stands in [`Detection::failed`] and keeps its news. `now` is the present, microseconds UTC: rows of
     /// the future do not drive out those of today.
     ///
     /// # Errors
     /// [`SessionError`]; then [`Standing::load`] must follow.
-    pub async fn run(&mut self, folder: &Path, now: i64) -> Result<Detection, SessionError> {
+    pub async fn run(&mut self, lake: &CatalogPlace, now: i64) -> Result<Detection, SessionError> {
         let mut detection = Detection::default();
         for set in &mut self.sets {
             for at in 0..set.rules.len() {
@@ -180,7 +182,7 @@ impl Standing {
                     continue;
                 };
                 let begun = Instant::now();
-                let outcome = set.run(ready, news, &self.parameters, folder, &self.limits).await;
+                let outcome = set.run(ready, news, &self.parameters, lake, &self.limits).await;
                 detection.took.push((ready.rule.id.clone(), begun.elapsed()));
                 match outcome {
                     Ok(findings) => {
@@ -284,7 +286,7 @@ impl Set {
         ready: &Ready,
         news: News,
         parameters: &Arc<Parameters>,
-        folder: &Path,
+        lake: &CatalogPlace,
         limits: &QueryLimits,
     ) -> Result<Vec<Finding>, SessionError> {
         let rule = &ready.rule;
@@ -294,7 +296,7 @@ impl Set {
             _ => (Vec::new(), true),
         };
         if !complete {
-            let lake = Session::over_lake(folder, Arc::clone(parameters), limits).await?;
+            let lake = Session::over_lake(lake, Arc::clone(parameters), limits).await?;
             return evaluate::run(&lake, rule, range).await;
         }
         rows.extend(self.timeless.iter().cloned());

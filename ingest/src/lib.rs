@@ -16,6 +16,7 @@ mod lock;
 mod pipeline;
 mod progress;
 mod queue;
+pub mod secret;
 pub mod source;
 mod staging;
 

@@ -13,13 +13,12 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion_ducklake::{DuckLakeCatalog, SqliteMetadataProvider};
+use datafusion_ducklake::{DuckLakeCatalog, PostgresMetadataProvider, SqliteMetadataProvider};
 use futures::TryStreamExt;
-use std::path::Path;
 use std::sync::Arc;
 use thiserror::Error;
 use trailhound_datasets::columns::{EVENTS, QUARANTINE};
-use trailhound_datasets::layout::{CATALOG_FILE, EVENTS_TABLE, QUARANTINE_TABLE};
+use trailhound_datasets::layout::{CatalogPlace, EVENTS_TABLE, QUARANTINE_TABLE};
 
 /// Name under which the lake's own schema is registered.
 const LAKE_CATALOG: &str = "lake";
@@ -57,9 +56,6 @@ impl Default for QueryLimits {
 /// Why a session could not be made or a statement not run.
 #[derive(Debug, Error)]
 pub enum SessionError {
-    /// No lake there.
-    #[error("there is no lake in `{0}`; `trailhound ingest --lake {0} PATH...` makes one")]
-    Missing(String),
     /// The statement is not one that reads.
     #[error("only statements that read are allowed here: SELECT, WITH, EXPLAIN, SHOW, DESCRIBE. {0}")]
     NotReadOnly(String),
@@ -76,18 +72,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session over the newest snapshot of the lake in `folder`.
+    /// A session over the newest snapshot of the lake whose catalogue is at `place`.
     ///
     /// # Errors
-    /// [`SessionError::Missing`] where there is no lake.
-    pub async fn over_lake(folder: &Path, parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<Self, SessionError> {
-        let file = folder.join(CATALOG_FILE);
-        if !file.is_file() {
-            return Err(SessionError::Missing(folder.display().to_string()));
-        }
+    /// [`SessionError::Engine`] where the catalogue cannot be read.
+    pub async fn over_lake(place: &CatalogPlace, parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<Self, SessionError> {
         let engine = |e: datafusion_ducklake::DuckLakeError| DataFusionError::External(Box::new(e));
-        let provider = SqliteMetadataProvider::new(&format!("sqlite://{}", file.display())).await.map_err(engine)?;
-        let catalog = DuckLakeCatalog::new(provider).map_err(engine)?;
+        let url = place.url();
+        let catalog = match place {
+            CatalogPlace::Sqlite(_) => DuckLakeCatalog::new(SqliteMetadataProvider::new(&url).await.map_err(engine)?),
+            CatalogPlace::Postgresql(_) => DuckLakeCatalog::new(PostgresMetadataProvider::new(&url).await.map_err(engine)?),
+        }
+        .map_err(engine)?;
         let context = context(limits)?;
         context.register_catalog(LAKE_CATALOG, Arc::new(catalog));
         for table in [EVENTS_TABLE, QUARANTINE_TABLE] {

@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use trailhound_ingest::lake::{CatalogError, find_catalogue};
 use trailhound_queries::session::{QueryLimits, Session};
 
 /// Rows a table shows; people read no more, and the other formats give all.
@@ -16,7 +17,8 @@ const TABLE_ROWS_MAX: usize = 1000;
 
 pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failure> {
     let folder = config.lake(args.place.lake.as_deref())?;
-    let session = Session::over_lake(&folder, Arc::clone(&config.parameters), &QueryLimits::default()).await?;
+    let place = find_catalogue(&folder)?.ok_or(CatalogError::Missing { folder })?;
+    let session = Session::over_lake(&place, Arc::clone(&config.parameters), &QueryLimits::default()).await?;
     let frame = session.sql(&args.sql).await?;
     let header: Vec<String> = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
     let batches = frame.collect().await.map_err(|e| Failure::Usage(e.strip_backtrace()))?;

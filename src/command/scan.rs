@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use trailhound_detect::{Detection, EvaluateError, Range, Selection, Status, detect, store};
 use trailhound_ingest::IngestReport;
+use trailhound_ingest::lake::Lake;
 use trailhound_queries::session::{QueryLimits, Session};
 
 pub(crate) async fn run(config: &Config, args: cli::Scan) -> Result<Exit, Failure> {
@@ -26,7 +27,8 @@ pub(crate) async fn scan(config: &Config, paths: &[String], folder: &Path, args:
         printer::talk(&format!("warning: {warning}"));
     }
     let report = ingest::into_lake(config, paths, folder).await?;
-    let session = Session::over_lake(folder, Arc::clone(&config.parameters), &QueryLimits::default()).await?;
+    let lake = Lake::open(folder).await?;
+    let session = Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default()).await?;
     let selection = Selection { rules: args.rules.clone(), require_all: args.require_all_rules };
     let range = Range { since: args.since.map(|t| t.timestamp_micros()), until: args.until.map(|t| t.timestamp_micros()), timeless: false };
     let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(|error| match &error {
@@ -35,7 +37,7 @@ pub(crate) async fn scan(config: &Config, paths: &[String], folder: &Path, args:
     })?;
     let versions: Vec<(String, String)> =
         detection.ran.iter().filter_map(|id| config.catalogue.find(id)).map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-    let kept = store(folder, &detection.findings, &versions, report.snapshot).await.map_err(Failure::internal)?;
+    let kept = store(lake.catalogue(), &detection.findings, &versions, report.snapshot).await.map_err(Failure::internal)?;
     findings::print(&session, &report, &detection, kept, args).await?;
     Ok(exit(&report, &detection, args))
 }

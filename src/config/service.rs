@@ -2,7 +2,6 @@
 
 use super::{Config, shown};
 use crate::exit::Failure;
-use crate::secret::SecretRef;
 use chrono::{NaiveDate, Utc};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
@@ -11,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use trailhound_ingest::live::{Clock, LiveOptions};
+use trailhound_ingest::secret::SecretRef;
 use trailhound_ingest::source::kafka::KafkaOptions;
 use trailhound_ingest::source::oss::{Credentials, OssOptions};
 

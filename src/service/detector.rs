@@ -5,7 +5,6 @@ use crate::config::Config;
 use crate::exit::Failure;
 use crate::printer;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,7 +23,6 @@ const LIMITS: QueryLimits = QueryLimits { memory_bytes_max: 128 << 20, threads: 
 
 /// What detection works with.
 pub(super) struct Detector {
-    folder: PathBuf,
     lake: Lake,
     clock: Clock,
     /// Id and version of the rules that can run.
@@ -37,13 +35,13 @@ pub(super) struct Detector {
 }
 
 impl Detector {
-    pub(super) async fn new(config: &Config, folder: &Path, lake: Lake, clock: Clock) -> Result<Self, Failure> {
+    pub(super) async fn new(config: &Config, lake: Lake, clock: Clock) -> Result<Self, Failure> {
         let parameters = Arc::clone(&config.parameters);
         let runnable = config.catalogue.rules.iter().filter(|rule| rule.enabled && rule.missing(&parameters).is_empty());
         let runnable: Vec<_> = runnable.collect();
         let rules = runnable.iter().map(|rule| (rule.id.clone(), rule.version.clone())).collect();
         let standing = Standing::new(&runnable, parameters, LIMITS).await?;
-        Ok(Self { folder: folder.to_owned(), lake, clock, rules, standing, taken: None, reached: BTreeMap::new() })
+        Ok(Self { lake, clock, rules, standing, taken: None, reached: BTreeMap::new() })
     }
 
     /// Id and version of the rules that can run.
@@ -74,7 +72,7 @@ impl Detector {
 
     /// Takes up the rows behind the snapshot that every rule has run over; gives that snapshot.
     async fn load(&mut self) -> Result<i64, Failure> {
-        let seen = cursor(&self.folder, &self.rules).await.map_err(Failure::internal)?;
+        let seen = cursor(self.lake.catalogue(), &self.rules).await.map_err(Failure::internal)?;
         let latest = self.lake.latest_event().await?.filter(|_| seen > 0);
         let since = latest.map_or(i64::MIN, |latest| latest.saturating_sub(self.standing.span()));
         let files = if seen > 0 { self.lake.files_at(seen, since).await? } else { Vec::new() };
@@ -87,7 +85,7 @@ impl Detector {
     /// Runs the rules over what was taken; with it everything up to `snapshot` is seen.
     async fn run(&mut self, snapshot: Option<i64>, watch: &Watch) -> Result<(), Failure> {
         let begun = Instant::now();
-        let detection = self.standing.run(&self.folder, (self.clock)()).await?;
+        let detection = self.standing.run(self.lake.place(), (self.clock)()).await?;
         for (rule_id, reason) in &detection.failed {
             tracing::error!(rule_id, reason, "a rule broke; it lags behind the others until it runs");
             watch.metrics.rule_failed(rule_id);
@@ -100,7 +98,7 @@ impl Detector {
         }
         let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);
         let ran: Vec<_> = self.rules.iter().filter(ran).cloned().collect();
-        let kept = store(&self.folder, &detection.findings, &ran, snapshot.unwrap_or(0)).await.map_err(Failure::internal)?;
+        let kept = store(self.lake.catalogue(), &detection.findings, &ran, snapshot.unwrap_or(0)).await.map_err(Failure::internal)?;
         for finding in detection.findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
             watch.metrics.finding(&finding.rule_id);
             printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;

@@ -1,7 +1,6 @@
 //! Keeps the lake tidy while it grows: small files merged, old snapshots forgotten.
 
 use super::Watch;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use trailhound_detect::cursor;
@@ -16,7 +15,6 @@ const SNAPSHOTS_KEPT: i64 = 3_600_000_000;
 /// What is kept tidy, and what must not be tidied away.
 pub(super) struct Maintenance {
     pub(super) lake: Lake,
-    pub(super) folder: PathBuf,
     /// Id and version of the rules that still have to see what is new.
     pub(super) rules: Vec<(String, String)>,
     pub(super) clock: Clock,
@@ -39,7 +37,7 @@ impl Maintenance {
         watch.metrics.merged.inc_by(done.merged);
         let files = self.lake.info().await.map_err(|e| e.to_string())?.files;
         watch.metrics.files.set(i64::try_from(files).unwrap_or(i64::MAX));
-        let seen = cursor(&self.folder, &self.rules).await.map_err(|e| e.to_string())?;
+        let seen = cursor(self.lake.catalogue(), &self.rules).await.map_err(|e| e.to_string())?;
         self.lake.expire_snapshots(now - SNAPSHOTS_KEPT, seen).await.map_err(|e| e.to_string())?;
         Ok(())
     }

@@ -24,7 +24,7 @@ use trailhound_ingest::live::{self, Committed, Observer};
 pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure> {
     let options = config.live_options()?;
     let lake = Lake::create_or_open(folder).await?;
-    let detector = Detector::new(config, folder, lake.clone(), Arc::clone(&options.clock)).await?;
+    let detector = Detector::new(config, lake.clone(), Arc::clone(&options.clock)).await?;
     let rules = detector.rules().to_vec();
     let metrics = Metrics::new(rules.iter().map(|(id, _)| id.as_str()));
     let watch = Arc::new(Watch { metrics, health: Health::new(&options), committed: Notify::new() });
@@ -34,7 +34,7 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let served = tokio::spawn(http::serve(listener, Arc::clone(&watch)));
     // Detection ends after the last commit, not with the signal.
     let ingested = Arc::new(AtomicBool::new(false));
-    let maintenance = Maintenance { lake: lake.clone(), folder: folder.to_owned(), rules, clock: Arc::clone(&options.clock) };
+    let maintenance = Maintenance { lake: lake.clone(), rules, clock: Arc::clone(&options.clock) };
     let detecting = tokio::spawn(detector::run(detector, Arc::clone(&watch), Arc::clone(&ingested)));
     let maintained = tokio::spawn(maintenance::run(maintenance, Arc::clone(&watch)));
     let signals = tokio::spawn(signals(Arc::clone(&stop)));

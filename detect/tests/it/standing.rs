@@ -70,7 +70,7 @@ impl Follower {
         for file in lake.files_since(self.seen, snapshot).await.expect("files") {
             self.standing.take(&file).expect("rows");
         }
-        let detection = self.standing.run(lake.folder(), NOW).await.expect("rows");
+        let detection = self.standing.run(lake.place(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         for finding in detection.findings {
             self.found.insert(finding.finding_id.clone(), json!(finding));
@@ -113,7 +113,7 @@ async fn compare(seed: u64) {
             break;
         }
     }
-    let session = Session::over_lake(lake.folder(), parameters, &LIMITS).await.expect("a session");
+    let session = Session::over_lake(lake.place(), parameters, &LIMITS).await.expect("a session");
     let selection = Selection { rules: rules.iter().map(|rule| rule.id.clone()).collect(), require_all: true };
     let whole = detect(&session, &catalogue, &selection, Range::default()).await.expect("detected");
     let whole: Found = whole.findings.iter().map(|finding| (finding.finding_id.clone(), json!(finding))).collect();

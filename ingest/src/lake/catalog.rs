@@ -1,15 +1,14 @@
 //! The catalogue database: opening it, making a new lake, finding files.
 
+use super::place;
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AnyConnection, AnyPool, Executor};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use thiserror::Error;
 use trailhound_datasets::columns::{EVENTS, QUARANTINE, TableSchema};
-use trailhound_datasets::layout::{CATALOG_FILE, EVENTS_TABLE, FILES_FOLDER, QUARANTINE_TABLE};
+use trailhound_datasets::layout::{CATALOG_FILE, CatalogPlace, EVENTS_TABLE, FILES_FOLDER, QUARANTINE_TABLE};
 
-const SCHEMA_SQL: &str = include_str!("schema.sql");
 /// Id of the `events` table in the catalogue.
 pub(crate) const EVENTS_ID: i64 = 1;
 /// Id of the `quarantine` table.
@@ -53,11 +52,19 @@ pub enum CatalogError {
         /// The lake.
         folder: PathBuf,
     },
-    /// Another program's database, or another version's.
-    #[error("`{path}` is no lake of this version (found {found}, expected {LAKE_VERSION}); take a fresh folder with `--lake`")]
-    Version {
-        /// The catalogue file.
+    /// The folder says that the catalogue is in PostgreSQL but not how to reach it.
+    #[error("`{path}` does not say how to reach the lake's catalogue: {reason}")]
+    Reference {
+        /// The file.
         path: PathBuf,
+        /// What is wrong with the reference.
+        reason: String,
+    },
+    /// Another program's database, or another version's.
+    #[error("`{folder}` holds no lake of this version (found {found}, expected {LAKE_VERSION}); take a fresh folder with `--lake`")]
+    Version {
+        /// The lake's folder.
+        folder: PathBuf,
         /// What it says.
         found: String,
     },
@@ -72,8 +79,9 @@ pub enum CatalogError {
 /// An open lake.
 #[derive(Debug, Clone)]
 pub struct Lake {
-    pub(crate) pool: SqlitePool,
+    pub(crate) pool: AnyPool,
     folder: PathBuf,
+    place: CatalogPlace,
 }
 
 impl Lake {
@@ -84,7 +92,8 @@ impl Lake {
     pub async fn create_or_open(folder: &Path) -> Result<Self, CatalogError> {
         std::fs::create_dir_all(folder.join(FILES_FOLDER)).map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
         let folder = folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
-        let lake = Self { pool: connect(&folder, true).await?, folder };
+        let place = place::find(&folder)?.unwrap_or_else(|| CatalogPlace::Sqlite(folder.join(CATALOG_FILE)));
+        let lake = Self { pool: place::connect(&place, true).await?, folder, place };
         lake.create_if_empty().await?;
         lake.check().await?;
         lake.follow_moved_folder().await?;
@@ -96,11 +105,9 @@ impl Lake {
     /// # Errors
     /// [`CatalogError::Missing`] where there is none, and the others.
     pub async fn open(folder: &Path) -> Result<Self, CatalogError> {
-        if !folder.join(CATALOG_FILE).is_file() {
-            return Err(CatalogError::Missing { folder: folder.to_owned() });
-        }
+        let Some(place) = place::find(folder)? else { return Err(CatalogError::Missing { folder: folder.to_owned() }) };
         let folder = folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
-        let lake = Self { pool: connect(&folder, false).await?, folder };
+        let lake = Self { pool: place::connect(&place, false).await?, folder, place };
         lake.check().await?;
         lake.follow_moved_folder().await?;
         Ok(lake)
@@ -112,10 +119,21 @@ impl Lake {
         &self.folder
     }
 
-    /// The catalogue database.
+    /// Where its catalogue is.
     #[must_use]
-    pub fn catalog_path(&self) -> PathBuf {
-        self.folder.join(CATALOG_FILE)
+    pub fn place(&self) -> &CatalogPlace {
+        &self.place
+    }
+
+    /// Connections to its catalogue.
+    #[must_use]
+    pub fn catalogue(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// A transaction that holds the right to write from its start.
+    pub(super) async fn begin<'c>(&self, connection: &'c mut AnyConnection) -> Result<sqlx::Transaction<'c, sqlx::Any>, CatalogError> {
+        place::begin(connection, &self.place).await
     }
 
     /// Folder of the Parquet files.
@@ -134,11 +152,9 @@ impl Lake {
 
     async fn create_if_empty(&self) -> Result<(), CatalogError> {
         let mut connection = self.pool.acquire().await?;
-        let mut transaction = sqlx::Connection::begin_with(&mut *connection, "BEGIN IMMEDIATE").await?;
-        let tables: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetch_one(&mut *transaction).await?;
-        if tables == 0 {
-            sqlx::raw_sql(SCHEMA_SQL).execute(&mut *transaction).await?;
+        let mut transaction = place::begin_empty(&mut connection, &self.place).await?;
+        if place::is_empty(&mut transaction, &self.place).await? {
+            transaction.execute(place::schema(&self.place)).await?;
             let data_path = data_path(&self.folder);
             for (key, value) in [
                 ("version", "1.0"),
@@ -147,7 +163,7 @@ impl Lake {
                 ("encrypted", "false"),
                 ("trailhound_version", LAKE_VERSION),
             ] {
-                sqlx::query("INSERT INTO ducklake_metadata(key, value) VALUES (?, ?)")
+                sqlx::query("INSERT INTO ducklake_metadata(key, value) VALUES ($1, $2)")
                     .bind(key)
                     .bind(value)
                     .execute(&mut *transaction)
@@ -164,8 +180,8 @@ impl Lake {
             sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'trailhound_version'").fetch_optional(&self.pool).await;
         match found {
             Ok(Some(version)) if version == LAKE_VERSION => Ok(()),
-            Ok(found) => Err(CatalogError::Version { path: self.catalog_path(), found: found.unwrap_or_else(|| "none".to_owned()) }),
-            Err(sqlx::Error::Database(e)) => Err(CatalogError::Version { path: self.catalog_path(), found: e.message().to_owned() }),
+            Ok(found) => Err(CatalogError::Version { folder: self.folder.clone(), found: found.unwrap_or_else(|| "none".to_owned()) }),
+            Err(sqlx::Error::Database(e)) => Err(CatalogError::Version { folder: self.folder.clone(), found: e.message().to_owned() }),
             Err(e) => Err(e.into()),
         }
     }
@@ -175,7 +191,7 @@ impl Lake {
         let here = data_path(&self.folder);
         let known: String = sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'data_path'").fetch_one(&self.pool).await?;
         if known != here {
-            sqlx::query("UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'").bind(here).execute(&self.pool).await?;
+            sqlx::query("UPDATE ducklake_metadata SET value = $1 WHERE key = 'data_path'").bind(here).execute(&self.pool).await?;
         }
         Ok(())
     }
@@ -245,26 +261,15 @@ fn data_path(folder: &Path) -> String {
     format!("{}/", folder.join(FILES_FOLDER).display())
 }
 
-async fn connect(folder: &Path, create: bool) -> Result<SqlitePool, CatalogError> {
-    let options = SqliteConnectOptions::new()
-        .filename(folder.join(CATALOG_FILE))
-        .create_if_missing(create)
-        .journal_mode(SqliteJournalMode::Wal)
-        // A commit must survive a power cut, or a position could come back without its data.
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(30));
-    Ok(SqlitePoolOptions::new().max_connections(2).connect_with(options).await?)
-}
-
 /// The first snapshot: schema `main` with both tables, partitioned by `day`.
-async fn create_tables(db: &mut sqlx::SqliteConnection) -> Result<(), CatalogError> {
+async fn create_tables(db: &mut AnyConnection) -> Result<(), CatalogError> {
     let now = super::commit::time_text(chrono::Utc::now().timestamp_micros());
-    sqlx::query("INSERT INTO ducklake_snapshot VALUES (0, ?, 0, 5, 0)").bind(&now).execute(&mut *db).await?;
-    sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (0, ?, 'trailhound', 'the lake is made', NULL)")
+    execute(db, format!("INSERT INTO ducklake_snapshot VALUES (0, '{now}', 0, 5, 0)")).await?;
+    sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (0, $1, 'trailhound', 'the lake is made', NULL)")
         .bind(r#"created_schema:"main",created_table:"main"."events",created_table:"main"."quarantine""#)
         .execute(&mut *db)
         .await?;
-    sqlx::query("INSERT INTO ducklake_schema VALUES (0, ?, 0, NULL, 'main', 'main/', 1)").bind(uuid()).execute(&mut *db).await?;
+    execute(db, format!("INSERT INTO ducklake_schema VALUES (0, '{}', 0, NULL, 'main', 'main/', TRUE)", uuid())).await?;
     sqlx::query("INSERT INTO ducklake_schema_versions VALUES (0, 0, NULL)").execute(&mut *db).await?;
     for (table, name, schema, partition) in [(EVENTS_ID, EVENTS_TABLE, &*EVENTS, 3), (QUARANTINE_ID, QUARANTINE_TABLE, &*QUARANTINE, 4)] {
         create_table(db, table, name, schema, partition).await?;
@@ -272,23 +277,12 @@ async fn create_tables(db: &mut sqlx::SqliteConnection) -> Result<(), CatalogErr
     Ok(())
 }
 
-async fn create_table(
-    db: &mut sqlx::SqliteConnection,
-    table: i64,
-    name: &str,
-    schema: &TableSchema,
-    partition: i64,
-) -> Result<(), CatalogError> {
-    sqlx::query("INSERT INTO ducklake_table VALUES (?, ?, 0, NULL, 0, ?, ?, 1)")
-        .bind(table)
-        .bind(uuid())
-        .bind(name)
-        .bind(format!("{name}/"))
-        .execute(&mut *db)
-        .await?;
+async fn create_table(db: &mut AnyConnection, table: i64, name: &str, schema: &TableSchema, partition: i64) -> Result<(), CatalogError> {
+    let uuid = uuid();
+    execute(db, format!("INSERT INTO ducklake_table VALUES ({table}, '{uuid}', 0, NULL, 0, '{name}', '{name}/', TRUE)")).await?;
     for column in &schema.lake {
         let nested = matches!(column.lake_type, "list" | "struct");
-        sqlx::query("INSERT INTO ducklake_column VALUES (?, 0, NULL, ?, ?, ?, ?, NULL, 'NULL', 1, ?, ?, 'duckdb')")
+        sqlx::query("INSERT INTO ducklake_column VALUES ($1, 0, NULL, $2, $3, $4, $5, NULL, 'NULL', TRUE, $6, $7, 'duckdb')")
             .bind(column.id)
             .bind(table)
             .bind(column.id)
@@ -300,20 +294,26 @@ async fn create_table(
             .await?;
     }
     let day = schema.lake.iter().find(|column| column.name == "day").map_or(0, |column| column.id);
-    sqlx::query("INSERT INTO ducklake_partition_info VALUES (?, ?, 0, NULL)").bind(partition).bind(table).execute(&mut *db).await?;
-    sqlx::query("INSERT INTO ducklake_partition_column VALUES (?, ?, 0, ?, 'identity')")
+    sqlx::query("INSERT INTO ducklake_partition_info VALUES ($1, $2, 0, NULL)").bind(partition).bind(table).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO ducklake_partition_column VALUES ($1, $2, 0, $3, 'identity')")
         .bind(partition)
         .bind(table)
         .bind(day)
         .execute(&mut *db)
         .await?;
-    sqlx::query("INSERT INTO ducklake_table_stats VALUES (?, 0, 0, 0)").bind(table).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO ducklake_table_stats VALUES ($1, 0, 0, 0)").bind(table).execute(&mut *db).await?;
     Ok(())
 }
 
 /// Id of the partition spec of `table`.
 pub(crate) fn partition_id(table: i64) -> i64 {
     table + 2
+}
+
+/// Runs a statement made of our own text: instants and identifiers, which each database takes as literals of its own types.
+pub(super) async fn execute(db: &mut AnyConnection, statement: String) -> Result<(), CatalogError> {
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(db).await?;
+    Ok(())
 }
 
 fn uuid() -> String {

@@ -1,12 +1,12 @@
 //! T1: the one transaction that makes a batch part of the lake.
 
-use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID, partition_id};
+use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID, execute, partition_id};
 use super::files::NewFile;
 use crate::ledger::Ledger;
 use chrono::DateTime;
 use serde::Serialize;
 use serde_json::json;
-use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
+use sqlx::{AnyConnection, Row};
 use std::collections::{BTreeMap, HashMap};
 
 /// How far an object is stored.
@@ -79,14 +79,14 @@ impl Lake {
     /// Commits `commit`: files, positions and ledger become visible together or not at all. Returns the new snapshot.
     pub(crate) async fn commit(&self, commit: &Commit, now: i64) -> Result<i64, CatalogError> {
         let mut connection = self.pool.acquire().await?;
-        let mut t1 = begin(&mut connection).await?;
+        let mut t1 = self.begin(&mut connection).await?;
         let (snapshot, next_file) = next_snapshot(&mut t1, commit.files.len(), now).await?;
         let touched: Vec<String> = [EVENTS_ID, QUARANTINE_ID]
             .into_iter()
             .filter(|&table| commit.files.iter().any(|file| file.table == table))
             .map(|table| format!("inserted_into_table:{table}"))
             .collect();
-        sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, 'trailhound', ?, ?)")
+        sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES ($1, $2, 'trailhound', $3, $4)")
             .bind(snapshot)
             .bind(touched.join(","))
             .bind(format!("ingest from {}", commit.sources.iter().map(|part| part.source.as_str()).collect::<Vec<_>>().join(", ")))
@@ -106,7 +106,7 @@ impl Lake {
     /// Content of every object of `source` that is stored to its end, by object.
     pub(crate) async fn incarnations(&self, source: &str) -> Result<HashMap<String, String>, CatalogError> {
         let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT object, incarnation FROM trailhound_position WHERE source = ? AND done <> 0")
+            sqlx::query_as("SELECT object, incarnation FROM trailhound_position WHERE source = $1 AND done <> 0")
                 .bind(source)
                 .fetch_all(&self.pool)
                 .await?;
@@ -115,7 +115,7 @@ impl Lake {
 
     /// The position of `object`, if any.
     pub(crate) async fn position(&self, source: &str, object: &str) -> Result<Option<Position>, CatalogError> {
-        let row = sqlx::query("SELECT incarnation, records, done, notes FROM trailhound_position WHERE source = ? AND object = ?")
+        let row = sqlx::query("SELECT incarnation, records, done, notes FROM trailhound_position WHERE source = $1 AND object = $2")
             .bind(source)
             .bind(object)
             .fetch_optional(&self.pool)
@@ -133,36 +133,26 @@ impl Lake {
     }
 }
 
-/// A transaction that holds the right to write from its start.
-pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, CatalogError> {
-    Ok(sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE").await?)
-}
-
 /// Adds the next snapshot, with room for `files` new files; gives its id and the first of theirs.
-pub(super) async fn next_snapshot(db: &mut SqliteConnection, files: usize, now: i64) -> Result<(i64, i64), CatalogError> {
+pub(super) async fn next_snapshot(db: &mut AnyConnection, files: usize, now: i64) -> Result<(i64, i64), CatalogError> {
     let last = sqlx::query(
         "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
     )
     .fetch_one(&mut *db)
     .await?;
     let (snapshot, next_file) = (last.try_get::<i64, _>(0)? + 1, last.try_get::<i64, _>(3)?);
-    sqlx::query("INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)")
-        .bind(snapshot)
-        .bind(time_text(now))
-        .bind(last.try_get::<i64, _>(1)?)
-        .bind(last.try_get::<i64, _>(2)?)
-        .bind(next_file + files as i64)
-        .execute(&mut *db)
-        .await?;
+    let (schema, next_id): (i64, i64) = (last.try_get(1)?, last.try_get(2)?);
+    let (time, next_file_after) = (time_text(now), next_file + files as i64);
+    execute(db, format!("INSERT INTO ducklake_snapshot VALUES ({snapshot}, '{time}', {schema}, {next_id}, {next_file_after})")).await?;
     Ok((snapshot, next_file))
 }
 
-async fn add_source(db: &mut SqliteConnection, snapshot: i64, part: &SourceCommit, now: i64) -> Result<(), CatalogError> {
+async fn add_source(db: &mut AnyConnection, snapshot: i64, part: &SourceCommit, now: i64) -> Result<(), CatalogError> {
     for (position, replaces) in &part.positions {
         move_position(db, snapshot, &part.source, position, *replaces).await?;
     }
     for gap in &part.gaps {
-        sqlx::query("INSERT INTO trailhound_gap VALUES (?, ?, ?, ?, ?, ?, ?)")
+        sqlx::query("INSERT INTO trailhound_gap VALUES ($1, $2, $3, $4, $5, $6, $7)")
             .bind(snapshot)
             .bind(&part.source)
             .bind(&gap.object)
@@ -174,7 +164,7 @@ async fn add_source(db: &mut SqliteConnection, snapshot: i64, part: &SourceCommi
             .await?;
     }
     let ledger = &part.ledger;
-    sqlx::query("INSERT INTO trailhound_ledger VALUES (?, ?, ?, ?, ?, ?, ?)")
+    sqlx::query("INSERT INTO trailhound_ledger VALUES ($1, $2, $3, $4, $5, $6, $7)")
         .bind(snapshot)
         .bind(&part.source)
         .bind(ledger.received as i64)
@@ -198,33 +188,35 @@ pub(super) enum Added {
     },
 }
 
-pub(super) async fn add_file(db: &mut SqliteConnection, snapshot: i64, id: i64, file: &NewFile, added: Added) -> Result<(), CatalogError> {
+pub(super) async fn add_file(db: &mut AnyConnection, snapshot: i64, id: i64, file: &NewFile, added: Added) -> Result<(), CatalogError> {
     let first_row: i64 =
-        sqlx::query_scalar("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = ?").bind(file.table).fetch_one(&mut *db).await?;
-    sqlx::query("INSERT INTO ducklake_data_file VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, ?, NULL, NULL, NULL)")
-        .bind(id)
-        .bind(file.table)
-        .bind(snapshot)
-        .bind(&file.path)
-        .bind(file.rows as i64)
-        .bind(file.bytes as i64)
-        .bind(file.footer_bytes as i64)
-        .bind(first_row)
-        .bind(partition_id(file.table))
-        .execute(&mut *db)
-        .await?;
-    sqlx::query("INSERT INTO ducklake_file_partition_value VALUES (?, ?, 0, ?)")
+        sqlx::query_scalar("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1").bind(file.table).fetch_one(&mut *db).await?;
+    sqlx::query(
+        "INSERT INTO ducklake_data_file VALUES ($1, $2, $3, NULL, NULL, $4, TRUE, 'parquet', $5, $6, $7, $8, $9, NULL, NULL, NULL)",
+    )
+    .bind(id)
+    .bind(file.table)
+    .bind(snapshot)
+    .bind(&file.path)
+    .bind(file.rows as i64)
+    .bind(file.bytes as i64)
+    .bind(file.footer_bytes as i64)
+    .bind(first_row)
+    .bind(partition_id(file.table))
+    .execute(&mut *db)
+    .await?;
+    sqlx::query("INSERT INTO ducklake_file_partition_value VALUES ($1, $2, 0, $3)")
         .bind(id)
         .bind(file.table)
         .bind(&file.day)
         .execute(&mut *db)
         .await?;
-    sqlx::query("INSERT INTO trailhound_file VALUES (?, ?)").bind(id).bind(&file.checksum).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO trailhound_file VALUES ($1, $2)").bind(id).bind(&file.checksum).execute(&mut *db).await?;
     let (rows_gone, bytes_gone) = match added {
         Added::New => (0, 0),
         Added::Again { rows, bytes } => (rows, bytes),
     };
-    sqlx::query("UPDATE ducklake_table_stats SET record_count = record_count + ?, next_row_id = next_row_id + ?, file_size_bytes = file_size_bytes + ? WHERE table_id = ?")
+    sqlx::query("UPDATE ducklake_table_stats SET record_count = record_count + $1, next_row_id = next_row_id + $2, file_size_bytes = file_size_bytes + $3 WHERE table_id = $4")
         .bind(file.rows as i64 - rows_gone)
         .bind(file.rows as i64)
         .bind(file.bytes as i64 - bytes_gone)
@@ -232,7 +224,7 @@ pub(super) async fn add_file(db: &mut SqliteConnection, snapshot: i64, id: i64, 
         .execute(&mut *db)
         .await?;
     for (column, range) in &file.ranges {
-        sqlx::query("INSERT INTO ducklake_file_column_stats VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)")
+        sqlx::query("INSERT INTO ducklake_file_column_stats VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, NULL)")
             .bind(id)
             .bind(file.table)
             .bind(column)
@@ -249,14 +241,14 @@ pub(super) async fn add_file(db: &mut SqliteConnection, snapshot: i64, id: i64, 
 
 /// Compare and swap: the position must still be the one this batch was read after.
 async fn move_position(
-    db: &mut SqliteConnection,
+    db: &mut AnyConnection,
     snapshot: i64,
     source: &str,
     position: &Position,
     replaces: Option<u64>,
 ) -> Result<(), CatalogError> {
     let current: Option<(String, i64)> =
-        sqlx::query_as("SELECT incarnation, records FROM trailhound_position WHERE source = ? AND object = ?")
+        sqlx::query_as("SELECT incarnation, records FROM trailhound_position WHERE source = $1 AND object = $2")
             .bind(source)
             .bind(&position.object)
             .fetch_optional(&mut *db)
@@ -265,7 +257,7 @@ async fn move_position(
     if current != replaces {
         return Err(CatalogError::Conflict { what: format!("the position of `{}` is {current:?} and not {replaces:?}", position.object) });
     }
-    sqlx::query("INSERT INTO trailhound_position VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, object) DO UPDATE SET incarnation = excluded.incarnation, records = excluded.records, done = excluded.done, notes = excluded.notes, snapshot_id = excluded.snapshot_id")
+    sqlx::query("INSERT INTO trailhound_position VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source, object) DO UPDATE SET incarnation = excluded.incarnation, records = excluded.records, done = excluded.done, notes = excluded.notes, snapshot_id = excluded.snapshot_id")
         .bind(source)
         .bind(&position.object)
         .bind(&position.incarnation)

@@ -1,7 +1,7 @@
 //! Small files into larger ones, without ever changing the set of rows; and forgetting what no reader needs any more.
 
 use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID};
-use super::commit::{Added, add_file, begin, next_snapshot, time_text};
+use super::commit::{Added, add_file, next_snapshot, time_text};
 use super::files::{LakeFile, NewFile};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ impl Lake {
         let rows: Vec<(i64, String, i64, String, i64)> = sqlx::query_as(
             "SELECT f.table_id, p.partition_value, f.data_file_id, f.path, f.record_count FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
-             WHERE f.end_snapshot IS NULL AND f.record_count < ? ORDER BY f.data_file_id",
+             WHERE f.end_snapshot IS NULL AND f.record_count < $1 ORDER BY f.data_file_id",
         )
         .bind(MERGED_ROWS_MAX)
         .fetch_all(&self.pool)
@@ -82,9 +82,9 @@ impl Lake {
     /// The rows of `old` are in `new` from the next snapshot on.
     async fn replace(&self, old: &[i64], new: &NewFile, now: i64) -> Result<(), CatalogError> {
         let mut connection = self.pool.acquire().await?;
-        let mut transaction = begin(&mut connection).await?;
+        let mut transaction = self.begin(&mut connection).await?;
         let (snapshot, file) = next_snapshot(&mut transaction, 1, now).await?;
-        sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (?, ?, 'trailhound', 'compaction', NULL)")
+        sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES ($1, $2, 'trailhound', 'compaction', NULL)")
             .bind(snapshot)
             .bind(format!("compacted_table:{}", new.table))
             .execute(&mut *transaction)
@@ -92,7 +92,7 @@ impl Lake {
         let (mut rows, mut bytes) = (0, 0);
         for id in old {
             let live: Option<(i64, i64)> = sqlx::query_as(
-                "UPDATE ducklake_data_file SET end_snapshot = ? WHERE data_file_id = ? AND end_snapshot IS NULL \
+                "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL \
                  RETURNING record_count, file_size_bytes",
             )
             .bind(snapshot)
@@ -117,28 +117,25 @@ impl Lake {
     /// [`CatalogError`].
     pub async fn expire_snapshots(&self, before: i64, keep: i64) -> Result<u64, CatalogError> {
         let mut connection = self.pool.acquire().await?;
-        let mut transaction = begin(&mut connection).await?;
+        let mut transaction = self.begin(&mut connection).await?;
         // The oldest snapshot that stays: everything it sees stays.
-        let oldest: Option<i64> =
-            sqlx::query_scalar("SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time < ? AND snapshot_id <= ?")
-                .bind(time_text(before))
-                .bind(keep)
-                .fetch_one(&mut *transaction)
-                .await?;
+        let before = time_text(before);
+        let older = format!("SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time < '{before}' AND snapshot_id <= $1");
+        let oldest: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(older)).bind(keep).fetch_one(&mut *transaction).await?;
         let Some(oldest) = oldest else { return Ok(0) };
         let gone: Vec<(i64, i64, String)> =
-            sqlx::query_as("SELECT data_file_id, table_id, path FROM ducklake_data_file WHERE end_snapshot <= ?")
+            sqlx::query_as("SELECT data_file_id, table_id, path FROM ducklake_data_file WHERE end_snapshot <= $1")
                 .bind(oldest)
                 .fetch_all(&mut *transaction)
                 .await?;
         for (id, ..) in &gone {
             for table in ["ducklake_data_file", "ducklake_file_column_stats", "ducklake_file_partition_value", "trailhound_file"] {
-                let statement = format!("DELETE FROM {table} WHERE data_file_id = ?");
+                let statement = format!("DELETE FROM {table} WHERE data_file_id = $1");
                 sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).execute(&mut *transaction).await?;
             }
         }
         for table in ["ducklake_snapshot", "ducklake_snapshot_changes"] {
-            let statement = format!("DELETE FROM {table} WHERE snapshot_id < ?");
+            let statement = format!("DELETE FROM {table} WHERE snapshot_id < $1");
             sqlx::query(sqlx::AssertSqlSafe(statement)).bind(oldest).execute(&mut *transaction).await?;
         }
         fold_ledger(&mut transaction, oldest).await?;
@@ -152,20 +149,27 @@ impl Lake {
     }
 }
 
-async fn fold_ledger(db: &mut sqlx::SqliteConnection, oldest: i64) -> Result<(), CatalogError> {
-    sqlx::query(
-        "CREATE TEMP TABLE folded AS SELECT source, sum(received) AS received, sum(stored) AS stored, sum(duplicate) AS duplicate, \
-         sum(quarantined) AS quarantined, sum(expired) AS expired FROM trailhound_ledger WHERE snapshot_id <= ? GROUP BY source",
+async fn fold_ledger(db: &mut sqlx::AnyConnection, oldest: i64) -> Result<(), CatalogError> {
+    let sums: Vec<(String, i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT source, CAST(sum(received) AS BIGINT), CAST(sum(stored) AS BIGINT), CAST(sum(duplicate) AS BIGINT), \
+         CAST(sum(quarantined) AS BIGINT), CAST(sum(expired) AS BIGINT) FROM trailhound_ledger WHERE snapshot_id <= $1 GROUP BY source",
     )
     .bind(oldest)
-    .execute(&mut *db)
+    .fetch_all(&mut *db)
     .await?;
-    sqlx::query("DELETE FROM trailhound_ledger WHERE snapshot_id <= ?").bind(oldest).execute(&mut *db).await?;
-    sqlx::query("INSERT INTO trailhound_ledger SELECT ?, source, received, stored, duplicate, quarantined, expired FROM folded")
-        .bind(oldest)
-        .execute(&mut *db)
-        .await?;
-    sqlx::query("DROP TABLE folded").execute(&mut *db).await?;
+    sqlx::query("DELETE FROM trailhound_ledger WHERE snapshot_id <= $1").bind(oldest).execute(&mut *db).await?;
+    for (source, received, stored, duplicate, quarantined, expired) in sums {
+        sqlx::query("INSERT INTO trailhound_ledger VALUES ($1, $2, $3, $4, $5, $6, $7)")
+            .bind(oldest)
+            .bind(source)
+            .bind(received)
+            .bind(stored)
+            .bind(duplicate)
+            .bind(quarantined)
+            .bind(expired)
+            .execute(&mut *db)
+            .await?;
+    }
     Ok(())
 }
 

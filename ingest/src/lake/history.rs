@@ -14,7 +14,7 @@ impl Lake {
     pub async fn files_since(&self, seen: i64, snapshot: i64) -> Result<Vec<PathBuf>, CatalogError> {
         let paths: Vec<(String,)> = sqlx::query_as(
             "SELECT f.path FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
-             WHERE f.table_id = ? AND f.begin_snapshot > ? AND f.begin_snapshot <= ? \
+             WHERE f.table_id = $1 AND f.begin_snapshot > $2 AND f.begin_snapshot <= $3 \
              AND coalesce(c.changes_made, '') NOT LIKE 'compacted_table%' ORDER BY f.data_file_id",
         )
         .bind(EVENTS_ID)
@@ -32,9 +32,9 @@ impl Lake {
     pub async fn files_at(&self, snapshot: i64, since: i64) -> Result<Vec<PathBuf>, CatalogError> {
         let paths: Vec<(String,)> = sqlx::query_as(
             "SELECT f.path FROM ducklake_data_file f \
-             LEFT JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id AND s.column_id = ? \
-             WHERE f.table_id = ? AND f.begin_snapshot <= ? AND (f.end_snapshot IS NULL OR f.end_snapshot > ?) \
-             AND (s.max_value IS NULL OR s.max_value >= ?) ORDER BY f.data_file_id",
+             LEFT JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id AND s.column_id = $1 \
+             WHERE f.table_id = $2 AND f.begin_snapshot <= $3 AND (f.end_snapshot IS NULL OR f.end_snapshot > $4) \
+             AND (s.max_value IS NULL OR s.max_value >= $5) ORDER BY f.data_file_id",
         )
         .bind(event_time_id())
         .bind(EVENTS_ID)
@@ -55,7 +55,7 @@ impl Lake {
         let latest: Option<String> = sqlx::query_scalar(
             "SELECT max(s.max_value) FROM ducklake_data_file f JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
              JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id \
-             WHERE f.table_id = ? AND f.end_snapshot IS NULL AND s.column_id = ? AND p.partition_value NOT LIKE 'out_of_range%'",
+             WHERE f.table_id = $1 AND f.end_snapshot IS NULL AND s.column_id = $2 AND p.partition_value NOT LIKE 'out_of_range%'",
         )
         .bind(EVENTS_ID)
         .bind(event_time_id())

@@ -83,12 +83,12 @@ impl Lake {
     /// # Errors
     /// [`CatalogError::Sql`].
     pub async fn info(&self) -> Result<LakeInfo, CatalogError> {
-        let last = sqlx::query("SELECT snapshot_id, snapshot_time FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1")
+        let last = sqlx::query("SELECT snapshot_id, CAST(snapshot_time AS TEXT) FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1")
             .fetch_one(&self.pool)
             .await?;
         let totals = |table: i64| {
             sqlx::query_as::<_, (i64, i64, i64)>(
-                "SELECT count(*), coalesce(sum(record_count), 0), coalesce(sum(file_size_bytes), 0) FROM ducklake_data_file WHERE end_snapshot IS NULL AND table_id = ?",
+                "SELECT count(*), CAST(coalesce(sum(record_count), 0) AS BIGINT), CAST(coalesce(sum(file_size_bytes), 0) AS BIGINT) FROM ducklake_data_file WHERE end_snapshot IS NULL AND table_id = $1",
             )
             .bind(table)
             .fetch_one(&self.pool)
@@ -96,9 +96,9 @@ impl Lake {
         let (event_files, events, event_bytes) = totals(EVENTS_ID).await?;
         let (quarantine_files, quarantined, quarantine_bytes) = totals(QUARANTINE_ID).await?;
         let days = sqlx::query_as::<_, (String, i64, i64, i64)>(
-            "SELECT p.partition_value, count(*), sum(f.record_count), sum(f.file_size_bytes) FROM ducklake_data_file f \
+            "SELECT p.partition_value, count(*), CAST(sum(f.record_count) AS BIGINT), CAST(sum(f.file_size_bytes) AS BIGINT) FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
-             WHERE f.end_snapshot IS NULL AND f.table_id = ? GROUP BY 1 ORDER BY 1",
+             WHERE f.end_snapshot IS NULL AND f.table_id = $1 GROUP BY 1 ORDER BY 1",
         )
         .bind(EVENTS_ID)
         .fetch_all(&self.pool)
@@ -137,14 +137,14 @@ impl Lake {
 
     pub(crate) async fn sources(&self) -> Result<Vec<SourceInfo>, CatalogError> {
         let rows = sqlx::query_as::<_, (String, i64, i64, i64, i64, i64)>(
-            "SELECT source, sum(received), sum(stored), sum(duplicate), sum(quarantined), sum(expired) FROM trailhound_ledger GROUP BY 1 ORDER BY 1",
+            "SELECT source, CAST(sum(received) AS BIGINT), CAST(sum(stored) AS BIGINT), CAST(sum(duplicate) AS BIGINT), CAST(sum(quarantined) AS BIGINT), CAST(sum(expired) AS BIGINT) FROM trailhound_ledger GROUP BY 1 ORDER BY 1",
         )
         .fetch_all(&self.pool)
         .await?;
         let mut sources = Vec::new();
         for (source, received, stored, duplicate, quarantined, expired) in rows {
             let (done, open, noted): (i64, i64, i64) = sqlx::query_as(
-                "SELECT coalesce(sum(done <> 0), 0), coalesce(sum(done = 0), 0), coalesce(sum(notes <> ''), 0) FROM trailhound_position WHERE source = ?",
+                "SELECT count(*) FILTER (WHERE done <> 0), count(*) FILTER (WHERE done = 0), count(*) FILTER (WHERE notes <> '') FROM trailhound_position WHERE source = $1",
             )
             .bind(&source)
             .fetch_one(&self.pool)

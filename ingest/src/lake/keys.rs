@@ -50,9 +50,9 @@ impl Lake {
         let rows: Vec<(String, String)> = sqlx::query_as(
             "SELECT f.path, p.partition_value FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
-             LEFT JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id AND s.column_id = ? \
-             WHERE f.table_id = ? AND f.end_snapshot IS NULL AND (p.partition_value = ? OR (p.partition_value LIKE 'out_of_range%' \
-             AND (? = '' OR s.min_value IS NULL OR (s.min_value < ? AND s.max_value >= ?))))",
+             LEFT JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id AND s.column_id = $1 \
+             WHERE f.table_id = $2 AND f.end_snapshot IS NULL AND (p.partition_value = $3 OR (p.partition_value LIKE 'out_of_range%' \
+             AND ($4 = '' OR s.min_value IS NULL OR (s.min_value < $5 AND s.max_value >= $6))))",
         )
         .bind(event_time)
         .bind(EVENTS_ID)

@@ -11,6 +11,7 @@ mod history;
 mod info;
 mod keys;
 mod lock;
+mod place;
 mod verify;
 
 pub use catalog::{CatalogError, Lake};
@@ -22,4 +23,5 @@ pub use files::encoded;
 pub(crate) use files::{LakeFile, NewFile};
 pub use info::{DayInfo, GapInfo, LakeInfo, SourceInfo};
 pub use lock::WriterLock;
+pub use place::find as find_catalogue;
 pub use verify::{Problem, Verified};

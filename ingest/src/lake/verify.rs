@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use trailhound_datasets::layout::CatalogPlace;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Keys held at once while looking for doubles; a larger lake is gone through in several passes.
@@ -71,9 +72,11 @@ impl Lake {
     /// [`CatalogError`] where checking itself fails; what is wrong with the lake is in [`Verified::problems`].
     pub async fn verify(&self) -> Result<Verified, CatalogError> {
         let mut verified = Verified::default();
-        let integrity: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&self.pool).await?;
-        if integrity != "ok" {
-            verified.problems.push(Problem::Catalog { found: integrity });
+        if let CatalogPlace::Sqlite(_) = self.place() {
+            let integrity: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&self.pool).await?;
+            if integrity != "ok" {
+                verified.problems.push(Problem::Catalog { found: integrity });
+            }
         }
         self.verify_snapshots(&mut verified).await?;
         self.verify_files(&mut verified).await?;
@@ -85,8 +88,10 @@ impl Lake {
     async fn verify_snapshots(&self, verified: &mut Verified) -> Result<(), CatalogError> {
         let (count, last): (i64, i64) =
             sqlx::query_as("SELECT count(*), max(snapshot_id) FROM ducklake_snapshot").fetch_one(&self.pool).await?;
-        let stray: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM ducklake_data_file WHERE begin_snapshot > ?").bind(last).fetch_one(&self.pool).await?;
+        let stray: i64 = sqlx::query_scalar("SELECT count(*) FROM ducklake_data_file WHERE begin_snapshot > $1")
+            .bind(last)
+            .fetch_one(&self.pool)
+            .await?;
         let unexplained: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM ducklake_snapshot WHERE snapshot_id NOT IN (SELECT snapshot_id FROM ducklake_snapshot_changes)",
         )
@@ -149,7 +154,7 @@ impl Lake {
             }
         }
         let recorded = sqlx::query_as::<_, (i64, i64, i64, i64, i64)>(
-            "SELECT s.table_id, s.record_count, s.file_size_bytes, coalesce(sum(f.record_count), 0), coalesce(sum(f.file_size_bytes), 0) \
+            "SELECT s.table_id, s.record_count, s.file_size_bytes, CAST(coalesce(sum(f.record_count), 0) AS BIGINT), CAST(coalesce(sum(f.file_size_bytes), 0) AS BIGINT) \
              FROM ducklake_table_stats s LEFT JOIN ducklake_data_file f ON f.table_id = s.table_id AND f.end_snapshot IS NULL GROUP BY 1, 2, 3",
         )
         .fetch_all(&self.pool)

@@ -8,7 +8,7 @@ use std::path::Path;
 /// which may be the secret.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct SecretRef(String);
+pub struct SecretRef(String);
 
 impl fmt::Debug for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,8 +17,17 @@ impl fmt::Debug for SecretRef {
 }
 
 impl SecretRef {
+    /// The reference as written.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The secret. Relative paths count from `folder`.
-    pub(crate) fn read(&self, folder: &Path) -> Result<String, String> {
+    ///
+    /// # Errors
+    /// A sentence where it is no reference, or what it names is not there or empty. Never holds the secret.
+    pub fn read(&self, folder: &Path) -> Result<String, String> {
         let (what, text) = match self.0.split_once(':') {
             Some(("env", name)) if !name.is_empty() => {
                 (format!("environment variable `{name}`"), std::env::var(name).map_err(|_| format!("the environment has no `{name}`"))?)

@@ -1,0 +1,112 @@
+//! Where a lake's catalogue is, and connections to it.
+
+use super::catalog::CatalogError;
+use crate::secret::SecretRef;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use std::path::Path;
+use std::str::FromStr;
+use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogPlace};
+
+/// Connections held at most: one for the ingest, the others for detection and upkeep.
+const CONNECTIONS: u32 = 4;
+
+/// The catalogue of the lake in `folder`; `None` where there is no lake.
+///
+/// # Errors
+/// [`CatalogError`] where the folder says that its catalogue is in PostgreSQL but not how to reach it.
+pub fn find(folder: &Path) -> Result<Option<CatalogPlace>, CatalogError> {
+    let reference = folder.join(CATALOG_REFERENCE_FILE);
+    if reference.is_file() {
+        let text = std::fs::read_to_string(&reference).map_err(|source| CatalogError::File { path: reference.clone(), source })?;
+        let url = SecretRef::new(text.trim()).read(folder).map_err(|reason| CatalogError::Reference { path: reference, reason })?;
+        return Ok(Some(CatalogPlace::Postgresql(url)));
+    }
+    let file = folder.join(CATALOG_FILE);
+    Ok(file.is_file().then_some(CatalogPlace::Sqlite(file)))
+}
+
+/// Connects to the catalogue; an SQLite file is made where `create` says so.
+pub(super) async fn connect(place: &CatalogPlace, create: bool) -> Result<AnyPool, CatalogError> {
+    sqlx::any::install_default_drivers();
+    let mode = match place {
+        CatalogPlace::Sqlite(_) if create => "?mode=rwc",
+        _ => "",
+    };
+    let options = AnyConnectOptions::from_str(&format!("{}{mode}", place.url()))?;
+    let settings = settings(place);
+    let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).after_connect(move |connection, _| {
+        Box::pin(async move {
+            for setting in settings {
+                connection.execute(*setting).await?;
+            }
+            Ok(())
+        })
+    });
+    Ok(pool.connect_with(options).await?)
+}
+
+fn settings(place: &CatalogPlace) -> &'static [&'static str] {
+    match place {
+        // A commit must survive a power cut, or a position could come back without its data.
+        CatalogPlace::Sqlite(_) => &["PRAGMA busy_timeout = 30000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"],
+        CatalogPlace::Postgresql(_) => &["SET TIME ZONE 'UTC'", "SET synchronous_commit = on"],
+    }
+}
+
+/// The statements that make the tables of an empty catalogue.
+pub(super) fn schema(place: &CatalogPlace) -> sqlx::AssertSqlSafe<String> {
+    let types = match place {
+        CatalogPlace::Sqlite(_) => {
+            [("{boolean}", "BIGINT"), ("{instant}", "VARCHAR"), ("{uuid}", "VARCHAR"), ("{without_rowid}", " WITHOUT ROWID")]
+        }
+        CatalogPlace::Postgresql(_) => {
+            [("{boolean}", "BOOLEAN"), ("{instant}", "TIMESTAMPTZ"), ("{uuid}", "UUID"), ("{without_rowid}", "")]
+        }
+    };
+    let schema = types.into_iter().fold(include_str!("schema.sql").to_owned(), |text, (name, here)| text.replace(name, here));
+    sqlx::AssertSqlSafe(schema)
+}
+
+/// True where the catalogue has no tables yet.
+pub(super) async fn is_empty(db: &mut AnyConnection, place: &CatalogPlace) -> Result<bool, CatalogError> {
+    let tables = match place {
+        CatalogPlace::Sqlite(_) => "SELECT count(*) FROM sqlite_master WHERE type = 'table'",
+        CatalogPlace::Postgresql(_) => {
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'ducklake_snapshot'"
+        }
+    };
+    Ok(sqlx::query_scalar::<_, i64>(tables).fetch_one(db).await? == 0)
+}
+
+/// A transaction in which tables can be made, by one at a time.
+pub(super) async fn begin_empty<'c>(
+    connection: &'c mut AnyConnection,
+    place: &CatalogPlace,
+) -> Result<sqlx::Transaction<'c, sqlx::Any>, CatalogError> {
+    match place {
+        CatalogPlace::Sqlite(_) => begin(connection, place).await,
+        CatalogPlace::Postgresql(_) => {
+            let mut transaction = connection.begin().await?;
+            // Any number that all of us agree on: there is no table to lock yet.
+            transaction.execute("SELECT pg_advisory_xact_lock(7261696)").await?;
+            Ok(transaction)
+        }
+    }
+}
+
+/// A transaction that holds the right to write from its start.
+pub(super) async fn begin<'c>(
+    connection: &'c mut AnyConnection,
+    place: &CatalogPlace,
+) -> Result<sqlx::Transaction<'c, sqlx::Any>, CatalogError> {
+    match place {
+        CatalogPlace::Sqlite(_) => Ok(connection.begin_with("BEGIN IMMEDIATE").await?),
+        CatalogPlace::Postgresql(_) => {
+            let mut transaction = connection.begin().await?;
+            // One writer at a time, whoever it is; readers go on.
+            transaction.execute("LOCK TABLE ducklake_snapshot IN EXCLUSIVE MODE").await?;
+            Ok(transaction)
+        }
+    }
+}

@@ -164,6 +164,15 @@ pub(crate) enum Lake {
         #[command(flatten)]
         place: LakePlace,
     },
+    /// Move its catalogue to PostgreSQL, so that several services can share it. The data files stay where they are.
+    Migrate {
+        #[command(flatten)]
+        place: LakePlace,
+        /// Where the connection string stands (`postgresql://USER:PASSWORD@HOST/DATABASE`): `env:NAME` or `file:PATH`,
+        /// paths counted from the lake's folder. The database must be empty.
+        #[arg(long, value_name = "REFERENCE")]
+        to: String,
+    },
     /// Prove that it is sound: files, checksums, ledger, no event twice. Exit status 1 if it is not.
     Verify {
         #[command(flatten)]

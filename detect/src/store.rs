@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The catalogue database said no.
     #[error("findings could not be kept in the lake's catalogue: {0}")]
     Sql(#[from] sqlx::Error),
+    /// Another service has taken over detection.
+    #[error("another service on this lake has taken over detection; nothing of this run was kept")]
+    TakenOver,
     /// A finding that is no JSON.
     #[error("a finding could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -47,13 +50,24 @@ pub async fn cursor(catalogue: &AnyPool, rules: &[(String, String)]) -> Result<i
 }
 
 /// Keeps `findings` in the lake's catalogue and moves the cursors of the rules in `ran` to `snapshot`, in one transaction.
+/// Where several services share the lake, `holder` must hold the right to detect.
 ///
 /// # Errors
 /// [`StoreError`]; nothing is kept then.
-pub async fn store(catalogue: &AnyPool, findings: &[Finding], ran: &[(String, String)], snapshot: i64) -> Result<Stored, StoreError> {
+pub async fn store(
+    catalogue: &AnyPool,
+    findings: &[Finding],
+    ran: &[(String, String)],
+    snapshot: i64,
+    holder: Option<&str>,
+) -> Result<Stored, StoreError> {
     let mut t2 = catalogue.begin().await?;
-    // Written first, so that the right to write is held before anything is read: two services then keep one after the other.
-    sqlx::query("UPDATE trailhound_rule_cursor SET snapshot_id = snapshot_id").execute(&mut *t2).await?;
+    // Written first, so that the right to write is held before anything is read.
+    let held =
+        sqlx::query("UPDATE trailhound_lease SET until = until WHERE holder = $1").bind(holder.unwrap_or("")).execute(&mut *t2).await?;
+    if holder.is_some() && held.rows_affected() == 0 {
+        return Err(StoreError::TakenOver);
+    }
     let mut stored = Stored::default();
     for finding in findings {
         keep(&mut t2, finding, snapshot, &mut stored).await?;

@@ -1,7 +1,7 @@
 //! Which records the lake already holds. Exact: every key of the days an ingest touches is known, those of other days are
 //! let go. Memory follows the busiest days, about 20 bytes an event, not the lake.
 
-use crate::lake::{CatalogError, Lake};
+use crate::lake::{CatalogError, Commit, EVENTS_ID, Lake, QUARANTINE_ID, read_keys};
 use crate::lock::lock;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -70,7 +70,7 @@ struct Keys {
 
 impl Keys {
     fn insert(&mut self, key: [u8; 16]) -> Seen {
-        let identity = u64::from_be_bytes(key[..8].try_into().expect("eight bytes"));
+        let identity = identity(&key);
         let facts = u64::from_be_bytes(key[8..].try_into().expect("eight bytes"));
         match self.first.entry(identity) {
             std::collections::hash_map::Entry::Vacant(slot) => {
@@ -127,6 +127,13 @@ impl KeyIndex {
         Ok(seen)
     }
 
+    /// Notes a key that is in the lake, where its group is at hand.
+    pub(crate) fn note_stored(&mut self, group: Group, key: [u8; 16]) {
+        if let Some(keys) = self.groups.get_mut(&group) {
+            keys.insert(key);
+        }
+    }
+
     /// After a commit every key is in the lake, so groups can be let go: those unused for longest, down to the bound.
     pub(crate) fn committed(&mut self) {
         while self.groups.values().map(|keys| keys.count).sum::<usize>() > self.keys_max && self.groups.len() > 1 {
@@ -136,46 +143,129 @@ impl KeyIndex {
     }
 }
 
-/// Everything known of what the lake holds, shared by all who write.
+/// Everything known of what the lake holds, shared by all threads that write.
 pub(crate) struct Known {
     runtime: Handle,
     events: Mutex<KeyIndex>,
     /// Loaded with the first reject: most runs have none.
     rejects: Mutex<Option<HashSet<[u8; 16]>>>,
     keys_max: usize,
+    /// Where other processes write the lake too.
+    others: Option<Mutex<Others>>,
+}
+
+/// What must be known to notice that another process has stored the same.
+struct Others {
+    /// Everything up to this snapshot is known.
+    seen: i64,
+    /// Identity halves of the event keys noted as new since the last commit.
+    events: HashSet<u64>,
+    /// Reject keys likewise.
+    rejects: HashSet<[u8; 16]>,
 }
 
 impl Known {
-    /// Keeps about `keys_max` event keys between commits; `runtime` reads the lake.
-    pub(crate) fn new(runtime: Handle, keys_max: usize) -> Self {
-        Self { runtime, events: Mutex::new(KeyIndex::new(keys_max)), rejects: Mutex::new(None), keys_max }
+    /// Keeps about `keys_max` event keys between commits; `runtime` reads the lake. Blocks; must be called off the async
+    /// threads, as everything here.
+    pub(crate) fn new(runtime: Handle, lake: &Lake, keys_max: usize) -> Result<Self, CatalogError> {
+        let others = if lake.is_shared() {
+            let seen = runtime.block_on(lake.snapshot())?;
+            Some(Mutex::new(Others { seen, events: HashSet::new(), rejects: HashSet::new() }))
+        } else {
+            None
+        };
+        Ok(Self { runtime, events: Mutex::new(KeyIndex::new(keys_max)), rejects: Mutex::new(None), keys_max, others })
     }
 
-    /// Notes the event `key`. Blocks; must be called off the async threads.
+    /// Notes the event `key`.
     pub(crate) fn event(&self, lake: &Lake, event_time: Option<i64>, key: [u8; 16]) -> Result<Seen, CatalogError> {
-        lock(&self.events).insert(Group::of(event_time), key, |group| self.runtime.block_on(lake.event_keys(group.day())))
+        let load = |group: Group| self.runtime.block_on(lake.event_keys(group.day()));
+        let seen = lock(&self.events).insert(Group::of(event_time), key, load)?;
+        if let (Some(others), Seen::New | Seen::Conflict) = (&self.others, seen) {
+            lock(others).events.insert(identity(&key));
+        }
+        Ok(seen)
     }
 
-    /// Notes the reject `key`; true where it is new. Blocks likewise.
+    /// Notes the reject `key`; true where it is new.
     pub(crate) fn reject(&self, lake: &Lake, key: [u8; 16]) -> Result<bool, CatalogError> {
         let mut rejects = lock(&self.rejects);
         let known = match &mut *rejects {
             Some(known) => known,
             None => rejects.insert(self.runtime.block_on(lake.quarantine_keys())?.into_iter().collect()),
         };
-        Ok(known.insert(key))
+        let is_new = known.insert(key);
+        if let (Some(others), true) = (&self.others, is_new) {
+            lock(others).rejects.insert(key);
+        }
+        Ok(is_new)
     }
 
-    /// After a commit: everything noted is in the lake.
-    pub(crate) fn committed(&self) {
-        lock(&self.events).committed();
+    /// Commits what was noted. Where other processes have committed meanwhile, what they stored is looked at first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Conflict`] where one of them has stored a record that is about to be stored here, and what
+    /// [`Lake::commit`] says.
+    pub(crate) fn commit(&self, lake: &Lake, commit: &Commit, now: i64) -> Result<i64, CatalogError> {
+        loop {
+            let seen = self.others.as_ref().map(|others| lock(others).seen);
+            match self.runtime.block_on(lake.commit(commit, seen, now)) {
+                Err(CatalogError::Behind { snapshot }) => self.catch_up(lake, snapshot)?,
+                Err(error) => return Err(error),
+                Ok(snapshot) => {
+                    lock(&self.events).committed();
+                    if let Some(others) = &self.others {
+                        *lock(others) = Others { seen: snapshot, events: HashSet::new(), rejects: HashSet::new() };
+                    }
+                    return Ok(snapshot);
+                }
+            }
+        }
+    }
+
+    /// Takes up what other processes have committed up to `snapshot`.
+    fn catch_up(&self, lake: &Lake, snapshot: i64) -> Result<(), CatalogError> {
+        let Some(others) = &self.others else { return Ok(()) };
+        let mut others = lock(others);
+        let mut both = 0_u64;
+        for path in self.runtime.block_on(lake.added(EVENTS_ID, others.seen, snapshot))? {
+            let mut events = lock(&self.events);
+            read_keys(&path, "event_key", Some("event_time"), |(key, time)| {
+                both += u64::from(others.events.contains(&identity(&key)));
+                events.note_stored(Group::of(time), key);
+            })?;
+        }
+        for path in self.runtime.block_on(lake.added(QUARANTINE_ID, others.seen, snapshot))? {
+            let mut rejects = lock(&self.rejects);
+            read_keys(&path, "quarantine_key", None, |(key, _)| {
+                both += u64::from(others.rejects.contains(&key));
+                rejects.iter_mut().for_each(|known| {
+                    known.insert(key);
+                });
+            })?;
+        }
+        others.seen = snapshot;
+        if both == 0 {
+            Ok(())
+        } else {
+            Err(CatalogError::Conflict { what: format!("another writer has stored {both} of the same records") })
+        }
     }
 
     /// After records were noted that will not be committed: what the lake holds is read again.
     pub(crate) fn forget(&self) {
         *lock(&self.events) = KeyIndex::new(self.keys_max);
         *lock(&self.rejects) = None;
+        if let Some(others) = &self.others {
+            let mut others = lock(others);
+            others.events.clear();
+            others.rejects.clear();
+        }
     }
+}
+
+fn identity(key: &[u8; 16]) -> u64 {
+    u64::from_be_bytes(key[..8].try_into().expect("eight bytes"))
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ pub async fn ingest(
     options: &IngestOptions,
     progress: std::sync::Arc<Progress>,
 ) -> Result<IngestReport, IngestError> {
-    let lock = WriterLock::take(lake.folder())?;
+    let lock = WriterLock::take(lake)?;
     let swept_files = if lock.after_crash() { lake.sweep(&lock).await? } else { 0 };
     let runtime = tokio::runtime::Handle::current();
     let (lake_there, options_there) = (lake.clone(), options.clone());

@@ -76,7 +76,7 @@ pub(crate) fn run(
         options,
         progress,
         queue: Mutex::new(Queue::new(inputs)),
-        known: Known::new(runtime.clone(), options.keys_max),
+        known: Known::new(runtime.clone(), lake, options.keys_max)?,
         flush: Mutex::new(Flush { workers, ..Flush::default() }),
         flushed: Condvar::new(),
         flush_asked: AtomicBool::new(false),
@@ -108,11 +108,10 @@ impl Shared<'_> {
         if commit.is_empty() || flush.failed.is_some() {
             return;
         }
-        match self.runtime.block_on(self.lake.commit(&commit, self.options.now_micros)) {
+        match self.known.commit(self.lake, &commit, self.options.now_micros) {
             Ok(_) => {
                 flush.report.ledger += ledger;
                 flush.report.commits += 1;
-                self.known.committed();
             }
             Err(error) => flush.failed = Some(error),
         }

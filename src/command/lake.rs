@@ -19,10 +19,18 @@ pub(crate) async fn run(config: &Config, args: cli::Lake) -> Result<Exit, Failur
         }
         cli::Lake::Compact { place } => {
             let lake = Lake::open(&config.lake(place.lake.as_deref())?).await?;
-            let lock = WriterLock::take(lake.folder())?;
+            let lock = WriterLock::take(&lake)?;
             let done = lake.compact(config.ingest_options().now_micros).await?;
             lock.release()?;
             printer::line(&format!("{} files merged into {}", done.merged, done.made))?;
+            Ok(Exit::Done)
+        }
+        cli::Lake::Migrate { place, to } => {
+            let lake = Lake::open(&config.lake(place.lake.as_deref())?).await?;
+            let lock = WriterLock::take(&lake)?;
+            let moved = lake.migrate(&to, &lock).await?;
+            lock.release()?;
+            printer::line(&format!("{moved} rows of the catalogue moved; several services may share the lake from now on"))?;
             Ok(Exit::Done)
         }
         cli::Lake::Verify { place, json } => {

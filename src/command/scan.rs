@@ -37,7 +37,7 @@ pub(crate) async fn scan(config: &Config, paths: &[String], folder: &Path, args:
     })?;
     let versions: Vec<(String, String)> =
         detection.ran.iter().filter_map(|id| config.catalogue.find(id)).map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-    let kept = store(lake.catalogue(), &detection.findings, &versions, report.snapshot).await.map_err(Failure::internal)?;
+    let kept = store(lake.catalogue(), &detection.findings, &versions, report.snapshot, None).await.map_err(Failure::internal)?;
     findings::print(&session, &report, &detection, kept, args).await?;
     Ok(exit(&report, &detection, args))
 }

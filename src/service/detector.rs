@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use trailhound_detect::{Standing, cursor, store};
-use trailhound_ingest::lake::Lake;
+use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::Clock;
 use trailhound_queries::session::QueryLimits;
 
@@ -18,12 +18,18 @@ const RETRY: Duration = Duration::from_secs(2);
 /// After a run it rests as long as the run took, but no longer than this: under load detection takes half a core, and
 /// each run takes in more commits.
 const REST_MAX: Duration = Duration::from_secs(2);
+/// The right to detect lasts so long unless it is renewed, in microseconds; then another service takes over.
+const LEASED: i64 = 15_000_000;
+/// How often a service that shares its lake looks what others have committed.
+const LOOK: Duration = Duration::from_secs(1);
 /// Few rows in memory at a time: one thread and a small pool for each set of rules.
 const LIMITS: QueryLimits = QueryLimits { memory_bytes_max: 128 << 20, threads: 1 };
 
 /// What detection works with.
 pub(super) struct Detector {
     lake: Lake,
+    /// The right to detect, where several services share the lake.
+    lease: Lease,
     clock: Clock,
     /// Id and version of the rules that can run.
     rules: Vec<(String, String)>,
@@ -41,7 +47,7 @@ impl Detector {
         let runnable: Vec<_> = runnable.collect();
         let rules = runnable.iter().map(|rule| (rule.id.clone(), rule.version.clone())).collect();
         let standing = Standing::new(&runnable, parameters, LIMITS).await?;
-        Ok(Self { lake, clock, rules, standing, taken: None, reached: BTreeMap::new() })
+        Ok(Self { lake, lease: Lease::new("detection"), clock, rules, standing, taken: None, reached: BTreeMap::new() })
     }
 
     /// Id and version of the rules that can run.
@@ -49,8 +55,13 @@ impl Detector {
         &self.rules
     }
 
-    /// Runs the rules over everything committed since they last ran.
+    /// Runs the rules over everything committed since they last ran, if that is this service's to do.
     async fn catch_up(&mut self, watch: &Watch) -> Result<(), Failure> {
+        let now = (self.clock)();
+        if !self.lake.lease(&self.lease, now, now.saturating_add(LEASED)).await? {
+            self.taken = None;
+            return Ok(());
+        }
         let snapshot = self.lake.snapshot().await?;
         // Until all of it went well, nothing is known of what the rows in memory are.
         let taken = match self.taken.take() {
@@ -98,7 +109,9 @@ impl Detector {
         }
         let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);
         let ran: Vec<_> = self.rules.iter().filter(ran).cloned().collect();
-        let kept = store(self.lake.catalogue(), &detection.findings, &ran, snapshot.unwrap_or(0)).await.map_err(Failure::internal)?;
+        let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
+        let kept =
+            store(self.lake.catalogue(), &detection.findings, &ran, snapshot.unwrap_or(0), holder).await.map_err(Failure::internal)?;
         for finding in detection.findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
             watch.metrics.finding(&finding.rule_id);
             printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
@@ -138,9 +151,14 @@ pub(super) async fn run(mut detector: Detector, watch: Arc<Watch>, ingested: Arc
             }
         }
         if last {
-            return Ok(());
+            return Ok(detector.lake.give_back(&detector.lease).await?);
         }
         tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
-        watch.committed.notified().await;
+        if detector.lake.is_shared() {
+            // Whether something came or the time is over: others commit without a word.
+            let _ = tokio::time::timeout(LOOK, watch.committed.notified()).await;
+        } else {
+            watch.committed.notified().await;
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::Watch;
 use std::sync::Arc;
 use std::time::Duration;
 use trailhound_detect::cursor;
-use trailhound_ingest::lake::Lake;
+use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::Clock;
 
 /// Pause between two rounds.
@@ -12,11 +12,16 @@ const EVERY: Duration = Duration::from_secs(20);
 /// A reader may go on with a snapshot for this long, in microseconds.
 const SNAPSHOTS_KEPT: i64 = 3_600_000_000;
 
+/// The right to tidy lasts so long unless it is renewed, in microseconds.
+const LEASED: i64 = 120_000_000;
+
 /// What is kept tidy, and what must not be tidied away.
 pub(super) struct Maintenance {
     pub(super) lake: Lake,
     /// Id and version of the rules that still have to see what is new.
     pub(super) rules: Vec<(String, String)>,
+    /// The right to tidy, where several services share the lake.
+    pub(super) lease: Lease,
     pub(super) clock: Clock,
 }
 
@@ -33,6 +38,9 @@ pub(super) async fn run(maintenance: Maintenance, watch: Arc<Watch>) {
 impl Maintenance {
     async fn round(&self, watch: &Watch) -> Result<(), String> {
         let now = (self.clock)();
+        if !self.lake.lease(&self.lease, now, now.saturating_add(LEASED)).await.map_err(|e| e.to_string())? {
+            return Ok(());
+        }
         let done = self.lake.compact(now).await.map_err(|e| e.to_string())?;
         watch.metrics.merged.inc_by(done.merged);
         let files = self.lake.info().await.map_err(|e| e.to_string())?.files;

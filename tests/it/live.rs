@@ -9,15 +9,15 @@ use rand_pcg::Pcg64;
 use std::time::Duration;
 
 /// A topic of generated events, and a service to follow it.
-struct Stage {
-    program: Program,
+pub(crate) struct Stage {
+    pub(crate) program: Program,
     topic: String,
     events: u64,
     seed: u64,
 }
 
 impl Stage {
-    fn new(broker: &Broker, topic: &str, partitions: i32, events: u64, seed: u64) -> Self {
+    pub(crate) fn new(broker: &Broker, topic: &str, partitions: i32, events: u64, seed: u64) -> Self {
         broker.create_topic(topic, partitions);
         let stage = Self { program: Program::new(), topic: topic.to_owned(), events, seed };
         // The same traffic as files: its configuration, its truth, and the lake an undisturbed ingest makes of it.
@@ -33,25 +33,34 @@ impl Stage {
         stage
     }
 
-    fn send(&self, broker: &Broker) {
+    pub(crate) fn send(&self, broker: &Broker) {
         let (events, seed) = (self.events.to_string(), self.seed.to_string());
         let to = ["--to", "kafka", "--bootstrap-servers", &broker.servers(), "--topic", &self.topic];
         self.program.ok(&[&["generate", "--events", &events, "--seed", &seed, "--days", "3"], &to[..]].concat());
     }
 
-    fn serve(&self) -> Service {
+    pub(crate) fn serve(&self) -> Service {
         Service::start(&self.program, "serve.toml", "lake")
     }
 
     /// The lake holds what an undisturbed ingest of the same events holds, and is sound.
-    fn assert_exact(&self) {
+    pub(crate) fn assert_exact(&self) {
         let verified = self.program.run(&["lake", "verify", "--lake", "lake", "--json"]);
         assert_eq!(verified.status, 0, "{}", verified.out);
         self.program.ok(&["ingest", "g/events", "--lake", "whole"]);
         assert!(self.program.keys("lake") == self.program.keys("whole"), "the lakes hold other events");
     }
 
-    fn ledger(&self, field: &str) -> u64 {
+    /// Likewise, and what is kept is what a run over the whole lake finds: nothing more, nothing less, nothing revised.
+    pub(crate) fn assert_exact_with_findings(&self) {
+        self.assert_exact();
+        let again = self.program.ok(&["--config", "serve.toml", "scan", "g/events", "--lake", "lake", "--format", "json"]);
+        assert_eq!(again.open(), truth(&self.program.path("g")));
+        let known = self.program.ok(&["--config", "serve.toml", "scan", "g/events", "--lake", "lake"]);
+        assert!(known.out.contains("findings: 0 new, 0 revised"), "{}", known.out);
+    }
+
+    pub(crate) fn ledger(&self, field: &str) -> u64 {
         self.program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"][field].as_u64().expect("a count")
     }
 }
@@ -88,13 +97,8 @@ fn killed_at_random_moments_it_loses_and_doubles_nothing() {
     service.wait_until("everything stored", |_| stage.program.number("lake", "SELECT count(*) FROM events") == 30_000);
     let (status, _) = service.end();
     assert_eq!(status, 0);
-    stage.assert_exact();
     assert_eq!((stage.ledger("received"), stage.ledger("duplicate")), (30_000, 0));
-    // What is kept is what a run over the whole lake finds: nothing more, nothing less, nothing revised.
-    let again = stage.program.ok(&["--config", "serve.toml", "scan", "g/events", "--lake", "lake", "--format", "json"]);
-    assert_eq!(again.open(), truth(&stage.program.path("g")));
-    let known = stage.program.ok(&["--config", "serve.toml", "scan", "g/events", "--lake", "lake"]);
-    assert!(known.out.contains("findings: 0 new, 0 revised"), "{}", known.out);
+    stage.assert_exact_with_findings();
 }
 
 #[test]

@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::{AnyConnection, AnyPool, Executor};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use thiserror::Error;
 use trailhound_datasets::columns::{EVENTS, QUARANTINE, TableSchema};
 use trailhound_datasets::layout::{CATALOG_FILE, CatalogPlace, EVENTS_TABLE, FILES_FOLDER, QUARANTINE_TABLE};
@@ -60,6 +61,14 @@ pub enum CatalogError {
         /// What is wrong with the reference.
         reason: String,
     },
+    /// The catalogue stays where it is.
+    #[error("the catalogue of the lake in `{folder}` was not moved: {reason}")]
+    Move {
+        /// The lake.
+        folder: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Another program's database, or another version's.
     #[error("`{folder}` holds no lake of this version (found {found}, expected {LAKE_VERSION}); take a fresh folder with `--lake`")]
     Version {
@@ -67,6 +76,12 @@ pub enum CatalogError {
         folder: PathBuf,
         /// What it says.
         found: String,
+    },
+    /// Another writer has committed records since `seen`: what it stored must be looked at first. Nothing was stored.
+    #[error("another writer has committed up to snapshot {snapshot}")]
+    Behind {
+        /// The newest snapshot.
+        snapshot: i64,
     },
     /// Positions or snapshot moved since they were read.
     #[error("the lake changed while this batch was being written: {what}. Nothing of the batch was stored; run again")]
@@ -196,7 +211,8 @@ impl Lake {
         Ok(())
     }
 
-    /// Removes files below the lake that no commit refers to. Only for the holder of the writer lock.
+    /// Removes files below the lake that no commit refers to. Only for the holder of the writer lock. Where others may be
+    /// writing, files younger than an hour may be theirs and stay.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -209,7 +225,7 @@ impl Lake {
                 source: e.into_io_error().unwrap_or_else(|| std::io::ErrorKind::Other.into()),
             })?;
             let ours = entry.path().extension().is_some_and(|e| e == "parquet" || e == "tmp");
-            if entry.file_type().is_file() && ours && !known.contains(entry.path()) {
+            if entry.file_type().is_file() && ours && !known.contains(entry.path()) && !(self.is_shared() && is_young(entry.path())) {
                 std::fs::remove_file(entry.path()).map_err(|source| CatalogError::File { path: entry.path().to_owned(), source })?;
                 removed += 1;
             }
@@ -255,6 +271,12 @@ impl Lake {
         let name = if table == EVENTS_ID { EVENTS_TABLE } else { QUARANTINE_TABLE };
         self.files_folder().join("main").join(name)
     }
+}
+
+/// Changed within the last hour, or nobody knows.
+fn is_young(path: &Path) -> bool {
+    let age = path.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|changed| changed.elapsed().ok());
+    age.is_none_or(|age| age < Duration::from_secs(3600))
 }
 
 fn data_path(folder: &Path) -> String {

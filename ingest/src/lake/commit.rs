@@ -77,9 +77,13 @@ pub(crate) fn time_text(micros: i64) -> String {
 
 impl Lake {
     /// Commits `commit`: files, positions and ledger become visible together or not at all. Returns the new snapshot.
-    pub(crate) async fn commit(&self, commit: &Commit, now: i64) -> Result<i64, CatalogError> {
+    /// `seen` is the snapshot up to which its records were compared with those of other writers, where there are others.
+    pub(crate) async fn commit(&self, commit: &Commit, seen: Option<i64>, now: i64) -> Result<i64, CatalogError> {
         let mut connection = self.pool.acquire().await?;
         let mut t1 = self.begin(&mut connection).await?;
+        if let Some(seen) = seen {
+            nothing_since(&mut t1, seen).await?;
+        }
         let (snapshot, next_file) = next_snapshot(&mut t1, commit.files.len(), now).await?;
         let touched: Vec<String> = [EVENTS_ID, QUARANTINE_ID]
             .into_iter()
@@ -131,6 +135,18 @@ impl Lake {
         })
         .transpose()
     }
+}
+
+/// Refuses to go on where somebody has added rows after `seen`.
+async fn nothing_since(db: &mut AnyConnection, seen: i64) -> Result<(), CatalogError> {
+    let snapshot: Option<i64> = sqlx::query_scalar(
+        "SELECT max(f.begin_snapshot) FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
+         WHERE f.begin_snapshot > $1 AND coalesce(c.changes_made, '') NOT LIKE 'compacted_table%'",
+    )
+    .bind(seen)
+    .fetch_one(&mut *db)
+    .await?;
+    snapshot.map_or(Ok(()), |snapshot| Err(CatalogError::Behind { snapshot }))
 }
 
 /// Adds the next snapshot, with room for `files` new files; gives its id and the first of theirs.

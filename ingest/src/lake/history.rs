@@ -12,17 +12,22 @@ impl Lake {
     /// # Errors
     /// [`CatalogError`].
     pub async fn files_since(&self, seen: i64, snapshot: i64) -> Result<Vec<PathBuf>, CatalogError> {
+        self.added(EVENTS_ID, seen, snapshot).await
+    }
+
+    /// The same of any table.
+    pub(crate) async fn added(&self, table: i64, seen: i64, snapshot: i64) -> Result<Vec<PathBuf>, CatalogError> {
         let paths: Vec<(String,)> = sqlx::query_as(
             "SELECT f.path FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
              WHERE f.table_id = $1 AND f.begin_snapshot > $2 AND f.begin_snapshot <= $3 \
              AND coalesce(c.changes_made, '') NOT LIKE 'compacted_table%' ORDER BY f.data_file_id",
         )
-        .bind(EVENTS_ID)
+        .bind(table)
         .bind(seen)
         .bind(snapshot)
         .fetch_all(&self.pool)
         .await?;
-        Ok(self.event_paths(paths))
+        Ok(self.paths(table, paths))
     }
 
     /// Files of `events` that `snapshot` sees and that can hold times from `since` (microseconds UTC) on.
@@ -43,7 +48,7 @@ impl Lake {
         .bind(time_text(since))
         .fetch_all(&self.pool)
         .await?;
-        Ok(self.event_paths(paths))
+        Ok(self.paths(EVENTS_ID, paths))
     }
 
     /// Time of the latest event of the lake's ordinary days, microseconds UTC: a time out of range says nothing about the
@@ -65,8 +70,8 @@ impl Lake {
         Ok(time.map(|time| time.timestamp_micros()))
     }
 
-    fn event_paths(&self, paths: Vec<(String,)>) -> Vec<PathBuf> {
-        let folder = self.table_folder(EVENTS_ID);
+    fn paths(&self, table: i64, paths: Vec<(String,)>) -> Vec<PathBuf> {
+        let folder = self.table_folder(table);
         paths.into_iter().map(|(path,)| folder.join(path)).collect()
     }
 }

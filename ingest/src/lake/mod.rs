@@ -10,7 +10,9 @@ mod files;
 mod history;
 mod info;
 mod keys;
+mod lease;
 mod lock;
+mod migrate;
 mod place;
 mod verify;
 
@@ -22,6 +24,8 @@ pub use compact::Compacted;
 pub use files::encoded;
 pub(crate) use files::{LakeFile, NewFile};
 pub use info::{DayInfo, GapInfo, LakeInfo, SourceInfo};
+pub(crate) use keys::read_keys;
+pub use lease::Lease;
 pub use lock::WriterLock;
 pub use place::find as find_catalogue;
 pub use verify::{Problem, Verified};

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::str::FromStr;
 use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogPlace};
 
+/// The catalogue's tables.
+pub(super) const SCHEMA: &str = include_str!("schema.sql");
 /// Connections held at most: one for the ingest, the others for detection and upkeep.
 const CONNECTIONS: u32 = 4;
 
@@ -64,7 +66,7 @@ pub(super) fn schema(place: &CatalogPlace) -> sqlx::AssertSqlSafe<String> {
             [("{boolean}", "BOOLEAN"), ("{instant}", "TIMESTAMPTZ"), ("{uuid}", "UUID"), ("{without_rowid}", "")]
         }
     };
-    let schema = types.into_iter().fold(include_str!("schema.sql").to_owned(), |text, (name, here)| text.replace(name, here));
+    let schema = types.into_iter().fold(SCHEMA.to_owned(), |text, (name, here)| text.replace(name, here));
     sqlx::AssertSqlSafe(schema)
 }
 

@@ -37,6 +37,8 @@ CREATE TABLE trailhound_position(source TEXT NOT NULL, object TEXT NOT NULL, inc
 CREATE TABLE trailhound_ledger(snapshot_id BIGINT NOT NULL, source TEXT NOT NULL, received BIGINT NOT NULL, stored BIGINT NOT NULL, duplicate BIGINT NOT NULL, quarantined BIGINT NOT NULL, expired BIGINT NOT NULL, PRIMARY KEY (snapshot_id, source)){without_rowid};
 -- Records of a source that can no longer be read, from the first missing to the first after.
 CREATE TABLE trailhound_gap(snapshot_id BIGINT NOT NULL, source TEXT NOT NULL, object TEXT NOT NULL, from_record BIGINT NOT NULL, to_record BIGINT NOT NULL, reason TEXT NOT NULL, noted_at TEXT NOT NULL);
+-- Who does what only one of several services may do, until when (microseconds since 1970 UTC).
+CREATE TABLE trailhound_lease(name TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL){without_rowid};
 -- Checksum of each data file (XXH3, 128 bit, hex).
 CREATE TABLE trailhound_file(data_file_id BIGINT PRIMARY KEY, xxh3 TEXT NOT NULL);
 -- Findings with their revisions, and how far each rule has run.

@@ -34,7 +34,7 @@ pub(super) fn run(
     stop: &AtomicBool,
 ) -> Result<(), LiveError> {
     let mut buckets: Vec<Objects> = buckets.into_iter().map(Objects::new).collect();
-    let known = Known::new(runtime.clone(), options.keys_max);
+    let known = Known::new(runtime.clone(), lake, options.keys_max)?;
     let mut members = Vec::new();
     for kafka in &options.kafka {
         let wrong = |e: KafkaError| LiveError::Settings { source_name: kafka.name.clone(), reason: e.to_string() };
@@ -141,7 +141,6 @@ impl Engine<'_> {
         let waited = self.staged_since.map_or(Duration::ZERO, |since| since.elapsed());
         match self.commit(members, buckets) {
             Ok((snapshot, ledger)) => {
-                self.known.committed();
                 members.iter_mut().for_each(Member::committed);
                 buckets.iter_mut().for_each(|bucket| bucket.let_go(true));
                 (self.staged_since, self.rows) = (None, 0);
@@ -164,7 +163,7 @@ impl Engine<'_> {
         let sources: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
         let mut ledger = Ledger::default();
         sources.iter().for_each(|part| ledger += part.ledger);
-        let snapshot = self.runtime.block_on(self.lake.commit(&Commit { files, sources }, now))?;
+        let snapshot = self.known.commit(self.lake, &Commit { files, sources }, now)?;
         Ok((snapshot, ledger))
     }
 

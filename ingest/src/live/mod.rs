@@ -102,7 +102,7 @@ pub enum LiveError {
 /// # Errors
 /// [`LiveError`] where it cannot begin. Trouble while running is told to `observer` and waited out.
 pub async fn run(lake: &Lake, options: LiveOptions, observer: Arc<dyn Observer>, stop: Arc<AtomicBool>) -> Result<(), LiveError> {
-    let lock = WriterLock::take(lake.folder())?;
+    let lock = WriterLock::take(lake)?;
     lake.sweep(&lock).await?;
     let runtime = tokio::runtime::Handle::current();
     let mut buckets = Vec::new();

@@ -20,12 +20,18 @@ pub(super) struct ServiceWritten {
     listen: SocketAddr,
     flush_age_max_ms: std::num::NonZero<u64>,
     flush_rows_max: std::num::NonZero<u64>,
+    tidy_every_seconds: std::num::NonZero<u64>,
 }
 
 impl Default for ServiceWritten {
     fn default() -> Self {
         let some = |count| std::num::NonZero::new(count).unwrap_or(std::num::NonZero::<u64>::MIN);
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8640)), flush_age_max_ms: some(1000), flush_rows_max: some(100_000) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8640)),
+            flush_age_max_ms: some(1000),
+            flush_rows_max: some(100_000),
+            tidy_every_seconds: some(20),
+        }
     }
 }
 
@@ -112,6 +118,11 @@ impl Config {
     /// Where the service listens.
     pub(crate) fn listen(&self) -> SocketAddr {
         self.service.listen
+    }
+
+    /// Pause between two rounds of merging files and forgetting snapshots.
+    pub(crate) fn tidy_every(&self) -> Duration {
+        Duration::from_secs(self.service.tidy_every_seconds.get())
     }
 
     /// What the service follows.

@@ -7,8 +7,6 @@ use trailhound_detect::cursor;
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::Clock;
 
-/// Pause between two rounds.
-const EVERY: Duration = Duration::from_secs(20);
 /// A reader may go on with a snapshot for this long, in microseconds.
 const SNAPSHOTS_KEPT: i64 = 3_600_000_000;
 
@@ -20,6 +18,8 @@ pub(super) struct Maintenance {
     pub(super) lake: Lake,
     /// Id and version of the rules that still have to see what is new.
     pub(super) rules: Vec<(String, String)>,
+    /// Pause between two rounds.
+    pub(super) every: Duration,
     /// The right to tidy, where several services share the lake.
     pub(super) lease: Lease,
     pub(super) clock: Clock,
@@ -28,7 +28,7 @@ pub(super) struct Maintenance {
 /// Runs until aborted. A merge that is cut off leaves a file nobody refers to, which the next writer sweeps.
 pub(super) async fn run(maintenance: Maintenance, watch: Arc<Watch>) {
     loop {
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(maintenance.every).await;
         if let Err(error) = maintenance.round(&watch).await {
             tracing::warn!(error, "the lake could not be tidied; tried again later");
         }

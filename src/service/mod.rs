@@ -34,7 +34,13 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let served = tokio::spawn(http::serve(listener, Arc::clone(&watch)));
     // Detection ends after the last commit, not with the signal.
     let ingested = Arc::new(AtomicBool::new(false));
-    let maintenance = Maintenance { lake: lake.clone(), rules, lease: Lease::new("upkeep"), clock: Arc::clone(&options.clock) };
+    let maintenance = Maintenance {
+        lake: lake.clone(),
+        rules,
+        lease: Lease::new("upkeep"),
+        every: config.tidy_every(),
+        clock: Arc::clone(&options.clock),
+    };
     let detecting = tokio::spawn(detector::run(detector, Arc::clone(&watch), Arc::clone(&ingested)));
     let maintained = tokio::spawn(maintenance::run(maintenance, Arc::clone(&watch)));
     let signals = tokio::spawn(signals(Arc::clone(&stop)));

@@ -8,7 +8,7 @@ use crate::store::Store;
 use std::path::PathBuf;
 
 /// Generated traffic and where its objects belong.
-fn traffic(program: &Program, events: &str, seed: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn traffic(program: &Program, events: &str, seed: &str) -> Vec<(String, Vec<u8>)> {
     program.ok(&["generate", "--events", events, "--seed", seed, "--days", "3", "--out", "g"]);
     let root: PathBuf = program.path("g/events");
     let files = walkdir::WalkDir::new(&root).sort_by_file_name().into_iter().map(|entry| entry.expect("a folder"));
@@ -21,7 +21,7 @@ fn traffic(program: &Program, events: &str, seed: &str) -> Vec<(String, Vec<u8>)
         .collect()
 }
 
-fn configure(program: &Program, sources: &str) {
+pub(crate) fn configure(program: &Program, sources: &str) {
     let parameters = std::fs::read_to_string(program.path("g/trailhound.toml")).expect("a file");
     program.write("serve.toml", format!("{parameters}\n[service]\nlisten = \"127.0.0.1:0\"\n\n{sources}"));
     program.write("id", "testkey\n");

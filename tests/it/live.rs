@@ -4,8 +4,6 @@ use crate::broker::{Broker, broker};
 use crate::part::SmallDisk;
 use crate::program::{Program, truth};
 use crate::service::Service;
-use rand::{Rng, SeedableRng};
-use rand_pcg::Pcg64;
 use std::time::Duration;
 
 /// A topic of generated events, and a service to follow it.
@@ -80,25 +78,6 @@ fn events_of_a_topic_become_findings_while_they_come() {
     assert_eq!((status, &open), (0, &expected));
     assert_eq!((stage.ledger("received"), stage.ledger("stored")), (20_000, 20_000));
     stage.assert_exact();
-}
-
-#[test]
-fn killed_at_random_moments_it_loses_and_doubles_nothing() {
-    let Some(broker) = broker() else { return };
-    let stage = Stage::new(broker, "kills", 3, 30_000, 6);
-    stage.send(broker);
-    let mut rng = Pcg64::seed_from_u64(6);
-    for _ in 0..12 {
-        let service = stage.serve();
-        std::thread::sleep(Duration::from_millis(rng.random_range(0..1500)));
-        service.kill();
-    }
-    let service = stage.serve();
-    service.wait_until("everything stored", |_| stage.program.number("lake", "SELECT count(*) FROM events") == 30_000);
-    let (status, _) = service.end();
-    assert_eq!(status, 0);
-    assert_eq!((stage.ledger("received"), stage.ledger("duplicate")), (30_000, 0));
-    stage.assert_exact_with_findings();
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod cli;
 mod compaction;
 mod crash;
 mod duckdb;
+mod faults;
 mod live;
 mod memory;
 mod metrics;

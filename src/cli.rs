@@ -209,6 +209,9 @@ pub(crate) struct Generate {
     /// The topic.
     #[arg(long, default_value = "actiontrail")]
     pub(crate) topic: String,
+    /// Give each event the time at which it is sent, as in life. Stories lose their order in time.
+    #[arg(long, requires = "to")]
+    pub(crate) live: bool,
     /// Events a second; as fast as the broker takes them without.
     #[arg(long, value_name = "N")]
     pub(crate) rate: Option<std::num::NonZero<u32>>,

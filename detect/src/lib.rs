@@ -5,6 +5,7 @@ pub mod cases;
 mod evaluate;
 mod finding;
 mod group;
+pub mod health;
 mod held;
 mod matched;
 mod standing;

@@ -1,27 +1,49 @@
-//! Which records the lake already holds. Exact: every key of the days an ingest touches is known, those of other days are
-//! let go. Memory follows the busiest days, about 20 bytes an event, not the lake.
+//! Which records the lake already holds. Exact: every key of the stretches of time an ingest touches is known, those of others
+//! are let go. Memory follows the busiest minutes, about 20 bytes an event, not the lake.
 
-use crate::lake::{CatalogError, Commit, EVENTS_ID, Lake, QUARANTINE_ID, read_keys};
+use crate::lake::{CatalogError, Commit, EVENTS_ID, KeyFile, Lake, QUARANTINE_ID, read_keys};
 use crate::lock::lock;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Mutex;
 use tokio::runtime::Handle;
 use trailhound_datasets::layout;
 
-/// Keys grouped by day of the event's time, so that one day's keys are all that a check needs. Events without a readable
-/// time form a group of their own.
+/// Length of the stretches of time whose keys are held together, in microseconds: what comes is mostly of the last few
+/// minutes, and so few keys are all that a check needs however much a day brings. A day is made of whole stretches.
+const STRETCH: i64 = 600_000_000;
+/// Times that an event can have: 2010 to 2060. Those outside are nonsense, and as many stretches as somebody likes to send.
+const SENSIBLE: std::ops::Range<i64> = 1_262_304_000_000_000..2_840_140_800_000_000;
+
+/// Keys grouped by the event's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Group(Option<i32>);
+pub(crate) enum Group {
+    /// A stretch of ten minutes, counted from 1970.
+    Stretch(i64),
+    /// Events without a sensible time.
+    Nonsense,
+}
 
 impl Group {
     pub(crate) fn of(event_time: Option<i64>) -> Self {
-        Self(event_time.map(layout::day_of))
+        match event_time.filter(|time| SENSIBLE.contains(time)) {
+            Some(time) => Self::Stretch(time.div_euclid(STRETCH)),
+            None => Self::Nonsense,
+        }
     }
 
-    /// The group's day, as days since 1970.
-    pub(crate) fn day(self) -> Option<i32> {
-        self.0
+    /// Its first instant and the first after it.
+    fn times(self) -> Option<(i64, i64)> {
+        match self {
+            Self::Stretch(number) => Some((number * STRETCH, (number + 1) * STRETCH)),
+            Self::Nonsense => None,
+        }
+    }
+
+    /// The day it lies in, as days since 1970.
+    fn day(self) -> Option<i32> {
+        self.times().map(|(from, _)| layout::day_of(from))
     }
 }
 
@@ -73,13 +95,13 @@ impl Keys {
         let identity = identity(&key);
         let facts = u64::from_be_bytes(key[8..].try_into().expect("eight bytes"));
         match self.first.entry(identity) {
-            std::collections::hash_map::Entry::Vacant(slot) => {
+            Entry::Vacant(slot) => {
                 slot.insert(facts);
                 self.count += 1;
                 Seen::New
             }
-            std::collections::hash_map::Entry::Occupied(slot) if *slot.get() == facts => Seen::Duplicate,
-            std::collections::hash_map::Entry::Occupied(_) => {
+            Entry::Occupied(slot) if *slot.get() == facts => Seen::Duplicate,
+            Entry::Occupied(_) => {
                 let more = self.more.entry(identity).or_default();
                 if more.contains(&facts) {
                     return Seen::Duplicate;
@@ -150,6 +172,8 @@ pub(crate) struct Known {
     /// Loaded with the first reject: most runs have none.
     rejects: Mutex<Option<HashSet<[u8; 16]>>>,
     keys_max: usize,
+    /// Files that hold keys, by day, as they were when first asked for since the last commit.
+    files: Mutex<HashMap<Option<i32>, Vec<KeyFile>>>,
     /// Where other processes write the lake too.
     others: Option<Mutex<Others>>,
 }
@@ -174,17 +198,41 @@ impl Known {
         } else {
             None
         };
-        Ok(Self { runtime, events: Mutex::new(KeyIndex::new(keys_max)), rejects: Mutex::new(None), keys_max, others })
+        Ok(Self {
+            runtime,
+            events: Mutex::new(KeyIndex::new(keys_max)),
+            rejects: Mutex::new(None),
+            keys_max,
+            files: Mutex::default(),
+            others,
+        })
     }
 
     /// Notes the event `key`.
     pub(crate) fn event(&self, lake: &Lake, event_time: Option<i64>, key: [u8; 16]) -> Result<Seen, CatalogError> {
-        let load = |group: Group| self.runtime.block_on(lake.event_keys(group.day()));
-        let seen = lock(&self.events).insert(Group::of(event_time), key, load)?;
+        let seen = lock(&self.events).insert(Group::of(event_time), key, |group| self.stored(lake, group))?;
         if let (Some(others), Seen::New | Seen::Conflict) = (&self.others, seen) {
             lock(others).events.insert(identity(&key));
         }
         Ok(seen)
+    }
+
+    /// Keys of `group` that the lake holds.
+    fn stored(&self, lake: &Lake, group: Group) -> Result<Vec<[u8; 16]>, CatalogError> {
+        let mut files = lock(&self.files);
+        let files = match files.entry(group.day()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(self.runtime.block_on(lake.key_files(group.day()))?),
+        };
+        let mut keys = Vec::new();
+        for file in files.iter().filter(|file| group.times().is_none_or(|times| file.may_hold(times))) {
+            read_keys(&file.path, "event_key", Some("event_time"), group.times(), |(key, time)| {
+                if Group::of(time) == group {
+                    keys.push(key);
+                }
+            })?;
+        }
+        Ok(keys)
     }
 
     /// Notes the reject `key`; true where it is new.
@@ -214,6 +262,7 @@ impl Known {
                 Err(error) => return Err(error),
                 Ok(snapshot) => {
                     lock(&self.events).committed();
+                    lock(&self.files).clear();
                     if let Some(others) = &self.others {
                         *lock(others) = Others { seen: snapshot, events: HashSet::new(), rejects: HashSet::new() };
                     }
@@ -230,20 +279,21 @@ impl Known {
         let mut both = 0_u64;
         for path in self.runtime.block_on(lake.added(EVENTS_ID, others.seen, snapshot))? {
             let mut events = lock(&self.events);
-            read_keys(&path, "event_key", Some("event_time"), |(key, time)| {
+            read_keys(&path, "event_key", Some("event_time"), None, |(key, time)| {
                 both += u64::from(others.events.contains(&identity(&key)));
                 events.note_stored(Group::of(time), key);
             })?;
         }
         for path in self.runtime.block_on(lake.added(QUARANTINE_ID, others.seen, snapshot))? {
             let mut rejects = lock(&self.rejects);
-            read_keys(&path, "quarantine_key", None, |(key, _)| {
+            read_keys(&path, "quarantine_key", None, None, |(key, _)| {
                 both += u64::from(others.rejects.contains(&key));
                 rejects.iter_mut().for_each(|known| {
                     known.insert(key);
                 });
             })?;
         }
+        lock(&self.files).clear();
         others.seen = snapshot;
         if both == 0 {
             Ok(())
@@ -256,6 +306,7 @@ impl Known {
     pub(crate) fn forget(&self) {
         *lock(&self.events) = KeyIndex::new(self.keys_max);
         *lock(&self.rejects) = None;
+        lock(&self.files).clear();
         if let Some(others) = &self.others {
             let mut others = lock(others);
             others.events.clear();
@@ -281,7 +332,7 @@ mod tests {
 
     #[test]
     fn stored_keys_are_loaded_once_and_let_go_after_commits() {
-        let day = |n| Group(Some(n));
+        let day = Group::Stretch;
         let mut index = KeyIndex::new(2);
         let mut loads = 0;
         let mut see = |index: &mut KeyIndex, group, k| {

@@ -4,9 +4,10 @@ use crate::cli;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use chrono::{SecondsFormat, Utc};
 use flate2::read::GzDecoder;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -63,12 +64,20 @@ fn send(spec: Spec, servers: &str, args: &cli::Generate) -> Result<u64, Failure>
                 let due = started + Duration::from_secs_f64(f64::from(u32::try_from(sent).unwrap_or(u32::MAX)) / f64::from(rate.get()));
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
-            send_one(&sender, event.get(), sent).map_err(Failure::internal)?;
+            let sent_now = if args.live { Some(happening_now(event)?) } else { None };
+            send_one(&sender, sent_now.as_deref().unwrap_or(event.get()), sent).map_err(Failure::internal)?;
             sent += 1;
         }
     }
     sender.flush().map_err(Failure::internal)?;
     Ok(sent)
+}
+
+/// The event with the present as its time.
+fn happening_now(event: &RawValue) -> Result<String, Failure> {
+    let mut event: Map<String, Value> = serde_json::from_str(event.get()).map_err(Failure::internal)?;
+    event.insert("eventTime".to_owned(), Value::from(Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)));
+    serde_json::to_string(&event).map_err(Failure::internal)
 }
 
 /// A Logstore with one field hands out the event itself under the field's name; one with more fields, a row of them all.

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use trailhound_detect::{Standing, cursor, store};
-use trailhound_ingest::lake::{Lake, Lease};
+use trailhound_detect::health::{Missing, missing_records};
+use trailhound_detect::{Finding, Standing, cursor, store};
+use trailhound_ingest::lake::{GapInfo, Lake, Lease};
 use trailhound_ingest::live::Clock;
 use trailhound_queries::session::QueryLimits;
 
@@ -38,6 +39,8 @@ pub(super) struct Detector {
     taken: Option<i64>,
     /// The snapshot each rule has run over, by its id.
     reached: BTreeMap<String, i64>,
+    /// Gaps of the lake that have been told.
+    gaps_told: usize,
 }
 
 impl Detector {
@@ -47,7 +50,7 @@ impl Detector {
         let runnable: Vec<_> = runnable.collect();
         let rules = runnable.iter().map(|rule| (rule.id.clone(), rule.version.clone())).collect();
         let standing = Standing::new(&runnable, parameters, LIMITS).await?;
-        Ok(Self { lake, lease: Lease::new("detection"), clock, rules, standing, taken: None, reached: BTreeMap::new() })
+        Ok(Self { lake, lease: Lease::new("detection"), clock, rules, standing, taken: None, reached: BTreeMap::new(), gaps_told: 0 })
     }
 
     /// Id and version of the rules that can run.
@@ -77,6 +80,7 @@ impl Detector {
             }
             self.run(Some(snapshot), watch).await?;
         }
+        self.tell_gaps(watch).await?;
         self.taken = Some(snapshot);
         Ok(())
     }
@@ -109,19 +113,42 @@ impl Detector {
         }
         let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);
         let ran: Vec<_> = self.rules.iter().filter(ran).cloned().collect();
-        let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
-        let kept =
-            store(self.lake.catalogue(), &detection.findings, &ran, snapshot.unwrap_or(0), holder).await.map_err(Failure::internal)?;
-        for finding in detection.findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
-            watch.metrics.finding(&finding.rule_id);
-            printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
-        }
+        self.keep(&detection.findings, &ran, snapshot.unwrap_or(0), watch).await?;
         watch.metrics.detected(begun.elapsed());
         Ok(())
     }
 }
 
 impl Detector {
+    /// Keeps findings, and tells those that are new or say something else than before.
+    async fn keep(&self, findings: &[Finding], ran: &[(String, String)], snapshot: i64, watch: &Watch) -> Result<(), Failure> {
+        let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
+        let kept = store(self.lake.catalogue(), findings, ran, snapshot, holder).await.map_err(Failure::internal)?;
+        for finding in findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
+            watch.metrics.finding(&finding.rule_id);
+            printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
+        }
+        Ok(())
+    }
+
+    /// Records that can no longer be read are a finding too.
+    async fn tell_gaps(&mut self, watch: &Watch) -> Result<(), Failure> {
+        let gaps = self.lake.gaps().await?;
+        if gaps.len() == self.gaps_told {
+            return Ok(());
+        }
+        let lake = self.lake.folder().display().to_string();
+        let finding = |gap: &GapInfo| {
+            let GapInfo { source, object, from, to, reason, noted_at } = gap;
+            // The catalogue writes `2026-11-23 15:43:57+00`.
+            let noted_at = noted_at.replacen(' ', "T", 1).replace("+00", "Z");
+            missing_records(Missing { source, object, from: *from, to: *to, reason, noted_at: &noted_at, lake: &lake })
+        };
+        self.keep(&gaps.iter().map(finding).collect::<Vec<_>>(), &[], 0, watch).await?;
+        self.gaps_told = gaps.len();
+        Ok(())
+    }
+
     /// A rule that broke is as far as it was.
     fn tell_lag(&mut self, ran: &[String], snapshot: i64, watch: &Watch) {
         for (rule_id, at) in &mut self.reached {

@@ -118,6 +118,10 @@ fn what_the_broker_dropped_is_a_gap_and_a_topic_made_anew_is_read_from_its_start
     broker.drop_before("gaps", 4_000);
     let mut service = stage.serve();
     service.said("records are missing");
+    service.findings_until(|open| open.contains_key("AT-HEALTH-001"));
+    let finding = service.told.values().find(|finding| finding["rule_id"] == "AT-HEALTH-001").expect("told");
+    assert!(finding["why"][0].as_str().is_some_and(|why| why.contains("records 3000 to 3999")), "{finding}");
+    assert!(finding["runbook"].as_str().is_some_and(|steps| steps.contains("trailhound ingest --lake")), "{finding}");
     service.wait_until("the rest taken", |service| service.metric("trailhound_records_total{fate=\"duplicate\"}") as u64 == 2_000);
     assert_eq!(service.end().0, 0);
     let info = stage.program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["gaps"].clone();
@@ -214,4 +218,18 @@ fn a_full_disk_is_waited_out() {
     service.wait_until("readiness again", |service| service.get("/readyz").0 == 200);
     assert_eq!(service.end().0, 0);
     stage.assert_exact();
+}
+
+#[test]
+fn traffic_as_in_life_has_the_time_at_which_it_is_sent() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "life", 1, 500, 16);
+    let before = chrono::Utc::now().timestamp();
+    let to = ["--live", "--to", "kafka", "--bootstrap-servers", &broker.servers(), "--topic", "life"];
+    stage.program.ok(&[&["generate", "--events", "500", "--days", "3"], &to[..]].concat());
+    let service = stage.serve();
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 500);
+    assert_eq!(service.end().0, 0);
+    let recent = stage.program.number("lake", &format!("SELECT count(*) FROM events WHERE event_time >= to_timestamp({before})"));
+    assert_eq!(recent, 500);
 }

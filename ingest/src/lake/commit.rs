@@ -75,6 +75,11 @@ pub(crate) fn time_text(micros: i64) -> String {
     }
 }
 
+/// The instant that [`time_text`] wrote, microseconds UTC.
+pub(crate) fn parse_time_text(text: &str) -> Option<i64> {
+    DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").ok().map(|time| time.timestamp_micros())
+}
+
 impl Lake {
     /// Commits `commit`: files, positions and ledger become visible together or not at all. Returns the new snapshot.
     /// `seen` is the snapshot up to which its records were compared with those of other writers, where there are others.

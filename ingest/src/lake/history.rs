@@ -1,7 +1,7 @@
 //! Which files hold what a stretch of snapshots brought: what whoever follows the lake reads.
 
 use super::catalog::{CatalogError, EVENTS_ID, Lake};
-use super::commit::time_text;
+use super::commit::{parse_time_text, time_text};
 use std::path::PathBuf;
 use trailhound_datasets::columns::{COLUMNS, Col, EVENTS};
 
@@ -66,8 +66,7 @@ impl Lake {
         .bind(event_time_id())
         .fetch_one(&self.pool)
         .await?;
-        let time = latest.and_then(|text| chrono::DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f%#z").ok());
-        Ok(time.map(|time| time.timestamp_micros()))
+        Ok(latest.as_deref().and_then(parse_time_text))
     }
 
     fn paths(&self, table: i64, paths: Vec<(String,)>) -> Vec<PathBuf> {

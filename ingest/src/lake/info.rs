@@ -125,7 +125,11 @@ impl Lake {
         })
     }
 
-    async fn gaps(&self) -> Result<Vec<GapInfo>, CatalogError> {
+    /// Records that can no longer be read, oldest gap first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sql`].
+    pub async fn gaps(&self) -> Result<Vec<GapInfo>, CatalogError> {
         let rows = sqlx::query_as::<_, (String, String, i64, i64, String, String)>(
             "SELECT source, object, from_record, to_record, reason, noted_at FROM trailhound_gap ORDER BY snapshot_id, object",
         )

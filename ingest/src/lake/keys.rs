@@ -1,78 +1,84 @@
 //! The keys of stored rows, read back from the files: what deduplication is exact against.
 
 use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID};
-use super::commit::time_text;
+use super::commit::parse_time_text;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-
-use trailhound_datasets::layout::{self, DAY_MICROS};
+use trailhound_datasets::layout;
 
 /// A stored row's key and the time of its event.
 pub(crate) type StoredKey = ([u8; 16], Option<i64>);
 
-impl Lake {
-    /// Keys of the stored events whose time lies on `day` (days since 1970), or of those without a time.
-    pub(crate) async fn event_keys(&self, day: Option<i32>) -> Result<Vec<[u8; 16]>, CatalogError> {
-        let mut keys = Vec::new();
-        for (path, partition) in self.files_with_day(day).await? {
-            let whole_day = day.is_some_and(|day| partition == layout::day_text(day));
-            read_keys(&path, "event_key", Some("event_time"), |(key, time)| {
-                if whole_day || time.map(layout::day_of) == day {
-                    keys.push(key);
-                }
-            })?;
-        }
-        Ok(keys)
-    }
+/// A file that holds keys, with the first and the last time of its events where the catalogue knows them.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyFile {
+    pub(crate) path: PathBuf,
+    times: Option<(i64, i64)>,
+}
 
+impl KeyFile {
+    /// True unless all its times are outside of `[from, to)`.
+    pub(crate) fn may_hold(&self, (from, to): (i64, i64)) -> bool {
+        self.times.is_none_or(|(first, last)| first < to && last >= from)
+    }
+}
+
+impl Lake {
     /// Keys of the stored quarantine rows.
     pub(crate) async fn quarantine_keys(&self) -> Result<Vec<[u8; 16]>, CatalogError> {
         let mut keys = Vec::new();
         for (table, path, _) in self.live_paths().await? {
             if table == QUARANTINE_ID {
-                read_keys(&path, "quarantine_key", None, |(key, _)| keys.push(key))?;
+                read_keys(&path, "quarantine_key", None, None, |(key, _)| keys.push(key))?;
             }
         }
         Ok(keys)
     }
 
-    /// The event files that can hold events of `day`: its own partition, and those out of range whose times reach it.
-    async fn files_with_day(&self, day: Option<i32>) -> Result<Vec<(PathBuf, String)>, CatalogError> {
-        let event_time = super::history::event_time_id();
-        let (from, to) = match day {
-            Some(day) => (time_text(i64::from(day) * DAY_MICROS), time_text((i64::from(day) + 1) * DAY_MICROS)),
-            None => (String::new(), String::new()),
-        };
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT f.path, p.partition_value FROM ducklake_data_file f \
+    /// The event files that can hold events of `day` (days since 1970), or those without a time: the day's own partition,
+    /// and those out of range.
+    pub(crate) async fn key_files(&self, day: Option<i32>) -> Result<Vec<KeyFile>, CatalogError> {
+        let rows: Vec<(String, Option<String>, Option<String>)> = sqlx::query_as(
+            "SELECT f.path, s.min_value, s.max_value FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
              LEFT JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id AND s.column_id = $1 \
-             WHERE f.table_id = $2 AND f.end_snapshot IS NULL AND (p.partition_value = $3 OR (p.partition_value LIKE 'out_of_range%' \
-             AND ($4 = '' OR s.min_value IS NULL OR (s.min_value < $5 AND s.max_value >= $6))))",
+             WHERE f.table_id = $2 AND f.end_snapshot IS NULL AND (p.partition_value = $3 OR p.partition_value LIKE 'out_of_range%')",
         )
-        .bind(event_time)
+        .bind(super::history::event_time_id())
         .bind(EVENTS_ID)
         .bind(day.map(layout::day_text))
-        .bind(&from)
-        .bind(&to)
-        .bind(&from)
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(|(path, partition)| (self.table_folder(EVENTS_ID).join(path), partition)).collect())
+        let folder = self.table_folder(EVENTS_ID);
+        let file = |(path, first, last): (String, Option<String>, Option<String>)| KeyFile {
+            path: folder.join(path),
+            times: first.as_deref().and_then(parse_time_text).zip(last.as_deref().and_then(parse_time_text)),
+        };
+        Ok(rows.into_iter().map(file).collect())
     }
 }
 
-/// Reads one key column, and the time beside it if asked for.
-pub(crate) fn read_keys(path: &Path, key: &str, time: Option<&str>, mut each: impl FnMut(StoredKey)) -> Result<(), CatalogError> {
+/// Reads one key column, and the time beside it if asked for. Row groups whose times all lie outside of `within` (`[from,
+/// to)`, microseconds UTC) are passed over; of the others every key is given.
+pub(crate) fn read_keys(
+    path: &Path,
+    key: &str,
+    time: Option<&str>,
+    within: Option<(i64, i64)>,
+    mut each: impl FnMut(StoredKey),
+) -> Result<(), CatalogError> {
     let failed = |source| CatalogError::Parquet { path: path.to_owned(), source };
     let file = File::open(path).map_err(|source| CatalogError::File { path: path.to_owned(), source })?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), [Some(key), time].into_iter().flatten());
-    let reader = builder.with_projection(mask).with_batch_size(64 * 1024).build().map_err(failed)?;
+    let groups = row_groups(builder.metadata(), time, within);
+    let reader = builder.with_projection(mask).with_row_groups(groups).with_batch_size(64 * 1024).build().map_err(failed)?;
     for batch in reader {
         let batch = batch.map_err(|e| failed(e.into()))?;
         let Some(keys) = batch.column_by_name(key) else { continue };
@@ -84,4 +90,19 @@ pub(crate) fn read_keys(path: &Path, key: &str, time: Option<&str>, mut each: im
         }
     }
     Ok(())
+}
+
+/// The row groups that can hold times `within`.
+fn row_groups(metadata: &ParquetMetaData, time: Option<&str>, within: Option<(i64, i64)>) -> Vec<usize> {
+    let column = metadata.file_metadata().schema_descr().columns().iter().position(|column| Some(column.name()) == time);
+    let may_hold = |group: &RowGroupMetaData| {
+        let (Some((from, to)), Some(column)) = (within, column) else { return true };
+        match group.column(column).statistics() {
+            Some(Statistics::Int64(times)) => {
+                times.min_opt().is_none_or(|first| *first < to) && times.max_opt().is_none_or(|last| *last >= from)
+            }
+            _ => true,
+        }
+    };
+    metadata.row_groups().iter().enumerate().filter(|(_, group)| may_hold(group)).map(|(at, _)| at).collect()
 }

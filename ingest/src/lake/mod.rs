@@ -24,7 +24,7 @@ pub use compact::Compacted;
 pub use files::encoded;
 pub(crate) use files::{LakeFile, NewFile};
 pub use info::{DayInfo, GapInfo, LakeInfo, SourceInfo};
-pub(crate) use keys::read_keys;
+pub(crate) use keys::{KeyFile, read_keys};
 pub use lease::Lease;
 pub use lock::WriterLock;
 pub use place::find as find_catalogue;

@@ -176,7 +176,7 @@ impl Lake {
             for (table, column) in [(EVENTS_ID, "event_key"), (QUARANTINE_ID, "quarantine_key")] {
                 let mut seen = HashSet::new();
                 for (_, path, _) in paths.iter().filter(|(of, path, _)| *of == table && path.exists()) {
-                    let read = read_keys(path, column, None, |(key, _)| {
+                    let read = read_keys(path, column, None, None, |(key, _)| {
                         if u64::from(key[0]) % passes == pass && !seen.insert(key) {
                             verified.problems.push(Problem::DoubleKey { event_key: hex(&key) });
                         }

@@ -1,0 +1,125 @@
+//! Rules that stand ready: their queries planned once, the rows their windows reach over held in memory. After a commit
+//! only its own files are read, and a rule runs only where they hold rows it looks at.
+
+mod set;
+
+use crate::evaluate::Detection;
+use set::Set;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use trailhound_datasets::columns::EVENTS;
+use trailhound_datasets::layout::CatalogPlace;
+use trailhound_queries::catalogue::Rule;
+use trailhound_queries::parameters::Parameters;
+use trailhound_queries::session::{QueryLimits, Session, SessionError};
+use trailhound_queries::sieve::Sieve;
+
+/// Memory of all rows held, in bytes; each set of rules that read the same has its share. What does not fit is read from
+/// the lake when needed.
+const HELD_BYTES_MAX: usize = 128 << 20;
+/// The rules of a service.
+pub struct Standing {
+    parameters: Arc<Parameters>,
+    limits: QueryLimits,
+    /// What any of the sets reads.
+    sieve: Sieve,
+    /// Columns of `events` that any rule or sieve looks at; the others are neither decoded nor held.
+    columns: BTreeSet<usize>,
+    sets: Vec<Set>,
+}
+
+impl Standing {
+    /// Plans `rules` over nothing yet.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] where a rule's query or what it reads is no SQL.
+    pub async fn new(rules: &[&Rule], parameters: Arc<Parameters>, limits: QueryLimits) -> Result<Self, SessionError> {
+        let mut by_reads: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
+        for rule in rules {
+            // A rule that does not say what it reads may look at every row.
+            by_reads.entry(rule.reads.as_deref().unwrap_or("true")).or_default().push(rule);
+        }
+        let any: Vec<String> = by_reads.keys().map(|predicate| format!("({predicate})")).collect();
+        let (session, _) = Session::over_rows(Arc::clone(&parameters), &limits).await?;
+        let sieve = Sieve::new(&session, &if any.is_empty() { "false".to_owned() } else { any.join(" OR ") })?;
+        let mut sets = Vec::new();
+        for (predicate, rules) in by_reads {
+            sets.push(Set::new(predicate, &rules, &parameters, &limits).await?);
+        }
+        let mut columns: BTreeSet<usize> = sieve.columns().iter().copied().collect();
+        for set in &sets {
+            columns.extend(set.columns()?);
+        }
+        // Always there: what rows are held by, and what must not be NULL.
+        columns.extend(
+            EVENTS.arrow.fields().iter().enumerate().filter(|(_, f)| f.name() == "event_time" || !f.is_nullable()).map(|(at, _)| at),
+        );
+        Ok(Self { parameters, limits, sieve, columns, sets })
+    }
+
+    /// How far back of the latest event rows are worth loading, in microseconds.
+    #[must_use]
+    pub fn span(&self) -> i64 {
+        self.sets.iter().map(Set::span_of_all).max().unwrap_or(0)
+    }
+
+    /// Forgets all rows and holds those of `files` that are needed: all files of the lake with rows from `since` on. None of
+    /// them is news. `now` as for [`Standing::run`].
+    ///
+    /// # Errors
+    /// [`SessionError`] where a file cannot be read.
+    pub fn load(&mut self, files: &[PathBuf], since: i64, now: i64) -> Result<(), SessionError> {
+        for set in &mut self.sets {
+            set.forget(since);
+        }
+        for path in files {
+            for batch in self.sieve.read(path, &self.columns)? {
+                for set in &mut self.sets {
+                    set.hold(&batch)?;
+                }
+            }
+            self.let_go(now)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the rows of a file that came since the last call, as news.
+    ///
+    /// # Errors
+    /// [`SessionError`] where it cannot be read; what was taken is then unknown, and [`Standing::load`] must follow.
+    pub fn take(&mut self, path: &Path) -> Result<(), SessionError> {
+        for batch in self.sieve.read(path, &self.columns)? {
+            self.sets.iter_mut().try_for_each(|set| set.take(&batch))?;
+        }
+        Ok(())
+    }
+
+    /// True where so much has come that the rules should run before more is taken.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.sets.iter().any(Set::is_full)
+    }
+
+    /// Runs every rule that has news. Windows that reach back to what is not held are read from the lake whose
+    /// catalogue is at `lake`.
+    /// A rule that breaks stands in [`Detection::failed`] and keeps its news. `now` is the present, microseconds UTC: rows of
+    /// the future do not drive out those of today.
+    ///
+    /// # Errors
+    /// [`SessionError`]; then [`Standing::load`] must follow.
+    pub async fn run(&mut self, lake: &CatalogPlace, now: i64) -> Result<Detection, SessionError> {
+        let mut detection = Detection::default();
+        for set in &mut self.sets {
+            set.run_all(&self.parameters, lake, &self.limits, &mut detection).await;
+        }
+        self.let_go(now)?;
+        detection.sort();
+        Ok(detection)
+    }
+
+    fn let_go(&mut self, now: i64) -> Result<(), SessionError> {
+        let share = HELD_BYTES_MAX / self.sets.len().max(1);
+        self.sets.iter_mut().try_for_each(|set| set.let_go(now, share))
+    }
+}

@@ -173,6 +173,18 @@ pub(crate) enum Lake {
         #[arg(long, value_name = "REFERENCE")]
         to: String,
     },
+    /// Compare the ways by which the same trail arrives: what each source missed and the others filled, by account, region and
+    /// hour. Exit status 1 if a source missed events or has gone silent.
+    Reconcile {
+        #[command(flatten)]
+        place: LakePlace,
+        /// Also the hours in which nothing is missing.
+        #[arg(long)]
+        all: bool,
+        /// How to print them.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
     /// Prove that it is sound: files, checksums, ledger, no event twice. Exit status 1 if it is not.
     Verify {
         #[command(flatten)]

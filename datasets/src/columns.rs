@@ -289,6 +289,24 @@ pub const QUARANTINE_COLUMNS: &[(&str, Type, &str)] = &[
 pub static QUARANTINE: LazyLock<TableSchema> =
     LazyLock::new(|| TableSchema::new(&QUARANTINE_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>()));
 
+/// Columns of `copies`: one row for each further source that has brought a stored event.
+pub const COPIES_COLUMNS: &[(&str, Type, &str)] = &[
+    ("event_key", Type::Bytes, "`event_key` of the stored event."),
+    ("source", Type::Text, "Name of the source that has brought it too."),
+    ("account_id", Type::Text, "As in the event."),
+    ("acs_region", Type::Text, "As in the event."),
+    ("event_time", Type::Time, "As in the event."),
+    ("source_object", Type::Text, "File, object key or topic of the copy."),
+    ("source_partition", Type::Int, "Partition of the topic; NULL for files."),
+    ("source_position", Type::Int, "Number of the record within the object, from 0; offset within a partition."),
+    ("ingested_at", Type::Time, "When the copy was received, UTC."),
+    ("day", Type::Text, "The lake's partition, as that of the event."),
+];
+
+/// The `copies` table.
+pub static COPIES: LazyLock<TableSchema> =
+    LazyLock::new(|| TableSchema::new(&COPIES_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>()));
+
 /// The text of `docs/events.md`.
 #[must_use]
 pub fn documentation() -> String {
@@ -309,15 +327,24 @@ pub fn documentation() -> String {
     for (flag, name) in crate::event::Flag::ALL {
         let _ = writeln!(out, "- `{name}`: {}", flag_meaning(flag));
     }
-    out.push_str("\n## `quarantine`\n\n| column | type | meaning |\n| --- | --- | --- |\n");
-    for (name, data_type, meaning) in QUARANTINE_COLUMNS {
-        let _ = writeln!(out, "| `{name}` | {} | {meaning} |", type_name(*data_type));
-    }
+    out.push_str("\n## `quarantine`\n\n");
+    document(&mut out, QUARANTINE_COLUMNS);
     out.push_str("\nQuarantine codes:\n\n");
     for (code, meaning) in crate::reject::Code::ALL {
         let _ = writeln!(out, "- `{}`: {meaning}", code.name());
     }
+    out.push_str(
+        "\n## `copies`\n\nAn event that comes by a second source is not stored again; a row here notes that the source has it.\n\n",
+    );
+    document(&mut out, COPIES_COLUMNS);
     out
+}
+
+fn document(out: &mut String, columns: &[(&str, Type, &str)]) {
+    out.push_str("| column | type | meaning |\n| --- | --- | --- |\n");
+    for (name, data_type, meaning) in columns {
+        let _ = writeln!(out, "| `{name}` | {} | {meaning} |", type_name(*data_type));
+    }
 }
 
 fn type_name(data_type: Type) -> &'static str {

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub const EVENTS_TABLE: &str = "events";
 /// Name of the quarantine table.
 pub const QUARANTINE_TABLE: &str = "quarantine";
+/// Name of the table of further copies of stored events.
+pub const COPIES_TABLE: &str = "copies";
 /// File name of the SQLite catalogue in the lake's folder.
 pub const CATALOG_FILE: &str = "catalog.sqlite";
 /// File in the lake's folder that says where its catalogue in PostgreSQL is, as a reference to the connection string.

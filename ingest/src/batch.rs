@@ -9,7 +9,9 @@ use arrow::datatypes::SchemaRef;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
-use trailhound_datasets::columns::{COLUMNS, Col, EVENTS, Origin, QUARANTINE, Type, resource_fields};
+use trailhound_datasets::columns::{
+    COLUMNS, COPIES, COPIES_COLUMNS, Col, EVENTS, Origin, QUARANTINE, QUARANTINE_COLUMNS, Type, resource_fields,
+};
 use trailhound_datasets::derive::Derived;
 use trailhound_datasets::derive::resources::Resource;
 use trailhound_datasets::event::{Event, Field};
@@ -249,8 +251,7 @@ pub(crate) struct QuarantineBatch {
 
 impl QuarantineBatch {
     pub(crate) fn new() -> Self {
-        let types = trailhound_datasets::columns::QUARANTINE_COLUMNS.iter().map(|c| c.1);
-        Self { builders: builders(&QUARANTINE.arrow, types), rows: 0, bytes: 0 }
+        Self { builders: builders(&QUARANTINE.arrow, QUARANTINE_COLUMNS.iter().map(|c| c.1)), rows: 0, bytes: 0 }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -289,6 +290,47 @@ impl QuarantineBatch {
         self.rows = 0;
         self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&QUARANTINE.arrow), columns).expect("builders follow the schema")
+    }
+}
+
+/// Copies being gathered into one record batch of one partition.
+pub(crate) struct CopyBatch {
+    builders: Vec<Builder>,
+    day: String,
+    rows: usize,
+}
+
+impl CopyBatch {
+    /// An empty batch for the partition named `day`.
+    pub(crate) fn new(day: String) -> Self {
+        Self { builders: builders(&COPIES.arrow, COPIES_COLUMNS.iter().map(|c| c.1)), day, rows: 0 }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn push(&mut self, event: &Event<'_>, derived: &Derived<'_>, key: &[u8; 16], from: &Provenance<'_>) {
+        let [b_key, source, account, region, time, object, partition, position, ingested_at, day] = &mut self.builders[..] else {
+            unreachable!("copies has ten columns");
+        };
+        b_key.bytes(Some(key));
+        source.text(Some(from.source));
+        account.text(derived.account_id);
+        region.text(event.get(Field::AcsRegion));
+        time.int(derived.event_time);
+        object.text(Some(from.object));
+        partition.int(from.partition);
+        position.int(Some(from.record));
+        ingested_at.int(Some(from.ingested_at));
+        day.text(Some(&self.day));
+        self.rows += 1;
+    }
+
+    pub(crate) fn take(&mut self) -> RecordBatch {
+        let columns = self.builders.iter_mut().map(Builder::finish).collect();
+        self.rows = 0;
+        RecordBatch::try_new(Arc::clone(&COPIES.arrow), columns).expect("builders follow the schema")
     }
 }
 

@@ -1,11 +1,11 @@
 //! Which records the lake already holds. Exact: every key of the stretches of time an ingest touches is known, those of others
-//! are let go. Memory follows the busiest minutes, about 20 bytes an event, not the lake.
+//! are let go. Memory follows the busiest minutes, about 25 bytes an event, not the lake.
 
-use crate::lake::{CatalogError, Commit, EVENTS_ID, KeyFile, Lake, QUARANTINE_ID, read_keys};
+use crate::lake::{CatalogError, Commit, KeyFile, Lake, Table, read_keys};
 use crate::lock::lock;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Mutex;
 use tokio::runtime::Handle;
 use trailhound_datasets::layout;
@@ -54,8 +54,20 @@ pub(crate) enum Seen {
     New,
     /// An event with the same account and id but other facts is there.
     Conflict,
-    /// This very event is there.
+    /// This very event is there, from other sources.
+    Copy,
+    /// This very event is there, from this source.
     Duplicate,
+}
+
+/// A source as one bit of 32; beyond 31 sources the further ones share the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source(u32);
+
+impl Source {
+    fn of(index: usize) -> Self {
+        Self(1 << index.min(31))
+    }
 }
 
 /// The keys are hashes already.
@@ -78,35 +90,65 @@ impl Hasher for AsIs {
     }
 }
 
-type Map<V> = HashMap<u64, V, BuildHasherDefault<AsIs>>;
+/// One half of a key, as bytes so that entries need no padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Half([u8; 8]);
+
+impl Hash for Half {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from_be_bytes(self.0));
+    }
+}
+
+/// What is known of an event beside its identity.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    half: Half,
+    /// The sources that have brought it, a bit each.
+    sources: [u8; 4],
+}
+
+impl Facts {
+    fn new(half: Half, Source(source): Source) -> Self {
+        Self { half, sources: source.to_ne_bytes() }
+    }
+
+    /// The event has come again.
+    fn again(&mut self, Source(source): Source) -> Seen {
+        let sources = u32::from_ne_bytes(self.sources);
+        self.sources = (sources | source).to_ne_bytes();
+        if sources & source == 0 { Seen::Copy } else { Seen::Duplicate }
+    }
+}
+
+type Map<V> = HashMap<Half, V, BuildHasherDefault<AsIs>>;
 
 #[derive(Default)]
 struct Keys {
-    /// Identity half to facts half of each key.
-    first: Map<u64>,
+    /// Identity half to the rest of each key.
+    first: Map<Facts>,
     /// Further facts under an identity that is taken.
-    more: Map<Vec<u64>>,
+    more: Map<Vec<Facts>>,
     count: usize,
     touched: u64,
 }
 
 impl Keys {
-    fn insert(&mut self, key: [u8; 16]) -> Seen {
-        let identity = identity(&key);
-        let facts = u64::from_be_bytes(key[8..].try_into().expect("eight bytes"));
+    fn insert(&mut self, key: [u8; 16], source: Source) -> Seen {
+        let (identity, half) = halves(&key);
         match self.first.entry(identity) {
             Entry::Vacant(slot) => {
-                slot.insert(facts);
+                slot.insert(Facts::new(half, source));
                 self.count += 1;
                 Seen::New
             }
-            Entry::Occupied(slot) if *slot.get() == facts => Seen::Duplicate,
+            Entry::Occupied(slot) if slot.get().half == half => slot.into_mut().again(source),
             Entry::Occupied(_) => {
                 let more = self.more.entry(identity).or_default();
-                if more.contains(&facts) {
-                    return Seen::Duplicate;
+                if let Some(known) = more.iter_mut().find(|facts| facts.half == half) {
+                    return known.again(source);
                 }
-                more.push(facts);
+                more.push(Facts::new(half, source));
                 self.count += 1;
                 Seen::Conflict
             }
@@ -127,32 +169,34 @@ impl KeyIndex {
         Self { groups: HashMap::new(), clock: 0, keys_max }
     }
 
-    /// Notes `key`; `load` gives the keys the lake holds in a group that is not at hand yet.
+    /// Notes `key` of `source`; `load` gives the keys the lake holds in a group that is not at hand yet, once for each source
+    /// that has brought them.
     pub(crate) fn insert<E>(
         &mut self,
         group: Group,
         key: [u8; 16],
-        load: impl FnOnce(Group) -> Result<Vec<[u8; 16]>, E>,
+        source: Source,
+        load: impl FnOnce(Group) -> Result<Vec<([u8; 16], Source)>, E>,
     ) -> Result<Seen, E> {
         self.clock += 1;
         let clock = self.clock;
         if let Some(keys) = self.groups.get_mut(&group) {
             keys.touched = clock;
-            return Ok(keys.insert(key));
+            return Ok(keys.insert(key, source));
         }
         let mut keys = Keys { touched: clock, ..Keys::default() };
-        for stored in load(group)? {
-            keys.insert(stored);
+        for (stored, by) in load(group)? {
+            keys.insert(stored, by);
         }
-        let seen = keys.insert(key);
+        let seen = keys.insert(key, source);
         self.groups.insert(group, keys);
         Ok(seen)
     }
 
     /// Notes a key that is in the lake, where its group is at hand.
-    pub(crate) fn note_stored(&mut self, group: Group, key: [u8; 16]) {
+    pub(crate) fn note_stored(&mut self, group: Group, key: [u8; 16], source: Source) {
         if let Some(keys) = self.groups.get_mut(&group) {
-            keys.insert(key);
+            keys.insert(key, source);
         }
     }
 
@@ -169,6 +213,8 @@ impl KeyIndex {
 pub(crate) struct Known {
     runtime: Handle,
     events: Mutex<KeyIndex>,
+    /// Names of the sources met, in the order of their bits.
+    sources: Mutex<Vec<String>>,
     /// Loaded with the first reject: most runs have none.
     rejects: Mutex<Option<HashSet<[u8; 16]>>>,
     keys_max: usize,
@@ -182,8 +228,8 @@ pub(crate) struct Known {
 struct Others {
     /// Everything up to this snapshot is known.
     seen: i64,
-    /// Identity halves of the event keys noted as new since the last commit.
-    events: HashSet<u64>,
+    /// Identity halves of the event keys noted since the last commit, as new or as a copy.
+    events: HashSet<Half>,
     /// Reject keys likewise.
     rejects: HashSet<[u8; 16]>,
 }
@@ -201,6 +247,7 @@ impl Known {
         Ok(Self {
             runtime,
             events: Mutex::new(KeyIndex::new(keys_max)),
+            sources: Mutex::default(),
             rejects: Mutex::new(None),
             keys_max,
             files: Mutex::default(),
@@ -208,17 +255,27 @@ impl Known {
         })
     }
 
-    /// Notes the event `key`.
-    pub(crate) fn event(&self, lake: &Lake, event_time: Option<i64>, key: [u8; 16]) -> Result<Seen, CatalogError> {
-        let seen = lock(&self.events).insert(Group::of(event_time), key, |group| self.stored(lake, group))?;
-        if let (Some(others), Seen::New | Seen::Conflict) = (&self.others, seen) {
-            lock(others).events.insert(identity(&key));
+    /// The source called `name`.
+    pub(crate) fn source(&self, name: &str) -> Source {
+        let mut sources = lock(&self.sources);
+        let index = sources.iter().position(|source| source == name).unwrap_or_else(|| {
+            sources.push(name.to_owned());
+            sources.len() - 1
+        });
+        Source::of(index)
+    }
+
+    /// Notes the event `key` of `source`.
+    pub(crate) fn event(&self, lake: &Lake, event_time: Option<i64>, key: [u8; 16], source: Source) -> Result<Seen, CatalogError> {
+        let seen = lock(&self.events).insert(Group::of(event_time), key, source, |group| self.stored(lake, group))?;
+        if let (Some(others), Seen::New | Seen::Conflict | Seen::Copy) = (&self.others, seen) {
+            lock(others).events.insert(halves(&key).0);
         }
         Ok(seen)
     }
 
-    /// Keys of `group` that the lake holds.
-    fn stored(&self, lake: &Lake, group: Group) -> Result<Vec<[u8; 16]>, CatalogError> {
+    /// Keys of `group` that the lake holds, once for each source.
+    fn stored(&self, lake: &Lake, group: Group) -> Result<Vec<([u8; 16], Source)>, CatalogError> {
         let mut files = lock(&self.files);
         let files = match files.entry(group.day()) {
             Entry::Occupied(known) => known.into_mut(),
@@ -226,9 +283,9 @@ impl Known {
         };
         let mut keys = Vec::new();
         for file in files.iter().filter(|file| group.times().is_none_or(|times| file.may_hold(times))) {
-            read_keys(&file.path, "event_key", Some("event_time"), group.times(), |(key, time)| {
-                if Group::of(time) == group {
-                    keys.push(key);
+            read_keys(&file.path, file.table, group.times(), |row| {
+                if Group::of(row.time) == group {
+                    keys.push((row.key, self.source(row.source)));
                 }
             })?;
         }
@@ -277,19 +334,21 @@ impl Known {
         let Some(others) = &self.others else { return Ok(()) };
         let mut others = lock(others);
         let mut both = 0_u64;
-        for path in self.runtime.block_on(lake.added(EVENTS_ID, others.seen, snapshot))? {
-            let mut events = lock(&self.events);
-            read_keys(&path, "event_key", Some("event_time"), None, |(key, time)| {
-                both += u64::from(others.events.contains(&identity(&key)));
-                events.note_stored(Group::of(time), key);
-            })?;
+        for table in [Table::Events, Table::Copies] {
+            for path in self.runtime.block_on(lake.added(table, others.seen, snapshot))? {
+                let mut events = lock(&self.events);
+                read_keys(&path, table, None, |row| {
+                    both += u64::from(others.events.contains(&halves(&row.key).0));
+                    events.note_stored(Group::of(row.time), row.key, self.source(row.source));
+                })?;
+            }
         }
-        for path in self.runtime.block_on(lake.added(QUARANTINE_ID, others.seen, snapshot))? {
+        for path in self.runtime.block_on(lake.added(Table::Quarantine, others.seen, snapshot))? {
             let mut rejects = lock(&self.rejects);
-            read_keys(&path, "quarantine_key", None, None, |(key, _)| {
-                both += u64::from(others.rejects.contains(&key));
+            read_keys(&path, Table::Quarantine, None, |row| {
+                both += u64::from(others.rejects.contains(&row.key));
                 rejects.iter_mut().for_each(|known| {
-                    known.insert(key);
+                    known.insert(row.key);
                 });
             })?;
         }
@@ -315,8 +374,10 @@ impl Known {
     }
 }
 
-fn identity(key: &[u8; 16]) -> u64 {
-    u64::from_be_bytes(key[..8].try_into().expect("eight bytes"))
+/// Identity and facts.
+fn halves(key: &[u8; 16]) -> (Half, Half) {
+    let half = |bytes: &[u8]| Half(bytes.try_into().expect("eight bytes"));
+    (half(&key[..8]), half(&key[8..]))
 }
 
 #[cfg(test)]
@@ -333,19 +394,23 @@ mod tests {
     #[test]
     fn stored_keys_are_loaded_once_and_let_go_after_commits() {
         let day = Group::Stretch;
+        assert_eq!(size_of::<(Half, Facts)>(), 20, "no padding");
         let mut index = KeyIndex::new(2);
         let mut loads = 0;
+        let (sls, oss) = (Source::of(0), Source::of(40));
         let mut see = |index: &mut KeyIndex, group, k| {
             index
-                .insert::<()>(group, k, |_| {
+                .insert::<()>(group, k, sls, |_| {
                     loads += 1;
-                    Ok(vec![key(1, 1)])
+                    Ok(vec![(key(1, 1), sls), (key(1, 3), oss)])
                 })
                 .expect("loads")
         };
         assert_eq!(see(&mut index, day(1), key(1, 1)), Seen::Duplicate);
         assert_eq!(see(&mut index, day(1), key(1, 2)), Seen::Conflict);
         assert_eq!(see(&mut index, day(1), key(1, 2)), Seen::Duplicate);
+        assert_eq!(see(&mut index, day(1), key(1, 3)), Seen::Copy);
+        assert_eq!(see(&mut index, day(1), key(1, 3)), Seen::Duplicate);
         assert_eq!(see(&mut index, day(2), key(9, 9)), Seen::New);
         index.committed();
         assert!(!index.groups.contains_key(&day(1)), "the group unused for longest goes first");

@@ -310,6 +310,9 @@ impl<'s> Worker<'s> {
                 self.shared.flush_asked.store(true, Ordering::Relaxed);
             }
         }
+        if self.staging.is_full() {
+            self.shared.flush_asked.store(true, Ordering::Relaxed);
+        }
         if self.shared.flush_asked.load(Ordering::Relaxed) { self.arrive() } else { Ok(()) }
     }
 }
@@ -350,9 +353,6 @@ impl Sink for Worker<'_> {
                 }
             }
             Err(error) => return Err(self.shared.fail(error)),
-        }
-        if self.staging.is_full() {
-            self.shared.flush_asked.store(true, Ordering::Relaxed);
         }
         self.after_record()
     }

@@ -1,9 +1,9 @@
 //! Decoded records on their way into the lake: judged against what the lake holds, gathered into batches, encoded into
 //! files. Nothing here is visible to readers until a commit refers to the files.
 
-use crate::batch::{EventBatch, Provenance, QuarantineBatch};
-use crate::dedup::{Known, Seen};
-use crate::lake::{CatalogError, Lake, LakeFile, NewFile};
+use crate::batch::{CopyBatch, EventBatch, Provenance, QuarantineBatch};
+use crate::dedup::{Known, Seen, Source};
+use crate::lake::{CatalogError, Lake, LakeFile, NewFile, Table};
 use crate::ledger::Fate;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -25,6 +25,8 @@ const OPEN_FILES_MAX: usize = 4;
 const ENCODING_BYTES_MAX: usize = 48 << 20;
 /// Bytes of rejects gathered before a commit is asked for.
 const REJECT_BYTES_MAX: usize = 16 << 20;
+/// Copies gathered before a commit is asked for: some 16 MB.
+const COPIES_MAX: usize = 128 * 1024;
 
 /// Records gathered for the next commit.
 pub(crate) struct Staging<'s> {
@@ -37,6 +39,9 @@ pub(crate) struct Staging<'s> {
     written: VecDeque<Partition>,
     closed: Vec<NewFile>,
     rejects: QuarantineBatch,
+    copies: HashMap<Partition, CopyBatch>,
+    /// Name of the source of the record before, as the index knows it.
+    source: Option<(String, Source)>,
     reasons: HashMap<&'static str, u64>,
 }
 
@@ -59,6 +64,8 @@ impl<'s> Staging<'s> {
             written: VecDeque::new(),
             closed: Vec::new(),
             rejects: QuarantineBatch::new(),
+            copies: HashMap::new(),
+            source: None,
             reasons: HashMap::new(),
         }
     }
@@ -70,12 +77,18 @@ impl<'s> Staging<'s> {
             return Ok(Fate::Expired);
         }
         let key = key::event_key(event, derived.event_time);
-        match self.known.event(self.lake, derived.event_time, key)? {
+        let source = self.source(from.source);
+        let partition = Partition::of(derived.event_time, from.ingested_at);
+        match self.known.event(self.lake, derived.event_time, key, source)? {
             Seen::Duplicate => return Ok(Fate::Duplicate),
+            Seen::Copy => {
+                let copies = self.copies.entry(partition).or_insert_with(|| CopyBatch::new(partition.name()));
+                copies.push(event, &derived, &key, from);
+                return Ok(Fate::Duplicate);
+            }
             Seen::Conflict => derived.flags.insert(Flag::IdConflict),
             Seen::New => {}
         }
-        let partition = Partition::of(derived.event_time, from.ingested_at);
         if derived.event_time.is_some() && matches!(partition, Partition::OutOfRange(_)) {
             derived.flags.insert(Flag::OutOfRange);
         }
@@ -94,6 +107,13 @@ impl<'s> Staging<'s> {
         Ok(Fate::Stored)
     }
 
+    fn source(&mut self, name: &str) -> Source {
+        match &self.source {
+            Some((known, source)) if known == name => *source,
+            _ => self.source.insert((name.to_owned(), self.known.source(name))).1,
+        }
+    }
+
     /// Sets a reject aside.
     pub(crate) fn reject(&mut self, reject: &Reject, from: &Provenance<'_>) -> Result<Fate, CatalogError> {
         let key = reject_key(reject, from);
@@ -107,7 +127,7 @@ impl<'s> Staging<'s> {
 
     /// True where so much lies in memory that a commit should come soon.
     pub(crate) fn is_full(&self) -> bool {
-        self.rejects.bytes() > REJECT_BYTES_MAX
+        self.rejects.bytes() > REJECT_BYTES_MAX || self.copies.values().map(CopyBatch::rows).sum::<usize>() > COPIES_MAX
     }
 
     /// Closes everything open and gives it away. `now` dates the quarantine file.
@@ -122,8 +142,13 @@ impl<'s> Staging<'s> {
         self.batches.clear();
         if self.rejects.rows() > 0 {
             let day = layout::day_text(layout::day_of(now));
-            let mut file = LakeFile::create(self.lake, crate::lake::QUARANTINE_ID, &day)?;
+            let mut file = LakeFile::create(self.lake, Table::Quarantine, &day)?;
             file.write(&self.rejects.take())?;
+            self.closed.push(file.close()?);
+        }
+        for (partition, mut copies) in self.copies.drain() {
+            let mut file = LakeFile::create(self.lake, Table::Copies, &partition.name())?;
+            file.write(&copies.take())?;
             self.closed.push(file.close()?);
         }
         Ok(Staged { files: std::mem::take(&mut self.closed), reasons: std::mem::take(&mut self.reasons) })
@@ -135,6 +160,7 @@ impl<'s> Staging<'s> {
         self.gathered_bytes = 0;
         self.written.clear();
         self.rejects = QuarantineBatch::new();
+        self.copies.clear();
         self.reasons.clear();
         for (_, file) in self.files.drain() {
             file.discard();
@@ -151,7 +177,7 @@ impl<'s> Staging<'s> {
         let batch = batch.take();
         let file = match self.files.entry(partition) {
             Entry::Occupied(slot) => slot.into_mut(),
-            Entry::Vacant(slot) => slot.insert(LakeFile::create(self.lake, crate::lake::EVENTS_ID, &partition.name())?),
+            Entry::Vacant(slot) => slot.insert(LakeFile::create(self.lake, Table::Events, &partition.name())?),
         };
         file.write(&batch)?;
         self.written.retain(|&other| other != partition);

@@ -7,3 +7,4 @@ pub mod parameters;
 pub mod prepared;
 pub mod session;
 pub mod sieve;
+mod views;

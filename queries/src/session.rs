@@ -3,6 +3,7 @@
 use crate::functions;
 use crate::parameters::Parameters;
 use crate::prepared::Rows;
+use crate::views::VIEWS;
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
@@ -17,26 +18,11 @@ use datafusion_ducklake::{DuckLakeCatalog, PostgresMetadataProvider, SqliteMetad
 use futures::TryStreamExt;
 use std::sync::Arc;
 use thiserror::Error;
-use trailhound_datasets::columns::{EVENTS, QUARANTINE};
-use trailhound_datasets::layout::{CatalogPlace, EVENTS_TABLE, QUARANTINE_TABLE};
+use trailhound_datasets::columns::{COPIES, EVENTS, QUARANTINE};
+use trailhound_datasets::layout::{COPIES_TABLE, CatalogPlace, EVENTS_TABLE, QUARANTINE_TABLE};
 
 /// Name under which the lake's own schema is registered.
 const LAKE_CATALOG: &str = "lake";
-
-/// Views over the tables, by name.
-const VIEWS: [(&str, &str); 4] = [
-    (
-        "signins",
-        "SELECT * FROM events WHERE event_action LIKE 'consolesignin%' OR (event_action = 'login' AND lower(service_name) = 'cloudsso')",
-    ),
-    (
-        "stops",
-        "SELECT * FROM events WHERE event_action IN ('stopinstance', 'stopinstances', 'rebootinstance', 'rebootinstances', \
-         'deleteinstance', 'deleteinstances', 'release', 'modifyinstanceautoreleasetime') AND lower(service_name) = 'ecs'",
-    ),
-    ("root_activity", "SELECT * FROM events WHERE lower(user_type) = 'root-account'"),
-    ("member_activity", "SELECT * FROM events WHERE lower(user_type) IN ('ram-user', 'cloudsso-user', 'saml-user', 'oidc-user')"),
-];
 
 /// What a query may use.
 #[derive(Debug, Clone)]
@@ -86,21 +72,21 @@ impl Session {
         .map_err(engine)?;
         let context = context(limits)?;
         context.register_catalog(LAKE_CATALOG, Arc::new(catalog));
-        for table in [EVENTS_TABLE, QUARANTINE_TABLE] {
+        for table in [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE] {
             let provider = context.table_provider(format!("{LAKE_CATALOG}.main.{table}")).await?;
             context.register_table(table, provider)?;
         }
         Self::finish(context, parameters).await
     }
 
-    /// A session over `events` held in memory; it has no quarantine.
+    /// A session over `events` held in memory; quarantine and copies are empty.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where a batch does not have the schema of `events`.
     pub async fn over_events(events: Vec<RecordBatch>, parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<Self, SessionError> {
         let context = context(limits)?;
         context.register_table(EVENTS_TABLE, memory(&EVENTS.arrow, events)?)?;
-        context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
+        register_empty(&context)?;
         Self::finish(context, parameters).await
     }
 
@@ -112,7 +98,7 @@ impl Session {
         let context = context(limits)?;
         let events = Arc::new(MemTable::try_new(Arc::clone(&EVENTS.arrow), vec![Vec::new()])?);
         context.register_table(EVENTS_TABLE, Arc::clone(&events) as Arc<dyn TableProvider>)?;
-        context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
+        register_empty(&context)?;
         Ok((Self::finish(context, parameters).await?, Rows(events)))
     }
 
@@ -187,10 +173,11 @@ impl Session {
     }
 
     async fn with_events(&self, events: Arc<dyn TableProvider>) -> Result<Self, SessionError> {
-        let quarantine = self.context.table_provider(QUARANTINE_TABLE).await?;
         let context = SessionContext::new_with_config_rt(self.context.copied_config(), self.context.runtime_env());
         context.register_table(EVENTS_TABLE, events)?;
-        context.register_table(QUARANTINE_TABLE, quarantine)?;
+        for table in [QUARANTINE_TABLE, COPIES_TABLE] {
+            context.register_table(table, self.context.table_provider(table).await?)?;
+        }
         Self::finish(context, Arc::clone(&self.parameters)).await
     }
 }
@@ -214,6 +201,13 @@ fn compact(column: &ArrayRef) -> ArrayRef {
         return Arc::new(texts.gc());
     }
     column.as_binary_view_opt().map_or_else(|| Arc::clone(column), |bytes| Arc::new(bytes.gc()))
+}
+
+/// The other tables of a session over events in memory.
+fn register_empty(context: &SessionContext) -> Result<(), DataFusionError> {
+    context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
+    context.register_table(COPIES_TABLE, memory(&COPIES.arrow, Vec::new())?)?;
+    Ok(())
 }
 
 fn memory(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn TableProvider>, DataFusionError> {

@@ -33,6 +33,7 @@ pub(crate) async fn run(config: &Config, args: cli::Lake) -> Result<Exit, Failur
             printer::line(&format!("{moved} rows of the catalogue moved; several services may share the lake from now on"))?;
             Ok(Exit::Done)
         }
+        cli::Lake::Reconcile { place, all, format } => super::reconcile::run(config, place.lake.as_deref(), all, format).await,
         cli::Lake::Verify { place, json } => {
             let verified = Lake::open(&config.lake(place.lake.as_deref())?).await?.verify().await?;
             if json {

@@ -7,6 +7,7 @@ mod ingest;
 mod lake;
 mod progress;
 mod query;
+mod reconcile;
 mod rules;
 mod scan;
 mod serve;

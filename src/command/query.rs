@@ -8,6 +8,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value};
+use std::path::Path;
 use std::sync::Arc;
 use trailhound_ingest::lake::{CatalogError, find_catalogue};
 use trailhound_queries::session::{QueryLimits, Session};
@@ -16,14 +17,25 @@ use trailhound_queries::session::{QueryLimits, Session};
 const TABLE_ROWS_MAX: usize = 1000;
 
 pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failure> {
-    let folder = config.lake(args.place.lake.as_deref())?;
+    let session = session(config, args.place.lake.as_deref()).await?;
+    ask(&session, &args.sql, args.format).await?;
+    Ok(Exit::Done)
+}
+
+/// A session over the newest snapshot of a lake.
+pub(super) async fn session(config: &Config, lake: Option<&Path>) -> Result<Session, Failure> {
+    let folder = config.lake(lake)?;
     let place = find_catalogue(&folder)?.ok_or(CatalogError::Missing { folder })?;
-    let session = Session::over_lake(&place, Arc::clone(&config.parameters), &QueryLimits::default()).await?;
-    let frame = session.sql(&args.sql).await?;
+    Ok(Session::over_lake(&place, Arc::clone(&config.parameters), &QueryLimits::default()).await?)
+}
+
+/// Prints what a statement gives; returns the number of rows.
+pub(super) async fn ask(session: &Session, sql: &str, format: Format) -> Result<usize, Failure> {
+    let frame = session.sql(sql).await?;
     let header: Vec<String> = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
     let batches = frame.collect().await.map_err(|e| Failure::Usage(e.strip_backtrace()))?;
-    print(&header, &batches, args.format)?;
-    Ok(Exit::Done)
+    print(&header, &batches, format)?;
+    Ok(batches.iter().map(RecordBatch::num_rows).sum())
 }
 
 fn print(header: &[String], batches: &[RecordBatch], format: Format) -> Result<(), Failure> {

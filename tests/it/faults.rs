@@ -127,6 +127,8 @@ fn killed_again_and_again_it_loses_and_doubles_nothing() {
     service.wait_until(&told, |_| ledger("received") == Some(2 * EVENTS as u64));
     assert_eq!(service.end().0, 0, "{told}");
     assert_eq!((ledger("stored"), ledger("duplicate")), (Some(EVENTS as u64), Some(EVENTS as u64)), "{told}");
+    let copies = "SELECT count(*) FROM copies JOIN events ON copies.event_key = events.event_key WHERE copies.source <> events.source";
+    assert_eq!(program.number("lake", copies), EVENTS as i64, "{told}each event has come by both ways");
     let verified = program.run(&["lake", "verify", "--lake", "lake"]);
     assert_eq!(verified.status, 0, "{told}{}", verified.out);
     program.ok(&["ingest", "g/events", "--lake", "whole"]);

@@ -14,6 +14,7 @@ mod metrics;
 mod part;
 mod postgres;
 mod program;
+mod reconcile;
 mod samples;
 mod service;
 mod shared;

@@ -1,21 +1,16 @@
 //! The catalogue database: opening it, making a new lake, finding files.
 
 use super::place;
-use sqlx::Row;
+use super::table::Table;
 use sqlx::{AnyConnection, AnyPool, Executor};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
-use trailhound_datasets::columns::{EVENTS, QUARANTINE, TableSchema};
-use trailhound_datasets::layout::{CATALOG_FILE, CatalogPlace, EVENTS_TABLE, FILES_FOLDER, QUARANTINE_TABLE};
+use trailhound_datasets::layout::{CATALOG_FILE, CatalogPlace, FILES_FOLDER};
 
-/// Id of the `events` table in the catalogue.
-pub(crate) const EVENTS_ID: i64 = 1;
-/// Id of the `quarantine` table.
-pub(crate) const QUARANTINE_ID: i64 = 2;
 /// Version of our own tables beside DuckLake's.
-const LAKE_VERSION: &str = "3";
+const LAKE_VERSION: &str = "4";
 
 /// Why the lake could not be opened, read or written.
 #[derive(Debug, Error)]
@@ -219,7 +214,7 @@ impl Lake {
     pub async fn sweep(&self, _lock: &super::WriterLock) -> Result<u64, CatalogError> {
         let known = self.known_paths().await?;
         let mut removed = 0;
-        for entry in walkdir::WalkDir::new(self.files_folder()) {
+        for entry in self.table_folders().flat_map(walkdir::WalkDir::new) {
             let entry = entry.map_err(|e| CatalogError::File {
                 path: e.path().unwrap_or(self.folder()).to_owned(),
                 source: e.into_io_error().unwrap_or_else(|| std::io::ErrorKind::Other.into()),
@@ -250,26 +245,31 @@ impl Lake {
     /// Every file some snapshot can see.
     pub(crate) async fn known_paths(&self) -> Result<HashSet<PathBuf>, CatalogError> {
         let rows: Vec<(i64, String)> = sqlx::query_as("SELECT table_id, path FROM ducklake_data_file").fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().map(|(table, path)| self.table_folder(table).join(path)).collect())
+        Ok(rows.into_iter().filter_map(|(table, path)| Some(self.table_folder(Table::of(table)?).join(path))).collect())
     }
 
-    /// `(table id, path, data file id)` of every file of the newest snapshot.
-    pub(crate) async fn live_paths(&self) -> Result<Vec<(i64, PathBuf, i64)>, CatalogError> {
-        let rows = sqlx::query("SELECT table_id, path, data_file_id FROM ducklake_data_file WHERE end_snapshot IS NULL")
+    /// Every file of `table` in the newest snapshot.
+    pub(crate) async fn live_paths(&self, table: Table) -> Result<Vec<PathBuf>, CatalogError> {
+        let paths: Vec<(String,)> = sqlx::query_as("SELECT path FROM ducklake_data_file WHERE end_snapshot IS NULL AND table_id = $1")
+            .bind(table.id())
             .fetch_all(&self.pool)
             .await?;
-        rows.iter()
-            .map(|row| {
-                let table: i64 = row.try_get(0)?;
-                Ok((table, self.table_folder(table).join(row.try_get::<String, _>(1)?), row.try_get(2)?))
-            })
-            .collect()
+        Ok(self.paths(table, paths))
+    }
+
+    pub(super) fn paths(&self, table: Table, paths: Vec<(String,)>) -> Vec<PathBuf> {
+        let folder = self.table_folder(table);
+        paths.into_iter().map(|(path,)| folder.join(path)).collect()
     }
 
     /// Folder of one table's files.
-    pub(crate) fn table_folder(&self, table: i64) -> PathBuf {
-        let name = if table == EVENTS_ID { EVENTS_TABLE } else { QUARANTINE_TABLE };
-        self.files_folder().join("main").join(name)
+    pub(crate) fn table_folder(&self, table: Table) -> PathBuf {
+        self.files_folder().join("main").join(table.name())
+    }
+
+    /// Folders of all tables' files, those that exist.
+    pub(crate) fn table_folders(&self) -> impl Iterator<Item = PathBuf> {
+        Table::ALL.into_iter().map(|table| self.table_folder(table)).filter(|folder| folder.exists())
     }
 }
 
@@ -283,24 +283,28 @@ fn data_path(folder: &Path) -> String {
     format!("{}/", folder.join(FILES_FOLDER).display())
 }
 
-/// The first snapshot: schema `main` with both tables, partitioned by `day`.
+/// The first snapshot: schema `main` with all tables, partitioned by `day`.
 async fn create_tables(db: &mut AnyConnection) -> Result<(), CatalogError> {
     let now = super::commit::time_text(chrono::Utc::now().timestamp_micros());
-    execute(db, format!("INSERT INTO ducklake_snapshot VALUES (0, '{now}', 0, 5, 0)")).await?;
+    execute(db, format!("INSERT INTO ducklake_snapshot VALUES (0, '{now}', 0, {}, 0)", Table::NEXT_ID)).await?;
     sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (0, $1, 'trailhound', 'the lake is made', NULL)")
-        .bind(r#"created_schema:"main",created_table:"main"."events",created_table:"main"."quarantine""#)
+        .bind(format!(
+            r#"created_schema:"main",{}"#,
+            Table::ALL.map(|table| format!(r#"created_table:"main"."{}""#, table.name())).join(",")
+        ))
         .execute(&mut *db)
         .await?;
     execute(db, format!("INSERT INTO ducklake_schema VALUES (0, '{}', 0, NULL, 'main', 'main/', TRUE)", uuid())).await?;
     sqlx::query("INSERT INTO ducklake_schema_versions VALUES (0, 0, NULL)").execute(&mut *db).await?;
-    for (table, name, schema, partition) in [(EVENTS_ID, EVENTS_TABLE, &*EVENTS, 3), (QUARANTINE_ID, QUARANTINE_TABLE, &*QUARANTINE, 4)] {
-        create_table(db, table, name, schema, partition).await?;
+    for table in Table::ALL {
+        create_table(db, table).await?;
     }
     Ok(())
 }
 
-async fn create_table(db: &mut AnyConnection, table: i64, name: &str, schema: &TableSchema, partition: i64) -> Result<(), CatalogError> {
-    let uuid = uuid();
+async fn create_table(db: &mut AnyConnection, table: Table) -> Result<(), CatalogError> {
+    let (schema, name, uuid, partition) = (table.schema(), table.name(), uuid(), table.partition_id());
+    let table = table.id();
     execute(db, format!("INSERT INTO ducklake_table VALUES ({table}, '{uuid}', 0, NULL, 0, '{name}', '{name}/', TRUE)")).await?;
     for column in &schema.lake {
         let nested = matches!(column.lake_type, "list" | "struct");
@@ -325,11 +329,6 @@ async fn create_table(db: &mut AnyConnection, table: i64, name: &str, schema: &T
         .await?;
     sqlx::query("INSERT INTO ducklake_table_stats VALUES ($1, 0, 0, 0)").bind(table).execute(&mut *db).await?;
     Ok(())
-}
-
-/// Id of the partition spec of `table`.
-pub(crate) fn partition_id(table: i64) -> i64 {
-    table + 2
 }
 
 /// Runs a statement made of our own text: instants and identifiers, which each database takes as literals of its own types.

@@ -1,7 +1,8 @@
 //! T1: the one transaction that makes a batch part of the lake.
 
-use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID, execute, partition_id};
+use super::catalog::{CatalogError, Lake, execute};
 use super::files::NewFile;
+use super::table::Table;
 use crate::ledger::Ledger;
 use chrono::DateTime;
 use serde::Serialize;
@@ -90,10 +91,10 @@ impl Lake {
             nothing_since(&mut t1, seen).await?;
         }
         let (snapshot, next_file) = next_snapshot(&mut t1, commit.files.len(), now).await?;
-        let touched: Vec<String> = [EVENTS_ID, QUARANTINE_ID]
+        let touched: Vec<String> = Table::ALL
             .into_iter()
             .filter(|&table| commit.files.iter().any(|file| file.table == table))
-            .map(|table| format!("inserted_into_table:{table}"))
+            .map(|table| format!("inserted_into_table:{}", table.id()))
             .collect();
         sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES ($1, $2, 'trailhound', $3, $4)")
             .bind(snapshot)
@@ -210,25 +211,27 @@ pub(super) enum Added {
 }
 
 pub(super) async fn add_file(db: &mut AnyConnection, snapshot: i64, id: i64, file: &NewFile, added: Added) -> Result<(), CatalogError> {
-    let first_row: i64 =
-        sqlx::query_scalar("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1").bind(file.table).fetch_one(&mut *db).await?;
+    let first_row: i64 = sqlx::query_scalar("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1")
+        .bind(file.table.id())
+        .fetch_one(&mut *db)
+        .await?;
     sqlx::query(
         "INSERT INTO ducklake_data_file VALUES ($1, $2, $3, NULL, NULL, $4, TRUE, 'parquet', $5, $6, $7, $8, $9, NULL, NULL, NULL)",
     )
     .bind(id)
-    .bind(file.table)
+    .bind(file.table.id())
     .bind(snapshot)
     .bind(&file.path)
     .bind(file.rows as i64)
     .bind(file.bytes as i64)
     .bind(file.footer_bytes as i64)
     .bind(first_row)
-    .bind(partition_id(file.table))
+    .bind(file.table.partition_id())
     .execute(&mut *db)
     .await?;
     sqlx::query("INSERT INTO ducklake_file_partition_value VALUES ($1, $2, 0, $3)")
         .bind(id)
-        .bind(file.table)
+        .bind(file.table.id())
         .bind(&file.day)
         .execute(&mut *db)
         .await?;
@@ -241,13 +244,13 @@ pub(super) async fn add_file(db: &mut AnyConnection, snapshot: i64, id: i64, fil
         .bind(file.rows as i64 - rows_gone)
         .bind(file.rows as i64)
         .bind(file.bytes as i64 - bytes_gone)
-        .bind(file.table)
+        .bind(file.table.id())
         .execute(&mut *db)
         .await?;
     for (column, range) in &file.ranges {
         sqlx::query("INSERT INTO ducklake_file_column_stats VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, NULL)")
             .bind(id)
-            .bind(file.table)
+            .bind(file.table.id())
             .bind(column)
             .bind(range.bytes)
             .bind(file.rows as i64 - range.nulls)

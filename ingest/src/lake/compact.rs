@@ -1,8 +1,9 @@
 //! Small files into larger ones, without ever changing the set of rows; and forgetting what no reader needs any more.
 
-use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID};
+use super::catalog::{CatalogError, Lake};
 use super::commit::{Added, add_file, next_snapshot, time_text};
 use super::files::{LakeFile, NewFile};
+use super::table::Table;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -55,7 +56,7 @@ impl Lake {
     }
 
     /// The smallest files of one class, where a class has enough of them.
-    async fn mergeable(&self) -> Result<Option<(i64, String, Vec<Small>)>, CatalogError> {
+    async fn mergeable(&self) -> Result<Option<(Table, String, Vec<Small>)>, CatalogError> {
         let rows: Vec<(i64, String, i64, String, i64)> = sqlx::query_as(
             "SELECT f.table_id, p.partition_value, f.data_file_id, f.path, f.record_count FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
@@ -64,8 +65,9 @@ impl Lake {
         .bind(MERGED_ROWS_MAX)
         .fetch_all(&self.pool)
         .await?;
-        let mut classes: BTreeMap<(i64, String, u32), Vec<Small>> = BTreeMap::new();
+        let mut classes: BTreeMap<(Table, String, u32), Vec<Small>> = BTreeMap::new();
         for (table, day, id, path, rows) in rows {
+            let Some(table) = Table::of(table) else { continue };
             let class = rows.max(1).ilog2() / MERGED_FILES.ilog2();
             classes.entry((table, day, class)).or_default().push(Small { id, path, rows });
         }
@@ -86,7 +88,7 @@ impl Lake {
         let (snapshot, file) = next_snapshot(&mut transaction, 1, now).await?;
         sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES ($1, $2, 'trailhound', 'compaction', NULL)")
             .bind(snapshot)
-            .bind(format!("compacted_table:{}", new.table))
+            .bind(format!("compacted_table:{}", new.table.id()))
             .execute(&mut *transaction)
             .await?;
         let (mut rows, mut bytes) = (0, 0);
@@ -128,6 +130,8 @@ impl Lake {
                 .bind(oldest)
                 .fetch_all(&mut *transaction)
                 .await?;
+        let ours = |(id, table, path)| Table::of(table).map(|table| (id, table, path));
+        let gone: Vec<(i64, Table, String)> = gone.into_iter().filter_map(ours).collect();
         for (id, ..) in &gone {
             for table in ["ducklake_data_file", "ducklake_file_column_stats", "ducklake_file_partition_value", "trailhound_file"] {
                 let statement = format!("DELETE FROM {table} WHERE data_file_id = $1");
@@ -174,8 +178,7 @@ async fn fold_ledger(db: &mut sqlx::AnyConnection, oldest: i64) -> Result<(), Ca
 }
 
 /// Copies the rows of `paths` in order into one new file.
-fn merge(lake: &Lake, table: i64, day: &str, paths: &[PathBuf]) -> Result<NewFile, CatalogError> {
-    debug_assert!(table == EVENTS_ID || table == QUARANTINE_ID);
+fn merge(lake: &Lake, table: Table, day: &str, paths: &[PathBuf]) -> Result<NewFile, CatalogError> {
     let mut merged = LakeFile::create(lake, table, day)?;
     let copied = paths.iter().try_for_each(|path| copy(path, &mut merged));
     match copied {

@@ -1,6 +1,7 @@
 //! Parquet files of the lake: how they are encoded, and how they get to the disk for good.
 
-use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID};
+use super::catalog::{CatalogError, Lake};
+use super::table::Table;
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -13,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
-use trailhound_datasets::columns::{COLUMNS, EVENTS, QUARANTINE, Storage, Type};
+use trailhound_datasets::columns::{COLUMNS, EVENTS, Storage, Type};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Rows a row group: small enough that a look-up reads little, large enough for dictionaries to pay.
@@ -30,9 +31,6 @@ const DICTIONARY_BYTES: usize = 256 * 1024;
 const PAGE_BYTES: usize = 128 * 1024;
 /// Most rows a page.
 const PAGE_ROWS: usize = 8192;
-
-/// Columns whose smallest and largest value of each file the catalogue keeps, so that whole files are skipped.
-pub(crate) const RANGED: [&str; 4] = ["event_time", "event_action", "account_id", "ingested_at"];
 
 static EVENT_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     let mut properties = base_properties();
@@ -84,6 +82,9 @@ static QUARANTINE_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     )
 });
 
+static COPY_PROPERTIES: LazyLock<WriterPropertiesPtr> =
+    LazyLock::new(|| Arc::new(base_properties().set_column_dictionary_enabled(ColumnPath::from("event_key"), false).build()));
+
 fn base_properties() -> parquet::file::properties::WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_created_by(concat!("trailhound ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -99,7 +100,7 @@ fn base_properties() -> parquet::file::properties::WriterPropertiesBuilder {
 /// A finished file, on disk for good, not yet in the catalogue.
 #[derive(Debug, Clone)]
 pub(crate) struct NewFile {
-    pub(crate) table: i64,
+    pub(crate) table: Table,
     /// Path relative to the table's folder.
     pub(crate) path: String,
     pub(crate) rows: u64,
@@ -135,25 +136,26 @@ pub(crate) struct LakeFile {
     aside: PathBuf,
     folder: PathBuf,
     name: String,
-    table: i64,
+    table: Table,
     day: String,
 }
 
 impl LakeFile {
     /// Starts a file of `table` in the partition `day`.
-    pub(crate) fn create(lake: &Lake, table: i64, day: &str) -> Result<Self, CatalogError> {
+    pub(crate) fn create(lake: &Lake, table: Table, day: &str) -> Result<Self, CatalogError> {
         let folder = lake.table_folder(table).join(format!("day={day}"));
         let name = format!("{}.parquet", uuid::Uuid::now_v7());
         let aside = folder.join(format!("{name}.tmp"));
         let failed = |source| CatalogError::File { path: aside.clone(), source };
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let file = File::create_new(&aside).map_err(failed)?;
-        let (schema, properties) = match table {
-            EVENTS_ID => (&EVENTS.arrow, &EVENT_PROPERTIES),
-            _ => (&QUARANTINE.arrow, &QUARANTINE_PROPERTIES),
+        let properties = match table {
+            Table::Events => &EVENT_PROPERTIES,
+            Table::Quarantine => &QUARANTINE_PROPERTIES,
+            Table::Copies => &COPY_PROPERTIES,
         };
         let sink = Checksummed { file, hash: Xxh3::new(), bytes: 0 };
-        let writer = ArrowWriter::try_new(sink, Arc::clone(schema), Some(properties.as_ref().clone()))
+        let writer = ArrowWriter::try_new(sink, Arc::clone(&table.schema().arrow), Some(properties.as_ref().clone()))
             .map_err(|source| CatalogError::Parquet { path: aside.clone(), source })?;
         Ok(Self { writer, aside, folder, name, table, day: day.to_owned() })
     }
@@ -228,9 +230,8 @@ fn footer_bytes(path: &Path, bytes: u64) -> io::Result<u64> {
     Ok(u64::from(u32::from_le_bytes(length)))
 }
 
-fn ranges(metadata: &ParquetMetaData, table: i64) -> BTreeMap<i64, Range> {
-    let schema = if table == EVENTS_ID { &EVENTS } else { &QUARANTINE };
-    let names: &[&str] = if table == QUARANTINE_ID { &["ingested_at"] } else { &RANGED };
+fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, Range> {
+    let (schema, names) = (table.schema(), table.ranged());
     let mut found: BTreeMap<i64, Range> = BTreeMap::new();
     for group in metadata.row_groups() {
         for chunk in group.columns() {
@@ -311,7 +312,7 @@ mod tests {
             let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).expect("memory");
             writer.write(&batch).expect("memory");
             let metadata = writer.finish().expect("memory");
-            let range = ranges(&metadata, EVENTS_ID).into_values().next().expect("the column is ranged");
+            let range = ranges(&metadata, Table::Events).into_values().next().expect("the column is ranged");
             assert_eq!((range.least.is_some(), range.greatest.is_some()), (bounded, bounded), "{names:?}");
         }
     }

@@ -1,9 +1,9 @@
 //! Which files hold what a stretch of snapshots brought: what whoever follows the lake reads.
 
-use super::catalog::{CatalogError, EVENTS_ID, Lake};
+use super::catalog::{CatalogError, Lake};
 use super::commit::{parse_time_text, time_text};
+use super::table::Table;
 use std::path::PathBuf;
-use trailhound_datasets::columns::{COLUMNS, Col, EVENTS};
 
 impl Lake {
     /// Files of `events` that commits after `seen` and up to `snapshot` added, oldest first. Those of compactions bring
@@ -12,17 +12,17 @@ impl Lake {
     /// # Errors
     /// [`CatalogError`].
     pub async fn files_since(&self, seen: i64, snapshot: i64) -> Result<Vec<PathBuf>, CatalogError> {
-        self.added(EVENTS_ID, seen, snapshot).await
+        self.added(Table::Events, seen, snapshot).await
     }
 
     /// The same of any table.
-    pub(crate) async fn added(&self, table: i64, seen: i64, snapshot: i64) -> Result<Vec<PathBuf>, CatalogError> {
+    pub(crate) async fn added(&self, table: Table, seen: i64, snapshot: i64) -> Result<Vec<PathBuf>, CatalogError> {
         let paths: Vec<(String,)> = sqlx::query_as(
             "SELECT f.path FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
              WHERE f.table_id = $1 AND f.begin_snapshot > $2 AND f.begin_snapshot <= $3 \
              AND coalesce(c.changes_made, '') NOT LIKE 'compacted_table%' ORDER BY f.data_file_id",
         )
-        .bind(table)
+        .bind(table.id())
         .bind(seen)
         .bind(snapshot)
         .fetch_all(&self.pool)
@@ -41,14 +41,14 @@ impl Lake {
              WHERE f.table_id = $2 AND f.begin_snapshot <= $3 AND (f.end_snapshot IS NULL OR f.end_snapshot > $4) \
              AND (s.max_value IS NULL OR s.max_value >= $5) ORDER BY f.data_file_id",
         )
-        .bind(event_time_id())
-        .bind(EVENTS_ID)
+        .bind(Table::Events.event_time_id())
+        .bind(Table::Events.id())
         .bind(snapshot)
         .bind(snapshot)
         .bind(time_text(since))
         .fetch_all(&self.pool)
         .await?;
-        Ok(self.paths(EVENTS_ID, paths))
+        Ok(self.paths(Table::Events, paths))
     }
 
     /// Time of the latest event of the lake's ordinary days, microseconds UTC: a time out of range says nothing about the
@@ -62,21 +62,10 @@ impl Lake {
              JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id \
              WHERE f.table_id = $1 AND f.end_snapshot IS NULL AND s.column_id = $2 AND p.partition_value NOT LIKE 'out_of_range%'",
         )
-        .bind(EVENTS_ID)
-        .bind(event_time_id())
+        .bind(Table::Events.id())
+        .bind(Table::Events.event_time_id())
         .fetch_one(&self.pool)
         .await?;
         Ok(latest.as_deref().and_then(parse_time_text))
     }
-
-    fn paths(&self, table: i64, paths: Vec<(String,)>) -> Vec<PathBuf> {
-        let folder = self.table_folder(table);
-        paths.into_iter().map(|(path,)| folder.join(path)).collect()
-    }
-}
-
-/// The catalogue's id of the column `event_time`.
-pub(super) fn event_time_id() -> i64 {
-    let name = COLUMNS[Col::EventTime as usize].name;
-    EVENTS.lake.iter().find(|column| column.name == name).map_or(0, |column| column.id)
 }

@@ -1,6 +1,7 @@
 //! What the lake holds, for people.
 
-use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID};
+use super::catalog::{CatalogError, Lake};
+use super::table::Table;
 use crate::ledger::Ledger;
 use serde::Serialize;
 use sqlx::Row;
@@ -46,7 +47,9 @@ pub struct LakeInfo {
     pub events: u64,
     /// Quarantine rows.
     pub quarantined: u64,
-    /// Files of both tables.
+    /// Further copies of events, by sources that did not bring them first.
+    pub copies: u64,
+    /// Files of all tables.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -86,21 +89,22 @@ impl Lake {
         let last = sqlx::query("SELECT snapshot_id, CAST(snapshot_time AS TEXT) FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1")
             .fetch_one(&self.pool)
             .await?;
-        let totals = |table: i64| {
+        let totals = |table: Table| {
             sqlx::query_as::<_, (i64, i64, i64)>(
                 "SELECT count(*), CAST(coalesce(sum(record_count), 0) AS BIGINT), CAST(coalesce(sum(file_size_bytes), 0) AS BIGINT) FROM ducklake_data_file WHERE end_snapshot IS NULL AND table_id = $1",
             )
-            .bind(table)
+            .bind(table.id())
             .fetch_one(&self.pool)
         };
-        let (event_files, events, event_bytes) = totals(EVENTS_ID).await?;
-        let (quarantine_files, quarantined, quarantine_bytes) = totals(QUARANTINE_ID).await?;
+        let (event_files, events, event_bytes) = totals(Table::Events).await?;
+        let (quarantine_files, quarantined, quarantine_bytes) = totals(Table::Quarantine).await?;
+        let (copy_files, copies, copy_bytes) = totals(Table::Copies).await?;
         let days = sqlx::query_as::<_, (String, i64, i64, i64)>(
             "SELECT p.partition_value, count(*), CAST(sum(f.record_count) AS BIGINT), CAST(sum(f.file_size_bytes) AS BIGINT) FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
              WHERE f.end_snapshot IS NULL AND f.table_id = $1 GROUP BY 1 ORDER BY 1",
         )
-        .bind(EVENTS_ID)
+        .bind(Table::Events.id())
         .fetch_all(&self.pool)
         .await?;
         let days =
@@ -116,8 +120,9 @@ impl Lake {
             snapshot_time: last.try_get(1)?,
             events: count(events),
             quarantined: count(quarantined),
-            files: count(event_files + quarantine_files),
-            bytes: count(event_bytes + quarantine_bytes),
+            copies: count(copies),
+            files: count(event_files + quarantine_files + copy_files),
+            bytes: count(event_bytes + quarantine_bytes + copy_bytes),
             days: days.collect(),
             sources,
             gaps: self.gaps().await?,

@@ -14,10 +14,10 @@ mod lease;
 mod lock;
 mod migrate;
 mod place;
+mod table;
 mod verify;
 
 pub use catalog::{CatalogError, Lake};
-pub(crate) use catalog::{EVENTS_ID, QUARANTINE_ID};
 pub(crate) use commit::{Commit, SourceCommit};
 pub use commit::{Gap, Position};
 pub use compact::Compacted;
@@ -28,4 +28,5 @@ pub(crate) use keys::{KeyFile, read_keys};
 pub use lease::Lease;
 pub use lock::WriterLock;
 pub use place::find as find_catalogue;
+pub(crate) use table::Table;
 pub use verify::{Problem, Verified};

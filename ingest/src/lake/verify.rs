@@ -1,7 +1,8 @@
 //! Proof that the lake is what it says: every file there and unchanged, the ledger exact, no event twice.
 
-use super::catalog::{CatalogError, EVENTS_ID, Lake, QUARANTINE_ID};
-use super::keys::read_keys;
+use super::catalog::{CatalogError, Lake};
+use super::keys::{StoredKey, read_keys};
+use super::table::Table;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
@@ -39,6 +40,13 @@ pub enum Problem {
         /// The key, in hex.
         event_key: String,
     },
+    /// A copy of an event that is not stored, or noted twice of one source.
+    Copy {
+        /// The key, in hex.
+        event_key: String,
+        /// The source that brought the copy.
+        source: String,
+    },
 }
 
 impl fmt::Display for Problem {
@@ -48,6 +56,9 @@ impl fmt::Display for Problem {
             Self::File { path, found } => write!(f, "file `{}`: {found}", path.display()),
             Self::Ledger { found } => write!(f, "ledger: {found}"),
             Self::DoubleKey { event_key } => write!(f, "event {event_key} is stored more than once"),
+            Self::Copy { event_key, source } => {
+                write!(f, "the copy of {event_key} by `{source}` is noted twice or of an event that is not stored")
+            }
         }
     }
 }
@@ -112,6 +123,7 @@ impl Lake {
         .fetch_all(&self.pool)
         .await?;
         for (table, path, bytes, records, checksum) in rows {
+            let Some(table) = Table::of(table) else { continue };
             let path = self.table_folder(table).join(path);
             verified.files += 1;
             verified.rows += records.unsigned_abs();
@@ -128,7 +140,7 @@ impl Lake {
             }
         }
         let known = self.known_paths().await?;
-        for entry in walkdir::WalkDir::new(self.files_folder()) {
+        for entry in self.table_folders().flat_map(walkdir::WalkDir::new) {
             match entry {
                 Ok(entry) if entry.file_type().is_file() && !known.contains(entry.path()) => verified.unreferenced_files += 1,
                 Ok(_) => {}
@@ -170,21 +182,48 @@ impl Lake {
 
     /// Looks for doubles by the keys' leading bits, a share of them at a time.
     async fn verify_keys(&self, verified: &mut Verified) -> Result<(), CatalogError> {
-        let paths = self.live_paths().await?;
         let passes = (verified.rows / KEYS_A_PASS + 1).next_power_of_two().min(256);
         for pass in 0..passes {
-            for (table, column) in [(EVENTS_ID, "event_key"), (QUARANTINE_ID, "quarantine_key")] {
-                let mut seen = HashSet::new();
-                for (_, path, _) in paths.iter().filter(|(of, path, _)| *of == table && path.exists()) {
-                    let read = read_keys(path, column, None, None, |(key, _)| {
-                        if u64::from(key[0]) % passes == pass && !seen.insert(key) {
-                            verified.problems.push(Problem::DoubleKey { event_key: hex(&key) });
-                        }
-                    });
-                    if let Err(e) = read {
-                        verified.problems.push(Problem::File { path: path.clone(), found: e.to_string() });
-                    }
+            let is_now = |key: &[u8; 16]| u64::from(key[0]) % passes == pass;
+            let mut events = HashSet::new();
+            self.each_key(Table::Events, verified, |row, problems| {
+                if is_now(&row.key) && !events.insert(row.key) {
+                    problems.push(Problem::DoubleKey { event_key: hex(&row.key) });
                 }
+            })
+            .await?;
+            let (mut copies, mut sources) = (HashSet::new(), Vec::new());
+            self.each_key(Table::Copies, verified, |row, problems| {
+                let source = sources.iter().position(|source| source == row.source).unwrap_or_else(|| {
+                    sources.push(row.source.to_owned());
+                    sources.len() - 1
+                });
+                if is_now(&row.key) && (!events.contains(&row.key) || !copies.insert((row.key, source))) {
+                    problems.push(Problem::Copy { event_key: hex(&row.key), source: row.source.to_owned() });
+                }
+            })
+            .await?;
+            let mut rejects = HashSet::new();
+            self.each_key(Table::Quarantine, verified, |row, problems| {
+                if is_now(&row.key) && !rejects.insert(row.key) {
+                    problems.push(Problem::DoubleKey { event_key: hex(&row.key) });
+                }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Goes through the rows of `table` as far as its files are there.
+    async fn each_key(
+        &self,
+        table: Table,
+        verified: &mut Verified,
+        mut each: impl FnMut(StoredKey<'_>, &mut Vec<Problem>),
+    ) -> Result<(), CatalogError> {
+        for path in self.live_paths(table).await?.into_iter().filter(|path| path.exists()) {
+            if let Err(e) = read_keys(&path, table, None, |row| each(row, &mut verified.problems)) {
+                verified.problems.push(Problem::File { path, found: e.to_string() });
             }
         }
         Ok(())

@@ -1,0 +1,10 @@
+//! Views over the lake's tables, as anyone may ask for them in SQL. Each says in its file what it shows.
+
+/// Name and query of each.
+pub(crate) const VIEWS: [(&str, &str); 5] = [
+    ("signins", include_str!("../views/signins.sql")),
+    ("stops", include_str!("../views/stops.sql")),
+    ("root_activity", include_str!("../views/root_activity.sql")),
+    ("member_activity", include_str!("../views/member_activity.sql")),
+    ("reconciliation", include_str!("../views/reconciliation.sql")),
+];

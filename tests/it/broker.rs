@@ -2,7 +2,7 @@
 
 use crate::part::{keep, part};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ pub(crate) struct Broker {
     /// The certificate it shows there.
     pub(crate) certificate: PathBuf,
     _process: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The broker of this run; `None`, with a notice, where it is not installed.
@@ -82,7 +82,7 @@ impl Broker {
             .expect("java runs");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
         let process = keep("java", ["-Xmx384m", "-cp", &classes, "kafka.Kafka", &settings.display().to_string()]);
-        let broker = Self { port, secure_port, certificate, _process: process, _folder: folder };
+        let broker = Self { port, secure_port, certificate, _process: process, folder };
         broker.wait();
         broker
     }
@@ -118,6 +118,18 @@ impl Broker {
     pub(crate) fn delete_topic(&self, name: &str) {
         let deleted = futures::executor::block_on(self.admin().delete_topics(&[name], &AdminOptions::new())).expect("the broker answers");
         assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+    }
+
+    /// The file in which it keeps the first messages of a partition.
+    pub(crate) fn log_file(&self, topic: &str, partition: i32) -> PathBuf {
+        self.folder.path().join(format!("data/{topic}-{partition}/00000000000000000000.log"))
+    }
+
+    /// Gives the topic so many partitions.
+    pub(crate) fn widen(&self, topic: &str, partitions: usize) {
+        let wider = NewPartitions::new(topic, partitions);
+        let done = futures::executor::block_on(self.admin().create_partitions([&wider], &AdminOptions::new())).expect("the broker answers");
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
     }
 
     /// Drops everything before `offset` of partition 0, as a broker does when retention passes.

@@ -10,6 +10,7 @@ mod duckdb;
 mod faults;
 mod live;
 mod memory;
+mod messages;
 mod metrics;
 mod part;
 mod postgres;

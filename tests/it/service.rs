@@ -69,6 +69,11 @@ impl Service {
         }
     }
 
+    /// Every line of standard error since the last that was asked for.
+    pub(crate) fn said_so_far(&mut self) -> Vec<String> {
+        self.errors.try_iter().collect()
+    }
+
     /// Takes findings until `enough` says so.
     pub(crate) fn findings_until(&mut self, mut enough: impl FnMut(&BTreeMap<String, BTreeSet<String>>) -> bool) {
         let deadline = Instant::now() + PATIENCE;

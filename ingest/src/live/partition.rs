@@ -15,6 +15,19 @@ pub(super) struct Tracked {
     pub(super) next: Option<u64>,
     /// Records that can no longer be read, to be noted by the next commit.
     pub(super) gap: Option<Gap>,
+    pub(super) trust: Trust,
+}
+
+/// Whether the next message may be another than the very next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Trust {
+    /// Offsets jump where the broker has compacted or somebody has taken a transaction back.
+    #[default]
+    Jumps,
+    /// The client has passed over messages of some partition that it could not read: if it was this one, a jump shows it.
+    OnlyNext,
+    /// It was this one. Nothing more is taken until it is read again from the lake's position.
+    Stopped,
 }
 
 impl Tracked {
@@ -22,7 +35,7 @@ impl Tracked {
     pub(super) fn begin(partition: TopicPartition, position: Option<Position>, broker: Option<Watermarks>) -> Self {
         let object = partition.object();
         let Some(position) = position else {
-            return Self { partition, incarnation: "1".to_owned(), base: None, next: None, gap: None };
+            return Self { partition, incarnation: "1".to_owned(), base: None, next: None, gap: None, trust: Trust::Jumps };
         };
         let mut tracked = Self {
             partition,
@@ -30,6 +43,7 @@ impl Tracked {
             base: Some(position.records),
             next: Some(position.records),
             gap: None,
+            trust: Trust::Jumps,
         };
         let Some(Watermarks { low, high }) = broker else { return tracked };
         if position.records > high {
@@ -42,6 +56,26 @@ impl Tracked {
             tracked.gap = Some(Gap { object, from: position.records, to: low, reason: "ingest_gap" });
         }
         tracked
+    }
+
+    /// True where the message at `offset` is to be taken: it is not known yet, and nothing before it is missing.
+    pub(super) fn takes(&mut self, offset: u64) -> bool {
+        match self.trust {
+            Trust::Stopped => return false,
+            Trust::OnlyNext if self.next != Some(offset) && self.next.is_none_or(|next| offset > next) => {
+                self.trust = Trust::Stopped;
+                return false;
+            }
+            Trust::Jumps | Trust::OnlyNext => {}
+        }
+        self.next.is_none_or(|next| offset >= next)
+    }
+
+    /// The client has passed over messages of some partition.
+    pub(super) fn doubt(&mut self) {
+        if self.trust == Trust::Jumps {
+            self.trust = Trust::OnlyNext;
+        }
     }
 
     /// The position to commit, with the one it replaces; `None` where nothing moved.
@@ -94,6 +128,18 @@ mod tests {
             assert_eq!((tracked.base, tracked.next, tracked.gap.is_some()), (Some(70), Some(70), false), "{broker:?}");
             assert!(tracked.moved().is_none());
         }
+    }
+
+    #[test]
+    fn in_doubt_only_the_very_next_message_is_taken() {
+        let mut tracked = begin(Some(70), Some((0, 100)));
+        assert!(tracked.takes(75) && !tracked.takes(69), "jumps are ordinary, repetitions are known");
+        tracked.doubt();
+        assert!(tracked.takes(70) && !tracked.takes(69));
+        assert!(!tracked.takes(72) && !tracked.takes(70), "a jump stops it");
+        let mut unseen = begin(None, None);
+        unseen.doubt();
+        assert!(!unseen.takes(0), "nobody knows where it begins");
     }
 
     #[test]

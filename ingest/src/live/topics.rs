@@ -7,13 +7,20 @@ use super::partition::Tracked;
 use crate::batch::Provenance;
 use crate::lake::{CatalogError, Position, SourceCommit};
 use crate::ledger::Ledger;
-use crate::source::kafka::{Change, KafkaSource, TopicPartition, Watermarks, is_connection_trouble};
+use crate::source::kafka::{Change, KafkaSource, TopicPartition, Watermarks, is_connection_trouble, passes_over_messages};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use std::time::{Duration, Instant};
 
 /// Messages taken from one source before the next has its turn.
 const MESSAGES_A_TURN: usize = 1024;
+
+/// After messages that cannot be read, their partition is read again: the first and the longest pause before it. What was damaged
+/// on its way is whole then, what is damaged at the broker is told until somebody mends it.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Whatever the pause, messages read again are given this time to turn out damaged again.
+const AGAIN_TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// A member of a group with what it is reading.
 pub(super) struct Member {
@@ -22,10 +29,21 @@ pub(super) struct Member {
     /// Records taken since the last commit.
     ledger: Ledger,
     trouble: Option<Trouble>,
+    damage: Option<Damage>,
     /// When the newest message taken was sent, microseconds UTC, where the broker says so.
     newest: Option<i64>,
     /// The partitions must be taken up again from the lake's positions.
     pub(super) reread: bool,
+}
+
+/// Messages that the client could not read and passed over.
+struct Damage {
+    /// When they are read again.
+    again_at: Instant,
+    /// Doubled each time they cannot be read again.
+    pause: Duration,
+    /// They are being read again, and nothing was said of them yet.
+    is_tried: bool,
 }
 
 struct Trouble {
@@ -37,7 +55,7 @@ struct Trouble {
 
 impl Member {
     pub(super) fn new(source: KafkaSource) -> Self {
-        Self { source, tracked: Vec::new(), ledger: Ledger::default(), trouble: None, newest: None, reread: false }
+        Self { source, tracked: Vec::new(), ledger: Ledger::default(), trouble: None, damage: None, newest: None, reread: false }
     }
 
     /// Messages the broker holds beyond what is stored, as far as it has told.
@@ -82,12 +100,36 @@ impl Member {
         self.reread = true;
     }
 
-    /// The partition `message` is of, unless it was given away since or the message is known.
-    fn tracked(&self, message: &BorrowedMessage<'_>) -> Option<usize> {
-        let is_its = |t: &Tracked| t.partition.partition == message.partition() && t.partition.topic == message.topic();
-        let at = self.tracked.iter().position(is_its)?;
-        self.tracked[at].next.is_none_or(|next| offset(message) >= next).then_some(at)
+    /// The client has passed over messages of some partition: it does not tell of which.
+    fn damaged(&mut self) {
+        self.tracked.iter_mut().for_each(Tracked::doubt);
+        let pause = match &self.damage {
+            Some(damage) if damage.is_tried => (damage.pause * 2).min(AGAIN.1),
+            Some(_) => return,
+            None => AGAIN.0,
+        };
+        self.damage = Some(Damage { again_at: Instant::now() + pause, pause, is_tried: false });
     }
+
+    /// Reads damaged messages again when it is time; true where nothing has been said of them for as long since.
+    fn is_mended(&mut self) -> bool {
+        let Some(damage) = self.damage.as_mut().filter(|damage| damage.again_at <= Instant::now()) else { return false };
+        if damage.is_tried {
+            self.damage = None;
+            return true;
+        }
+        damage.is_tried = true;
+        damage.again_at = Instant::now() + damage.pause.max(AGAIN_TOLD_WITHIN);
+        self.reread = true;
+        false
+    }
+}
+
+/// The partition `message` is of, unless it was given away since or the message is not to be taken.
+fn taking<'t>(tracked: &'t mut [Tracked], message: &BorrowedMessage<'_>) -> Option<&'t mut Tracked> {
+    let is_its = |t: &&mut Tracked| t.partition.partition == message.partition() && t.partition.topic == message.topic();
+    let tracked = tracked.iter_mut().find(is_its)?;
+    tracked.takes(offset(message)).then_some(tracked)
 }
 
 fn offset(message: &BorrowedMessage<'_>) -> u64 {
@@ -101,6 +143,9 @@ impl Engine<'_> {
         if member.reread {
             return Ok(());
         }
+        if member.is_mended() {
+            self.well(member);
+        }
         for taken in 0..MESSAGES_A_TURN {
             let wait = if taken == 0 { POLL } else { Duration::ZERO };
             match member.source.poll(wait) {
@@ -109,14 +154,12 @@ impl Engine<'_> {
                     return Ok(());
                 }
                 Some(Ok(message)) => {
-                    let Some(at) = member.tracked(&message) else { continue };
-                    let ledger = self.take(&member.source.name, &member.tracked[at].partition, &message)?;
-                    member.tracked[at].next = Some(offset(&message) + 1);
+                    let Some(tracked) = taking(&mut member.tracked, &message) else { continue };
+                    let ledger = self.take(&member.source.name, &tracked.partition, &message)?;
+                    tracked.next = Some(offset(&message) + 1);
                     member.newest = message.timestamp().to_millis().map(|millis| millis.saturating_mul(1000)).max(member.newest);
                     member.ledger += ledger;
-                    if member.trouble.take().is_some() {
-                        self.observer.source(&member.source.name, None);
-                    }
+                    self.well(member);
                     if self.rows >= self.options.flush_rows_max || self.staging.is_full() {
                         return Ok(());
                     }
@@ -152,11 +195,21 @@ impl Engine<'_> {
         if matches!(code, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) {
             member.reread = true;
         }
+        if code.is_some_and(passes_over_messages) {
+            member.damaged();
+        }
         let text = error.to_string();
         if member.trouble.as_ref().is_none_or(|trouble| trouble.text != text) {
             self.observer.source(&member.source.name, Some(&text));
         }
         member.trouble = Some(Trouble { text, since: Instant::now(), is_connection: code.is_some_and(is_connection_trouble) });
+    }
+
+    /// The source gives messages. Those of other partitions do not make up for some that cannot be read.
+    fn well(&self, member: &mut Member) {
+        if member.damage.is_none() && member.trouble.take().is_some() {
+            self.observer.source(&member.source.name, None);
+        }
     }
 
     /// A topic without new messages is well as soon as its broker is there again.
@@ -183,7 +236,7 @@ impl Engine<'_> {
                     }
                     let member = &mut members[at];
                     member.tracked.clear();
-                    member.reread = false;
+                    (member.reread, member.damage) = (false, None);
                     if let Err(error) = member.source.unassign() {
                         self.trouble(&mut members[at], &error);
                     }
@@ -214,10 +267,11 @@ impl Engine<'_> {
         let from: Vec<_> = member.tracked.iter().map(|tracked| (tracked.partition.clone(), tracked.next)).collect();
         tracing::info!(source = member.source.name, partitions = from.len(), "reading on where the lake is");
         match member.source.assign(&from) {
-            Ok(()) => {
+            Ok(()) if member.damage.is_none() => {
                 member.trouble = None;
                 self.observer.source(&member.source.name, None);
             }
+            Ok(()) => {}
             Err(error) => self.trouble(member, &error),
         }
     }

@@ -146,6 +146,8 @@ impl KafkaSource {
         config.set("group.id", "trailhound").set("client.id", "trailhound").set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB);
         // With its queue full the client would else not fetch for a whole second: a backlog then comes at a queue a second.
         config.set("fetch.queue.backoff.ms", "10");
+        // Messages damaged on their way or at the broker are told, not taken for events.
+        config.set("check.crcs", "true");
         // A new partition is noticed within this time.
         config.set("topic.metadata.refresh.interval.ms", "30000").set("statistics.interval.ms", "1000");
         for (key, value) in &options.settings {
@@ -226,6 +228,12 @@ impl KafkaSource {
 pub(crate) fn is_connection_trouble(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
     matches!(code, E::AllBrokersDown | E::BrokerTransportFailure | E::Resolve | E::OperationTimedOut)
+}
+
+/// True for an error after which the client goes on behind messages that it could not read.
+pub(crate) fn passes_over_messages(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(code, E::BadMessage | E::BadCompression | E::NotImplemented | E::MessageSizeTooLarge | E::InvalidMessage)
 }
 
 impl Drop for KafkaSource {

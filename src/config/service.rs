@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trailhound_ingest::live::{Clock, LiveOptions};
 use trailhound_ingest::secret::SecretRef;
+use trailhound_ingest::source::instance_role::METADATA_ENDPOINT;
 use trailhound_ingest::source::kafka::KafkaOptions;
 use trailhound_ingest::source::oss::{Credentials, OssOptions};
 
@@ -59,6 +60,11 @@ struct OssWritten {
     access_key_secret: Option<SecretRef>,
     #[serde(default)]
     security_token: Option<SecretRef>,
+    /// Name of the role of the instance this runs on; empty: whatever it has.
+    #[serde(default)]
+    instance_role: Option<String>,
+    #[serde(default = "metadata_endpoint")]
+    metadata_endpoint: String,
     #[serde(default = "window_days")]
     window_days: u32,
     #[serde(default)]
@@ -69,6 +75,10 @@ struct OssWritten {
 
 fn yes() -> bool {
     true
+}
+
+fn metadata_endpoint() -> String {
+    METADATA_ENDPOINT.to_owned()
 }
 
 fn window_days() -> u32 {
@@ -169,14 +179,6 @@ impl Config {
 impl OssWritten {
     /// What the ingest needs to know, the secrets read.
     fn options(&self, folder: &Path) -> Result<OssOptions, String> {
-        let read = |key: &str, secret: &Option<SecretRef>| {
-            secret.as_ref().map(|secret| secret.read(folder).map_err(|e| format!("{key}: {e}"))).transpose()
-        };
-        let credentials = match (read("access_key_id", &self.access_key_id)?, read("access_key_secret", &self.access_key_secret)?) {
-            (Some(key_id), Some(secret)) => Some(Credentials { key_id, secret, token: read("security_token", &self.security_token)? }),
-            (None, None) => None,
-            _ => return Err("`access_key_id` and `access_key_secret` belong together".to_owned()),
-        };
         if !self.endpoint.starts_with("http://") && !self.endpoint.starts_with("https://") {
             return Err(format!("`endpoint` is `{}`; write it with its scheme, `https://...`", self.endpoint));
         }
@@ -187,11 +189,32 @@ impl OssWritten {
             region: self.region.clone(),
             prefix: self.prefix.clone(),
             virtual_hosted: self.virtual_hosted,
-            credentials,
+            credentials: self.credentials(folder)?,
             window_days: self.window_days,
             since: self.since,
             every: Duration::from_secs(self.every_seconds.get()),
         })
+    }
+}
+
+impl OssWritten {
+    fn credentials(&self, folder: &Path) -> Result<Option<Credentials>, String> {
+        let read = |key: &str, secret: &Option<SecretRef>| {
+            secret.as_ref().map(|secret| secret.read(folder).map_err(|e| format!("{key}: {e}"))).transpose()
+        };
+        let key = (read("access_key_id", &self.access_key_id)?, read("access_key_secret", &self.access_key_secret)?);
+        match (key, &self.instance_role) {
+            ((Some(id), Some(secret)), None) => {
+                Ok(Some(Credentials::Key { id, secret, token: read("security_token", &self.security_token)? }))
+            }
+            ((None, None), Some(role)) => {
+                let role = Some(role.clone()).filter(|role| !role.is_empty());
+                Ok(Some(Credentials::InstanceRole { endpoint: self.metadata_endpoint.clone(), role }))
+            }
+            ((None, None), None) => Ok(None),
+            (_, Some(_)) => Err("`instance_role` takes the place of `access_key_id` and `access_key_secret`".to_owned()),
+            (_, None) => Err("`access_key_id` and `access_key_secret` belong together".to_owned()),
+        }
     }
 }
 

@@ -65,7 +65,9 @@ impl Broker {
              controller.listener.names=CONTROLLER\n\
              listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL\n\
              ssl.keystore.location={}\nssl.keystore.type=PKCS12\nssl.keystore.password=testing\n\
-             sasl.enabled.mechanisms=PLAIN\n\
+             sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
+             listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+             listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
              listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
              user_project=\"{PASSWORD}\";\nlog.dirs={}\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\n\
@@ -78,6 +80,11 @@ impl Broker {
         let formatted = Command::new("java")
             .args(["-cp", &classes, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"])
             .arg(&settings)
+            .args(
+                ["SCRAM-SHA-256", "SCRAM-SHA-512"]
+                    .iter()
+                    .flat_map(|kind| ["-S".to_owned(), format!("{kind}=[name=project,password={PASSWORD}]")]),
+            )
             .output()
             .expect("java runs");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));

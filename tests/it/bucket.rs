@@ -5,7 +5,10 @@ use crate::part::SmallDisk;
 use crate::program::{Program, truth};
 use crate::service::Service;
 use crate::store::Store;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Generated traffic and where its objects belong.
 pub(crate) fn traffic(program: &Program, events: &str, seed: &str) -> Vec<(String, Vec<u8>)> {
@@ -58,6 +61,76 @@ fn objects_are_read_as_they_appear_and_once() {
     store.put("AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/late.json", br#"[{"eventId":"late","eventTime":"2026-09-30T10:00:00Z"}]"#);
     service.wait_until("the late object", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1);
     assert_eq!(service.metric("trailhound_records_total{fate=\"received\"}") as u64, 1);
+    assert_eq!(service.end().0, 0);
+}
+
+/// What an instance's metadata service answers, to whoever brings its token; the keys come with a security token.
+fn metadata_service(security_token: &'static str) -> u16 {
+    serve_each(move |request| {
+        let has_token = request.iter().any(|line| line.eq_ignore_ascii_case("x-aliyun-ecs-metadata-token: sesame"));
+        let keys = format!(
+            "{{\"AccessKeyId\":\"testkey\",\"AccessKeySecret\":\"testsecret\",\"Expiration\":\"2099-01-01T00:00:00Z\",\
+             \"SecurityToken\":\"{security_token}\",\"LastUpdated\":\"2026-09-30T00:00:00Z\",\"Code\":\"Success\"}}"
+        );
+        match request[0].split(' ').nth(1).expect("a path") {
+            "/latest/api/token" if request[0].starts_with("PUT") => ("200 OK", "sesame".to_owned()),
+            _ if !has_token => ("403 Forbidden", String::new()),
+            "/latest/meta-data/ram/security-credentials/" => ("200 OK", "trail-reader".to_owned()),
+            "/latest/meta-data/ram/security-credentials/trail-reader" => ("200 OK", keys),
+            _ => ("404 Not Found", String::new()),
+        }
+    })
+}
+
+/// Answers requests one after the other; gives the port.
+fn serve_each(answer: impl Fn(&[String]) -> (&'static str, String) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().map_while(Result::ok) {
+            let lines = BufReader::new(connection.try_clone().expect("a handle")).lines().map_while(Result::ok);
+            let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            if !request.is_empty() {
+                let (status, body) = answer(&request);
+                // Whoever asked may have gone.
+                let _ = write!(connection, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn the_keys_of_an_instance_role_sign_requests() {
+    let Some(store) = Store::start() else { return };
+    let program = Program::new();
+    program.write("g/trailhound.toml", "");
+    let keys = "access_key_id = \"file:id\"\naccess_key_secret = \"file:secret\"";
+    let source = |role: &str| store.source().replace(keys, role);
+    let role = |port: u16| format!("instance_role = \"\"\nmetadata_endpoint = \"http://127.0.0.1:{port}\"");
+    store.put("AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/one.json", br#"[{"eventId":"one","eventTime":"2026-09-30T10:00:00Z"}]"#);
+    // This store takes a security token for one of its own; without one the keys alone must do.
+    configure(&program, &source(&role(metadata_service(""))));
+    let service = Service::start_at_the_tests_time(&program, "serve.toml", "lake");
+    service.wait_until("the event", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1);
+    assert_eq!(service.end().0, 0);
+    // Without the role nothing is read.
+    configure(&program, &source(""));
+    let service = Service::start_at_the_tests_time(&program, "serve.toml", "other");
+    service.wait_until("the refusal", |service| service.get("/readyz").1.contains("AccessDenied"));
+    assert_eq!(service.metric("trailhound_records_total{fate=\"received\"}") as u64, 0);
+    assert_eq!(service.end().0, 0);
+    // Keys of a real role come with a token, which goes with every request.
+    let (seen, requests) = std::sync::mpsc::channel();
+    let recorder = serve_each(move |request| {
+        let _ = seen.send(request.join("\n"));
+        ("403 Forbidden", String::new())
+    });
+    let elsewhere = source(&role(metadata_service("temporary"))).replace(&store.port().to_string(), &recorder.to_string());
+    configure(&program, &elsewhere);
+    let service = Service::start_at_the_tests_time(&program, "serve.toml", "third");
+    let request = requests.recv_timeout(Duration::from_secs(60)).expect("a request").to_lowercase();
+    assert!(request.contains("x-amz-security-token: temporary") && request.contains("credential=testkey/"), "{request}");
     assert_eq!(service.end().0, 0);
 }
 

@@ -173,9 +173,13 @@ fn tls_and_a_password_as_a_log_service_wants_them() {
     assert!(status == 503 && !why.contains("wrong-secret"), "{why}");
     service.kill();
     stage.program.write("serve.toml", config(crate::broker::PASSWORD));
-    let service = stage.serve();
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1_000);
-    assert_eq!(service.end().0, 0);
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let config = config(crate::broker::PASSWORD).replace("PLAIN", mechanism);
+        stage.program.write("serve.toml", config.replace("group_id = \"secure\"", &format!("group_id = \"{mechanism}\"")));
+        let service = Service::start(&stage.program, "serve.toml", mechanism);
+        service.wait_until(mechanism, |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1_000);
+        assert_eq!(service.end().0, 0);
+    }
     // A secret in place of a reference to it is refused, and not repeated.
     stage.program.write("serve.toml", config("x").replace("file:key", "LTAI5tTestKeyId#test-secret"));
     let refused = stage.program.run(&["--config", "serve.toml", "serve", "--lake", "lake"]);

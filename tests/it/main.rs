@@ -8,6 +8,7 @@ mod compaction;
 mod crash;
 mod duckdb;
 mod faults;
+mod faulty;
 mod live;
 mod memory;
 mod messages;

@@ -63,6 +63,11 @@ impl Store {
         Ok(status.unwrap_or(500))
     }
 
+    /// Port of its S3 interface.
+    pub(crate) fn port(&self) -> u16 {
+        self.s3
+    }
+
     /// The bucket as a source.
     pub(crate) fn source(&self) -> String {
         format!(

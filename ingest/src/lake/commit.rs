@@ -113,13 +113,19 @@ impl Lake {
         Ok(snapshot)
     }
 
-    /// Content of every object of `source` that is stored to its end, by object.
-    pub(crate) async fn incarnations(&self, source: &str) -> Result<HashMap<String, String>, CatalogError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT object, incarnation FROM trailhound_position WHERE source = $1 AND done <> 0")
-                .bind(source)
-                .fetch_all(&self.pool)
-                .await?;
+    /// Content of every object of `source` below `folder` that is stored to its end, by object.
+    pub(crate) async fn incarnations(&self, source: &str, folder: &str) -> Result<HashMap<String, String>, CatalogError> {
+        // A range and no pattern: folders may hold what a pattern would take for a wildcard. `0` comes after `/`.
+        let (first, after) =
+            if folder.is_empty() { (String::new(), char::MAX.to_string()) } else { (format!("{folder}/"), format!("{folder}0")) };
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT object, incarnation FROM trailhound_position WHERE source = $1 AND done <> 0 AND object >= $2 AND object < $3",
+        )
+        .bind(source)
+        .bind(first)
+        .bind(after)
+        .fetch_all(&self.pool)
+        .await?;
         Ok(rows.into_iter().collect())
     }
 

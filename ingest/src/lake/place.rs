@@ -59,12 +59,20 @@ fn settings(place: &CatalogPlace) -> &'static [&'static str] {
 /// The statements that make the tables of an empty catalogue.
 pub(super) fn schema(place: &CatalogPlace) -> sqlx::AssertSqlSafe<String> {
     let types = match place {
-        CatalogPlace::Sqlite(_) => {
-            [("{boolean}", "BIGINT"), ("{instant}", "VARCHAR"), ("{uuid}", "VARCHAR"), ("{without_rowid}", " WITHOUT ROWID")]
-        }
-        CatalogPlace::Postgresql(_) => {
-            [("{boolean}", "BOOLEAN"), ("{instant}", "TIMESTAMPTZ"), ("{uuid}", "UUID"), ("{without_rowid}", "")]
-        }
+        CatalogPlace::Sqlite(_) => [
+            ("{boolean}", "BIGINT"),
+            ("{instant}", "VARCHAR"),
+            ("{uuid}", "VARCHAR"),
+            ("{without_rowid}", " WITHOUT ROWID"),
+            ("{bytewise}", ""),
+        ],
+        CatalogPlace::Postgresql(_) => [
+            ("{boolean}", "BOOLEAN"),
+            ("{instant}", "TIMESTAMPTZ"),
+            ("{uuid}", "UUID"),
+            ("{without_rowid}", ""),
+            ("{bytewise}", "COLLATE \"C\""),
+        ],
     };
     let schema = types.into_iter().fold(SCHEMA.to_owned(), |text, (name, here)| text.replace(name, here));
     sqlx::AssertSqlSafe(schema)

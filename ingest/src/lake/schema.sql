@@ -32,7 +32,7 @@ CREATE TABLE ducklake_sort_info(sort_id BIGINT, table_id BIGINT, begin_snapshot 
 CREATE TABLE ducklake_sort_expression(sort_id BIGINT, table_id BIGINT, sort_key_index BIGINT, expression VARCHAR, dialect VARCHAR, sort_direction VARCHAR, null_order VARCHAR);
 
 -- How far each object of each source is stored. `records` counts the records taken, stored or not.
-CREATE TABLE trailhound_position(source TEXT NOT NULL, object TEXT NOT NULL, incarnation TEXT NOT NULL, records BIGINT NOT NULL, done BIGINT NOT NULL, notes TEXT NOT NULL, snapshot_id BIGINT NOT NULL, PRIMARY KEY (source, object)){without_rowid};
+CREATE TABLE trailhound_position(source TEXT NOT NULL, object TEXT {bytewise} NOT NULL, incarnation TEXT NOT NULL, records BIGINT NOT NULL, done BIGINT NOT NULL, notes TEXT NOT NULL, snapshot_id BIGINT NOT NULL, PRIMARY KEY (source, object)){without_rowid};
 -- One row a commit: received = stored + duplicate + quarantined + expired.
 CREATE TABLE trailhound_ledger(snapshot_id BIGINT NOT NULL, source TEXT NOT NULL, received BIGINT NOT NULL, stored BIGINT NOT NULL, duplicate BIGINT NOT NULL, quarantined BIGINT NOT NULL, expired BIGINT NOT NULL, PRIMARY KEY (snapshot_id, source)){without_rowid};
 -- Records of a source that can no longer be read, from the first missing to the first after.

@@ -2,7 +2,7 @@
 
 use super::{Clock, Observer};
 use crate::lake::Lake;
-use crate::source::oss::{Bucket, Fetched, OssError, OssOptions, days};
+use crate::source::oss::{Bucket, Fetched, OssError, OssOptions, days, in_order};
 use chrono::DateTime;
 use futures::StreamExt;
 use std::collections::HashSet;
@@ -85,18 +85,24 @@ impl Follower {
         }
     }
 
-    /// Lists and fetches once. An object that cannot be had is tried again in the next round; the others go on.
+    /// Lists and fetches once. A folder or an object that cannot be had is tried again in the next round; the others go on.
     async fn round(&mut self) -> Result<(), String> {
         while let Ok(released) = self.finished.try_recv() {
             self.in_flight.remove(&released.key);
             self.everything |= !released.committed;
         }
-        let known = self.lake.incarnations(&self.options.name).await.map_err(|e| e.to_string())?;
         let now = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
         let (first, last) = days(&self.options, now, self.everything);
-        let mut objects = self.bucket.find(first, last, &known).await.map_err(|e| e.to_string())?;
+        let (mut objects, mut trouble) = (Vec::new(), None);
+        for folder in self.bucket.folders(first, last).await.map_err(|e| e.to_string())? {
+            let known = self.lake.incarnations(&self.options.name, folder.as_ref()).await.map_err(|e| e.to_string())?;
+            match self.bucket.find(&folder, &known).await {
+                Ok(mut found) => objects.append(&mut found),
+                Err(error) => trouble = Some(error.to_string()),
+            }
+        }
+        in_order(&mut objects);
         objects.retain(|object| !self.in_flight.contains(object.location.as_ref()));
-        let mut trouble = None;
         let mut fetched = std::pin::pin!(self.bucket.fetch(objects));
         while let Some((key, result)) = fetched.next().await {
             match result {

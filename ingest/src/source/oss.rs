@@ -1,20 +1,27 @@
 //! Objects of a bucket, through the S3 interface that OSS and others offer: found by listing, fetched in parallel, handed
 //! to the engine whole. What has been read is told by the lake's positions.
 
+use super::instance_role::InstanceRole;
 use super::object_name::ObjectName;
 use bytes::Bytes;
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use futures::{StreamExt, TryStreamExt};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
 use std::collections::{HashMap, HashSet};
+use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use trailhound_datasets::reject::{Code, Reject};
 
 /// Objects fetched at a time.
 const FETCHES: usize = 4;
+/// Times a listing is asked for before the round goes on without it, and the pause between.
+const ANSWERS_TRIED: u32 = 4;
+const TRIED_AFTER: Duration = Duration::from_millis(200);
 /// Folders above the years that are looked into: trail, kind, resource directory, account, region.
 const FOLDERS_DEEP: usize = 6;
 /// Larger objects are set aside: no trail writes them.
@@ -37,7 +44,7 @@ pub struct OssOptions {
     pub prefix: String,
     /// Bucket in the host name, as OSS demands, and not in the path.
     pub virtual_hosted: bool,
-    /// Key id and secret; requests are unsigned without.
+    /// What signs requests; they are unsigned without.
     pub credentials: Option<Credentials>,
     /// Days listed again each time, counted back from the present: late objects are found within them.
     pub window_days: u32,
@@ -49,13 +56,23 @@ pub struct OssOptions {
 
 /// What signs requests.
 #[derive(Clone)]
-pub struct Credentials {
-    /// AccessKey id.
-    pub key_id: String,
-    /// AccessKey secret.
-    pub secret: String,
-    /// Security token of temporary keys.
-    pub token: Option<String>,
+pub enum Credentials {
+    /// A key that was given.
+    Key {
+        /// AccessKey id.
+        id: String,
+        /// AccessKey secret.
+        secret: String,
+        /// Security token of temporary keys.
+        token: Option<String>,
+    },
+    /// The keys of the instance's role, renewed before they end.
+    InstanceRole {
+        /// Where the metadata service is.
+        endpoint: String,
+        /// Name of the role; the service is asked for it without.
+        role: Option<String>,
+    },
 }
 
 impl std::fmt::Debug for Credentials {
@@ -70,6 +87,14 @@ pub enum OssError {
     /// The store said no, or could not be reached.
     #[error(transparent)]
     Store(#[from] object_store::Error),
+    /// An object came in another length than it was listed with, though it is the same.
+    #[error("{got} bytes came of an object that is listed with {listed}")]
+    Cut {
+        /// Bytes that came.
+        got: u64,
+        /// Bytes it has.
+        listed: u64,
+    },
 }
 
 /// An object fetched.
@@ -111,43 +136,30 @@ impl Bucket {
             .with_client_options(client)
             .with_retry(retry);
         builder = match &options.credentials {
-            Some(credentials) => {
-                let signed = builder.with_access_key_id(&credentials.key_id).with_secret_access_key(&credentials.secret);
-                match &credentials.token {
+            Some(Credentials::Key { id, secret, token }) => {
+                let signed = builder.with_access_key_id(id).with_secret_access_key(secret);
+                match token {
                     Some(token) => signed.with_token(token),
                     None => signed,
                 }
+            }
+            Some(Credentials::InstanceRole { endpoint, role }) => {
+                builder.with_credentials(Arc::new(InstanceRole::new(endpoint, role.clone())?))
             }
             None => builder.with_skip_signature(true),
         };
         Ok(Self { store: builder.build()?, options: options.clone() })
     }
 
-    /// Objects that `known` (key to incarnation) does not hold as they are, oldest first. `first` is the first day wanted.
-    pub(crate) async fn find(
-        &self,
-        first: NaiveDate,
-        last: NaiveDate,
-        known: &HashMap<String, String>,
-    ) -> Result<Vec<ObjectMeta>, OssError> {
-        let mut found: Vec<ObjectMeta> = Vec::new();
-        let roots = self.day_roots().await?;
-        for prefix in prefixes(&self.prefix(), &roots, first, last) {
-            let mut listed = self.store.list(Some(&prefix));
-            while let Some(object) = listed.try_next().await? {
-                let is_new = known.get(object.location.as_ref()) != Some(&incarnation(&object));
-                if is_new && object.size > 0 {
-                    found.push(object);
-                }
-            }
-        }
-        let mut seen = HashSet::new();
-        found.retain(|object| seen.insert(object.location.clone()));
-        found.sort_by_cached_key(|object| {
-            let name = ObjectName::parse(object.location.as_ref()).map(|name| name.time);
-            (name.unwrap_or_default(), object.location.to_string())
-        });
-        Ok(found)
+    /// Folders in which objects of the days from `first` to `last` lie.
+    pub(crate) async fn folders(&self, first: NaiveDate, last: NaiveDate) -> Result<Vec<Path>, OssError> {
+        Ok(prefixes(&self.prefix(), &self.day_roots().await?, first, last))
+    }
+
+    /// Objects below `folder` that `known` (key to incarnation) does not hold as they are.
+    pub(crate) async fn find(&self, folder: &Path, known: &HashMap<String, String>) -> Result<Vec<ObjectMeta>, OssError> {
+        let is_wanted = |object: &ObjectMeta| object.size > 0 && known.get(object.location.as_ref()) != Some(&incarnation(object));
+        tried(|| self.store.list(Some(folder)).try_filter(|object| ready(is_wanted(object))).try_collect().boxed()).await
     }
 
     fn prefix(&self) -> Path {
@@ -161,7 +173,7 @@ impl Bucket {
         for _ in 0..FOLDERS_DEEP {
             let mut next = Vec::new();
             for folder in level {
-                let below = self.store.list_with_delimiter(Some(&folder)).await?.common_prefixes;
+                let below = tried(|| self.store.list_with_delimiter(Some(&folder)).boxed()).await?.common_prefixes;
                 let years = below.iter().any(|path| path.filename().is_some_and(|name| is_number(name, 4)));
                 if years {
                     roots.push(folder);
@@ -188,17 +200,46 @@ impl Bucket {
             let raw = self.store.get_range(&object.location, 0..TOO_LARGE_KEPT).await?;
             return Ok(Fetched { key, incarnation: incarnation(object), name, content: Content::TooLarge(too_large(object.size, &raw)) });
         }
-        let answer = self.store.get(&object.location).await?;
-        let mut incarnation = incarnation(&answer.meta);
-        let mut content = answer.bytes().await?;
+        let (mut incarnation, mut content) = self.get(object).await?;
         if name.as_ref().is_some_and(|name| !matches_name(name, &content)) {
             // Perhaps it was being written: looked at once more, and then taken as it is.
-            let again = self.store.get(&object.location).await?;
-            incarnation = self::incarnation(&again.meta);
-            content = again.bytes().await?;
+            (incarnation, content) = self.get(object).await?;
         }
         Ok(Fetched { key, incarnation, name, content: Content::Whole(content) })
     }
+
+    /// Which content an object has now, and the content.
+    async fn get(&self, object: &ObjectMeta) -> Result<(String, Bytes), OssError> {
+        let answer = self.store.get(&object.location).await?;
+        let incarnation = incarnation(&answer.meta);
+        let content = answer.bytes().await?;
+        // The same content has the same length: something on the way has cut it.
+        if incarnation == self::incarnation(object) && content.len() as u64 != object.size {
+            return Err(OssError::Cut { got: content.len() as u64, listed: object.size });
+        }
+        Ok((incarnation, content))
+    }
+}
+
+/// Asks again where an answer broke off: the client itself repeats only what was refused.
+async fn tried<'f, T>(ask: impl Fn() -> BoxFuture<'f, object_store::Result<T>>) -> Result<T, OssError> {
+    for _ in 1..ANSWERS_TRIED {
+        match ask().await {
+            Err(object_store::Error::Generic { .. }) => tokio::time::sleep(TRIED_AFTER).await,
+            answer => return Ok(answer?),
+        }
+    }
+    Ok(ask().await?)
+}
+
+/// Puts objects in the order of the times in their names, each once.
+pub(crate) fn in_order(objects: &mut Vec<ObjectMeta>) {
+    let mut seen = HashSet::new();
+    objects.retain(|object| seen.insert(object.location.clone()));
+    objects.sort_by_cached_key(|object| {
+        let name = ObjectName::parse(object.location.as_ref()).map(|name| name.time);
+        (name.unwrap_or_default(), object.location.to_string())
+    });
 }
 
 /// Days whose folders are listed at `now`: the window, or everything from the first day wanted on the first time.

@@ -1,0 +1,163 @@
+//! A store behind a bad line: answers errors, breaks off, cuts short and dawdles, each in its turn.
+
+use crate::bucket::{configure, traffic};
+use crate::program::{Program, truth};
+use crate::service::Service;
+use crate::store::Store;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    None,
+    /// 429, wait.
+    TooMany,
+    /// 500.
+    Internal,
+    /// 503, as a store says it.
+    SlowDown,
+    /// The connection breaks in the middle of the body.
+    Reset,
+    /// The body ends before the length that was told.
+    Truncated,
+    /// Half of the body, under the length of that half: only the name tells.
+    Shortened,
+    /// A piece now and then.
+    Dawdle,
+    /// Closed without an answer.
+    Silence,
+}
+
+const FAULTS: [Fault; 9] = [
+    Fault::None,
+    Fault::TooMany,
+    Fault::Internal,
+    Fault::SlowDown,
+    Fault::Reset,
+    Fault::Truncated,
+    Fault::Shortened,
+    Fault::Dawdle,
+    Fault::Silence,
+];
+
+/// How often each has happened, to listings and to objects.
+type Done = Arc<Mutex<BTreeMap<(bool, Fault), u64>>>;
+
+/// Lets every request through to the store on `port`, with a fault in its turn; gives its own port.
+fn bad_line(port: u16) -> (u16, Done) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let own = listener.local_addr().expect("bound").port();
+    let done = Done::default();
+    let counted = Arc::clone(&done);
+    std::thread::spawn(move || {
+        for (number, connection) in listener.incoming().enumerate() {
+            let (Ok(connection), done) = (connection, Arc::clone(&counted)) else { continue };
+            // A client that has gone away is what this is about.
+            std::thread::spawn(move || drop(answer(connection, port, number, &done)));
+        }
+    });
+    (own, done)
+}
+
+fn answer(mut client: TcpStream, port: u16, number: usize, done: &Done) -> std::io::Result<()> {
+    let request = head(&mut client)?;
+    let is_listing = request.contains("list-type=2");
+    // Every other request goes through.
+    let fault = match if number % 2 == 0 { Fault::None } else { FAULTS[number / 2 % FAULTS.len()] } {
+        // What a listing leaves out nobody can notice.
+        Fault::Shortened if is_listing => Fault::Truncated,
+        fault => fault,
+    };
+    *done.lock().expect("whole").entry((is_listing, fault)).or_default() += 1;
+    let error = |status: &str, code: &str, more: &str| {
+        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>not now</Message></Error>");
+        format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    match fault {
+        Fault::TooMany => return client.write_all(error("429 Too Many Requests", "TooManyRequests", "Retry-After: 0\r\n").as_bytes()),
+        Fault::Internal => return client.write_all(error("500 Internal Server Error", "InternalError", "").as_bytes()),
+        Fault::SlowDown => return client.write_all(error("503 Service Unavailable", "SlowDown", "").as_bytes()),
+        Fault::Silence => return Ok(()),
+        _ => {}
+    }
+    let (head, body) = ask(port, &request)?;
+    let half = body.len() / 2;
+    match fault {
+        Fault::Reset => {
+            client.write_all(head.as_bytes())?;
+            client.write_all(&body[..half])?;
+            // Closed with unread bytes about, so that the other side sees a reset.
+            socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))
+        }
+        Fault::Truncated => {
+            client.write_all(head.as_bytes())?;
+            client.write_all(&body[..half])
+        }
+        Fault::Shortened => {
+            client.write_all(head.replace(&format!("ength: {}\r\n", body.len()), &format!("ength: {half}\r\n")).as_bytes())?;
+            client.write_all(&body[..half])
+        }
+        Fault::Dawdle => {
+            client.write_all(head.as_bytes())?;
+            for piece in body.chunks(body.len() / 8 + 1) {
+                std::thread::sleep(Duration::from_millis(30));
+                client.write_all(piece)?;
+            }
+            Ok(())
+        }
+        _ => {
+            client.write_all(head.as_bytes())?;
+            client.write_all(&body)
+        }
+    }
+}
+
+/// The head of a request without a body.
+fn head(stream: &mut TcpStream) -> std::io::Result<String> {
+    let (mut text, mut byte) = (Vec::new(), [0]);
+    while !text.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
+        text.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Head and body of the store's answer; the head says that the connection ends with it.
+fn ask(port: u16, request: &str) -> std::io::Result<(String, Vec<u8>)> {
+    let mut store = TcpStream::connect(("127.0.0.1", port))?;
+    store.write_all(request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1).as_bytes())?;
+    let mut answer = Vec::new();
+    store.read_to_end(&mut answer)?;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+    let body = answer.split_off(end);
+    let head = String::from_utf8_lossy(&answer).into_owned();
+    let head = if head.contains("Connection: close") { head } else { head.replacen("\r\n", "\r\nConnection: close\r\n", 1) };
+    Ok((head, body))
+}
+
+#[test]
+fn a_store_behind_a_bad_line_is_read_exactly() {
+    let Some(store) = Store::start() else { return };
+    let program = Program::new();
+    let objects = traffic(&program, "6000", "21");
+    let (port, done) = bad_line(store.port());
+    configure(&program, &store.source().replace(&store.port().to_string(), &port.to_string()));
+    objects.iter().for_each(|(key, content)| store.put(key, content));
+    let mut service = Service::start_at_the_tests_time(&program, "serve.toml", "lake");
+    let expected = truth(&program.path("g"));
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 6_000);
+    service.findings_until(|open| *open == expected);
+    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    let every = |done: &Done| {
+        let done = done.lock().expect("whole");
+        FAULTS.iter().all(|fault| done.keys().any(|(is_listing, of)| !is_listing && of == fault))
+    };
+    assert!(every(&done), "{:?}", done.lock());
+    assert_eq!(service.end(), (0, expected));
+    program.ok(&["ingest", "g/events", "--lake", "whole"]);
+    assert!(program.keys("lake") == program.keys("whole"), "the lakes hold other events");
+    assert_eq!(program.run(&["lake", "verify", "--lake", "lake"]).status, 0);
+}

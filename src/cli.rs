@@ -164,6 +164,11 @@ pub(crate) enum Lake {
         #[command(flatten)]
         place: LakePlace,
     },
+    /// Drop the days that have passed the configured retention; the service does so by itself.
+    Expire {
+        #[command(flatten)]
+        place: LakePlace,
+    },
     /// Move its catalogue to PostgreSQL, so that several services can share it. The data files stay where they are.
     Migrate {
         #[command(flatten)]
@@ -212,17 +217,18 @@ pub(crate) struct Generate {
     /// Folder to write to.
     #[arg(long, value_name = "DIR", required_unless_present = "to")]
     pub(crate) out: Option<PathBuf>,
-    /// Send the events to a broker instead, half of them as a trail's Logstore hands them out, half as rows.
-    #[arg(long, value_enum, requires = "bootstrap_servers")]
+    /// Send the events to a broker instead, half of them as a trail's Logstore hands them out, half as rows; or put them as objects
+    /// into the bucket of the configuration's first `[[source.oss]]`.
+    #[arg(long, value_enum)]
     pub(crate) to: Option<Destination>,
     /// The broker.
-    #[arg(long, value_name = "HOST:PORT", requires = "to")]
+    #[arg(long, value_name = "HOST:PORT", required_if_eq("to", "kafka"))]
     pub(crate) bootstrap_servers: Option<String>,
     /// The topic.
     #[arg(long, default_value = "actiontrail")]
     pub(crate) topic: String,
     /// Give each event the time at which it is sent, as in life. Stories lose their order in time.
-    #[arg(long, requires = "to")]
+    #[arg(long, requires = "bootstrap_servers")]
     pub(crate) live: bool,
     /// Events a second; as fast as the broker takes them without.
     #[arg(long, value_name = "N")]
@@ -233,6 +239,8 @@ pub(crate) struct Generate {
 pub(crate) enum Destination {
     /// A Kafka topic.
     Kafka,
+    /// A bucket.
+    Oss,
 }
 
 #[derive(Debug, Args)]

@@ -39,7 +39,7 @@ pub struct IngestOptions {
     pub workers: usize,
     /// Events between two commits: what a crash makes the next run read again.
     pub flush_rows_max: u64,
-    /// Event keys held between commits, about 20 bytes each.
+    /// Event keys held between commits, about 25 bytes each.
     pub keys_max: usize,
     /// The present, microseconds since 1970 UTC: dates the rows and decides what is out of range.
     pub now_micros: i64,
@@ -55,7 +55,7 @@ impl IngestOptions {
             limits: Limits::default(),
             workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             flush_rows_max: 1_000_000,
-            keys_max: 4 << 20,
+            keys_max: 2 << 20,
             now_micros,
             oldest_micros: None,
         }

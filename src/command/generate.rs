@@ -1,6 +1,6 @@
 //! `trailhound generate`.
 
-use crate::cli;
+use crate::cli::{self, Destination};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
@@ -14,8 +14,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use trailhound_datasets::generate::{STORY_NAMES, Spec, Traffic};
 use trailhound_ingest::source::kafka::{SendError, Sender};
+use trailhound_ingest::source::oss::Writer;
 
-pub(crate) fn run(config: &Config, args: &cli::Generate) -> Result<Exit, Failure> {
+pub(crate) async fn run(config: &Config, args: &cli::Generate) -> Result<Exit, Failure> {
     let spec = Spec {
         events: args.events,
         seed: args.seed,
@@ -23,8 +24,11 @@ pub(crate) fn run(config: &Config, args: &cli::Generate) -> Result<Exit, Failure
         end_micros: config.ingest_options().now_micros,
         days: args.days,
     };
-    if let Some(servers) = &args.bootstrap_servers {
-        let sent = send(spec, servers, args)?;
+    if args.to == Some(Destination::Oss) {
+        let put = put(config, spec, args).await?;
+        printer::talk(&format!("{} events put into {put} objects", args.events));
+    } else if let Some(servers) = &args.bootstrap_servers {
+        let sent = tokio::task::block_in_place(|| send(spec, servers, args))?;
         printer::talk(&format!("{sent} events sent to the topic `{}`", args.topic));
     } else if let Some(out) = &args.out {
         let files = write(spec, out)?;
@@ -71,6 +75,23 @@ fn send(spec: Spec, servers: &str, args: &cli::Generate) -> Result<u64, Failure>
     }
     sender.flush().map_err(Failure::internal)?;
     Ok(sent)
+}
+
+/// Puts the objects of `spec` into the bucket that the configuration names; returns their number.
+async fn put(config: &Config, spec: Spec, args: &cli::Generate) -> Result<usize, Failure> {
+    let traffic = plan(spec)?;
+    if let Some(out) = &args.out {
+        write_expected(&traffic, out)?;
+    }
+    let buckets = config.live_options()?.oss;
+    let bucket = buckets.first().ok_or_else(|| Failure::Usage("the configuration names no bucket; write a [[source.oss]]".to_owned()))?;
+    let writer = Writer::new(bucket).map_err(Failure::usage)?;
+    let mut count = 0;
+    for file in traffic.files() {
+        writer.put(&file.path, file.content).await.map_err(Failure::internal)?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// The event with the present as its time.

@@ -25,6 +25,18 @@ pub(crate) async fn run(config: &Config, args: cli::Lake) -> Result<Exit, Failur
             printer::line(&format!("{} files merged into {}", done.merged, done.made))?;
             Ok(Exit::Done)
         }
+        cli::Lake::Expire { place } => {
+            let options = config.ingest_options();
+            let oldest = options.oldest_micros.ok_or_else(|| {
+                Failure::Usage("nothing says how long events are kept; write `retention_days = 400` under [lake]".to_owned())
+            })?;
+            let lake = Lake::open(&config.lake(place.lake.as_deref())?).await?;
+            let lock = WriterLock::take(&lake)?;
+            let dropped = lake.drop_days_before(oldest, options.now_micros).await?;
+            lock.release()?;
+            printer::line(&format!("{} rows in {} files dropped", dropped.rows, dropped.files))?;
+            Ok(Exit::Done)
+        }
         cli::Lake::Migrate { place, to } => {
             let lake = Lake::open(&config.lake(place.lake.as_deref())?).await?;
             let lock = WriterLock::take(&lake)?;

@@ -28,7 +28,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Rules(args) => rules::run(&config, args).await,
             Command::Lake(args) => lake::run(&config, args).await,
             Command::Serve(args) => serve::run(&config, args).await,
-            Command::Generate(args) => generate::run(&config, &args),
+            Command::Generate(args) => generate::run(&config, &args).await,
             Command::Demo(args) => demo::run(&config, &args).await,
         }
     })

@@ -3,6 +3,7 @@
 use super::Watch;
 use std::sync::Arc;
 use std::time::Duration;
+use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_detect::cursor;
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::Clock;
@@ -18,6 +19,8 @@ pub(super) struct Maintenance {
     pub(super) lake: Lake,
     /// Id and version of the rules that still have to see what is new.
     pub(super) rules: Vec<(String, String)>,
+    /// Days that are kept; all of them without.
+    pub(super) retention_days: Option<u32>,
     /// Pause between two rounds.
     pub(super) every: Duration,
     /// The right to tidy, where several services share the lake.
@@ -40,6 +43,13 @@ impl Maintenance {
         let now = (self.clock)();
         if !self.lake.lease(&self.lease, now, now.saturating_add(LEASED)).await.map_err(|e| e.to_string())? {
             return Ok(());
+        }
+        if let Some(days) = self.retention_days {
+            let oldest = now.saturating_sub(i64::from(days) * DAY_MICROS);
+            let dropped = self.lake.drop_days_before(oldest, now).await.map_err(|e| e.to_string())?;
+            if dropped.files > 0 {
+                tracing::info!(rows = dropped.rows, files = dropped.files, "days beyond the retention dropped");
+            }
         }
         let done = self.lake.compact(now).await.map_err(|e| e.to_string())?;
         watch.metrics.merged.inc_by(done.merged);

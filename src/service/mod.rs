@@ -38,6 +38,7 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
         lake: lake.clone(),
         rules,
         lease: Lease::new("upkeep"),
+        retention_days: options.retention_days,
         every: config.tidy_every(),
         clock: Arc::clone(&options.clock),
     };

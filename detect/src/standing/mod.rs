@@ -17,7 +17,7 @@ use trailhound_queries::sieve::Sieve;
 
 /// Memory of all rows held, in bytes; each set of rules that read the same has its share. What does not fit is read from
 /// the lake when needed.
-const HELD_BYTES_MAX: usize = 128 << 20;
+const HELD_BYTES_MAX: usize = 64 << 20;
 /// The rules of a service.
 pub struct Standing {
     parameters: Arc<Parameters>,

@@ -14,6 +14,7 @@ mod lease;
 mod lock;
 mod migrate;
 mod place;
+mod retain;
 mod table;
 mod verify;
 
@@ -28,5 +29,6 @@ pub(crate) use keys::{KeyFile, read_keys};
 pub use lease::Lease;
 pub use lock::WriterLock;
 pub use place::find as find_catalogue;
+pub use retain::Dropped;
 pub(crate) use table::Table;
 pub use verify::{Problem, Verified};

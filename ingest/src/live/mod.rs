@@ -29,7 +29,7 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 pub struct LiveOptions {
     /// Bounds on what one message or object may cost.
     pub limits: Limits,
-    /// Event keys held between commits, about 20 bytes each.
+    /// Event keys held between commits, about 25 bytes each.
     pub keys_max: usize,
     /// Topics to follow.
     pub kafka: Vec<KafkaOptions>,

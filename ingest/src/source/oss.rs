@@ -221,6 +221,28 @@ impl Bucket {
     }
 }
 
+/// Writing to a bucket: sample traffic, for trying the live service.
+pub struct Writer(Bucket);
+
+impl Writer {
+    /// A writer to the bucket of `options`.
+    ///
+    /// # Errors
+    /// What the client says of the settings.
+    pub fn new(options: &OssOptions) -> Result<Self, OssError> {
+        Bucket::new(options).map(Self)
+    }
+
+    /// Puts an object, in the place of what has been there.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn put(&self, key: &str, content: Vec<u8>) -> Result<(), OssError> {
+        self.0.store.put(&Path::from(key), content.into()).await?;
+        Ok(())
+    }
+}
+
 /// Asks again where an answer broke off: the client itself repeats only what was refused.
 async fn tried<'f, T>(ask: impl Fn() -> BoxFuture<'f, object_store::Result<T>>) -> Result<T, OssError> {
     for _ in 1..ANSWERS_TRIED {

@@ -1,0 +1,127 @@
+//! Retention: days that have passed it go as a whole, and the ledger says so.
+
+use super::catalog::{CatalogError, Lake};
+use super::commit::next_snapshot;
+use super::keys::read_keys;
+use super::table::Table;
+use sqlx::AnyConnection;
+use std::collections::BTreeMap;
+use trailhound_datasets::layout;
+
+/// What a retention dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Rows of all tables.
+    pub rows: u64,
+    /// Files.
+    pub files: u64,
+}
+
+/// A file whose day has passed.
+struct Passed {
+    id: i64,
+    table: Table,
+    path: String,
+    rows: i64,
+    bytes: i64,
+}
+
+/// Rows by source: events, then rejects.
+type Counts = BTreeMap<String, (i64, i64)>;
+
+impl Lake {
+    /// Drops every day before that of `oldest` (microseconds UTC): events and their copies by the time of the event, rejects and
+    /// events without a usable time by the day of their ingest. The ledger counts them as expired from then on. The files are
+    /// removed when no snapshot sees them any more.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; nothing was dropped then.
+    pub async fn drop_days_before(&self, oldest: i64, now: i64) -> Result<Dropped, CatalogError> {
+        let passed = self.passed(&layout::day_text(layout::day_of(oldest))).await?;
+        if passed.is_empty() {
+            return Ok(Dropped::default());
+        }
+        let lake = self.clone();
+        let (passed, counts) = tokio::task::spawn_blocking(move || lake.count(&passed).map(|counts| (passed, counts)))
+            .await
+            .map_err(|e| CatalogError::Conflict { what: format!("a retention broke off: {e}") })??;
+        self.drop_files(&passed, &counts, now).await?;
+        Ok(Dropped { rows: passed.iter().map(|file| file.rows.unsigned_abs()).sum(), files: passed.len() as u64 })
+    }
+
+    async fn passed(&self, oldest: &str) -> Result<Vec<Passed>, CatalogError> {
+        let rows: Vec<(i64, i64, String, i64, i64, String)> = sqlx::query_as(
+            "SELECT f.data_file_id, f.table_id, f.path, f.record_count, f.file_size_bytes, p.partition_value FROM ducklake_data_file f \
+             JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let passed = rows.into_iter().filter(|(.., day)| day.strip_prefix("out_of_range_").unwrap_or(day) < oldest);
+        let file = |(id, table, path, rows, bytes, _)| Some(Passed { id, table: Table::of(table)?, path, rows, bytes });
+        Ok(passed.filter_map(file).collect())
+    }
+
+    /// What the ledger must move.
+    fn count(&self, passed: &[Passed]) -> Result<Counts, CatalogError> {
+        let mut counts = Counts::new();
+        for file in passed.iter().filter(|file| file.table != Table::Copies) {
+            read_keys(&self.table_folder(file.table).join(&file.path), file.table, None, |row| {
+                let (events, rejects) = counts.entry(row.source.to_owned()).or_default();
+                *(if file.table == Table::Events { events } else { rejects }) += 1;
+            })?;
+        }
+        Ok(counts)
+    }
+
+    async fn drop_files(&self, passed: &[Passed], counts: &Counts, now: i64) -> Result<(), CatalogError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = self.begin(&mut connection).await?;
+        let (snapshot, _) = next_snapshot(&mut transaction, 0, now).await?;
+        let tables: Vec<String> = Table::ALL
+            .into_iter()
+            .filter(|table| passed.iter().any(|file| file.table == *table))
+            .map(|table| format!("deleted_from_table:{}", table.id()))
+            .collect();
+        sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES ($1, $2, 'trailhound', 'retention', NULL)")
+            .bind(snapshot)
+            .bind(tables.join(","))
+            .execute(&mut *transaction)
+            .await?;
+        for file in passed {
+            end(&mut transaction, snapshot, file).await?;
+        }
+        for (source, (events, rejects)) in counts {
+            // What was stored once is expired now.
+            sqlx::query("INSERT INTO trailhound_ledger VALUES ($1, $2, 0, $3, 0, $4, $5)")
+                .bind(snapshot)
+                .bind(source)
+                .bind(-events)
+                .bind(-rejects)
+                .bind(events + rejects)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+async fn end(db: &mut AnyConnection, snapshot: i64, file: &Passed) -> Result<(), CatalogError> {
+    let ended = sqlx::query("UPDATE ducklake_data_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL")
+        .bind(snapshot)
+        .bind(file.id)
+        .execute(&mut *db)
+        .await?;
+    if ended.rows_affected() != 1 {
+        return Err(CatalogError::Conflict { what: format!("file {} was replaced meanwhile", file.id) });
+    }
+    sqlx::query(
+        "UPDATE ducklake_table_stats SET record_count = record_count - $1, file_size_bytes = file_size_bytes - $2 WHERE table_id = $3",
+    )
+    .bind(file.rows)
+    .bind(file.bytes)
+    .bind(file.table.id())
+    .execute(&mut *db)
+    .await?;
+    Ok(())
+}

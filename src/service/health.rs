@@ -39,8 +39,10 @@ impl Health {
         self.state().stalled = reason.map(str::to_owned);
     }
 
-    pub(super) fn source(&self, name: &str, trouble: Option<&str>) {
-        self.state().sources.insert(name.to_owned(), trouble.map(str::to_owned));
+    /// True where that is news.
+    pub(super) fn source(&self, name: &str, trouble: Option<&str>) -> bool {
+        let trouble = trouble.map(str::to_owned);
+        self.state().sources.insert(name.to_owned(), trouble.clone()) != Some(trouble)
     }
 
     pub(super) fn detection(&self, trouble: Option<String>) {

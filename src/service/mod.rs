@@ -106,11 +106,13 @@ impl Observer for Watch {
     }
 
     fn source(&self, name: &str, trouble: Option<&str>) {
+        if !self.health.source(name, trouble) {
+            return;
+        }
         match trouble {
             Some(trouble) => tracing::warn!(source = name, trouble, "a source is in trouble"),
             None => tracing::info!(source = name, "the source is well"),
         }
-        self.health.source(name, trouble);
     }
 
     fn gap(&self, source: &str, object: &str, from: u64, to: u64, reason: &str) {

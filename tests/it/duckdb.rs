@@ -1,20 +1,23 @@
 //! Real DuckDB attaches the lake and agrees. Its wheel is installed by `scripts/install-test-parts`.
 
 use crate::part::part;
+use crate::postgres::postgres;
 use crate::program::Program;
 use std::process::Command;
 
 const SCRIPT: &str = r#"
 import sys, json, duckdb, duckdb_extensions
-for name in ("ducklake", "sqlite_scanner"):
+names = ("ducklake", "sqlite_scanner", "postgres_scanner")
+for name in names:
     duckdb_extensions.import_extension(name)
 db = duckdb.connect()
-for name in ("ducklake", "sqlite_scanner"):
+for name in names:
     db.execute(f"LOAD {name}")
-db.execute(f"ATTACH 'ducklake:sqlite:{sys.argv[1]}/catalog.sqlite' AS lake (READ_ONLY)")
+db.execute(f"ATTACH 'ducklake:{sys.argv[1]}' AS lake (READ_ONLY)")
 one = lambda sql: db.execute(sql).fetchall()
 print(json.dumps({
     "events": one("SELECT count(*) FROM lake.events")[0][0],
+    "copies": one("SELECT count(*) FROM lake.copies")[0][0],
     "quarantine": one("SELECT count(*) FROM lake.quarantine")[0][0],
     "keys": one("SELECT count(DISTINCT event_key) FROM lake.events")[0][0],
     "days": dict(one("SELECT day, count(*) FROM lake.events GROUP BY ALL")),
@@ -28,17 +31,36 @@ print(json.dumps({
 #[test]
 fn duckdb_reads_the_lake_and_agrees() {
     let Some(python) = part("TRAILHOUND_DUCKDB_PYTHON") else { return };
+    let program = lake();
+    assert_agrees(&program, &python, &format!("sqlite:{}/catalog.sqlite", program.path("l").display()));
+}
+
+#[test]
+fn duckdb_reads_a_lake_with_its_catalogue_in_postgresql_and_agrees() {
+    let (Some(python), Some(postgres)) = (part("TRAILHOUND_DUCKDB_PYTHON"), postgres()) else { return };
+    let program = lake();
+    program.write("l/url", postgres.database("duck"));
+    program.ok(&["lake", "migrate", "--lake", "l", "--to", "file:url"]);
+    assert_agrees(&program, &python, &format!("postgres:{}", postgres.url("duck")));
+}
+
+fn lake() -> Program {
     let program = Program::new();
     program.ok(&["generate", "--events", "20000", "--seed", "3", "--days", "10", "--out", "g"]);
     program.write("g/events/odd.json", "[1,{\"eventId\":\"x\",\"eventTime\":\"2015-01-01T00:00:00Z\"}]");
     assert_eq!(program.run(&["ingest", "g/events", "--lake", "l"]).status, 3);
-    let output = Command::new(python).args(["-c", SCRIPT]).arg(program.path("l")).output().expect("Python runs");
+    program
+}
+
+/// DuckDB attaches the lake behind `catalogue` and says the same of it as the program.
+fn assert_agrees(program: &Program, python: &str, catalogue: &str) {
+    let output = Command::new(python).args(["-c", SCRIPT, catalogue]).output().expect("Python runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let theirs: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let count = |sql: &str| program.number("l", sql);
     assert_eq!(theirs["events"], count("SELECT count(*) FROM events"));
     assert_eq!(theirs["events"], 20_001);
-    assert_eq!(theirs["quarantine"], 1);
+    assert_eq!((&theirs["quarantine"], &theirs["copies"]), (&1.into(), &0.into()));
     assert_eq!(theirs["keys"], 20_001);
     assert_eq!(theirs["typed"], count("SELECT count(*) FROM events WHERE cardinality(instance_ids) > 0"));
     assert_eq!(theirs["early"], count("SELECT count(*) FROM events WHERE event_time < TIMESTAMP '2026-09-25T00:00:00Z'"));

@@ -1,5 +1,6 @@
 //! Killed again and again, while a topic and a bucket bring the same trail: in the end lake and findings are exactly what an
-//! undisturbed run makes of it. `TRAILHOUND_KILLS` and `TRAILHOUND_SEED` ask for more and for other faults.
+//! undisturbed run makes of it. `TRAILHOUND_KILLS` and `TRAILHOUND_SEED` ask for more and for other faults,
+//! `TRAILHOUND_PROGRAM` for another build.
 
 use crate::broker::broker;
 use crate::bucket::{configure, traffic};

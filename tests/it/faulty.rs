@@ -67,7 +67,7 @@ fn answer(mut client: TcpStream, port: u16, number: usize, done: &Done) -> std::
     let request = head(&mut client)?;
     let is_listing = request.contains("list-type=2");
     // Every other request goes through.
-    let fault = match if number % 2 == 0 { Fault::None } else { FAULTS[number / 2 % FAULTS.len()] } {
+    let fault = match if number.is_multiple_of(2) { Fault::None } else { FAULTS[number / 2 % FAULTS.len()] } {
         // What a listing leaves out nobody can notice.
         Fault::Shortened if is_listing => Fault::Truncated,
         fault => fault,

@@ -10,6 +10,7 @@ mod duckdb;
 mod faults;
 mod faulty;
 mod live;
+mod machine;
 mod memory;
 mod messages;
 mod metrics;

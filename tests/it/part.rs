@@ -69,3 +69,27 @@ impl Drop for SmallDisk {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
+
+/// A folder into which nothing can be written until this is dropped.
+pub(crate) struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    /// Makes `folder` read-only for everybody; `None`, with a notice, where that is not allowed.
+    pub(crate) fn mount(folder: &Path) -> Option<Self> {
+        let mount = |args: &[&str]| Command::new("mount").args(args).arg(folder).status().is_ok_and(|status| status.success());
+        let place = folder.display().to_string();
+        if !mount(&["--bind", &place]) {
+            notice("no right to mount a folder");
+            return None;
+        }
+        let mounted = Self(folder.to_owned());
+        assert!(mount(&["-o", "remount,ro,bind"]), "the folder stays writable");
+        Some(mounted)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}

@@ -70,6 +70,11 @@ impl Postgres {
     /// Makes an empty database and gives the connection string to it.
     pub(crate) fn database(&self, name: &str) -> String {
         assert!(self.client("createdb", &[name]), "no database `{name}`");
+        self.url(name)
+    }
+
+    /// The connection string to a database.
+    pub(crate) fn url(&self, name: &str) -> String {
         format!("postgresql://trailhound@127.0.0.1:{}/{name}", self.port)
     }
 }

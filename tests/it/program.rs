@@ -15,6 +15,11 @@ pub(crate) struct Program {
     folder: TempDir,
 }
 
+/// The program under test: the one built beside the tests, or another that `TRAILHOUND_PROGRAM` names, a release build perhaps.
+pub(crate) fn binary() -> std::ffi::OsString {
+    std::env::var_os("TRAILHOUND_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_trailhound").into())
+}
+
 /// What a run left.
 pub(crate) struct Ran {
     pub(crate) status: i32,
@@ -39,7 +44,7 @@ impl Program {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_trailhound"));
+        let mut command = Command::new(binary());
         command.current_dir(self.folder.path()).env_clear().env("HOME", self.folder.path()).env("TRAILHOUND_NOW", NOW).args(args);
         command.stdin(Stdio::null());
         command

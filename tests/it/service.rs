@@ -36,7 +36,8 @@ impl Service {
         Self::spawn(program.command(&["--config", config, "serve", "--lake", lake]))
     }
 
-    fn spawn(mut command: Command) -> Self {
+    /// Starts `command`, which serves, and waits until it listens.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let (found, findings) = channel();
         let out = BufReader::new(child.stdout.take().expect("piped"));

@@ -15,9 +15,10 @@ use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
 use trailhound_queries::sieve::Sieve;
 
-/// Memory of all rows held, in bytes; each set of rules that read the same has its share. What does not fit is read from
-/// the lake when needed.
+/// Memory of all rows held, in bytes, by all sets of rules that read the same. What does not fit is read from the lake when
+/// needed.
 const HELD_BYTES_MAX: usize = 64 << 20;
+
 /// The rules of a service.
 pub struct Standing {
     parameters: Arc<Parameters>,
@@ -118,8 +119,16 @@ impl Standing {
         Ok(detection)
     }
 
+    /// Sets that hold little keep it; the others share what is left alike.
     fn let_go(&mut self, now: i64) -> Result<(), SessionError> {
-        let share = HELD_BYTES_MAX / self.sets.len().max(1);
-        self.sets.iter_mut().try_for_each(|set| set.let_go(now, share))
+        let mut sets: Vec<&mut Set> = self.sets.iter_mut().collect();
+        sets.sort_by_key(|set| set.bytes());
+        let (mut left, count) = (HELD_BYTES_MAX, sets.len());
+        for (at, set) in sets.into_iter().enumerate() {
+            let share = left / (count - at);
+            set.let_go(now, share)?;
+            left -= set.bytes().min(share);
+        }
+        Ok(())
     }
 }

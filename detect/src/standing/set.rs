@@ -107,15 +107,24 @@ impl Set {
         self.span().saturating_add(longest.unwrap_or(0))
     }
 
+    /// Memory of what is held, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.held.bytes() + self.rules.iter().filter_map(|ready| Some(ready.memory.as_ref()?.held.bytes())).sum::<usize>()
+    }
+
     /// Lets go of what is old where more than `bytes_max` is held.
     pub(super) fn let_go(&mut self, now: i64, bytes_max: usize) -> Result<(), SessionError> {
         let latest = self.held.latest().unwrap_or(i64::MIN).min(now);
         // What the next run needs is held even where it is old.
         let news = self.rules.iter().filter_map(|ready| ready.news?.times).map(|(first, _)| first).min().unwrap_or(i64::MAX);
         let keep_from = latest.saturating_sub(self.span()).min(news.saturating_sub(2 * self.radius));
-        self.held.let_go(keep_from, now, bytes_max)?;
+        if self.bytes() <= bytes_max {
+            return Ok(());
+        }
+        let share = bytes_max / (1 + self.rules.iter().filter(|ready| ready.memory.is_some()).count());
+        self.held.let_go(keep_from, now, share)?;
         for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
-            memory.held.let_go(keep_from.saturating_sub(memory.duration), now, bytes_max)?;
+            memory.held.let_go(keep_from.saturating_sub(memory.duration), now, share)?;
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// How long the broker may take to tell a partition's first and last offset.
 const WATERMARKS_WITHIN: Duration = Duration::from_secs(10);
 /// Messages fetched ahead of the engine, in KiB: what bounds the client's memory.
-const FETCHED_AHEAD_KIB: &str = "32768";
+const FETCHED_AHEAD_KIB: &str = "16384";
 
 /// How to reach a topic.
 #[derive(Debug, Clone)]

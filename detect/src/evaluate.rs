@@ -32,17 +32,34 @@ pub struct Range {
 }
 
 impl Range {
-    pub(crate) fn is_everything(self) -> bool {
+    /// True where nothing is outside.
+    #[must_use]
+    pub fn is_everything(self) -> bool {
         self.since.is_none() && self.until.is_none()
     }
 
     /// True for a finding whose first or last event is inside.
     fn holds(self, finding: &Finding) -> bool {
-        let inside = |time: i64| self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until);
         let parse = |text: &Option<String>| text.as_deref().and_then(trailhound_datasets::derive::time::parse);
         let (first, last) = (parse(&finding.first_seen), parse(&finding.last_seen));
-        (first.is_none() && self.timeless) || first.is_some_and(inside) || last.is_some_and(inside)
+        (first.is_none() && self.timeless) || first.is_some_and(|time| self.has(time)) || last.is_some_and(|time| self.has(time))
     }
+
+    /// True for a time that is inside.
+    pub(crate) fn has(self, time: i64) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
+    }
+}
+
+/// What a run of a rule had the say over: every finding of it whose first event is in the range, and not those of events without a time.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// Id of the rule.
+    pub rule_id: String,
+    /// The range.
+    pub range: Range,
+    /// How far before a finding the events lie that it may depend on, in microseconds.
+    pub depends: i64,
 }
 
 /// A rule that did not run.
@@ -63,6 +80,8 @@ pub struct Detection {
     pub findings: Vec<Finding>,
     /// Ids of the rules that ran.
     pub ran: Vec<String>,
+    /// What they had the say over: what they found there earlier and do not find any more no longer holds.
+    pub decided: Vec<Decided>,
     /// Rules that could not run.
     pub skipped: Vec<Skipped>,
     /// Rules that broke, with the reason; the others ran.
@@ -125,6 +144,7 @@ pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Select
         match run(session, rule, range).await {
             Ok(findings) => {
                 detection.ran.push(rule.id.clone());
+                detection.decided.push(decided(rule, range));
                 detection.findings.extend(findings);
                 detection.gaps.extend(rule.needs.iter().chain(&rule.gaps).map(|&need| (rule.id.clone(), need)));
             }
@@ -152,13 +172,27 @@ fn selected<'c>(catalogue: &'c Catalogue, selection: &Selection) -> Result<Vec<&
 /// The time around an event in which other events can change what the rule says of it, in microseconds.
 pub(crate) fn radius(rule: &Rule) -> i64 {
     // A finding keeps all events of its stretch, so that its content does not depend on the range.
-    let stretch = rule.dedup.as_ref().map_or(0, |dedup| micros(dedup.window));
-    micros(rule.lookback).saturating_add(stretch)
+    lookback(rule).saturating_add(stretch(rule))
+}
+
+/// The time around an event in which other events can change whether it matches, in microseconds.
+pub(crate) fn lookback(rule: &Rule) -> i64 {
+    micros(rule.lookback)
+}
+
+/// Length of the stretches of time, counted from 1970, whose matches make one finding, in microseconds; 0 where each is its own.
+pub(crate) fn stretch(rule: &Rule) -> i64 {
+    rule.dedup.as_ref().map_or(0, |dedup| micros(dedup.window))
 }
 
 /// How long the rows it remembers count, in microseconds.
 pub(crate) fn memory(rule: &Rule) -> i64 {
     rule.remembers.as_ref().map_or(0, |remembers| micros(remembers.duration))
+}
+
+/// What a run of `rule` over `range` has the say over.
+pub(crate) fn decided(rule: &Rule, range: Range) -> Decided {
+    Decided { rule_id: rule.id.clone(), range, depends: radius(rule).saturating_add(memory(rule)) }
 }
 
 fn micros(duration: Duration) -> i64 {

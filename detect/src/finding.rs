@@ -1,10 +1,10 @@
 //! What a detection says: who, when, from where, what, and why.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use trailhound_queries::catalogue::Severity;
 
 /// A finding, as every runtime makes it and every sink gets it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finding {
     /// Stable: the same facts give the same id, in any order and after any replay.
     pub finding_id: String,
@@ -22,7 +22,7 @@ pub struct Finding {
     /// Highest severity among its events.
     #[serde(serialize_with = "severity_name")]
     pub severity: Severity,
-    /// Open or suppressed.
+    /// What is to be done with it.
     pub status: Status,
     /// MITRE ATT&CK techniques.
     pub attack: Vec<String>,
@@ -77,7 +77,7 @@ pub struct Finding {
 }
 
 /// Who did it.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Operator {
     /// Kind of identity.
     #[serde(rename = "type")]
@@ -99,7 +99,7 @@ pub struct Operator {
 }
 
 /// A resource acted upon.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
     /// Its type.
     #[serde(rename = "type")]
@@ -109,7 +109,7 @@ pub struct Target {
 }
 
 /// Where an event of a finding lies.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Evidence {
     /// Key of the event in the lake, hex.
     pub event_key: String,
@@ -120,22 +120,25 @@ pub struct Evidence {
 }
 
 /// What is to be done with a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Somebody should look.
     Open,
     /// Expected or allowed; kept, counted, shown on request.
     Suppressed,
+    /// Was a finding until an event came late that explains it, or that makes it part of another.
+    Withdrawn,
 }
 
 impl Status {
-    /// `open` or `suppressed`.
+    /// `open`, `suppressed` or `withdrawn`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Suppressed => "suppressed",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

@@ -11,7 +11,7 @@ mod matched;
 mod standing;
 mod store;
 
-pub use evaluate::{Detection, EvaluateError, Range, Selection, Skipped, detect};
+pub use evaluate::{Decided, Detection, EvaluateError, Range, Selection, Skipped, detect};
 pub use finding::{Evidence, Finding, Operator, Status, Target};
 pub use standing::Standing;
 pub use store::{StoreError, Stored, cursor, store};

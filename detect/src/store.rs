@@ -1,9 +1,12 @@
 //! T2: findings kept beside the catalogue, each with its revisions counted.
 
-use crate::finding::Finding;
+use crate::evaluate::Decided;
+use crate::finding::{Finding, Status};
+use chrono::{DateTime, Datelike};
 use sqlx::{AnyConnection, AnyPool};
 use std::collections::HashSet;
 use thiserror::Error;
+use trailhound_datasets::derive::time::parse;
 
 /// Why findings could not be kept.
 #[derive(Debug, Error)]
@@ -20,7 +23,7 @@ pub enum StoreError {
 }
 
 /// What keeping findings changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Stored {
     /// Findings seen for the first time.
     pub new: u64,
@@ -30,6 +33,8 @@ pub struct Stored {
     pub unchanged: u64,
     /// Ids of the new and the revised.
     pub changed: HashSet<String>,
+    /// Findings that no longer hold, as they were but for their status.
+    pub withdrawn: Vec<Finding>,
 }
 
 /// The snapshot up to which every one of `rules` (id and version) has run over the lake; 0 where one has not.
@@ -49,7 +54,8 @@ pub async fn cursor(catalogue: &AnyPool, rules: &[(String, String)]) -> Result<i
     Ok(least)
 }
 
-/// Keeps `findings` in the lake's catalogue and moves the cursors of the rules in `ran` to `snapshot`, in one transaction.
+/// Keeps `findings` in the lake's catalogue, withdraws those that rules have `decided` no longer to hold, and moves the cursors of the
+/// rules in `ran` to `snapshot`, in one transaction. A finding stays whose events, or those it may depend on, the retention has dropped.
 /// Where several services share the lake, `holder` must hold the right to detect.
 ///
 /// # Errors
@@ -57,6 +63,7 @@ pub async fn cursor(catalogue: &AnyPool, rules: &[(String, String)]) -> Result<i
 pub async fn store(
     catalogue: &AnyPool,
     findings: &[Finding],
+    decided: &[Decided],
     ran: &[(String, String)],
     snapshot: i64,
     holder: Option<&str>,
@@ -71,6 +78,11 @@ pub async fn store(
     let mut stored = Stored::default();
     for finding in findings {
         keep(&mut t2, finding, snapshot, &mut stored).await?;
+    }
+    let found: HashSet<&str> = findings.iter().map(|finding| finding.finding_id.as_str()).collect();
+    let retained_from = retained_from(&mut t2).await?;
+    for decided in decided {
+        withdraw(&mut t2, decided, retained_from, &found, snapshot, &mut stored).await?;
     }
     for (rule_id, version) in ran {
         sqlx::query("INSERT INTO trailhound_rule_cursor VALUES ($1, $2, $3) ON CONFLICT (rule_id) DO UPDATE SET rule_version = excluded.rule_version, snapshot_id = excluded.snapshot_id")
@@ -126,4 +138,52 @@ async fn keep(db: &mut AnyConnection, finding: &Finding, snapshot: i64, stored: 
     .execute(&mut *db)
     .await?;
     Ok(())
+}
+
+/// Time from which on the lake has dropped nothing.
+async fn retained_from(db: &mut AnyConnection) -> Result<i64, StoreError> {
+    let oldest: Option<String> =
+        sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'").fetch_optional(db).await?;
+    Ok(oldest.and_then(|oldest| oldest.parse().ok()).unwrap_or(i64::MIN))
+}
+
+async fn withdraw(
+    db: &mut AnyConnection,
+    decided: &Decided,
+    retained_from: i64,
+    found: &HashSet<&str>,
+    snapshot: i64,
+    stored: &mut Stored,
+) -> Result<(), StoreError> {
+    let known: Vec<(String, String)> = sqlx::query_as(
+        "SELECT finding_id, first_seen FROM trailhound_finding WHERE rule_id = $1 AND status <> 'withdrawn' \
+         AND first_seen >= $2 AND first_seen < $3",
+    )
+    .bind(&decided.rule_id)
+    .bind(decided.range.since.and_then(second).unwrap_or_default())
+    // After every digit.
+    .bind(decided.range.until.and_then(|until| second(until.saturating_add(1_000_000))).unwrap_or_else(|| "~".to_owned()))
+    .fetch_all(&mut *db)
+    .await?;
+    let earliest = retained_from.saturating_add(decided.depends);
+    for (finding_id, first_seen) in known {
+        let decides = parse(&first_seen).is_some_and(|time| decided.range.has(time) && time >= earliest);
+        if !decides || found.contains(finding_id.as_str()) {
+            continue;
+        }
+        let body: String = sqlx::query_scalar("SELECT finding FROM trailhound_finding WHERE finding_id = $1")
+            .bind(&finding_id)
+            .fetch_one(&mut *db)
+            .await?;
+        let finding = Finding { status: Status::Withdrawn, ..serde_json::from_str(&body)? };
+        keep(db, &finding, snapshot, &mut Stored::default()).await?;
+        stored.withdrawn.push(finding);
+    }
+    Ok(())
+}
+
+/// The second a time lies in, as text that sorts before that of every finding within it; `None` where its year has not four digits.
+fn second(micros: i64) -> Option<String> {
+    let time = DateTime::from_timestamp_micros(micros).filter(|time| (0..10_000).contains(&time.year()))?;
+    Some(time.format("%Y-%m-%dT%H:%M:%S").to_string())
 }

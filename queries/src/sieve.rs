@@ -8,6 +8,8 @@ use datafusion::arrow::datatypes::Field;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter};
 use datafusion::physical_expr::PhysicalExpr;
@@ -35,8 +37,10 @@ impl Sieve {
     pub fn new(session: &Session, predicate: &str) -> Result<Self, SessionError> {
         let schema = DFSchema::try_from(EVENTS.arrow.as_ref().clone())?;
         let context = session.context();
-        let expression = context.parse_sql_expr(predicate, &schema)?;
-        let predicate = context.create_physical_expr(expression, &schema)?;
+        // Some functions exist for the optimizer only, which turns them into others.
+        let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
+        let expression = simplifier.coerce(context.parse_sql_expr(predicate, &schema)?, &schema)?;
+        let predicate = context.create_physical_expr(simplifier.simplify(expression)?, &schema)?;
         let mut columns: Vec<usize> = collect_columns(&predicate).iter().map(Column::index).collect();
         columns.sort_unstable();
         Ok(Self { predicate, columns })

@@ -27,13 +27,13 @@ pub(crate) async fn print(
 ) -> Result<(), Failure> {
     match args.format {
         Format::Json => {
-            for finding in &detection.findings {
+            for finding in detection.findings.iter().chain(&kept.withdrawn) {
                 printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
             }
             talk_about(report, detection);
         }
         Format::Csv => {
-            printer::csv(&CSV_HEADER, detection.findings.iter().map(csv_row))?;
+            printer::csv(&CSV_HEADER, detection.findings.iter().chain(&kept.withdrawn).map(csv_row))?;
             talk_about(report, detection);
         }
         Format::Table => {
@@ -43,7 +43,11 @@ pub(crate) async fn print(
             for line in ingest::summary(report) {
                 printer::line(&line)?;
             }
-            printer::line(&format!("findings: {} new, {} revised, {} known", kept.new, kept.revised, kept.unchanged))?;
+            let withdrawn = kept.withdrawn.len();
+            printer::line(&format!(
+                "findings: {} new, {} revised, {} known, {withdrawn} withdrawn",
+                kept.new, kept.revised, kept.unchanged
+            ))?;
             print_unjudged(session, detection).await?;
             for skipped in &detection.skipped {
                 printer::line(&format!("\n{}", not_loaded(skipped)))?;
@@ -175,6 +179,7 @@ fn print_summary(detection: &Detection) -> Result<(), Failure> {
                 row.3 = row.3.max(finding.severity);
             }
             Status::Suppressed => row.1 += 1,
+            Status::Withdrawn => {}
         }
         row.2 += finding.count;
     }

@@ -35,9 +35,12 @@ pub(crate) async fn scan(config: &Config, paths: &[String], folder: &Path, args:
         EvaluateError::Missing { parameter, .. } => Failure::Usage(format!("{error}.\n{}", findings::how_to_give(parameter))),
         _ => Failure::usage(error),
     })?;
-    let versions: Vec<(String, String)> =
-        detection.ran.iter().filter_map(|id| config.catalogue.find(id)).map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-    let kept = store(lake.catalogue(), &detection.findings, &versions, report.snapshot, None).await.map_err(Failure::internal)?;
+    // A rule that ran over a part of the lake has not seen the rest.
+    let ran = detection.ran.iter().filter(|_| range.is_everything()).filter_map(|id| config.catalogue.find(id));
+    let versions: Vec<(String, String)> = ran.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
+    let kept = store(lake.catalogue(), &detection.findings, &detection.decided, &versions, report.snapshot, None)
+        .await
+        .map_err(Failure::internal)?;
     findings::print(&session, &report, &detection, kept, args).await?;
     Ok(exit(&report, &detection, args))
 }

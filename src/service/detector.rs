@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use trailhound_detect::health::{Missing, missing_records};
-use trailhound_detect::{Finding, Standing, cursor, store};
+use trailhound_detect::{Decided, Finding, Standing, cursor, store};
 use trailhound_ingest::lake::{GapInfo, Lake, Lease};
 use trailhound_ingest::live::Clock;
 use trailhound_queries::session::QueryLimits;
@@ -113,18 +113,26 @@ impl Detector {
         }
         let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);
         let ran: Vec<_> = self.rules.iter().filter(ran).cloned().collect();
-        self.keep(&detection.findings, &ran, snapshot.unwrap_or(0), watch).await?;
+        self.keep(&detection.findings, &detection.decided, &ran, snapshot.unwrap_or(0), watch).await?;
         watch.metrics.detected(begun.elapsed());
         Ok(())
     }
 }
 
 impl Detector {
-    /// Keeps findings, and tells those that are new or say something else than before.
-    async fn keep(&self, findings: &[Finding], ran: &[(String, String)], snapshot: i64, watch: &Watch) -> Result<(), Failure> {
+    /// Keeps findings, and tells those that are new, say something else than before, or no longer hold.
+    async fn keep(
+        &self,
+        findings: &[Finding],
+        decided: &[Decided],
+        ran: &[(String, String)],
+        snapshot: i64,
+        watch: &Watch,
+    ) -> Result<(), Failure> {
         let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
-        let kept = store(self.lake.catalogue(), findings, ran, snapshot, holder).await.map_err(Failure::internal)?;
-        for finding in findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
+        let kept = store(self.lake.catalogue(), findings, decided, ran, snapshot, holder).await.map_err(Failure::internal)?;
+        let changed = findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id));
+        for finding in changed.chain(&kept.withdrawn) {
             watch.metrics.finding(&finding.rule_id);
             printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
         }
@@ -144,7 +152,7 @@ impl Detector {
             let noted_at = noted_at.replacen(' ', "T", 1).replace("+00", "Z");
             missing_records(Missing { source, object, from: *from, to: *to, reason, noted_at: &noted_at, lake: &lake })
         };
-        self.keep(&gaps.iter().map(finding).collect::<Vec<_>>(), &[], 0, watch).await?;
+        self.keep(&gaps.iter().map(finding).collect::<Vec<_>>(), &[], &[], 0, watch).await?;
         self.gaps_told = gaps.len();
         Ok(())
     }

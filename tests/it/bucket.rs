@@ -47,7 +47,7 @@ fn objects_are_read_as_they_appear_and_once() {
     store.put(&other, &early[0].1);
     store.put("AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/notes.txt", b"not an export");
     let expected = truth(&program.path("g"));
-    service.findings_until(|open| *open == expected);
+    service.findings_are(&expected);
     service.wait_until("everything taken", |service| service.metric("trailhound_records_total{fate=\"duplicate\"}") > 0.0);
     service.wait_until("the odd one", |service| service.metric("trailhound_records_total{fate=\"quarantined\"}") as u64 == 1);
     assert_eq!(service.metric("trailhound_records_total{fate=\"stored\"}") as u64, 20_000);
@@ -152,7 +152,7 @@ fn one_trail_by_both_ways_is_stored_once() {
     program.ok(&[&["generate", "--events", "6000", "--seed", "12", "--days", "3"], &to[..]].concat());
     late.iter().for_each(|(key, content)| store.put(key, content));
     let expected = truth(&program.path("g"));
-    service.findings_until(|open| *open == expected);
+    service.findings_are(&expected);
     service.wait_until("both copies", |service| service.metric("trailhound_records_total{fate=\"received\"}") as u64 == 12_000);
     assert_eq!(service.end(), (0, expected));
     let ledger = program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"].clone();

@@ -72,7 +72,7 @@ fn events_of_a_topic_become_findings_while_they_come() {
     assert_eq!(service.get("/healthz").0, 200);
     stage.send(broker);
     let expected = truth(&stage.program.path("g"));
-    service.findings_until(|open| *open == expected);
+    service.findings_are(&expected);
     assert_eq!(service.metric("trailhound_records_total{fate=\"stored\"}") as u64, 20_000);
     let (status, open) = service.end();
     assert_eq!((status, &open), (0, &expected));

@@ -150,7 +150,7 @@ fn what_one_way_missed_is_filled_from_the_other_and_told() {
         }
         trail.wait(&service, both);
         let expected = truth(&trail.program.path("g"));
-        service.findings_until(|open| *open == expected);
+        service.findings_are(&expected);
         assert_eq!(service.end(), (0, expected), "{order}: findings doubled or lost");
         let info = trail.program.ok(&["lake", "info", "--lake", "lake", "--json"]).json().remove(0);
         assert_eq!(info["ledger"]["stored"], EVENTS, "{order}");

@@ -84,6 +84,27 @@ impl Service {
         }
     }
 
+    /// Takes findings until those that are open are `expected`.
+    pub(crate) fn findings_are(&mut self, expected: &BTreeMap<String, BTreeSet<String>>) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.open() != *expected {
+            match self.findings.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(finding) => self.take(finding),
+                Err(e) => {
+                    let open = self.open();
+                    let beside = |these: &BTreeMap<String, BTreeSet<String>>, those: &BTreeMap<String, BTreeSet<String>>| {
+                        these
+                            .iter()
+                            .filter(|(rule, ids)| those.get(*rule) != Some(*ids))
+                            .map(|(rule, ids)| (rule.clone(), ids.clone()))
+                            .collect::<Vec<_>>()
+                    };
+                    panic!("{e}\nexpected: {:?}\nfound: {:?}", beside(expected, &open), beside(&open, expected));
+                }
+            }
+        }
+    }
+
     fn take(&mut self, finding: Value) {
         self.told.insert(finding["finding_id"].to_string(), finding);
     }

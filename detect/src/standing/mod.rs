@@ -17,7 +17,7 @@ use trailhound_queries::sieve::Sieve;
 
 /// Memory of all rows held, in bytes, by all sets of rules that read the same. What does not fit is read from the lake when
 /// needed.
-const HELD_BYTES_MAX: usize = 64 << 20;
+const HELD_BYTES_MAX: usize = 96 << 20;
 
 /// The rules of a service.
 pub struct Standing {

@@ -1,6 +1,6 @@
 //! Rules that read the same rows, and the rows.
 
-use crate::evaluate::{self, Detection, Range, judged, memory, radius};
+use crate::evaluate::{self, Detection, Range, judged, lookback, memory, stretch};
 use crate::finding::Finding;
 use crate::held::{Held, timeless};
 use datafusion::arrow::array::RecordBatch;
@@ -25,8 +25,8 @@ pub(super) struct Set {
     held: Held,
     rows: Rows,
     rules: Vec<Ready>,
-    /// The farthest any of the rules looks around a new row, in microseconds.
-    radius: i64,
+    /// The farthest back any of the rules needs rows for what a new row changes, in microseconds.
+    reach: i64,
     /// Rows taken since the last run.
     new_rows: usize,
     /// New rows without a time, for the next run only: no window holds them.
@@ -66,6 +66,12 @@ fn spanning(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> 
     }
 }
 
+/// How far before a new row the rows lie that what it changes depends on: it changes what is said of rows within the lookback, and so
+/// the findings of their whole stretches, whose rows depend on rows within the lookback again.
+fn reach(rule: &Rule) -> i64 {
+    lookback(rule).saturating_mul(2).saturating_add(stretch(rule))
+}
+
 impl Set {
     /// Plans `rules`, which all read what `predicate` says.
     pub(super) async fn new(
@@ -88,17 +94,16 @@ impl Set {
             sieve: Sieve::new(&session, predicate)?,
             held: Held::new(i64::MIN),
             rows,
-            radius: rules.iter().map(|rule| radius(rule)).max().unwrap_or(0),
+            reach: rules.iter().map(|rule| reach(rule)).max().unwrap_or(0),
             rules: ready,
             new_rows: 0,
             timeless: Vec::new(),
         })
     }
 
-    /// How far back rows are held where there is no room for more. What a new row changes lies within the radius around it, and depends on rows within the
-    /// radius around that.
+    /// How far back rows are held where there is room.
     fn span(&self) -> i64 {
-        self.radius.saturating_mul(2).saturating_add(LATE)
+        self.reach.saturating_add(LATE)
     }
 
     /// How far back anything is held.
@@ -117,7 +122,7 @@ impl Set {
         let latest = self.held.latest().unwrap_or(i64::MIN).min(now);
         // What the next run needs is held even where it is old.
         let news = self.rules.iter().filter_map(|ready| ready.news?.times).map(|(first, _)| first).min().unwrap_or(i64::MAX);
-        let keep_from = latest.saturating_sub(self.span()).min(news.saturating_sub(2 * self.radius));
+        let keep_from = latest.saturating_sub(self.span()).min(news.saturating_sub(self.reach));
         if self.bytes() <= bytes_max {
             return Ok(());
         }
@@ -203,10 +208,14 @@ impl Set {
             let rule_id = ready.rule.id.clone();
             if let Some(news) = ready.news {
                 let begun = Instant::now();
-                let outcome = self.run(ready, news, parameters, lake, limits).await;
+                let range = ready.changed(news);
+                let outcome = self.run(ready, range, parameters, lake, limits).await;
                 detection.took.push((rule_id.clone(), begun.elapsed()));
                 match outcome {
-                    Ok(findings) => detection.findings.extend(findings),
+                    Ok(findings) => {
+                        detection.findings.extend(findings);
+                        detection.decided.push(evaluate::decided(&ready.rule, range));
+                    }
                     Err(error) => {
                         detection.failed.push((rule_id, error.to_string()));
                         continue;
@@ -222,17 +231,16 @@ impl Set {
         self.new_rows = 0;
     }
 
-    /// Runs one rule over what is new and the window around it.
+    /// Runs one rule over `range` and the window around it.
     async fn run(
         &self,
         ready: &Ready,
-        news: News,
+        range: Range,
         parameters: &Arc<Parameters>,
         lake: &CatalogPlace,
         limits: &QueryLimits,
     ) -> Result<Vec<Finding>, SessionError> {
         let rule = &ready.rule;
-        let range = ready.changed(news);
         let (mut rows, complete) = match (range.since, range.until) {
             (Some(since), Some(until)) => self.around(ready, since, until)?,
             _ => (Vec::new(), true),
@@ -250,10 +258,10 @@ impl Set {
 
     /// The rows that what the rule says of `[since, until)` depends on, and whether they are all held.
     fn around(&self, ready: &Ready, since: i64, until: i64) -> Result<(Vec<RecordBatch>, bool), SessionError> {
-        let radius = radius(&ready.rule);
-        let since = since.saturating_sub(radius);
+        let lookback = lookback(&ready.rule);
+        let since = since.saturating_sub(lookback);
         let mut complete = self.held.reaches(since);
-        let mut rows = self.held.between(since, until.saturating_add(radius))?;
+        let mut rows = self.held.between(since, until.saturating_add(lookback))?;
         if let Some(memory) = &ready.memory {
             let before = since.saturating_sub(memory.duration);
             complete &= memory.held.reaches(before);
@@ -267,12 +275,12 @@ impl Ready {
     /// The range of the findings that `news` can have changed. Without a time there is no range, only what has none either.
     fn changed(&self, news: News) -> Range {
         let Some((first, last)) = news.times else { return Range { since: Some(0), until: Some(0), timeless: true } };
-        let radius = radius(&self.rule);
+        let (lookback, stretch) = (lookback(&self.rule), stretch(&self.rule).max(1));
         let remembered = news.remembered.map_or(i64::MIN, |(_, last)| last.saturating_add(memory(&self.rule)));
-        Range {
-            since: Some(first.saturating_sub(radius)),
-            until: Some(last.max(remembered).saturating_add(radius).saturating_add(1)),
-            timeless: news.timeless,
-        }
+        // Whole stretches, for a finding holds all events of its own.
+        let since = first.saturating_sub(lookback).div_euclid(stretch).saturating_mul(stretch);
+        let last = last.max(remembered).saturating_add(lookback);
+        let until = last.div_euclid(stretch).saturating_add(1).saturating_mul(stretch);
+        Range { since: Some(since), until: Some(until), timeless: news.timeless }
     }
 }

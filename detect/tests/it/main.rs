@@ -1,3 +1,4 @@
 //! Tests of detection as a library.
 
+mod late;
 mod standing;

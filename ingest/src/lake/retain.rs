@@ -37,7 +37,8 @@ impl Lake {
     /// # Errors
     /// [`CatalogError`]; nothing was dropped then.
     pub async fn drop_days_before(&self, oldest: i64, now: i64) -> Result<Dropped, CatalogError> {
-        let passed = self.passed(&layout::day_text(layout::day_of(oldest))).await?;
+        let oldest = layout::day_of(oldest);
+        let passed = self.passed(&layout::day_text(oldest)).await?;
         if passed.is_empty() {
             return Ok(Dropped::default());
         }
@@ -45,7 +46,7 @@ impl Lake {
         let (passed, counts) = tokio::task::spawn_blocking(move || lake.count(&passed).map(|counts| (passed, counts)))
             .await
             .map_err(|e| CatalogError::Conflict { what: format!("a retention broke off: {e}") })??;
-        self.drop_files(&passed, &counts, now).await?;
+        self.drop_files(&passed, &counts, i64::from(oldest).saturating_mul(layout::DAY_MICROS), now).await?;
         Ok(Dropped { rows: passed.iter().map(|file| file.rows.unsigned_abs()).sum(), files: passed.len() as u64 })
     }
 
@@ -73,7 +74,7 @@ impl Lake {
         Ok(counts)
     }
 
-    async fn drop_files(&self, passed: &[Passed], counts: &Counts, now: i64) -> Result<(), CatalogError> {
+    async fn drop_files(&self, passed: &[Passed], counts: &Counts, oldest: i64, now: i64) -> Result<(), CatalogError> {
         let mut connection = self.pool.acquire().await?;
         let mut transaction = self.begin(&mut connection).await?;
         let (snapshot, _) = next_snapshot(&mut transaction, 0, now).await?;
@@ -101,9 +102,23 @@ impl Lake {
                 .execute(&mut *transaction)
                 .await?;
         }
+        retain_from(&mut transaction, oldest).await?;
         transaction.commit().await?;
         Ok(())
     }
+}
+
+/// Findings of what came before `oldest` are as they are from now on: nobody can judge them anew.
+async fn retain_from(db: &mut AnyConnection, oldest: i64) -> Result<(), CatalogError> {
+    let known: Option<String> =
+        sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'").fetch_optional(&mut *db).await?;
+    let known = known.and_then(|known| known.parse().ok()).unwrap_or(i64::MIN);
+    sqlx::query("DELETE FROM ducklake_metadata WHERE key = 'trailhound_retained_from'").execute(&mut *db).await?;
+    sqlx::query("INSERT INTO ducklake_metadata(key, value) VALUES ('trailhound_retained_from', $1)")
+        .bind(known.max(oldest).to_string())
+        .execute(&mut *db)
+        .await?;
+    Ok(())
 }
 
 async fn end(db: &mut AnyConnection, snapshot: i64, file: &Passed) -> Result<(), CatalogError> {

@@ -42,8 +42,9 @@ CREATE TABLE trailhound_lease(name TEXT PRIMARY KEY, holder TEXT NOT NULL, until
 -- Checksum of each data file (XXH3, 128 bit, hex).
 CREATE TABLE trailhound_file(data_file_id BIGINT PRIMARY KEY, xxh3 TEXT NOT NULL);
 -- Findings with their revisions, and how far each rule has run.
-CREATE TABLE trailhound_finding(finding_id TEXT PRIMARY KEY, revision BIGINT NOT NULL, rule_id TEXT NOT NULL, rule_version TEXT NOT NULL, status TEXT NOT NULL, severity TEXT NOT NULL, account_id TEXT, first_seen TEXT, last_seen TEXT, snapshot_id BIGINT NOT NULL, finding TEXT NOT NULL){without_rowid};
+CREATE TABLE trailhound_finding(finding_id TEXT PRIMARY KEY, revision BIGINT NOT NULL, rule_id TEXT NOT NULL, rule_version TEXT NOT NULL, status TEXT NOT NULL, severity TEXT NOT NULL, account_id TEXT, first_seen TEXT {bytewise}, last_seen TEXT, snapshot_id BIGINT NOT NULL, finding TEXT NOT NULL){without_rowid};
 CREATE TABLE trailhound_rule_cursor(rule_id TEXT PRIMARY KEY, rule_version TEXT NOT NULL, snapshot_id BIGINT NOT NULL){without_rowid};
+CREATE INDEX trailhound_findings_by_time ON trailhound_finding(rule_id, first_seen);
 CREATE INDEX trailhound_live_files ON ducklake_data_file(table_id, end_snapshot);
 CREATE INDEX trailhound_file_stats ON ducklake_file_column_stats(table_id, column_id, data_file_id);
 CREATE INDEX trailhound_partition_values ON ducklake_file_partition_value(data_file_id);

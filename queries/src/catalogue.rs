@@ -332,8 +332,8 @@ impl Catalogue {
         self.rules
             .iter()
             .map(|rule| rule.id.as_str())
-            .min_by_key(|known| strsim::levenshtein(known, &upper))
-            .filter(|known| strsim::levenshtein(known, &upper) <= 4)
+            .min_by_key(|known| strsim::damerau_levenshtein(known, &upper))
+            .filter(|known| strsim::damerau_levenshtein(known, &upper) <= 4)
     }
 
     /// Problems of the rule set as a whole with `parameters`: exceptions that name no rule.

@@ -2,6 +2,7 @@
 //! they run in. Knows neither how events arrive nor who is told.
 
 pub mod catalogue;
+pub mod documentation;
 pub mod functions;
 pub mod parameters;
 pub mod prepared;

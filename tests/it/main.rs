@@ -18,6 +18,7 @@ mod part;
 mod postgres;
 mod program;
 mod reconcile;
+mod rules;
 mod samples;
 mod service;
 mod shared;

@@ -2,6 +2,7 @@
 
 use super::event::{Builder, Made, hex24, time_text, token, uuid};
 use super::names::{ACCOUNTS, AGENTS, BROWSERS, CALLS, FAMILY, GIVEN, REGIONS, SERVICE_ROLES, zone_prefix};
+use crate::layout::{DAY_MICROS, day_of};
 use rand::Rng;
 use rand_distr::{Distribution, Zipf};
 use rand_pcg::Pcg64;
@@ -48,14 +49,18 @@ impl Background {
         Self { principals, busy, calls }
     }
 
-    /// Spreads `events` over days and regions: fewer at weekends, more in the big regions.
-    pub(super) fn plan(&self, events: u64, first_day: i32, last_day: i32, rng: &mut Pcg64) -> Vec<((i32, &'static str), u64)> {
+    /// Spreads `events` over days and regions up to `end_micros`: fewer at weekends and on a day that is not over, more in the big
+    /// regions.
+    pub(super) fn plan(&self, events: u64, first_day: i32, end_micros: i64, rng: &mut Pcg64) -> Vec<((i32, &'static str), u64)> {
+        let last_day = day_of(end_micros);
+        let today = u64::try_from((end_micros - i64::from(last_day) * DAY_MICROS) / 1_000_000).unwrap_or(0);
         let mut weights = Vec::new();
         for day in first_day..=last_day {
             // 1970-01-01 was a Thursday.
             let weekend = matches!((day + 3).rem_euclid(7), 5 | 6);
             for (region, share) in REGIONS {
-                let weight = share * if weekend { 35 } else { 100 } * rng.random_range(80..120);
+                let seconds = if day == last_day { today.max(1) } else { 86_400 };
+                let weight = share * if weekend { 35 } else { 100 } * rng.random_range(80..120) * seconds;
                 weights.push(((day, region), weight));
             }
         }
@@ -64,11 +69,13 @@ impl Background {
         let mut planned: Vec<_> = weights
             .into_iter()
             .map(|(slot, weight)| {
-                let share = (events * weight / total.max(1)).min(left);
+                let share = u128::from(events) * u128::from(weight) / u128::from(total.max(1));
+                let share = u64::try_from(share).unwrap_or(left).min(left);
                 left -= share;
                 (slot, share)
             })
             .collect();
+        // What rounding leaves goes to the first days, which are over.
         let slots = planned.len() as u64;
         for (index, (_, count)) in planned.iter_mut().enumerate() {
             *count += left / slots + u64::from((index as u64) < left % slots);

@@ -92,7 +92,7 @@ impl Traffic {
             }
         }
         let background = background::Background::new(&mut rng);
-        let planned = background.plan(spec.events.saturating_sub(told), first_day, last_day, &mut rng);
+        let planned = background.plan(spec.events.saturating_sub(told), first_day, spec.end_micros, &mut rng);
         Ok(Self { spec, background, story_events, planned, expected })
     }
 

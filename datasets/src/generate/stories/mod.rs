@@ -1,12 +1,16 @@
 //! Attack stories, one file each. A story tells its events and, for each, the rules that must flag it; near misses are
 //! part of it.
 
+mod control_plane;
 mod denied_probe;
 mod federated_sign_in;
+mod key_theft;
 mod night_release;
 mod no_mfa_sign_in;
 mod outside_sign_in;
+mod password_attack;
 mod root_key;
+mod root_takeover;
 mod unexpected_stop;
 
 use super::event::{Builder, Made, instance, time_text, token, uuid};
@@ -18,7 +22,7 @@ use serde_json::{Value, json};
 
 type Story = fn(&mut Scene<'_>);
 
-const STORIES: [(&str, Story); 7] = [
+const STORIES: [(&str, Story); 11] = [
     ("no_mfa_sign_in", no_mfa_sign_in::tell),
     ("outside_sign_in", outside_sign_in::tell),
     ("federated_sign_in", federated_sign_in::tell),
@@ -26,11 +30,22 @@ const STORIES: [(&str, Story); 7] = [
     ("unexpected_stop", unexpected_stop::tell),
     ("night_release", night_release::tell),
     ("denied_probe", denied_probe::tell),
+    ("control_plane", control_plane::tell),
+    ("password_attack", password_attack::tell),
+    ("root_takeover", root_takeover::tell),
+    ("key_theft", key_theft::tell),
 ];
 
 /// Names of all stories.
-pub const NAMES: [&str; 7] =
-    ["no_mfa_sign_in", "outside_sign_in", "federated_sign_in", "root_key", "unexpected_stop", "night_release", "denied_probe"];
+pub const NAMES: [&str; STORIES.len()] = {
+    let mut names = [""; STORIES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = STORIES[at].0;
+        at += 1;
+    }
+    names
+};
 
 /// The parameters the stories are told against.
 pub(super) const CONFIGURATION: &str = r#"# Parameters for the generated traffic beside this file.
@@ -146,6 +161,8 @@ impl Scene<'_> {
             .with("userAgent", agent)
             .with("userIdentity", root)
             .with("additionalEventData", additional)
+            // Every successful sign-in of root is worth a look.
+            .expect("AT-ROOT-002")
     }
 
     /// An ECS call.

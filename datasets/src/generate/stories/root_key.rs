@@ -20,7 +20,7 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
         (4_100, "DescribeInstances", "Read", "198.51.100.61", &old_key),
     ] {
         let event = call(scene, name, rw, from, offset, &with_key(&root, key)).expect(RULE);
-        scene.add(event);
+        scene.add(if name == "CreateAccessKey" { event.expect("AT-CRED-001") } else { event });
     }
     let event = call(scene, "AttachPolicyToUser", "Write", "198.51.100.60", 20, &with_key(&root, &key))
         .with("errorCode", "NoPermission")

@@ -33,7 +33,7 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
     let instance = scene.instance("cn-beijing");
     let event =
         scene.ecs("StopInstance", &root, scene.at(2_000), "cn-beijing", "198.51.100.9", json!({ "InstanceId": instance })).expect(RULE);
-    scene.add(event);
+    scene.add(event.expect("AT-ROOT-003"));
     near_misses(scene);
     planned(scene);
 }

@@ -1,0 +1,120 @@
+//! What a live commit costs the rules: a lake of 100,000 events over ten days, then commits of 1,000 events of the last hour. For each,
+//! reading the new file and asking every row predicate (`take`), and running every rule that has news over its windows (`run`).
+//! Milliseconds, beside planning and running one SQL query a rule over the new rows alone.
+
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use trailhound_benches::tell;
+use trailhound_datasets::generate::{Spec, Traffic};
+use trailhound_detect::Standing;
+use trailhound_ingest::lake::Lake;
+use trailhound_ingest::source::files;
+use trailhound_ingest::{IngestOptions, Progress, decode_to_batch, ingest};
+use trailhound_queries::catalogue::{Catalogue, Rule};
+use trailhound_queries::parameters::Parameters;
+use trailhound_queries::session::{QueryLimits, Session};
+
+/// 2026-10-01T00:00:00Z.
+const NOW: i64 = 1_790_812_800_000_000;
+const HISTORY: u64 = 100_000;
+const COMMIT: usize = 1_000;
+const COMMITS: usize = 21;
+const LIMITS: QueryLimits = QueryLimits { memory_bytes_max: 128 << 20, threads: 1 };
+
+fn traffic(events: u64, seed: u64, days: u32) -> Traffic {
+    Traffic::new(Spec { events, seed, stories: Vec::new(), days, end_micros: NOW }).expect("stories")
+}
+
+fn events(traffic: Traffic) -> Vec<Value> {
+    traffic
+        .files()
+        .flat_map(|file| serde_json::from_reader::<_, Vec<Value>>(GzDecoder::new(&file.content[..])).expect("an array"))
+        .collect()
+}
+
+async fn add(lake: &Lake, path: &Path, events: &[Value]) {
+    std::fs::write(path, serde_json::to_vec(events).expect("JSON")).expect("a file");
+    let inputs = files::find(&[path.display().to_string()]).expect("a file");
+    ingest(lake, inputs, &IngestOptions::at(NOW), Arc::new(Progress::default())).await.expect("ingested");
+}
+
+/// Middle and worst of `seconds`, in milliseconds.
+fn told(mut seconds: Vec<f64>) -> Value {
+    seconds.sort_by(f64::total_cmp);
+    let at = |index: usize| (seconds[index] * 1e5).round() / 100.0;
+    json!({ "median_ms": at(seconds.len() / 2), "most_ms": at(seconds.len() - 1) })
+}
+
+/// Plans and runs one query a rule over the rows of one commit.
+async fn one_query_a_rule(commit: &[Value], rules: &[&Rule], parameters: &Arc<Parameters>) -> f64 {
+    let batch = decode_to_batch(&serde_json::to_vec(commit).expect("JSON"), NOW).expect("events");
+    let begun = Instant::now();
+    for rule in rules {
+        let session = Session::over_events(vec![batch.clone()], Arc::clone(parameters), &LIMITS).await.expect("a session");
+        session.sql(&rule.sql).await.expect("planned").collect().await.expect("run");
+    }
+    begun.elapsed().as_secs_f64()
+}
+
+#[tokio::main]
+async fn main() {
+    let folder = std::env::temp_dir().join(format!("trailhound-standing-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
+    let history = traffic(HISTORY, 1, 10);
+    let parameters = toml_parameters(history.configuration());
+    add(&lake, &folder.join("history.json"), &events(history)).await;
+    let catalogue = Catalogue::built_in().expect("rules");
+    let rules: Vec<&Rule> = catalogue.rules.iter().filter(|rule| rule.enabled && rule.missing(&parameters).is_empty()).collect();
+    let mut standing = Standing::new(&rules, Arc::clone(&parameters), LIMITS).await.expect("rules");
+    let mut seen = lake.snapshot().await.expect("asked");
+    let since = lake.latest_event().await.expect("asked").expect("events") - standing.span();
+    let held: Vec<PathBuf> = lake.files_at(seen, since).await.expect("files");
+    standing.load(&held, since, NOW).expect("rows");
+    let mut news = events(traffic((COMMIT * COMMITS) as u64, 2, 1));
+    // As they come: the last hour, in order.
+    let count = news.len() as i64;
+    for (at, event) in (0..).zip(&mut news) {
+        let time = NOW / 1_000_000 - 3600 + at * 3600 / count;
+        event["eventTime"] = time_text(time).into();
+    }
+    let (mut takes, mut runs, mut ran) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, commit) in news.chunks(COMMIT).enumerate() {
+        add(&lake, &folder.join(format!("{number}.json")), commit).await;
+        let snapshot = lake.snapshot().await.expect("asked");
+        let begun = Instant::now();
+        for file in lake.files_since(seen, snapshot).await.expect("files") {
+            standing.take(&file).expect("rows");
+        }
+        takes.push(begun.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        let detection = standing.run(lake.place(), NOW).await.expect("rows");
+        assert!(detection.failed.is_empty(), "{:?}", detection.failed);
+        runs.push(begun.elapsed().as_secs_f64());
+        ran.push(detection.took.len());
+        seen = snapshot;
+    }
+    let each = one_query_a_rule(&news[..COMMIT], &rules, &parameters).await;
+    std::fs::remove_dir_all(&folder).expect("removed");
+    ran.sort_unstable();
+    tell(
+        "standing",
+        json!({ "rules": rules.len(), "rules_with_news_median": ran[ran.len() / 2], "take": told(takes), "run": told(runs),
+                "one_query_a_rule_ms": (each * 1e5).round() / 100.0 }),
+    );
+}
+
+fn time_text(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let day = trailhound_datasets::layout::day_text(i32::try_from(days).expect("a day"));
+    format!("{day}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+fn toml_parameters(configuration: &str) -> Arc<Parameters> {
+    let mut tables: BTreeMap<String, Parameters> = toml::from_str(configuration).expect("a configuration");
+    Arc::new(tables.remove("parameters").expect("parameters"))
+}

@@ -1,0 +1,141 @@
+//! Somebody with too many rights takes the place over: credentials, permissions, logging, defences, networks, data. Each call
+//! succeeds once and is refused once, and each has a harmless sister.
+
+use super::super::event::{Builder, uuid};
+use super::{Scene, in_console};
+use serde_json::{Value, json};
+
+/// The rule that must flag it, service, call, its parameters as JSON.
+type Deed = (&'static str, &'static str, &'static str, &'static str);
+
+/// In the order of an intrusion.
+const DEEDS: [Deed; 49] = [
+    ("AT-CRED-001", "Ram", "CreateAccessKey", r#"{"UserName":"backup-job"}"#),
+    ("AT-CRED-002", "Ram", "UpdateAccessKey", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0001","Status":"Active"}"#),
+    ("AT-CRED-002", "Ims", "RestoreAccessKeyFromRecycleBin", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0002"}"#),
+    ("AT-IAM-001", "Ram", "AttachPolicyToUser", r#"{"PolicyName":"AdministratorAccess","UserName":"backup-job"}"#),
+    ("AT-IAM-001", "Ram", "AttachPolicyToRole", r#"{"PolicyName":"AliyunRAMFullAccess","RoleName":"helper"}"#),
+    (
+        "AT-IAM-002",
+        "Ram",
+        "CreatePolicyVersion",
+        r#"{"PolicyName":"helper","PolicyDocument":"{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}]}"}"#,
+    ),
+    ("AT-IAM-004", "Ram", "UnbindMFADevice", r#"{"UserName":"mei.wang"}"#),
+    ("AT-IAM-005", "Ims", "SetSecurityPreference", r#"{"LoginNetworkMasks":"","MFAOperationForLogin":"independent"}"#),
+    ("AT-IAM-006", "Ims", "SetPasswordPolicy", r#"{"MinimumPasswordLength":"8"}"#),
+    ("AT-IAM-007", "Ims", "CreateOIDCProvider", r#"{"OIDCProviderName":"elsewhere"}"#),
+    ("AT-IAM-007", "CloudSSO", "CreateSCIMServerCredential", r#"{"DirectoryId":"d-00exampledir1"}"#),
+    ("AT-IAM-010", "CloudSSO", "CreateAccessAssignment", r#"{"PrincipalId":"u-story","TargetId":"1000000000000001"}"#),
+    (
+        "AT-IAM-008",
+        "Ram",
+        "UpdateRole",
+        r#"{"RoleName":"helper","NewAssumeRolePolicyDocument":"{\"Statement\":[{\"Action\":\"sts:AssumeRole\",\"Effect\":\"Allow\",\"Principal\":{\"RAM\":[\"*\"]}}]}"}"#,
+    ),
+    ("AT-ORG-001", "ResourceManager", "DetachControlPolicy", r#"{"PolicyId":"cp-story","TargetId":"fd-story"}"#),
+    ("AT-LOG-001", "Actiontrail", "StopLogging", r#"{"Name":"main"}"#),
+    ("AT-LOG-001", "Actiontrail", "UpdateTrail", r#"{"Name":"main","EventRW":"Read"}"#),
+    ("AT-LOG-002", "SLS", "DeleteLogStore", r#"{"project":"audit","logstore":"actiontrail_main"}"#),
+    ("AT-LOG-004", "Vpc", "DeactiveFlowLog", r#"{"FlowLogId":"fl-story"}"#),
+    ("AT-LOG-005", "Rds", "ModifySQLCollectorPolicy", r#"{"DBInstanceId":"rm-story","SQLCollectorStatus":"Disabled"}"#),
+    ("AT-DEF-001", "Cloudfw", "PutDisableAllFwSwitch", r#"{"Lang":"zh"}"#),
+    ("AT-DEF-001", "Cloudfw", "ModifyDefaultIPSConfig", r#"{"RunMode":"0"}"#),
+    ("AT-DEF-002", "Aegis", "AddUninstallClientsByUuids", r#"{"Uuids":"uuid-story"}"#),
+    ("AT-NET-001", "Ecs", "AuthorizeSecurityGroup", r#"{"SecurityGroupId":"sg-story","PortRange":"22/22","SourceCidrIp":"0.0.0.0/0"}"#),
+    (
+        "AT-NET-001",
+        "Ecs",
+        "AuthorizeSecurityGroup",
+        r#"{"SecurityGroupId":"sg-story","Permissions.1.PortRange":"443/443","Permissions.1.Ipv6SourceCidrIp":"::/0"}"#,
+    ),
+    ("AT-NET-003", "Rds", "ModifySecurityIps", r#"{"DBInstanceId":"rm-story","SecurityIps":"10.0.0.1,0.0.0.0/0"}"#),
+    ("AT-NET-003", "Rds", "AllocateInstancePublicConnection", r#"{"DBInstanceId":"rm-story"}"#),
+    ("AT-NET-004", "Vpc", "CreateTrafficMirrorSession", r#"{"TrafficMirrorTargetId":"eni-story"}"#),
+    ("AT-NET-005", "Vpc", "AssociateEipAddress", r#"{"InstanceId":"i-bp1storyexample00001","AllocationId":"eip-story"}"#),
+    ("AT-NET-006", "Slb", "CreateLoadBalancerHTTPListener", r#"{"LoadBalancerId":"lb-story","ListenerPort":"80"}"#),
+    ("AT-EXEC-003", "Ecs", "RunInstances", r#"{"ImageId":"m-story","SecurityEnhancementStrategy":"Deactive"}"#),
+    ("AT-DATA-001", "Oss", "PutBucketAcl", r#"{"bucketName":"story","acl":"public-read"}"#),
+    ("AT-DATA-002", "Ecs", "ModifyImageSharePermission", r#"{"ImageId":"m-story","AddAccount.1":"2000000000000009"}"#),
+    ("AT-DATA-002", "Ecs", "ExportImage", r#"{"ImageId":"m-story","OSSBucket":"elsewhere"}"#),
+    ("AT-DATA-003", "Oss", "PutBucketReplication", r#"{"bucketName":"story"}"#),
+    ("AT-KMS-001", "Kms", "ScheduleKeyDeletion", r#"{"KeyId":"key-story","PendingWindowInDays":"7"}"#),
+    ("AT-KMS-001", "Kms", "DisableKey", r#"{"KeyId":"key-story"}"#),
+    ("AT-EXEC-001", "Ecs", "RunCommand", r#"{"InstanceId.1":"i-bp1storyexample00001","Type":"RunShellScript"}"#),
+    ("AT-EXEC-001", "Ecs", "StartTerminalSession", r#"{"InstanceId.1":"i-bp1storyexample00001"}"#),
+    ("AT-EXEC-002", "Ecs", "AttachInstanceRamRole", r#"{"InstanceIds":"[\"i-bp1storyexample00001\"]","RamRoleName":"helper"}"#),
+    ("AT-EXEC-002", "Ecs", "ModifyInstanceAttribute", r#"{"InstanceId":"i-bp1storyexample00001","UserData":"***"}"#),
+    ("AT-IMPACT-002", "Ecs", "DeleteAutoSnapshotPolicy", r#"{"autoSnapshotPolicyId":"sp-story"}"#),
+    ("AT-IMPACT-002", "Hbr", "DeleteVault", r#"{"VaultId":"v-story"}"#),
+    ("AT-IMPACT-003", "Rds", "DeleteDBInstance", r#"{"DBInstanceId":"rm-story"}"#),
+    ("AT-IMPACT-003", "R-kvstore", "FlushInstance", r#"{"InstanceId":"r-story"}"#),
+    ("AT-IMPACT-004", "Ecs", "ModifyInstanceAttribute", r#"{"InstanceId":"i-bp1storyexample00001","DeletionProtection":"false"}"#),
+    ("AT-IMPACT-004", "Rds", "ModifyDBInstanceDeletionProtection", r#"{"DBInstanceId":"rm-story","DeletionProtection":"false"}"#),
+    ("AT-IMPACT-005", "Ecs", "ReInitDisk", r#"{"DiskId":"d-story"}"#),
+    ("AT-IMPACT-005", "Ecs", "ReplaceSystemDisk", r#"{"InstanceId":"i-bp1storyexample00001"}"#),
+    ("AT-IMPACT-005", "Ecs", "DeleteDisk", r#"{"DiskId":"d-story"}"#),
+];
+
+/// Calls that look like them and are everyday work.
+const HARMLESS: [(&str, &str, &str); 12] = [
+    ("Ram", "UpdateAccessKey", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0003","Status":"Inactive"}"#),
+    ("Ram", "AttachPolicyToUser", r#"{"PolicyName":"AliyunOSSReadOnlyAccess","UserName":"backup-job"}"#),
+    ("Ims", "SetSecurityPreference", r#"{"MFAOperationForLogin":"mandatory"}"#),
+    ("Ims", "SetPasswordPolicy", r#"{"MinimumPasswordLength":"16"}"#),
+    ("Actiontrail", "StartLogging", r#"{"Name":"main"}"#),
+    ("Ecs", "AuthorizeSecurityGroup", r#"{"SecurityGroupId":"sg-story","PortRange":"22/22","SourceCidrIp":"203.0.113.0/24"}"#),
+    ("Rds", "ModifySecurityIps", r#"{"DBInstanceId":"rm-story","SecurityIps":"10.0.0.0/8"}"#),
+    ("Oss", "PutBucketAcl", r#"{"bucketName":"story","acl":"private"}"#),
+    ("Kms", "CancelKeyDeletion", r#"{"KeyId":"key-story"}"#),
+    ("Cloudfw", "ModifyDefaultIPSConfig", r#"{"RunMode":"1"}"#),
+    ("Ecs", "ModifyInstanceAttribute", r#"{"InstanceId":"i-bp1storyexample00001","DeletionProtection":"true"}"#),
+    ("Ecs", "ModifyImageSharePermission", r#"{"ImageId":"m-story","RemoveAccount.1":"2000000000000009"}"#),
+];
+
+/// The same rule flags the attempt: nobody tries this by mistake.
+const ATTEMPTS_COUNT: &str = "AT-LOG-001";
+
+pub(super) fn tell(scene: &mut Scene<'_>) {
+    let intruder = scene.person(0);
+    let session = in_console(&intruder, "true", scene.start);
+    for (step, (rule, service, name, parameters)) in (0..).zip(DEEDS) {
+        let refused = call(scene, &session, service, name, parameters, step * 40)
+            .with("errorCode", "Forbidden.RAM")
+            .with("errorMessage", "User not authorized to operate on the specified resource.");
+        scene.add(if rule == ATTEMPTS_COUNT { refused.expect(rule) } else { refused });
+        let done = call(scene, &session, service, name, parameters, step * 40 + 20).expect(rule);
+        scene.add(done);
+    }
+    let colleague = scene.person(1);
+    let session = in_console(&colleague, "true", scene.start);
+    for (step, (service, name, parameters)) in (0..).zip(HARMLESS) {
+        let event = call(scene, &session, service, name, parameters, step * 60);
+        scene.add(event);
+    }
+}
+
+fn call(scene: &mut Scene<'_>, who: &Value, service: &str, name: &str, parameters: &str, offset: i64) -> Builder {
+    let parameters: Value = serde_json::from_str(parameters).unwrap_or_default();
+    Builder::new(uuid(scene.rng), service, name, "cn-hangzhou", scene.at(offset))
+        .with("eventSource", format!("{}.cn-hangzhou.aliyuncs.com", service.to_lowercase()))
+        .with("eventRW", "Write")
+        .with("eventCategory", "Management")
+        .with("sourceIpAddress", "203.0.113.61")
+        .with("userAgent", "Apache-HttpClient/4.5.13 (Java/1.8.0_352)")
+        .with("userIdentity", who.clone())
+        .with("additionalEventData", json!({ "Scheme": "https", "CallerBid": "26842" }))
+        .with("requestParameters", parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_json() {
+        let all = DEEDS.iter().map(|deed| deed.3).chain(HARMLESS.iter().map(|call| call.2));
+        for parameters in all {
+            assert!(serde_json::from_str::<Value>(parameters).is_ok_and(|value| value.is_object()), "{parameters}");
+        }
+    }
+}

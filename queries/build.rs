@@ -1,0 +1,6 @@
+//! Rules are compiled in: a rule added or changed compiles this crate again.
+
+fn main() {
+    println!("cargo:rerun-if-changed=rules");
+    println!("cargo:rerun-if-changed=views");
+}

@@ -1,0 +1,12 @@
+-- Everything written from now on goes somewhere else too.
+SELECT
+    events.*,
+    concat_ws('; ',
+        'event = ' || event_name,
+        'bucket ' || coalesce(param(request_parameters, 'bucketName'), resource_name),
+        'outcome = ' || outcome) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+FROM events
+WHERE event_action = 'putbucketreplication'
+  AND lower(service_name) = 'oss'
+  AND outcome = 'success'

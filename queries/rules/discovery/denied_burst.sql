@@ -1,0 +1,20 @@
+-- More than five refused calls of one principal to one service within any two minutes.
+WITH refused AS (
+    SELECT events.*, principal_id || ' ' || lower(service_name) AS who
+    FROM events
+    WHERE event_time IS NOT NULL AND outcome = 'failure' AND regexp_like(error_code, '^(NoPermission|Forbidden|InvalidAccessKeyId|InvalidSecurityToken)|^(Forbbiden|SignatureDoesNotMatch|InvalidAuthorization|AccessForbidden|NotAuthorized)$')
+),
+counted AS (
+    SELECT *, count(*) OVER (PARTITION BY coalesce(account_id, ''), who ORDER BY event_time RANGE BETWEEN INTERVAL '2 minutes' PRECEDING AND CURRENT ROW) AS in_window
+    FROM refused WHERE who IS NOT NULL
+),
+marked AS (
+    SELECT *, max(in_window) OVER (PARTITION BY coalesce(account_id, ''), who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '2 minutes' FOLLOWING) AS most
+    FROM counted
+)
+SELECT
+    marked.*,
+    concat_ws('; ', CAST(most AS VARCHAR) || ' refused calls within 2 minutes', 'service ' || service_name, 'error ' || error_code) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+FROM marked
+WHERE most >= 6

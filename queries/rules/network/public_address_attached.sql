@@ -1,0 +1,13 @@
+-- One more machine that the internet can reach.
+SELECT
+    events.*,
+    concat_ws('; ',
+        'event = ' || event_name,
+        'to ' || param(request_parameters, 'InstanceId'),
+        'address ' || param(request_parameters, 'AllocationId'),
+        'outcome = ' || outcome) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+FROM events
+WHERE event_action IN ('allocatepublicipaddress', 'associateeipaddress')
+  AND lower(service_name) IN ('ecs', 'vpc', 'eip')
+  AND outcome = 'success'

@@ -83,6 +83,7 @@ async fn main() {
         event["eventTime"] = time_text(time).into();
     }
     let (mut takes, mut runs, mut ran) = (Vec::new(), Vec::new(), Vec::new());
+    let mut costs: BTreeMap<String, f64> = BTreeMap::new();
     for (number, commit) in news.chunks(COMMIT).enumerate() {
         add(&lake, &folder.join(format!("{number}.json")), commit).await;
         let snapshot = lake.snapshot().await.expect("asked");
@@ -96,14 +97,20 @@ async fn main() {
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         runs.push(begun.elapsed().as_secs_f64());
         ran.push(detection.took.len());
+        for (rule_id, took) in detection.took {
+            *costs.entry(rule_id).or_default() += took.as_secs_f64() * 1e3 / COMMITS as f64;
+        }
         seen = snapshot;
     }
     let each = one_query_a_rule(&news[..COMMIT], &rules, &parameters).await;
     std::fs::remove_dir_all(&folder).expect("removed");
     ran.sort_unstable();
+    let mut costs: Vec<(String, f64)> = costs.into_iter().map(|(rule_id, cost)| (rule_id, (cost * 100.0).round() / 100.0)).collect();
+    costs.sort_by(|a, b| b.1.total_cmp(&a.1));
+    costs.truncate(8);
     tell(
         "standing",
-        json!({ "rules": rules.len(), "rules_with_news_median": ran[ran.len() / 2], "take": told(takes), "run": told(runs),
+        json!({ "rules": rules.len(), "rules_with_news_median": ran[ran.len() / 2], "take": told(takes), "run": told(runs), "costliest_mean_ms": costs,
                 "one_query_a_rule_ms": (each * 1e5).round() / 100.0 }),
     );
 }

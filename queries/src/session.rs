@@ -96,10 +96,10 @@ impl Session {
     /// [`SessionError::Engine`].
     pub async fn over_rows(parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<(Self, Rows), SessionError> {
         let context = context(limits)?;
-        let events = Arc::new(MemTable::try_new(Arc::clone(&EVENTS.arrow), vec![Vec::new()])?);
-        context.register_table(EVENTS_TABLE, Arc::clone(&events) as Arc<dyn TableProvider>)?;
+        let rows = Rows::default();
+        context.register_table(EVENTS_TABLE, Arc::new(rows.table()?))?;
         register_empty(&context)?;
-        Ok((Self::finish(context, parameters).await?, Rows(events)))
+        Ok((Self::finish(context, parameters).await?, rows))
     }
 
     async fn finish(context: SessionContext, parameters: Arc<Parameters>) -> Result<Self, SessionError> {

@@ -4,7 +4,7 @@
 use crate::session::{Session, SessionError};
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch, new_null_array};
 use datafusion::arrow::compute::{filter_record_batch, prep_null_mask_filter};
-use datafusion::arrow::datatypes::Field;
+use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::columns::EVENTS;
 
-/// A predicate over rows of `events`.
+/// A predicate over rows of `events`, or of some of its columns.
 #[derive(Debug, Clone)]
 pub struct Sieve {
     predicate: Arc<dyn PhysicalExpr>,
@@ -52,17 +52,30 @@ impl Sieve {
         &self.columns
     }
 
-    /// The rows of `batch`, which has the schema of `events`, where the predicate holds.
+    /// The same for batches that have only those `columns` of `events`, in their order; its own are among them.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub fn pick(&self, batch: &RecordBatch) -> Result<RecordBatch, SessionError> {
-        let holds = holds(&*self.predicate, batch)?;
-        Ok(filter_record_batch(batch, &holds).map_err(DataFusionError::from)?)
+    pub fn among(&self, columns: &BTreeSet<usize>) -> Result<Self, SessionError> {
+        let predicate = reassign_expr_columns(Arc::clone(&self.predicate), &some(columns.iter().copied())?)?;
+        Ok(Self { predicate, columns: self.columns.clone() })
     }
 
-    /// The rows of the file `path` where the predicate holds, with values in `wanted` columns only: the others are NULL.
-    /// Of the other rows only the predicate's own columns are decoded.
+    /// The rows of `batch` where the predicate holds, of its columns those at `places`; `None` where there are none.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub fn pick(&self, batch: &RecordBatch, places: &[usize]) -> Result<Option<RecordBatch>, SessionError> {
+        let holds = holds(&*self.predicate, batch)?;
+        if holds.true_count() == 0 {
+            return Ok(None);
+        }
+        let batch = batch.project(places).map_err(DataFusionError::from)?;
+        Ok(Some(filter_record_batch(&batch, &holds).map_err(DataFusionError::from)?))
+    }
+
+    /// The rows of the file `path` where the predicate holds, with the `wanted` columns, in the order of `events`. Of the other rows
+    /// only the predicate's own columns are decoded.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where the file is not there or is none of `events`.
@@ -71,19 +84,25 @@ impl Sieve {
         let file = File::open(path).map_err(|e| at(&e))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| at(&e))?;
         let own = ProjectionMask::roots(builder.parquet_schema(), self.columns.iter().copied());
-        let schema = EVENTS.arrow.project(&self.columns).map_err(DataFusionError::from)?;
-        let predicate = reassign_expr_columns(Arc::clone(&self.predicate), &schema)?;
+        let predicate = reassign_expr_columns(Arc::clone(&self.predicate), &some(self.columns.iter().copied())?)?;
         let filter =
             ArrowPredicateFn::new(own, move |batch| holds(&*predicate, &batch).map_err(|e| ArrowError::ComputeError(e.to_string())));
         let projection = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
         let reader = builder.with_projection(projection).with_row_filter(RowFilter::new(vec![Box::new(filter)])).build();
-        let batches = reader.map_err(|e| at(&e))?.map(|batch| Ok(whole(&batch.map_err(|e| at(&e))?).map_err(|e| at(&e))?));
+        let schema = Arc::new(some(wanted.iter().copied())?);
+        let expected = |batch: RecordBatch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec());
+        let batches = reader.map_err(|e| at(&e))?.map(|batch| Ok(batch.and_then(expected).map_err(|e| at(&e))?));
         batches.collect()
     }
 }
 
+/// `events` with some of its columns.
+fn some(columns: impl Iterator<Item = usize>) -> Result<Schema, DataFusionError> {
+    Ok(EVENTS.arrow.project(&columns.collect::<Vec<_>>())?)
+}
+
 /// `batch` with all columns of `events`: those it lacks are NULL.
-fn whole(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn whole(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
         Some(column) => Arc::clone(column),
         None => new_null_array(field.data_type(), batch.num_rows()),

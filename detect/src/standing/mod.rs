@@ -8,7 +8,6 @@ use set::Set;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use trailhound_datasets::columns::EVENTS;
 use trailhound_datasets::layout::CatalogPlace;
 use trailhound_queries::catalogue::Rule;
 use trailhound_queries::parameters::Parameters;
@@ -25,7 +24,7 @@ pub struct Standing {
     limits: QueryLimits,
     /// What any of the sets reads.
     sieve: Sieve,
-    /// Columns of `events` that any rule or sieve looks at; the others are neither decoded nor held.
+    /// Columns of `events` that any rule or sieve looks at; the others are not even decoded.
     columns: BTreeSet<usize>,
     sets: Vec<Set>,
 }
@@ -49,13 +48,8 @@ impl Standing {
             sets.push(Set::new(predicate, &rules, &parameters, &limits).await?);
         }
         let mut columns: BTreeSet<usize> = sieve.columns().iter().copied().collect();
-        for set in &sets {
-            columns.extend(set.columns()?);
-        }
-        // Always there: what rows are held by, and what must not be NULL.
-        columns.extend(
-            EVENTS.arrow.fields().iter().enumerate().filter(|(_, f)| f.name() == "event_time" || !f.is_nullable()).map(|(at, _)| at),
-        );
+        columns.extend(sets.iter().flat_map(Set::columns));
+        sets.iter_mut().try_for_each(|set| set.settle(&columns))?;
         Ok(Self { parameters, limits, sieve, columns, sets })
     }
 

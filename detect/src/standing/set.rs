@@ -7,6 +7,7 @@ use datafusion::arrow::array::RecordBatch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
+use trailhound_datasets::columns::EVENTS;
 use trailhound_datasets::layout::CatalogPlace;
 use trailhound_queries::catalogue::Rule;
 use trailhound_queries::parameters::Parameters;
@@ -25,6 +26,10 @@ pub(super) struct Set {
     held: Held,
     rows: Rows,
     rules: Vec<Ready>,
+    /// Columns of `events` that its rules look at; the others are not held.
+    columns: BTreeSet<usize>,
+    /// Where they are in the rows it is given.
+    places: Vec<usize>,
     /// The farthest back any of the rules needs rows for what a new row changes, in microseconds.
     reach: i64,
     /// Rows taken since the last run.
@@ -47,6 +52,22 @@ struct Memory {
     held: Held,
     /// How long, in microseconds.
     duration: i64,
+}
+
+impl Memory {
+    /// Remembers those of `rows` that are to be; gives the first and the last of their times.
+    fn add(&mut self, rows: &RecordBatch) -> Result<Option<(i64, i64)>, SessionError> {
+        let all: Vec<usize> = (0..rows.num_columns()).collect();
+        Ok(match self.sieve.pick(rows, &all)? {
+            Some(remembered) => self.held.add(&remembered)?,
+            None => None,
+        })
+    }
+}
+
+/// Always there: what rows are held by, and what must not be NULL.
+fn always() -> impl Iterator<Item = usize> {
+    EVENTS.arrow.fields().iter().enumerate().filter(|(_, f)| f.name() == "event_time" || !f.is_nullable()).map(|(at, _)| at)
 }
 
 /// First and last time of new rows; and whether some have none.
@@ -82,12 +103,15 @@ impl Set {
     ) -> Result<Self, SessionError> {
         let (session, rows) = Session::over_rows(Arc::clone(parameters), limits).await?;
         let mut ready = Vec::new();
+        let mut columns: BTreeSet<usize> = always().collect();
         for &rule in rules {
-            let query = Prepared::new(judged(&session, rule).await?)?;
+            let query = Prepared::new(judged(&session, rule).await?).await?;
             let memory = match &rule.remembers {
                 Some(rows) => Some(Memory { sieve: Sieve::new(&session, &rows.rows)?, held: Held::new(i64::MIN), duration: memory(rule) }),
                 None => None,
             };
+            columns.extend(query.columns()?);
+            columns.extend(memory.iter().flat_map(|memory| memory.sieve.columns()));
             ready.push(Ready { rule: rule.clone(), query, memory, news: None });
         }
         Ok(Self {
@@ -96,9 +120,26 @@ impl Set {
             rows,
             reach: rules.iter().map(|rule| reach(rule)).max().unwrap_or(0),
             rules: ready,
+            columns,
+            places: Vec::new(),
             new_rows: 0,
             timeless: Vec::new(),
         })
+    }
+
+    /// Columns of `events` that it looks at.
+    pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().copied()
+    }
+
+    /// From now on it is given rows with the columns `given` of `events`.
+    pub(super) fn settle(&mut self, given: &BTreeSet<usize>) -> Result<(), SessionError> {
+        self.sieve = self.sieve.among(given)?;
+        self.places = (0..).zip(given).filter(|(_, column)| self.columns.contains(column)).map(|(place, _)| place).collect();
+        for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
+            memory.sieve = memory.sieve.among(&self.columns)?;
+        }
+        Ok(())
     }
 
     /// How far back rows are held where there is room.
@@ -136,16 +177,13 @@ impl Set {
 
     /// Takes those of the rows that the rules read, as news.
     pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<(), SessionError> {
-        let new = self.sieve.pick(batch)?;
-        if new.num_rows() == 0 {
-            return Ok(());
-        }
+        let Some(new) = self.sieve.pick(batch, &self.places)? else { return Ok(()) };
         self.new_rows += new.num_rows();
         let times = self.held.add(&new)?;
         let timeless = timeless(&new)?;
         for ready in &mut self.rules {
             let remembered = match &mut ready.memory {
-                Some(memory) => memory.held.add(&memory.sieve.pick(&new)?)?,
+                Some(memory) => memory.add(&new)?,
                 None => None,
             };
             let news = ready.news.get_or_insert_default();
@@ -157,16 +195,6 @@ impl Set {
             self.timeless.push(timeless);
         }
         Ok(())
-    }
-
-    /// Columns of `events` that the rules look at.
-    pub(super) fn columns(&self) -> Result<BTreeSet<usize>, SessionError> {
-        let mut columns = BTreeSet::new();
-        for ready in &self.rules {
-            columns.extend(ready.query.columns()?);
-            columns.extend(ready.memory.iter().flat_map(|memory| memory.sieve.columns()));
-        }
-        Ok(columns)
     }
 
     /// Holds nothing, of a lake that is held from `since` on.
@@ -182,10 +210,10 @@ impl Set {
 
     /// Holds those of the rows that the rules read, without running any of them for it.
     pub(super) fn hold(&mut self, batch: &RecordBatch) -> Result<(), SessionError> {
-        let rows = self.sieve.pick(batch)?;
+        let Some(rows) = self.sieve.pick(batch, &self.places)? else { return Ok(()) };
         self.held.add(&rows)?;
         for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
-            memory.held.add(&memory.sieve.pick(&rows)?)?;
+            memory.add(&rows)?;
         }
         Ok(())
     }
@@ -250,9 +278,9 @@ impl Set {
             return evaluate::run(&lake, rule, range).await;
         }
         rows.extend(self.timeless.iter().cloned());
-        self.rows.replace(rows).await;
+        self.rows.replace(&rows)?;
         let batches = ready.query.run().await;
-        self.rows.replace(Vec::new()).await;
+        self.rows.replace(&[])?;
         evaluate::conclude(rule, parameters, &batches?, range)
     }
 

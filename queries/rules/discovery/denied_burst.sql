@@ -2,7 +2,8 @@
 WITH refused AS (
     SELECT events.*, principal_id || ' ' || lower(service_name) AS who
     FROM events
-    WHERE event_time IS NOT NULL AND outcome = 'failure' AND regexp_like(error_code, '^(NoPermission|Forbidden|InvalidAccessKeyId|InvalidSecurityToken)|^(Forbbiden|SignatureDoesNotMatch|InvalidAuthorization|AccessForbidden|NotAuthorized)$')
+    WHERE event_time IS NOT NULL AND outcome = 'failure' AND (error_code LIKE 'NoPermission%' OR error_code LIKE 'Forbidden%' OR error_code LIKE 'InvalidAccessKeyId%' OR error_code LIKE 'InvalidSecurityToken%'
+      OR error_code IN ('Forbbiden', 'SignatureDoesNotMatch', 'InvalidAuthorization', 'AccessForbidden', 'NotAuthorized'))
 ),
 counted AS (
     SELECT *, count(*) OVER (PARTITION BY coalesce(account_id, ''), who ORDER BY event_time RANGE BETWEEN INTERVAL '2 minutes' PRECEDING AND CURRENT ROW) AS in_window

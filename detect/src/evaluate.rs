@@ -245,11 +245,8 @@ fn dedup_columns(rule: &Rule) -> &[String] {
 
 /// The findings within `range` of the rows that the rule's query gave.
 pub(crate) fn conclude(rule: &Rule, parameters: &Parameters, batches: &[RecordBatch], range: Range) -> Result<Vec<Finding>, SessionError> {
-    let mut matches = Vec::new();
-    for batch in batches {
-        matches.extend(matched::read(batch, dedup_columns(rule))?);
-    }
-    let mut findings = group::findings(rule, parameters, matches);
+    let rows = batches.iter().map(|batch| matched::read(batch, dedup_columns(rule))).collect::<Result<Vec<_>, _>>()?;
+    let mut findings = group::findings(rule, parameters, rows.iter().flat_map(matched::Rows::iter));
     if !range.is_everything() {
         findings.retain(|finding| range.holds(finding));
     }

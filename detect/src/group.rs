@@ -10,17 +10,19 @@ use trailhound_queries::parameters::Parameters;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Why a match is not for anybody to look at; `None` if it is.
-fn suppressed_by(rule: &Rule, parameters: &Parameters, matched: &Match) -> Option<String> {
-    let allowed = parameters.allowed_principals.iter().find(|allowed| allowed.allows(&rule.id, &matched.operator()));
+fn suppressed_by(rule: &Rule, parameters: &Parameters, matched: Match<'_>) -> Option<String> {
+    let instances = matched.instance_ids();
+    let operator = matched.operator(&instances);
+    let allowed = parameters.allowed_principals.iter().find(|allowed| allowed.allows(&rule.id, &operator));
     allowed.map(trailhound_queries::parameters::AllowedPrincipal::label).or_else(|| matched.owned("expected_because"))
 }
 
 /// The findings that `matches` of `rule` give, in order of their first event.
-pub(crate) fn findings(rule: &Rule, parameters: &Parameters, matches: Vec<Match>) -> Vec<Finding> {
-    let mut groups: BTreeMap<[String; 2], (Option<String>, Vec<Match>)> = BTreeMap::new();
+pub(crate) fn findings<'r>(rule: &Rule, parameters: &Parameters, matches: impl Iterator<Item = Match<'r>>) -> Vec<Finding> {
+    let mut groups: BTreeMap<[String; 2], (Option<String>, Vec<Match<'r>>)> = BTreeMap::new();
     for matched in matches {
-        let suppressed = suppressed_by(rule, parameters, &matched);
-        let key = [group_key(rule, &matched), suppressed.clone().unwrap_or_default()];
+        let suppressed = suppressed_by(rule, parameters, matched);
+        let key = [group_key(rule, matched), suppressed.clone().unwrap_or_default()];
         groups.entry(key).or_insert_with(|| (suppressed, Vec::new())).1.push(matched);
     }
     let mut findings: Vec<Finding> =
@@ -31,27 +33,27 @@ pub(crate) fn findings(rule: &Rule, parameters: &Parameters, matches: Vec<Match>
 
 /// What a match shares with the others of its finding. Stretches of time are counted from 1970 and not from the first
 /// match, so a late event never moves another finding's borders and so its id.
-fn group_key(rule: &Rule, matched: &Match) -> String {
+fn group_key(rule: &Rule, matched: Match<'_>) -> String {
     let account = matched.text("account_id").unwrap_or("");
     let variant = matched.text("variant").unwrap_or("");
     let window = rule.dedup.as_ref().and_then(|dedup| {
         let micros = i64::try_from(dedup.window.as_micros()).ok().filter(|&micros| micros > 0)?;
-        matched.event_time.map(|time| time.div_euclid(micros) * micros)
+        matched.event_time().map(|time| time.div_euclid(micros) * micros)
     });
     let parts: Vec<String> = match window {
         Some(start) => {
-            [account, variant].into_iter().map(str::to_owned).chain(matched.dedup.iter().cloned()).chain([start.to_string()]).collect()
+            [account, variant].into_iter().map(str::to_owned).chain(matched.dedup().map(str::to_owned)).chain([start.to_string()]).collect()
         }
-        None => vec![account.to_owned(), variant.to_owned(), hex(&matched.event_key)],
+        None => vec![account.to_owned(), variant.to_owned(), hex(matched.event_key())],
     };
     parts.join("\u{1f}")
 }
 
-fn finding(rule: &Rule, parameters: &Parameters, key: &str, suppressed_by: Option<String>, mut matches: Vec<Match>) -> Finding {
-    matches.sort_by(|a, b| (a.event_time, a.text("event_id"), &a.event_key).cmp(&(b.event_time, b.text("event_id"), &b.event_key)));
+fn finding(rule: &Rule, parameters: &Parameters, key: &str, suppressed_by: Option<String>, mut matches: Vec<Match<'_>>) -> Finding {
+    let order = |matched: &Match<'_>| (matched.event_time(), matched.owned("event_id"), matched.event_key().to_vec());
+    matches.sort_by_cached_key(order);
     let identity = [rule.id.as_str(), rule.major(), key, suppressed_by.as_deref().unwrap_or("")].join("\u{1e}");
-    let first = &matches[0];
-    let last = &matches[matches.len() - 1];
+    let (first, last) = (matches[0], matches[matches.len() - 1]);
     let all = |column: &'static str| unique(matches.iter().flat_map(move |m| m.list(column)));
     let account_id = first.owned("account_id");
     Finding {
@@ -61,7 +63,7 @@ fn finding(rule: &Rule, parameters: &Parameters, key: &str, suppressed_by: Optio
         variant: first.owned("variant"),
         title: rule.title.en.clone(),
         title_zh: rule.title.zh.clone(),
-        severity: matches.iter().map(|m| m.severity.unwrap_or(rule.severity)).max().unwrap_or(rule.severity),
+        severity: matches.iter().map(|m| m.severity().unwrap_or(rule.severity)).max().unwrap_or(rule.severity),
         status: if suppressed_by.is_some() { Status::Suppressed } else { Status::Open },
         attack: rule.attack.clone(),
         account_name: account_id.as_ref().and_then(|id| parameters.accounts.get(id).cloned()),
@@ -72,11 +74,11 @@ fn finding(rule: &Rule, parameters: &Parameters, key: &str, suppressed_by: Optio
         client_ip: first.owned("client_ip"),
         client_ip_provenance: first.owned("client_ip_provenance"),
         user_agent: first.owned("user_agent"),
-        event_time: shown_time(first.event_time),
-        first_seen: shown_time(first.event_time),
-        last_seen: shown_time(last.event_time),
+        event_time: shown_time(first.event_time()),
+        first_seen: shown_time(first.event_time()),
+        last_seen: shown_time(last.event_time()),
         count: matches.len() as u64,
-        actions: by_frequency(matches.iter().map(action)),
+        actions: by_frequency(matches.iter().copied().map(action)),
         regions: by_frequency(matches.iter().filter_map(|m| m.owned("acs_region"))),
         outcomes: by_frequency(matches.iter().filter_map(|m| m.owned("outcome"))),
         targets: targets(&matches),
@@ -87,13 +89,17 @@ fn finding(rule: &Rule, parameters: &Parameters, key: &str, suppressed_by: Optio
         event_ids: matches.iter().map(|m| m.owned("event_id").unwrap_or_default()).collect(),
         evidence: matches
             .iter()
-            .map(|m| Evidence { event_key: hex(&m.event_key), source_object: m.owned("source_object"), source_position: m.source_position })
+            .map(|m| Evidence {
+                event_key: hex(m.event_key()),
+                source_object: m.owned("source_object"),
+                source_position: m.source_position(),
+            })
             .collect(),
         runbook: rule.runbook.en.clone(),
     }
 }
 
-fn operator(matched: &Match) -> Operator {
+fn operator(matched: Match<'_>) -> Operator {
     Operator {
         kind: matched.owned("user_type"),
         name: matched.owned("user_name"),
@@ -105,13 +111,13 @@ fn operator(matched: &Match) -> Operator {
     }
 }
 
-fn action(matched: &Match) -> String {
+fn action(matched: Match<'_>) -> String {
     format!("{}:{}", matched.text("service_name").unwrap_or("?"), matched.text("event_name").unwrap_or("?"))
 }
 
-fn targets(matches: &[Match]) -> Vec<Target> {
+fn targets(matches: &[Match<'_>]) -> Vec<Target> {
     let all: BTreeSet<Target> =
-        matches.iter().flat_map(|m| &m.resources).map(|(kind, id)| Target { kind: kind.clone(), id: id.clone() }).collect();
+        matches.iter().flat_map(|m| m.resources()).map(|(kind, id)| Target { kind: kind.map(str::to_owned), id: id.to_owned() }).collect();
     all.into_iter().collect()
 }
 

@@ -1,6 +1,6 @@
 //! Rows of a rule's query as values.
 
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::error::{DataFusionError, Result};
@@ -43,43 +43,99 @@ pub(crate) const EVENT_COLUMNS: [&str; 27] = [
 /// What a rule's query may add: its judgement of each row.
 pub(crate) const JUDGEMENT_COLUMNS: [&str; 6] = ["severity", "why", "unknowns", "verdict", "variant", "expected_because"];
 
-/// One matching event with the rule's judgement of it.
-#[derive(Debug, Clone, Default)]
-#[allow(dead_code, reason = "named as the columns")]
-pub(crate) struct Match {
-    pub(crate) event_key: Vec<u8>,
-    pub(crate) event_time: Option<i64>,
-    pub(crate) source_position: Option<i64>,
-    pub(crate) source_ip: Option<std::net::IpAddr>,
-    pub(crate) resources: Vec<(Option<String>, String)>,
-    pub(crate) instance_ids: Vec<String>,
-    pub(crate) severity: Option<Severity>,
-    texts: HashMap<&'static str, String>,
+/// The rows of one batch that a rule's query gave, read where they stand: a flood of them is held once.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    count: usize,
+    texts: HashMap<&'static str, StringArray>,
+    event_key: Option<BinaryArray>,
+    event_time: Option<Int64Array>,
+    source_position: Option<Int64Array>,
+    source_ip: Option<BinaryArray>,
+    instance_ids: Option<Lists>,
+    resources: Option<Lists>,
+    severity: Vec<Option<Severity>>,
     /// Values of the rule's dedup columns, as text.
-    pub(crate) dedup: Vec<String>,
+    dedup: Vec<StringArray>,
 }
 
-impl Match {
+/// Lists of texts, or of pairs of texts.
+#[derive(Debug)]
+struct Lists {
+    lists: ListArray,
+    kinds: Option<StringArray>,
+    ids: StringArray,
+}
+
+/// One matching event with the rule's judgement of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Match<'r> {
+    rows: &'r Rows,
+    row: usize,
+}
+
+impl Rows {
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Match<'_>> {
+        (0..self.count).map(|row| Match { rows: self, row })
+    }
+}
+
+impl<'r> Match<'r> {
     /// A text column, `None` where NULL.
-    pub(crate) fn text(&self, column: &str) -> Option<&str> {
-        self.texts.get(column).map(String::as_str)
+    pub(crate) fn text(self, column: &str) -> Option<&'r str> {
+        self.rows.texts.get(column).filter(|texts| texts.is_valid(self.row)).map(|texts| texts.value(self.row))
     }
 
-    pub(crate) fn owned(&self, column: &str) -> Option<String> {
-        self.texts.get(column).cloned()
+    pub(crate) fn owned(self, column: &str) -> Option<String> {
+        self.text(column).map(str::to_owned)
     }
 
     /// Reasons, which queries write in one text separated by `; `.
-    pub(crate) fn list(&self, column: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn list(self, column: &str) -> impl Iterator<Item = &'r str> {
         self.text(column).unwrap_or("").split("; ").filter(|part| !part.is_empty())
     }
 
+    pub(crate) fn event_key(self) -> &'r [u8] {
+        self.rows.event_key.as_ref().map_or(&[], |keys| keys.value(self.row))
+    }
+
+    pub(crate) fn event_time(self) -> Option<i64> {
+        self.rows.event_time.as_ref().filter(|times| times.is_valid(self.row)).map(|times| times.value(self.row))
+    }
+
+    pub(crate) fn source_position(self) -> Option<i64> {
+        self.rows.source_position.as_ref().filter(|positions| positions.is_valid(self.row)).map(|positions| positions.value(self.row))
+    }
+
+    pub(crate) fn severity(self) -> Option<Severity> {
+        self.rows.severity.get(self.row).copied().flatten()
+    }
+
+    /// Values of the rule's dedup columns, as text.
+    pub(crate) fn dedup(self) -> impl Iterator<Item = &'r str> {
+        self.rows.dedup.iter().map(move |texts| if texts.is_valid(self.row) { texts.value(self.row) } else { "\u{0}" })
+    }
+
+    pub(crate) fn instance_ids(self) -> Vec<String> {
+        self.rows.instance_ids.iter().flat_map(|lists| lists.of(self.row)).map(|(_, id)| id.to_owned()).collect()
+    }
+
+    /// Type and id of each resource.
+    pub(crate) fn resources(self) -> impl Iterator<Item = (Option<&'r str>, &'r str)> {
+        self.rows.resources.iter().flat_map(move |lists| lists.of(self.row))
+    }
+
     /// The event as exceptions see it.
-    pub(crate) fn operator(&self) -> parameters::Operator<'_> {
+    pub(crate) fn operator<'o>(self, instances: &'o [String]) -> parameters::Operator<'o>
+    where
+        'r: 'o,
+    {
+        let source_ip = self.rows.source_ip.as_ref().filter(|ips| ips.is_valid(self.row)).map(|ips| ips.value(self.row));
         parameters::Operator {
-            event_time: self.event_time,
+            event_time: self.event_time(),
             access_key_id: self.text("access_key_id"),
-            source_ip: self.source_ip,
+            source_ip: source_ip.and_then(|value| value.try_into().ok()).map(address::from_bytes),
             account_id: self.text("account_id"),
             user_type: self.text("user_type"),
             user_name: self.text("user_name"),
@@ -88,14 +144,36 @@ impl Match {
             principal_id: self.text("principal_id"),
             service_name: self.text("service_name"),
             event_name: self.text("event_name"),
-            instances: &self.instance_ids,
+            instances,
         }
     }
 }
 
+impl Lists {
+    fn texts(column: &ArrayRef) -> Result<Self> {
+        let lists = column.as_list::<i32>().clone();
+        Ok(Self { ids: text(lists.values())?, kinds: None, lists })
+    }
+
+    fn pairs(column: &ArrayRef) -> Result<Self> {
+        let lists = column.as_list::<i32>().clone();
+        let pairs = lists.values().as_struct();
+        Ok(Self { kinds: Some(text(pairs.column(0))?), ids: text(pairs.column(1))?, lists })
+    }
+
+    fn of(&self, row: usize) -> impl Iterator<Item = (Option<&str>, &str)> {
+        let offsets = self.lists.value_offsets();
+        let range = if self.lists.is_valid(row) { offsets[row] as usize..offsets[row + 1] as usize } else { 0..0 };
+        range.filter(|&at| self.ids.is_valid(at)).map(|at| {
+            let kind = self.kinds.as_ref().filter(|kinds| kinds.is_valid(at)).map(|kinds| kinds.value(at));
+            (kind, self.ids.value(at))
+        })
+    }
+}
+
 /// Reads all rows of `batch`; `dedup` names the columns that group matches.
-pub(crate) fn read(batch: &RecordBatch, dedup: &[String]) -> Result<Vec<Match>> {
-    let mut rows = vec![Match::default(); batch.num_rows()];
+pub(crate) fn read(batch: &RecordBatch, dedup: &[String]) -> Result<Rows> {
+    let mut rows = Rows { count: batch.num_rows(), ..Rows::default() };
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         read_column(field.name(), column, &mut rows)?;
     }
@@ -103,81 +181,40 @@ pub(crate) fn read(batch: &RecordBatch, dedup: &[String]) -> Result<Vec<Match>> 
         let column = batch
             .column_by_name(name)
             .ok_or_else(|| DataFusionError::Plan(format!("the query gives no column `{name}`, which groups its matches")))?;
-        let texts = cast(column, &DataType::Utf8)?;
-        for (row, text) in rows.iter_mut().zip(texts.as_string::<i32>()) {
-            row.dedup.push(text.unwrap_or("\u{0}").to_owned());
-        }
+        rows.dedup.push(text(column)?);
     }
     Ok(rows)
 }
 
-fn read_column(name: &str, column: &ArrayRef, rows: &mut [Match]) -> Result<()> {
+fn read_column(name: &str, column: &ArrayRef, rows: &mut Rows) -> Result<()> {
     match name {
-        "event_key" | "source_ip" => {
-            let bytes = cast(column, &DataType::Binary)?;
-            for (row, value) in rows.iter_mut().zip(bytes.as_binary::<i32>()) {
-                if name == "event_key" {
-                    row.event_key = value.unwrap_or_default().to_vec();
-                } else {
-                    row.source_ip = value.and_then(|value| value.try_into().ok()).map(address::from_bytes);
-                }
-            }
-        }
+        "event_key" => rows.event_key = Some(bytes(column)?),
+        "source_ip" => rows.source_ip = Some(bytes(column)?),
         "event_time" => {
             let micros = cast(&cast(column, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?, &DataType::Int64)?;
-            for (row, value) in rows.iter_mut().zip(micros.as_primitive::<Int64Type>()) {
-                row.event_time = value;
-            }
+            rows.event_time = Some(micros.as_primitive::<Int64Type>().clone());
         }
-        "source_position" => {
-            for (row, value) in rows.iter_mut().zip(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>()) {
-                row.source_position = value;
-            }
-        }
-        "instance_ids" => {
-            for (row, value) in rows.iter_mut().zip(column.as_list::<i32>().iter()) {
-                row.instance_ids = texts(value)?;
-            }
-        }
-        "resources" => {
-            for (row, value) in rows.iter_mut().zip(column.as_list::<i32>().iter()) {
-                row.resources = pairs(value)?;
-            }
-        }
+        "source_position" => rows.source_position = Some(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone()),
+        "instance_ids" => rows.instance_ids = Some(Lists::texts(column)?),
+        "resources" => rows.resources = Some(Lists::pairs(column)?),
         "severity" => {
-            let names = cast(column, &DataType::Utf8)?;
-            for (row, name) in rows.iter_mut().zip(names.as_string::<i32>()) {
-                row.severity = match name {
-                    Some(name) => Some(Severity::from_name(name).ok_or_else(|| DataFusionError::Plan(format!("`{name}` is no severity")))?),
-                    None => None,
-                };
-            }
+            let known = |name| Severity::from_name(name).ok_or_else(|| DataFusionError::Plan(format!("`{name}` is no severity")));
+            rows.severity = text(column)?.iter().map(|name| name.map(known).transpose()).collect::<Result<_>>()?;
         }
         "flags" => {}
         _ => {
-            let Some(known) = EVENT_COLUMNS.into_iter().chain(JUDGEMENT_COLUMNS).find(|known| *known == name) else { return Ok(()) };
-            let texts = cast(column, &DataType::Utf8)?;
-            for (row, value) in rows.iter_mut().zip(texts.as_string::<i32>()) {
-                if let Some(value) = value {
-                    row.texts.insert(known, value.to_owned());
-                }
+            if let Some(known) = EVENT_COLUMNS.into_iter().chain(JUDGEMENT_COLUMNS).find(|known| *known == name) {
+                rows.texts.insert(known, text(column)?);
             }
         }
     }
     Ok(())
 }
 
-fn texts(value: Option<ArrayRef>) -> Result<Vec<String>> {
-    let Some(value) = value else { return Ok(Vec::new()) };
-    let texts = cast(&value, &DataType::Utf8)?;
-    Ok(texts.as_string::<i32>().iter().flatten().map(str::to_owned).collect())
+fn text(column: &ArrayRef) -> Result<StringArray> {
+    Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
-fn pairs(value: Option<ArrayRef>) -> Result<Vec<(Option<String>, String)>> {
-    let Some(value) = value else { return Ok(Vec::new()) };
-    let pairs = value.as_struct();
-    let kinds = cast(pairs.column(0), &DataType::Utf8)?;
-    let ids = cast(pairs.column(1), &DataType::Utf8)?;
-    let ids = ids.as_string::<i32>();
-    Ok(kinds.as_string::<i32>().iter().zip(ids).filter_map(|(kind, id)| Some((kind.map(str::to_owned), id?.to_owned()))).collect())
+fn bytes(column: &ArrayRef) -> Result<BinaryArray> {
+    Ok(cast(column, &DataType::Binary)?.as_binary::<i32>().clone())
 }

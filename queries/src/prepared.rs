@@ -2,62 +2,109 @@
 //! rows.
 
 use crate::session::SessionError;
-use crate::sieve::whole;
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::streaming::StreamingTable;
+use async_trait::async_trait;
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::datatypes::{Field, SchemaRef};
+use datafusion::arrow::error::ArrowError;
+use datafusion::catalog::{Session as CatalogSession, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
-use datafusion::execution::context::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use trailhound_datasets::columns::EVENTS;
 
 /// The rows of `events` in a session whose rows can be replaced.
-#[derive(Debug, Clone, Default)]
-pub struct Rows(Arc<Mutex<Vec<RecordBatch>>>);
+#[derive(Clone)]
+pub struct Rows {
+    pub(crate) table: Arc<RowsTable>,
+    /// What runs share: functions and limits.
+    pub(crate) task: Arc<TaskContext>,
+}
 
 impl Rows {
-    /// From now on these are the rows. What a batch lacks of the columns of `events` is NULL.
-    ///
-    /// # Errors
-    /// [`SessionError::Engine`] where a column that cannot be NULL is missing.
-    pub fn replace(&self, batches: &[RecordBatch]) -> Result<(), SessionError> {
-        let batches = batches.iter().map(whole).collect::<Result<_, _>>().map_err(DataFusionError::from)?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = batches;
-        Ok(())
-    }
-
-    /// The table of these rows.
-    pub(crate) fn table(&self) -> Result<StreamingTable, DataFusionError> {
-        StreamingTable::try_new(Arc::clone(&EVENTS.arrow), vec![Arc::new(self.clone())])
+    /// From now on these are the rows. Columns of `events` that a batch lacks are NULL.
+    pub fn replace(&self, batches: Vec<RecordBatch>) {
+        self.table.replace(batches);
     }
 }
 
-/// Asked anew whenever a plan runs.
-impl PartitionStream for Rows {
+/// The table of them.
+#[derive(Debug, Default)]
+pub(crate) struct RowsTable(Arc<Mutex<Vec<RecordBatch>>>);
+
+impl RowsTable {
+    fn replace(&self, batches: Vec<RecordBatch>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = batches;
+    }
+}
+
+#[async_trait]
+impl TableProvider for RowsTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&EVENTS.arrow)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn CatalogSession,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let schema = match projection {
+            Some(columns) => Arc::new(EVENTS.arrow.project(columns)?),
+            None => TableProvider::schema(self),
+        };
+        let part: Arc<dyn PartitionStream> = Arc::new(Projected { rows: Arc::clone(&self.0), schema: Arc::clone(&schema) });
+        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![part], None, Vec::new(), false, limit)?))
+    }
+}
+
+/// Some columns of the rows, asked anew whenever a plan runs.
+#[derive(Debug)]
+struct Projected {
+    rows: Arc<Mutex<Vec<RecordBatch>>>,
+    schema: SchemaRef,
+}
+
+impl PartitionStream for Projected {
     fn schema(&self) -> &SchemaRef {
-        &EVENTS.arrow
+        &self.schema
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&EVENTS.arrow), futures::stream::iter(rows.into_iter().map(Ok))))
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let schema = Arc::clone(&self.schema);
+        let batches = rows.into_iter().map(move |batch| Ok(with_columns(&batch, &schema)?));
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(batches)))
     }
+}
+
+/// `batch` with the columns of `schema`: those it lacks are NULL.
+fn with_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(field.data_type(), batch.num_rows()),
+    };
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), schema.fields().iter().map(column).collect(), &options)
 }
 
 /// A query with its plan.
 pub struct Prepared {
-    state: SessionState,
-    logical: LogicalPlan,
     plan: Arc<dyn ExecutionPlan>,
+    columns: BTreeSet<usize>,
 }
 
 impl Prepared {
@@ -66,38 +113,40 @@ impl Prepared {
     /// # Errors
     /// [`SessionError::Engine`].
     pub async fn new(frame: DataFrame) -> Result<Self, SessionError> {
-        let (mut state, logical) = frame.into_parts();
+        let (mut state, plan) = frame.into_parts();
         // They would remember what they have seen from run to run.
         state.config_mut().options_mut().set("datafusion.optimizer.enable_dynamic_filter_pushdown", "false")?;
-        let logical = state.optimize(&logical)?;
+        let plan = state.optimize(&plan)?;
+        let columns = columns(&plan)?;
         // The plan is optimised already, so the planner is asked directly.
-        let plan = state.query_planner().create_physical_plan(&logical, &state).await?;
-        Ok(Self { state, logical, plan })
+        Ok(Self { plan: state.query_planner().create_physical_plan(&plan, &state).await?, columns })
     }
 
     /// The columns of `events` that it reads, by their place.
-    ///
-    /// # Errors
-    /// [`SessionError::Engine`].
-    pub fn columns(&self) -> Result<BTreeSet<usize>, SessionError> {
-        let mut columns = BTreeSet::new();
-        self.logical.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                match &scan.projection {
-                    Some(projection) => columns.extend(projection),
-                    None => columns.extend(0..scan.source.schema().fields().len()),
-                }
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        Ok(columns)
+    #[must_use]
+    pub fn columns(&self) -> &BTreeSet<usize> {
+        &self.columns
     }
 
     /// Runs it over the rows as they are.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub async fn run(&self) -> Result<Vec<RecordBatch>, SessionError> {
-        Ok(collect(reset_plan_states(Arc::clone(&self.plan))?, self.state.task_ctx()).await?)
+    pub async fn run(&self, rows: &Rows) -> Result<Vec<RecordBatch>, SessionError> {
+        Ok(collect(reset_plan_states(Arc::clone(&self.plan))?, Arc::clone(&rows.task)).await?)
     }
+}
+
+fn columns(plan: &LogicalPlan) -> Result<BTreeSet<usize>, DataFusionError> {
+    let mut columns = BTreeSet::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            match &scan.projection {
+                Some(projection) => columns.extend(projection),
+                None => columns.extend(0..scan.source.schema().fields().len()),
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(columns)
 }

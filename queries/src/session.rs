@@ -2,7 +2,7 @@
 
 use crate::functions;
 use crate::parameters::Parameters;
-use crate::prepared::Rows;
+use crate::prepared::{Rows, RowsTable};
 use crate::views::VIEWS;
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -96,10 +96,12 @@ impl Session {
     /// [`SessionError::Engine`].
     pub async fn over_rows(parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<(Self, Rows), SessionError> {
         let context = context(limits)?;
-        let rows = Rows::default();
-        context.register_table(EVENTS_TABLE, Arc::new(rows.table()?))?;
+        let table = Arc::new(RowsTable::default());
+        context.register_table(EVENTS_TABLE, Arc::clone(&table) as Arc<dyn TableProvider>)?;
         register_empty(&context)?;
-        Ok((Self::finish(context, parameters).await?, rows))
+        let session = Self::finish(context, parameters).await?;
+        let task = session.context.task_ctx();
+        Ok((session, Rows { table, task }))
     }
 
     async fn finish(context: SessionContext, parameters: Arc<Parameters>) -> Result<Self, SessionError> {

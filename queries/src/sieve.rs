@@ -2,9 +2,9 @@
 //! costs what reading its columns costs.
 
 use crate::session::{Session, SessionError};
-use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch, new_null_array};
+use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{filter_record_batch, prep_null_mask_filter};
-use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
@@ -99,15 +99,6 @@ impl Sieve {
 /// `events` with some of its columns.
 fn some(columns: impl Iterator<Item = usize>) -> Result<Schema, DataFusionError> {
     Ok(EVENTS.arrow.project(&columns.collect::<Vec<_>>())?)
-}
-
-/// `batch` with all columns of `events`: those it lacks are NULL.
-pub(crate) fn whole(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
-        Some(column) => Arc::clone(column),
-        None => new_null_array(field.data_type(), batch.num_rows()),
-    };
-    RecordBatch::try_new(Arc::clone(&EVENTS.arrow), EVENTS.arrow.fields().iter().map(column).collect())
 }
 
 /// Which rows the predicate holds for; unknown is no.

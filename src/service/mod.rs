@@ -42,7 +42,10 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
         every: config.tidy_every(),
         clock: Arc::clone(&options.clock),
     };
-    let detecting = tokio::spawn(detector::run(detector, Arc::clone(&watch), Arc::clone(&ingested)));
+    // On one thread, which takes memory for a run and gives it back: every other would keep some of it.
+    let runtime = tokio::runtime::Handle::current();
+    let (watched, last) = (Arc::clone(&watch), Arc::clone(&ingested));
+    let detecting = tokio::task::spawn_blocking(move || runtime.block_on(detector::run(detector, watched, last)));
     let maintained = tokio::spawn(maintenance::run(maintenance, Arc::clone(&watch)));
     let signals = tokio::spawn(signals(Arc::clone(&stop)));
     let ended = live::run(&lake, options, Arc::clone(&watch) as Arc<dyn Observer>, Arc::clone(&stop)).await;

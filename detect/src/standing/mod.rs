@@ -11,17 +11,20 @@ use std::sync::Arc;
 use trailhound_datasets::layout::CatalogPlace;
 use trailhound_queries::catalogue::Rule;
 use trailhound_queries::parameters::Parameters;
+use trailhound_queries::prepared::Rows;
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
 use trailhound_queries::sieve::Sieve;
 
 /// Memory of all rows held, in bytes, by all sets of rules that read the same. What does not fit is read from the lake when
 /// needed.
-const HELD_BYTES_MAX: usize = 96 << 20;
+const HELD_BYTES_MAX: usize = 144 << 20;
 
 /// The rules of a service.
 pub struct Standing {
     parameters: Arc<Parameters>,
     limits: QueryLimits,
+    /// The rows a rule runs over, one after the other.
+    rows: Rows,
     /// What any of the sets reads.
     sieve: Sieve,
     /// Columns of `events` that any rule or sieve looks at; the others are not even decoded.
@@ -41,16 +44,16 @@ impl Standing {
             by_reads.entry(rule.reads.as_deref().unwrap_or("true")).or_default().push(rule);
         }
         let any: Vec<String> = by_reads.keys().map(|predicate| format!("({predicate})")).collect();
-        let (session, _) = Session::over_rows(Arc::clone(&parameters), &limits).await?;
+        let (session, rows) = Session::over_rows(Arc::clone(&parameters), &limits).await?;
         let sieve = Sieve::new(&session, &if any.is_empty() { "false".to_owned() } else { any.join(" OR ") })?;
         let mut sets = Vec::new();
         for (predicate, rules) in by_reads {
-            sets.push(Set::new(predicate, &rules, &parameters, &limits).await?);
+            sets.push(Set::new(predicate, &rules, &session).await?);
         }
         let mut columns: BTreeSet<usize> = sieve.columns().iter().copied().collect();
         columns.extend(sets.iter().flat_map(Set::columns));
         sets.iter_mut().try_for_each(|set| set.settle(&columns))?;
-        Ok(Self { parameters, limits, sieve, columns, sets })
+        Ok(Self { parameters, limits, rows, sieve, columns, sets })
     }
 
     /// How far back of the latest event rows are worth loading, in microseconds.
@@ -106,7 +109,7 @@ impl Standing {
     pub async fn run(&mut self, lake: &CatalogPlace, now: i64) -> Result<Detection, SessionError> {
         let mut detection = Detection::default();
         for set in &mut self.sets {
-            set.run_all(&self.parameters, lake, &self.limits, &mut detection).await;
+            set.run_all(&self.rows, &self.parameters, lake, &self.limits, &mut detection).await;
         }
         self.let_go(now)?;
         detection.sort();

@@ -24,7 +24,6 @@ const LATE: i64 = 86_400_000_000;
 pub(super) struct Set {
     sieve: Sieve,
     held: Held,
-    rows: Rows,
     rules: Vec<Ready>,
     /// Columns of `events` that its rules look at; the others are not held.
     columns: BTreeSet<usize>,
@@ -95,29 +94,22 @@ fn reach(rule: &Rule) -> i64 {
 
 impl Set {
     /// Plans `rules`, which all read what `predicate` says.
-    pub(super) async fn new(
-        predicate: &str,
-        rules: &[&Rule],
-        parameters: &Arc<Parameters>,
-        limits: &QueryLimits,
-    ) -> Result<Self, SessionError> {
-        let (session, rows) = Session::over_rows(Arc::clone(parameters), limits).await?;
+    pub(super) async fn new(predicate: &str, rules: &[&Rule], session: &Session) -> Result<Self, SessionError> {
         let mut ready = Vec::new();
         let mut columns: BTreeSet<usize> = always().collect();
         for &rule in rules {
-            let query = Prepared::new(judged(&session, rule).await?).await?;
+            let query = Prepared::new(judged(session, rule).await?).await?;
             let memory = match &rule.remembers {
-                Some(rows) => Some(Memory { sieve: Sieve::new(&session, &rows.rows)?, held: Held::new(i64::MIN), duration: memory(rule) }),
+                Some(rows) => Some(Memory { sieve: Sieve::new(session, &rows.rows)?, held: Held::new(i64::MIN), duration: memory(rule) }),
                 None => None,
             };
-            columns.extend(query.columns()?);
+            columns.extend(query.columns());
             columns.extend(memory.iter().flat_map(|memory| memory.sieve.columns()));
             ready.push(Ready { rule: rule.clone(), query, memory, news: None });
         }
         Ok(Self {
-            sieve: Sieve::new(&session, predicate)?,
+            sieve: Sieve::new(session, predicate)?,
             held: Held::new(i64::MIN),
-            rows,
             reach: rules.iter().map(|rule| reach(rule)).max().unwrap_or(0),
             rules: ready,
             columns,
@@ -226,6 +218,7 @@ impl Set {
     /// Runs every rule that has news, each for itself.
     pub(super) async fn run_all(
         &mut self,
+        rows: &Rows,
         parameters: &Arc<Parameters>,
         lake: &CatalogPlace,
         limits: &QueryLimits,
@@ -237,7 +230,7 @@ impl Set {
             if let Some(news) = ready.news {
                 let begun = Instant::now();
                 let range = ready.changed(news);
-                let outcome = self.run(ready, range, parameters, lake, limits).await;
+                let outcome = self.run(ready, range, rows, parameters, lake, limits).await;
                 detection.took.push((rule_id.clone(), begun.elapsed()));
                 match outcome {
                     Ok(findings) => {
@@ -264,6 +257,7 @@ impl Set {
         &self,
         ready: &Ready,
         range: Range,
+        table: &Rows,
         parameters: &Arc<Parameters>,
         lake: &CatalogPlace,
         limits: &QueryLimits,
@@ -278,9 +272,9 @@ impl Set {
             return evaluate::run(&lake, rule, range).await;
         }
         rows.extend(self.timeless.iter().cloned());
-        self.rows.replace(&rows)?;
-        let batches = ready.query.run().await;
-        self.rows.replace(&[])?;
+        table.replace(rows);
+        let batches = ready.query.run(table).await;
+        table.replace(Vec::new());
         evaluate::conclude(rule, parameters, &batches?, range)
     }
 

@@ -64,38 +64,34 @@ judged AS (
     LEFT JOIN by_schedule ON by_schedule.event_key = changes.event_key
 ),
 unexpected AS (
-    SELECT touched.* FROM touched JOIN judged ON judged.event_key = touched.event_key WHERE judged.expected_because IS NULL
+    SELECT touched.* FROM touched JOIN judged ON judged.event_key = touched.event_key
+    WHERE judged.expected_because IS NULL AND touched.event_time IS NOT NULL
 ),
 -- Any ten minutes that hold enough instances make a burst of all events in them.
-burst_ends AS (
-    SELECT a.account, a.who, a.event_time, count(DISTINCT b.instance_id) AS instances
-    FROM (SELECT DISTINCT account, who, event_time FROM unexpected) AS a
-    JOIN unexpected AS b ON b.account = a.account AND b.who = a.who
-    WHERE b.event_time BETWEEN a.event_time - INTERVAL '10 minutes' AND a.event_time
-    GROUP BY a.account, a.who, a.event_time
-    HAVING count(DISTINCT b.instance_id) >= CAST(setting('burst_instances') AS BIGINT)
+ten_minutes AS (
+    SELECT *, count(DISTINCT instance_id) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '10 minutes' PRECEDING AND CURRENT ROW) AS instances
+    FROM unexpected
 ),
 bursts AS (
-    SELECT unexpected.event_key, max(burst_ends.instances) AS instances
-    FROM unexpected
-    JOIN burst_ends ON burst_ends.account = unexpected.account AND burst_ends.who = unexpected.who
-    WHERE burst_ends.event_time BETWEEN unexpected.event_time AND unexpected.event_time + INTERVAL '10 minutes'
-    GROUP BY unexpected.event_key
+    SELECT event_key, max(most) AS instances
+    FROM (
+        SELECT event_key, max(instances) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) AS most
+        FROM ten_minutes
+    ) AS around
+    WHERE most >= CAST(setting('burst_instances') AS BIGINT)
+    GROUP BY event_key
 ),
-reboot_ends AS (
-    SELECT a.account, a.instance_id, a.event_time
-    FROM (SELECT DISTINCT account, instance_id, event_time FROM unexpected WHERE family = 'reboot') AS a
-    JOIN unexpected AS b ON b.account = a.account AND b.instance_id = a.instance_id AND b.family = 'reboot'
-    WHERE b.event_time BETWEEN a.event_time - INTERVAL '30 minutes' AND a.event_time
-    GROUP BY a.account, a.instance_id, a.event_time
-    HAVING count(DISTINCT b.event_key) >= 3
+half_hours AS (
+    SELECT *, count(DISTINCT event_key) OVER (PARTITION BY account, instance_id ORDER BY event_time RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS reboots
+    FROM unexpected WHERE family = 'reboot'
 ),
 reboot_loops AS (
-    SELECT DISTINCT unexpected.event_key
-    FROM unexpected
-    JOIN reboot_ends ON reboot_ends.account = unexpected.account AND reboot_ends.instance_id = unexpected.instance_id
-    WHERE unexpected.family = 'reboot'
-      AND reboot_ends.event_time BETWEEN unexpected.event_time AND unexpected.event_time + INTERVAL '30 minutes'
+    SELECT DISTINCT event_key
+    FROM (
+        SELECT event_key, max(reboots) OVER (PARTITION BY account, instance_id ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '30 minutes' FOLLOWING) AS most
+        FROM half_hours
+    ) AS around
+    WHERE most >= 3
 ),
 weighed AS (
     SELECT

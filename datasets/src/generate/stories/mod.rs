@@ -5,6 +5,7 @@ mod control_plane;
 mod denied_probe;
 mod federated_sign_in;
 mod key_theft;
+mod new_way_in;
 mod night_release;
 mod no_mfa_sign_in;
 mod outside_sign_in;
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 
 type Story = fn(&mut Scene<'_>);
 
-const STORIES: [(&str, Story); 11] = [
+const STORIES: [(&str, Story); 12] = [
     ("no_mfa_sign_in", no_mfa_sign_in::tell),
     ("outside_sign_in", outside_sign_in::tell),
     ("federated_sign_in", federated_sign_in::tell),
@@ -34,6 +35,7 @@ const STORIES: [(&str, Story); 11] = [
     ("password_attack", password_attack::tell),
     ("root_takeover", root_takeover::tell),
     ("key_theft", key_theft::tell),
+    ("new_way_in", new_way_in::tell),
 ];
 
 /// Names of all stories.

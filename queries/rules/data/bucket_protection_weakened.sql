@@ -1,0 +1,13 @@
+-- Encryption, logging, policy or versions of a bucket taken away.
+SELECT
+    events.*,
+    concat_ws('; ',
+        'event = ' || event_name,
+        'bucket ' || coalesce(param(request_parameters, 'bucketName'), resource_name),
+        'outcome = ' || outcome) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+FROM events
+WHERE event_action IN ('deletebucketencryption', 'deletebucketlogging', 'deletebucketpolicy', 'deletebucketinventory', 'putbucketversioning', 'abortbucketworm')
+  AND lower(service_name) = 'oss'
+  AND outcome = 'success'
+  AND (event_action <> 'putbucketversioning' OR lower(request_parameters) LIKE '%suspended%')

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Scan(Scan),
     /// Ingest exports into the lake.
     Ingest(Ingest),
+    /// Run the rules over what the lake holds, all of it or a range, and keep what they find: for a rule that is new or has changed.
+    Detect(Detect),
     /// Follow the configured sources, detect after every commit, until told to end.
     Serve(Serve),
     /// Ask the lake in SQL.
@@ -70,6 +72,14 @@ pub(crate) struct Scan {
     /// Use a throw-away lake.
     #[arg(long, conflicts_with = "lake")]
     pub(crate) no_keep: bool,
+    #[command(flatten)]
+    pub(crate) detection: DetectionArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Detect {
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
     #[command(flatten)]
     pub(crate) detection: DetectionArgs,
 }
@@ -146,6 +156,22 @@ pub(crate) enum Rules {
     Test {
         /// Only these.
         ids: Vec<String>,
+    },
+    /// Check what the rules' files say of themselves, and that their queries can run. Exit status 1 where something is wrong.
+    Lint {
+        /// Only these.
+        ids: Vec<String>,
+    },
+    /// Write the two files of a new rule into the folder that the configuration names under `[rules]`.
+    New {
+        /// Its id: `AT-` and letters, digits and dashes.
+        id: String,
+        /// Its group: the folder it stands in.
+        #[arg(long, default_value = "own")]
+        group: String,
+        /// What it finds.
+        #[arg(long, default_value = "Write what it finds")]
+        title: String,
     },
 }
 

@@ -7,6 +7,7 @@ mod finding;
 mod group;
 pub mod health;
 mod held;
+pub mod lint;
 mod matched;
 mod standing;
 mod store;

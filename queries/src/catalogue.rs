@@ -276,6 +276,14 @@ pub enum CatalogueError {
         /// The missing one.
         wanted: String,
     },
+    /// A folder of rules that cannot be read.
+    #[error("the rules' folder `{path}` cannot be read: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Two rules with one id.
     #[error("two rules have the id `{id}`: `{first}` and `{second}`")]
     Twice {
@@ -309,6 +317,53 @@ impl Catalogue {
             }
         }
         Self::new(rules)
+    }
+
+    /// Adds the user's own rules: every `<group>/<rule>.toml` in `folder` with its query. What is broken is left out and told; the others
+    /// are there.
+    ///
+    /// # Errors
+    /// [`CatalogueError::Folder`] where the folder cannot be read.
+    pub fn add(&mut self, folder: &Path) -> Result<Vec<CatalogueError>, CatalogueError> {
+        let unreadable = |source| CatalogueError::Folder { path: folder.to_owned(), source };
+        let mut files = Vec::new();
+        for group in std::fs::read_dir(folder).map_err(unreadable)? {
+            let group = group.map_err(unreadable)?.path();
+            if group.is_dir() {
+                for file in std::fs::read_dir(&group).map_err(unreadable)? {
+                    files.push(file.map_err(unreadable)?.path());
+                }
+            }
+        }
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "toml" || extension == "sql"));
+        files.sort();
+        let mut broken = Vec::new();
+        for file in &files {
+            if let Err(error) = self.add_file(file, &files) {
+                broken.push(error);
+            }
+        }
+        self.rules.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(broken)
+    }
+
+    fn add_file(&mut self, file: &Path, files: &[PathBuf]) -> Result<(), CatalogueError> {
+        let refused = |e: std::io::Error| CatalogueError::Description { path: file.to_owned(), message: e.to_string() };
+        if file.extension().is_some_and(|extension| extension == "sql") {
+            return if files.contains(&file.with_extension("toml")) {
+                Ok(())
+            } else {
+                Err(CatalogueError::Alone { path: file.to_owned(), wanted: "toml".to_owned() })
+            };
+        }
+        let sql = file.with_extension("sql");
+        let sql = if sql.is_file() { Some(std::fs::read_to_string(&sql).map_err(refused)?) } else { None };
+        let rule = read(file, &std::fs::read_to_string(file).map_err(refused)?, sql.as_deref())?;
+        if let Some(first) = self.find(&rule.id) {
+            return Err(CatalogueError::Twice { id: rule.id, first: first.path.clone(), second: rule.path });
+        }
+        self.rules.push(rule);
+        Ok(())
     }
 
     fn new(mut rules: Vec<Rule>) -> Result<Self, CatalogueError> {

@@ -20,7 +20,7 @@ const PARTS_SHOWN: usize = 6;
 /// Prints everything a scan has to say.
 pub(crate) async fn print(
     session: &Session,
-    report: &IngestReport,
+    report: Option<&IngestReport>,
     detection: &Detection,
     kept: Stored,
     args: &DetectionArgs,
@@ -40,7 +40,7 @@ pub(crate) async fn print(
             print_table(detection, args)?;
             print_summary(detection)?;
             printer::line("")?;
-            for line in ingest::summary(report) {
+            for line in report.map(ingest::summary).unwrap_or_default() {
                 printer::line(&line)?;
             }
             let withdrawn = kept.withdrawn.len();
@@ -58,8 +58,8 @@ pub(crate) async fn print(
     Ok(())
 }
 
-fn talk_about(report: &IngestReport, detection: &Detection) {
-    for line in ingest::summary(report) {
+fn talk_about(report: Option<&IngestReport>, detection: &Detection) {
+    for line in report.map(ingest::summary).unwrap_or_default() {
         printer::talk(&line);
     }
     for skipped in &detection.skipped {

@@ -1,11 +1,12 @@
 //! `trailhound rules`.
 
+use super::rule_files;
 use crate::cli::{self, Format};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use serde_json::json;
-use trailhound_detect::cases;
+use trailhound_detect::{cases, lint};
 use trailhound_queries::catalogue::Rule;
 
 /// Time taken for the present when cases run, so that their fixed dates stay in range.
@@ -16,6 +17,8 @@ pub(crate) async fn run(config: &Config, args: cli::Rules) -> Result<Exit, Failu
         cli::Rules::List { format } => list(config, format),
         cli::Rules::Show { id } => show(config, &id),
         cli::Rules::Test { ids } => test(config, &ids).await,
+        cli::Rules::Lint { ids } => lint(config, &ids).await,
+        cli::Rules::New { id, group, title } => rule_files::write(config, &id, &group, &title),
     }
 }
 
@@ -96,12 +99,22 @@ fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+fn selected<'c>(config: &'c Config, ids: &[String]) -> Result<Vec<&'c Rule>, Failure> {
+    if ids.is_empty() { Ok(config.catalogue.rules.iter().collect()) } else { ids.iter().map(|id| find(config, id)).collect() }
+}
+
+async fn lint(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
+    let rules = selected(config, ids)?;
+    let problems = lint::lint(&config.catalogue, &rules).await.map_err(Failure::internal)?;
+    for problem in &problems {
+        printer::line(&problem.to_string())?;
+    }
+    printer::line(&format!("{} rules, {} checks each: {} problems", rules.len(), lint::CHECKS, problems.len()))?;
+    Ok(if problems.is_empty() && config.broken_rules.is_empty() { Exit::Done } else { Exit::Found })
+}
+
 async fn test(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
-    let rules: Vec<&Rule> = if ids.is_empty() {
-        config.catalogue.rules.iter().collect()
-    } else {
-        ids.iter().map(|id| find(config, id)).collect::<Result<_, _>>()?
-    };
+    let rules = selected(config, ids)?;
     let decode = |content: &[u8]| trailhound_ingest::decode_to_batch(content, CASES_NOW_MICROS);
     let (mut passed, mut failed) = (0, 0);
     for rule in rules {

@@ -1,16 +1,12 @@
 //! `trailhound scan`.
 
-use super::{findings, ingest};
+use super::{detect, ingest};
 use crate::cli;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
-use std::sync::Arc;
-use trailhound_detect::{Detection, EvaluateError, Range, Selection, Status, detect, store};
-use trailhound_ingest::IngestReport;
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::session::{QueryLimits, Session};
 
 pub(crate) async fn run(config: &Config, args: cli::Scan) -> Result<Exit, Failure> {
     let throw_away = if args.no_keep { Some(tempfile::tempdir()?) } else { None };
@@ -28,30 +24,5 @@ pub(crate) async fn scan(config: &Config, paths: &[String], folder: &Path, args:
     }
     let report = ingest::into_lake(config, paths, folder).await?;
     let lake = Lake::open(folder).await?;
-    let session = Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default()).await?;
-    let selection = Selection { rules: args.rules.clone(), require_all: args.require_all_rules };
-    let range = Range { since: args.since.map(|t| t.timestamp_micros()), until: args.until.map(|t| t.timestamp_micros()), timeless: false };
-    let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(|error| match &error {
-        EvaluateError::Missing { parameter, .. } => Failure::Usage(format!("{error}.\n{}", findings::how_to_give(parameter))),
-        _ => Failure::usage(error),
-    })?;
-    // A rule that ran over a part of the lake has not seen the rest.
-    let ran = detection.ran.iter().filter(|_| range.is_everything()).filter_map(|id| config.catalogue.find(id));
-    let versions: Vec<(String, String)> = ran.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-    let kept = store(lake.catalogue(), &detection.findings, &detection.decided, &versions, report.snapshot, None)
-        .await
-        .map_err(Failure::internal)?;
-    findings::print(&session, &report, &detection, kept, args).await?;
-    Ok(exit(&report, &detection, args))
-}
-
-fn exit(report: &IngestReport, detection: &Detection, args: &cli::DetectionArgs) -> Exit {
-    if !detection.failed.is_empty() {
-        return Exit::Internal;
-    }
-    let serious = |fail_on| detection.findings.iter().any(|f| f.status == Status::Open && f.severity >= fail_on);
-    if args.fail_on.is_some_and(serious) {
-        return Exit::Found;
-    }
-    if report.is_incomplete() { Exit::Incomplete } else { Exit::Done }
+    detect::over(config, &lake, Some(&report), args).await
 }

@@ -9,7 +9,7 @@ use service::{ServiceWritten, SourceWritten};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_ingest::IngestOptions;
-use trailhound_queries::catalogue::Catalogue;
+use trailhound_queries::catalogue::{Catalogue, CatalogueError};
 use trailhound_queries::parameters::Parameters;
 
 /// Looked for in the current folder when no `--config` is given.
@@ -24,7 +24,14 @@ struct Written {
     ingest: IngestWritten,
     service: ServiceWritten,
     source: SourceWritten,
+    rules: RulesWritten,
     parameters: Parameters,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RulesWritten {
+    folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,6 +60,10 @@ pub(crate) struct Config {
     pub(crate) path: Option<PathBuf>,
     pub(crate) parameters: Arc<Parameters>,
     pub(crate) catalogue: Catalogue,
+    /// The user's own rules that are broken, and why; the others are in the catalogue.
+    pub(crate) broken_rules: Vec<CatalogueError>,
+    /// Where the user's own rules are.
+    pub(crate) rules_folder: Option<PathBuf>,
     lake: Option<PathBuf>,
     retention_days: Option<u32>,
     ingest: IngestWritten,
@@ -76,12 +87,19 @@ impl Config {
             Some(path) => read(path)?,
             None => Written::default(),
         };
-        let catalogue = Catalogue::built_in().map_err(Failure::internal)?;
+        let folder = path.as_ref().and_then(|path| path.parent()).map(Path::to_owned).unwrap_or_default();
+        let mut catalogue = Catalogue::built_in().map_err(Failure::internal)?;
+        let rules_folder = written.rules.folder.map(|rules| folder.join(rules));
+        let broken_rules = match &rules_folder {
+            Some(rules) => catalogue.add(rules).map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?,
+            None => Vec::new(),
+        };
         if let Some(problem) = catalogue.check(&written.parameters).first() {
             return Err(Failure::Usage(format!("{}: {problem}", shown(path.as_deref()))));
         }
-        let folder = path.as_ref().and_then(|path| path.parent()).map(Path::to_owned).unwrap_or_default();
         Ok(Self {
+            broken_rules,
+            rules_folder,
             lake: written.lake.path.map(|lake| folder.join(lake)),
             retention_days: written.lake.retention_days,
             ingest: written.ingest,

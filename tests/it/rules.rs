@@ -1,5 +1,6 @@
 //! The rule pack as a whole: what its files must have, and the pages made from them.
 
+use crate::program::Program;
 use std::collections::BTreeSet;
 use std::path::Path;
 use trailhound_queries::catalogue::{Catalogue, Rule};
@@ -26,26 +27,106 @@ fn the_pages_about_rules_are_generated() {
 }
 
 #[test]
-fn every_rule_has_what_a_rule_must_have() {
-    for rule in &catalogue().rules {
-        let id = &rule.id;
-        assert!(rule.version.split('.').count() == 3, "{id}: version");
-        assert!(["stable", "test", "experimental"].contains(&rule.status.as_str()), "{id}: status");
-        let technique = |text: &String| {
-            text.strip_prefix('T').is_some_and(|rest| rest.len() >= 4 && rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
-        };
-        assert!(!rule.attack.is_empty() && rule.attack.iter().all(technique), "{id}: ATT&CK");
-        assert!(!rule.title.en.is_empty() && !rule.runbook.en.is_empty() && !rule.references.is_empty(), "{id}: texts");
-        let is_chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
-        assert!(is_chinese(&rule.title.zh) && is_chinese(&rule.runbook.zh), "{id}: Chinese texts");
-        assert!(!rule.false_positives.is_empty(), "{id}: false positives");
-        assert!(rule.reads.is_some(), "{id}: without `reads` every row is held for it");
-        let firing = rule.cases.iter().filter(|case| !case.expect.is_empty()).count();
-        assert!(firing >= 1 && rule.cases.len() > firing, "{id}: a case that fires and a near miss");
-        let names: BTreeSet<&str> = rule.cases.iter().map(|case| case.name.as_str()).collect();
-        assert_eq!(names.len(), rule.cases.len(), "{id}: cases of one name");
-        assert!(rule.sql.starts_with("-- "), "{id}: the query says what it finds");
+fn every_rule_passes_the_checks() {
+    let ran = Program::new().run(&["rules", "lint"]);
+    assert_eq!(ran.status, 0, "{}", ran.out);
+    assert!(catalogue().rules.iter().all(|rule| rule.reads.is_some()));
+}
+
+/// A program whose configuration names a folder of rules, with a new one in it.
+fn with_a_new_rule() -> Program {
+    let program = Program::new();
+    program.write("trailhound.toml", "[rules]\nfolder = \"rules\"\n");
+    std::fs::create_dir(program.path("rules")).expect("a folder");
+    program.ok(&["rules", "new", "AT-OWN-001", "--title", "Snapshot deleted by \"somebody\""]);
+    program
+}
+
+#[test]
+fn a_new_rule_passes_checks_and_cases_and_runs_over_what_is_there() {
+    let program = with_a_new_rule();
+    assert_eq!(program.run(&["rules", "lint", "AT-OWN-001"]).status, 0);
+    assert!(program.ok(&["rules", "test", "at-own-001"]).out.contains("4 cases passed, 0 failed"));
+    let again = program.run(&["rules", "new", "AT-OWN-001"]);
+    assert_eq!(again.status, 2, "{}", again.err);
+    assert!(again.err.contains("own_001.toml"), "{}", again.err);
+    let event = r#"{"eventId":"s1","eventTime":"2026-09-21T02:00:00Z","eventName":"DeleteSnapshot","serviceName":"Ecs","userIdentity":{"principalId":"1"}}"#;
+    program.write("events.json", event);
+    program.ok(&["ingest", "events.json", "--lake", "lake"]);
+    let detect = |more: &[&str]| {
+        let ran = program.ok(&[&["detect", "--lake", "lake", "--rules", "AT-OWN-001"], more].concat());
+        ran.out.lines().find(|line| line.starts_with("findings: ")).expect("a summary").to_owned()
+    };
+    assert_eq!(detect(&["--since", "2026-09-22"]), "findings: 0 new, 0 revised, 0 known, 0 withdrawn");
+    assert_eq!(detect(&["--until", "2026-09-22"]), "findings: 1 new, 0 revised, 0 known, 0 withdrawn");
+    assert_eq!(detect(&[]), "findings: 0 new, 0 revised, 1 known, 0 withdrawn");
+    // Narrowed, it no longer finds that, and says so.
+    let sql = program.path("rules/own/own_001.sql");
+    let narrowed = std::fs::read_to_string(&sql).expect("SQL").replace("'deletesnapshot'", "'deletesnapshots'");
+    std::fs::write(&sql, narrowed).expect("written");
+    assert_eq!(detect(&[]), "findings: 0 new, 0 revised, 0 known, 1 withdrawn");
+}
+
+#[test]
+fn checks_name_what_is_wrong_with_a_rule() {
+    let program = with_a_new_rule();
+    let (toml, sql) = (program.path("rules/own/own_001.toml"), program.path("rules/own/own_001.sql"));
+    let (sound_toml, sound_sql) = (std::fs::read_to_string(&toml).expect("TOML"), std::fs::read_to_string(&sql).expect("SQL"));
+    for (from, to, check) in [
+        ("1.0.0", "one", "version"),
+        ("experimental", "brand new", "status"),
+        ("T1490", "1490", "attack"),
+        ("[\"T1490\"]", "[]", "attack-there"),
+        ("请填写标题", "none", "title-zh"),
+        ("1. 首先查看什么。2. 如何处理。", "look", "runbook-zh"),
+        ("window = \"1h\"", "window = \"30d\"", "dedup-window"),
+        ("dedup =", "lookback = \"1h\"\ndedup =", "lookback-used"),
+        ("reads =", "needs = [\"read_events\"]\ngaps = [\"read_events\"]\nreads =", "needs"),
+        ("lower(service_name) = 'ecs'", "lower(no_such_column) = 'ecs'", "reads-plans"),
+        ("sample = \"ram_key_call\"", "sample = \"no_such_sample\"", "case-samples"),
+        ("a near miss", "it happens", "cases-names"),
+        ("errorCode", "requestId", "case-failed"),
+        (", remove = [\"userIdentity\", \"sourceIpAddress\", \"requestParameters\"]", "", "case-lacking"),
+        ("-- Which", "Which", "comment"),
+        ("event_action = 'deletesnapshot'", "event_action = 'DeleteSnapshot'", "event-action"),
+        ("event_action = 'deletesnapshot'", "event_name = 'DeleteSnapshot'", "no-event-name"),
+        ("events.*,", "event_id,", "columns"),
+        ("outcome = 'success'\n", "outcome = 'success' AND event_time < now()\n", "no-clock"),
+        ("outcome = 'success'\n", "outcome = 'success' LIMIT 5\n", "no-limit"),
+        ("outcome = 'success'\n", "outcome = 'success' AND event_time > event_time - INTERVAL '2 hours'\n", "lookback"),
+        ("outcome = 'success'\n", "outcome = 'success' AND off_hours(event_time)\n", "parameters-said"),
+        ("columns = [\"principal_id\"]", "columns = [\"who\"]", "dedup-columns"),
+        ("FROM events", "FROM evens", "query"),
+    ] {
+        // In the description where it stands there, else in the query.
+        let in_toml = sound_toml.contains(from) && !(sound_sql.contains(from) && check != "reads-plans");
+        std::fs::write(&toml, if in_toml { sound_toml.replacen(from, to, 1) } else { sound_toml.clone() }).expect("written");
+        std::fs::write(&sql, if in_toml { sound_sql.clone() } else { sound_sql.replacen(from, to, 1) }).expect("written");
+        let ran = program.run(&["rules", "lint", "AT-OWN-001"]);
+        assert_eq!(ran.status, 1, "{check}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(&format!("AT-OWN-001 {check}: ")), "{check}: {}", ran.out);
     }
+}
+
+#[test]
+fn a_broken_rule_is_named_and_the_others_run() {
+    let program = with_a_new_rule();
+    program.write("rules/own/broken.toml", "id = \"AT-OWN-002\"\nseverity = \"grave\"\n");
+    program.write("rules/own/alone.sql", "SELECT 1");
+    let taken = std::fs::read_to_string(program.path("rules/own/own_001.toml")).expect("TOML").replace("AT-OWN-001", "AT-ECS-001");
+    program.write("rules/own/taken.toml", taken);
+    program.write("rules/own/taken.sql", "SELECT events.* FROM events");
+    let ran = program.run(&["rules", "list", "--format", "csv"]);
+    assert_eq!(ran.status, 0);
+    for said in ["broken.toml", "alone.sql` has no `toml`", "two rules have the id `AT-ECS-001`"] {
+        assert!(ran.err.contains(said), "{said}: {}", ran.err);
+    }
+    assert!(ran.out.contains("AT-OWN-001") && !ran.out.contains("AT-OWN-002"));
+    assert_eq!(program.run(&["rules", "lint", "AT-OWN-001"]).status, 1, "what is left out is no rule that passed");
+    program.write("trailhound.toml", "[rules]\nfolder = \"nowhere\"\n");
+    let ran = program.run(&["rules", "list"]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("nowhere"), "{}", ran.err);
 }
 
 #[test]

@@ -1,0 +1,50 @@
+//! `trailhound detect`, and the part of `scan` that follows the ingest.
+
+use super::findings;
+use crate::cli::{self, DetectionArgs};
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::printer;
+use std::sync::Arc;
+use trailhound_detect::{Detection, EvaluateError, Range, Selection, Status, detect, store};
+use trailhound_ingest::IngestReport;
+use trailhound_ingest::lake::Lake;
+use trailhound_queries::session::{QueryLimits, Session};
+
+pub(crate) async fn run(config: &Config, args: cli::Detect) -> Result<Exit, Failure> {
+    for warning in config.parameters.warnings() {
+        printer::talk(&format!("warning: {warning}"));
+    }
+    let lake = Lake::open(&config.lake(args.place.lake.as_deref())?).await?;
+    over(config, &lake, None, &args.detection).await
+}
+
+/// Runs the rules over `lake`, keeps what they find and prints it; with it what was ingested, if anything was.
+pub(crate) async fn over(config: &Config, lake: &Lake, report: Option<&IngestReport>, args: &DetectionArgs) -> Result<Exit, Failure> {
+    let snapshot = lake.snapshot().await?;
+    let session = Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default()).await?;
+    let selection = Selection { rules: args.rules.clone(), require_all: args.require_all_rules };
+    let range = Range { since: args.since.map(|t| t.timestamp_micros()), until: args.until.map(|t| t.timestamp_micros()), timeless: false };
+    let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(|error| match &error {
+        EvaluateError::Missing { parameter, .. } => Failure::Usage(format!("{error}.\n{}", findings::how_to_give(parameter))),
+        _ => Failure::usage(error),
+    })?;
+    // A rule that ran over a part of the lake has not seen the rest.
+    let ran = detection.ran.iter().filter(|_| range.is_everything()).filter_map(|id| config.catalogue.find(id));
+    let versions: Vec<(String, String)> = ran.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
+    let kept =
+        store(lake.catalogue(), &detection.findings, &detection.decided, &versions, snapshot, None).await.map_err(Failure::internal)?;
+    findings::print(&session, report, &detection, kept, args).await?;
+    Ok(exit(report, &detection, args))
+}
+
+fn exit(report: Option<&IngestReport>, detection: &Detection, args: &DetectionArgs) -> Exit {
+    if !detection.failed.is_empty() {
+        return Exit::Internal;
+    }
+    let serious = |fail_on| detection.findings.iter().any(|f| f.status == Status::Open && f.severity >= fail_on);
+    if args.fail_on.is_some_and(serious) {
+        return Exit::Found;
+    }
+    if report.is_some_and(IngestReport::is_incomplete) { Exit::Incomplete } else { Exit::Done }
+}

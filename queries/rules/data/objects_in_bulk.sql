@@ -1,20 +1,23 @@
 -- Five hundred or more objects read or deleted by one principal within any ten minutes.
+-- Windows go over narrow rows; the events themselves are joined to those that count.
 WITH touched AS (
-    SELECT events.*, principal_id AS who
+    SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who
     FROM events
     WHERE event_time IS NOT NULL AND event_action IN ('getobject', 'deleteobject', 'deletemultipleobjects') AND lower(service_name) = 'oss' AND outcome = 'success'
 ),
 counted AS (
-    SELECT *, count(*) OVER (PARTITION BY coalesce(account_id, ''), who ORDER BY event_time RANGE BETWEEN INTERVAL '10 minutes' PRECEDING AND CURRENT ROW) AS in_window
+    SELECT *, count(*) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '10 minutes' PRECEDING AND CURRENT ROW) AS in_window
     FROM touched WHERE who IS NOT NULL
 ),
 marked AS (
-    SELECT *, max(in_window) OVER (PARTITION BY coalesce(account_id, ''), who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) AS most
+    SELECT event_key, who, max(in_window) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) AS most
     FROM counted
 )
 SELECT
-    marked.*,
+    events.*,
+    marked.who,
     concat_ws('; ', CAST(most AS VARCHAR) || ' objects within 10 minutes', 'event = ' || event_name) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM marked
+JOIN events ON events.event_key = marked.event_key
 WHERE most >= 500

@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use trailhound_detect::risk::EntityKind;
 use trailhound_queries::catalogue::Severity;
 
 /// Detects what matters in Alibaba Cloud ActionTrail (操作审计) logs.
@@ -33,7 +34,15 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Ask the lake in SQL.
     Query(Query),
-    /// List, show and test detection rules.
+    /// Whom and what the findings concern, with a risk that decays and how it comes about.
+    Entities(Entities),
+    /// Findings of several rules that concern the same entities in quick succession, with their timeline.
+    Incidents(Incidents),
+    /// Exceptions and windows: what each has hidden in the last 90 days, and which are about to end.
+    Suppressions(Suppressions),
+    /// What the data of each account can show, and which detections it leaves blind.
+    Coverage(Coverage),
+    /// List, show, test, explain and try detection rules.
     #[command(subcommand)]
     Rules(Rules),
     /// Look after the lake.
@@ -101,6 +110,9 @@ pub(crate) struct DetectionArgs {
     /// Only these rules, by id.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(crate) rules: Vec<String>,
+    /// The rules of this profile, such as `cis-alibaba-v2`, those that are off by default too.
+    #[arg(long, value_name = "NAME", conflicts_with = "rules")]
+    pub(crate) profile: Option<String>,
     /// Treat a rule that lacks a parameter as an error.
     #[arg(long)]
     pub(crate) require_all_rules: bool,
@@ -139,14 +151,111 @@ pub(crate) struct Query {
     pub(crate) format: Format,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Entities {
+    /// Only this one, by id or name: with how its risk comes about and its findings in order of time.
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// Only this kind: principal, access_key, address or target.
+    #[arg(long, value_parser = entity_kind)]
+    pub(crate) kind: Option<EntityKind>,
+    /// How many the table shows.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Incidents {
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// Findings are of one incident while no more than this lies between them.
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    pub(crate) window_minutes: u32,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Suppressions {
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Coverage {
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// How to print it: a table for people, JSON by account, CSV by account, region and day.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesExplain {
+    /// The rule.
+    pub(crate) id: String,
+    /// The event, by its id or, in hex, its key.
+    pub(crate) event: String,
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesBacktest {
+    /// Only these rules; all that are on by default without.
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// Only events from this moment on.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Only events before this moment.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<DateTime<Utc>>,
+    /// Another configuration: what its parameters would add and remove.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) with: Option<PathBuf>,
+    /// How to print it: CSV gives the days.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesList {
+    /// Only this group.
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// Only those at least this serious.
+    #[arg(long, value_parser = severity)]
+    pub(crate) severity: Option<Severity>,
+    /// Only those of this ATT&CK tactic, such as `persistence`.
+    #[arg(long)]
+    pub(crate) tactic: Option<String>,
+    /// Only those of this profile, such as `cis-alibaba-v2`.
+    #[arg(long)]
+    pub(crate) profile: Option<String>,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Rules {
     /// All rules, with what they need.
-    List {
-        /// How to print them.
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
-    },
+    List(RulesList),
+    /// Say why a rule matches an event or not: each condition, what was seen, what would have to change. Exit status 1 where it is no
+    /// finding.
+    Explain(RulesExplain),
+    /// Run rules over the past without keeping anything: how much they find by day and by whom, and what other parameters would change.
+    Backtest(RulesBacktest),
     /// One rule: description, query, runbook.
     Show {
         /// Its id.
@@ -156,6 +265,9 @@ pub(crate) enum Rules {
     Test {
         /// Only these.
         ids: Vec<String>,
+        /// Write the results here too, as JUnit XML.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
     },
     /// Check what the rules' files say of themselves, and that their queries can run. Exit status 1 where something is wrong.
     Lint {
@@ -220,6 +332,15 @@ pub(crate) enum Lake {
     Verify {
         #[command(flatten)]
         place: LakePlace,
+        /// Derive the findings again, and compare them with those kept.
+        #[arg(long)]
+        findings: bool,
+        /// With `--findings`: only those with events from this moment on.
+        #[arg(long, value_name = "TIME", value_parser = moment, requires = "findings")]
+        since: Option<DateTime<Utc>>,
+        /// With `--findings`: only those with events before this moment.
+        #[arg(long, value_name = "TIME", value_parser = moment, requires = "findings")]
+        until: Option<DateTime<Utc>>,
         /// Print it as JSON.
         #[arg(long)]
         json: bool,
@@ -277,6 +398,10 @@ pub(crate) struct Demo {
     /// The same seed gives the same demonstration.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+fn entity_kind(text: &str) -> Result<EntityKind, String> {
+    EntityKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| "one of principal, access_key, address, target".to_owned())
 }
 
 fn severity(text: &str) -> Result<Severity, String> {

@@ -1,13 +1,15 @@
 //! Running rules over a session: which ones can run, over what time, and what came of it.
 
 use crate::finding::Finding;
+use crate::gather::Gathered;
 use crate::group;
 use crate::matched::{self, EVENT_COLUMNS, JUDGEMENT_COLUMNS};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::dataframe::DataFrame;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use thiserror::Error;
-use trailhound_queries::catalogue::{Catalogue, Need, Rule};
+use trailhound_queries::catalogue::{Catalogue, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::{Session, SessionError, within};
 
@@ -39,7 +41,7 @@ impl Range {
     }
 
     /// True for a finding whose first or last event is inside.
-    fn holds(self, finding: &Finding) -> bool {
+    pub(crate) fn holds(self, finding: &Finding) -> bool {
         let parse = |text: &Option<String>| text.as_deref().and_then(trailhound_datasets::derive::time::parse);
         let (first, last) = (parse(&finding.first_seen), parse(&finding.last_seen));
         (first.is_none() && self.timeless) || first.is_some_and(|time| self.has(time)) || last.is_some_and(|time| self.has(time))
@@ -86,8 +88,6 @@ pub struct Detection {
     pub skipped: Vec<Skipped>,
     /// Rules that broke, with the reason; the others ran.
     pub failed: Vec<(String, String)>,
-    /// What the rules that ran would need to see everything.
-    pub gaps: Vec<(String, Need)>,
     /// How long each rule took that had something to look at.
     pub took: Vec<(String, Duration)>,
 }
@@ -130,29 +130,60 @@ pub enum EvaluateError {
 /// [`EvaluateError`]; a rule that breaks while running is no error but stands in [`Detection::failed`].
 pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Selection, range: Range) -> Result<Detection, EvaluateError> {
     let mut detection = Detection::default();
-    let rules = selected(catalogue, selection)?;
-    for rule in rules {
-        let missing = rule.missing(session.parameters());
-        if let Some(parameter) = missing.first() {
-            if selection.require_all {
-                return Err(EvaluateError::Missing { rule_id: rule.id.clone(), parameter: (*parameter).to_owned() });
-            }
-            let missing = missing.into_iter().map(str::to_owned).collect();
-            detection.skipped.push(Skipped { rule_id: rule.id.clone(), title: rule.title.en.clone(), missing });
-            continue;
-        }
-        match run(session, rule, range).await {
+    let runnable = runnable(session, catalogue, selection, &mut detection)?;
+    // A rule that does not say what it reads would have every row held.
+    let predicates = runnable.iter().filter(|rule| rule.reads.is_some()).map(|&rule| (rule, seen(rule, range))).collect();
+    let gathered = Gathered::new(session, predicates, session.limits()).await?;
+    for (rule, error) in &gathered.broken {
+        detection.failed.push((rule.id.clone(), error.to_string()));
+    }
+    let planned: BTreeSet<&str> = gathered.rules().map(|rule| rule.id.as_str()).collect();
+    for rule in runnable.into_iter().filter(|rule| rule.reads.is_none() || planned.contains(rule.id.as_str())) {
+        match run_gathered(session, &gathered, rule, range).await {
             Ok(findings) => {
                 detection.ran.push(rule.id.clone());
                 detection.decided.push(decided(rule, range));
                 detection.findings.extend(findings);
-                detection.gaps.extend(rule.needs.iter().chain(&rule.gaps).map(|&need| (rule.id.clone(), need)));
             }
             Err(error) => detection.failed.push((rule.id.clone(), error.to_string())),
         }
     }
     detection.sort();
     Ok(detection)
+}
+
+/// The selected rules whose parameters are there; the others are noted as skipped.
+fn runnable<'c>(
+    session: &Session,
+    catalogue: &'c Catalogue,
+    selection: &Selection,
+    detection: &mut Detection,
+) -> Result<Vec<&'c Rule>, EvaluateError> {
+    let mut runnable = Vec::new();
+    for rule in selected(catalogue, selection)? {
+        let missing = rule.missing(session.parameters());
+        match missing.first() {
+            None => runnable.push(rule),
+            Some(parameter) if selection.require_all => {
+                return Err(EvaluateError::Missing { rule_id: rule.id.clone(), parameter: (*parameter).to_owned() });
+            }
+            Some(_) => {
+                let missing = missing.into_iter().map(str::to_owned).collect();
+                detection.skipped.push(Skipped { rule_id: rule.id.clone(), title: rule.title.en.clone(), missing });
+            }
+        }
+    }
+    Ok(runnable)
+}
+
+/// Runs one rule over the rows gathered for it, or over the lake itself where those are too many. It sees what lies around the range
+/// too, and what it finds there is dropped.
+async fn run_gathered(session: &Session, gathered: &Gathered<'_>, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
+    let batches = match gathered.run(rule).await? {
+        Some(batches) => batches,
+        None => judged(&session.narrowed(&seen(rule, range)).await?, rule).await?.collect().await?,
+    };
+    conclude(rule, session.parameters(), &batches, range)
 }
 
 fn selected<'c>(catalogue: &'c Catalogue, selection: &Selection) -> Result<Vec<&'c Rule>, EvaluateError> {
@@ -199,30 +230,37 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Runs one rule. It sees what lies around the range too, and what it finds there is dropped.
-pub(crate) async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
-    let mut seen = Vec::new();
-    if !range.is_everything() {
-        let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(radius(rule)));
-        let until = range.until.map_or(i64::MAX, |until| until.saturating_add(radius(rule)));
-        let mut any = vec![within(since, until)];
-        any.extend(
-            rule.remembers
-                .as_ref()
-                .map(|remembers| format!("({}) AND {}", remembers.rows, within(since.saturating_sub(memory(rule)), since))),
-        );
-        any.extend(range.timeless.then(|| "event_time IS NULL".to_owned()));
-        seen.push(format!("({})", any.join(" OR ")));
+/// Which rows a run of `rule` over `range` looks at, as a SQL condition.
+fn seen(rule: &Rule, range: Range) -> String {
+    match &rule.reads {
+        Some(predicate) if range.is_everything() => predicate.clone(),
+        Some(predicate) => format!("({}) AND ({predicate})", around(rule, range)),
+        None => around(rule, range),
     }
-    seen.extend(rule.reads.as_ref().map(|predicate| format!("({predicate})")));
-    let predicate = seen.join(" AND ");
-    let narrowed = match &rule.reads {
-        Some(_) => session.gathered(&predicate).await?,
-        None if predicate.is_empty() => session.clone(),
-        None => session.narrowed(&predicate).await?,
-    };
-    let batches = judged(&narrowed, rule).await?.collect().await?;
-    conclude(rule, session.parameters(), &batches, range)
+}
+
+/// The times that what `rule` says of `range` depends on, as a SQL condition: what lies around it too, and what the rule remembers.
+pub(crate) fn around(rule: &Rule, range: Range) -> String {
+    if range.is_everything() {
+        return "true".to_owned();
+    }
+    let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(radius(rule)));
+    let until = range.until.map_or(i64::MAX, |until| until.saturating_add(radius(rule)));
+    let mut any = vec![within(since, until)];
+    any.extend(
+        rule.remembers.as_ref().map(|remembers| format!("({}) AND {}", remembers.rows, within(since.saturating_sub(memory(rule)), since))),
+    );
+    any.extend(range.timeless.then(|| "event_time IS NULL".to_owned()));
+    any.join(" OR ")
+}
+
+/// Runs one rule.
+pub(crate) async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
+    let mut gathered = Gathered::new(session, vec![(rule, seen(rule, range))], session.limits()).await?;
+    match gathered.broken.pop() {
+        Some((_, error)) => Err(error),
+        None => run_gathered(session, &gathered, rule, range).await,
+    }
 }
 
 /// The rule's query with the columns that findings are made of.

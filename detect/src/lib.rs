@@ -1,18 +1,24 @@
 //! Rules at work: evaluating them over the lake, turning matches into findings, setting aside what is allowed, keeping
 //! findings. Knows neither sources nor the command line.
 
+pub mod backtest;
 pub mod cases;
+pub mod coverage;
 mod evaluate;
+pub mod explain;
 mod finding;
+mod gather;
 mod group;
 pub mod health;
 mod held;
 pub mod lint;
 mod matched;
+pub mod risk;
 mod standing;
 mod store;
+pub mod verify;
 
 pub use evaluate::{Decided, Detection, EvaluateError, Range, Selection, Skipped, detect};
 pub use finding::{Evidence, Finding, Operator, Status, Target};
 pub use standing::Standing;
-pub use store::{StoreError, Stored, cursor, store};
+pub use store::{StoreError, Stored, cursor, kept, store};

@@ -54,6 +54,16 @@ pub async fn cursor(catalogue: &AnyPool, rules: &[(String, String)]) -> Result<i
     Ok(least)
 }
 
+/// Every finding kept in the lake's catalogue, in order of time, those suppressed and withdrawn too.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn kept(catalogue: &AnyPool) -> Result<Vec<Finding>, StoreError> {
+    let bodies: Vec<String> =
+        sqlx::query_scalar("SELECT finding FROM trailhound_finding ORDER BY first_seen, finding_id").fetch_all(catalogue).await?;
+    bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
+}
+
 /// Keeps `findings` in the lake's catalogue, withdraws those that rules have `decided` no longer to hold, and moves the cursors of the
 /// rules in `ran` to `snapshot`, in one transaction. A finding stays whose events, or those it may depend on, the retention has dropped.
 /// Where several services share the lake, `holder` must hold the right to detect.
@@ -141,7 +151,7 @@ async fn keep(db: &mut AnyConnection, finding: &Finding, snapshot: i64, stored: 
 }
 
 /// Time from which on the lake has dropped nothing.
-async fn retained_from(db: &mut AnyConnection) -> Result<i64, StoreError> {
+pub(crate) async fn retained_from(db: &mut AnyConnection) -> Result<i64, StoreError> {
     let oldest: Option<String> =
         sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'").fetch_optional(db).await?;
     Ok(oldest.and_then(|oldest| oldest.parse().ok()).unwrap_or(i64::MIN))

@@ -1,10 +1,12 @@
 //! Every SQL context comes from here: the lake's tables, the views and functions over them, read-only and bounded.
 
+use crate::findings::{FINDINGS_TABLE, FindingsTable};
 use crate::functions;
 use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
 use crate::views::VIEWS;
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
@@ -15,7 +17,9 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_ducklake::{DuckLakeCatalog, PostgresMetadataProvider, SqliteMetadataProvider};
-use futures::TryStreamExt;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use thiserror::Error;
 use trailhound_datasets::columns::{COPIES, EVENTS, QUARANTINE};
@@ -55,6 +59,7 @@ pub enum SessionError {
 pub struct Session {
     context: SessionContext,
     parameters: Arc<Parameters>,
+    limits: QueryLimits,
 }
 
 impl Session {
@@ -76,7 +81,9 @@ impl Session {
             let provider = context.table_provider(format!("{LAKE_CATALOG}.main.{table}")).await?;
             context.register_table(table, provider)?;
         }
-        Self::finish(context, parameters).await
+        let findings = FindingsTable::of(place).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        context.register_table(FINDINGS_TABLE, Arc::new(findings))?;
+        Self::finish(context, parameters, limits.clone()).await
     }
 
     /// A session over `events` held in memory; quarantine and copies are empty.
@@ -87,7 +94,7 @@ impl Session {
         let context = context(limits)?;
         context.register_table(EVENTS_TABLE, memory(&EVENTS.arrow, events)?)?;
         register_empty(&context)?;
-        Self::finish(context, parameters).await
+        Self::finish(context, parameters, limits.clone()).await
     }
 
     /// A session over rows of `events` in memory that the second part replaces.
@@ -99,24 +106,30 @@ impl Session {
         let table = Arc::new(RowsTable::default());
         context.register_table(EVENTS_TABLE, Arc::clone(&table) as Arc<dyn TableProvider>)?;
         register_empty(&context)?;
-        let session = Self::finish(context, parameters).await?;
+        let session = Self::finish(context, parameters, limits.clone()).await?;
         let task = session.context.task_ctx();
         Ok((session, Rows { table, task }))
     }
 
-    async fn finish(context: SessionContext, parameters: Arc<Parameters>) -> Result<Self, SessionError> {
+    async fn finish(context: SessionContext, parameters: Arc<Parameters>, limits: QueryLimits) -> Result<Self, SessionError> {
         functions::register(&context, &parameters);
         for (name, sql) in VIEWS {
             let view = context.sql(sql).await?.into_view();
             context.register_table(name, view)?;
         }
-        Ok(Self { context, parameters })
+        Ok(Self { context, parameters, limits })
     }
 
     /// The parameters behind the functions.
     #[must_use]
     pub fn parameters(&self) -> &Arc<Parameters> {
         &self.parameters
+    }
+
+    /// What its queries may use.
+    #[must_use]
+    pub fn limits(&self) -> &QueryLimits {
+        &self.limits
     }
 
     pub(crate) fn context(&self) -> &SessionContext {
@@ -146,28 +159,20 @@ impl Session {
         self.with_events(narrowed).await
     }
 
-    /// The same session with `events` reduced to the rows where `predicate` holds, read once and held in memory: for a query
-    /// that goes through few rows many times.
+    /// The rows where `predicate` holds, as they come, with the `columns` of `events` by their places in it, in its types.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub async fn gathered(&self, predicate: &str) -> Result<Self, SessionError> {
-        let (schema, batches) = self.rows_where(predicate).await?;
-        self.with_events(memory(&schema, batches)?).await
-    }
-
-    /// The rows where `predicate` holds, each copied out of the pages it was read from: a few rows of a page would else
-    /// keep all of it.
-    async fn rows_where(&self, predicate: &str) -> Result<(SchemaRef, Vec<RecordBatch>), SessionError> {
-        let frame = self.events_where(predicate).await?;
-        let schema = Arc::clone(frame.schema().inner());
-        let mut stream = frame.execute_stream().await?;
-        let mut rows = Vec::new();
-        while let Some(batch) = stream.try_next().await? {
-            let columns = batch.columns().iter().map(compact).collect();
-            rows.push(RecordBatch::try_new(batch.schema(), columns).map_err(DataFusionError::from)?);
-        }
-        Ok((schema, rows))
+    pub async fn rows_where(
+        &self,
+        predicate: &str,
+        columns: &BTreeSet<usize>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
+        let schema = Arc::new(EVENTS.arrow.project(&columns.iter().copied().collect::<Vec<_>>()).map_err(DataFusionError::from)?);
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let frame = self.events_where(predicate).await?.select_columns(&names)?;
+        let stream = frame.execute_stream().await?;
+        Ok(stream.map(move |batch| Ok(in_types(&batch?, &schema)?)).boxed())
     }
 
     async fn events_where(&self, predicate: &str) -> Result<DataFrame, SessionError> {
@@ -177,10 +182,10 @@ impl Session {
     async fn with_events(&self, events: Arc<dyn TableProvider>) -> Result<Self, SessionError> {
         let context = SessionContext::new_with_config_rt(self.context.copied_config(), self.context.runtime_env());
         context.register_table(EVENTS_TABLE, events)?;
-        for table in [QUARANTINE_TABLE, COPIES_TABLE] {
+        for table in [QUARANTINE_TABLE, COPIES_TABLE, FINDINGS_TABLE] {
             context.register_table(table, self.context.table_provider(table).await?)?;
         }
-        Self::finish(context, Arc::clone(&self.parameters)).await
+        Self::finish(context, Arc::clone(&self.parameters), self.limits.clone()).await
     }
 }
 
@@ -198,17 +203,17 @@ pub fn within(since: i64, until: i64) -> String {
     if conditions.is_empty() { "event_time IS NOT NULL".to_owned() } else { conditions.join(" AND ") }
 }
 
-fn compact(column: &ArrayRef) -> ArrayRef {
-    if let Some(texts) = column.as_string_view_opt() {
-        return Arc::new(texts.gc());
-    }
-    column.as_binary_view_opt().map_or_else(|| Arc::clone(column), |bytes| Arc::new(bytes.gc()))
+/// `batch` in the types of `schema`, which has the same columns: the engine may read text as views.
+fn in_types(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)?)
 }
 
 /// The other tables of a session over events in memory.
 fn register_empty(context: &SessionContext) -> Result<(), DataFusionError> {
     context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
     context.register_table(COPIES_TABLE, memory(&COPIES.arrow, Vec::new())?)?;
+    context.register_table(FINDINGS_TABLE, Arc::new(FindingsTable::empty()))?;
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! Views over the lake's tables, as anyone may ask for them in SQL. Each says in its file what it shows.
 
 /// Name and query of each.
-pub(crate) const VIEWS: [(&str, &str); 5] = [
+pub(crate) const VIEWS: [(&str, &str); 6] = [
     ("signins", include_str!("../views/signins.sql")),
     ("stops", include_str!("../views/stops.sql")),
     ("root_activity", include_str!("../views/root_activity.sql")),
     ("member_activity", include_str!("../views/member_activity.sql")),
+    ("coverage", include_str!("../views/coverage.sql")),
     ("reconciliation", include_str!("../views/reconciliation.sql")),
 ];

@@ -33,6 +33,7 @@ fn everything() -> DetectionArgs {
         since: None,
         until: None,
         rules: Vec::new(),
+        profile: None,
         require_all_rules: false,
         show_suppressed: false,
     }

@@ -23,7 +23,7 @@ pub(crate) async fn run(config: &Config, args: cli::Detect) -> Result<Exit, Fail
 pub(crate) async fn over(config: &Config, lake: &Lake, report: Option<&IngestReport>, args: &DetectionArgs) -> Result<Exit, Failure> {
     let snapshot = lake.snapshot().await?;
     let session = Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default()).await?;
-    let selection = Selection { rules: args.rules.clone(), require_all: args.require_all_rules };
+    let selection = Selection { rules: selected(config, args)?, require_all: args.require_all_rules };
     let range = Range { since: args.since.map(|t| t.timestamp_micros()), until: args.until.map(|t| t.timestamp_micros()), timeless: false };
     let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(|error| match &error {
         EvaluateError::Missing { parameter, .. } => Failure::Usage(format!("{error}.\n{}", findings::how_to_give(parameter))),
@@ -34,7 +34,7 @@ pub(crate) async fn over(config: &Config, lake: &Lake, report: Option<&IngestRep
     let versions: Vec<(String, String)> = ran.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
     let kept =
         store(lake.catalogue(), &detection.findings, &detection.decided, &versions, snapshot, None).await.map_err(Failure::internal)?;
-    findings::print(&session, report, &detection, kept, args).await?;
+    findings::print(&session, &config.catalogue, report, &detection, kept, args).await?;
     Ok(exit(report, &detection, args))
 }
 
@@ -47,4 +47,10 @@ fn exit(report: Option<&IngestReport>, detection: &Detection, args: &DetectionAr
         return Exit::Found;
     }
     if report.is_some_and(IngestReport::is_incomplete) { Exit::Incomplete } else { Exit::Done }
+}
+
+/// Ids of the rules that were asked for; none for all that are on by default.
+fn selected(config: &Config, args: &DetectionArgs) -> Result<Vec<String>, Failure> {
+    let Some(name) = &args.profile else { return Ok(args.rules.clone()) };
+    Ok(config.profile(name)?.rules().into_iter().map(str::to_owned).collect())
 }

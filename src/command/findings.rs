@@ -1,6 +1,6 @@
 //! Printing findings: for people, for programs, for spreadsheets.
 
-use super::ingest;
+use super::{coverage, ingest};
 use crate::cli::{DetectionArgs, Format};
 use crate::exit::Failure;
 use crate::printer;
@@ -9,7 +9,7 @@ use arrow::datatypes::Int64Type;
 use std::collections::BTreeMap;
 use trailhound_detect::{Detection, Finding, Skipped, Status, Stored};
 use trailhound_ingest::IngestReport;
-use trailhound_queries::catalogue::{Need, Severity};
+use trailhound_queries::catalogue::{Catalogue, Severity};
 use trailhound_queries::session::Session;
 
 /// Findings the table lists one by one.
@@ -20,6 +20,7 @@ const PARTS_SHOWN: usize = 6;
 /// Prints everything a scan has to say.
 pub(crate) async fn print(
     session: &Session,
+    catalogue: &Catalogue,
     report: Option<&IngestReport>,
     detection: &Detection,
     kept: Stored,
@@ -48,7 +49,8 @@ pub(crate) async fn print(
                 "findings: {} new, {} revised, {} known, {withdrawn} withdrawn",
                 kept.new, kept.revised, kept.unchanged
             ))?;
-            print_unjudged(session, detection).await?;
+            print_unjudged(session).await?;
+            coverage::print_briefly(session, catalogue).await?;
             for skipped in &detection.skipped {
                 printer::line(&format!("\n{}", not_loaded(skipped)))?;
             }
@@ -196,18 +198,16 @@ fn print_summary(detection: &Detection) -> Result<(), Failure> {
     Ok(printer::line(&table.to_string())?)
 }
 
-/// What no rule could decide, and what this data cannot show at all.
+/// What no rule could decide.
 const UNJUDGED: &str = "\
 SELECT count(*) FILTER (WHERE event_action LIKE 'consolesignin%' AND outcome = 'success' AND mfa = 'unknown'), \
 count(*) FILTER (WHERE event_action LIKE 'consolesignin%' AND outcome = 'success'), \
 count(*) FILTER (WHERE event_action LIKE 'consolesignin%' AND outcome = 'success' AND source_class <> 'ip'), \
 count(*) FILTER (WHERE event_action IN ('stopinstance', 'stopinstances', 'deleteinstance', 'deleteinstances') AND outcome = 'dry_run'), \
 count(*) FILTER (WHERE event_time IS NULL), \
-count(*) FILTER (WHERE cardinality(flags) > 0 AND array_has(flags, 'id_conflict')), \
-count(*) FILTER (WHERE lower(event_rw) = 'read'), \
-count(*) FILTER (WHERE lower(event_category) = 'data') FROM events";
+count(*) FILTER (WHERE cardinality(flags) > 0 AND array_has(flags, 'id_conflict')) FROM events";
 
-async fn print_unjudged(session: &Session, detection: &Detection) -> Result<(), Failure> {
+async fn print_unjudged(session: &Session) -> Result<(), Failure> {
     let batches = session.sql(UNJUDGED).await?.collect().await.map_err(Failure::internal)?;
     let count = |index: usize| -> i64 {
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| batch.column(index).as_primitive::<Int64Type>().value(0)).sum()
@@ -231,25 +231,6 @@ async fn print_unjudged(session: &Session, detection: &Detection) -> Result<(), 
         printer::line("\nCould not be judged:")?;
     }
     for line in lines {
-        printer::line(&format!("  {line}"))?;
-    }
-    let has = |need: Need| match need {
-        Need::ReadEvents => count(6) > 0,
-        Need::DataEvents => count(7) > 0,
-    };
-    let mut blind: Vec<String> = detection
-        .gaps
-        .iter()
-        .filter(|(_, need)| !has(*need))
-        .map(|(rule, need)| format!("{rule} would see more with {}", need.in_words()))
-        .collect();
-    if !has(Need::ReadEvents) {
-        blind.push("this data has no read events: what was only looked at does not show".to_owned());
-    }
-    if !blind.is_empty() {
-        printer::line("\nThis data cannot show:")?;
-    }
-    for line in blind {
         printer::line(&format!("  {line}"))?;
     }
     Ok(())

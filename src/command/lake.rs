@@ -46,7 +46,10 @@ pub(crate) async fn run(config: &Config, args: cli::Lake) -> Result<Exit, Failur
             Ok(Exit::Done)
         }
         cli::Lake::Reconcile { place, all, format } => super::reconcile::run(config, place.lake.as_deref(), all, format).await,
-        cli::Lake::Verify { place, json } => {
+        cli::Lake::Verify { place, findings: true, since, until, json } => {
+            super::verify_findings::run(config, place.lake.as_deref(), since, until, json).await
+        }
+        cli::Lake::Verify { place, json, .. } => {
             let verified = Lake::open(&config.lake(place.lake.as_deref())?).await?.verify().await?;
             if json {
                 printer::line(&serde_json::to_string(&verified).map_err(Failure::internal)?)?;

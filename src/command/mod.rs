@@ -1,7 +1,9 @@
 //! One file a command: wiring and words.
 
+mod coverage;
 mod demo;
 mod detect;
+mod entities;
 mod findings;
 mod generate;
 mod ingest;
@@ -10,14 +12,20 @@ mod progress;
 mod query;
 mod reconcile;
 mod rule_files;
+mod rule_work;
 mod rules;
 mod scan;
 mod serve;
+mod suppressions;
+mod verify_findings;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use std::path::Path;
+use trailhound_detect::Finding;
+use trailhound_ingest::lake::Lake;
 
 /// Does what was asked.
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
@@ -28,6 +36,10 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     }
     runtime.block_on(async {
         match cli.command {
+            Command::Coverage(args) => coverage::run(&config, args).await,
+            Command::Entities(args) => entities::run(&config, args).await,
+            Command::Incidents(args) => entities::run_incidents(&config, args).await,
+            Command::Suppressions(args) => suppressions::run(&config, args).await,
             Command::Detect(args) => detect::run(&config, args).await,
             Command::Scan(args) => scan::run(&config, args).await,
             Command::Ingest(args) => ingest::run(&config, args).await,
@@ -39,4 +51,10 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Demo(args) => demo::run(&config, &args).await,
         }
     })
+}
+
+/// Every finding that a lake keeps.
+async fn kept(config: &Config, lake: Option<&Path>) -> Result<Vec<Finding>, Failure> {
+    let lake = Lake::open(&config.lake(lake)?).await?;
+    trailhound_detect::kept(lake.catalogue()).await.map_err(Failure::internal)
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_ingest::lake::{CatalogError, find_catalogue};
+use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::{QueryLimits, Session};
 
 /// Rows a table shows; people read no more, and the other formats give all.
@@ -24,9 +25,14 @@ pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failu
 
 /// A session over the newest snapshot of a lake.
 pub(super) async fn session(config: &Config, lake: Option<&Path>) -> Result<Session, Failure> {
+    session_with(config, lake, Arc::clone(&config.parameters)).await
+}
+
+/// The same with other parameters.
+pub(super) async fn session_with(config: &Config, lake: Option<&Path>, parameters: Arc<Parameters>) -> Result<Session, Failure> {
     let folder = config.lake(lake)?;
     let place = find_catalogue(&folder)?.ok_or(CatalogError::Missing { folder })?;
-    Ok(Session::over_lake(&place, Arc::clone(&config.parameters), &QueryLimits::default()).await?)
+    Ok(Session::over_lake(&place, parameters, &QueryLimits::default()).await?)
 }
 
 /// Prints what a statement gives; returns the number of rows.

@@ -1,12 +1,16 @@
 //! `trailhound rules`.
 
-use super::rule_files;
+use super::{rule_files, rule_work};
 use crate::cli::{self, Format};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
+use std::collections::BTreeSet;
+use std::path::Path;
 use trailhound_detect::{cases, lint};
+use trailhound_queries::attack::tactics;
 use trailhound_queries::catalogue::Rule;
 
 /// Time taken for the present when cases run, so that their fixed dates stay in range.
@@ -14,9 +18,11 @@ const CASES_NOW_MICROS: i64 = 1_790_812_800_000_000; // 2026-10-01T00:00:00Z
 
 pub(crate) async fn run(config: &Config, args: cli::Rules) -> Result<Exit, Failure> {
     match args {
-        cli::Rules::List { format } => list(config, format),
+        cli::Rules::List(args) => list(config, &args),
+        cli::Rules::Explain(args) => rule_work::run_explain(config, find(config, &args.id)?, &args).await,
+        cli::Rules::Backtest(args) => rule_work::run_backtest(config, &args).await,
         cli::Rules::Show { id } => show(config, &id),
-        cli::Rules::Test { ids } => test(config, &ids).await,
+        cli::Rules::Test { ids, junit } => test(config, &ids, junit.as_deref()).await,
         cli::Rules::Lint { ids } => lint(config, &ids).await,
         cli::Rules::New { id, group, title } => rule_files::write(config, &id, &group, &title),
     }
@@ -29,7 +35,31 @@ fn find<'c>(config: &'c Config, id: &str) -> Result<&'c Rule, Failure> {
     })
 }
 
-fn list(config: &Config, format: Format) -> Result<Exit, Failure> {
+/// The rules that `args` ask for.
+fn chosen<'c>(config: &'c Config, args: &cli::RulesList) -> Result<Vec<&'c Rule>, Failure> {
+    let profile = args.profile.as_deref().map(|name| config.profile(name)).transpose()?;
+    let tactic = args.tactic.as_ref().map(|tactic| tactic.to_lowercase().replace([' ', '_'], "-"));
+    let has_tactic =
+        |rule: &Rule, tactic: &String| rule.attack.iter().flat_map(|technique| tactics(technique)).any(|known| known == tactic);
+    let chosen = config.catalogue.rules.iter().filter(|rule| {
+        args.group.as_ref().is_none_or(|group| *group == rule.group)
+            && args.severity.is_none_or(|severity| rule.severity >= severity)
+            && tactic.as_ref().is_none_or(|tactic| has_tactic(rule, tactic))
+            && profile.as_ref().is_none_or(|profile| profile.rules().contains(rule.id.as_str()))
+    });
+    let chosen: Vec<&Rule> = chosen.collect();
+    if chosen.is_empty() {
+        let groups: BTreeSet<&str> = config.catalogue.rules.iter().map(|rule| rule.group.as_str()).collect();
+        let known: BTreeSet<&str> =
+            config.catalogue.rules.iter().flat_map(|rule| &rule.attack).flat_map(|technique| tactics(technique)).copied().collect();
+        let list = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(Failure::Usage(format!("no rule is like that. Groups: {}. Tactics: {}", list(groups), list(known))));
+    }
+    Ok(chosen)
+}
+
+fn list(config: &Config, args: &cli::RulesList) -> Result<Exit, Failure> {
+    let rules = chosen(config, args)?;
     let state = |rule: &Rule| {
         let missing = rule.missing(&config.parameters);
         if !missing.is_empty() {
@@ -52,19 +82,20 @@ fn list(config: &Config, format: Format) -> Result<Exit, Failure> {
             state(rule),
         ]
     };
-    match format {
+    match args.format {
         Format::Json => {
-            for rule in &config.catalogue.rules {
+            for rule in rules {
                 let line = json!({ "id": rule.id, "version": rule.version, "group": rule.group, "severity": rule.severity.name(), "title": rule.title.en,
-                    "title_zh": rule.title.zh, "status": rule.status, "attack": rule.attack, "enabled": rule.enabled, "parameters": rule.parameters,
+                    "title_zh": rule.title.zh, "status": rule.status, "attack": rule.attack,
+                    "tactics": rule.attack.iter().flat_map(|technique| tactics(technique)).collect::<BTreeSet<_>>(), "enabled": rule.enabled, "parameters": rule.parameters,
                     "missing_parameters": rule.missing(&config.parameters), "cases": rule.cases.len() });
                 printer::line(&line.to_string())?;
             }
         }
-        Format::Csv => printer::csv(&header, config.catalogue.rules.iter().map(row))?,
+        Format::Csv => printer::csv(&header, rules.into_iter().map(row))?,
         Format::Table => {
             let mut table = printer::table(&header);
-            for rule in &config.catalogue.rules {
+            for rule in rules {
                 table.add_row(row(rule).into_iter().map(printer::cell));
             }
             printer::line(&table.to_string())?;
@@ -113,20 +144,36 @@ async fn lint(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
     Ok(if problems.is_empty() && config.broken_rules.is_empty() { Exit::Done } else { Exit::Found })
 }
 
-async fn test(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
+async fn test(config: &Config, ids: &[String], junit: Option<&Path>) -> Result<Exit, Failure> {
     let rules = selected(config, ids)?;
     let decode = |content: &[u8]| trailhound_ingest::decode_to_batch(content, CASES_NOW_MICROS);
     let (mut passed, mut failed) = (0, 0);
+    let mut report = Report::new("trailhound rules test");
     for rule in rules {
+        let mut suite = TestSuite::new(&rule.id);
         for result in cases::run(&config.catalogue, rule, &decode).await {
-            match result.failure {
-                None => passed += 1,
+            let status = match &result.failure {
+                None => {
+                    passed += 1;
+                    TestCaseStatus::success()
+                }
                 Some(failure) => {
                     failed += 1;
                     printer::line(&format!("FAILED {} \"{}\": {failure}", result.rule_id, result.case))?;
+                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                    status.set_message(failure);
+                    status
                 }
-            }
+            };
+            let mut case = TestCase::new(&result.case, status);
+            case.set_classname(&rule.id);
+            suite.add_test_case(case);
         }
+        report.add_test_suite(suite);
+    }
+    if let Some(path) = junit {
+        let file = std::fs::File::create(path).map_err(|e| Failure::Usage(format!("`{}`: {e}", path.display())))?;
+        report.serialize(file).map_err(Failure::internal)?;
     }
     printer::line(&format!("{passed} cases passed, {failed} failed"))?;
     Ok(if failed == 0 { Exit::Done } else { Exit::Found })

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use trailhound_ingest::IngestOptions;
 use trailhound_queries::catalogue::{Catalogue, CatalogueError};
 use trailhound_queries::parameters::Parameters;
+use trailhound_queries::profile::Profile;
 
 /// Looked for in the current folder when no `--config` is given.
 const FILE_NAME: &str = "trailhound.toml";
@@ -112,6 +113,19 @@ impl Config {
             path,
             now: now.unwrap_or_else(Utc::now),
         })
+    }
+
+    /// The present.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// The profile `name`.
+    pub(crate) fn profile(&self, name: &str) -> Result<Profile, Failure> {
+        let profiles = Profile::all().map_err(Failure::Internal)?;
+        let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+        let unknown = || Failure::Usage(format!("there is no profile `{name}`; there is {}", names.join(", ")));
+        profiles.iter().find(|profile| profile.name == name).cloned().ok_or_else(unknown)
     }
 
     /// The lake's folder: as asked for, as configured, beside the configuration, or in the user's data folder.

@@ -9,6 +9,7 @@ mod crash;
 mod duckdb;
 mod faults;
 mod faulty;
+mod findings;
 mod live;
 mod machine;
 mod memory;

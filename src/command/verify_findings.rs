@@ -1,0 +1,55 @@
+//! `trailhound lake verify --findings`.
+
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::printer;
+use chrono::{DateTime, Utc};
+use std::path::Path;
+use std::sync::Arc;
+use trailhound_detect::verify::verify;
+use trailhound_detect::{Range, Selection, cursor, detect};
+use trailhound_ingest::lake::Lake;
+use trailhound_queries::session::{QueryLimits, Session};
+
+pub(super) async fn run(
+    config: &Config,
+    lake: Option<&Path>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let lake = Lake::open(&config.lake(lake)?).await?;
+    let snapshot = lake.snapshot().await?;
+    let session = Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default()).await?;
+    let range = Range { since: since.map(|t| t.timestamp_micros()), until: until.map(|t| t.timestamp_micros()), timeless: false };
+    let derived = detect(&session, &config.catalogue, &Selection::default(), range).await.map_err(Failure::usage)?;
+    for (rule, reason) in &derived.failed {
+        printer::talk(&format!("error: rule {rule} broke, its findings were not compared. {reason}"));
+    }
+    let verified = verify(lake.catalogue(), &derived, range).await.map_err(Failure::internal)?;
+    let rules = derived.ran.iter().filter_map(|id| config.catalogue.find(id));
+    let rules: Vec<_> = rules.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
+    let reached = cursor(lake.catalogue(), &rules).await.map_err(Failure::internal)?;
+    if reached < snapshot && !verified.differences.is_empty() {
+        printer::talk("Not every rule has run over everything the lake holds: `trailhound detect` does that, and the service by itself.");
+    }
+    if json {
+        printer::line(&serde_json::to_string(&verified).map_err(Failure::internal)?)?;
+    } else {
+        for difference in &verified.differences {
+            printer::line(&format!("DIFFERENCE {difference}"))?;
+        }
+        printer::line(&format!(
+            "{} findings of {} rules derived again; {} differences; {} of before the retention could not be judged",
+            verified.findings,
+            derived.ran.len(),
+            verified.differences.len(),
+            verified.beyond_retention
+        ))?;
+    }
+    Ok(match (derived.failed.is_empty(), verified.differences.is_empty()) {
+        (false, _) => Exit::Internal,
+        (true, true) => Exit::Done,
+        (true, false) => Exit::Found,
+    })
+}

@@ -1,4 +1,6 @@
 //! Tests of detection as a library.
 
 mod late;
+mod model;
+mod parity;
 mod standing;

@@ -18,11 +18,11 @@ use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::{QueryLimits, Session};
 
 /// 2026-10-01T00:00:00Z.
-const NOW: i64 = 1_790_812_800_000_000;
-const LIMITS: QueryLimits = QueryLimits { memory_bytes_max: 64 << 20, threads: 1 };
+pub(crate) const NOW: i64 = 1_790_812_800_000_000;
+pub(crate) const LIMITS: QueryLimits = QueryLimits { memory_bytes_max: 64 << 20, threads: 1 };
 
 /// Findings by id, each without what depends on how the lake was filled.
-type Found = BTreeMap<String, Value>;
+pub(crate) type Found = BTreeMap<String, Value>;
 
 /// Generated traffic with its stories, and sign-ins that have no time, or one in the future.
 fn events(seed: u64) -> (Vec<Value>, Parameters) {
@@ -51,22 +51,27 @@ pub(crate) async fn add(lake: &Lake, folder: &Path, number: usize, events: &[Val
 }
 
 /// The service's part of the work: rows behind the cursor loaded, what came after it as news.
-struct Follower {
+pub(crate) struct Follower {
     standing: Standing,
     seen: i64,
     /// What was told, each finding as it was told last.
-    found: Found,
+    pub(crate) found: Found,
 }
 
 impl Follower {
-    async fn restart(&mut self, lake: &Lake, rules: &[&Rule], parameters: &Arc<Parameters>) {
+    pub(crate) async fn new(rules: &[&Rule], parameters: &Arc<Parameters>) -> Self {
+        let standing = Standing::new(rules, Arc::clone(parameters), LIMITS).await.expect("rules");
+        Self { standing, seen: 0, found: Found::new() }
+    }
+
+    pub(crate) async fn restart(&mut self, lake: &Lake, rules: &[&Rule], parameters: &Arc<Parameters>) {
         self.standing = Standing::new(rules, Arc::clone(parameters), LIMITS).await.expect("rules");
         let since = lake.latest_event().await.expect("asked").map_or(i64::MIN, |latest| latest - self.standing.span());
         let files = lake.files_at(self.seen, since).await.expect("files");
         self.standing.load(&files, since, NOW).expect("rows");
     }
 
-    async fn catch_up(&mut self, lake: &Lake) {
+    pub(crate) async fn catch_up(&mut self, lake: &Lake) {
         let snapshot = lake.snapshot().await.expect("asked");
         for file in lake.files_since(self.seen, snapshot).await.expect("files") {
             self.standing.take(&file).expect("rows");
@@ -98,8 +103,7 @@ async fn compare(seed: u64) {
     }
     let catalogue = Catalogue::built_in().expect("rules");
     let rules: Vec<&Rule> = catalogue.rules.iter().filter(|rule| rule.missing(&parameters).is_empty()).collect();
-    let standing = Standing::new(&rules, Arc::clone(&parameters), LIMITS).await.expect("rules");
-    let mut follower = Follower { standing, seen: 0, found: Found::new() };
+    let mut follower = Follower::new(&rules, &parameters).await;
     let mut rest = &events[..];
     for number in 0.. {
         let (now, later) = rest.split_at(rng.random_range(1..60).min(rest.len()));

@@ -1,0 +1,189 @@
+//! The same findings whatever way: live over commits in any split and order, over the whole lake, over ranges of it, by the rule's
+//! query alone, and by a model that knows nothing of all this. Each account is a case of its own.
+
+use crate::model::{Expected, RULES, expected};
+use crate::standing::{Follower, LIMITS, NOW, add};
+use datafusion::arrow::array::{Array, AsArray};
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use trailhound_detect::{Finding, Range, Selection, detect};
+use trailhound_ingest::lake::Lake;
+use trailhound_queries::catalogue::{Catalogue, Rule};
+use trailhound_queries::parameters::Parameters;
+use trailhound_queries::session::Session;
+
+/// 2026-09-21T02:00:00Z.
+const BEGIN: i64 = 1_789_956_000_000_000;
+const SECOND: i64 = 1_000_000;
+/// Steps between events, in seconds: at, just within and just beyond the windows and stretches of the rules.
+const STEPS: [i64; 20] = [0, 0, 1, 5, 30, 59, 60, 61, 119, 120, 299, 300, 301, 599, 600, 601, 899, 900, 1800, 1801];
+
+/// Random events of one account, some of them sent twice.
+fn case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
+    let mut events = Vec::new();
+    let mut time = BEGIN + rng.random_range(0..7200) * SECOND;
+    // Each case leans to one kind, so that thresholds are reached and just missed.
+    let lean = rng.random_range(0..7);
+    for number in 0..rng.random_range(3..28) {
+        time += STEPS.choose(rng).expect("steps") * SECOND * i64::from(rng.random_ratio(3, 4));
+        let kind = if rng.random_ratio(3, 4) { lean } else { rng.random_range(0..7) };
+        events.push(event(account, number, time, kind, rng));
+    }
+    for at in 0..events.len() {
+        if rng.random_ratio(1, 10) {
+            events.push(events[at].clone());
+        }
+    }
+    events
+}
+
+fn event(account: &str, number: u32, time: i64, kind: u32, rng: &mut Pcg64) -> Value {
+    let user = rng.random_range(0..if kind == 1 { 9 } else { 2 });
+    let failed = rng.random_ratio(if kind <= 1 { 4 } else { 1 }, 5);
+    let from = *["198.51.100.7", "198.51.100.7", "198.51.100.7", "2001:db8::7", "Internal"].choose(rng).expect("sources");
+    let mut event = json!({
+        "eventId": format!("{account}-{number}"), "eventType": "ApiCall", "eventRW": "Write", "sourceIpAddress": from,
+        "userIdentity": { "type": "ram-user", "accountId": account, "principalId": format!("{account}{user}"), "userName": format!("user{user}") },
+    });
+    if rng.random_ratio(49, 50) {
+        let time = chrono::DateTime::from_timestamp_micros(time).expect("a time");
+        event["eventTime"] = time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true).into();
+    }
+    if rng.random_ratio(1, 30) {
+        event["userIdentity"].as_object_mut().expect("an object").remove("principalId");
+    }
+    let target = json!({ "UserName": format!("new{}", rng.random_range(0..2)), "PolicyName": *["AdministratorAccess", "AliyunOSSReadOnlyAccess"].choose(rng).expect("policies") });
+    let (service, name, parameters) = match kind {
+        0 | 1 => ("AasSub", "ConsoleSignin", json!({})),
+        2 => ("Ecs", *["DescribeInstances", "StartInstance"].choose(rng).expect("calls"), json!({})),
+        3 | 4 => ("Ram", *["AttachPolicyToUser", "CreateAccessKey", "CreateLoginProfile"].choose(rng).expect("calls"), target),
+        5 => ("Sts", *["GetCallerIdentity", "AssumeRole", "AssumeRole", "AssumeRole"].choose(rng).expect("calls"), json!({})),
+        _ => ("Ecs", "DeleteDisk", json!({ "UserName": format!("d-{}", rng.random_range(0..16)) })),
+    };
+    event["serviceName"] = service.into();
+    event["eventName"] = name.into();
+    event["requestParameters"] = parameters;
+    if kind == 2 {
+        event["userIdentity"]["type"] = "root-account".into();
+        event["eventRW"] = (*["Read", "Write"].choose(rng).expect("both")).into();
+    }
+    if kind == 2 || kind == 5 {
+        event["userIdentity"]["accessKeyId"] = format!("LTAI5t{account}{}", rng.random_range(0..2)).into();
+    }
+    let refused = if kind == 5 && name == "AssumeRole" { rng.random_ratio(4, 5) } else { failed && kind != 6 };
+    if refused {
+        event["errorCode"] = if kind <= 1 { "Authentication.Failed" } else { "NoPermission" }.into();
+    }
+    event
+}
+
+/// What the model would say of findings.
+fn as_expected<'f>(findings: impl Iterator<Item = &'f Finding>) -> BTreeSet<Expected> {
+    let one = |finding: &Finding| Expected {
+        rule_id: finding.rule_id.clone(),
+        account: finding.account_id.clone().unwrap_or_default(),
+        event_ids: finding.event_ids.iter().cloned().collect(),
+        severity: finding.severity.name().to_owned(),
+    };
+    findings.map(one).collect()
+}
+
+async fn over(session: &Session, catalogue: &Catalogue, range: Range) -> Vec<Finding> {
+    let selection = Selection { rules: RULES.iter().map(|(id, ..)| (*id).to_owned()).collect(), require_all: true };
+    let detection = detect(session, catalogue, &selection, range).await.expect("detected");
+    assert!(detection.failed.is_empty(), "{:?}", detection.failed);
+    detection.findings
+}
+
+/// Ids of the events that the rule's own query gives, as anybody may run it.
+async fn by_query(session: &Session, rule: &Rule) -> BTreeSet<String> {
+    let frame = session.sql(&rule.sql).await.expect("SQL").select_columns(&["event_id"]).expect("ids");
+    let batches = frame.collect().await.expect("rows");
+    let texts = |batch| {
+        let column = datafusion::arrow::compute::cast(
+            datafusion::arrow::array::RecordBatch::column(batch, 0),
+            &datafusion::arrow::datatypes::DataType::Utf8,
+        );
+        let column = column.expect("text");
+        let texts = column.as_string::<i32>();
+        (0..texts.len()).map(|row| texts.value(row).to_owned()).collect::<Vec<_>>()
+    };
+    batches.iter().flat_map(texts).collect()
+}
+
+fn by_id(findings: Vec<Finding>) -> BTreeMap<String, Value> {
+    findings.into_iter().map(|finding| (finding.finding_id.clone(), json!(finding))).collect()
+}
+
+async fn round(seed: u64, accounts: usize) -> usize {
+    let mut rng = Pcg64::seed_from_u64(seed);
+    let mut events: Vec<Value> = Vec::new();
+    for number in 0..accounts {
+        events.extend(case(&format!("1{seed:07}{number:08}"), &mut rng));
+    }
+    match seed % 3 {
+        0 => events.sort_by_key(|event| event["eventTime"].as_str().unwrap_or("~").to_owned()),
+        1 => events.chunks_mut(40).for_each(|chunk| chunk.shuffle(&mut rng)),
+        _ => events.shuffle(&mut rng),
+    }
+    let wanted = expected(&events);
+    let catalogue = Catalogue::built_in().expect("rules");
+    let rules: Vec<&Rule> = RULES.iter().map(|(id, ..)| catalogue.find(id).expect("a rule")).collect();
+    let parameters = Arc::new(Parameters::default());
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let mut follower = Follower::new(&rules, &parameters).await;
+    let mut rest = &events[..];
+    for number in 0.. {
+        let size = rng.random_range(1..=events.len() / 4 + 1);
+        let (now, later) = rest.split_at(size.min(rest.len()));
+        add(&lake, folder.path(), number, now).await;
+        rest = later;
+        if rng.random_ratio(1, 4) {
+            lake.compact(NOW).await.expect("compacted");
+        }
+        if rng.random_ratio(1, 6) {
+            follower.restart(&lake, &rules, &parameters).await;
+        }
+        if rest.is_empty() || rng.random_ratio(2, 3) {
+            follower.catch_up(&lake).await;
+        }
+        if rest.is_empty() {
+            break;
+        }
+    }
+    let session = Session::over_lake(lake.place(), Arc::clone(&parameters), &LIMITS).await.expect("a session");
+    let whole = over(&session, &catalogue, Range::default()).await;
+    let got = as_expected(whole.iter());
+    let (missing, beyond): (Vec<_>, Vec<_>) = (wanted.difference(&got).collect(), got.difference(&wanted).collect());
+    assert!(missing.is_empty() && beyond.is_empty(), "seed {seed}: missing {missing:?}\nbeyond {beyond:?}");
+    for rule in &rules {
+        let of_rule = whole.iter().filter(|finding| finding.rule_id == rule.id).flat_map(|finding| finding.event_ids.clone()).collect();
+        assert_eq!(by_query(&session, rule).await, of_rule, "seed {seed}: {}", rule.id);
+    }
+    let whole = by_id(whole);
+    assert_eq!(follower.found, whole, "seed {seed}: live and over the whole lake");
+    // Ranges that meet at a random moment give the same, each finding as a whole.
+    let middle = BEGIN + rng.random_range(0..14_400) * SECOND;
+    let mut parts = over(&session, &catalogue, Range { since: None, until: Some(middle), timeless: true }).await;
+    parts.extend(over(&session, &catalogue, Range { since: Some(middle), until: None, timeless: false }).await);
+    assert_eq!(by_id(parts), whole, "seed {seed}: in two ranges that meet at {middle}");
+    wanted.len()
+}
+
+/// `TRAILHOUND_CASES` asks for more cases, `TRAILHOUND_SEED` for others.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_runtime_finds_what_the_model_finds() {
+    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    let (cases, seed) = (number("TRAILHOUND_CASES", 2_000), number("TRAILHOUND_SEED", 1));
+    let accounts = 200;
+    let mut findings = 0;
+    for round_number in 0..cases.div_ceil(accounts) {
+        findings += round(seed + round_number, usize::try_from(accounts).expect("a size")).await;
+    }
+    assert!(findings as u64 > cases / 2, "only {findings} findings: the cases are too tame");
+}

@@ -229,6 +229,28 @@ pub(crate) struct RulesBacktest {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RulesImport {
+    /// Sigma files, or folders of them.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Folder to write to; the one the configuration names under `[rules]` without.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write rules anew that were imported before.
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesExport {
+    /// Only these rules.
+    pub(crate) ids: Vec<String>,
+    /// Folder to write to, a file a rule; standard output without.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RulesList {
     /// Only this group.
     #[arg(long)]
@@ -274,6 +296,11 @@ pub(crate) enum Rules {
         /// Only these.
         ids: Vec<String>,
     },
+    /// Translate Sigma rules (for ActionTrail, or for AWS CloudTrail by a field mapping) into rules of your own. What cannot be said
+    /// faithfully is refused with the reason. Exit status 3 where something was.
+    Import(RulesImport),
+    /// Write rules that look at single events as Sigma rules.
+    Export(RulesExport),
     /// Write the two files of a new rule into the folder that the configuration names under `[rules]`.
     New {
         /// Its id: `AT-` and letters, digits and dashes.

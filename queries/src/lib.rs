@@ -12,4 +12,5 @@ pub mod prepared;
 pub mod profile;
 pub mod session;
 pub mod sieve;
+pub mod sigma;
 mod views;

@@ -16,6 +16,7 @@ mod rule_work;
 mod rules;
 mod scan;
 mod serve;
+mod sigma;
 mod suppressions;
 mod verify_findings;
 

@@ -1,6 +1,6 @@
 //! `trailhound rules`.
 
-use super::{rule_files, rule_work};
+use super::{rule_files, rule_work, sigma};
 use crate::cli::{self, Format};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
@@ -24,6 +24,8 @@ pub(crate) async fn run(config: &Config, args: cli::Rules) -> Result<Exit, Failu
         cli::Rules::Show { id } => show(config, &id),
         cli::Rules::Test { ids, junit } => test(config, &ids, junit.as_deref()).await,
         cli::Rules::Lint { ids } => lint(config, &ids).await,
+        cli::Rules::Import(args) => sigma::run_import(config, &args).await,
+        cli::Rules::Export(args) => sigma::run_export(&selected(config, &args.ids)?, &args),
         cli::Rules::New { id, group, title } => rule_files::write(config, &id, &group, &title),
     }
 }

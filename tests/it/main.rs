@@ -23,5 +23,6 @@ mod rules;
 mod samples;
 mod service;
 mod shared;
+mod sigma;
 mod store;
 mod stories;

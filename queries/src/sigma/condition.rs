@@ -1,0 +1,333 @@
+//! Selections and conditions of a Sigma rule as a SQL condition on `events`.
+
+use super::fields::{Dialect, FieldSql, Kind, carried_over, quoted};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rsigma_parser::{
+    ConditionExpr, Detection, DetectionItem, Detections, Modifier, Quantifier, SigmaString, SigmaValue, SpecialChar, StringPart,
+};
+use std::collections::BTreeMap;
+
+/// Turns the selections of one rule into SQL.
+pub(super) struct Translator<'r> {
+    dialect: Dialect,
+    named: BTreeMap<&'r str, &'r Detection>,
+    /// Fields that decide, for the finding's `why`: name and SQL.
+    pub(super) looked_at: BTreeMap<String, String>,
+    /// Regular expressions, to be tried before the rule is taken.
+    pub(super) patterns: Vec<String>,
+}
+
+type Sql = Result<String, String>;
+
+impl<'r> Translator<'r> {
+    pub(super) fn new(dialect: Dialect, detections: &'r Detections) -> Self {
+        let named = detections.named.iter().map(|(name, detection)| (name.as_str(), detection)).collect();
+        Self { dialect, named, looked_at: BTreeMap::new(), patterns: Vec::new() }
+    }
+
+    /// The conditions of a rule, any of which may hold.
+    pub(super) fn conditions(&mut self, detections: &Detections) -> Sql {
+        if let Some(timeframe) = &detections.timeframe {
+            return Err(format!("`timeframe: {timeframe}` of Sigma 1 counts events; write a correlation"));
+        }
+        let parts = detections.conditions.iter().map(|condition| self.condition(condition)).collect::<Result<Vec<_>, _>>()?;
+        joined(parts, "OR").ok_or_else(|| "it has no condition".to_owned())
+    }
+
+    fn condition(&mut self, condition: &ConditionExpr) -> Sql {
+        match condition {
+            ConditionExpr::And(parts) => self.each(parts, "AND"),
+            ConditionExpr::Or(parts) => self.each(parts, "OR"),
+            // What is not there does not match, and what does not match is what NOT asks for.
+            ConditionExpr::Not(inner) => Ok(format!("NOT coalesce({}, false)", self.condition(inner)?)),
+            ConditionExpr::Identifier(name) => self.selection(name),
+            ConditionExpr::Selector { quantifier, pattern } => {
+                let names: Vec<&str> = self.named.keys().copied().filter(|name| pattern.matches_detection_name(name)).collect();
+                if names.is_empty() {
+                    return Err(format!("no selection is called `{pattern}`"));
+                }
+                let parts = names.into_iter().map(|name| self.selection(name)).collect::<Result<Vec<_>, _>>()?;
+                match quantifier {
+                    Quantifier::Any => joined(parts, "OR"),
+                    Quantifier::All => joined(parts, "AND"),
+                    Quantifier::Count(count) => {
+                        let counted: Vec<String> = parts.iter().map(|part| format!("CASE WHEN {part} THEN 1 ELSE 0 END")).collect();
+                        Some(format!("({} >= {count})", counted.join(" + ")))
+                    }
+                }
+                .ok_or_else(|| format!("no selection is called `{pattern}`"))
+            }
+        }
+    }
+
+    fn each(&mut self, parts: &[ConditionExpr], by: &str) -> Sql {
+        let parts = parts.iter().map(|part| self.condition(part)).collect::<Result<Vec<_>, _>>()?;
+        joined(parts, by).ok_or_else(|| "a condition is empty".to_owned())
+    }
+
+    fn selection(&mut self, name: &str) -> Sql {
+        let detection = *self.named.get(name).ok_or_else(|| format!("no selection is called `{name}`"))?;
+        self.detection(detection)
+    }
+
+    fn detection(&mut self, detection: &Detection) -> Sql {
+        let empty = || "a selection is empty".to_owned();
+        match detection {
+            Detection::AllOf(items) => {
+                let parts = items.iter().map(|item| self.item(item)).collect::<Result<Vec<_>, _>>()?;
+                joined(parts, "AND").ok_or_else(empty)
+            }
+            Detection::AnyOf(parts) => {
+                let parts = parts.iter().map(|part| self.detection(part)).collect::<Result<Vec<_>, _>>()?;
+                joined(parts, "OR").ok_or_else(empty)
+            }
+            Detection::And(parts) => {
+                let parts = parts.iter().map(|part| self.detection(part)).collect::<Result<Vec<_>, _>>()?;
+                joined(parts, "AND").ok_or_else(empty)
+            }
+            Detection::Keywords(_) => {
+                Err("keywords look through the whole text of an event, which the lake does not keep: name a field".to_owned())
+            }
+            Detection::ArrayMatch { field, .. } => {
+                Err(format!("`{field}[...]` asks for elements of a list; only whole values can be asked for"))
+            }
+            Detection::Conditional { .. } => Err("conditions within a selection are not translated".to_owned()),
+        }
+    }
+
+    fn item(&mut self, item: &DetectionItem) -> Sql {
+        let name = item.field.name.as_deref().ok_or_else(|| "a value without a field".to_owned())?;
+        let field = self.dialect.field(name)?;
+        self.looked_at.insert(name.to_owned(), field.text.clone());
+        let modifiers = &item.field.modifiers;
+        let has = |modifier| modifiers.contains(&modifier);
+        if has(Modifier::Expand) {
+            return Err(format!("`{name}|expand` asks for a list of the company, which Sigma does not carry"));
+        }
+        let mut parts = Vec::new();
+        for value in &item.values {
+            let part = self.value(name, &field, modifiers, value)?;
+            parts.push(if has(Modifier::Neq) { format!("NOT coalesce({part}, false)") } else { part });
+        }
+        joined(parts, if has(Modifier::All) || has(Modifier::Neq) { "AND" } else { "OR" }).ok_or_else(|| format!("`{name}` has no value"))
+    }
+
+    fn value(&mut self, name: &str, field: &FieldSql, modifiers: &[Modifier], value: &SigmaValue) -> Sql {
+        let has = |modifier| modifiers.contains(&modifier);
+        if has(Modifier::Exists) {
+            let SigmaValue::Bool(there) = value else { return Err(format!("`{name}|exists` is true or false")) };
+            return Ok(format!("{} IS {}NULL", field.text, if *there { "NOT " } else { "" }));
+        }
+        if matches!(value, SigmaValue::Null) {
+            return Ok(format!("{} IS NULL", field.text));
+        }
+        if let Some(part) = modifiers.iter().find_map(|modifier| time_part(*modifier)) {
+            return match field.kind {
+                Kind::Time => Ok(format!("date_part('{part}', event_time) = {}", number(value)?)),
+                _ => Err(format!("`{name}` is no time")),
+            };
+        }
+        if let Some(sign) = modifiers.iter().find_map(|modifier| comparison(*modifier)) {
+            return Ok(format!("try_cast({} AS DOUBLE) {sign} {}", field.text, number(value)?));
+        }
+        if has(Modifier::FieldRef) {
+            return self.other_field(field, modifiers, &value.to_string());
+        }
+        if has(Modifier::Cidr) {
+            let address = if field.kind == Kind::Address { "source_ip" } else { &field.text };
+            crate::parameters::parse_range(&value.to_string()).map_err(|e| format!("`{name}`: {e}"))?;
+            return Ok(format!("ip_in_cidr({address}, {})", quoted(&value.to_string())));
+        }
+        if has(Modifier::Re) {
+            return Ok(self.regex(field, modifiers, &value.to_string()));
+        }
+        if modifiers.iter().any(|modifier| is_encoding(*modifier)) {
+            return encoded(field, modifiers, &value.to_string());
+        }
+        match field.kind {
+            Kind::Text | Kind::Address => {}
+            Kind::Time => return Err("a time is compared by its parts (`eventTime|hour`), not as text".to_owned()),
+            Kind::Mfa => return mfa(field, value),
+            _ => return carried(name, field, modifiers, value),
+        }
+        let strings = match value {
+            SigmaValue::String(text) if has(Modifier::WindAsh) => dashes(text),
+            SigmaValue::String(text) => vec![text.clone()],
+            other => vec![SigmaString::from_raw(&other.to_string())],
+        };
+        let parts = strings.iter().map(|text| compared(field, modifiers, text)).collect();
+        joined(parts, "OR").ok_or_else(|| format!("`{name}` has no value"))
+    }
+
+    fn other_field(&mut self, field: &FieldSql, modifiers: &[Modifier], other: &str) -> Sql {
+        let other = self.dialect.field(other)?;
+        let (a, b) = if modifiers.contains(&Modifier::Cased) { (&field.text, &other.text) } else { (&field.lower, &other.lower) };
+        Ok(if modifiers.contains(&Modifier::StartsWith) {
+            format!("starts_with({a}, {b})")
+        } else if modifiers.contains(&Modifier::EndsWith) {
+            format!("ends_with({a}, {b})")
+        } else if modifiers.contains(&Modifier::Contains) {
+            format!("strpos({a}, {b}) > 0")
+        } else {
+            format!("{a} = {b}")
+        })
+    }
+
+    fn regex(&mut self, field: &FieldSql, modifiers: &[Modifier], pattern: &str) -> String {
+        let flags: String = [(Modifier::IgnoreCase, 'i'), (Modifier::Multiline, 'm'), (Modifier::DotAll, 's')]
+            .into_iter()
+            .filter(|(modifier, _)| modifiers.contains(modifier))
+            .map(|(_, flag)| flag)
+            .collect();
+        let pattern = if flags.is_empty() { pattern.to_owned() } else { format!("(?{flags}){pattern}") };
+        self.patterns.push(pattern.clone());
+        format!("regexp_like({}, {})", field.text, quoted(&pattern))
+    }
+}
+
+/// Parts joined by `by`, in brackets where there are several.
+pub(super) fn joined(mut parts: Vec<String>, by: &str) -> Option<String> {
+    parts.dedup();
+    match parts.len() {
+        0 => None,
+        1 => parts.pop(),
+        _ => Some(format!("({})", parts.join(&format!(" {by} ")))),
+    }
+}
+
+fn time_part(modifier: Modifier) -> Option<&'static str> {
+    Some(match modifier {
+        Modifier::Minute => "minute",
+        Modifier::Hour => "hour",
+        Modifier::Day => "day",
+        Modifier::Week => "week",
+        Modifier::Month => "month",
+        Modifier::Year => "year",
+        _ => return None,
+    })
+}
+
+fn comparison(modifier: Modifier) -> Option<&'static str> {
+    Some(match modifier {
+        Modifier::Gt => ">",
+        Modifier::Gte => ">=",
+        Modifier::Lt => "<",
+        Modifier::Lte => "<=",
+        _ => return None,
+    })
+}
+
+fn number(value: &SigmaValue) -> Sql {
+    let text = value.to_string();
+    text.parse::<f64>().ok().filter(|number| number.is_finite()).map(|_| text.clone()).ok_or_else(|| format!("`{text}` is no number"))
+}
+
+fn is_encoding(modifier: Modifier) -> bool {
+    matches!(modifier, Modifier::Base64 | Modifier::Base64Offset | Modifier::Wide | Modifier::Utf16 | Modifier::Utf16be)
+}
+
+/// A text compared with a field: in any case unless `cased`, with wildcards, at the start, the end, or anywhere.
+fn compared(field: &FieldSql, modifiers: &[Modifier], text: &SigmaString) -> String {
+    let has = |modifier| modifiers.contains(&modifier);
+    let cased = has(Modifier::Cased);
+    let value = if cased { &field.text } else { &field.lower };
+    let before = has(Modifier::Contains) || has(Modifier::EndsWith);
+    let after = has(Modifier::Contains) || has(Modifier::StartsWith);
+    let fold = |text: &str| if cased { text.to_owned() } else { text.to_lowercase() };
+    match text.as_plain() {
+        Some(plain) if !before && !after => format!("{value} = {}", quoted(&fold(&plain))),
+        _ => {
+            let mut pattern = String::from(if before { "%" } else { "" });
+            for part in &text.parts {
+                match part {
+                    StringPart::Plain(plain) => pattern.push_str(&escaped(&fold(plain))),
+                    StringPart::Special(SpecialChar::WildcardMulti) => pattern.push('%'),
+                    StringPart::Special(SpecialChar::WildcardSingle) => pattern.push('_'),
+                }
+            }
+            pattern.push_str(if after { "%" } else { "" });
+            format!("{value} LIKE {}", quoted(&pattern))
+        }
+    }
+}
+
+/// A text in which LIKE finds no wildcards.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+fn mfa(field: &FieldSql, value: &SigmaValue) -> Sql {
+    let text = value.to_string().to_lowercase();
+    match text.as_str() {
+        "true" | "yes" => Ok(format!("{} = 'yes'", field.text)),
+        "false" | "no" => Ok(format!("{} = 'no'", field.text)),
+        _ => Err(format!("whether MFA was used is `true`, `false`, `yes` or `no`, not `{text}`")),
+    }
+}
+
+/// A value of CloudTrail in ActionTrail's words.
+fn carried(name: &str, field: &FieldSql, modifiers: &[Modifier], value: &SigmaValue) -> Sql {
+    let plain = match value {
+        SigmaValue::String(text) => text.as_plain(),
+        other => Some(other.to_string()),
+    };
+    let plain = plain.filter(|_| modifiers.iter().all(|modifier| matches!(modifier, Modifier::All | Modifier::Cased | Modifier::Neq)));
+    let plain = plain.ok_or_else(|| format!("`{name}` is compared with a pattern, and names differ between the clouds"))?;
+    let values = carried_over(field.kind, &plain).map_err(|e| format!("`{name}`: {e}"))?;
+    let part = |value: &&str| match value.strip_suffix('*') {
+        Some(start) => format!("{} LIKE {}", field.lower, quoted(&format!("{start}%"))),
+        None => format!("{} = {}", field.lower, quoted(value)),
+    };
+    joined(values.iter().map(part).collect(), "OR").ok_or_else(|| format!("`{name}` has no value"))
+}
+
+/// A value as it stands in text that is coded.
+fn encoded(field: &FieldSql, modifiers: &[Modifier], value: &str) -> Sql {
+    let has = |modifier| modifiers.contains(&modifier);
+    let bytes: Vec<u8> = if has(Modifier::Wide) || has(Modifier::Utf16) {
+        let units = if has(Modifier::Utf16) { vec![0xfeff] } else { Vec::new() };
+        units.into_iter().chain(value.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    } else if has(Modifier::Utf16be) {
+        value.encode_utf16().flat_map(u16::to_be_bytes).collect()
+    } else {
+        value.as_bytes().to_vec()
+    };
+    let texts = if has(Modifier::Base64Offset) {
+        (0..3).map(|offset| at_offset(&bytes, offset)).collect()
+    } else if has(Modifier::Base64) {
+        vec![STANDARD.encode(&bytes)]
+    } else {
+        return Err("UTF-16 stands in no text of an event unless it is base64-coded".to_owned());
+    };
+    let contains = has(Modifier::Contains) || has(Modifier::Base64Offset);
+    let part = |text: String| match contains {
+        true => format!("strpos({}, {}) > 0", field.text, quoted(&text)),
+        false => format!("{} = {}", field.text, quoted(&text)),
+    };
+    joined(texts.into_iter().map(part).collect(), "OR").ok_or_else(|| "an empty value".to_owned())
+}
+
+/// What of `bytes` is sure to stand in the base64 of a text in which they begin `offset` bytes behind a multiple of three.
+fn at_offset(bytes: &[u8], offset: usize) -> String {
+    let mut padded = vec![b' '; offset];
+    padded.extend(bytes);
+    let text = STANDARD.encode(&padded);
+    let (start, cut) = ([0, 2, 3][offset], [0, 3, 2][padded.len() % 3]);
+    text[start..text.len() - cut].to_owned()
+}
+
+/// The text with each dash that begins an option written in every way a command line takes.
+fn dashes(text: &SigmaString) -> Vec<SigmaString> {
+    let original: Vec<char> = text.original.chars().collect();
+    let starts_option = |at: usize| {
+        matches!(original[at], '-' | '/')
+            && at.checked_sub(1).is_none_or(|before| !original[before].is_alphanumeric())
+            && original.get(at + 1).is_some_and(|after| after.is_alphanumeric())
+    };
+    let with = |dash: char| {
+        let written: String = (0..original.len()).map(|at| if starts_option(at) { dash } else { original[at] }).collect();
+        SigmaString::new(&written)
+    };
+    ['-', '/', '–', '—', '―'].into_iter().map(with).collect()
+}

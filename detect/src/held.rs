@@ -102,6 +102,26 @@ impl Held {
         Ok(())
     }
 
+    /// Keeps of each batch the rows that `keep` chooses.
+    pub(crate) fn thin(&mut self, keep: impl Fn(&RecordBatch) -> Result<BooleanArray, DataFusionError>) -> Result<(), DataFusionError> {
+        for held in std::mem::take(&mut self.batches) {
+            let mask = keep(&held.batch)?;
+            self.batches.extend(only(&held.batch, |_| mask)?);
+        }
+        self.batches.sort_by_key(|held| std::cmp::Reverse(held.batch.num_rows()));
+        self.merge()
+    }
+
+    /// How many rows are held.
+    pub(crate) fn rows(&self) -> usize {
+        self.batches.iter().map(|held| held.batch.num_rows()).sum()
+    }
+
+    /// Everything of this time or later is held.
+    pub(crate) fn floor(&self) -> i64 {
+        self.floor
+    }
+
     /// Time of the latest row held.
     pub(crate) fn latest(&self) -> Option<i64> {
         self.batches.iter().map(|held| held.last).max()
@@ -113,7 +133,7 @@ impl Held {
     }
 }
 
-type Times = datafusion::arrow::array::PrimitiveArray<TimestampMicrosecondType>;
+pub(crate) type Times = datafusion::arrow::array::PrimitiveArray<TimestampMicrosecondType>;
 
 /// Rows of `batch` without a time.
 pub(crate) fn timeless(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
@@ -134,7 +154,7 @@ fn only(batch: &RecordBatch, keep: impl FnOnce(&Times) -> BooleanArray) -> Resul
     Ok(Some(Timed { batch, first: bounds.0, last: bounds.1 }))
 }
 
-fn times(batch: &RecordBatch) -> Result<Times, DataFusionError> {
+pub(crate) fn times(batch: &RecordBatch) -> Result<Times, DataFusionError> {
     let column: Option<&ArrayRef> = batch.column_by_name("event_time");
     let times = column.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
     times.cloned().ok_or_else(|| DataFusionError::Plan("rows without `event_time` are none of `events`".to_owned()))

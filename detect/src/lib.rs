@@ -3,6 +3,7 @@
 
 pub mod backtest;
 pub mod cases;
+mod condense;
 pub mod coverage;
 mod evaluate;
 pub mod explain;

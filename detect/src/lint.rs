@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use trailhound_datasets::samples;
-use trailhound_queries::catalogue::{Case, Catalogue, Rule};
+use trailhound_queries::catalogue::{Case, Catalogue, Condensed, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
 use trailhound_queries::sieve::Sieve;
@@ -33,7 +33,7 @@ impl fmt::Display for Problem {
 type Check = (&'static str, &'static str, fn(&Rule) -> bool);
 
 /// Name, what must be true, and whether it is.
-const OF_ITS_FILES: [Check; 32] = [
+const OF_ITS_FILES: [Check; 34] = [
     ("id", "an id is `AT-`, a group in capitals, `-` and three digits, or a user's own letters, digits and dashes", id_is_sound),
     ("version", "a version is three numbers: `1.0.0`", |rule| rule.version.split('.').filter(|n| n.parse::<u32>().is_ok()).count() == 3),
     ("status", "a status is `stable`, `test` or `experimental`, as in Sigma", |rule| {
@@ -78,6 +78,15 @@ const OF_ITS_FILES: [Check; 32] = [
     }),
     ("lookback-used", "a `lookback` without any window or INTERVAL in the query only costs", |rule| {
         rule.lookback.is_zero() || rule.sql.contains("INTERVAL")
+    }),
+    ("condensed", "`condensed` names columns, and stretches between a minute and a day", |rule| {
+        let is_sound = |condensed: &Condensed| {
+            !condensed.by.is_empty() && (Duration::from_secs(60)..=Duration::from_secs(86_400)).contains(&condensed.per)
+        };
+        rule.condensed.as_ref().is_none_or(is_sound)
+    }),
+    ("condensed-groups", "a query over `condensed` rows groups them, and leaves rows without a time out", |rule| {
+        rule.condensed.is_none() || (rule.sql.contains("GROUP BY") && rule.sql.contains("event_time IS NOT NULL"))
     }),
     ("dedup-window", "a dedup window is between a minute and a day", |rule| {
         rule.dedup.as_ref().is_none_or(|dedup| (Duration::from_secs(60)..=Duration::from_secs(86_400)).contains(&dedup.window))

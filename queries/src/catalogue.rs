@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
+use trailhound_datasets::columns::EVENTS;
 
 /// The rules that come with the product.
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/rules");
@@ -85,6 +86,17 @@ pub struct Remembers {
     pub duration: Duration,
 }
 
+/// What of the rows it reads a rule needs: of each combination of some columns, the first and the last in each stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condensed {
+    /// The columns of `events`.
+    pub by: Vec<String>,
+    /// Length of the stretches, counted from 1970.
+    #[serde(deserialize_with = "duration")]
+    pub per: Duration,
+}
+
 /// What a detection needs that a trail does not deliver by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -130,6 +142,7 @@ struct Written {
     lookback: Duration,
     remembers: Option<Remembers>,
     reads: Option<String>,
+    condensed: Option<Condensed>,
     dedup: Option<Dedup>,
     false_positives: Vec<String>,
     runbook: Bilingual,
@@ -234,6 +247,7 @@ pub struct Rule {
     pub lookback: Duration,
     pub remembers: Option<Remembers>,
     pub reads: Option<String>,
+    pub condensed: Option<Condensed>,
     pub dedup: Option<Dedup>,
     pub false_positives: Vec<String>,
     pub runbook: Bilingual,
@@ -419,6 +433,12 @@ fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, CatalogueErr
             return Err(refused(format!("there is no parameter `{name}`")));
         }
     }
+    let columns: Vec<&str> = EVENTS.arrow.fields().iter().map(|field| field.name().as_str()).collect();
+    for name in written.condensed.iter().flat_map(|condensed| &condensed.by) {
+        if !columns.contains(&name.as_str()) {
+            return Err(refused(format!("`condensed` names `{name}`, which is no column of `events`")));
+        }
+    }
     let group = path.parent().and_then(Path::file_name).map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(Rule {
         id: written.id,
@@ -436,6 +456,7 @@ fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, CatalogueErr
         lookback: written.lookback,
         remembers: written.remembers,
         reads: written.reads,
+        condensed: written.condensed,
         dedup: written.dedup,
         false_positives: written.false_positives,
         runbook: written.runbook,

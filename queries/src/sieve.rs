@@ -80,13 +80,50 @@ impl Sieve {
     /// # Errors
     /// [`SessionError::Engine`] where the file is not there or is none of `events`.
     pub fn read(&self, path: &Path, wanted: &BTreeSet<usize>) -> Result<Vec<RecordBatch>, SessionError> {
+        let predicate = reassign_expr_columns(Arc::clone(&self.predicate), &some(self.columns.iter().copied())?)?;
+        let own = self.columns.iter().copied().collect();
+        Self::filtered(path, &own, wanted, move |batch| holds(&*predicate, batch))
+    }
+
+    /// The same of those rows only that `choose` chooses besides, which sees the predicate's own columns and `looked_at`, each row once and
+    /// in their order.
+    ///
+    /// # Errors
+    /// As [`Sieve::read`].
+    pub fn read_chosen(
+        &self,
+        path: &Path,
+        looked_at: &BTreeSet<usize>,
+        wanted: &BTreeSet<usize>,
+        mut choose: impl FnMut(&RecordBatch) -> Result<BooleanArray, DataFusionError> + Send + 'static,
+    ) -> Result<Vec<RecordBatch>, SessionError> {
+        let seen: BTreeSet<usize> = self.columns.iter().chain(looked_at).copied().collect();
+        let predicate = reassign_expr_columns(Arc::clone(&self.predicate), &some(seen.iter().copied())?)?;
+        Self::filtered(path, &seen, wanted, move |batch| {
+            let holds = holds(&*predicate, batch)?;
+            let chosen = choose(&filter_record_batch(batch, &holds)?)?;
+            // Those chosen among the ones that hold, at their places among all.
+            let mut chosen = chosen.iter();
+            Ok(holds.iter().map(|holds| if holds == Some(true) { chosen.next().flatten() } else { Some(false) }).collect())
+        })
+    }
+
+    /// The rows of a file that `filter` leaves, which sees the columns `seen`.
+    fn filtered(
+        path: &Path,
+        seen: &BTreeSet<usize>,
+        wanted: &BTreeSet<usize>,
+        mut filter: impl FnMut(&RecordBatch) -> Result<BooleanArray, DataFusionError> + Send + 'static,
+    ) -> Result<Vec<RecordBatch>, SessionError> {
         let at = |e: &dyn std::fmt::Display| DataFusionError::Execution(format!("`{}`: {e}", path.display()));
         let file = File::open(path).map_err(|e| at(&e))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| at(&e))?;
-        let own = ProjectionMask::roots(builder.parquet_schema(), self.columns.iter().copied());
-        let predicate = reassign_expr_columns(Arc::clone(&self.predicate), &some(self.columns.iter().copied())?)?;
-        let filter =
-            ArrowPredicateFn::new(own, move |batch| holds(&*predicate, &batch).map_err(|e| ArrowError::ComputeError(e.to_string())));
+        let mask = ProjectionMask::roots(builder.parquet_schema(), seen.iter().copied());
+        let names = Arc::new(some(seen.iter().copied())?);
+        let filter = ArrowPredicateFn::new(mask, move |batch| {
+            let batch = RecordBatch::try_new(Arc::clone(&names), batch.columns().to_vec())?;
+            filter(&batch).map_err(|e| ArrowError::ComputeError(e.to_string()))
+        });
         let projection = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
         let reader = builder.with_projection(projection).with_row_filter(RowFilter::new(vec![Box::new(filter)])).build();
         let schema = Arc::new(some(wanted.iter().copied())?);

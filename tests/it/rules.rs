@@ -83,6 +83,8 @@ fn checks_name_what_is_wrong_with_a_rule() {
         ("1. 首先查看什么。2. 如何处理。", "look", "runbook-zh"),
         ("window = \"1h\"", "window = \"30d\"", "dedup-window"),
         ("dedup =", "lookback = \"1h\"\ndedup =", "lookback-used"),
+        ("dedup =", "condensed = { by = [\"principal_id\"], per = \"2d\" }\ndedup =", "condensed"),
+        ("dedup =", "condensed = { by = [\"principal_id\"], per = \"1d\" }\ndedup =", "condensed-groups"),
         ("reads =", "needs = [\"read_events\"]\ngaps = [\"read_events\"]\nreads =", "needs"),
         ("lower(service_name) = 'ecs'", "lower(no_such_column) = 'ecs'", "reads-plans"),
         ("sample = \"ram_key_call\"", "sample = \"no_such_sample\"", "case-samples"),

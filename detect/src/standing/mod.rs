@@ -4,12 +4,13 @@
 mod set;
 
 use crate::evaluate::Detection;
+use datafusion::arrow::array::RecordBatch;
 use set::Set;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_datasets::layout::CatalogPlace;
-use trailhound_queries::catalogue::Rule;
+use trailhound_queries::catalogue::{Condensed, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::prepared::Rows;
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
@@ -38,21 +39,25 @@ impl Standing {
     /// # Errors
     /// [`SessionError::Engine`] where a rule's query or what it reads is no SQL.
     pub async fn new(rules: &[&Rule], parameters: Arc<Parameters>, limits: QueryLimits) -> Result<Self, SessionError> {
-        let mut by_reads: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
+        let mut by_reads: BTreeMap<(&str, Option<&Condensed>), Vec<&Rule>> = BTreeMap::new();
         for rule in rules {
             // A rule that does not say what it reads may look at every row.
-            by_reads.entry(rule.reads.as_deref().unwrap_or("true")).or_default().push(rule);
+            by_reads.entry((rule.reads.as_deref().unwrap_or("true"), rule.condensed.as_ref())).or_default().push(rule);
         }
-        let any: Vec<String> = by_reads.keys().map(|predicate| format!("({predicate})")).collect();
+        let plain = by_reads.keys().filter(|(_, condensed)| condensed.is_none());
+        let any: Vec<String> = plain.map(|(predicate, _)| format!("({predicate})")).collect();
         let (session, rows) = Session::over_rows(Arc::clone(&parameters), &limits).await?;
         let sieve = Sieve::new(&session, &if any.is_empty() { "false".to_owned() } else { any.join(" OR ") })?;
         let mut sets = Vec::new();
-        for (predicate, rules) in by_reads {
-            sets.push(Set::new(predicate, &rules, &session).await?);
+        for ((predicate, condensed), rules) in by_reads {
+            sets.push(Set::new(predicate, condensed, &rules, &session).await?);
         }
         let mut columns: BTreeSet<usize> = sieve.columns().iter().copied().collect();
-        columns.extend(sets.iter().flat_map(Set::columns));
-        sets.iter_mut().try_for_each(|set| set.settle(&columns))?;
+        columns.extend(sets.iter().filter(|set| !set.is_condensed()).flat_map(Set::columns));
+        for set in &mut sets {
+            let given = if set.is_condensed() { set.columns().collect() } else { columns.clone() };
+            set.settle(&given)?;
+        }
         Ok(Self { parameters, limits, rows, sieve, columns, sets })
     }
 
@@ -72,14 +77,19 @@ impl Standing {
             set.forget(since);
         }
         for path in files {
-            for batch in self.sieve.read(path, &self.columns)? {
-                for set in &mut self.sets {
-                    set.hold(&batch)?;
-                }
+            for batch in self.shared_rows(path)? {
+                self.sets.iter_mut().filter(|set| !set.is_condensed()).try_for_each(|set| set.hold(&batch))?;
             }
+            self.sets.iter_mut().try_for_each(|set| set.take_file(path, false))?;
             self.let_go(now)?;
         }
         Ok(())
+    }
+
+    /// The rows of a file that any of the sets reads which hold all that they read.
+    fn shared_rows(&self, path: &Path) -> Result<Vec<RecordBatch>, SessionError> {
+        // There may be none of them.
+        if self.columns.is_empty() { Ok(Vec::new()) } else { self.sieve.read(path, &self.columns) }
     }
 
     /// Takes the rows of a file that came since the last call, as news.
@@ -87,10 +97,10 @@ impl Standing {
     /// # Errors
     /// [`SessionError`] where it cannot be read; what was taken is then unknown, and [`Standing::load`] must follow.
     pub fn take(&mut self, path: &Path) -> Result<(), SessionError> {
-        for batch in self.sieve.read(path, &self.columns)? {
-            self.sets.iter_mut().try_for_each(|set| set.take(&batch))?;
+        for batch in self.shared_rows(path)? {
+            self.sets.iter_mut().filter(|set| !set.is_condensed()).try_for_each(|set| set.take(&batch))?;
         }
-        Ok(())
+        self.sets.iter_mut().try_for_each(|set| set.take_file(path, true))
     }
 
     /// True where so much has come that the rules should run before more is taken.

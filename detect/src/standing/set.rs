@@ -1,15 +1,17 @@
 //! Rules that read the same rows, and the rows.
 
+use crate::condense::Condense;
 use crate::evaluate::{self, Detection, Range, judged, lookback, memory, stretch};
 use crate::finding::Finding;
 use crate::held::{Held, timeless};
 use datafusion::arrow::array::RecordBatch;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use trailhound_datasets::columns::EVENTS;
 use trailhound_datasets::layout::CatalogPlace;
-use trailhound_queries::catalogue::Rule;
+use trailhound_queries::catalogue::{Condensed, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::prepared::{Prepared, Rows};
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
@@ -35,6 +37,35 @@ pub(super) struct Set {
     new_rows: usize,
     /// New rows without a time, for the next run only: no window holds them.
     timeless: Vec<RecordBatch>,
+    /// Where no more is held than the first and the last of each group.
+    condensing: Option<Condensing>,
+}
+
+/// What is known of rows that are not all held.
+struct Condensing {
+    condense: Arc<Mutex<Condense>>,
+    /// Columns that tell the groups, by their place in `events`.
+    looked_at: BTreeSet<usize>,
+    /// Rows held after they were thinned last.
+    thinned: usize,
+}
+
+/// Rows of a file that are to be held, and first and last time of those that are news.
+struct Chosen {
+    rows: Vec<RecordBatch>,
+    news: Option<(i64, i64)>,
+}
+
+impl Condensing {
+    fn new(condensed: &Condensed) -> Self {
+        let mut looked_at: BTreeSet<usize> = always().collect();
+        looked_at.extend(EVENTS.arrow.fields().iter().enumerate().filter(|(_, f)| condensed.by.contains(f.name())).map(|(at, _)| at));
+        Self { condense: Arc::new(Mutex::new(Condense::new(condensed))), looked_at, thinned: 0 }
+    }
+
+    fn condense(&self) -> MutexGuard<'_, Condense> {
+        self.condense.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Ready {
@@ -94,9 +125,16 @@ fn reach(rule: &Rule) -> i64 {
 
 impl Set {
     /// Plans `rules`, which all read what `predicate` says.
-    pub(super) async fn new(predicate: &str, rules: &[&Rule], session: &Session) -> Result<Self, SessionError> {
+    pub(super) async fn new(
+        predicate: &str,
+        condensed: Option<&Condensed>,
+        rules: &[&Rule],
+        session: &Session,
+    ) -> Result<Self, SessionError> {
         let mut ready = Vec::new();
         let mut columns: BTreeSet<usize> = always().collect();
+        let condensing = condensed.map(Condensing::new);
+        columns.extend(condensing.iter().flat_map(|condensing| &condensing.looked_at));
         for &rule in rules {
             let query = Prepared::new(judged(session, rule).await?).await?;
             let memory = match &rule.remembers {
@@ -116,7 +154,67 @@ impl Set {
             places: Vec::new(),
             new_rows: 0,
             timeless: Vec::new(),
+            condensing,
         })
+    }
+
+    /// True where it reads files by itself, because it leaves most of their rows where they are.
+    pub(super) fn is_condensed(&self) -> bool {
+        self.condensing.is_some()
+    }
+
+    /// The rows of a file that are to be held.
+    fn read_condensed(&self, condensing: &Condensing, path: &Path) -> Result<Chosen, SessionError> {
+        let news = Arc::new(Mutex::new(None));
+        let (condense, told) = (Arc::clone(&condensing.condense), Arc::clone(&news));
+        let choose = move |batch: &RecordBatch| {
+            let judged = condense.lock().unwrap_or_else(PoisonError::into_inner).judge(batch)?;
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            *told = spanning(*told, judged.news);
+            Ok(judged.keep)
+        };
+        let rows = self.sieve.read_chosen(path, &condensing.looked_at, &self.columns, choose)?;
+        let news = *news.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Chosen { rows, news })
+    }
+
+    /// Takes the rows of a file as news, or holds them only.
+    pub(super) fn take_file(&mut self, path: &Path, as_news: bool) -> Result<(), SessionError> {
+        let Some(condensing) = &self.condensing else { return Ok(()) };
+        let Chosen { rows, news } = self.read_condensed(condensing, path)?;
+        let mut remembered = None;
+        for batch in &rows {
+            self.held.add(batch)?;
+            for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
+                remembered = spanning(remembered, memory.add(batch)?);
+            }
+        }
+        if as_news && news.is_some() {
+            self.new_rows += rows.iter().map(RecordBatch::num_rows).sum::<usize>();
+            for ready in &mut self.rules {
+                let known = ready.news.get_or_insert_default();
+                known.times = spanning(known.times, news);
+                known.remembered = spanning(known.remembered, remembered);
+            }
+        }
+        self.thin()
+    }
+
+    /// Lets go of rows that are neither first nor last any more, where they have become many.
+    fn thin(&mut self) -> Result<(), SessionError> {
+        let Some(condensing) = &mut self.condensing else { return Ok(()) };
+        let rows = self.held.rows();
+        if rows < 2 * condensing.thinned + NEW_ROWS_MAX {
+            return Ok(());
+        }
+        let condense = Arc::clone(&condensing.condense);
+        let condense = condense.lock().unwrap_or_else(PoisonError::into_inner);
+        self.held.thin(|batch| condense.thin(batch))?;
+        for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
+            memory.held.thin(|batch| condense.thin(batch))?;
+        }
+        condensing.thinned = self.held.rows();
+        Ok(())
     }
 
     /// Columns of `events` that it looks at.
@@ -126,7 +224,9 @@ impl Set {
 
     /// From now on it is given rows with the columns `given` of `events`.
     pub(super) fn settle(&mut self, given: &BTreeSet<usize>) -> Result<(), SessionError> {
-        self.sieve = self.sieve.among(given)?;
+        if self.condensing.is_none() {
+            self.sieve = self.sieve.among(given)?;
+        }
         self.places = (0..).zip(given).filter(|(_, column)| self.columns.contains(column)).map(|(place, _)| place).collect();
         for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
             memory.sieve = memory.sieve.among(&self.columns)?;
@@ -147,7 +247,8 @@ impl Set {
 
     /// Memory of what is held, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.held.bytes() + self.rules.iter().filter_map(|ready| Some(ready.memory.as_ref()?.held.bytes())).sum::<usize>()
+        let known = self.condensing.as_ref().map_or(0, |condensing| condensing.condense().bytes());
+        known + self.held.bytes() + self.rules.iter().filter_map(|ready| Some(ready.memory.as_ref()?.held.bytes())).sum::<usize>()
     }
 
     /// Lets go of what is old where more than `bytes_max` is held.
@@ -163,6 +264,11 @@ impl Set {
         self.held.let_go(keep_from, now, share)?;
         for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
             memory.held.let_go(keep_from.saturating_sub(memory.duration), now, share)?;
+        }
+        if let Some(condensing) = &self.condensing {
+            let memories = self.rules.iter().filter_map(|ready| Some(ready.memory.as_ref()?.held.floor()));
+            let floor = memories.chain([self.held.floor()]).min().unwrap_or(i64::MIN);
+            condensing.condense().forget_before(floor);
         }
         Ok(())
     }
@@ -192,6 +298,10 @@ impl Set {
     /// Holds nothing, of a lake that is held from `since` on.
     pub(super) fn forget(&mut self, since: i64) {
         self.held = Held::new(since);
+        if let Some(condensing) = &mut self.condensing {
+            condensing.condense().forget();
+            condensing.thinned = 0;
+        }
         self.new_rows = 0;
         self.timeless.clear();
         for ready in &mut self.rules {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trailhound_datasets::derive::time::parse;
 
 const MINUTE: i64 = 60_000_000;
+const DAY: i64 = 86_400_000_000;
 
 /// A finding as the model sees it: rule, account, which events; and what it says of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,7 @@ pub(crate) struct Event {
     read: bool,
     user: Option<String>,
     policy: Option<String>,
+    region: Option<String>,
 }
 
 fn text(value: &Value, path: &str) -> Option<String> {
@@ -57,6 +59,7 @@ impl Event {
             read: text(sent, "/eventRW").is_some_and(|rw| rw == "Read"),
             user: text(sent, "/requestParameters/UserName").map(|user| user.to_lowercase()),
             policy: text(sent, "/requestParameters/PolicyName").map(|policy| policy.to_lowercase()),
+            region: text(sent, "/acsRegion"),
         }
     }
 
@@ -80,8 +83,8 @@ pub(crate) struct Hit<'e> {
     shares: String,
 }
 
-/// What the rules of [`RULES`] must find in `sent`, whatever the order; the same event may be there several times.
-pub(crate) fn expected(sent: &[Value]) -> BTreeSet<Expected> {
+/// What `rules` must find in `sent`, whatever the order; the same event may be there several times.
+pub(crate) fn expected(sent: &[Value], rules: &[Promise]) -> BTreeSet<Expected> {
     let mut once: BTreeMap<String, Event> = BTreeMap::new();
     for event in sent {
         let event = Event::of(event);
@@ -89,7 +92,7 @@ pub(crate) fn expected(sent: &[Value]) -> BTreeSet<Expected> {
     }
     let events: Vec<Event> = once.into_values().collect();
     let mut found = BTreeSet::new();
-    for (rule_id, matches, window) in RULES {
+    for (rule_id, matches, window) in rules {
         found.extend(findings(rule_id, matches(&events), window * MINUTE));
     }
     found
@@ -97,8 +100,11 @@ pub(crate) fn expected(sent: &[Value]) -> BTreeSet<Expected> {
 
 type Matches = fn(&[Event]) -> Vec<Hit<'_>>;
 
-/// Id, what matches, and in which stretches of time (minutes) matches are one finding.
-pub(crate) const RULES: [(&str, Matches, i64); 7] = [
+/// Id of a rule, what matches, and in which stretches of time (minutes) matches are one finding.
+pub(crate) type Promise = (&'static str, Matches, i64);
+
+/// Rules whose windows are minutes.
+pub(crate) const SHORT: [Promise; 7] = [
     ("AT-ROOT-001", root_key, 60),
     ("AT-LOGIN-003", guessed, 10),
     ("AT-LOGIN-004", sprayed, 30),
@@ -107,6 +113,9 @@ pub(crate) const RULES: [(&str, Matches, i64); 7] = [
     ("AT-DISC-003", tried_out, 60),
     ("AT-IMPACT-001", deleted, 10),
 ];
+
+/// Rules that compare with months of the past.
+pub(crate) const LONG: [Promise; 3] = [("AT-CRED-004", new_network, 60), ("AT-CRED-005", woken, 60), ("AT-GEO-001", new_region, 60)];
 
 fn findings(rule_id: &str, hits: Vec<Hit<'_>>, window: i64) -> BTreeSet<Expected> {
     let ranks = ["info", "low", "medium", "high", "critical"];
@@ -237,4 +246,67 @@ fn deleted(events: &[Event]) -> Vec<Hit<'_>> {
     let many = |window: &[&Event]| window.iter().map(|event| &event.user).collect::<BTreeSet<_>>().len() >= 10;
     let people = apart(calls, |event| event.principal.clone());
     people.into_iter().flat_map(|(who, events)| high(&who, in_windows(events, 10, many), "critical")).collect()
+}
+
+impl Event {
+    /// The address as four or sixteen numbers, cut to the network.
+    fn network(&self) -> Option<Vec<u8>> {
+        Some(match self.from.parse().ok()? {
+            std::net::IpAddr::V4(address) => address.octets()[..3].to_vec(),
+            std::net::IpAddr::V6(address) => address.octets()[..6].to_vec(),
+        })
+    }
+
+    /// How long before `other` it was, if it was.
+    fn before(&self, other: &Self) -> Option<i64> {
+        Some(other.time? - self.time?).filter(|time| *time > 0)
+    }
+}
+
+fn new_network(events: &[Event]) -> Vec<Hit<'_>> {
+    let uses = events.iter().filter(|event| event.network().is_some());
+    let mut hits = Vec::new();
+    for (key, events) in apart(uses, |event| event.key.clone()) {
+        for event in &events {
+            let ago = |other: &&&Event| other.before(event);
+            let is_known = events.iter().filter_map(|other| ago(&other)).any(|time| time <= 30 * DAY && time > 7 * DAY);
+            let was_here = events
+                .iter()
+                .filter(|other| other.network() == event.network())
+                .filter_map(|other| ago(&other))
+                .any(|time| time <= 30 * DAY);
+            if is_known && !was_here {
+                hits.push(Hit { event, severity: "medium", shares: key.clone() });
+            }
+        }
+    }
+    hits
+}
+
+fn woken(events: &[Event]) -> Vec<Hit<'_>> {
+    let mut hits = Vec::new();
+    for (key, events) in apart(events.iter(), |event| event.key.clone()) {
+        for event in &events {
+            let last = events.iter().filter_map(|other| other.before(event)).min();
+            if last.is_some_and(|time| time > 90 * DAY && time <= 180 * DAY) {
+                hits.push(Hit { event, severity: "medium", shares: key.clone() });
+            }
+        }
+    }
+    hits
+}
+
+fn new_region(events: &[Event]) -> Vec<Hit<'_>> {
+    let changes = events.iter().filter(|event| !event.failed && !event.read && event.region.is_some() && event.service != "ram");
+    let mut hits = Vec::new();
+    for (_, events) in apart(changes, |_| Some(String::new())) {
+        for event in &events {
+            let is_known = events.iter().filter_map(|other| other.before(event)).any(|time| time <= 90 * DAY && time > 14 * DAY);
+            let here = events.iter().filter(|other| other.region == event.region);
+            if is_known && !here.filter_map(|other| other.before(event)).any(|time| time <= 90 * DAY) {
+                hits.push(Hit { event, severity: "medium", shares: format!("{:?}", event.region) });
+            }
+        }
+    }
+    hits
 }

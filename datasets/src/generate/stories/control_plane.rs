@@ -115,7 +115,9 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
 }
 
 fn call(scene: &mut Scene<'_>, who: &Value, service: &str, name: &str, parameters: &str, offset: i64) -> Builder {
-    let parameters: Value = serde_json::from_str(parameters).unwrap_or_default();
+    // Names of this telling: what is done to one user within half an hour belongs together.
+    let parameters = parameters.replace("backup-job", &format!("backup-job-{}", scene.round));
+    let parameters: Value = serde_json::from_str(&parameters).unwrap_or_default();
     Builder::new(uuid(scene.rng), service, name, "cn-hangzhou", scene.at(offset))
         .with("eventSource", format!("{}.cn-hangzhou.aliyuncs.com", service.to_lowercase()))
         .with("eventRW", "Write")

@@ -8,6 +8,7 @@ mod key_theft;
 mod new_way_in;
 mod night_release;
 mod no_mfa_sign_in;
+mod old_key;
 mod outside_sign_in;
 mod password_attack;
 mod root_key;
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 
 type Story = fn(&mut Scene<'_>);
 
-const STORIES: [(&str, Story); 12] = [
+const STORIES: [(&str, Story); 13] = [
     ("no_mfa_sign_in", no_mfa_sign_in::tell),
     ("outside_sign_in", outside_sign_in::tell),
     ("federated_sign_in", federated_sign_in::tell),
@@ -36,6 +37,7 @@ const STORIES: [(&str, Story); 12] = [
     ("root_takeover", root_takeover::tell),
     ("key_theft", key_theft::tell),
     ("new_way_in", new_way_in::tell),
+    ("old_key", old_key::tell),
 ];
 
 /// Names of all stories.
@@ -72,6 +74,8 @@ pub(super) struct Scene<'r> {
     pub(super) account: &'static str,
     /// Start of the story: a weekday between 01:00 and 09:00 UTC, far from any change window.
     pub(super) start: i64,
+    /// First day of the traffic, 00:00 UTC.
+    pub(super) first_day: i64,
     /// The last Saturday of the traffic, 00:00 UTC, if there is one.
     pub(super) saturday: Option<i64>,
     round: u64,
@@ -89,7 +93,8 @@ pub(super) fn tell(name: &str, round: u64, first_day: i32, last_day: i32, rng: &
     let saturday = (first_day..last_day).rev().find(|&day| weekday(day) == 5).map(|day| i64::from(day) * DAY_MICROS);
     let start = i64::from(day) * DAY_MICROS + rng.random_range(3_600..8 * 3_600) * 1_000_000;
     let account = ACCOUNTS[rng.random_range(0..ACCOUNTS.len())];
-    let mut scene = Scene { rng, account, start, saturday, round: round * 100 + index as u64, made: Vec::new() };
+    let first_day = i64::from(first_day) * DAY_MICROS;
+    let mut scene = Scene { rng, account, start, first_day, saturday, round: round * 100 + index as u64, made: Vec::new() };
     story(&mut scene);
     scene.made
 }

@@ -65,7 +65,7 @@ fn build(written: &CaseEvent, index: usize, events: &mut Vec<Value>) -> Result<(
             set(&mut event, path, serde_json::to_value(value).map_err(|e| e.to_string())?)?;
         }
         if copy > 0 {
-            later(&mut event, i64::from(copy))?;
+            later(&mut event, i64::from(copy) * i64::try_from(written.every.as_secs()).unwrap_or(1))?;
         }
         events.push(event);
     }

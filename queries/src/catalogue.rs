@@ -199,9 +199,16 @@ pub struct CaseEvent {
     /// Members to remove, likewise.
     #[serde(default)]
     pub remove: Vec<String>,
-    /// How many copies, with ids and times counted up a second each.
+    /// How many copies, with ids of their own and times that go on.
     #[serde(default = "one")]
     pub times: u32,
+    /// How much time lies between two copies.
+    #[serde(default = "second", deserialize_with = "duration")]
+    pub every: Duration,
+}
+
+fn second() -> Duration {
+    Duration::from_secs(1)
 }
 
 fn one() -> u32 {

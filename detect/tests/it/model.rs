@@ -114,6 +114,9 @@ pub(crate) const SHORT: [Promise; 7] = [
     ("AT-IMPACT-001", deleted, 10),
 ];
 
+/// Rules about what does not come.
+pub(crate) const ABSENT: [Promise; 1] = [("AT-LOG-003", silent, 60)];
+
 /// Rules that compare with months of the past.
 pub(crate) const LONG: [Promise; 3] = [("AT-CRED-004", new_network, 60), ("AT-CRED-005", woken, 60), ("AT-GEO-001", new_region, 60)];
 
@@ -305,6 +308,33 @@ fn new_region(events: &[Event]) -> Vec<Hit<'_>> {
             let here = events.iter().filter(|other| other.region == event.region);
             if is_known && !here.filter_map(|other| other.before(event)).any(|time| time <= 90 * DAY) {
                 hits.push(Hit { event, severity: "medium", shares: format!("{:?}", event.region) });
+            }
+        }
+    }
+    hits
+}
+
+fn silent(events: &[Event]) -> Vec<Hit<'_>> {
+    const HOUR: i64 = 60 * MINUTE;
+    let newest = events.iter().filter_map(|event| event.time).max().unwrap_or(0);
+    let mut hits = Vec::new();
+    for (account, mut events) in apart(events.iter(), |event| Some(event.account.clone())) {
+        events.sort_by_key(|event| event.time);
+        // Each hour with its last event and how long it was quiet after that.
+        let mut hours: Vec<(i64, &Event, i64)> = Vec::new();
+        for (at, event) in events.iter().enumerate() {
+            let time = event.time.expect("timed");
+            let next = events.get(at + 1).and_then(|next| next.time);
+            if next.is_none_or(|next| next.div_euclid(HOUR) != time.div_euclid(HOUR)) {
+                hours.push((time.div_euclid(HOUR), event, next.unwrap_or(newest) - time));
+            }
+        }
+        for (hour, event, quiet) in &hours {
+            let before: Vec<_> = hours.iter().filter(|(other, ..)| (hour - 144..=hour - 1).contains(other)).collect();
+            let usual = before.iter().map(|(.., quiet)| *quiet).max().unwrap_or(0);
+            let is_known = before.len() >= 24 && before.iter().any(|(other, ..)| *other <= hour - 120);
+            if is_known && *quiet >= HOUR.max(3 * usual) {
+                hits.push(Hit { event, severity: "high", shares: account.clone() });
             }
         }
     }

@@ -13,6 +13,7 @@ mod outside_sign_in;
 mod password_attack;
 mod root_key;
 mod root_takeover;
+mod silence;
 mod unexpected_stop;
 
 use super::event::{Builder, Made, instance, time_text, token, uuid};
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 
 type Story = fn(&mut Scene<'_>);
 
-const STORIES: [(&str, Story); 13] = [
+const STORIES: [(&str, Story); 14] = [
     ("no_mfa_sign_in", no_mfa_sign_in::tell),
     ("outside_sign_in", outside_sign_in::tell),
     ("federated_sign_in", federated_sign_in::tell),
@@ -38,6 +39,7 @@ const STORIES: [(&str, Story); 13] = [
     ("key_theft", key_theft::tell),
     ("new_way_in", new_way_in::tell),
     ("old_key", old_key::tell),
+    ("silence", silence::tell),
 ];
 
 /// Names of all stories.

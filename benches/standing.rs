@@ -23,7 +23,7 @@ const NOW: i64 = 1_790_812_800_000_000;
 const HISTORY: u64 = 100_000;
 const COMMIT: usize = 1_000;
 const COMMITS: usize = 21;
-const LIMITS: QueryLimits = QueryLimits { memory_bytes_max: 128 << 20, threads: 1 };
+const LIMITS: QueryLimits = QueryLimits::of_service(128 << 20);
 
 fn traffic(events: u64, seed: u64, days: u32) -> Traffic {
     Traffic::new(Spec { events, seed, stories: Vec::new(), days, end_micros: NOW }).expect("stories")

@@ -11,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 use trailhound_queries::catalogue::{Catalogue, Rule};
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{Session, SessionError, within};
+use trailhound_queries::session::{Session, SessionError, bounded, within};
 
 /// Which rules to run.
 #[derive(Debug, Clone, Default)]
@@ -181,7 +181,10 @@ fn runnable<'c>(
 async fn run_gathered(session: &Session, gathered: &Gathered<'_>, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
     let batches = match gathered.run(rule).await? {
         Some(batches) => batches,
-        None => judged(&session.narrowed(&seen(rule, range)).await?, rule).await?.collect().await?,
+        None => {
+            let frame = judged(&session.narrowed(&seen(rule, range)).await?, rule).await?;
+            bounded(frame.execute_stream().await?, session.limits()).await?
+        }
     };
     conclude(rule, session.parameters(), &batches, range)
 }

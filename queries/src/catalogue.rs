@@ -432,7 +432,7 @@ fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, CatalogueErr
     let refused = |message: String| CatalogueError::Description { path: path.to_owned(), message };
     let written: Written = toml::from_str(text).map_err(|e| refused(e.to_string()))?;
     let sql = sql.ok_or(CatalogueError::Alone { path: path.to_owned(), wanted: "sql".to_owned() })?;
-    if !written.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') || !written.id.starts_with("AT-") {
+    if !written.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') || written.id.strip_prefix("AT-").is_none_or(str::is_empty) {
         return Err(refused(format!("`{}` is no rule id; ids look like `AT-ECS-001`", written.id)));
     }
     for name in written.parameters.iter().chain(&written.optional_parameters) {

@@ -1,7 +1,7 @@
 //! Queries planned once over rows in memory that are replaced from run to run: planning costs more than running over few
 //! rows.
 
-use crate::session::SessionError;
+use crate::session::{QueryLimits, SessionError, bounded};
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use datafusion::arrow::datatypes::{Field, SchemaRef};
@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use trailhound_datasets::columns::EVENTS;
@@ -24,8 +24,9 @@ use trailhound_datasets::columns::EVENTS;
 #[derive(Clone)]
 pub struct Rows {
     pub(crate) table: Arc<RowsTable>,
-    /// What runs share: functions and limits.
+    /// What runs share: functions and memory.
     pub(crate) task: Arc<TaskContext>,
+    pub(crate) limits: QueryLimits,
 }
 
 impl Rows {
@@ -128,12 +129,13 @@ impl Prepared {
         &self.columns
     }
 
-    /// Runs it over the rows as they are.
+    /// Runs it over the rows as they are, as far as the limits of their session go.
     ///
     /// # Errors
-    /// [`SessionError::Engine`].
+    /// [`SessionError`].
     pub async fn run(&self, rows: &Rows) -> Result<Vec<RecordBatch>, SessionError> {
-        Ok(collect(reset_plan_states(Arc::clone(&self.plan))?, Arc::clone(&rows.task)).await?)
+        let stream = execute_stream(reset_plan_states(Arc::clone(&self.plan))?, Arc::clone(&rows.task))?;
+        bounded(stream, &rows.limits).await
     }
 }
 

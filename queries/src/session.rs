@@ -12,6 +12,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -21,6 +22,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 use trailhound_datasets::columns::{COPIES, EVENTS, QUARANTINE};
 use trailhound_datasets::layout::{COPIES_TABLE, CatalogPlace, EVENTS_TABLE, QUARANTINE_TABLE};
@@ -35,11 +37,28 @@ pub struct QueryLimits {
     pub memory_bytes_max: usize,
     /// Threads.
     pub threads: usize,
+    /// Rows that a rule may give: one that gives more tells nobody anything.
+    pub rows_max: usize,
+    /// Time that a rule may take.
+    pub time_max: Duration,
+}
+
+impl QueryLimits {
+    /// Limits of a service that has other work to do.
+    #[must_use]
+    pub const fn of_service(memory_bytes_max: usize) -> Self {
+        Self { memory_bytes_max, threads: 1, rows_max: 1_000_000, time_max: Duration::from_secs(60) }
+    }
 }
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { memory_bytes_max: 1 << 30, threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+        Self {
+            memory_bytes_max: 1 << 30,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            rows_max: 10_000_000,
+            time_max: Duration::from_secs(3600),
+        }
     }
 }
 
@@ -52,6 +71,32 @@ pub enum SessionError {
     /// The engine said no.
     #[error("{}", .0.strip_backtrace())]
     Engine(#[from] DataFusionError),
+    /// A rule gives more rows than anybody would look at.
+    #[error("it gives more than {0} rows; it was stopped")]
+    TooManyRows(usize),
+    /// A rule does not end.
+    #[error("it had not ended after {} s; it was stopped", .0.as_secs())]
+    TooLong(Duration),
+}
+
+/// What a query gives, as far as `limits` go.
+///
+/// # Errors
+/// [`SessionError::TooManyRows`], [`SessionError::TooLong`], and what the engine says.
+pub async fn bounded(mut stream: SendableRecordBatchStream, limits: &QueryLimits) -> Result<Vec<RecordBatch>, SessionError> {
+    let all = async {
+        let (mut batches, mut rows) = (Vec::new(), 0);
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            rows += batch.num_rows();
+            if rows > limits.rows_max {
+                return Err(SessionError::TooManyRows(limits.rows_max));
+            }
+            batches.push(batch);
+        }
+        Ok(batches)
+    };
+    tokio::time::timeout(limits.time_max, all).await.unwrap_or(Err(SessionError::TooLong(limits.time_max)))
 }
 
 /// A SQL context over a lake or over events in memory.
@@ -108,7 +153,7 @@ impl Session {
         register_empty(&context)?;
         let session = Self::finish(context, parameters, limits.clone()).await?;
         let task = session.context.task_ctx();
-        Ok((session, Rows { table, task }))
+        Ok((session, Rows { table, task, limits: limits.clone() }))
     }
 
     async fn finish(context: SessionContext, parameters: Arc<Parameters>, limits: QueryLimits) -> Result<Self, SessionError> {

@@ -1,17 +1,20 @@
 //! Rules after each commit: over the rows its files brought, and what their windows reach around them.
 
 use super::Watch;
+use super::reload::RuleFiles;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::printer;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use trailhound_detect::health::{Missing, missing_records};
 use trailhound_detect::{Decided, Finding, Standing, cursor, store};
 use trailhound_ingest::lake::{GapInfo, Lake, Lease};
 use trailhound_ingest::live::Clock;
+use trailhound_queries::catalogue::Catalogue;
+use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::QueryLimits;
 
 /// Pause after a run that broke.
@@ -24,16 +27,22 @@ const LEASED: i64 = 15_000_000;
 /// How often a service that shares its lake looks what others have committed.
 const LOOK: Duration = Duration::from_secs(1);
 /// Few rows in memory at a time: one thread and a small pool for each set of rules.
-const LIMITS: QueryLimits = QueryLimits { memory_bytes_max: 128 << 20, threads: 1 };
+const LIMITS: QueryLimits = QueryLimits::of_service(128 << 20);
+
+/// Id and version of each rule that runs.
+pub(super) type Rules = Vec<(String, String)>;
 
 /// What detection works with.
 pub(super) struct Detector {
     lake: Lake,
+    parameters: Arc<Parameters>,
+    /// The user's own rules, where there are any.
+    files: Option<RuleFiles>,
     /// The right to detect, where several services share the lake.
     lease: Lease,
     clock: Clock,
-    /// Id and version of the rules that can run.
-    rules: Vec<(String, String)>,
+    /// The rules that can run; upkeep asks for them too.
+    rules: Arc<RwLock<Rules>>,
     standing: Standing,
     /// The snapshot that `standing` has taken everything of; `None` where it must be loaded first.
     taken: Option<i64>,
@@ -46,16 +55,70 @@ pub(super) struct Detector {
 impl Detector {
     pub(super) async fn new(config: &Config, lake: Lake, clock: Clock) -> Result<Self, Failure> {
         let parameters = Arc::clone(&config.parameters);
-        let runnable = config.catalogue.rules.iter().filter(|rule| rule.enabled && rule.missing(&parameters).is_empty());
-        let runnable: Vec<_> = runnable.collect();
-        let rules = runnable.iter().map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-        let standing = Standing::new(&runnable, parameters, LIMITS).await?;
-        Ok(Self { lake, lease: Lease::new("detection"), clock, rules, standing, taken: None, reached: BTreeMap::new(), gaps_told: 0 })
+        let (standing, rules) = stand(&config.catalogue, &parameters).await?;
+        for (rule_id, reason) in standing.broken() {
+            tracing::error!(rule_id, reason, "a rule cannot be planned and is left out; the others run");
+        }
+        Ok(Self {
+            lake,
+            parameters,
+            files: RuleFiles::of(config),
+            lease: Lease::new("detection"),
+            clock,
+            rules: Arc::new(RwLock::new(rules)),
+            standing,
+            taken: None,
+            reached: BTreeMap::new(),
+            gaps_told: 0,
+        })
     }
 
-    /// Id and version of the rules that can run.
-    pub(super) fn rules(&self) -> &[(String, String)] {
-        &self.rules
+    /// The rules that can run, as they are from time to time.
+    pub(super) fn rules(&self) -> Arc<RwLock<Rules>> {
+        Arc::clone(&self.rules)
+    }
+
+    fn rules_now(&self) -> Rules {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes up the user's rules where they have changed, all of them or none.
+    async fn reload(&mut self, watch: &Watch) -> Result<(), Failure> {
+        let Some(changed) = self.files.as_mut().and_then(RuleFiles::changed) else { return Ok(()) };
+        let taken_up = match changed {
+            Ok(catalogue) => self.take_up(&catalogue).await,
+            Err(reason) => Ok(Err(reason)),
+        };
+        match taken_up {
+            Ok(Ok(new)) => tracing::info!(new, "the rules were read anew"),
+            Ok(Err(ref reason)) => tracing::error!(reason, "the changed rules were not taken up; those from before run on"),
+            // Nothing is wrong with the rules.
+            Err(_) => self.files.iter_mut().for_each(RuleFiles::again),
+        }
+        watch.metrics.reloaded(matches!(taken_up, Ok(Ok(_))));
+        taken_up.map(|_| ())
+    }
+
+    /// Lets the rules of `catalogue` stand in the place of those from before; gives how many are new, or why one of them cannot be
+    /// planned. What is new runs over what comes from now on.
+    async fn take_up(&mut self, catalogue: &Catalogue) -> Result<Result<usize, String>, Failure> {
+        let (standing, rules) = stand(catalogue, &self.parameters).await?;
+        if let Some((rule_id, reason)) = standing.broken().first() {
+            return Ok(Err(format!("{rule_id}: {reason}")));
+        }
+        let known = self.rules_now();
+        let new: Rules = rules.iter().filter(|rule| !known.contains(rule)).cloned().collect();
+        // Up to here the others have seen everything.
+        let seen = match self.taken {
+            Some(taken) => taken,
+            None => cursor(self.lake.catalogue(), &known).await.map_err(Failure::internal)?,
+        };
+        let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
+        store(self.lake.catalogue(), &[], &[], &new, seen, holder).await.map_err(Failure::internal)?;
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.standing = standing;
+        self.taken = None;
+        Ok(Ok(new.len()))
     }
 
     /// Runs the rules over everything committed since they last ran, if that is this service's to do.
@@ -65,6 +128,7 @@ impl Detector {
             self.taken = None;
             return Ok(());
         }
+        self.reload(watch).await?;
         let snapshot = self.lake.snapshot().await?;
         // Until all of it went well, nothing is known of what the rows in memory are.
         let taken = match self.taken.take() {
@@ -87,11 +151,12 @@ impl Detector {
 
     /// Takes up the rows behind the snapshot that every rule has run over; gives that snapshot.
     async fn load(&mut self) -> Result<i64, Failure> {
-        let seen = cursor(self.lake.catalogue(), &self.rules).await.map_err(Failure::internal)?;
+        let rules = self.rules_now();
+        let seen = cursor(self.lake.catalogue(), &rules).await.map_err(Failure::internal)?;
         let latest = self.lake.latest_event().await?.filter(|_| seen > 0);
         let since = latest.map_or(i64::MIN, |latest| latest.saturating_sub(self.standing.span()));
         let files = if seen > 0 { self.lake.files_at(seen, since).await? } else { Vec::new() };
-        self.reached = self.rules.iter().map(|(id, _)| (id.clone(), seen)).collect();
+        self.reached = rules.into_iter().map(|(id, _)| (id, seen)).collect();
         let now = (self.clock)();
         tokio::task::block_in_place(|| self.standing.load(&files, since, now))?;
         Ok(seen)
@@ -112,7 +177,7 @@ impl Detector {
             watch.metrics.rule_took(rule_id, *took);
         }
         let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);
-        let ran: Vec<_> = self.rules.iter().filter(ran).cloned().collect();
+        let ran: Vec<_> = self.rules_now().iter().filter(ran).cloned().collect();
         self.keep(&detection.findings, &detection.decided, &ran, snapshot.unwrap_or(0), watch).await?;
         watch.metrics.detected(begun.elapsed());
         Ok(())
@@ -168,6 +233,15 @@ impl Detector {
     }
 }
 
+/// The rules of `catalogue` that are on and have their parameters, planned; and which of them could be.
+async fn stand(catalogue: &Catalogue, parameters: &Arc<Parameters>) -> Result<(Standing, Rules), Failure> {
+    let runnable: Vec<_> = catalogue.rules.iter().filter(|rule| rule.enabled && rule.missing(parameters).is_empty()).collect();
+    let standing = Standing::new(&runnable, Arc::clone(parameters), LIMITS).await?;
+    let is_broken = |id: &str| standing.broken().iter().any(|(broken, _)| broken == id);
+    let rules = runnable.iter().filter(|rule| !is_broken(&rule.id)).map(|rule| (rule.id.clone(), rule.version.clone())).collect();
+    Ok((standing, rules))
+}
+
 /// Detects after each commit until `ingested` is set, and once more then.
 pub(super) async fn run(mut detector: Detector, watch: Arc<Watch>, ingested: Arc<AtomicBool>) -> Result<(), Failure> {
     loop {
@@ -189,8 +263,8 @@ pub(super) async fn run(mut detector: Detector, watch: Arc<Watch>, ingested: Arc
             return Ok(detector.lake.give_back(&detector.lease).await?);
         }
         tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
-        if detector.lake.is_shared() {
-            // Whether something came or the time is over: others commit without a word.
+        if detector.lake.is_shared() || detector.files.is_some() {
+            // Whether something came or the time is over: others commit without a word, and so do people who write rules.
             let _ = tokio::time::timeout(LOOK, watch.committed.notified()).await;
         } else {
             watch.committed.notified().await;

@@ -1,7 +1,8 @@
 //! Keeps the lake tidy while it grows: small files merged, old snapshots forgotten.
 
 use super::Watch;
-use std::sync::Arc;
+use super::detector::Rules;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_detect::cursor;
@@ -17,8 +18,8 @@ const LEASED: i64 = 120_000_000;
 /// What is kept tidy, and what must not be tidied away.
 pub(super) struct Maintenance {
     pub(super) lake: Lake,
-    /// Id and version of the rules that still have to see what is new.
-    pub(super) rules: Vec<(String, String)>,
+    /// The rules that still have to see what is new.
+    pub(super) rules: Arc<RwLock<Rules>>,
     /// Days that are kept; all of them without.
     pub(super) retention_days: Option<u32>,
     /// Pause between two rounds.
@@ -55,7 +56,8 @@ impl Maintenance {
         watch.metrics.merged.inc_by(done.merged);
         let files = self.lake.info().await.map_err(|e| e.to_string())?.files;
         watch.metrics.files.set(i64::try_from(files).unwrap_or(i64::MAX));
-        let seen = cursor(self.lake.catalogue(), &self.rules).await.map_err(|e| e.to_string())?;
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let seen = cursor(self.lake.catalogue(), &rules).await.map_err(|e| e.to_string())?;
         self.lake.expire_snapshots(now - SNAPSHOTS_KEPT, seen).await.map_err(|e| e.to_string())?;
         Ok(())
     }

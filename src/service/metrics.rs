@@ -17,6 +17,11 @@ struct Fate {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Rule {
     rule_id: String,
 }
@@ -45,6 +50,7 @@ pub(super) struct Metrics {
     failures: Family<Rule, Counter>,
     cost: Family<Rule, Counter<f64, AtomicU64>>,
     rule_lag: Family<Rule, Gauge>,
+    reloads: Family<Outcome, Counter>,
 }
 
 impl Metrics {
@@ -70,6 +76,7 @@ impl Metrics {
             failures: Family::default(),
             cost: Family::default(),
             rule_lag: Family::default(),
+            reloads: Family::default(),
         };
         let r = &mut metrics.registry;
         r.register("records", "Records committed, by what became of them", metrics.records.clone());
@@ -94,6 +101,10 @@ impl Metrics {
         r.register("findings", "Findings new or revised, by rule", metrics.findings.clone());
         r.register("rule_failures", "Runs of a rule that broke", metrics.failures.clone());
         r.register_with_unit("rule", "Time a rule has run in all", Unit::Seconds, metrics.cost.clone());
+        r.register("rule_reloads", "Changes of the user's rules, by whether they were taken up", metrics.reloads.clone());
+        for outcome in ["taken", "refused"] {
+            metrics.reloads.get_or_create(&Outcome { outcome }).inc_by(0);
+        }
         for fate in ["received", "stored", "duplicate", "quarantined", "expired"] {
             metrics.records.get_or_create(&Fate { fate }).inc_by(0);
         }
@@ -139,6 +150,11 @@ impl Metrics {
 
     pub(super) fn rule_took(&self, rule_id: &str, took: Duration) {
         self.cost.get_or_create(&Rule { rule_id: rule_id.to_owned() }).inc_by(took.as_secs_f64());
+    }
+
+    /// The user's rules have changed and were taken up, or refused.
+    pub(super) fn reloaded(&self, taken: bool) {
+        self.reloads.get_or_create(&Outcome { outcome: if taken { "taken" } else { "refused" } }).inc();
     }
 
     /// So many snapshots the rule has not run over yet.

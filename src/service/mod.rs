@@ -5,6 +5,7 @@ mod health;
 mod http;
 mod maintenance;
 mod metrics;
+mod reload;
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
@@ -14,8 +15,8 @@ use health::Health;
 use maintenance::Maintenance;
 use metrics::Metrics;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::Notify;
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::{self, Committed, Observer};
@@ -25,8 +26,8 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let options = config.live_options()?;
     let lake = Lake::create_or_open(folder).await?;
     let detector = Detector::new(config, lake.clone(), Arc::clone(&options.clock)).await?;
-    let rules = detector.rules().to_vec();
-    let metrics = Metrics::new(rules.iter().map(|(id, _)| id.as_str()));
+    let rules = detector.rules();
+    let metrics = Metrics::new(rules.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(id, _)| id.as_str()));
     let watch = Arc::new(Watch { metrics, health: Health::new(&options), committed: Notify::new() });
     let stop = Arc::new(AtomicBool::new(false));
     let listener = http::bind(config.listen()).await?;

@@ -1,5 +1,6 @@
 //! Tests through the front door: the program itself, its files, its exit status.
 
+mod bad_rules;
 mod borders;
 mod broker;
 mod bucket;

@@ -31,34 +31,42 @@ pub struct Standing {
     /// Columns of `events` that any rule or sieve looks at; the others are not even decoded.
     columns: BTreeSet<usize>,
     sets: Vec<Set>,
+    /// Rules that cannot be planned, and why.
+    broken: Vec<(String, String)>,
 }
 
 impl Standing {
-    /// Plans `rules` over nothing yet.
+    /// Plans `rules` over nothing yet. One that cannot be planned is left out ([`Standing::broken`]).
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where a rule's query or what it reads is no SQL.
+    /// [`SessionError::Engine`] where there is no engine.
     pub async fn new(rules: &[&Rule], parameters: Arc<Parameters>, limits: QueryLimits) -> Result<Self, SessionError> {
         let mut by_reads: BTreeMap<(&str, Option<&Condensed>), Vec<&Rule>> = BTreeMap::new();
         for rule in rules {
             // A rule that does not say what it reads may look at every row.
             by_reads.entry((rule.reads.as_deref().unwrap_or("true"), rule.condensed.as_ref())).or_default().push(rule);
         }
-        let plain = by_reads.keys().filter(|(_, condensed)| condensed.is_none());
-        let any: Vec<String> = plain.map(|(predicate, _)| format!("({predicate})")).collect();
         let (session, rows) = Session::over_rows(Arc::clone(&parameters), &limits).await?;
-        let sieve = Sieve::new(&session, &if any.is_empty() { "false".to_owned() } else { any.join(" OR ") })?;
-        let mut sets = Vec::new();
+        let (mut sets, mut broken) = (Vec::new(), Vec::new());
         for ((predicate, condensed), rules) in by_reads {
-            sets.push(Set::new(predicate, condensed, &rules, &session).await?);
+            sets.extend(Set::new(predicate, condensed, &rules, &session, &mut broken).await);
         }
+        let plain = sets.iter().filter(|set| !set.is_condensed());
+        let any: Vec<String> = plain.map(|set| format!("({})", set.predicate())).collect();
+        let sieve = Sieve::new(&session, &if any.is_empty() { "false".to_owned() } else { any.join(" OR ") })?;
         let mut columns: BTreeSet<usize> = sieve.columns().iter().copied().collect();
         columns.extend(sets.iter().filter(|set| !set.is_condensed()).flat_map(Set::columns));
         for set in &mut sets {
             let given = if set.is_condensed() { set.columns().collect() } else { columns.clone() };
             set.settle(&given)?;
         }
-        Ok(Self { parameters, limits, rows, sieve, columns, sets })
+        Ok(Self { parameters, limits, rows, sieve, columns, sets, broken })
+    }
+
+    /// Ids of the rules that were left out because they cannot be planned, and why.
+    #[must_use]
+    pub fn broken(&self) -> &[(String, String)] {
+        &self.broken
     }
 
     /// How far back of the latest event rows are worth loading, in microseconds.

@@ -24,6 +24,7 @@ const LATE: i64 = 86_400_000_000;
 
 /// Rules that read the same rows.
 pub(super) struct Set {
+    predicate: String,
     sieve: Sieve,
     held: Held,
     rules: Vec<Ready>,
@@ -124,31 +125,46 @@ fn reach(rule: &Rule) -> i64 {
 }
 
 impl Set {
-    /// Plans `rules`, which all read what `predicate` says.
+    /// Plans `rules`, which all read what `predicate` says; those that cannot be planned are left out and stand in `broken` with the reason.
+    /// `None` where no rule is left.
     pub(super) async fn new(
         predicate: &str,
         condensed: Option<&Condensed>,
         rules: &[&Rule],
         session: &Session,
-    ) -> Result<Self, SessionError> {
+        broken: &mut Vec<(String, String)>,
+    ) -> Option<Self> {
+        let mut refused = |rule: &Rule, error: SessionError| broken.push((rule.id.clone(), error.to_string()));
+        let sieve = match Sieve::new(session, predicate) {
+            Ok(sieve) => sieve,
+            Err(error) => {
+                let reason = error.to_string();
+                broken.extend(rules.iter().map(|rule| (rule.id.clone(), reason.clone())));
+                return None;
+            }
+        };
         let mut ready = Vec::new();
         let mut columns: BTreeSet<usize> = always().collect();
         let condensing = condensed.map(Condensing::new);
         columns.extend(condensing.iter().flat_map(|condensing| &condensing.looked_at));
         for &rule in rules {
-            let query = Prepared::new(judged(session, rule).await?).await?;
-            let memory = match &rule.remembers {
-                Some(rows) => Some(Memory { sieve: Sieve::new(session, &rows.rows)?, held: Held::new(i64::MIN), duration: memory(rule) }),
-                None => None,
-            };
-            columns.extend(query.columns());
-            columns.extend(memory.iter().flat_map(|memory| memory.sieve.columns()));
-            ready.push(Ready { rule: rule.clone(), query, memory, news: None });
+            match Ready::new(rule, session).await {
+                Ok(planned) => {
+                    columns.extend(planned.query.columns());
+                    columns.extend(planned.memory.iter().flat_map(|memory| memory.sieve.columns()));
+                    ready.push(planned);
+                }
+                Err(error) => refused(rule, error),
+            }
         }
-        Ok(Self {
-            sieve: Sieve::new(session, predicate)?,
+        if ready.is_empty() {
+            return None;
+        }
+        Some(Self {
+            predicate: predicate.to_owned(),
+            sieve,
             held: Held::new(i64::MIN),
-            reach: rules.iter().map(|rule| reach(rule)).max().unwrap_or(0),
+            reach: ready.iter().map(|ready| reach(&ready.rule)).max().unwrap_or(0),
             rules: ready,
             columns,
             places: Vec::new(),
@@ -156,6 +172,11 @@ impl Set {
             timeless: Vec::new(),
             condensing,
         })
+    }
+
+    /// What its rules read.
+    pub(super) fn predicate(&self) -> &str {
+        &self.predicate
     }
 
     /// True where it reads files by itself, because it leaves most of their rows where they are.
@@ -404,6 +425,15 @@ impl Set {
 }
 
 impl Ready {
+    async fn new(rule: &Rule, session: &Session) -> Result<Self, SessionError> {
+        let query = Prepared::new(judged(session, rule).await?).await?;
+        let memory = match &rule.remembers {
+            Some(rows) => Some(Memory { sieve: Sieve::new(session, &rows.rows)?, held: Held::new(i64::MIN), duration: memory(rule) }),
+            None => None,
+        };
+        Ok(Self { rule: rule.clone(), query, memory, news: None })
+    }
+
     /// The range of the findings that `news` can have changed. Without a time there is no range, only what has none either.
     fn changed(&self, news: News) -> Range {
         let Some((first, last)) = news.times else { return Range { since: Some(0), until: Some(0), timeless: true } };

@@ -19,7 +19,7 @@ use trailhound_queries::session::{QueryLimits, Session};
 
 /// 2026-10-01T00:00:00Z.
 pub(crate) const NOW: i64 = 1_790_812_800_000_000;
-pub(crate) const LIMITS: QueryLimits = QueryLimits { memory_bytes_max: 64 << 20, threads: 1 };
+pub(crate) const LIMITS: QueryLimits = QueryLimits::of_service(64 << 20);
 
 /// Findings by id, each without what depends on how the lake was filled.
 pub(crate) type Found = BTreeMap<String, Value>;

@@ -382,7 +382,7 @@ pub(crate) struct Generate {
     /// The same seed gives the same files.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Only this story; all of them without.
+    /// Only this story, or `none` for everyday traffic alone; all of them without.
     #[arg(long, value_name = "NAME")]
     pub(crate) story: Option<String>,
     /// Days the traffic covers, ending with the present day.

@@ -79,3 +79,19 @@ fn splitting_shuffling_and_repeating_change_nothing() {
     let again = program.run(&["--config", "g/trailhound.toml", "scan", "--lake", "shuffled-lake", "shuffled", "again"]);
     assert!(again.out.contains("findings: 0 new, 0 revised,"), "{}", again.out);
 }
+
+/// Findings that a hundred thousand everyday events may give, of all rules that are on.
+const NOISE_BUDGET: usize = 5;
+
+#[test]
+fn a_week_of_everyday_traffic_keeps_within_the_noise_budget() {
+    let mut findings = Vec::new();
+    for seed in 1..=5 {
+        let program = Program::new();
+        program.ok(&["generate", "--events", "20000", "--days", "7", "--story", "none", "--seed", &seed.to_string(), "--out", "g"]);
+        assert!(truth(&program.path("g")).is_empty());
+        let ran = scan(&program, &["g/events"], "l");
+        findings.extend(ran.json().into_iter().filter(|finding| finding["status"] == "open"));
+    }
+    assert!(findings.len() <= NOISE_BUDGET, "{} in 100,000 events: {findings:?}", findings.len());
+}

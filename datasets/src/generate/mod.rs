@@ -8,6 +8,9 @@ mod stories;
 
 pub use stories::NAMES as STORY_NAMES;
 
+/// Asked for in a story's place: everyday traffic alone.
+pub const NO_STORY: &str = "none";
+
 use crate::layout::{DAY_MICROS, day_of};
 use chrono::DateTime;
 use event::Made;
@@ -70,6 +73,7 @@ impl Traffic {
         let last_day = day_of(spec.end_micros);
         let first_day = last_day - i32::try_from(spec.days.max(1)).unwrap_or(i32::MAX) + 1;
         let chosen: Vec<&str> = match spec.stories.iter().find(|name| !STORY_NAMES.contains(&name.as_str())) {
+            Some(none) if none == NO_STORY => Vec::new(),
             Some(unknown) => return Err(unknown.clone()),
             None if spec.stories.is_empty() => STORY_NAMES.to_vec(),
             None => spec.stories.iter().map(String::as_str).collect(),

@@ -102,6 +102,9 @@ async fn main() {
         }
         seen = snapshot;
     }
+    let mut held: Vec<(String, usize)> = standing.held().map(|(reads, bytes)| (reads.chars().take(70).collect(), bytes >> 10)).collect();
+    held.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    held.truncate(6);
     let each = one_query_a_rule(&news[..COMMIT], &rules, &parameters).await;
     std::fs::remove_dir_all(&folder).expect("removed");
     ran.sort_unstable();
@@ -110,7 +113,7 @@ async fn main() {
     costs.truncate(8);
     tell(
         "standing",
-        json!({ "rules": rules.len(), "rules_with_news_median": ran[ran.len() / 2], "take": told(takes), "run": told(runs), "costliest_mean_ms": costs,
+        json!({ "rules": rules.len(), "rules_with_news_median": ran[ran.len() / 2], "take": told(takes), "run": told(runs), "costliest_mean_ms": costs, "held_most_kib": held,
                 "one_query_a_rule_ms": (each * 1e5).round() / 100.0 }),
     );
 }

@@ -4,6 +4,9 @@ use include_dir::{Dir, include_dir};
 
 static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/samples");
 
+/// A database of addresses in MaxMind's format: documentation ranges with invented places. `scripts/sample-addresses` makes it.
+pub const ADDRESSES: &[u8] = include_bytes!("../samples/addresses.mmdb");
+
 /// The bare event of that name, as JSON text.
 #[must_use]
 pub fn event(name: &str) -> Option<&'static str> {
@@ -13,7 +16,7 @@ pub fn event(name: &str) -> Option<&'static str> {
 /// Names of all bare events.
 #[must_use]
 pub fn event_names() -> Vec<&'static str> {
-    let mut names: Vec<_> = SAMPLES.files().filter_map(|file| file.path().file_stem()?.to_str()).collect();
+    let mut names: Vec<_> = SAMPLES.files().filter_map(|file| file.path().to_str()?.strip_suffix(".json")).collect();
     names.sort_unstable();
     names
 }

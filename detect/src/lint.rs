@@ -200,7 +200,13 @@ fn event_actions_are_lower(rule: &Rule) -> bool {
 fn parameters_are_said(rule: &Rule) -> bool {
     let said = |name: &&str| rule.parameters.iter().chain(&rule.optional_parameters).any(|said| said == name);
     let asked = Parameters::NAMES.iter().filter(|name| rule.sql.contains(&format!("'{name}'")));
-    let by_function = [("off_hours(", "business_hours"), ("change_window(", "change_windows")];
+    let by_function = [
+        ("off_hours(", "business_hours"),
+        ("change_window(", "change_windows"),
+        ("geo_country(", "geo_city"),
+        ("geo_km(", "geo_city"),
+        ("geo_asn(", "geo_asn"),
+    ];
     let by_function = by_function.into_iter().filter(|(call, _)| rule.sql.contains(call)).map(|(_, name)| name);
     asked.copied().chain(by_function).all(|name| said(&name))
 }

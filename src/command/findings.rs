@@ -86,6 +86,10 @@ pub(crate) fn how_to_give(parameter: &str) -> String {
     let example = match parameter {
         "corporate_cidrs" => r#"corporate_cidrs = [{ cidr = "203.0.113.0/24", label = "office" }]   # your ranges, IPv6 too"#,
         "business_hours" => r#"business_hours = { timezone = "Asia/Shanghai", from = "09:00", to = "18:00" }"#,
+        "geo_city" => r#"geo_city = "GeoLite2-City.mmdb"   # a database in MaxMind's format, counted from this file"#,
+        "geo_asn" => r#"geo_asn = "GeoLite2-ASN.mmdb""#,
+        "approved_images" => r#"approved_images = ["m-bp1golden*"]"#,
+        "sso_mode" => r#"sso_mode = "user_sso"   # or role_sso, cloudsso"#,
         other => return format!("  Give `{other}` under [parameters] in trailhound.toml."),
     };
     format!("  Write this into trailhound.toml (here, or named with --config):\n    [parameters]\n    {example}")

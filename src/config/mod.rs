@@ -84,11 +84,12 @@ impl Config {
             Some(path) => Some(path.to_owned()),
             None => Some(PathBuf::from(FILE_NAME)).filter(|path| path.is_file()),
         };
-        let written = match &path {
+        let mut written = match &path {
             Some(path) => read(path)?,
             None => Written::default(),
         };
         let folder = path.as_ref().and_then(|path| path.parent()).map(Path::to_owned).unwrap_or_default();
+        written.parameters.open(&folder).map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?;
         let mut catalogue = Catalogue::built_in().map_err(Failure::internal)?;
         let rules_folder = written.rules.folder.map(|rules| folder.join(rules));
         let broken_rules = match &rules_folder {

@@ -166,6 +166,8 @@ impl Detector {
     async fn run(&mut self, snapshot: Option<i64>, watch: &Watch) -> Result<(), Failure> {
         let begun = Instant::now();
         let detection = self.standing.run(self.lake.place(), (self.clock)()).await?;
+        let held: usize = self.standing.held().map(|(_, bytes)| bytes).sum();
+        watch.metrics.held.set(i64::try_from(held).unwrap_or(i64::MAX));
         for (rule_id, reason) in &detection.failed {
             tracing::error!(rule_id, reason, "a rule broke; it lags behind the others until it runs");
             watch.metrics.rule_failed(rule_id);

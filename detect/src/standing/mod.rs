@@ -18,7 +18,7 @@ use trailhound_queries::sieve::Sieve;
 
 /// Memory of all rows held, in bytes, by all sets of rules that read the same. What does not fit is read from the lake when
 /// needed.
-const HELD_BYTES_MAX: usize = 144 << 20;
+const HELD_BYTES_MAX: usize = 96 << 20;
 
 /// The rules of a service.
 pub struct Standing {
@@ -67,6 +67,11 @@ impl Standing {
     #[must_use]
     pub fn broken(&self) -> &[(String, String)] {
         &self.broken
+    }
+
+    /// Memory of the rows held, in bytes, by what is read.
+    pub fn held(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.sets.iter().map(|set| (set.predicate(), set.bytes()))
     }
 
     /// How far back of the latest event rows are worth loading, in microseconds.

@@ -6,7 +6,7 @@ mod arguments;
 
 use crate::parameters::{Change, Parameters};
 use arguments::{Args, booleans, lists, texts, times};
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{ArrayRef, Float64Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -31,6 +31,9 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ),
     ("off_hours", "(event_time)", "True outside `business_hours`; NULL where those are not given."),
     ("setting", "('name')", "A single-valued parameter as text."),
+    ("geo_country", "(ip)", "ISO code of the address's country; NULL without a database (`geo_city`) or where it does not say."),
+    ("geo_asn", "(ip)", "The address's network, `AS64496`; likewise, of `geo_asn`."),
+    ("geo_km", "(ip, ip)", "Kilometres between two addresses, over the ground; likewise, of `geo_city`."),
     ("mask_key", "(access_key_id)", "The key id with all but its first and last four characters hidden."),
 ];
 
@@ -40,7 +43,7 @@ type Body = fn(&Args<'_>, &Parameters) -> Result<ArrayRef>;
 pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
     let boolean = DataType::Boolean;
     let text = DataType::Utf8;
-    let functions: [(&'static str, usize, DataType, Body); 11] = [
+    let functions: [(&'static str, usize, DataType, Body); 14] = [
         ("ip_in_cidr", 2, boolean.clone(), ip_in_cidr),
         ("ip_in", 3, boolean.clone(), ip_in),
         ("cidr_label", 3, text.clone(), cidr_label),
@@ -51,6 +54,9 @@ pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
         ("change_window", 5, text.clone(), change_window),
         ("off_hours", 1, boolean, off_hours),
         ("setting", 1, text.clone(), setting),
+        ("geo_country", 1, text.clone(), geo_country),
+        ("geo_asn", 1, text.clone(), geo_asn),
+        ("geo_km", 2, DataType::Float64, geo_km),
         ("mask_key", 1, text, mask_key),
     ];
     for (name, arity, returns, body) in functions {
@@ -207,6 +213,23 @@ fn change_window(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
 fn off_hours(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let times = times(args, 0)?;
     booleans(args.rows, |row| Ok(parameters.business_hours.as_ref().and_then(|hours| hours.is_off(times.get(row)?))))
+}
+
+fn geo_country(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let ips = args.addresses(0)?;
+    texts(args.rows, |row| Ok(ips.get(row).zip(parameters.geo_city.as_ref()).and_then(|(ip, database)| database.country(ip))))
+}
+
+fn geo_asn(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let ips = args.addresses(0)?;
+    let asn = |row| ips.get(row).zip(parameters.geo_asn.as_ref()).and_then(|(ip, database)| database.asn(ip));
+    texts(args.rows, |row| Ok(asn(row).map(|number| format!("AS{number}"))))
+}
+
+fn geo_km(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+    let (from, to) = (args.addresses(0)?, args.addresses(1)?);
+    let kilometres = |row: usize| parameters.geo_city.as_ref()?.kilometres(from.get(row)?, to.get(row)?);
+    Ok(Arc::new((0..args.rows).map(kilometres).collect::<Float64Array>()))
 }
 
 fn setting(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {

@@ -2,11 +2,13 @@
 //! a missing one is not loaded rather than run on a silent default.
 
 mod cidr;
+mod geo;
 mod hours;
 mod principal;
 mod window;
 
 pub use cidr::{CidrEntry, CidrList};
+pub use geo::AddressDatabase;
 pub use hours::BusinessHours;
 pub use principal::{AllowedPrincipal, Operator};
 pub use window::{Change, ChangeWindow};
@@ -17,6 +19,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use serde::de::Error as _;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The `[parameters]` table of `trailhound.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -44,6 +47,12 @@ pub struct Parameters {
     pub mobile_policy: MobilePolicy,
     /// Instances stopped by one principal within ten minutes that make a burst.
     pub burst_instances: Option<u32>,
+    /// Images (id globs) that instances may be made from.
+    pub approved_images: GlobList,
+    /// Database of countries and places by address, in MaxMind's format.
+    pub geo_city: Option<AddressDatabase>,
+    /// Database of networks by address, in MaxMind's format.
+    pub geo_asn: Option<AddressDatabase>,
 }
 
 /// How people sign in.
@@ -77,7 +86,7 @@ const BURST_INSTANCES: u32 = 5;
 
 impl Parameters {
     /// Names of the parameters a rule can require.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 14] = [
         "corporate_cidrs",
         "automation_roles",
         "critical_instances",
@@ -89,7 +98,18 @@ impl Parameters {
         "sso_asserts_mfa",
         "mobile_policy",
         "burst_instances",
+        "approved_images",
+        "geo_city",
+        "geo_asn",
     ];
+
+    /// Opens the files it names; relative paths count from `folder`.
+    ///
+    /// # Errors
+    /// Which file cannot be read and why.
+    pub fn open(&mut self, folder: &Path) -> Result<(), String> {
+        self.geo_city.iter_mut().chain(&mut self.geo_asn).try_for_each(|database| database.open(folder))
+    }
 
     /// True where the parameter `name` was given (those with a documented default always are).
     #[must_use]
@@ -102,6 +122,10 @@ impl Parameters {
             "allowed_principals" => !self.allowed_principals.is_empty(),
             "change_windows" => !self.change_windows.is_empty(),
             "accounts" => !self.accounts.is_empty(),
+            "approved_images" => !self.approved_images.is_empty(),
+            "geo_city" => self.geo_city.is_some(),
+            "geo_asn" => self.geo_asn.is_some(),
+            "sso_mode" => self.sso_mode != SsoMode::None,
             _ => true,
         }
     }
@@ -134,6 +158,7 @@ impl Parameters {
         match name {
             "automation_roles" => Some(&self.automation_roles),
             "critical_instances" => Some(&self.critical_instances),
+            "approved_images" => Some(&self.approved_images),
             _ => None,
         }
     }

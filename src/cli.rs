@@ -142,7 +142,7 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 pub(crate) struct Query {
     /// The statement.
-    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    #[arg(short = 'c', long = "command", value_name = "SQL", allow_hyphen_values = true)]
     pub(crate) sql: String,
     #[command(flatten)]
     pub(crate) place: LakePlace,

@@ -69,8 +69,6 @@ pub struct Decided {
 pub struct Skipped {
     /// Its id.
     pub rule_id: String,
-    /// Its title.
-    pub title: String,
     /// The parameters it lacks.
     pub missing: Vec<String>,
 }
@@ -169,7 +167,7 @@ fn runnable<'c>(
             }
             Some(_) => {
                 let missing = missing.into_iter().map(str::to_owned).collect();
-                detection.skipped.push(Skipped { rule_id: rule.id.clone(), title: rule.title.en.clone(), missing });
+                detection.skipped.push(Skipped { rule_id: rule.id.clone(), missing });
             }
         }
     }

@@ -1,14 +1,23 @@
 //! One pass over the lake for many rules: the rows that any of them reads are read once, and each rule's query runs over its own.
 
+use crate::condense::Condense;
 use crate::evaluate::judged;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::{concat_batches, filter_record_batch};
+use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use trailhound_datasets::columns::EVENTS;
-use trailhound_queries::catalogue::Rule;
+use trailhound_queries::catalogue::{Condensed, Rule};
 use trailhound_queries::prepared::{Prepared, Rows};
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
 use trailhound_queries::sieve::Sieve;
+
+/// Rows gathered before those that do not matter any more are looked for.
+const ROWS_THINNED: usize = 16_384;
+
+/// The sets there are, by what is read and how it is condensed.
+type Known<'r> = BTreeMap<(String, Option<&'r Condensed>), usize>;
 
 /// A rule with its plan.
 struct Planned<'r> {
@@ -26,6 +35,52 @@ struct Set {
     bytes: usize,
     /// There are too many of them to be held.
     overflown: bool,
+    /// Where no more is held than the first and the last of each group.
+    condense: Option<Condense>,
+    /// Rows held after they were thinned last.
+    thinned: usize,
+}
+
+impl Set {
+    fn new(session: &Session, predicate: &str, rule: &Rule) -> Result<Self, SessionError> {
+        let by = rule.condensed.iter().flat_map(|condensed| &condensed.by);
+        let is_needed = |name: &String| by.clone().any(|by| by == name) || name == "event_time";
+        let fields = (0..).zip(EVENTS.arrow.fields());
+        Ok(Self {
+            sieve: Sieve::new(session, predicate)?,
+            columns: fields.filter(|(_, field)| !field.is_nullable() || is_needed(field.name())).map(|(at, _)| at).collect(),
+            rows: Vec::new(),
+            bytes: 0,
+            overflown: false,
+            condense: rule.condensed.as_ref().map(Condense::new),
+            thinned: 0,
+        })
+    }
+
+    fn add(&mut self, rows: RecordBatch) -> Result<(), SessionError> {
+        let rows = match &mut self.condense {
+            Some(condense) => filter_record_batch(&rows, &condense.judge(&rows)?.keep).map_err(DataFusionError::from)?,
+            None => rows,
+        };
+        self.bytes += rows.get_array_memory_size();
+        self.rows.push(rows);
+        self.thin()
+    }
+
+    /// Lets go of rows that are neither first nor last any more, where they have become many.
+    fn thin(&mut self) -> Result<(), SessionError> {
+        let Some(condense) = &self.condense else { return Ok(()) };
+        let count = |rows: &[RecordBatch]| rows.iter().map(RecordBatch::num_rows).sum::<usize>();
+        if count(&self.rows) < 2 * self.thinned + ROWS_THINNED {
+            return Ok(());
+        }
+        let Some(first) = self.rows.first() else { return Ok(()) };
+        let all = concat_batches(&first.schema(), &self.rows).map_err(DataFusionError::from)?;
+        let thinned = filter_record_batch(&all, &condense.thin(&all)?).map_err(DataFusionError::from)?;
+        (self.thinned, self.bytes) = (thinned.num_rows(), thinned.get_array_memory_size());
+        self.rows = vec![thinned];
+        Ok(())
+    }
 }
 
 /// The rows that rules read, gathered.
@@ -46,35 +101,29 @@ impl<'r> Gathered<'r> {
     pub(crate) async fn new(session: &Session, rules: Vec<(&'r Rule, String)>, limits: &QueryLimits) -> Result<Self, SessionError> {
         let (over_rows, table) = Session::over_rows(session.parameters().clone(), limits).await?;
         let mut gathered = Self { table, sets: Vec::new(), rules: Vec::new(), broken: Vec::new() };
-        let mut by_predicate: BTreeMap<String, usize> = BTreeMap::new();
+        let mut known: Known<'r> = BTreeMap::new();
         for (rule, predicate) in rules {
-            match gathered.plan(&over_rows, rule, &predicate, &by_predicate).await {
+            match gathered.plan(&over_rows, rule, &predicate, &known).await {
                 Ok(set) => {
-                    by_predicate.insert(predicate, set);
+                    known.insert((predicate, rule.condensed.as_ref()), set);
                 }
                 Err(error) => gathered.broken.push((rule, error)),
             }
         }
-        if !by_predicate.is_empty() {
-            let any: Vec<String> = by_predicate.keys().map(|predicate| format!("({predicate})")).collect();
+        if !known.is_empty() {
+            let any: BTreeSet<String> = known.keys().map(|(predicate, _)| format!("({predicate})")).collect();
+            let any: Vec<String> = any.into_iter().collect();
             gathered.read(session, &any.join(" OR "), limits.memory_bytes_max / 2).await?;
         }
         Ok(gathered)
     }
 
-    async fn plan(
-        &mut self,
-        session: &Session,
-        rule: &'r Rule,
-        predicate: &str,
-        known: &BTreeMap<String, usize>,
-    ) -> Result<usize, SessionError> {
+    async fn plan(&mut self, session: &Session, rule: &'r Rule, predicate: &str, known: &Known<'r>) -> Result<usize, SessionError> {
         let query = Prepared::new(judged(session, rule).await?).await?;
-        let set = match known.get(predicate) {
+        let set = match known.get(&(predicate.to_owned(), rule.condensed.as_ref())) {
             Some(&set) => set,
             None => {
-                let columns = (0..).zip(EVENTS.arrow.fields()).filter(|(_, field)| !field.is_nullable()).map(|(at, _)| at).collect();
-                self.sets.push(Set { sieve: Sieve::new(session, predicate)?, columns, rows: Vec::new(), bytes: 0, overflown: false });
+                self.sets.push(Set::new(session, predicate, rule)?);
                 self.sets.len() - 1
             }
         };
@@ -99,8 +148,7 @@ impl<'r> Gathered<'r> {
         while let Some(batch) = stream.try_next().await? {
             for (set, (sieve, places)) in self.sets.iter_mut().zip(&sieves).filter(|(set, _)| !set.overflown) {
                 if let Some(rows) = sieve.pick(&batch, places)? {
-                    set.bytes += rows.get_array_memory_size();
-                    set.rows.push(rows);
+                    set.add(rows)?;
                 }
             }
             self.let_go(bytes_max);

@@ -51,8 +51,8 @@ pub(crate) async fn print(
             ))?;
             print_unjudged(session).await?;
             coverage::print_briefly(session, catalogue).await?;
-            for skipped in &detection.skipped {
-                printer::line(&format!("\n{}", not_loaded(skipped)))?;
+            for line in not_loaded(&detection.skipped) {
+                printer::line(&format!("\n{line}"))?;
             }
             tell_failed(detection);
         }
@@ -64,8 +64,8 @@ fn talk_about(report: Option<&IngestReport>, detection: &Detection) {
     for line in report.map(ingest::summary).unwrap_or_default() {
         printer::talk(&line);
     }
-    for skipped in &detection.skipped {
-        printer::talk(&not_loaded(skipped));
+    for line in not_loaded(&detection.skipped) {
+        printer::talk(&line);
     }
     tell_failed(detection);
 }
@@ -76,9 +76,15 @@ fn tell_failed(detection: &Detection) {
     }
 }
 
-fn not_loaded(skipped: &Skipped) -> String {
-    let ways: Vec<String> = skipped.missing.iter().map(|parameter| how_to_give(parameter)).collect();
-    format!("NOT LOADED: {} {} needs a parameter.\n{}", skipped.rule_id, skipped.title, ways.join("\n"))
+/// Which rules did not run, by the parameter they lack, and what to write to give it.
+fn not_loaded(skipped: &[Skipped]) -> Vec<String> {
+    let mut by_parameter: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for rule in skipped {
+        for parameter in &rule.missing {
+            by_parameter.entry(parameter).or_default().push(&rule.rule_id);
+        }
+    }
+    by_parameter.into_iter().map(|(parameter, rules)| format!("NOT LOADED: {}.\n{}", rules.join(", "), how_to_give(parameter))).collect()
 }
 
 /// What to write, and where, to give a parameter.
@@ -92,7 +98,7 @@ pub(crate) fn how_to_give(parameter: &str) -> String {
         "sso_mode" => r#"sso_mode = "user_sso"   # or role_sso, cloudsso"#,
         other => return format!("  Give `{other}` under [parameters] in trailhound.toml."),
     };
-    format!("  Write this into trailhound.toml (here, or named with --config):\n    [parameters]\n    {example}")
+    format!("  For it to run, write under [parameters] in trailhound.toml (here, or named with --config):\n    {example}")
 }
 
 fn print_table(detection: &Detection, args: &DetectionArgs) -> Result<(), Failure> {

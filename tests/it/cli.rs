@@ -65,6 +65,12 @@ fn configuration_mistakes_name_place_and_remedy() {
         ),
         ("[parameters]\nallowed_principals = [{ rule = \"AT-ROOT-001\", reason = \"x\" }]\n", &["expires"]),
         ("\u{0}binary", &["line 1"]),
+        ("[ingest]\ncontent_bytes_max = \"10 GB\"\n", &["line 2", "content_bytes_max"]),
+        ("[ingest]\nevent_bytes_max = -1\n", &["line 2"]),
+        ("[ingest]\nevent_bytes_max = 1e99\n", &["line 2"]),
+        ("[parameters]\ngeo_city = \"nowhere.mmdb\"\n", &["nowhere.mmdb", "MaxMind"]),
+        ("[parameters]\ngeo_asn = \"a.json\"\n", &["a.json", "MaxMind"]),
+        ("[parameters]\nsso_mode = \"sso\"\n", &["line 2", "user_sso"]),
     ] {
         program.write("trailhound.toml", config);
         let ran = program.run(&["scan", "a.json", "--no-keep"]);
@@ -75,6 +81,21 @@ fn configuration_mistakes_name_place_and_remedy() {
     }
     program.write("trailhound.toml", [0xff, 0xfe, b'[', 0]);
     assert!(program.run(&["rules", "list"]).err.contains("not UTF-8"));
+    let file = std::fs::File::create(program.path("trailhound.toml")).expect("a file");
+    file.set_len(100 << 20).expect("a sparse file");
+    assert!(program.run(&["rules", "list"]).err.contains("104857600 bytes is no configuration"));
+    program.write("trailhound.toml", "");
+    program.ok(&["rules", "list"]);
+}
+
+#[test]
+fn rules_that_need_a_database_of_addresses_say_that_they_are_off() {
+    let program = Program::new();
+    program.write("a.json", event("li"));
+    let ran = program.ok(&["scan", "a.json", "--no-keep"]);
+    assert!(ran.out.contains("NOT LOADED: AT-LOGIN-007, AT-LOGIN-008") && ran.out.contains("geo_city = "), "{}", ran.out);
+    program.write("trailhound.toml", "[parameters]\ngeo_city = \"sample\"\n");
+    assert!(!program.ok(&["scan", "a.json", "--no-keep"]).out.contains("NOT LOADED: AT-LOGIN-007"));
 }
 
 #[test]

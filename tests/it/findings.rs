@@ -253,3 +253,15 @@ fn a_profile_runs_rules_that_are_off_by_default() {
     let cis = program.ok(&["detect", "--lake", "l", "--profile", "cis-alibaba-v2", "--format", "json"]).open();
     assert_eq!(cis.keys().collect::<Vec<_>>(), ["AT-NET-002"]);
 }
+
+#[test]
+fn a_rules_query_runs_as_it_stands_in_its_file() {
+    let program = with_sign_ins("");
+    let shown = program.ok(&["rules", "show", "AT-LOGIN-003"]).out;
+    let sql = shown.split_once("test cases:\n\n").expect("the query").1;
+    // It begins with a comment, which is no option of the command.
+    assert!(sql.starts_with("-- "), "{sql}");
+    assert_eq!(program.ok(&["query", "--lake", "l", "--format", "json", "-c", sql]).json().len(), 0);
+    let four = sql.replace("most >= 5", "most >= 4");
+    assert_eq!(program.ok(&["query", "--lake", "l", "--format", "json", "-c", &four]).json().len(), 4);
+}

@@ -29,6 +29,15 @@ fn the_pages_about_rules_are_generated() {
 }
 
 #[test]
+fn every_function_is_documented() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/writing-rules.md")).expect("a page");
+    for (name, arguments, meaning) in trailhound_queries::functions::FUNCTIONS {
+        let line = format!("| `{name}` | `{arguments}` | {meaning} |");
+        assert!(page.contains(&line), "docs/writing-rules.md lacks: {line}");
+    }
+}
+
+#[test]
 fn every_rule_passes_the_checks() {
     let ran = Program::new().run(&["rules", "lint"]);
     assert_eq!(ran.status, 0, "{}", ran.out);

@@ -20,6 +20,9 @@ use trailhound_queries::sieve::Sieve;
 /// needed.
 const HELD_BYTES_MAX: usize = 96 << 20;
 
+/// The same of each set that holds no more than the first and the last rows of a day.
+const CONDENSED_BYTES_MAX: usize = 64 << 20;
+
 /// The rules of a service.
 pub struct Standing {
     parameters: Arc<Parameters>,
@@ -139,9 +142,11 @@ impl Standing {
         Ok(detection)
     }
 
-    /// Sets that hold little keep it; the others share what is left alike.
+    /// Sets that hold little keep it; the others share what is left alike. Those that hold little of each day have room of their own: to
+    /// read months anew would be dear.
     fn let_go(&mut self, now: i64) -> Result<(), SessionError> {
-        let mut sets: Vec<&mut Set> = self.sets.iter_mut().collect();
+        self.sets.iter_mut().filter(|set| set.is_condensed()).try_for_each(|set| set.let_go(now, CONDENSED_BYTES_MAX))?;
+        let mut sets: Vec<&mut Set> = self.sets.iter_mut().filter(|set| !set.is_condensed()).collect();
         sets.sort_by_key(|set| set.bytes());
         let (mut left, count) = (HELD_BYTES_MAX, sets.len());
         for (at, set) in sets.into_iter().enumerate() {

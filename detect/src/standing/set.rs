@@ -203,19 +203,15 @@ impl Set {
     pub(super) fn take_file(&mut self, path: &Path, as_news: bool) -> Result<(), SessionError> {
         let Some(condensing) = &self.condensing else { return Ok(()) };
         let Chosen { rows, news } = self.read_condensed(condensing, path)?;
-        let mut remembered = None;
         for batch in &rows {
             self.held.add(batch)?;
-            for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
-                remembered = spanning(remembered, memory.add(batch)?);
-            }
         }
         if as_news && news.is_some() {
             self.new_rows += rows.iter().map(RecordBatch::num_rows).sum::<usize>();
             for ready in &mut self.rules {
                 let known = ready.news.get_or_insert_default();
                 known.times = spanning(known.times, news);
-                known.remembered = spanning(known.remembered, remembered);
+                known.remembered = spanning(known.remembered, news);
             }
         }
         self.thin()
@@ -231,9 +227,6 @@ impl Set {
         let condense = Arc::clone(&condensing.condense);
         let condense = condense.lock().unwrap_or_else(PoisonError::into_inner);
         self.held.thin(|batch| condense.thin(batch))?;
-        for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
-            memory.held.thin(|batch| condense.thin(batch))?;
-        }
         condensing.thinned = self.held.rows();
         Ok(())
     }
@@ -262,8 +255,7 @@ impl Set {
 
     /// How far back anything is held.
     pub(super) fn span_of_all(&self) -> i64 {
-        let longest = self.rules.iter().filter_map(|ready| ready.memory.as_ref()).map(|memory| memory.duration).max();
-        self.span().saturating_add(longest.unwrap_or(0))
+        self.span().saturating_add(self.rules.iter().map(|ready| memory(&ready.rule)).max().unwrap_or(0))
     }
 
     /// Memory of what is held, in bytes.
@@ -277,19 +269,24 @@ impl Set {
         let latest = self.held.latest().unwrap_or(i64::MIN).min(now);
         // What the next run needs is held even where it is old.
         let news = self.rules.iter().filter_map(|ready| ready.news?.times).map(|(first, _)| first).min().unwrap_or(i64::MAX);
-        let keep_from = latest.saturating_sub(self.span()).min(news.saturating_sub(self.reach));
         if self.bytes() <= bytes_max {
             return Ok(());
         }
+        // Where little is held of each day, what is remembered is held with the rest.
+        let (span, reach) = if self.is_condensed() {
+            let remembered = self.span_of_all() - self.span();
+            (self.span_of_all(), self.reach.saturating_add(remembered))
+        } else {
+            (self.span(), self.reach)
+        };
+        let keep_from = latest.saturating_sub(span).min(news.saturating_sub(reach));
         let share = bytes_max / (1 + self.rules.iter().filter(|ready| ready.memory.is_some()).count());
         self.held.let_go(keep_from, now, share)?;
         for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
             memory.held.let_go(keep_from.saturating_sub(memory.duration), now, share)?;
         }
         if let Some(condensing) = &self.condensing {
-            let memories = self.rules.iter().filter_map(|ready| Some(ready.memory.as_ref()?.held.floor()));
-            let floor = memories.chain([self.held.floor()]).min().unwrap_or(i64::MIN);
-            condensing.condense().forget_before(floor);
+            condensing.condense().forget_before(self.held.floor());
         }
         Ok(())
     }
@@ -412,7 +409,10 @@ impl Set {
     /// The rows that what the rule says of `[since, until)` depends on, and whether they are all held.
     fn around(&self, ready: &Ready, since: i64, until: i64) -> Result<(Vec<RecordBatch>, bool), SessionError> {
         let lookback = lookback(&ready.rule);
-        let since = since.saturating_sub(lookback);
+        let mut since = since.saturating_sub(lookback);
+        if self.is_condensed() {
+            since = since.saturating_sub(memory(&ready.rule));
+        }
         let mut complete = self.held.reaches(since);
         let mut rows = self.held.between(since, until.saturating_add(lookback))?;
         if let Some(memory) = &ready.memory {
@@ -428,6 +428,8 @@ impl Ready {
     async fn new(rule: &Rule, session: &Session) -> Result<Self, SessionError> {
         let query = Prepared::new(judged(session, rule).await?).await?;
         let memory = match &rule.remembers {
+            // Held with the rest.
+            Some(_) if rule.condensed.is_some() => None,
             Some(rows) => Some(Memory { sieve: Sieve::new(session, &rows.rows)?, held: Held::new(i64::MIN), duration: memory(rule) }),
             None => None,
         };

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 type Deed = (&'static str, &'static str, &'static str, &'static str);
 
 /// In the order of an intrusion.
-const DEEDS: [Deed; 49] = [
+const DEEDS: [Deed; 50] = [
     ("AT-CRED-001", "Ram", "CreateAccessKey", r#"{"UserName":"backup-job"}"#),
     ("AT-CRED-002", "Ram", "UpdateAccessKey", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0001","Status":"Active"}"#),
     ("AT-CRED-002", "Ims", "RestoreAccessKeyFromRecycleBin", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0002"}"#),
@@ -71,6 +71,7 @@ const DEEDS: [Deed; 49] = [
     ("AT-IMPACT-003", "R-kvstore", "FlushInstance", r#"{"InstanceId":"r-story"}"#),
     ("AT-IMPACT-004", "Ecs", "ModifyInstanceAttribute", r#"{"InstanceId":"i-bp1storyexample00001","DeletionProtection":"false"}"#),
     ("AT-IMPACT-004", "Rds", "ModifyDBInstanceDeletionProtection", r#"{"DBInstanceId":"rm-story","DeletionProtection":"false"}"#),
+    ("AT-ECS-002", "Ecs", "RedeployInstance", r#"{"InstanceId":"i-bp1storyexample00001","ForceStop":"true"}"#),
     ("AT-IMPACT-005", "Ecs", "ReInitDisk", r#"{"DiskId":"d-story"}"#),
     ("AT-IMPACT-005", "Ecs", "ReplaceSystemDisk", r#"{"InstanceId":"i-bp1storyexample00001"}"#),
     ("AT-IMPACT-005", "Ecs", "DeleteDisk", r#"{"DiskId":"d-story"}"#),

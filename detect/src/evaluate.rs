@@ -131,7 +131,7 @@ pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Select
     let runnable = runnable(session, catalogue, selection, &mut detection)?;
     // A rule that does not say what it reads would have every row held.
     let predicates = runnable.iter().filter(|rule| rule.reads.is_some()).map(|&rule| (rule, seen(rule, range))).collect();
-    let gathered = Gathered::new(session, predicates, session.limits()).await?;
+    let gathered = Gathered::new(session, &around_all(&runnable, range), predicates, session.limits()).await?;
     for (rule, error) in &gathered.broken {
         detection.failed.push((rule.id.clone(), error.to_string()));
     }
@@ -240,6 +240,18 @@ fn seen(rule: &Rule, range: Range) -> String {
     }
 }
 
+/// The times that what any of `rules` says of `range` depends on, as a SQL condition.
+fn around_all(rules: &[&Rule], range: Range) -> String {
+    if range.is_everything() {
+        return "true".to_owned();
+    }
+    let before = rules.iter().map(|rule| radius(rule).saturating_add(memory(rule))).max().unwrap_or(0);
+    let after = rules.iter().map(|rule| radius(rule)).max().unwrap_or(0);
+    let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(before));
+    let times = within(since, range.until.map_or(i64::MAX, |until| until.saturating_add(after)));
+    if range.timeless { format!("({times} OR event_time IS NULL)") } else { times }
+}
+
 /// The times that what `rule` says of `range` depends on, as a SQL condition: what lies around it too, and what the rule remembers.
 pub(crate) fn around(rule: &Rule, range: Range) -> String {
     if range.is_everything() {
@@ -257,7 +269,7 @@ pub(crate) fn around(rule: &Rule, range: Range) -> String {
 
 /// Runs one rule.
 pub(crate) async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
-    let mut gathered = Gathered::new(session, vec![(rule, seen(rule, range))], session.limits()).await?;
+    let mut gathered = Gathered::new(session, &around_all(&[rule], range), vec![(rule, seen(rule, range))], session.limits()).await?;
     match gathered.broken.pop() {
         Some((_, error)) => Err(error),
         None => run_gathered(session, &gathered, rule, range).await,

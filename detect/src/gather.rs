@@ -93,12 +93,18 @@ pub(crate) struct Gathered<'r> {
 }
 
 impl<'r> Gathered<'r> {
-    /// Reads the rows of `session` that `rules` read, each with the predicate that says which. At most half of the memory that `limits`
+    /// Reads the rows of `session` that `rules` read, each with the predicate that says which; all of them fulfil `times` too, by which
+    /// files are skipped. At most half of the memory that `limits`
     /// grants is held: a rule whose rows do not fit is left to [`Gathered::run`]'s caller.
     ///
     /// # Errors
     /// [`SessionError`] where the lake cannot be read.
-    pub(crate) async fn new(session: &Session, rules: Vec<(&'r Rule, String)>, limits: &QueryLimits) -> Result<Self, SessionError> {
+    pub(crate) async fn new(
+        session: &Session,
+        times: &str,
+        rules: Vec<(&'r Rule, String)>,
+        limits: &QueryLimits,
+    ) -> Result<Self, SessionError> {
         let (over_rows, table) = Session::over_rows(session.parameters().clone(), limits).await?;
         let mut gathered = Self { table, sets: Vec::new(), rules: Vec::new(), broken: Vec::new() };
         let mut known: Known<'r> = BTreeMap::new();
@@ -113,7 +119,8 @@ impl<'r> Gathered<'r> {
         if !known.is_empty() {
             let any: BTreeSet<String> = known.keys().map(|(predicate, _)| format!("({predicate})")).collect();
             let any: Vec<String> = any.into_iter().collect();
-            gathered.read(session, &any.join(" OR "), limits.memory_bytes_max / 2).await?;
+            let any = Sieve::new(&over_rows, &any.join(" OR "))?;
+            gathered.read(session, times, any, limits.memory_bytes_max / 2).await?;
         }
         Ok(gathered)
     }
@@ -132,7 +139,7 @@ impl<'r> Gathered<'r> {
         Ok(set)
     }
 
-    async fn read(&mut self, session: &Session, predicate: &str, bytes_max: usize) -> Result<(), SessionError> {
+    async fn read(&mut self, session: &Session, times: &str, any: Sieve, bytes_max: usize) -> Result<(), SessionError> {
         let mut columns = BTreeSet::new();
         for set in &self.sets {
             columns.extend(&set.columns);
@@ -144,7 +151,7 @@ impl<'r> Gathered<'r> {
                 (0..).zip(&columns).filter(|(_, column)| set.columns.contains(column)).map(|(place, _)| place).collect();
             sieves.push((set.sieve.among(&columns)?, places));
         }
-        let mut stream = session.rows_where(predicate, &columns).await?;
+        let mut stream = session.rows_where_any(times, any, &columns).await?;
         while let Some(batch) = stream.try_next().await? {
             for (set, (sieve, places)) in self.sets.iter_mut().zip(&sieves).filter(|(set, _)| !set.overflown) {
                 if let Some(rows) = sieve.pick(&batch, places)? {

@@ -3,6 +3,7 @@
 
 pub mod attack;
 pub mod catalogue;
+mod distinct;
 pub mod documentation;
 pub mod explain;
 pub mod findings;

@@ -4,11 +4,13 @@ use crate::findings::{FINDINGS_TABLE, FindingsTable};
 use crate::functions;
 use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
+use crate::sieve::Sieve;
 use crate::views::VIEWS;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
+use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
@@ -16,6 +18,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::Expr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_ducklake::{DuckLakeCatalog, PostgresMetadataProvider, SqliteMetadataProvider};
 use futures::StreamExt;
@@ -218,6 +221,22 @@ impl Session {
         let frame = self.events_where(predicate).await?.select_columns(&names)?;
         let stream = frame.execute_stream().await?;
         Ok(stream.map(move |batch| Ok(in_types(&batch?, &schema)?)).boxed())
+    }
+
+    /// The same of the rows for which `any` holds too: many conditions at once, those on one column evaluated once for each of its values.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub async fn rows_where_any(
+        &self,
+        predicate: &str,
+        any: Sieve,
+        columns: &BTreeSet<usize>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
+        let (holds, asked) = any.into_function()?;
+        let holds = holds.call(asked.into_iter().map(|name| Expr::Column(Column::new_unqualified(name))).collect());
+        let narrowed = self.with_events(self.events_where(predicate).await?.filter(holds)?.into_view()).await?;
+        narrowed.rows_where("true", columns).await
     }
 
     async fn events_where(&self, predicate: &str) -> Result<DataFrame, SessionError> {

@@ -1,14 +1,16 @@
 //! Reading single files of `events` for the rows where a predicate holds. Planned once, so that a file of a thousand rows
 //! costs what reading its columns costs.
 
+use crate::distinct::by_value;
 use crate::session::{Session, SessionError};
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::{filter_record_batch, prep_null_mask_filter};
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::compute::{cast, filter_record_batch, prep_null_mask_filter};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter};
@@ -43,7 +45,7 @@ impl Sieve {
         let predicate = context.create_physical_expr(simplifier.simplify(expression)?, &schema)?;
         let mut columns: Vec<usize> = collect_columns(&predicate).iter().map(Column::index).collect();
         columns.sort_unstable();
-        Ok(Self { predicate, columns })
+        Ok(Self { predicate: by_value(predicate)?, columns })
     }
 
     /// Places of the predicate's own columns among those of `events`.
@@ -72,6 +74,15 @@ impl Sieve {
         }
         let batch = batch.project(places).map_err(DataFusionError::from)?;
         Ok(Some(filter_record_batch(&batch, &holds).map_err(DataFusionError::from)?))
+    }
+
+    /// The predicate as a SQL function of its own columns, and their names in order.
+    pub(crate) fn into_function(self) -> Result<(ScalarUDF, Vec<String>), SessionError> {
+        let own: BTreeSet<usize> = self.columns.iter().copied().collect();
+        let schema = Arc::new(some(own.iter().copied())?);
+        let names = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let signature = Signature::any(own.len(), Volatility::Immutable);
+        Ok((ScalarUDF::new_from_impl(Function { predicate: self.among(&own)?.predicate, schema, signature }), names))
     }
 
     /// The rows of the file `path` where the predicate holds, with the `wanted` columns, in the order of `events`. Of the other rows
@@ -130,6 +141,51 @@ impl Sieve {
         let expected = |batch: RecordBatch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec());
         let batches = reader.map_err(|e| at(&e))?.map(|batch| Ok(batch.and_then(expected).map_err(|e| at(&e))?));
         batches.collect()
+    }
+}
+
+/// A predicate as a function of SQL.
+#[derive(Debug)]
+struct Function {
+    predicate: Arc<dyn PhysicalExpr>,
+    schema: SchemaRef,
+    signature: Signature,
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        self.predicate.as_ref() == other.predicate.as_ref() && self.schema == other.schema
+    }
+}
+
+impl Eq for Function {}
+
+impl std::hash::Hash for Function {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.predicate.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Function {
+    fn name(&self) -> &str {
+        "holds"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType, DataFusionError> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
+        // The engine may read text as views.
+        let column =
+            |(value, field): (&ColumnarValue, &Arc<Field>)| cast(&value.to_array(args.number_rows)?, field.data_type()).map_err(Into::into);
+        let columns = args.args.iter().zip(self.schema.fields()).map(column).collect::<Result<Vec<_>, DataFusionError>>()?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        Ok(ColumnarValue::Array(Arc::new(holds(&*self.predicate, &batch)?)))
     }
 }
 

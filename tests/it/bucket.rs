@@ -166,7 +166,7 @@ fn what_a_failed_commit_threw_away_is_fetched_again_whatever_its_day() {
     let program = Program::new();
     let objects = traffic(&program, "20000", "15");
     // The traffic's days lie before the window: only the back-fill finds them.
-    let source = store.source().replace("window_days = 5", "window_days = 0\nsince = \"2026-09-01\"");
+    let source = store.source().replace("window_days = 5", "window_days = 0\nsince = \"2026-05-01\"");
     configure(&program, &source);
     let Some(disk) = SmallDisk::mount(&program.path("lake"), 48) else { return };
     program.write("one.json", r#"{"eventId":"one","eventTime":"2026-09-30T10:00:00Z"}"#);

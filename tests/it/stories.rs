@@ -12,8 +12,10 @@ use std::path::Path;
 
 const EVENTS: &str = "200000";
 
+/// Every second time over months, for what has a past.
 fn generate(program: &Program, seed: u64) {
-    program.ok(&["generate", "--events", EVENTS, "--seed", &seed.to_string(), "--out", "g"]);
+    let days = if seed.is_multiple_of(2) { "120" } else { "30" };
+    program.ok(&["generate", "--events", EVENTS, "--days", days, "--seed", &seed.to_string(), "--out", "g"]);
 }
 
 fn scan(program: &Program, paths: &[&str], lake: &str) -> Ran {

@@ -78,6 +78,8 @@ pub(super) struct Scene<'r> {
     pub(super) start: i64,
     /// First day of the traffic, 00:00 UTC.
     pub(super) first_day: i64,
+    /// Last day of the traffic, 00:00 UTC.
+    pub(super) last_day: i64,
     /// The last Saturday of the traffic, 00:00 UTC, if there is one.
     pub(super) saturday: Option<i64>,
     round: u64,
@@ -95,8 +97,8 @@ pub(super) fn tell(name: &str, round: u64, first_day: i32, last_day: i32, rng: &
     let saturday = (first_day..last_day).rev().find(|&day| weekday(day) == 5).map(|day| i64::from(day) * DAY_MICROS);
     let start = i64::from(day) * DAY_MICROS + rng.random_range(3_600..8 * 3_600) * 1_000_000;
     let account = ACCOUNTS[rng.random_range(0..ACCOUNTS.len())];
-    let first_day = i64::from(first_day) * DAY_MICROS;
-    let mut scene = Scene { rng, account, start, first_day, saturday, round: round * 100 + index as u64, made: Vec::new() };
+    let [first_day, last_day] = [first_day, last_day].map(|day| i64::from(day) * DAY_MICROS);
+    let mut scene = Scene { rng, account, start, first_day, last_day, saturday, round: round * 100 + index as u64, made: Vec::new() };
     story(&mut scene);
     scene.made
 }
@@ -105,6 +107,13 @@ impl Scene<'_> {
     /// The moment `seconds` into the story.
     pub(super) fn at(&self, seconds: i64) -> i64 {
         self.start + seconds * 1_000_000
+    }
+
+    /// The story's start, or so many days after the traffic's first at the same time of day, where there is such a time: for what has a
+    /// past.
+    pub(super) fn not_before(&self, days: i64) -> Option<i64> {
+        let start = self.start.max(self.first_day + days * DAY_MICROS + self.start.rem_euclid(DAY_MICROS));
+        (start < self.last_day).then_some(start)
     }
 
     /// A person nobody else is; `n` tells those of one story apart.

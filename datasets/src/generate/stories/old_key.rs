@@ -6,7 +6,7 @@ use super::{Scene, with_key};
 use crate::layout::DAY_MICROS;
 use serde_json::{Value, json};
 
-const DAY: i64 = 86_400;
+const SECOND: i64 = 1_000_000;
 /// Regions without any other traffic, one for each telling.
 const UNUSED: [&str; 6] = ["me-east-1", "eu-west-1", "eu-central-1", "ap-northeast-1", "ap-southeast-6", "me-central-1"];
 
@@ -20,11 +20,12 @@ fn a_key_that_slept(scene: &mut Scene<'_>) {
     for (person, days, wakes) in [(0, 100, true), (1, 31, false)] {
         let key = format!("LTAI5t{}", scene.token(18));
         let program = with_key(&scene.person(person), &key);
-        let before = call(scene, &program, "192.0.2.90", -days * DAY);
+        let Some(start) = scene.not_before(days + 1) else { continue };
+        let before = call(scene, &program, "192.0.2.90", start - days * DAY_MICROS);
         scene.add(before);
-        let again = call(scene, &program, "192.0.2.90", 0);
+        let again = call(scene, &program, "192.0.2.90", start);
         scene.add(if wakes { again.expect("AT-CRED-005") } else { again });
-        let and_again = call(scene, &program, "192.0.2.90", 30);
+        let and_again = call(scene, &program, "192.0.2.90", start + 30 * SECOND);
         scene.add(and_again);
     }
 }
@@ -32,11 +33,12 @@ fn a_key_that_slept(scene: &mut Scene<'_>) {
 fn a_key_that_travels(scene: &mut Scene<'_>) {
     let key = format!("LTAI5t{}", scene.token(18));
     let program = with_key(&scene.person(2), &key);
-    for (from, seconds) in [("192.0.2.91", -9 * DAY), ("192.0.2.92", -3 * DAY), ("192.0.2.93", 600)] {
-        let at_home = call(scene, &program, from, seconds);
+    let Some(start) = scene.not_before(10) else { return };
+    for (from, time) in [("192.0.2.91", -9 * DAY_MICROS), ("192.0.2.92", -3 * DAY_MICROS), ("192.0.2.93", 600 * SECOND)] {
+        let at_home = call(scene, &program, from, start + time);
         scene.add(at_home);
     }
-    let abroad = call(scene, &program, "198.51.100.91", 660);
+    let abroad = call(scene, &program, "198.51.100.91", start + 660 * SECOND);
     scene.add(abroad.expect("AT-CRED-004"));
 }
 
@@ -62,8 +64,8 @@ fn change(scene: &mut Scene<'_>, who: &Value, region: &'static str, time: i64) -
     scene.ecs("ModifyInstanceAttribute", who, time, region, "203.0.113.90", json!({ "InstanceName": "story" }))
 }
 
-fn call(scene: &mut Scene<'_>, who: &Value, from: &str, seconds: i64) -> Builder {
-    Builder::new(uuid(scene.rng), "Ecs", "DescribeInstances", "cn-hangzhou", scene.at(seconds))
+fn call(scene: &mut Scene<'_>, who: &Value, from: &str, time: i64) -> Builder {
+    Builder::new(uuid(scene.rng), "Ecs", "DescribeInstances", "cn-hangzhou", time)
         .with("eventSource", "ecs.cn-hangzhou.aliyuncs.com")
         .with("eventRW", "Read")
         .with("eventCategory", "Management")

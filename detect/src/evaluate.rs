@@ -18,7 +18,7 @@ use trailhound_queries::session::{Session, SessionError, bounded, within};
 pub struct Selection {
     /// Ids; empty for every rule that is on by default.
     pub rules: Vec<String>,
-    /// A rule that cannot run is an error.
+    /// A rule that cannot run is an error, unless it is one for those who have what it needs.
     pub require_all: bool,
 }
 
@@ -162,7 +162,7 @@ fn runnable<'c>(
         let missing = rule.missing(session.parameters());
         match missing.first() {
             None => runnable.push(rule),
-            Some(parameter) if selection.require_all => {
+            Some(parameter) if selection.require_all && !rule.optional => {
                 return Err(EvaluateError::Missing { rule_id: rule.id.clone(), parameter: (*parameter).to_owned() });
             }
             Some(_) => {

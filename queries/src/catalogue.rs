@@ -138,6 +138,8 @@ struct Written {
     parameters: Vec<String>,
     #[serde(default)]
     optional_parameters: Vec<String>,
+    #[serde(default)]
+    optional: bool,
     #[serde(default, deserialize_with = "duration")]
     lookback: Duration,
     remembers: Option<Remembers>,
@@ -251,6 +253,7 @@ pub struct Rule {
     pub gaps: Vec<Need>,
     pub parameters: Vec<String>,
     pub optional_parameters: Vec<String>,
+    pub optional: bool,
     pub lookback: Duration,
     pub remembers: Option<Remembers>,
     pub reads: Option<String>,
@@ -460,6 +463,7 @@ fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, CatalogueErr
         gaps: written.gaps,
         parameters: written.parameters,
         optional_parameters: written.optional_parameters,
+        optional: written.optional,
         lookback: written.lookback,
         remembers: written.remembers,
         reads: written.reads,

@@ -78,7 +78,11 @@ impl Sieve {
 
     /// The predicate as a SQL function of its own columns, and their names in order.
     pub(crate) fn into_function(self) -> Result<(ScalarUDF, Vec<String>), SessionError> {
-        let own: BTreeSet<usize> = self.columns.iter().copied().collect();
+        let mut own: BTreeSet<usize> = self.columns.iter().copied().collect();
+        if own.is_empty() {
+            // A function of nothing would be asked once for all rows.
+            own.insert(0);
+        }
         let schema = Arc::new(some(own.iter().copied())?);
         let names = schema.fields().iter().map(|field| field.name().clone()).collect();
         let signature = Signature::any(own.len(), Volatility::Immutable);

@@ -63,6 +63,15 @@ fn a_rule_that_cannot_run_is_named_and_the_others_find_what_they_find() {
     rule(&many_rows, "many", "AT-OWN-001", many, "");
     let ran = many_rows.run(&["scan", "events.json", "--lake", "l"]);
     assert!(ran.status == 4 && ran.err.contains("more than 10000000 rows"), "{}", ran.err);
+    // Everything is much, but no mistake.
+    let everything = program();
+    rule(&everything, "every", "AT-OWN-001", "SELECT events.* FROM events", "reads = \"true\"");
+    assert!(
+        everything
+            .ok(&["scan", "events.json", "--lake", "l", "--format", "json", "--rules", "AT-OWN-001"])
+            .open()
+            .contains_key("AT-OWN-001")
+    );
     // Slow to others, not to this engine.
     let program = program();
     rule(&program, "slow", "AT-OWN-001", "SELECT events.* FROM events WHERE regexp_like(repeat('a', 5000) || '!', '(a+)+$')", "");

@@ -36,8 +36,10 @@ pub struct Seen {
     pub first_day: String,
     /// Last day with an event.
     pub last_day: String,
-    /// Days between the two without any.
+    /// Days between the two without any: the first of them.
     pub silent_days: Vec<String>,
+    /// How many of them there are.
+    pub silent_days_in_all: i64,
     /// Hours with events.
     pub hours_with_events: i64,
     /// Mean time until an event was in the lake, in seconds.
@@ -145,9 +147,10 @@ fn seen<'d>(days: impl Iterator<Item = &'d Day>) -> Seen {
     seen.lag_seconds_mean = lag / events;
     if let (Some(&first), Some(&last)) = (dates.first(), dates.last()) {
         (seen.first_day, seen.last_day) = (day_text(first), day_text(last));
-        // From day to day with events, for a single time far off would make millions.
-        let gaps = dates.iter().zip(dates.iter().skip(1)).flat_map(|(before, after)| before + 1..*after);
-        seen.silent_days = gaps.take(1000).map(day_text).collect();
+        // A single time far off makes millions of them: named are the first, counted all.
+        let gaps = || dates.iter().zip(dates.iter().skip(1)).map(|(before, after)| before + 1..*after);
+        seen.silent_days = gaps().flatten().take(SILENT_DAYS_NAMED).map(day_text).collect();
+        seen.silent_days_in_all = gaps().map(|gap| i64::from(gap.end) - i64::from(gap.start)).sum();
     }
     seen
 }
@@ -198,10 +201,9 @@ impl AccountCoverage {
         let share = |part: i64| if part == 0 { "none".to_owned() } else { format!("{part} ({} %)", part * 100 / seen.events.max(1)) };
         lines.push(format!("  read events: {}; data events: {}", share(seen.read_events), share(seen.data_events)));
         if !seen.silent_days.is_empty() {
-            let named: Vec<&str> = seen.silent_days.iter().take(SILENT_DAYS_NAMED).map(String::as_str).collect();
-            let more = seen.silent_days.len() - named.len();
+            let more = seen.silent_days_in_all - i64::try_from(seen.silent_days.len()).unwrap_or(i64::MAX);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            lines.push(format!("  days without any event: {}{more}", named.join(", ")));
+            lines.push(format!("  days without any event: {}{more}", seen.silent_days.join(", ")));
         }
         if seen.sign_ins > 0 {
             lines.push(format!(

@@ -9,8 +9,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use serde_json::Value;
-use sqlx::AnyPool;
-use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyConnection, Connection};
 use std::sync::{Arc, LazyLock};
 use trailhound_datasets::columns::text_item;
 use trailhound_datasets::derive::time::parse;
@@ -104,28 +103,19 @@ struct Kept {
     json: Value,
 }
 
-/// The findings of the lake whose catalogue is reached through the pool; none without one.
+/// The findings of the lake whose catalogue is there; none without one. It is connected to when somebody asks for them.
 #[derive(Debug)]
-pub(crate) struct FindingsTable(Option<AnyPool>);
+pub(crate) struct FindingsTable(pub(crate) Option<CatalogPlace>);
 
 impl FindingsTable {
-    /// Those of the lake whose catalogue is at `place`. It is connected to when somebody asks for them.
-    pub(crate) fn of(place: &CatalogPlace) -> Result<Self, sqlx::Error> {
-        sqlx::any::install_default_drivers();
-        Ok(Self(Some(AnyPoolOptions::new().max_connections(1).connect_lazy(&place.url())?)))
-    }
-
-    /// No findings.
-    pub(crate) fn empty() -> Self {
-        Self(None)
-    }
-
     async fn kept(&self) -> Result<Vec<Kept>, DataFusionError> {
         let external = |e: sqlx::Error| DataFusionError::External(Box::new(e));
-        let Some(pool) = &self.0 else { return Ok(Vec::new()) };
+        let Some(place) = &self.0 else { return Ok(Vec::new()) };
+        sqlx::any::install_default_drivers();
+        let mut catalogue = AnyConnection::connect(&place.url()).await.map_err(external)?;
         let rows: Vec<(i64, String, String)> =
             sqlx::query_as("SELECT revision, status, finding FROM trailhound_finding ORDER BY first_seen, finding_id")
-                .fetch_all(pool)
+                .fetch_all(&mut catalogue)
                 .await
                 .map_err(external)?;
         let kept = |(revision, status, text): (i64, String, String)| {

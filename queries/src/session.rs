@@ -129,8 +129,7 @@ impl Session {
             let provider = context.table_provider(format!("{LAKE_CATALOG}.main.{table}")).await?;
             context.register_table(table, provider)?;
         }
-        let findings = FindingsTable::of(place).map_err(|e| DataFusionError::External(Box::new(e)))?;
-        context.register_table(FINDINGS_TABLE, Arc::new(findings))?;
+        context.register_table(FINDINGS_TABLE, Arc::new(FindingsTable(Some(place.clone()))))?;
         Self::finish(context, parameters, limits.clone()).await
     }
 
@@ -216,11 +215,7 @@ impl Session {
         predicate: &str,
         columns: &BTreeSet<usize>,
     ) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
-        let schema = Arc::new(EVENTS.arrow.project(&columns.iter().copied().collect::<Vec<_>>()).map_err(DataFusionError::from)?);
-        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let frame = self.events_where(predicate).await?.select_columns(&names)?;
-        let stream = frame.execute_stream().await?;
-        Ok(stream.map(move |batch| Ok(in_types(&batch?, &schema)?)).boxed())
+        rows(self.events_where(predicate).await?, columns).await
     }
 
     /// The same of the rows for which `any` holds too: many conditions at once, those on one column evaluated once for each of its values.
@@ -235,8 +230,7 @@ impl Session {
     ) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
         let (holds, asked) = any.into_function()?;
         let holds = holds.call(asked.into_iter().map(|name| Expr::Column(Column::new_unqualified(name))).collect());
-        let narrowed = self.with_events(self.events_where(predicate).await?.filter(holds)?.into_view()).await?;
-        narrowed.rows_where("true", columns).await
+        rows(self.events_where(predicate).await?.filter(holds)?, columns).await
     }
 
     async fn events_where(&self, predicate: &str) -> Result<DataFrame, SessionError> {
@@ -267,6 +261,14 @@ pub fn within(since: i64, until: i64) -> String {
     if conditions.is_empty() { "event_time IS NOT NULL".to_owned() } else { conditions.join(" AND ") }
 }
 
+/// The rows of `frame`, over `events`, with those `columns` of it.
+async fn rows(frame: DataFrame, columns: &BTreeSet<usize>) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
+    let schema = Arc::new(EVENTS.arrow.project(&columns.iter().copied().collect::<Vec<_>>()).map_err(DataFusionError::from)?);
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let stream = frame.select_columns(&names)?.execute_stream().await?;
+    Ok(stream.map(move |batch| Ok(in_types(&batch?, &schema)?)).boxed())
+}
+
 /// `batch` in the types of `schema`, which has the same columns: the engine may read text as views.
 fn in_types(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
@@ -277,7 +279,7 @@ fn in_types(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Data
 fn register_empty(context: &SessionContext) -> Result<(), DataFusionError> {
     context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
     context.register_table(COPIES_TABLE, memory(&COPIES.arrow, Vec::new())?)?;
-    context.register_table(FINDINGS_TABLE, Arc::new(FindingsTable::empty()))?;
+    context.register_table(FINDINGS_TABLE, Arc::new(FindingsTable(None)))?;
     Ok(())
 }
 

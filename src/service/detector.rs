@@ -90,13 +90,21 @@ impl Detector {
             Err(reason) => Ok(Err(reason)),
         };
         match taken_up {
-            Ok(Ok(new)) => tracing::info!(new, "the rules were read anew"),
-            Ok(Err(ref reason)) => tracing::error!(reason, "the changed rules were not taken up; those from before run on"),
-            // Nothing is wrong with the rules.
-            Err(_) => self.files.iter_mut().for_each(RuleFiles::again),
+            Ok(Ok(new)) => {
+                tracing::info!(new, "the rules were read anew");
+                watch.metrics.reloaded(true);
+            }
+            Ok(Err(reason)) => {
+                tracing::error!(reason, "the changed rules were not taken up; those from before run on");
+                watch.metrics.reloaded(false);
+            }
+            Err(error) => {
+                // Nothing is wrong with the rules: they are read again.
+                self.files.iter_mut().for_each(RuleFiles::again);
+                return Err(error);
+            }
         }
-        watch.metrics.reloaded(matches!(taken_up, Ok(Ok(_))));
-        taken_up.map(|_| ())
+        Ok(())
     }
 
     /// Lets the rules of `catalogue` stand in the place of those from before; gives how many are new, or why one of them cannot be

@@ -1,6 +1,6 @@
 //! Databases of addresses in MaxMind's format, where the company has one: countries, places and networks.
 
-use maxminddb::{PathElement, Reader};
+use maxminddb::{MaxMindDbError, PathElement, Reader, WithinOptions};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -11,6 +11,9 @@ use trailhound_datasets::samples;
 
 /// Written in a path's place: the sample database, which test cases of rules use.
 const SAMPLE: &str = "sample";
+
+/// Networks of a database looked at to see what it tells.
+const NETWORKS_TRIED: usize = 10_000;
 
 /// Mean radius of the earth.
 const EARTH_KM: f64 = 6371.0;
@@ -46,13 +49,19 @@ impl AddressDatabase {
     ///
     /// # Errors
     /// Which file cannot be read and why.
-    pub(super) fn open(&mut self, folder: &Path) -> Result<(), String> {
-        if self.reader.is_none() {
-            let path = folder.join(&self.path);
-            let reader = Reader::open_readfile(&path)
-                .map_err(|e| format!("`{}` is no database of addresses in MaxMind's format: {e}", path.display()))?;
-            self.reader = Some(Arc::new(reader));
+    /// It must hold `wanted`: of another kind of database nothing would ever be known, and nobody would be told.
+    pub(super) fn open(&mut self, folder: &Path, wanted: &[&str]) -> Result<(), String> {
+        let path = folder.join(&self.path);
+        let refused = |e: &dyn fmt::Display| format!("`{}` is no database of addresses in MaxMind's format: {e}", path.display());
+        let reader = match &self.reader {
+            Some(reader) => Arc::clone(reader),
+            None => Arc::new(Reader::open_readfile(&path).map_err(|e| refused(&e))?),
+        };
+        if !holds(&reader, wanted).map_err(|e| refused(&e))? {
+            let kind = &reader.metadata().database_type;
+            return Err(format!("`{}` is a database of the kind `{kind}`, which does not tell {}", path.display(), wanted.join(" ")));
         }
+        self.reader = Some(reader);
         Ok(())
     }
 
@@ -86,6 +95,17 @@ impl AddressDatabase {
     }
 }
 
+/// True where one of the first networks has something under `path`.
+fn holds(reader: &Reader<Vec<u8>>, path: &[&str]) -> Result<bool, MaxMindDbError> {
+    let path: Vec<PathElement<'_>> = path.iter().map(|key| PathElement::Key(key)).collect();
+    for network in reader.networks(WithinOptions::default())?.take(NETWORKS_TRIED) {
+        if network?.decode_path::<serde::de::IgnoredAny>(&path)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +120,10 @@ mod tests {
         assert_eq!(database.asn(ip("192.0.2.1")), Some(64498));
         let kilometres = database.kilometres(ip("203.0.113.9"), ip("198.51.100.9")).expect("both are known");
         assert!((8_800.0..9_300.0).contains(&kilometres), "{kilometres}");
+        let mut database = database;
+        assert_eq!(database.open(Path::new(""), &["location", "latitude"]), Ok(()));
+        let refused = database.open(Path::new(""), &["traits", "is_anonymous"]).expect_err("it tells nothing of that");
+        assert!(refused.contains("kind `Trailhound-Sample`, which does not tell traits is_anonymous"), "{refused}");
         assert_eq!(AddressDatabase::default().country(ip("203.0.113.9")), None);
     }
 }

@@ -108,7 +108,8 @@ impl Parameters {
     /// # Errors
     /// Which file cannot be read and why.
     pub fn open(&mut self, folder: &Path) -> Result<(), String> {
-        self.geo_city.iter_mut().chain(&mut self.geo_asn).try_for_each(|database| database.open(folder))
+        self.geo_city.iter_mut().try_for_each(|database| database.open(folder, &["location", "latitude"]))?;
+        self.geo_asn.iter_mut().try_for_each(|database| database.open(folder, &["autonomous_system_number"]))
     }
 
     /// True where the parameter `name` was given (those with a documented default always are).

@@ -26,7 +26,12 @@ pub(crate) struct Condense {
     latest: HashMap<u128, i64>,
     /// Latest time of all.
     newest: i64,
+    /// Rows left when they were thinned last.
+    thinned: usize,
 }
+
+/// Rows held before those that do not matter any more are looked for.
+const ROWS_THINNED: usize = 4096;
 
 /// What a batch brings.
 #[derive(Debug)]
@@ -40,7 +45,7 @@ pub(crate) struct Judged {
 impl Condense {
     pub(crate) fn new(condensed: &Condensed) -> Self {
         let per = i64::try_from(condensed.per.as_micros()).unwrap_or(i64::MAX).max(1);
-        Self { by: condensed.by.clone(), per, groups: HashMap::new(), latest: HashMap::new(), newest: i64::MIN }
+        Self { by: condensed.by.clone(), per, groups: HashMap::new(), latest: HashMap::new(), newest: i64::MIN, thinned: 0 }
     }
 
     /// Takes note of the rows and says which of them matter. Rows without a time are not held.
@@ -87,6 +92,16 @@ impl Condense {
         Ok(Judged { keep: keep.into(), news })
     }
 
+    /// True where so many of `rows` held do not matter any more that they should be thinned.
+    pub(crate) fn is_due(&self, rows: usize) -> bool {
+        rows >= 2 * self.thinned + ROWS_THINNED
+    }
+
+    /// They were, and so many are left.
+    pub(crate) fn thinned(&mut self, rows: usize) {
+        self.thinned = rows;
+    }
+
     /// Which of the rows held are still the first or the last of their group.
     pub(crate) fn thin(&self, batch: &RecordBatch) -> Result<BooleanArray, DataFusionError> {
         let (times, groups) = (times(batch)?, self.groups_of(batch)?);
@@ -107,6 +122,7 @@ impl Condense {
         self.groups.clear();
         self.latest.clear();
         self.newest = i64::MIN;
+        self.thinned = 0;
     }
 
     /// Memory of what is known, about, in bytes.

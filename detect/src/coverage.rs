@@ -1,8 +1,9 @@
 //! What the data can show and what it cannot, by account: from the lake itself.
 
-use datafusion::arrow::array::{Array, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use crate::matched;
+use datafusion::arrow::array::{Array, AsArray, Float64Array, RecordBatch};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::error::DataFusionError;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,11 +157,8 @@ fn seen<'d>(days: impl Iterator<Item = &'d Day>) -> Seen {
 }
 
 fn days(batch: &RecordBatch) -> Result<Vec<Day>, DataFusionError> {
-    let texts =
-        |at: usize| -> Result<StringArray, DataFusionError> { Ok(cast(batch.column(at), &DataType::Utf8)?.as_string::<i32>().clone()) };
-    let ints = |at: usize| -> Result<Int64Array, DataFusionError> {
-        Ok(cast(batch.column(at), &DataType::Int64)?.as_primitive::<Int64Type>().clone())
-    };
+    let texts = |at: usize| matched::text(batch.column(at));
+    let ints = |at: usize| matched::whole(batch.column(at));
     let floats = |at: usize| -> Result<Float64Array, DataFusionError> {
         Ok(cast(batch.column(at), &DataType::Float64)?.as_primitive::<Float64Type>().clone())
     };

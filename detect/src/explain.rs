@@ -2,9 +2,8 @@
 
 use crate::evaluate::{Range, around, run};
 use crate::finding::Finding;
-use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use crate::matched;
+use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use std::sync::Arc;
@@ -65,9 +64,7 @@ async fn look_up(session: &Session, event: &str) -> Result<Vec<Place>, SessionEr
 }
 
 fn keys_and_times(batch: &RecordBatch) -> Result<Vec<Place>, DataFusionError> {
-    let keys = cast(batch.column(0), &DataType::Binary)?;
-    let micros = cast(&cast(batch.column(1), &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?, &DataType::Int64)?;
-    let (keys, micros) = (keys.as_binary::<i32>(), micros.as_primitive::<Int64Type>());
+    let (keys, micros) = (matched::bytes(batch.column(0))?, matched::micros(batch.column(1))?);
     let time = |row: usize| micros.is_valid(row).then(|| micros.value(row));
     Ok((0..batch.num_rows()).map(|row| (keys.value(row).to_vec(), time(row))).collect())
 }

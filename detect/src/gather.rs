@@ -13,9 +13,6 @@ use trailhound_queries::prepared::{Prepared, Rows};
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
 use trailhound_queries::sieve::Sieve;
 
-/// Rows gathered before those that do not matter any more are looked for.
-const ROWS_THINNED: usize = 16_384;
-
 /// The sets there are, by what is read and how it is condensed.
 type Known<'r> = BTreeMap<(String, Option<&'r Condensed>), usize>;
 
@@ -37,8 +34,6 @@ struct Set {
     overflown: bool,
     /// Where no more is held than the first and the last of each group.
     condense: Option<Condense>,
-    /// Rows held after they were thinned last.
-    thinned: usize,
 }
 
 impl Set {
@@ -53,7 +48,6 @@ impl Set {
             bytes: 0,
             overflown: false,
             condense: rule.condensed.as_ref().map(Condense::new),
-            thinned: 0,
         })
     }
 
@@ -69,15 +63,15 @@ impl Set {
 
     /// Lets go of rows that are neither first nor last any more, where they have become many.
     fn thin(&mut self) -> Result<(), SessionError> {
-        let Some(condense) = &self.condense else { return Ok(()) };
-        let count = |rows: &[RecordBatch]| rows.iter().map(RecordBatch::num_rows).sum::<usize>();
-        if count(&self.rows) < 2 * self.thinned + ROWS_THINNED {
+        let Some(condense) = &mut self.condense else { return Ok(()) };
+        if !condense.is_due(self.rows.iter().map(RecordBatch::num_rows).sum()) {
             return Ok(());
         }
         let Some(first) = self.rows.first() else { return Ok(()) };
         let all = concat_batches(&first.schema(), &self.rows).map_err(DataFusionError::from)?;
         let thinned = filter_record_batch(&all, &condense.thin(&all)?).map_err(DataFusionError::from)?;
-        (self.thinned, self.bytes) = (thinned.num_rows(), thinned.get_array_memory_size());
+        condense.thinned(thinned.num_rows());
+        self.bytes = thinned.get_array_memory_size();
         self.rows = vec![thinned];
         Ok(())
     }

@@ -191,10 +191,9 @@ fn read_column(name: &str, column: &ArrayRef, rows: &mut Rows) -> Result<()> {
         "event_key" => rows.event_key = Some(bytes(column)?),
         "source_ip" => rows.source_ip = Some(bytes(column)?),
         "event_time" => {
-            let micros = cast(&cast(column, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?, &DataType::Int64)?;
-            rows.event_time = Some(micros.as_primitive::<Int64Type>().clone());
+            rows.event_time = Some(micros(column)?);
         }
-        "source_position" => rows.source_position = Some(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone()),
+        "source_position" => rows.source_position = Some(whole(column)?),
         "instance_ids" => rows.instance_ids = Some(Lists::texts(column)?),
         "resources" => rows.resources = Some(Lists::pairs(column)?),
         "severity" => {
@@ -211,10 +210,19 @@ fn read_column(name: &str, column: &ArrayRef, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-fn text(column: &ArrayRef) -> Result<StringArray> {
+pub(crate) fn text(column: &ArrayRef) -> Result<StringArray> {
     Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
-fn bytes(column: &ArrayRef) -> Result<BinaryArray> {
+pub(crate) fn bytes(column: &ArrayRef) -> Result<BinaryArray> {
     Ok(cast(column, &DataType::Binary)?.as_binary::<i32>().clone())
+}
+
+/// Instants, as microseconds since 1970.
+pub(crate) fn micros(column: &ArrayRef) -> Result<Int64Array> {
+    whole(&cast(column, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?)
+}
+
+pub(crate) fn whole(column: &ArrayRef) -> Result<Int64Array> {
+    Ok(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }

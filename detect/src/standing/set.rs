@@ -47,8 +47,6 @@ struct Condensing {
     condense: Arc<Mutex<Condense>>,
     /// Columns that tell the groups, by their place in `events`.
     looked_at: BTreeSet<usize>,
-    /// Rows held after they were thinned last.
-    thinned: usize,
 }
 
 /// Rows of a file that are to be held, and first and last time of those that are news.
@@ -61,7 +59,7 @@ impl Condensing {
     fn new(condensed: &Condensed) -> Self {
         let mut looked_at: BTreeSet<usize> = always().collect();
         looked_at.extend(EVENTS.arrow.fields().iter().enumerate().filter(|(_, f)| condensed.by.contains(f.name())).map(|(at, _)| at));
-        Self { condense: Arc::new(Mutex::new(Condense::new(condensed))), looked_at, thinned: 0 }
+        Self { condense: Arc::new(Mutex::new(Condense::new(condensed))), looked_at }
     }
 
     fn condense(&self) -> MutexGuard<'_, Condense> {
@@ -219,15 +217,12 @@ impl Set {
 
     /// Lets go of rows that are neither first nor last any more, where they have become many.
     fn thin(&mut self) -> Result<(), SessionError> {
-        let Some(condensing) = &mut self.condensing else { return Ok(()) };
-        let rows = self.held.rows();
-        if rows < 2 * condensing.thinned + NEW_ROWS_MAX {
-            return Ok(());
+        let Some(condensing) = &self.condensing else { return Ok(()) };
+        let mut condense = condensing.condense();
+        if condense.is_due(self.held.rows()) {
+            self.held.thin(|batch| condense.thin(batch))?;
+            condense.thinned(self.held.rows());
         }
-        let condense = Arc::clone(&condensing.condense);
-        let condense = condense.lock().unwrap_or_else(PoisonError::into_inner);
-        self.held.thin(|batch| condense.thin(batch))?;
-        condensing.thinned = self.held.rows();
         Ok(())
     }
 
@@ -316,9 +311,8 @@ impl Set {
     /// Holds nothing, of a lake that is held from `since` on.
     pub(super) fn forget(&mut self, since: i64) {
         self.held = Held::new(since);
-        if let Some(condensing) = &mut self.condensing {
+        if let Some(condensing) = &self.condensing {
             condensing.condense().forget();
-            condensing.thinned = 0;
         }
         self.new_rows = 0;
         self.timeless.clear();

@@ -2,7 +2,7 @@
 
 use super::condition::joined;
 use super::fields::{Dialect, quoted};
-use super::{About, Base, Translated, comment, is_called};
+use super::{About, Base, Translated, about, comment, is_called};
 use rsigma_parser::{ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, WindowMode};
 use std::fmt::Write as _;
 
@@ -21,18 +21,23 @@ struct Parts<'r, 'b> {
 /// Translates a correlation of `bases`.
 pub(super) fn translate(rule: &CorrelationRule, bases: &[Base<'_>]) -> Result<Translated, String> {
     let parts = parts(rule, bases)?;
-    let (counted, test, said) = match rule.correlation_type {
-        CorrelationType::EventCount => ("count(*)".to_owned(), at_least(rule)?, "events"),
-        CorrelationType::ValueCount => (format!("count(DISTINCT {})", parts.value()?), at_least(rule)?, "different values"),
-        CorrelationType::ValueSum => (format!("sum(try_cast({} AS DOUBLE))", parts.value()?), at_least(rule)?, "in sum"),
-        CorrelationType::ValueAvg => (format!("avg(try_cast({} AS DOUBLE))", parts.value()?), at_least(rule)?, "on average"),
-        CorrelationType::Temporal => (String::new(), parts.different()?, "kinds of event"),
-        CorrelationType::TemporalOrdered => return parts.ordered(),
+    // What is counted over a window; where values are, they are the column `counted_value`.
+    let (counted, said) = match rule.correlation_type {
+        CorrelationType::EventCount => ("count(*)", "events"),
+        CorrelationType::ValueCount => ("count(DISTINCT counted_value)", "different values"),
+        CorrelationType::ValueSum => ("sum(try_cast(counted_value AS DOUBLE))", "in sum"),
+        CorrelationType::ValueAvg => ("avg(try_cast(counted_value AS DOUBLE))", "on average"),
+        CorrelationType::Temporal => return Ok(parts.translated(&parts.together()?)),
+        CorrelationType::TemporalOrdered => return Ok(parts.translated(&parts.ordered()?)),
         CorrelationType::ValuePercentile | CorrelationType::ValueMedian => {
             return Err("percentiles over a sliding window are not translated".to_owned());
         }
     };
-    Ok(parts.translated(&parts.windowed(&counted, test, said)))
+    let value = match rule.correlation_type {
+        CorrelationType::EventCount => String::new(),
+        _ => format!(", {} AS counted_value", parts.value()?),
+    };
+    Ok(parts.translated(&parts.windowed(&value, |over| format!("{counted} {over}"), at_least(rule)?, said)))
 }
 
 fn parts<'r, 'b>(rule: &'r CorrelationRule, bases: &'b [Base<'b>]) -> Result<Parts<'r, 'b>, String> {
@@ -121,46 +126,39 @@ impl Parts<'_, '_> {
         (by, made, carried, known)
     }
 
-    /// Marks every event of each window in which `counted` reaches `least`.
-    fn windowed(&self, counted: &str, least: u64, said: &str) -> String {
-        let (by, made, carried, known) = self.partition();
-        let span = format!("INTERVAL '{} seconds'", self.seconds);
-        let before = format!("OVER ({by}ORDER BY event_time RANGE BETWEEN {span} PRECEDING AND CURRENT ROW)");
-        let after = format!("OVER ({by}ORDER BY event_time RANGE BETWEEN CURRENT ROW AND {span} FOLLOWING)");
+    /// Events of windows in which enough of the rules match.
+    fn together(&self) -> Result<String, String> {
         let flags: String = self
             .bases
             .iter()
             .enumerate()
             .map(|(at, base)| format!(", CASE WHEN {} THEN 1 ELSE 0 END AS rule_{at}", base.predicate))
             .collect();
-        let temporal = counted.is_empty();
-        let flags = if temporal { flags } else { String::new() };
-        let counted = if temporal {
-            (0..self.bases.len()).map(|at| format!("max(rule_{at}) {before}")).collect::<Vec<_>>().join(" + ")
-        } else {
-            format!("{counted} {before}")
-        };
-        let value =
-            if counted.contains("DISTINCT") || counted.contains("try_cast") { self.value().unwrap_or_default() } else { String::new() };
-        let (value_made, counted) = if value.is_empty() {
-            (String::new(), counted)
-        } else {
-            (format!(", {value} AS counted_value"), counted.replace(&value, "counted_value"))
-        };
+        let counted = |over: &str| (0..self.bases.len()).map(|at| format!("max(rule_{at}) {over}")).collect::<Vec<_>>().join(" + ");
+        Ok(self.windowed(&flags, counted, self.different()?, "kinds of event"))
+    }
+
+    /// Marks every event of each window in which what is `counted` over it, of the columns `made` for that, reaches `least`.
+    fn windowed(&self, made: &str, counted: impl Fn(&str) -> String, least: u64, said: &str) -> String {
+        let (by, groups, carried, known) = self.partition();
+        let span = format!("INTERVAL '{} seconds'", self.seconds);
+        let before = format!("OVER ({by}ORDER BY event_time RANGE BETWEEN {span} PRECEDING AND CURRENT ROW)");
+        let after = format!("OVER ({by}ORDER BY event_time RANGE BETWEEN CURRENT ROW AND {span} FOLLOWING)");
         format!(
-            "WITH chosen AS (\n    SELECT event_key, event_time{made}{flags}{value_made}\n    FROM events\n    WHERE event_time IS NOT NULL AND {}\n),\n\
-             counted AS (\n    SELECT *, {counted} AS in_window\n    FROM chosen{known}\n),\n\
+            "WITH chosen AS (\n    SELECT event_key, event_time{groups}{made}\n    FROM events\n    WHERE event_time IS NOT NULL AND {}\n),\n\
+             counted AS (\n    SELECT *, {} AS in_window\n    FROM chosen{known}\n),\n\
              marked AS (\n    SELECT event_key{carried}, max(in_window) {after} AS most\n    FROM counted\n)\n\
              SELECT\n    events.*{},\n    concat_ws('; ', CAST(most AS VARCHAR) || {}, 'event = ' || event_name) AS why\n\
              FROM marked\nJOIN events ON events.event_key = marked.event_key\nWHERE most >= {least}\n",
             self.any(),
+            counted(&before),
             self.groups.iter().map(|(name, _)| format!(",\n    marked.{name}")).collect::<String>(),
             quoted(&format!(" {said} within {}", self.rule.timespan.original)),
         )
     }
 
     /// Events of the last rule that the others precede in their order, all within the window.
-    fn ordered(&self) -> Result<Translated, String> {
+    fn ordered(&self) -> Result<String, String> {
         if self.different()? != self.bases.len() as u64 {
             return Err("in an order, all of its rules must match".to_owned());
         }
@@ -184,32 +182,20 @@ impl Parts<'_, '_> {
         }
         let last = self.bases.len() - 1;
         let steps = steps.trim_end().trim_end_matches(',');
-        let sql = format!(
+        Ok(format!(
             "WITH chosen AS (\n    SELECT event_key, event_time{made}{flags}\n    FROM events\n    WHERE event_time IS NOT NULL AND {}\n),\n{steps}\n\
              SELECT\n    events.*{},\n    concat_ws('; ', {} || CAST(begins_{last} AS VARCHAR), 'event = ' || event_name) AS why\n\
              FROM {from}\nJOIN events ON events.event_key = {from}.event_key\nWHERE begins_{last} IS NOT NULL\n",
             self.any(),
             self.groups.iter().map(|(name, _)| format!(",\n    {from}.{name}")).collect::<String>(),
             quoted(&format!("the last of {} steps within {}, the first at ", self.bases.len(), self.rule.timespan.original)),
-        );
-        Ok(self.translated(&sql))
+        ))
     }
 
     fn translated(&self, sql: &str) -> Translated {
         let rule = self.rule;
         let mapped = self.bases.iter().any(|base| base.dialect == Dialect::CloudTrail);
-        let about = About {
-            title: &rule.title,
-            id: rule.id.as_deref(),
-            status: rule.status,
-            level: rule.level,
-            tags: &rule.tags,
-            description: rule.description.as_deref(),
-            author: rule.author.as_deref(),
-            references: &rule.references,
-            false_positives: &rule.falsepositives,
-            mapped,
-        };
+        let about = about!(rule, mapped);
         let mut description = about.description_file();
         description.insert("reads".to_owned(), self.any().into());
         description.insert("lookback".to_owned(), format!("{}s", self.seconds).into());

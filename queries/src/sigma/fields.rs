@@ -1,7 +1,5 @@
 //! Which column of `events` a Sigma field stands for, in the field names of ActionTrail and in those of AWS CloudTrail.
 
-use std::fmt::Write as _;
-
 /// Whose field names and values a rule uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -176,11 +174,7 @@ pub(super) fn carried_over(kind: Kind, value: &str) -> Result<Vec<&'static str>,
         _ => return Err(format!("the value `{value}` means nothing outside of AWS")),
     };
     let found = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(value)).map(|(_, values)| values.to_vec());
-    found.ok_or_else(|| {
-        let mut reason = String::new();
-        let _ = write!(reason, "nothing in ActionTrail is known to stand for `{value}`");
-        reason
-    })
+    found.ok_or_else(|| format!("nothing in ActionTrail is known to stand for `{value}`"))
 }
 
 type Pairs = &'static [(&'static str, &'static [&'static str])];

@@ -154,18 +154,7 @@ fn stateless(base: &Base<'_>) -> Translated {
         why.join(",\n        "),
         base.predicate
     );
-    let about = About {
-        title: &rule.title,
-        id: rule.id.as_deref(),
-        status: rule.status,
-        level: rule.level,
-        tags: &rule.tags,
-        description: rule.description.as_deref(),
-        author: rule.author.as_deref(),
-        references: &rule.references,
-        false_positives: &rule.falsepositives,
-        mapped: base.dialect == Dialect::CloudTrail,
-    };
+    let about = about!(rule, base.dialect == Dialect::CloudTrail);
     let mut description = about.description_file();
     description.insert("reads".to_owned(), base.predicate.clone().into());
     Translated {
@@ -203,6 +192,25 @@ struct About<'r> {
     false_positives: &'r [String],
     mapped: bool,
 }
+
+/// What a detection rule or a correlation says of itself: two types with the same members.
+macro_rules! about {
+    ($rule:expr, $mapped:expr) => {
+        About {
+            title: &$rule.title,
+            id: $rule.id.as_deref(),
+            status: $rule.status,
+            level: $rule.level,
+            tags: &$rule.tags,
+            description: $rule.description.as_deref(),
+            author: $rule.author.as_deref(),
+            references: &$rule.references,
+            false_positives: &$rule.falsepositives,
+            mapped: $mapped,
+        }
+    };
+}
+use about;
 
 impl About<'_> {
     /// `AT-SIGMA-` and the beginning of its UUID, or a hash of its title.

@@ -95,6 +95,7 @@ pub(crate) fn how_to_give(parameter: &str) -> String {
         "geo_city" => r#"geo_city = "GeoLite2-City.mmdb"   # a database in MaxMind's format, counted from this file"#,
         "geo_asn" => r#"geo_asn = "GeoLite2-ASN.mmdb""#,
         "approved_images" => r#"approved_images = ["m-bp1golden*"]"#,
+        "allowed_regions" => r#"allowed_regions = ["cn-*", "ap-southeast-1"]"#,
         "sso_mode" => r#"sso_mode = "user_sso"   # or role_sso, cloudsso"#,
         other => return format!("  Give `{other}` under [parameters] in trailhound.toml."),
     };

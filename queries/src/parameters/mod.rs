@@ -49,6 +49,8 @@ pub struct Parameters {
     pub burst_instances: Option<u32>,
     /// Images (id globs) that instances may be made from.
     pub approved_images: GlobList,
+    /// Regions (globs) that the company uses.
+    pub allowed_regions: GlobList,
     /// Database of countries and places by address, in MaxMind's format.
     pub geo_city: Option<AddressDatabase>,
     /// Database of networks by address, in MaxMind's format.
@@ -86,7 +88,7 @@ const BURST_INSTANCES: u32 = 5;
 
 impl Parameters {
     /// Names of the parameters a rule can require.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 15] = [
         "corporate_cidrs",
         "automation_roles",
         "critical_instances",
@@ -99,6 +101,7 @@ impl Parameters {
         "mobile_policy",
         "burst_instances",
         "approved_images",
+        "allowed_regions",
         "geo_city",
         "geo_asn",
     ];
@@ -124,6 +127,7 @@ impl Parameters {
             "change_windows" => !self.change_windows.is_empty(),
             "accounts" => !self.accounts.is_empty(),
             "approved_images" => !self.approved_images.is_empty(),
+            "allowed_regions" => !self.allowed_regions.is_empty(),
             "geo_city" => self.geo_city.is_some(),
             "geo_asn" => self.geo_asn.is_some(),
             "sso_mode" => self.sso_mode != SsoMode::None,
@@ -160,6 +164,7 @@ impl Parameters {
             "automation_roles" => Some(&self.automation_roles),
             "critical_instances" => Some(&self.critical_instances),
             "approved_images" => Some(&self.approved_images),
+            "allowed_regions" => Some(&self.allowed_regions),
             _ => None,
         }
     }

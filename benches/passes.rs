@@ -38,7 +38,7 @@ async fn main() {
     let folder = std::env::temp_dir().join(format!("trailhound-passes-{}", std::process::id()));
     std::fs::create_dir_all(folder.join("events")).expect("a folder");
     let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
-    let traffic = Traffic::new(Spec { events, seed: 1, stories: Vec::new(), days: 30, end_micros: NOW }).expect("stories");
+    let traffic = Traffic::new(Spec { events, seed: 1, company: None, stories: Vec::new(), days: 30, end_micros: NOW }).expect("stories");
     let mut tables: BTreeMap<String, Parameters> = toml::from_str(traffic.configuration()).expect("a configuration");
     let parameters = Arc::new(tables.remove("parameters").expect("parameters"));
     for (number, file) in traffic.files().enumerate() {

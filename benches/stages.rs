@@ -38,7 +38,7 @@ impl Sink for Count {
 }
 
 fn main() {
-    let spec = Spec { events: EVENTS, seed: 1, stories: Vec::new(), end_micros: NOW, days: 5 };
+    let spec = Spec { events: EVENTS, seed: 1, company: None, stories: Vec::new(), end_micros: NOW, days: 5 };
     let packed: Vec<Vec<u8>> = Traffic::new(spec).map(|traffic| traffic.files().map(|file| file.content).collect()).unwrap_or_default();
     let unpack = |content: &[u8]| {
         let mut text = Vec::new();

@@ -26,7 +26,7 @@ const COMMITS: usize = 21;
 const LIMITS: QueryLimits = QueryLimits::of_service(128 << 20);
 
 fn traffic(events: u64, seed: u64, days: u32) -> Traffic {
-    Traffic::new(Spec { events, seed, stories: Vec::new(), days, end_micros: NOW }).expect("stories")
+    Traffic::new(Spec { events, seed, company: None, stories: Vec::new(), days, end_micros: NOW }).expect("stories")
 }
 
 fn events(traffic: Traffic) -> Vec<Value> {
@@ -49,12 +49,12 @@ fn told(mut seconds: Vec<f64>) -> Value {
     json!({ "median_ms": at(seconds.len() / 2), "most_ms": at(seconds.len() - 1) })
 }
 
-/// Plans and runs one query a rule over the rows of one commit.
+/// Plans and runs one query a rule over the rows of one commit, in one session.
 async fn one_query_a_rule(commit: &[Value], rules: &[&Rule], parameters: &Arc<Parameters>) -> f64 {
     let batch = decode_to_batch(&serde_json::to_vec(commit).expect("JSON"), NOW).expect("events");
+    let session = Session::over_events(vec![batch], Arc::clone(parameters), &LIMITS).await.expect("a session");
     let begun = Instant::now();
     for rule in rules {
-        let session = Session::over_events(vec![batch.clone()], Arc::clone(parameters), &LIMITS).await.expect("a session");
         session.sql(&rule.sql).await.expect("planned").collect().await.expect("run");
     }
     begun.elapsed().as_secs_f64()
@@ -105,7 +105,10 @@ async fn main() {
     let mut held: Vec<(String, usize)> = standing.held().map(|(reads, bytes)| (reads.chars().take(70).collect(), bytes >> 10)).collect();
     held.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     held.truncate(6);
-    let each = one_query_a_rule(&news[..COMMIT], &rules, &parameters).await;
+    let mut each = Vec::new();
+    for commit in news.chunks(COMMIT).take(5) {
+        each.push(one_query_a_rule(commit, &rules, &parameters).await);
+    }
     std::fs::remove_dir_all(&folder).expect("removed");
     ran.sort_unstable();
     let mut costs: Vec<(String, f64)> = costs.into_iter().map(|(rule_id, cost)| (rule_id, (cost * 100.0).round() / 100.0)).collect();
@@ -114,7 +117,7 @@ async fn main() {
     tell(
         "standing",
         json!({ "rules": rules.len(), "rules_with_news_median": ran[ran.len() / 2], "take": told(takes), "run": told(runs), "costliest_mean_ms": costs, "held_most_kib": held,
-                "one_query_a_rule_ms": (each * 1e5).round() / 100.0 }),
+                "one_query_a_rule": told(each) }),
     );
 }
 

@@ -382,6 +382,9 @@ pub(crate) struct Generate {
     /// The same seed gives the same files.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// The same company, with the same people, keys and addresses, whatever the seed; another for each seed without.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) company: Option<u64>,
     /// Only this story, or `none` for everyday traffic alone; all of them without.
     #[arg(long, value_name = "NAME")]
     pub(crate) story: Option<String>,

@@ -10,7 +10,8 @@ use trailhound_datasets::generate::Spec;
 pub(crate) async fn run(config: &Config, args: &cli::Demo) -> Result<Exit, Failure> {
     let folder = tempfile::tempdir()?;
     let now = chrono::DateTime::from_timestamp_micros(config.ingest_options().now_micros).unwrap_or_default();
-    let spec = Spec { events: args.events, seed: args.seed, stories: Vec::new(), end_micros: now.timestamp_micros(), days: 14 };
+    let spec =
+        Spec { events: args.events, seed: args.seed, company: None, stories: Vec::new(), end_micros: now.timestamp_micros(), days: 14 };
     printer::line(&format!(
         "Making {} events of three invented accounts over two weeks, with seven attack stories among them ...",
         args.events

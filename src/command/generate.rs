@@ -20,6 +20,7 @@ pub(crate) async fn run(config: &Config, args: &cli::Generate) -> Result<Exit, F
     let spec = Spec {
         events: args.events,
         seed: args.seed,
+        company: args.company,
         stories: args.story.iter().cloned().collect(),
         end_micros: config.ingest_options().now_micros,
         days: args.days,

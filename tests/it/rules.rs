@@ -144,8 +144,14 @@ fn a_broken_rule_is_named_and_the_others_run() {
 
 #[test]
 fn every_rule_has_a_story() {
-    let spec =
-        trailhound_datasets::generate::Spec { events: 20_000, seed: 1, stories: Vec::new(), end_micros: 1_790_812_800_000_000, days: 120 };
+    let spec = trailhound_datasets::generate::Spec {
+        events: 20_000,
+        seed: 1,
+        company: None,
+        stories: Vec::new(),
+        end_micros: 1_790_812_800_000_000,
+        days: 120,
+    };
     let traffic = trailhound_datasets::generate::Traffic::new(spec).expect("known stories");
     // Rules whose parameters the stories are not told with do not run over them.
     let is_run = |rule: &&Rule| rule.enabled && rule.parameters.iter().all(|name| traffic.configuration().contains(name.as_str()));

@@ -33,6 +33,8 @@ pub struct Spec {
     pub events: u64,
     /// Seed.
     pub seed: u64,
+    /// Whose everyday traffic it is: the same people, keys and addresses whatever the seed. Another company for each seed without.
+    pub company: Option<u64>,
     /// Stories by name; empty for all.
     pub stories: Vec<String>,
     /// Last moment of the traffic, microseconds since 1970 UTC.
@@ -95,7 +97,10 @@ impl Traffic {
                 }
             }
         }
-        let background = background::Background::new(&mut rng);
+        let background = match spec.company {
+            Some(company) => background::Background::new(&mut Pcg64::seed_from_u64(company)),
+            None => background::Background::new(&mut rng),
+        };
         let planned = background.plan(spec.events.saturating_sub(told), first_day, spec.end_micros, &mut rng);
         Ok(Self { spec, background, story_events, planned, expected })
     }
@@ -176,7 +181,21 @@ mod tests {
     use super::*;
 
     fn spec(seed: u64) -> Spec {
-        Spec { events: 3_000, seed, stories: Vec::new(), end_micros: 1_790_812_800_000_000, days: 14 }
+        Spec { events: 3_000, seed, company: None, stories: Vec::new(), end_micros: 1_790_812_800_000_000, days: 14 }
+    }
+
+    #[test]
+    fn a_company_stays_the_same_from_seed_to_seed() {
+        let keys = |company, seed| -> std::collections::BTreeSet<String> {
+            let spec = Spec { company, stories: vec![NO_STORY.to_owned()], ..spec(seed) };
+            let mut text = String::new();
+            for file in Traffic::new(spec).expect("a company").files() {
+                std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&file.content[..]), &mut text).expect("text");
+            }
+            text.split("LTAI5t").skip(1).map(|rest| rest.chars().take(18).collect()).collect()
+        };
+        let shared = |company| keys(company, 1).intersection(&keys(company, 2)).count();
+        assert_eq!((shared(Some(7)) > 3, shared(None)), (true, 0));
     }
 
     #[test]

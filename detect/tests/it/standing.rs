@@ -26,7 +26,7 @@ pub(crate) type Found = BTreeMap<String, Value>;
 
 /// Generated traffic with its stories, and sign-ins that have no time, or one in the future.
 fn events(seed: u64) -> (Vec<Value>, Parameters) {
-    let spec = Spec { events: 1_500, seed, stories: Vec::new(), days: 3, end_micros: NOW };
+    let spec = Spec { events: 1_500, seed, company: None, stories: Vec::new(), days: 3, end_micros: NOW };
     let traffic = Traffic::new(spec).expect("stories");
     let parameters = toml::from_str::<BTreeMap<String, Parameters>>(traffic.configuration()).expect("a configuration").remove("parameters");
     let mut events: Vec<Value> = Vec::new();

@@ -2,6 +2,8 @@
 //! the last row of each combination of some columns in each stretch of time. What is held stays small however much comes, for months.
 
 use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::error::DataFusionError;
 use std::collections::HashMap;
@@ -46,6 +48,11 @@ impl Condense {
     pub(crate) fn new(condensed: &Condensed) -> Self {
         let per = i64::try_from(condensed.per.as_micros()).unwrap_or(i64::MAX).max(1);
         Self { by: condensed.by.clone(), per, groups: HashMap::new(), latest: HashMap::new(), newest: i64::MIN, thinned: 0 }
+    }
+
+    /// The columns it looks at.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.by.iter().map(String::as_str).chain(["event_time"])
     }
 
     /// Takes note of the rows and says which of them matter. Rows without a time are not held.
@@ -133,7 +140,12 @@ impl Condense {
     fn groups_of(&self, batch: &RecordBatch) -> Result<Vec<Group>, DataFusionError> {
         let column = |name: &String| {
             let column: Option<&ArrayRef> = batch.column_by_name(name);
-            column.cloned().ok_or_else(|| DataFusionError::Plan(format!("there is no column `{name}` to condense by")))
+            let column = column.ok_or_else(|| DataFusionError::Plan(format!("there is no column `{name}` to condense by")))?;
+            // What is held may be coded.
+            Ok::<_, DataFusionError>(match column.data_type() {
+                DataType::Dictionary(_, values) => cast(column, values)?,
+                _ => ArrayRef::clone(column),
+            })
         };
         let columns = self.by.iter().map(column).collect::<Result<Vec<_>, _>>()?;
         let converter = RowConverter::new(columns.iter().map(|column| SortField::new(column.data_type().clone())).collect())?;
@@ -148,7 +160,7 @@ impl Condense {
 mod tests {
     use super::*;
     use datafusion::arrow::array::{StringArray, TimestampMicrosecondArray};
-    use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+    use datafusion::arrow::datatypes::{Field, Schema, TimeUnit};
     use std::sync::Arc;
     use std::time::Duration;
 

@@ -2,16 +2,21 @@
 
 use crate::condense::Condense;
 use crate::evaluate::judged;
+use crate::sift::{Condensing, Found, Sift, Wanted};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
 use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::catalogue::{Condensed, Rule};
 use trailhound_queries::prepared::{Prepared, Rows};
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
-use trailhound_queries::sieve::Sieve;
+use trailhound_queries::sieves::Sieves;
 
 /// The sets there are, by what is read and how it is condensed.
 type Known<'r> = BTreeMap<(String, Option<&'r Condensed>), usize>;
@@ -25,7 +30,7 @@ struct Planned<'r> {
 
 /// Rules that read the same rows, and the rows.
 struct Set {
-    sieve: Sieve,
+    predicate: String,
     /// Columns of `events` that its rules look at.
     columns: BTreeSet<usize>,
     rows: Vec<RecordBatch>,
@@ -33,43 +38,42 @@ struct Set {
     /// There are too many of them to be held.
     overflown: bool,
     /// Where no more is held than the first and the last of each group.
-    condense: Option<Condense>,
+    condensing: Option<Condensing>,
 }
 
 impl Set {
     fn new(session: &Session, predicate: &str, rule: &Rule) -> Result<Self, SessionError> {
-        let by = rule.condensed.iter().flat_map(|condensed| &condensed.by);
-        let is_needed = |name: &String| by.clone().any(|by| by == name) || name == "event_time";
-        let fields = (0..).zip(EVENTS.arrow.fields());
+        Sieves::new(session, [predicate])?;
         Ok(Self {
-            sieve: Sieve::new(session, predicate)?,
-            columns: fields.filter(|(_, field)| !field.is_nullable() || is_needed(field.name())).map(|(at, _)| at).collect(),
+            predicate: predicate.to_owned(),
+            columns: EVENTS.arrow.fields().iter().enumerate().filter(|(_, field)| !field.is_nullable()).map(|(at, _)| at).collect(),
             rows: Vec::new(),
             bytes: 0,
             overflown: false,
-            condense: rule.condensed.as_ref().map(Condense::new),
+            condensing: rule.condensed.as_ref().map(|condensed| Condensing::new(Condense::new(condensed))),
         })
     }
 
-    fn add(&mut self, rows: RecordBatch) -> Result<(), SessionError> {
-        let rows = match &mut self.condense {
-            Some(condense) => filter_record_batch(&rows, &condense.judge(&rows)?.keep).map_err(DataFusionError::from)?,
-            None => rows,
-        };
+    fn wanted(&self) -> Wanted {
+        Wanted { predicate: self.predicate.clone(), columns: self.columns.clone(), condense: self.condensing.clone() }
+    }
+
+    fn add(&mut self, rows: RecordBatch) -> Result<(), DataFusionError> {
         self.bytes += rows.get_array_memory_size();
         self.rows.push(rows);
         self.thin()
     }
 
     /// Lets go of rows that are neither first nor last any more, where they have become many.
-    fn thin(&mut self) -> Result<(), SessionError> {
-        let Some(condense) = &mut self.condense else { return Ok(()) };
+    fn thin(&mut self) -> Result<(), DataFusionError> {
+        let Some(condensing) = &self.condensing else { return Ok(()) };
+        let mut condense = condensing.known();
         if !condense.is_due(self.rows.iter().map(RecordBatch::num_rows).sum()) {
             return Ok(());
         }
         let Some(first) = self.rows.first() else { return Ok(()) };
-        let all = concat_batches(&first.schema(), &self.rows).map_err(DataFusionError::from)?;
-        let thinned = filter_record_batch(&all, &condense.thin(&all)?).map_err(DataFusionError::from)?;
+        let all = concat_batches(&first.schema(), &self.rows)?;
+        let thinned = filter_record_batch(&all, &condense.thin(&all)?)?;
         condense.thinned(thinned.num_rows());
         self.bytes = thinned.get_array_memory_size();
         self.rows = vec![thinned];
@@ -111,10 +115,7 @@ impl<'r> Gathered<'r> {
             }
         }
         if !known.is_empty() {
-            let any: BTreeSet<String> = known.keys().map(|(predicate, _)| format!("({predicate})")).collect();
-            let any: Vec<String> = any.into_iter().collect();
-            let any = Sieve::new(&over_rows, &any.join(" OR "))?;
-            gathered.read(session, times, any, limits.memory_bytes_max / 2).await?;
+            gathered.read(session, &over_rows, times, limits).await?;
         }
         Ok(gathered)
     }
@@ -133,35 +134,46 @@ impl<'r> Gathered<'r> {
         Ok(set)
     }
 
-    async fn read(&mut self, session: &Session, times: &str, any: Sieve, bytes_max: usize) -> Result<(), SessionError> {
-        let mut columns = BTreeSet::new();
-        for set in &self.sets {
-            columns.extend(&set.columns);
-            columns.extend(set.sieve.columns());
-        }
-        let mut sieves = Vec::new();
-        for set in &self.sets {
-            let places: Vec<usize> =
-                (0..).zip(&columns).filter(|(_, column)| set.columns.contains(column)).map(|(place, _)| place).collect();
-            sieves.push((set.sieve.among(&columns)?, places));
-        }
-        let mut stream = session.rows_where_any(times, any, &columns).await?;
-        while let Some(batch) = stream.try_next().await? {
-            for (set, (sieve, places)) in self.sets.iter_mut().zip(&sieves).filter(|(set, _)| !set.overflown) {
-                if let Some(rows) = sieve.pick(&batch, places)? {
-                    set.add(rows)?;
+    async fn read(&mut self, session: &Session, planner: &Session, times: &str, limits: &QueryLimits) -> Result<(), SessionError> {
+        let sift = Arc::new(Sift::new(planner, self.sets.iter().map(Set::wanted).collect())?);
+        let bytes_max = limits.memory_bytes_max / 2;
+        match session.files_where(times).await? {
+            Some(files) => {
+                let (mut found, readers) = read_all(&sift, files, limits.threads);
+                while let Some(found) = found.recv().await {
+                    self.add(found, &sift, bytes_max)?;
+                }
+                for reader in readers {
+                    reader.await.map_err(|e| DataFusionError::External(Box::new(e)))??;
                 }
             }
-            self.let_go(bytes_max);
+            None => {
+                let mut rows = session.rows_where(times, &sift.columns()).await?;
+                while let Some(batch) = rows.try_next().await? {
+                    self.add(sift.batch(&batch)?, &sift, bytes_max)?;
+                }
+            }
         }
         Ok(())
     }
 
+    fn add(&mut self, found: Found, sift: &Sift, bytes_max: usize) -> Result<(), DataFusionError> {
+        for (at, rows) in found {
+            let set = &mut self.sets[at];
+            if !set.overflown {
+                set.add(rows)?;
+            }
+        }
+        self.let_go(bytes_max, sift);
+        Ok(())
+    }
+
     /// Gives up the largest sets while more than `bytes_max` is held.
-    fn let_go(&mut self, bytes_max: usize) {
+    fn let_go(&mut self, bytes_max: usize, sift: &Sift) {
         while self.sets.iter().map(|set| set.bytes).sum::<usize>() > bytes_max {
-            let Some(largest) = self.sets.iter_mut().max_by_key(|set| set.bytes) else { return };
+            let Some((at, largest)) = self.sets.iter_mut().enumerate().max_by_key(|(_, set)| set.bytes) else { return };
             (largest.rows, largest.bytes, largest.overflown) = (Vec::new(), 0, true);
+            sift.give_up(at);
         }
     }
 
@@ -185,4 +197,27 @@ impl<'r> Gathered<'r> {
         self.table.replace(Vec::new());
         Ok(Some(batches?))
     }
+}
+
+/// Reads `files` on so many threads, which end when nobody listens any more.
+fn read_all(
+    sift: &Arc<Sift>,
+    files: BTreeSet<PathBuf>,
+    threads: usize,
+) -> (mpsc::Receiver<Found>, Vec<JoinHandle<Result<(), SessionError>>>) {
+    let (sender, receiver) = mpsc::channel(threads);
+    let files = Arc::new(Mutex::new(files.into_iter()));
+    let reader = |_| {
+        let (sift, files, sender) = (Arc::clone(sift), Arc::clone(&files), sender.clone());
+        tokio::task::spawn_blocking(move || {
+            let next = || files.lock().unwrap_or_else(PoisonError::into_inner).next();
+            while let Some(path) = next() {
+                let gone = |_| DataFusionError::Execution("nobody wants it any more".to_owned());
+                sift.file(&path, |found| Ok(sender.blocking_send(found).map_err(gone)?))?;
+            }
+            Ok(())
+        })
+    };
+    let readers = (0..threads).map(reader).collect();
+    (receiver, readers)
 }

@@ -2,9 +2,15 @@
 //! what the lake holds, never the only one.
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::{concat_batches, filter_record_batch};
-use datafusion::arrow::datatypes::TimestampMicrosecondType;
+use datafusion::arrow::compute::{cast, concat_batches, filter_record_batch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType};
 use datafusion::error::DataFusionError;
+use std::sync::Arc;
+
+/// Of so many rows and more each text is held once: names, addresses and agents come again and again.
+const CODED_ROWS: usize = 1024;
+/// So many batches are left as they came.
+const BATCHES: usize = 8;
 
 /// Rows of `events`, complete for every time from `floor` on.
 #[derive(Debug)]
@@ -43,24 +49,27 @@ impl Held {
         Ok(Some((first, last)))
     }
 
-    /// Merges batches as long as the last is not far smaller than the one before: few batches, and each row copied seldom.
+    /// Merges the last batches where there are many, with those before that are not far larger: few batches, and each row copied seldom.
     fn merge(&mut self) -> Result<(), DataFusionError> {
-        while let [.., before, last] = &self.batches[..] {
-            if before.batch.num_rows() > 2 * last.batch.num_rows() {
-                break;
-            }
-            let merged = Timed {
-                batch: concat_batches(&before.batch.schema(), [&before.batch, &last.batch])?,
-                first: before.first.min(last.first),
-                last: before.last.max(last.last),
-            };
-            self.batches.truncate(self.batches.len() - 2);
-            self.batches.push(merged);
+        let mut from = self.batches.len();
+        let mut rows = 0;
+        while from > 0 && (rows == 0 || self.batches[from - 1].batch.num_rows() <= 2 * rows) {
+            from -= 1;
+            rows += self.batches[from].batch.num_rows();
         }
+        if self.batches.len() <= BATCHES || from + 1 >= self.batches.len() {
+            return Ok(());
+        }
+        let small = self.batches.split_off(from);
+        let first = small.iter().map(|held| held.first).min().unwrap_or(i64::MAX);
+        let last = small.iter().map(|held| held.last).max().unwrap_or(i64::MIN);
+        let rows = small.iter().map(|held| plain(&held.batch)).collect::<Result<Vec<_>, _>>()?;
+        let batch = coded(concat_batches(&rows[0].schema(), &rows)?)?;
+        self.batches.push(Timed { batch, first, last });
         Ok(())
     }
 
-    /// The rows of `[since, until)`.
+    /// The rows of `[since, until)`; texts may be coded.
     pub(crate) fn between(&self, since: i64, until: i64) -> Result<Vec<RecordBatch>, DataFusionError> {
         let mut rows = Vec::new();
         for held in self.batches.iter().filter(|held| held.last >= since && held.first < until) {
@@ -95,7 +104,8 @@ impl Held {
                 self.batches.push(held);
             } else if held.last >= keep_from {
                 let later = |time: i64| time >= keep_from;
-                self.batches.extend(only(&held.batch, |times| times.iter().map(|time| time.map(later)).collect())?);
+                let left = only(&held.batch, |times| times.iter().map(|time| time.map(later)).collect())?;
+                self.batches.extend(left.map(Timed::anew).transpose()?);
             }
         }
         self.floor = self.floor.max(keep_from);
@@ -106,7 +116,7 @@ impl Held {
     pub(crate) fn thin(&mut self, keep: impl Fn(&RecordBatch) -> Result<BooleanArray, DataFusionError>) -> Result<(), DataFusionError> {
         for held in std::mem::take(&mut self.batches) {
             let mask = keep(&held.batch)?;
-            self.batches.extend(only(&held.batch, |_| mask)?);
+            self.batches.extend(only(&held.batch, |_| mask)?.map(Timed::anew).transpose()?);
         }
         self.batches.sort_by_key(|held| std::cmp::Reverse(held.batch.num_rows()));
         self.merge()
@@ -131,6 +141,45 @@ impl Held {
     pub(crate) fn bytes(&self) -> usize {
         self.batches.iter().map(|held| held.batch.get_array_memory_size()).sum()
     }
+}
+
+impl Timed {
+    /// Without the texts that none of its rows has any more.
+    fn anew(self) -> Result<Self, DataFusionError> {
+        Ok(Self { batch: coded(plain(&self.batch)?)?, ..self })
+    }
+}
+
+/// `batch` with texts held once where there are many rows and few texts.
+fn coded(batch: RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    if batch.num_rows() < CODED_ROWS {
+        return Ok(batch);
+    }
+    let to = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+    in_types(&batch, |column| {
+        if column.data_type() != &DataType::Utf8 {
+            return Ok(Arc::clone(column));
+        }
+        let mut coded = cast(column, &to)?;
+        let is_worth_it = coded.as_any_dictionary().values().len() * 2 < column.len();
+        coded.shrink_to_fit();
+        Ok(if is_worth_it { coded } else { Arc::clone(column) })
+    })
+}
+
+/// `batch` with a text for each row.
+fn plain(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    in_types(batch, |column| match column.data_type() {
+        DataType::Dictionary(_, text) => cast(column, text).map_err(Into::into),
+        _ => Ok(Arc::clone(column)),
+    })
+}
+
+fn in_types(batch: &RecordBatch, of: impl Fn(&ArrayRef) -> Result<ArrayRef, DataFusionError>) -> Result<RecordBatch, DataFusionError> {
+    let columns = batch.columns().iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    let typed = |(field, column): (&Arc<Field>, &ArrayRef)| field.as_ref().clone().with_data_type(column.data_type().clone());
+    let fields: Vec<Field> = batch.schema().fields().iter().zip(&columns).map(typed).collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 pub(crate) type Times = datafusion::arrow::array::PrimitiveArray<TimestampMicrosecondType>;
@@ -182,13 +231,13 @@ mod tests {
     #[test]
     fn what_a_window_asks_for_is_there_in_any_order_of_arrival() {
         let mut rows_held = Held::new(i64::MIN);
-        for number in [5, 3, 9, 1, 7, 2, 8, 4, 6, 0] {
+        for number in [5, 3, 9, 1, 7, 2, 8, 4, 6, 0].into_iter().chain(10..1000) {
             assert_eq!(rows_held.add(&rows(&[Some(number), None])).expect("added"), Some((number, number)));
         }
         assert_eq!(rows_held.add(&rows(&[None])).expect("added"), None);
         assert_eq!(held(&rows_held.between(3, 7).expect("rows")), [3, 4, 5, 6]);
-        assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")).len(), 10);
-        assert!(rows_held.batches.len() <= 4, "{}", rows_held.batches.len());
+        assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")).len(), 1000);
+        assert!(rows_held.batches.len() <= BATCHES + 8, "{}", rows_held.batches.len());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod held;
 pub mod lint;
 mod matched;
 pub mod risk;
+mod sift;
 mod standing;
 mod store;
 pub mod verify;

@@ -9,7 +9,7 @@ use trailhound_datasets::samples;
 use trailhound_queries::catalogue::{Case, Catalogue, Condensed, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
-use trailhound_queries::sieve::Sieve;
+use trailhound_queries::sieves::Sieves;
 
 /// Something wrong with a rule.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ async fn of_its_query(session: &Session, rule: &Rule) -> Vec<(&'static str, Stri
     for (check, predicate) in
         [("reads-plans", rule.reads.as_deref()), ("remembers-plans", rule.remembers.as_ref().map(|r| r.rows.as_str()))]
     {
-        if let Some(Err(error)) = predicate.map(|predicate| Sieve::new(session, predicate)) {
+        if let Some(Err(error)) = predicate.map(|predicate| Sieves::new(session, [predicate])) {
             found.push((check, error.to_string()));
         }
     }

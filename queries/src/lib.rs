@@ -3,15 +3,16 @@
 
 pub mod attack;
 pub mod catalogue;
-mod distinct;
 pub mod documentation;
 pub mod explain;
 pub mod findings;
 pub mod functions;
+pub mod hits;
+mod necessary;
 pub mod parameters;
 pub mod prepared;
 pub mod profile;
 pub mod session;
-pub mod sieve;
+pub mod sieves;
 pub mod sigma;
 mod views;

@@ -4,6 +4,7 @@
 use crate::session::{QueryLimits, SessionError, bounded};
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{Field, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::catalog::{Session as CatalogSession, TableProvider};
@@ -30,7 +31,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// From now on these are the rows. Columns of `events` that a batch lacks are NULL.
+    /// From now on these are the rows. Columns of `events` that a batch lacks are NULL; texts may be coded.
     pub fn replace(&self, batches: Vec<RecordBatch>) {
         self.table.replace(batches);
     }
@@ -95,11 +96,11 @@ impl PartitionStream for Projected {
 /// `batch` with the columns of `schema`: those it lacks are NULL.
 fn with_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
-        Some(column) => Arc::clone(column),
-        None => new_null_array(field.data_type(), batch.num_rows()),
+        Some(column) => cast(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
     };
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), schema.fields().iter().map(column).collect(), &options)
+    RecordBatch::try_new_with_options(Arc::clone(schema), schema.fields().iter().map(column).collect::<Result<_, _>>()?, &options)
 }
 
 /// A query with its plan.

@@ -4,26 +4,28 @@ use crate::findings::{FINDINGS_TABLE, FindingsTable};
 use crate::functions;
 use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
-use crate::sieve::Sieve;
 use crate::views::VIEWS;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::Expr;
+use datafusion::object_store::local::LocalFileSystem;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_ducklake::{DuckLakeCatalog, PostgresMetadataProvider, SqliteMetadataProvider};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -218,19 +220,15 @@ impl Session {
         rows(self.events_where(predicate).await?, columns).await
     }
 
-    /// The same of the rows for which `any` holds too: many conditions at once, those on one column evaluated once for each of its values.
+    /// The files that hold the rows where `predicate` can hold, as far as the catalogue knows; `None` where rows do not stand in files as they
+    /// are: in memory, or with some of them deleted.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub async fn rows_where_any(
-        &self,
-        predicate: &str,
-        any: Sieve,
-        columns: &BTreeSet<usize>,
-    ) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
-        let (holds, asked) = any.into_function()?;
-        let holds = holds.call(asked.into_iter().map(|name| Expr::Column(Column::new_unqualified(name))).collect());
-        rows(self.events_where(predicate).await?.filter(holds)?, columns).await
+    pub async fn files_where(&self, predicate: &str) -> Result<Option<BTreeSet<PathBuf>>, SessionError> {
+        let plan = self.events_where(predicate).await?.create_physical_plan().await?;
+        let mut files = BTreeSet::new();
+        Ok(add_files(&plan, &mut files)?.then_some(files))
     }
 
     async fn events_where(&self, predicate: &str) -> Result<DataFrame, SessionError> {
@@ -275,6 +273,25 @@ fn in_types(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Data
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)?)
 }
 
+/// Adds the files that `plan` reads; false where it reads anything else, or does more with their rows than to leave some out.
+fn add_files(plan: &Arc<dyn ExecutionPlan>, files: &mut BTreeSet<PathBuf>) -> Result<bool, DataFusionError> {
+    if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
+        let Some(scan) = source.data_source().downcast_ref::<FileScanConfig>() else { return Ok(false) };
+        for file in scan.file_groups.iter().flat_map(FileGroup::iter) {
+            files.insert(LocalFileSystem::new().path_to_filesystem(&file.object_meta.location)?);
+        }
+        return Ok(true);
+    }
+    if !PASSING.contains(&plan.name()) {
+        return Ok(false);
+    }
+    plan.children().into_iter().try_fold(true, |all, child| Ok(all && add_files(child, files)?))
+}
+
+/// Steps of a plan that leave rows as they are, or leave out those that do not fulfil the condition.
+const PASSING: [&str; 7] =
+    ["EmptyExec", "FilterExec", "ProjectionExec", "UnionExec", "RepartitionExec", "CoalescePartitionsExec", "CooperativeExec"];
+
 /// The other tables of a session over events in memory.
 fn register_empty(context: &SessionContext) -> Result<(), DataFusionError> {
     context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
@@ -296,4 +313,24 @@ fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
     options.execution.time_zone = Some("UTC".to_owned());
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max))).build_arc()?;
     Ok(SessionContext::new_with_config_rt(config, runtime))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_end_or_gives_too_much_is_stopped() {
+        let limits = QueryLimits { rows_max: 1000, ..QueryLimits::default() };
+        let session = Session::over_events(Vec::new(), Arc::default(), &limits).await.expect("a session");
+        let stream = async |sql: &str| session.sql(sql).await.expect("planned").execute_stream().await.expect("begun");
+        let within = bounded(stream("SELECT * FROM generate_series(1, 1000)").await, &limits).await.expect("rows");
+        assert_eq!(within.iter().map(RecordBatch::num_rows).sum::<usize>(), 1000);
+        let more = bounded(stream("SELECT * FROM generate_series(1, 1001)").await, &limits).await;
+        assert!(matches!(more, Err(SessionError::TooManyRows(1000))), "{more:?}");
+        let limits = QueryLimits { time_max: Duration::ZERO, ..limits };
+        let endless = "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000000) b";
+        let longer = bounded(stream(endless).await, &limits).await;
+        assert!(matches!(longer, Err(SessionError::TooLong(Duration::ZERO))), "{longer:?}");
+    }
 }

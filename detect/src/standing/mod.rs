@@ -4,24 +4,44 @@
 mod set;
 
 use crate::evaluate::Detection;
-use datafusion::arrow::array::RecordBatch;
+use crate::sift::{Sift, Wanted};
 use set::Set;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 use trailhound_datasets::layout::CatalogPlace;
 use trailhound_queries::catalogue::{Condensed, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::prepared::Rows;
 use trailhound_queries::session::{QueryLimits, Session, SessionError};
-use trailhound_queries::sieve::Sieve;
 
-/// Memory of all rows held, in bytes, by all sets of rules that read the same. What does not fit is read from the lake when
+/// Memory of all rows held whole, in bytes, by all sets of rules that read the same. What does not fit is read from the lake when
 /// needed.
 const HELD_BYTES_MAX: usize = 96 << 20;
 
-/// The same of each set that holds no more than the first and the last rows of a day.
+/// The same of all sets that hold no more than the first and the last rows of a day: to read months anew would be dear.
 const CONDENSED_BYTES_MAX: usize = 64 << 20;
+
+/// The lake, for windows that reach back to what is not held; opened once a run, and only where it is needed.
+struct Lake<'l> {
+    place: &'l CatalogPlace,
+    parameters: Arc<Parameters>,
+    limits: &'l QueryLimits,
+    session: OnceCell<Session>,
+}
+
+impl Lake<'_> {
+    async fn session(&self) -> Result<&Session, SessionError> {
+        self.session.get_or_try_init(|| Session::over_lake(self.place, Arc::clone(&self.parameters), self.limits)).await
+    }
+}
+
+/// Who reads: a set, or what one of its rules remembers.
+struct Reader {
+    set: usize,
+    memory_of: Option<usize>,
+}
 
 /// The rules of a service.
 pub struct Standing {
@@ -29,10 +49,10 @@ pub struct Standing {
     limits: QueryLimits,
     /// The rows a rule runs over, one after the other.
     rows: Rows,
-    /// What any of the sets reads.
-    sieve: Sieve,
-    /// Columns of `events` that any rule or sieve looks at; the others are not even decoded.
-    columns: BTreeSet<usize>,
+    /// What the sets read.
+    sift: Sift,
+    /// Who reads it, by its number there.
+    readers: Vec<Reader>,
     sets: Vec<Set>,
     /// Rules that cannot be planned, and why.
     broken: Vec<(String, String)>,
@@ -54,16 +74,11 @@ impl Standing {
         for ((predicate, condensed), rules) in by_reads {
             sets.extend(Set::new(predicate, condensed, &rules, &session, &mut broken).await);
         }
-        let plain = sets.iter().filter(|set| !set.is_condensed());
-        let any: Vec<String> = plain.map(|set| format!("({})", set.predicate())).collect();
-        let sieve = Sieve::new(&session, &if any.is_empty() { "false".to_owned() } else { any.join(" OR ") })?;
-        let mut columns: BTreeSet<usize> = sieve.columns().iter().copied().collect();
-        columns.extend(sets.iter().filter(|set| !set.is_condensed()).flat_map(Set::columns));
-        for set in &mut sets {
-            let given = if set.is_condensed() { set.columns().collect() } else { columns.clone() };
-            set.settle(&given)?;
-        }
-        Ok(Self { parameters, limits, rows, sieve, columns, sets, broken })
+        let (readers, wanted): (Vec<Reader>, Vec<Wanted>) = (0..)
+            .zip(&sets)
+            .flat_map(|(at, set)| set.wanted().map(move |(memory_of, wanted)| (Reader { set: at, memory_of }, wanted)))
+            .unzip();
+        Ok(Self { parameters, limits, rows, sift: Sift::new(&session, wanted)?, readers, sets, broken })
     }
 
     /// Ids of the rules that were left out because they cannot be planned, and why.
@@ -93,19 +108,10 @@ impl Standing {
             set.forget(since);
         }
         for path in files {
-            for batch in self.shared_rows(path)? {
-                self.sets.iter_mut().filter(|set| !set.is_condensed()).try_for_each(|set| set.hold(&batch))?;
-            }
-            self.sets.iter_mut().try_for_each(|set| set.take_file(path, false))?;
+            self.read(path, false)?;
             self.let_go(now)?;
         }
         Ok(())
-    }
-
-    /// The rows of a file that any of the sets reads which hold all that they read.
-    fn shared_rows(&self, path: &Path) -> Result<Vec<RecordBatch>, SessionError> {
-        // There may be none of them.
-        if self.columns.is_empty() { Ok(Vec::new()) } else { self.sieve.read(path, &self.columns) }
     }
 
     /// Takes the rows of a file that came since the last call, as news.
@@ -113,10 +119,28 @@ impl Standing {
     /// # Errors
     /// [`SessionError`] where it cannot be read; what was taken is then unknown, and [`Standing::load`] must follow.
     pub fn take(&mut self, path: &Path) -> Result<(), SessionError> {
-        for batch in self.shared_rows(path)? {
-            self.sets.iter_mut().filter(|set| !set.is_condensed()).try_for_each(|set| set.take(&batch))?;
+        self.read(path, true)
+    }
+
+    fn read(&mut self, path: &Path, as_news: bool) -> Result<(), SessionError> {
+        let (readers, sets) = (&self.readers, &mut self.sets);
+        let mut condensed = vec![0; readers.len()];
+        let news = self.sift.file(path, |found| {
+            for (number, rows) in found {
+                let reader = &readers[number];
+                condensed[number] += rows.num_rows();
+                sets[reader.set].add(reader.memory_of, &rows, as_news)?;
+            }
+            Ok(())
+        })?;
+        for ((reader, news), rows) in readers.iter().zip(news).zip(condensed) {
+            let set = &mut sets[reader.set];
+            if as_news && news.is_some() {
+                set.hear_of(news, rows);
+            }
+            set.thin()?;
         }
-        self.sets.iter_mut().try_for_each(|set| set.take_file(path, true))
+        Ok(())
     }
 
     /// True where so much has come that the rules should run before more is taken.
@@ -134,26 +158,30 @@ impl Standing {
     /// [`SessionError`]; then [`Standing::load`] must follow.
     pub async fn run(&mut self, lake: &CatalogPlace, now: i64) -> Result<Detection, SessionError> {
         let mut detection = Detection::default();
+        let lake = Lake { place: lake, parameters: Arc::clone(&self.parameters), limits: &self.limits, session: OnceCell::new() };
         for set in &mut self.sets {
-            set.run_all(&self.rows, &self.parameters, lake, &self.limits, &mut detection).await;
+            set.run_all(&self.rows, &self.parameters, &lake, &mut detection).await;
         }
         self.let_go(now)?;
         detection.sort();
         Ok(detection)
     }
 
-    /// Sets that hold little keep it; the others share what is left alike. Those that hold little of each day have room of their own: to
-    /// read months anew would be dear.
     fn let_go(&mut self, now: i64) -> Result<(), SessionError> {
-        self.sets.iter_mut().filter(|set| set.is_condensed()).try_for_each(|set| set.let_go(now, CONDENSED_BYTES_MAX))?;
-        let mut sets: Vec<&mut Set> = self.sets.iter_mut().filter(|set| !set.is_condensed()).collect();
-        sets.sort_by_key(|set| set.bytes());
-        let (mut left, count) = (HELD_BYTES_MAX, sets.len());
-        for (at, set) in sets.into_iter().enumerate() {
-            let share = left / (count - at);
-            set.let_go(now, share)?;
-            left -= set.bytes().min(share);
-        }
-        Ok(())
+        let (condensed, whole) = self.sets.iter_mut().partition(|set| set.is_condensed());
+        share(whole, HELD_BYTES_MAX, now)?;
+        share(condensed, CONDENSED_BYTES_MAX, now)
     }
+}
+
+/// Sets that hold little keep it; the others share what is left alike.
+fn share(mut sets: Vec<&mut Set>, mut bytes_left: usize, now: i64) -> Result<(), SessionError> {
+    sets.sort_by_key(|set| set.bytes());
+    let count = sets.len();
+    for (at, set) in sets.into_iter().enumerate() {
+        let share = bytes_left / (count - at);
+        set.let_go(now, share)?;
+        bytes_left -= set.bytes().min(share);
+    }
+    Ok(())
 }

@@ -1,21 +1,21 @@
 //! Rules that read the same rows, and the rows.
 
+use super::Lake;
 use crate::condense::Condense;
 use crate::evaluate::{self, Detection, Range, judged, lookback, memory, stretch};
 use crate::finding::Finding;
 use crate::held::{Held, timeless};
+use crate::sift::{Condensing, Span, Wanted, spanning};
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::Field;
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use trailhound_datasets::columns::EVENTS;
-use trailhound_datasets::layout::CatalogPlace;
 use trailhound_queries::catalogue::{Condensed, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::prepared::{Prepared, Rows};
-use trailhound_queries::session::{QueryLimits, Session, SessionError};
-use trailhound_queries::sieve::Sieve;
+use trailhound_queries::session::{Session, SessionError};
+use trailhound_queries::sieves::Sieves;
 
 /// Rows taken before the rules run over them: what they reach over grows with what is new.
 const NEW_ROWS_MAX: usize = 4096;
@@ -25,13 +25,10 @@ const LATE: i64 = 86_400_000_000;
 /// Rules that read the same rows.
 pub(super) struct Set {
     predicate: String,
-    sieve: Sieve,
     held: Held,
     rules: Vec<Ready>,
     /// Columns of `events` that its rules look at; the others are not held.
     columns: BTreeSet<usize>,
-    /// Where they are in the rows it is given.
-    places: Vec<usize>,
     /// The farthest back any of the rules needs rows for what a new row changes, in microseconds.
     reach: i64,
     /// Rows taken since the last run.
@@ -40,31 +37,6 @@ pub(super) struct Set {
     timeless: Vec<RecordBatch>,
     /// Where no more is held than the first and the last of each group.
     condensing: Option<Condensing>,
-}
-
-/// What is known of rows that are not all held.
-struct Condensing {
-    condense: Arc<Mutex<Condense>>,
-    /// Columns that tell the groups, by their place in `events`.
-    looked_at: BTreeSet<usize>,
-}
-
-/// Rows of a file that are to be held, and first and last time of those that are news.
-struct Chosen {
-    rows: Vec<RecordBatch>,
-    news: Option<(i64, i64)>,
-}
-
-impl Condensing {
-    fn new(condensed: &Condensed) -> Self {
-        let mut looked_at: BTreeSet<usize> = always().collect();
-        looked_at.extend(EVENTS.arrow.fields().iter().enumerate().filter(|(_, f)| condensed.by.contains(f.name())).map(|(at, _)| at));
-        Self { condense: Arc::new(Mutex::new(Condense::new(condensed))), looked_at }
-    }
-
-    fn condense(&self) -> MutexGuard<'_, Condense> {
-        self.condense.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 struct Ready {
@@ -77,43 +49,20 @@ struct Ready {
 
 /// The rows that a rule remembers for longer than the others.
 struct Memory {
-    sieve: Sieve,
+    /// Which of those that are read, as a SQL condition.
+    rows: String,
     held: Held,
     /// How long, in microseconds.
     duration: i64,
 }
 
-impl Memory {
-    /// Remembers those of `rows` that are to be; gives the first and the last of their times.
-    fn add(&mut self, rows: &RecordBatch) -> Result<Option<(i64, i64)>, SessionError> {
-        let all: Vec<usize> = (0..rows.num_columns()).collect();
-        Ok(match self.sieve.pick(rows, &all)? {
-            Some(remembered) => self.held.add(&remembered)?,
-            None => None,
-        })
-    }
-}
-
-/// Always there: what rows are held by, and what must not be NULL.
-fn always() -> impl Iterator<Item = usize> {
-    EVENTS.arrow.fields().iter().enumerate().filter(|(_, f)| f.name() == "event_time" || !f.is_nullable()).map(|(at, _)| at)
-}
-
 /// First and last time of new rows; and whether some have none.
 #[derive(Debug, Clone, Copy, Default)]
 struct News {
-    times: Option<(i64, i64)>,
+    times: Span,
     /// The same of those the rule remembers: they change what it says of events long after.
-    remembered: Option<(i64, i64)>,
+    remembered: Span,
     timeless: bool,
-}
-
-/// First and last time of both.
-fn spanning(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-        (a, b) => a.or(b),
-    }
 }
 
 /// How far before a new row the rows lie that what it changes depends on: it changes what is said of rows within the lookback, and so
@@ -132,27 +81,23 @@ impl Set {
         session: &Session,
         broken: &mut Vec<(String, String)>,
     ) -> Option<Self> {
-        let mut refused = |rule: &Rule, error: SessionError| broken.push((rule.id.clone(), error.to_string()));
-        let sieve = match Sieve::new(session, predicate) {
-            Ok(sieve) => sieve,
-            Err(error) => {
-                let reason = error.to_string();
-                broken.extend(rules.iter().map(|rule| (rule.id.clone(), reason.clone())));
-                return None;
-            }
-        };
+        let mut refused = |rule: &Rule, error: &SessionError| broken.push((rule.id.clone(), error.to_string()));
+        if let Err(error) = Sieves::new(session, [predicate]) {
+            rules.iter().for_each(|&rule| refused(rule, &error));
+            return None;
+        }
         let mut ready = Vec::new();
-        let mut columns: BTreeSet<usize> = always().collect();
-        let condensing = condensed.map(Condensing::new);
-        columns.extend(condensing.iter().flat_map(|condensing| &condensing.looked_at));
+        // Always there: what rows are held by, and what must not be NULL.
+        let is_needed = |field: &Field| field.name() == "event_time" || !field.is_nullable();
+        let mut columns: BTreeSet<usize> =
+            EVENTS.arrow.fields().iter().enumerate().filter(|(_, field)| is_needed(field)).map(|(at, _)| at).collect();
         for &rule in rules {
             match Ready::new(rule, session).await {
                 Ok(planned) => {
                     columns.extend(planned.query.columns());
-                    columns.extend(planned.memory.iter().flat_map(|memory| memory.sieve.columns()));
                     ready.push(planned);
                 }
-                Err(error) => refused(rule, error),
+                Err(error) => refused(rule, &error),
             }
         }
         if ready.is_empty() {
@@ -160,15 +105,13 @@ impl Set {
         }
         Some(Self {
             predicate: predicate.to_owned(),
-            sieve,
             held: Held::new(i64::MIN),
             reach: ready.iter().map(|ready| reach(&ready.rule)).max().unwrap_or(0),
             rules: ready,
             columns,
-            places: Vec::new(),
             new_rows: 0,
             timeless: Vec::new(),
-            condensing,
+            condensing: condensed.map(|condensed| Condensing::new(Condense::new(condensed))),
         })
     }
 
@@ -182,63 +125,64 @@ impl Set {
         self.condensing.is_some()
     }
 
-    /// The rows of a file that are to be held.
-    fn read_condensed(&self, condensing: &Condensing, path: &Path) -> Result<Chosen, SessionError> {
-        let news = Arc::new(Mutex::new(None));
-        let (condense, told) = (Arc::clone(&condensing.condense), Arc::clone(&news));
-        let choose = move |batch: &RecordBatch| {
-            let judged = condense.lock().unwrap_or_else(PoisonError::into_inner).judge(batch)?;
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            *told = spanning(*told, judged.news);
-            Ok(judged.keep)
-        };
-        let rows = self.sieve.read_chosen(path, &condensing.looked_at, &self.columns, choose)?;
-        let news = *news.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Chosen { rows, news })
+    /// What it reads, and what each of its rules remembers, with the rule's place.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (Option<usize>, Wanted)> {
+        let own = Wanted { predicate: self.predicate.clone(), columns: self.columns.clone(), condense: self.condensing.clone() };
+        let memories = self.rules.iter().enumerate().filter_map(|(at, ready)| {
+            let rows = &ready.memory.as_ref()?.rows;
+            let predicate = format!("({}) AND ({rows})", self.predicate);
+            Some((Some(at), Wanted { predicate, columns: self.columns.clone(), condense: None }))
+        });
+        std::iter::once((None, own)).chain(memories)
     }
 
-    /// Takes the rows of a file as news, or holds them only.
-    pub(super) fn take_file(&mut self, path: &Path, as_news: bool) -> Result<(), SessionError> {
-        let Some(condensing) = &self.condensing else { return Ok(()) };
-        let Chosen { rows, news } = self.read_condensed(condensing, path)?;
-        for batch in &rows {
-            self.held.add(batch)?;
-        }
-        if as_news && news.is_some() {
-            self.new_rows += rows.iter().map(RecordBatch::num_rows).sum::<usize>();
-            for ready in &mut self.rules {
-                let known = ready.news.get_or_insert_default();
-                known.times = spanning(known.times, news);
-                known.remembered = spanning(known.remembered, news);
+    /// Holds rows that it reads, or that one of its rules remembers; as news, or without running any rule for them.
+    pub(super) fn add(&mut self, memory_of: Option<usize>, rows: &RecordBatch, as_news: bool) -> Result<(), SessionError> {
+        if let Some(rule) = memory_of {
+            let ready = &mut self.rules[rule];
+            let Some(memory) = &mut ready.memory else { return Ok(()) };
+            let times = memory.held.add(rows)?;
+            if as_news {
+                let news = ready.news.get_or_insert_default();
+                news.remembered = spanning(news.remembered, times);
             }
+            return Ok(());
         }
-        self.thin()
-    }
-
-    /// Lets go of rows that are neither first nor last any more, where they have become many.
-    fn thin(&mut self) -> Result<(), SessionError> {
-        let Some(condensing) = &self.condensing else { return Ok(()) };
-        let mut condense = condensing.condense();
-        if condense.is_due(self.held.rows()) {
-            self.held.thin(|batch| condense.thin(batch))?;
-            condense.thinned(self.held.rows());
+        let times = self.held.add(rows)?;
+        // Of those that are condensed it is not said by each whether it is news.
+        if !as_news || self.is_condensed() {
+            return Ok(());
+        }
+        self.new_rows += rows.num_rows();
+        let timeless = timeless(rows)?;
+        for ready in &mut self.rules {
+            let news = ready.news.get_or_insert_default();
+            news.times = spanning(news.times, times);
+            news.timeless |= timeless.num_rows() > 0;
+        }
+        if timeless.num_rows() > 0 {
+            self.timeless.push(timeless);
         }
         Ok(())
     }
 
-    /// Columns of `events` that it looks at.
-    pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
-        self.columns.iter().copied()
+    /// So many condensed rows came, and of this time are those among them that are news.
+    pub(super) fn hear_of(&mut self, times: Span, rows: usize) {
+        self.new_rows += rows;
+        for ready in &mut self.rules {
+            let news = ready.news.get_or_insert_default();
+            news.times = spanning(news.times, times);
+            news.remembered = spanning(news.remembered, times);
+        }
     }
 
-    /// From now on it is given rows with the columns `given` of `events`.
-    pub(super) fn settle(&mut self, given: &BTreeSet<usize>) -> Result<(), SessionError> {
-        if self.condensing.is_none() {
-            self.sieve = self.sieve.among(given)?;
-        }
-        self.places = (0..).zip(given).filter(|(_, column)| self.columns.contains(column)).map(|(place, _)| place).collect();
-        for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
-            memory.sieve = memory.sieve.among(&self.columns)?;
+    /// Lets go of rows that are neither first nor last any more, where they have become many.
+    pub(super) fn thin(&mut self) -> Result<(), SessionError> {
+        let Some(condensing) = &self.condensing else { return Ok(()) };
+        let mut condense = condensing.known();
+        if condense.is_due(self.held.rows()) {
+            self.held.thin(|batch| condense.thin(batch))?;
+            condense.thinned(self.held.rows());
         }
         Ok(())
     }
@@ -255,7 +199,7 @@ impl Set {
 
     /// Memory of what is held, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let known = self.condensing.as_ref().map_or(0, |condensing| condensing.condense().bytes());
+        let known = self.condensing.as_ref().map_or(0, |condensing| condensing.known().bytes());
         known + self.held.bytes() + self.rules.iter().filter_map(|ready| Some(ready.memory.as_ref()?.held.bytes())).sum::<usize>()
     }
 
@@ -281,29 +225,7 @@ impl Set {
             memory.held.let_go(keep_from.saturating_sub(memory.duration), now, share)?;
         }
         if let Some(condensing) = &self.condensing {
-            condensing.condense().forget_before(self.held.floor());
-        }
-        Ok(())
-    }
-
-    /// Takes those of the rows that the rules read, as news.
-    pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<(), SessionError> {
-        let Some(new) = self.sieve.pick(batch, &self.places)? else { return Ok(()) };
-        self.new_rows += new.num_rows();
-        let times = self.held.add(&new)?;
-        let timeless = timeless(&new)?;
-        for ready in &mut self.rules {
-            let remembered = match &mut ready.memory {
-                Some(memory) => memory.add(&new)?,
-                None => None,
-            };
-            let news = ready.news.get_or_insert_default();
-            news.times = spanning(news.times, times);
-            news.remembered = spanning(news.remembered, remembered);
-            news.timeless |= timeless.num_rows() > 0;
-        }
-        if timeless.num_rows() > 0 {
-            self.timeless.push(timeless);
+            condensing.known().forget_before(self.held.floor());
         }
         Ok(())
     }
@@ -312,7 +234,7 @@ impl Set {
     pub(super) fn forget(&mut self, since: i64) {
         self.held = Held::new(since);
         if let Some(condensing) = &self.condensing {
-            condensing.condense().forget();
+            condensing.known().forget();
         }
         self.new_rows = 0;
         self.timeless.clear();
@@ -322,37 +244,20 @@ impl Set {
         }
     }
 
-    /// Holds those of the rows that the rules read, without running any of them for it.
-    pub(super) fn hold(&mut self, batch: &RecordBatch) -> Result<(), SessionError> {
-        let Some(rows) = self.sieve.pick(batch, &self.places)? else { return Ok(()) };
-        self.held.add(&rows)?;
-        for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
-            memory.add(&rows)?;
-        }
-        Ok(())
-    }
-
     /// True where so much has come that the rules should run before more is taken.
     pub(super) fn is_full(&self) -> bool {
         self.new_rows >= NEW_ROWS_MAX
     }
 
     /// Runs every rule that has news, each for itself.
-    pub(super) async fn run_all(
-        &mut self,
-        rows: &Rows,
-        parameters: &Arc<Parameters>,
-        lake: &CatalogPlace,
-        limits: &QueryLimits,
-        detection: &mut Detection,
-    ) {
+    pub(super) async fn run_all(&mut self, rows: &Rows, parameters: &Parameters, lake: &Lake<'_>, detection: &mut Detection) {
         for at in 0..self.rules.len() {
             let ready = &self.rules[at];
             let rule_id = ready.rule.id.clone();
             if let Some(news) = ready.news {
                 let begun = Instant::now();
                 let range = ready.changed(news);
-                let outcome = self.run(ready, range, rows, parameters, lake, limits).await;
+                let outcome = self.run(ready, range, rows, parameters, lake).await;
                 detection.took.push((rule_id.clone(), begun.elapsed()));
                 match outcome {
                     Ok(findings) => {
@@ -380,9 +285,8 @@ impl Set {
         ready: &Ready,
         range: Range,
         table: &Rows,
-        parameters: &Arc<Parameters>,
-        lake: &CatalogPlace,
-        limits: &QueryLimits,
+        parameters: &Parameters,
+        lake: &Lake<'_>,
     ) -> Result<Vec<Finding>, SessionError> {
         let rule = &ready.rule;
         let (mut rows, complete) = match (range.since, range.until) {
@@ -390,8 +294,7 @@ impl Set {
             _ => (Vec::new(), true),
         };
         if !complete {
-            let lake = Session::over_lake(lake, Arc::clone(parameters), limits).await?;
-            return evaluate::run(&lake, rule, range).await;
+            return evaluate::run(lake.session().await?, rule, range).await;
         }
         rows.extend(self.timeless.iter().cloned());
         table.replace(rows);
@@ -424,7 +327,10 @@ impl Ready {
         let memory = match &rule.remembers {
             // Held with the rest.
             Some(_) if rule.condensed.is_some() => None,
-            Some(rows) => Some(Memory { sieve: Sieve::new(session, &rows.rows)?, held: Held::new(i64::MIN), duration: memory(rule) }),
+            Some(remembers) => {
+                Sieves::new(session, [remembers.rows.as_str()])?;
+                Some(Memory { rows: remembers.rows.clone(), held: Held::new(i64::MIN), duration: memory(rule) })
+            }
             None => None,
         };
         Ok(Self { rule: rule.clone(), query, memory, news: None })

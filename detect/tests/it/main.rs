@@ -1,5 +1,6 @@
 //! Tests of detection as a library.
 
+mod flood;
 mod late;
 mod model;
 mod parity;

@@ -1,0 +1,176 @@
+//! What several sets of rules read, found in one go through files and batches of `events`.
+
+use crate::condense::Condense;
+use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::{cast, take};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::error::DataFusionError;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use trailhound_datasets::columns::EVENTS;
+use trailhound_queries::hits::Hits;
+use trailhound_queries::session::{Session, SessionError};
+use trailhound_queries::sieves::{Chosen, Sieves};
+
+/// First and last time of rows, microseconds UTC.
+pub(crate) type Span = Option<(i64, i64)>;
+
+/// First and last time of both.
+pub(crate) fn spanning(a: Span, b: Span) -> Span {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
+    }
+}
+
+/// What a set of rules reads.
+pub(crate) struct Wanted {
+    /// Which rows of `events`, as a SQL condition.
+    pub(crate) predicate: String,
+    /// Columns of `events` that it is given, by their place; those that condensing looks at come on top.
+    pub(crate) columns: BTreeSet<usize>,
+    /// Where no more is wanted than the first and the last of each group.
+    pub(crate) condense: Option<Condensing>,
+}
+
+/// What is known of rows that are not all held.
+#[derive(Debug, Clone)]
+pub(crate) struct Condensing(Arc<Mutex<Condense>>);
+
+impl Condensing {
+    pub(crate) fn new(condense: Condense) -> Self {
+        Self(Arc::new(Mutex::new(condense)))
+    }
+
+    pub(crate) fn known(&self) -> MutexGuard<'_, Condense> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Rows of one batch, each with the number of the set that wants them.
+pub(crate) type Found = Vec<(usize, RecordBatch)>;
+
+/// What all sets want.
+pub(crate) struct Sift {
+    sieves: Sieves,
+    sets: Vec<Reading>,
+    /// Those that are condensed.
+    chosen: Chosen,
+    /// Columns that any set is given, by their place.
+    wanted: BTreeSet<usize>,
+}
+
+struct Reading {
+    schema: SchemaRef,
+    condensing: Option<(Condensing, SchemaRef)>,
+    is_given_up: AtomicBool,
+}
+
+impl Sift {
+    /// Finds what `sets` want, which are known by their number from here on.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] where a predicate is none.
+    pub(crate) fn new(session: &Session, sets: Vec<Wanted>) -> Result<Self, SessionError> {
+        let sieves = Sieves::new(session, sets.iter().map(|set| set.predicate.as_str()))?;
+        let (mut chosen, mut wanted, mut readings) = (Chosen::default(), BTreeSet::new(), Vec::new());
+        for (number, mut set) in sets.into_iter().enumerate() {
+            let condensing = match set.condense {
+                Some(condensing) => {
+                    let columns = places(condensing.known().columns());
+                    chosen.conditions.push(number);
+                    chosen.looked_at.extend(&columns);
+                    // Held rows are told apart by them too.
+                    set.columns.extend(&columns);
+                    Some((condensing, some(&columns)?))
+                }
+                None => None,
+            };
+            readings.push(Reading { schema: some(&set.columns)?, condensing, is_given_up: AtomicBool::new(false) });
+            wanted.extend(set.columns);
+        }
+        Ok(Self { sieves, sets: readings, chosen, wanted })
+    }
+
+    /// Every column of `events` that [`Sift::batch`] needs, by place.
+    pub(crate) fn columns(&self) -> BTreeSet<usize> {
+        self.sieves.columns().iter().chain(&self.chosen.looked_at).chain(&self.wanted).copied().collect()
+    }
+
+    /// From now on `set` gets nothing any more.
+    pub(crate) fn give_up(&self, set: usize) {
+        self.sets[set].is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives `each` what the sets want of the file `path`. Of each set that is condensed it gives the times of the rows that can change what a
+    /// rule says.
+    ///
+    /// # Errors
+    /// [`SessionError`] where the file is not there or is none of `events`, and what `each` gives.
+    pub(crate) fn file(&self, path: &Path, mut each: impl FnMut(Found) -> Result<(), SessionError>) -> Result<Vec<Span>, SessionError> {
+        let mut news = vec![None; self.sets.len()];
+        let choose = |batch: &RecordBatch, hits: &mut Hits| self.choose(batch, hits, &mut news);
+        let is_wanted = |set: usize| !self.sets[set].is_given_up.load(Ordering::Relaxed);
+        self.sieves.read(path, &self.chosen, &self.wanted, is_wanted, choose, |batch, hits| each(self.found(batch, hits)?))?;
+        Ok(news)
+    }
+
+    /// What the sets want of `batch`.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub(crate) fn batch(&self, batch: &RecordBatch) -> Result<Found, SessionError> {
+        let mut hits = self.sieves.judge(batch)?;
+        self.choose(batch, &mut hits, &mut vec![None; self.sets.len()])?;
+        self.found(batch, &hits)
+    }
+
+    /// Takes back the hits of rows that are neither first nor last.
+    fn choose(&self, batch: &RecordBatch, hits: &mut Hits, news: &mut [Span]) -> Result<(), SessionError> {
+        for (set, reading) in self.sets.iter().enumerate() {
+            let Some((condensing, schema)) = &reading.condensing else { continue };
+            let rows = hits.rows(set);
+            if !rows.is_empty() {
+                let judged = condensing.known().judge(&taken(batch, schema, &rows)?)?;
+                hits.keep(set, &rows, &judged.keep);
+                news[set] = spanning(news[set], judged.news);
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&self, batch: &RecordBatch, hits: &Hits) -> Result<Found, SessionError> {
+        let mut found = Vec::new();
+        for (set, reading) in self.sets.iter().enumerate() {
+            let rows = hits.rows(set);
+            if !rows.is_empty() {
+                found.push((set, taken(batch, &reading.schema, &rows)?));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The `rows` of `batch` with the columns of `schema`, in its types: columns of few values may be coded.
+fn taken(batch: &RecordBatch, schema: &SchemaRef, rows: &UInt32Array) -> Result<RecordBatch, DataFusionError> {
+    let column = |name: &str, data_type: &DataType| {
+        let column = batch.column_by_name(name).ok_or_else(|| DataFusionError::Plan(format!("there is no column `{name}`")))?;
+        Ok(cast(&take(column, rows, None)?, data_type)?)
+    };
+    let columns = schema.fields().iter().map(|field| column(field.name(), field.data_type()));
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<ArrayRef>, DataFusionError>>()?)?)
+}
+
+/// Places of columns among those of `events`.
+fn places<'c>(names: impl Iterator<Item = &'c str>) -> BTreeSet<usize> {
+    let names: BTreeSet<&str> = names.collect();
+    EVENTS.arrow.fields().iter().enumerate().filter(|(_, field)| names.contains(field.name().as_str())).map(|(at, _)| at).collect()
+}
+
+/// `events` with some of its columns.
+fn some(columns: &BTreeSet<usize>) -> Result<SchemaRef, DataFusionError> {
+    let schema: Schema = EVENTS.arrow.project(&columns.iter().copied().collect::<Vec<_>>())?;
+    Ok(Arc::new(schema))
+}

@@ -1,0 +1,517 @@
+//! Many conditions over the rows of `events` at once. Of a thousand events nearly all columns that conditions ask for hold a handful of
+//! values: what each of them leaves open is found once a value, for all conditions, and only the few rows that remain are asked further.
+
+use crate::hits::Hits;
+use crate::necessary::{alone, is_settled_by, necessary};
+use crate::session::{Session, SessionError};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::{cast, prep_null_mask_filter, take};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
+use datafusion::common::DFSchema;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use trailhound_datasets::columns::{self, COLUMNS, EVENTS, Storage, Type};
+
+/// Columns of `events` that hold few values, however much comes, beside those stored as such.
+const ALSO_FEW: [&str; 5] = ["event_action", "event_name", "error_code", "role_name", "user_agent"];
+
+/// Columns of `events` that hold few values.
+static FEW: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    let is_few = |column: &&columns::Column| column.data_type == Type::Text && column.storage == Storage::Few;
+    COLUMNS.iter().filter(is_few).map(|column| column.name).chain(ALSO_FEW).collect()
+});
+/// Columns of `events` whose values are long and mostly their own: to decode them for every row would cost more than all others together.
+static LONG: LazyLock<BTreeSet<&str>> =
+    LazyLock::new(|| COLUMNS.iter().filter(|column| column.storage == Storage::Unique).map(|column| column.name).collect());
+/// Rows looked at together.
+const BATCH_ROWS: usize = 8192;
+/// Of no more rows, as a commit of a service brings them, to read some alone costs more than to decode all.
+const FEW_ROWS: usize = 2048;
+
+/// Conditions on rows of `events`.
+#[derive(Debug)]
+pub struct Sieves {
+    conditions: Vec<Condition>,
+    few: Vec<Few>,
+    /// Places of the columns they ask for among those of `events`.
+    columns: BTreeSet<usize>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Condition {
+    /// Over its own columns.
+    predicate: Arc<dyn PhysicalExpr>,
+    schema: SchemaRef,
+    /// Nothing is left to ask once what it needs of columns of few values is there.
+    is_settled: bool,
+    /// It asks for columns that are long.
+    is_long: bool,
+}
+
+/// What conditions need of a column of few values.
+#[derive(Debug)]
+struct Few {
+    /// The column alone.
+    schema: SchemaRef,
+    needs: Vec<Need>,
+    /// Columns whose values are remembered: several threads may be at work.
+    known: Mutex<VecDeque<Known>>,
+}
+
+/// What some conditions cannot hold without.
+#[derive(Debug)]
+struct Need {
+    holds: Arc<dyn PhysicalExpr>,
+    /// The conditions.
+    of: Vec<usize>,
+}
+
+/// The conditions that each value leaves open.
+#[derive(Debug, Clone)]
+struct Known {
+    values: ArrayRef,
+    /// A row for each value, and one for NULL.
+    open: Arc<Hits>,
+}
+
+const KNOWN: usize = 4;
+
+impl Sieves {
+    /// Compiles `predicates`, each a SQL condition on columns of `events` with the functions of `session`.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] where one is no such condition.
+    pub fn new<'p>(session: &Session, predicates: impl IntoIterator<Item = &'p str>) -> Result<Self, SessionError> {
+        let mut sieves = Self { conditions: Vec::new(), few: Vec::new(), columns: BTreeSet::new() };
+        for predicate in predicates {
+            sieves.add(compiled(session, predicate)?)?;
+        }
+        Ok(sieves)
+    }
+
+    fn add(&mut self, predicate: Arc<dyn PhysicalExpr>) -> Result<(), SessionError> {
+        let own: BTreeSet<usize> = collect_columns(&predicate).iter().map(Column::index).collect();
+        let at = self.conditions.len();
+        for name in FEW.iter().copied() {
+            if let Some(needed) = necessary(&predicate, name) {
+                self.need(name, alone(&needed, name)?, at);
+            }
+        }
+        let schema = Arc::new(some(&own)?);
+        let is_settled = is_settled_by(&predicate, |name| FEW.contains(name));
+        let is_long = schema.fields().iter().any(|field| LONG.contains(field.name().as_str()));
+        self.conditions.push(Condition { predicate: reassign_expr_columns(predicate, &schema)?, schema, is_settled, is_long });
+        self.columns.extend(own);
+        Ok(())
+    }
+
+    /// Condition `at` needs that `holds` of the column `name`.
+    fn need(&mut self, name: &str, holds: Arc<dyn PhysicalExpr>, at: usize) {
+        let known = self.few.iter().position(|few| few.schema.field(0).name() == name);
+        let few = known.unwrap_or_else(|| {
+            let schema = Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8, true)]));
+            self.few.push(Few { schema, needs: Vec::new(), known: Mutex::default() });
+            self.few.len() - 1
+        });
+        let needs = &mut self.few[few].needs;
+        match needs.iter_mut().find(|need| need.holds.as_ref() == holds.as_ref()) {
+            Some(need) => need.of.push(at),
+            None => needs.push(Need { holds, of: vec![at] }),
+        }
+    }
+
+    /// Places of the columns they ask for among those of `events`.
+    #[must_use]
+    pub fn columns(&self) -> &BTreeSet<usize> {
+        &self.columns
+    }
+
+    /// Which conditions hold of which rows of `batch`, which has all columns that they ask for; unknown is no.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub fn judge(&self, batch: &RecordBatch) -> Result<Hits, SessionError> {
+        let mut hits = Hits::all(batch.num_rows(), self.conditions.len());
+        self.narrow(batch, &mut hits)?;
+        self.ask(|_| true, batch, &mut hits)?;
+        Ok(hits)
+    }
+
+    /// Takes from `hits` the conditions that those columns of few values that `batch` has do not leave open.
+    fn narrow(&self, batch: &RecordBatch, hits: &mut Hits) -> Result<(), SessionError> {
+        let mut few = self.few.iter().filter(|few| batch.column_by_name(few.schema.field(0).name()).is_some());
+        Ok(few.try_for_each(|few| few.narrow(batch, hits))?)
+    }
+
+    /// The conditions that are not settled by columns of few values, and that `which` chooses.
+    fn unsettled(&self, which: impl Fn(&Condition) -> bool) -> impl Iterator<Item = (usize, &Condition)> {
+        self.conditions.iter().enumerate().filter(move |(_, condition)| !condition.is_settled && which(condition))
+    }
+
+    /// Takes from `hits` those of the conditions that `which` chooses where they do not hold.
+    fn ask(&self, which: impl Fn(&Condition) -> bool, batch: &RecordBatch, hits: &mut Hits) -> Result<(), SessionError> {
+        for (at, condition) in self.unsettled(which) {
+            let rows = hits.rows(at);
+            if !rows.is_empty() {
+                hits.keep(at, &rows, &condition.holds(batch, &rows)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the file `path` of `events`. Of each condition that is `chosen` from, `choose` sees the rows where it holds, with the columns
+    /// `looked_at` at least, each once and in order, and may take hits back. What then has a hit comes to `each`, with the `wanted`
+    /// columns at least; texts may be coded. Hits of a condition that is not wanted count as none.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] where the file is not there or is none of `events`, and what the two give.
+    pub fn read(
+        &self,
+        path: &Path,
+        chosen: &Chosen,
+        wanted: &BTreeSet<usize>,
+        is_wanted: impl Fn(usize) -> bool,
+        mut choose: impl FnMut(&RecordBatch, &mut Hits) -> Result<(), SessionError>,
+        mut each: impl FnMut(&RecordBatch, &Hits) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
+        let events = EventsFile::open(path)?;
+        let unwanted: Vec<usize> = (0..self.conditions.len()).filter(|condition| !is_wanted(*condition)).collect();
+        let mut hits = Hits::all(events.row_count(), self.conditions.len());
+        hits.clear(&unwanted);
+        if events.row_count() <= FEW_ROWS {
+            let all = self.columns.iter().chain(&chosen.looked_at).chain(wanted).copied().collect();
+            return events.visit(&all, &mut hits, None, |batch, hits| {
+                *hits = self.judge(batch)?;
+                hits.clear(&unwanted);
+                choose(batch, hits)?;
+                each(batch, hits)
+            });
+        }
+        let (first, others) = self.few_in_order();
+        events.visit(&first, &mut hits, None, |batch, hits| self.narrow(batch, hits))?;
+        let open = hits.any();
+        events.visit(&others, &mut hits, Some(open), |batch, hits| self.narrow(batch, hits))?;
+        for is_long in [false, true] {
+            let which = |condition: &Condition| condition.is_long == is_long;
+            let (numbers, asked): (Vec<usize>, Vec<&Condition>) = self.unsettled(which).unzip();
+            let asked = asked.into_iter().flat_map(Condition::columns).collect();
+            let open = hits.any_of(&numbers);
+            events.visit(&asked, &mut hits, Some(open), |batch, hits| self.ask(which, batch, hits))?;
+        }
+        let open = hits.any_of(&chosen.conditions);
+        events.visit(&chosen.looked_at, &mut hits, Some(open), |batch, hits| choose(batch, hits))?;
+        let open = hits.any();
+        events.visit(wanted, &mut hits, Some(open), |batch, hits| each(batch, hits))
+    }
+
+    /// Places of the columns of few values: the one that most conditions need something of, which leaves the fewest rows, and the others.
+    fn few_in_order(&self) -> (BTreeSet<usize>, BTreeSet<usize>) {
+        let mut few: Vec<&Few> = self.few.iter().collect();
+        few.sort_by_key(|few| few.needs.iter().map(|need| need.of.len()).sum::<usize>());
+        let first = few.pop();
+        let place = |few: &Few| place(few.schema.field(0).name());
+        (first.into_iter().filter_map(place).collect(), few.into_iter().filter_map(place).collect())
+    }
+}
+
+/// Conditions from whose rows some are to be chosen.
+#[derive(Debug, Default)]
+pub struct Chosen {
+    /// Their numbers.
+    pub conditions: Vec<usize>,
+    /// What is looked at to choose, by places among the columns of `events`.
+    pub looked_at: BTreeSet<usize>,
+}
+
+impl Condition {
+    /// Places of its columns among those of `events`.
+    fn columns(&self) -> impl Iterator<Item = usize> {
+        self.schema.fields().iter().filter_map(|field| place(field.name()))
+    }
+
+    /// Of which of the `rows` of `batch` it holds.
+    fn holds(&self, batch: &RecordBatch, rows: &UInt32Array) -> Result<BooleanArray, DataFusionError> {
+        let column = |field: &Arc<Field>| Ok(cast(&take(column(batch, field.name())?, rows, None)?, field.data_type())?);
+        let columns = self.schema.fields().iter().map(column).collect::<Result<Vec<_>, DataFusionError>>()?;
+        if columns.is_empty() {
+            // It asks for nothing: its value is the same for all.
+            let none = RecordBatch::new_empty(Arc::clone(&self.schema));
+            return truths(&*self.predicate, &none, rows.len());
+        }
+        truths(&*self.predicate, &RecordBatch::try_new(Arc::clone(&self.schema), columns)?, rows.len())
+    }
+}
+
+impl Few {
+    /// Takes from `hits` the conditions that the values of the rows do not leave open.
+    fn narrow(&self, batch: &RecordBatch, hits: &mut Hits) -> Result<(), DataFusionError> {
+        let coded =
+            cast(column(batch, self.schema.field(0).name())?, &DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8)))?;
+        let coded = coded.as_dictionary::<UInt32Type>();
+        let open = self.open(coded.values(), hits.conditions())?;
+        let null = coded.values().len();
+        hits.narrow(&open, coded.keys().iter().map(|value| value.map_or(null, |value| value as usize)));
+        Ok(())
+    }
+
+    fn open(&self, values: &ArrayRef, conditions: usize) -> Result<Arc<Hits>, DataFusionError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.iter().find(|known| Arc::ptr_eq(&known.values, values)) {
+            return Ok(Arc::clone(&known.open));
+        }
+        // What NULL gives is asked as a value of its own, the last.
+        let count = values.len() + 1;
+        let with_null = take(values, &UInt32Array::from_iter((0..values.len() as u32).map(Some).chain([None])), None)?;
+        let asked = RecordBatch::try_new(Arc::clone(&self.schema), vec![with_null])?;
+        let mut open = Hits::all(count, conditions);
+        for need in &self.needs {
+            let holds = truths(&*need.holds, &asked, count)?;
+            for row in (0..count).filter(|&row| !holds.value(row)) {
+                need.of.iter().for_each(|&condition| open.remove(condition, row));
+            }
+        }
+        let open = Arc::new(open);
+        known.push_front(Known { values: Arc::clone(values), open: Arc::clone(&open) });
+        known.truncate(KNOWN);
+        Ok(open)
+    }
+}
+
+/// A file of `events`.
+struct EventsFile<'p> {
+    path: &'p Path,
+    file: File,
+    metadata: ArrowReaderMetadata,
+}
+
+impl<'p> EventsFile<'p> {
+    fn open(path: &'p Path) -> Result<Self, DataFusionError> {
+        let at = |e: &dyn std::fmt::Display| no_events(path, e);
+        let file = File::open(path).map_err(|e| at(&e))?;
+        let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| at(&e))?;
+        // Columns of few values as they are stored: the values once, and for each row which of them.
+        let coded = |field: &Arc<Field>| match field.data_type() {
+            DataType::Utf8 if FEW.contains(field.name().as_str()) => {
+                let coded = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+                Arc::new(field.as_ref().clone().with_data_type(coded))
+            }
+            _ => Arc::clone(field),
+        };
+        let schema =
+            Schema::new_with_metadata(plain.schema().fields().iter().map(coded).collect::<Vec<_>>(), plain.schema().metadata().clone());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options).map_err(|e| at(&e))?;
+        Ok(Self { path, file, metadata })
+    }
+
+    fn row_count(&self) -> usize {
+        self.metadata.metadata().row_groups().iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).sum()
+    }
+
+    /// Lets `visitor` see the `columns` of `events` of the rows that are `selected`, all of them without, and what is known of these rows.
+    fn visit(
+        &self,
+        columns: &BTreeSet<usize>,
+        hits: &mut Hits,
+        selected: Option<BooleanArray>,
+        mut visitor: impl FnMut(&RecordBatch, &mut Hits) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
+        let rows: Vec<usize> = match &selected {
+            Some(selected) => selected.values().set_indices().collect(),
+            None => (0..hits.len()).collect(),
+        };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut left = &rows[..];
+        for batch in self.rows(columns, selected.map(|selected| RowSelection::from_filters(&[selected])))? {
+            let batch = batch.map_err(|e| self.at(&e))?;
+            let (now, later) = left.split_at_checked(batch.num_rows()).ok_or_else(|| self.at(&"it has more rows than it says"))?;
+            let mut of_batch = hits.of(now);
+            visitor(&batch, &mut of_batch)?;
+            hits.put(now, &of_batch);
+            left = later;
+        }
+        if left.is_empty() { Ok(()) } else { Err(self.at(&"it has fewer rows than it says").into()) }
+    }
+
+    /// The rows of `selection`, all without one, with the `columns` of `events`.
+    fn rows(&self, columns: &BTreeSet<usize>, selection: Option<RowSelection>) -> Result<ParquetRecordBatchReader, DataFusionError> {
+        let file = self.file.try_clone().map_err(|e| self.at(&e))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
+        let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        let builder = match selection {
+            Some(selection) => builder.with_row_selection(selection),
+            None => builder,
+        };
+        builder.build().map_err(|e| self.at(&e))
+    }
+
+    fn at(&self, error: &dyn std::fmt::Display) -> DataFusionError {
+        no_events(self.path, error)
+    }
+}
+
+fn no_events(path: &Path, error: &dyn std::fmt::Display) -> DataFusionError {
+    DataFusionError::Execution(format!("`{}`: {error}", path.display()))
+}
+
+fn compiled(session: &Session, predicate: &str) -> Result<Arc<dyn PhysicalExpr>, SessionError> {
+    let schema = DFSchema::try_from(EVENTS.arrow.as_ref().clone())?;
+    let context = session.context();
+    // Some functions exist for the optimizer only, which turns them into others.
+    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
+    let expression = simplifier.coerce(context.parse_sql_expr(predicate, &schema)?, &schema)?;
+    let compiled = context.create_physical_expr(simplifier.simplify(expression)?, &schema)?;
+    if compiled.data_type(&EVENTS.arrow)? != DataType::Boolean {
+        return Err(DataFusionError::Plan(format!("`{predicate}` is no condition")).into());
+    }
+    Ok(compiled)
+}
+
+/// `events` with some of its columns.
+fn some(columns: &BTreeSet<usize>) -> Result<Schema, DataFusionError> {
+    Ok(EVENTS.arrow.project(&columns.iter().copied().collect::<Vec<_>>())?)
+}
+
+/// Place of a column among those of `events`.
+fn place(name: &str) -> Option<usize> {
+    EVENTS.arrow.index_of(name).ok()
+}
+
+fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, DataFusionError> {
+    batch.column_by_name(name).ok_or_else(|| DataFusionError::Plan(format!("there is no column `{name}`")))
+}
+
+/// Of which rows the predicate holds; unknown is no.
+fn truths(predicate: &dyn PhysicalExpr, batch: &RecordBatch, rows: usize) -> Result<BooleanArray, DataFusionError> {
+    let values = predicate.evaluate(batch)?.into_array(rows)?;
+    let holds = values.as_boolean_opt().ok_or_else(|| DataFusionError::Plan(format!("`{predicate}` is no condition")))?;
+    Ok(if holds.null_count() == 0 { holds.clone() } else { prep_null_mask_filter(holds) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::QueryLimits;
+    use datafusion::arrow::array::{Int64Array, StringArray, new_null_array};
+    use datafusion::parquet::arrow::ArrowWriter;
+    use datafusion::parquet::file::properties::WriterProperties;
+
+    const PREDICATES: [&str; 14] = [
+        "true",
+        "false",
+        "event_action IN ('createuser', 'deleteuser') AND outcome = 'success'",
+        "event_action LIKE 'delete%' OR outcome = 'failure'",
+        "event_action IS NULL",
+        "coalesce(event_action, '') <> 'createuser' AND NOT coalesce(outcome = 'failure', false)",
+        "NOT (event_action = 'createuser')",
+        "lower(event_action) = outcome OR length(event_action) = 0",
+        "(event_action = 'createuser' AND event_id LIKE '%1') OR (event_action = 'stopinstance' AND outcome IS NULL)",
+        "event_id LIKE '%7' AND outcome = 'success'",
+        "event_id LIKE '%7' OR outcome = 'success'",
+        "source_position > 150 AND (outcome = 'failure') IS NOT TRUE",
+        "CASE WHEN event_action = 'createuser' THEN event_id LIKE '%3' ELSE outcome = 'failure' END",
+        "event_action = 'nobody'",
+    ];
+
+    /// Rows of which most columns are NULL.
+    fn rows(count: usize) -> RecordBatch {
+        let kinds = [Some("createuser"), None, Some("deleteuser"), Some(""), Some("stopinstance"), Some("failure")];
+        let outcomes = [Some("success"), Some("failure"), None];
+        let column = |field: &Arc<Field>| -> ArrayRef {
+            match field.name().as_str() {
+                "event_action" => Arc::new((0..count).map(|row| kinds[row % kinds.len()]).collect::<StringArray>()),
+                "outcome" => Arc::new((0..count).map(|row| outcomes[row / 7 % outcomes.len()]).collect::<StringArray>()),
+                "event_id" => Arc::new((0..count).map(|row| Some(row.to_string())).collect::<StringArray>()),
+                "source_position" => Arc::new((0_i64..).take(count).map(Some).collect::<Int64Array>()),
+                _ => new_null_array(field.data_type(), count),
+            }
+        };
+        let nullable: Vec<Field> = EVENTS.arrow.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(nullable)), EVENTS.arrow.fields().iter().map(column).collect()).expect("rows")
+    }
+
+    fn ids(batch: &RecordBatch, rows: &UInt32Array) -> Vec<String> {
+        let ids = cast(column(batch, "event_id").expect("ids"), &DataType::Utf8).expect("texts");
+        rows.values().iter().map(|&row| ids.as_string::<i32>().value(row as usize).to_owned()).collect()
+    }
+
+    /// What SQL says of each predicate.
+    async fn expected(all: &RecordBatch) -> Vec<Vec<String>> {
+        let context = datafusion::prelude::SessionContext::new();
+        context.register_batch("rows", all.clone()).expect("a table");
+        let mut expected = Vec::new();
+        for predicate in PREDICATES {
+            let sql = format!("SELECT event_id FROM rows WHERE {predicate} ORDER BY source_position");
+            let batches = context.sql(&sql).await.expect("planned").collect().await.expect("run");
+            expected.push(batches.iter().flat_map(|batch| ids(batch, &(0..batch.num_rows() as u32).collect::<Vec<_>>().into())).collect());
+        }
+        expected
+    }
+
+    #[tokio::test]
+    async fn many_conditions_at_once_hold_where_each_alone_does_in_sql() {
+        let (session, _) = Session::over_rows(Arc::default(), &QueryLimits::default()).await.expect("a session");
+        let sieves = Sieves::new(&session, PREDICATES).expect("predicates");
+        // Few rows are read at once, of many only those that columns before have left.
+        for count in [300, 3 * BATCH_ROWS] {
+            let all = rows(count);
+            let hits = sieves.judge(&all).expect("judged");
+            let expected = expected(&all).await;
+            for (at, expected) in expected.iter().enumerate() {
+                assert_eq!(&ids(&all, &hits.rows(at)), expected, "{}", PREDICATES[at]);
+            }
+            assert!(expected[2..13].iter().all(|rows| !rows.is_empty() && rows.len() < count), "each tells rows apart");
+            assert_eq!(read(&sieves, &all, &expected[0]), expected[1..]);
+        }
+    }
+
+    /// What each condition but the first is found to hold of in a file with `all`, in several groups of rows. The first, which holds `of_first`,
+    /// has its rows chosen and takes all back.
+    fn read(sieves: &Sieves, all: &RecordBatch, of_first: &[String]) -> Vec<Vec<String>> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(all.num_rows() / 3 + 1)).build();
+        let mut writer = ArrowWriter::try_new(file.reopen().expect("a file"), all.schema(), Some(properties)).expect("a writer");
+        writer.write(all).expect("written");
+        writer.close().expect("closed");
+        let places: BTreeSet<usize> = ["event_id", "event_action"].map(|name| EVENTS.arrow.index_of(name).expect("a column")).into();
+        let (mut seen, mut found) = (Vec::new(), vec![Vec::new(); PREDICATES.len()]);
+        let without_the_first = |batch: &RecordBatch, hits: &mut Hits| {
+            let first = hits.rows(0);
+            seen.extend(ids(batch, &first));
+            hits.keep(0, &first, &vec![false; first.len()].into());
+            Ok(())
+        };
+        let chosen = Chosen { conditions: vec![0], looked_at: places.clone() };
+        sieves
+            .read(
+                file.path(),
+                &chosen,
+                &places,
+                |condition| condition != 1,
+                without_the_first,
+                |batch, hits| {
+                    (0..).zip(&mut found).for_each(|(at, found): (usize, &mut Vec<String>)| found.extend(ids(batch, &hits.rows(at))));
+                    Ok(())
+                },
+            )
+            .expect("read");
+        assert_eq!((seen.as_slice(), found.remove(0).len()), (of_first, 0));
+        found
+    }
+}

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod findings;
 pub mod functions;
 pub mod hits;
+mod local_files;
 mod necessary;
 pub mod parameters;
 pub mod prepared;

@@ -2,6 +2,7 @@
 
 use crate::findings::{FINDINGS_TABLE, FindingsTable};
 use crate::functions;
+use crate::local_files::LocalFiles;
 use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
 use crate::views::VIEWS;
@@ -17,8 +18,8 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::object_store::local::LocalFileSystem;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_ducklake::{DuckLakeCatalog, PostgresMetadataProvider, SqliteMetadataProvider};
@@ -278,7 +279,7 @@ fn add_files(plan: &Arc<dyn ExecutionPlan>, files: &mut BTreeSet<PathBuf>) -> Re
     if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
         let Some(scan) = source.data_source().downcast_ref::<FileScanConfig>() else { return Ok(false) };
         for file in scan.file_groups.iter().flat_map(FileGroup::iter) {
-            files.insert(LocalFileSystem::new().path_to_filesystem(&file.object_meta.location)?);
+            files.insert(LocalFiles::default().path(&file.object_meta.location)?);
         }
         return Ok(true);
     }
@@ -312,6 +313,7 @@ fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
     options.execution.parquet.reorder_filters = true;
     options.execution.time_zone = Some("UTC".to_owned());
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max))).build_arc()?;
+    runtime.register_object_store(ObjectStoreUrl::local_filesystem().as_ref(), Arc::new(LocalFiles::default()));
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 

@@ -258,3 +258,18 @@ fn the_demonstration_shows_findings() {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }
 }
+
+#[test]
+fn a_lake_may_lie_anywhere() {
+    let program = Program::new();
+    program.write("a.json", event("li"));
+    for folder in ["plain", "with space", "数据湖", "p%20x", "it's #1 + [a]&b"] {
+        let lake = format!("{folder}/lake");
+        let found = program.run(&["scan", "a.json", "--lake", &lake, "--fail-on", "high"]);
+        assert_eq!(found.status, 1, "{folder}: {}", found.err);
+        let again = program.run(&["detect", "--lake", &lake, "--fail-on", "high"]);
+        assert_eq!((again.status, again.err.contains("rror")), (1, false), "{folder}: {}", again.err);
+        let asked = program.run(&["query", "--lake", &lake, "-c", "SELECT user_name FROM events"]);
+        assert!(asked.out.contains("li"), "{folder}: {}{}", asked.out, asked.err);
+    }
+}

@@ -1,0 +1,74 @@
+//! The lake's files by the names the engine has for them: it writes what is not plain ASCII in a path as `%` and two digits, and the store of
+//! local files would take that for the name itself.
+
+use async_trait::async_trait;
+use datafusion::object_store::local::LocalFileSystem;
+use datafusion::object_store::path::Path;
+use datafusion::object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult, Result,
+};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use percent_encoding::percent_decode_str;
+use std::path::PathBuf;
+
+/// Local files, to be read only.
+#[derive(Debug, Default)]
+pub(crate) struct LocalFiles(LocalFileSystem);
+
+impl LocalFiles {
+    /// Where the file is that the engine calls `location`.
+    pub(crate) fn path(&self, location: &Path) -> Result<PathBuf> {
+        self.0.path_to_filesystem(&named(location)?)
+    }
+}
+
+/// `location` as the folders and files are named.
+fn named(location: &Path) -> Result<Path> {
+    let generic = |source| Error::Generic { store: "local files", source };
+    let name = percent_decode_str(location.as_ref()).decode_utf8().map_err(|e| generic(Box::new(e)))?;
+    Path::parse(name).map_err(|e| generic(Box::new(e)))
+}
+
+fn read_only(operation: &str) -> Error {
+    Error::NotSupported { source: format!("{operation}: the lake's files are only read here").into() }
+}
+
+impl std::fmt::Display for LocalFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("local files")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for LocalFiles {
+    async fn put_opts(&self, _: &Path, _: PutPayload, _: PutOptions) -> Result<PutResult> {
+        Err(read_only("put"))
+    }
+
+    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        Err(read_only("put"))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.0.get_opts(&named(location)?, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        locations.map(|_| Err(read_only("delete"))).boxed()
+    }
+
+    fn list(&self, _: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        // What belongs to the lake its catalogue knows.
+        futures::stream::iter([Err(read_only("list"))]).boxed()
+    }
+
+    async fn list_with_delimiter(&self, _: Option<&Path>) -> Result<ListResult> {
+        Err(read_only("list"))
+    }
+
+    async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> Result<()> {
+        Err(read_only("copy"))
+    }
+}

@@ -6,6 +6,7 @@ use datafusion::arrow::compute::{cast, concat_batches, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType};
 use datafusion::error::DataFusionError;
 use std::sync::Arc;
+use trailhound_queries::sieves::coded_text;
 
 /// Of so many rows and more each text is held once: names, addresses and agents come again and again.
 const CODED_ROWS: usize = 1024;
@@ -15,7 +16,7 @@ const BATCHES: usize = 8;
 /// Rows of `events`, complete for every time from `floor` on.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// Larger ones first, as merging leaves them.
+    /// Larger ones first, as merging leaves them, and behind them those that came last.
     batches: Vec<Timed>,
     /// Every row of the lake that belongs here and is of this time or later is held; microseconds UTC.
     floor: i64,
@@ -155,12 +156,11 @@ fn coded(batch: RecordBatch) -> Result<RecordBatch, DataFusionError> {
     if batch.num_rows() < CODED_ROWS {
         return Ok(batch);
     }
-    let to = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
-    in_types(&batch, |column| {
+    with_each(&batch, |column| {
         if column.data_type() != &DataType::Utf8 {
             return Ok(Arc::clone(column));
         }
-        let mut coded = cast(column, &to)?;
+        let mut coded = cast(column, &coded_text())?;
         let is_worth_it = coded.as_any_dictionary().values().len() * 2 < column.len();
         coded.shrink_to_fit();
         Ok(if is_worth_it { coded } else { Arc::clone(column) })
@@ -169,13 +169,13 @@ fn coded(batch: RecordBatch) -> Result<RecordBatch, DataFusionError> {
 
 /// `batch` with a text for each row.
 fn plain(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
-    in_types(batch, |column| match column.data_type() {
+    with_each(batch, |column| match column.data_type() {
         DataType::Dictionary(_, text) => cast(column, text).map_err(Into::into),
         _ => Ok(Arc::clone(column)),
     })
 }
 
-fn in_types(batch: &RecordBatch, of: impl Fn(&ArrayRef) -> Result<ArrayRef, DataFusionError>) -> Result<RecordBatch, DataFusionError> {
+fn with_each(batch: &RecordBatch, of: impl Fn(&ArrayRef) -> Result<ArrayRef, DataFusionError>) -> Result<RecordBatch, DataFusionError> {
     let columns = batch.columns().iter().map(of).collect::<Result<Vec<_>, _>>()?;
     let typed = |(field, column): (&Arc<Field>, &ArrayRef)| field.as_ref().clone().with_data_type(column.data_type().clone());
     let fields: Vec<Field> = batch.schema().fields().iter().zip(&columns).map(typed).collect();
@@ -212,9 +212,8 @@ pub(crate) fn times(batch: &RecordBatch) -> Result<Times, DataFusionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::arrow::array::TimestampMicrosecondArray;
-    use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-    use std::sync::Arc;
+    use datafusion::arrow::array::{StringArray, TimestampMicrosecondArray};
+    use datafusion::arrow::datatypes::TimeUnit;
 
     fn rows(times: &[Option<i64>]) -> RecordBatch {
         let field = Field::new("event_time", DataType::Timestamp(TimeUnit::Microsecond, None), true);
@@ -238,6 +237,27 @@ mod tests {
         assert_eq!(held(&rows_held.between(3, 7).expect("rows")), [3, 4, 5, 6]);
         assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")).len(), 1000);
         assert!(rows_held.batches.len() <= BATCHES + 8, "{}", rows_held.batches.len());
+    }
+
+    #[test]
+    fn texts_of_many_rows_are_held_once_and_are_the_same() {
+        let fields = ["who", "id"].map(|name| Field::new(name, DataType::Utf8, true));
+        let schema = Arc::new(Schema::new([rows(&[]).schema().field(0).clone()].into_iter().chain(fields).collect::<Vec<_>>()));
+        let row = |number: i64| {
+            let who: StringArray = [(number % 3 > 0).then(|| format!("somebody with a long name {}", number % 3))].into_iter().collect();
+            let id = StringArray::from(vec![number.to_string()]);
+            let times = rows(&[Some(number)]);
+            RecordBatch::try_new(Arc::clone(&schema), vec![Arc::clone(times.column(0)), Arc::new(who), Arc::new(id)]).expect("a row")
+        };
+        let all: Vec<RecordBatch> = (0..4000).map(row).collect();
+        let mut rows_held = Held::new(i64::MIN);
+        all.iter().for_each(|row| assert!(rows_held.add(row).expect("added").is_some()));
+        let is_coded = |column: usize| matches!(rows_held.batches[0].batch.column(column).data_type(), DataType::Dictionary(..));
+        assert_eq!((is_coded(1), is_coded(2)), (true, false), "texts that are their own are no fewer than the rows");
+        rows_held.drop_before(100).expect("dropped");
+        let held: Vec<RecordBatch> =
+            rows_held.between(i64::MIN, i64::MAX).expect("rows").iter().map(|rows| plain(rows).expect("texts")).collect();
+        assert_eq!(concat_batches(&schema, &held).expect("rows"), concat_batches(&schema, &all[100..]).expect("rows"));
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! What several sets of rules read, found in one go through files and batches of `events`.
 
 use crate::condense::Condense;
-use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use datafusion::arrow::compute::{cast, take};
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion::error::DataFusionError;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::hits::Hits;
 use trailhound_queries::session::{Session, SessionError};
-use trailhound_queries::sieves::{Chosen, Sieves};
+use trailhound_queries::sieves::{Chosen, Sieves, some, taken};
 
 /// First and last time of rows, microseconds UTC.
 pub(crate) type Span = Option<(i64, i64)>;
@@ -153,24 +151,8 @@ impl Sift {
     }
 }
 
-/// The `rows` of `batch` with the columns of `schema`, in its types: columns of few values may be coded.
-fn taken(batch: &RecordBatch, schema: &SchemaRef, rows: &UInt32Array) -> Result<RecordBatch, DataFusionError> {
-    let column = |name: &str, data_type: &DataType| {
-        let column = batch.column_by_name(name).ok_or_else(|| DataFusionError::Plan(format!("there is no column `{name}`")))?;
-        Ok(cast(&take(column, rows, None)?, data_type)?)
-    };
-    let columns = schema.fields().iter().map(|field| column(field.name(), field.data_type()));
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<ArrayRef>, DataFusionError>>()?)?)
-}
-
 /// Places of columns among those of `events`.
 fn places<'c>(names: impl Iterator<Item = &'c str>) -> BTreeSet<usize> {
     let names: BTreeSet<&str> = names.collect();
     EVENTS.arrow.fields().iter().enumerate().filter(|(_, field)| names.contains(field.name().as_str())).map(|(at, _)| at).collect()
-}
-
-/// `events` with some of its columns.
-fn some(columns: &BTreeSet<usize>) -> Result<SchemaRef, DataFusionError> {
-    let schema: Schema = EVENTS.arrow.project(&columns.iter().copied().collect::<Vec<_>>())?;
-    Ok(Arc::new(schema))
 }

@@ -44,8 +44,7 @@ impl Hits {
 
     /// The rows of which any condition holds.
     pub(crate) fn any(&self) -> BooleanArray {
-        let rows: BooleanBuffer = self.words.chunks_exact(self.width).map(|row| row.iter().any(|word| *word != 0)).collect();
-        rows.into()
+        self.any_of(&(0..self.conditions).collect::<Vec<_>>())
     }
 
     /// `condition` does not hold of `row`.

@@ -5,6 +5,7 @@ use crate::functions;
 use crate::local_files::LocalFiles;
 use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
+use crate::sieves::some;
 use crate::views::VIEWS;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::cast;
@@ -20,6 +21,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::TableType;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_ducklake::{DuckLakeCatalog, PostgresMetadataProvider, SqliteMetadataProvider};
@@ -218,15 +220,22 @@ impl Session {
         predicate: &str,
         columns: &BTreeSet<usize>,
     ) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
-        rows(self.events_where(predicate).await?, columns).await
+        let schema = some(columns)?;
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let stream = self.events_where(predicate).await?.select_columns(&names)?.execute_stream().await?;
+        Ok(stream.map(move |batch| Ok(in_types(&batch?, &schema)?)).boxed())
     }
 
     /// The files that hold the rows where `predicate` can hold, as far as the catalogue knows; `None` where rows do not stand in files as they
-    /// are: in memory, or with some of them deleted.
+    /// are: in memory, with some of them deleted, or of a session that is narrowed.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
     pub async fn files_where(&self, predicate: &str) -> Result<Option<BTreeSet<PathBuf>>, SessionError> {
+        if self.context.table_provider(EVENTS_TABLE).await?.table_type() != TableType::Base {
+            // What narrows it is no file's business and would be lost.
+            return Ok(None);
+        }
         let plan = self.events_where(predicate).await?.create_physical_plan().await?;
         let mut files = BTreeSet::new();
         Ok(add_files(&plan, &mut files)?.then_some(files))
@@ -258,14 +267,6 @@ pub fn within(since: i64, until: i64) -> String {
         }
     }
     if conditions.is_empty() { "event_time IS NOT NULL".to_owned() } else { conditions.join(" AND ") }
-}
-
-/// The rows of `frame`, over `events`, with those `columns` of it.
-async fn rows(frame: DataFrame, columns: &BTreeSet<usize>) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
-    let schema = Arc::new(EVENTS.arrow.project(&columns.iter().copied().collect::<Vec<_>>()).map_err(DataFusionError::from)?);
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let stream = frame.select_columns(&names)?.execute_stream().await?;
-    Ok(stream.map(move |batch| Ok(in_types(&batch?, &schema)?)).boxed())
 }
 
 /// `batch` in the types of `schema`, which has the same columns: the engine may read text as views.

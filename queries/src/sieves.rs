@@ -4,7 +4,7 @@
 use crate::hits::Hits;
 use crate::necessary::{alone, is_settled_by, necessary};
 use crate::session::{Session, SessionError};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use datafusion::arrow::compute::{cast, prep_null_mask_filter, take};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use datafusion::common::DFSchema;
@@ -55,6 +55,8 @@ struct Condition {
     /// Over its own columns.
     predicate: Arc<dyn PhysicalExpr>,
     schema: SchemaRef,
+    /// Places of these among those of `events`.
+    columns: BTreeSet<usize>,
     /// Nothing is left to ask once what it needs of columns of few values is there.
     is_settled: bool,
     /// It asks for columns that are long.
@@ -64,6 +66,8 @@ struct Condition {
 /// What conditions need of a column of few values.
 #[derive(Debug)]
 struct Few {
+    /// Place of the column among those of `events`.
+    place: usize,
     /// The column alone.
     schema: SchemaRef,
     needs: Vec<Need>,
@@ -87,6 +91,7 @@ struct Known {
     open: Arc<Hits>,
 }
 
+/// So many columns' values are remembered.
 const KNOWN: usize = 4;
 
 impl Sieves {
@@ -105,25 +110,26 @@ impl Sieves {
     fn add(&mut self, predicate: Arc<dyn PhysicalExpr>) -> Result<(), SessionError> {
         let own: BTreeSet<usize> = collect_columns(&predicate).iter().map(Column::index).collect();
         let at = self.conditions.len();
-        for name in FEW.iter().copied() {
-            if let Some(needed) = necessary(&predicate, name) {
-                self.need(name, alone(&needed, name)?, at);
+        let schema = some(&own)?;
+        for (&place, field) in own.iter().zip(schema.fields()).filter(|(_, field)| FEW.contains(field.name().as_str())) {
+            if let Some(needed) = necessary(&predicate, field.name()) {
+                self.need(place, field.name(), alone(&needed, field.name())?, at);
             }
         }
-        let schema = Arc::new(some(&own)?);
         let is_settled = is_settled_by(&predicate, |name| FEW.contains(name));
         let is_long = schema.fields().iter().any(|field| LONG.contains(field.name().as_str()));
-        self.conditions.push(Condition { predicate: reassign_expr_columns(predicate, &schema)?, schema, is_settled, is_long });
-        self.columns.extend(own);
+        self.columns.extend(&own);
+        let predicate = reassign_expr_columns(predicate, &schema)?;
+        self.conditions.push(Condition { predicate, schema, columns: own, is_settled, is_long });
         Ok(())
     }
 
-    /// Condition `at` needs that `holds` of the column `name`.
-    fn need(&mut self, name: &str, holds: Arc<dyn PhysicalExpr>, at: usize) {
-        let known = self.few.iter().position(|few| few.schema.field(0).name() == name);
+    /// Condition `at` needs that `holds` of the column `name`, which is at `place`.
+    fn need(&mut self, place: usize, name: &str, holds: Arc<dyn PhysicalExpr>, at: usize) {
+        let known = self.few.iter().position(|few| few.place == place);
         let few = known.unwrap_or_else(|| {
             let schema = Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8, true)]));
-            self.few.push(Few { schema, needs: Vec::new(), known: Mutex::default() });
+            self.few.push(Few { place, schema, needs: Vec::new(), known: Mutex::default() });
             self.few.len() - 1
         });
         let needs = &mut self.few[few].needs;
@@ -145,15 +151,9 @@ impl Sieves {
     /// [`SessionError::Engine`].
     pub fn judge(&self, batch: &RecordBatch) -> Result<Hits, SessionError> {
         let mut hits = Hits::all(batch.num_rows(), self.conditions.len());
-        self.narrow(batch, &mut hits)?;
+        narrow(&self.few, batch, &mut hits)?;
         self.ask(|_| true, batch, &mut hits)?;
         Ok(hits)
-    }
-
-    /// Takes from `hits` the conditions that those columns of few values that `batch` has do not leave open.
-    fn narrow(&self, batch: &RecordBatch, hits: &mut Hits) -> Result<(), SessionError> {
-        let mut few = self.few.iter().filter(|few| batch.column_by_name(few.schema.field(0).name()).is_some());
-        Ok(few.try_for_each(|few| few.narrow(batch, hits))?)
     }
 
     /// The conditions that are not settled by columns of few values, and that `which` chooses.
@@ -200,14 +200,18 @@ impl Sieves {
                 each(batch, hits)
             });
         }
-        let (first, others) = self.few_in_order();
-        events.visit(&first, &mut hits, None, |batch, hits| self.narrow(batch, hits))?;
-        let open = hits.any();
-        events.visit(&others, &mut hits, Some(open), |batch, hits| self.narrow(batch, hits))?;
+        // First the column that most conditions need something of: it leaves the fewest rows.
+        let mut few: Vec<&Few> = self.few.iter().collect();
+        few.sort_by_key(|few| few.needs.iter().map(|need| need.of.len()).sum::<usize>());
+        let first: Vec<&Few> = few.pop().into_iter().collect();
+        for few in [first, few] {
+            let (columns, open) = (few.iter().map(|few| few.place).collect(), hits.any());
+            events.visit(&columns, &mut hits, Some(open), |batch, hits| narrow(few.iter().copied(), batch, hits))?;
+        }
         for is_long in [false, true] {
             let which = |condition: &Condition| condition.is_long == is_long;
             let (numbers, asked): (Vec<usize>, Vec<&Condition>) = self.unsettled(which).unzip();
-            let asked = asked.into_iter().flat_map(Condition::columns).collect();
+            let asked = asked.into_iter().flat_map(|condition| &condition.columns).copied().collect();
             let open = hits.any_of(&numbers);
             events.visit(&asked, &mut hits, Some(open), |batch, hits| self.ask(which, batch, hits))?;
         }
@@ -216,15 +220,11 @@ impl Sieves {
         let open = hits.any();
         events.visit(wanted, &mut hits, Some(open), |batch, hits| each(batch, hits))
     }
+}
 
-    /// Places of the columns of few values: the one that most conditions need something of, which leaves the fewest rows, and the others.
-    fn few_in_order(&self) -> (BTreeSet<usize>, BTreeSet<usize>) {
-        let mut few: Vec<&Few> = self.few.iter().collect();
-        few.sort_by_key(|few| few.needs.iter().map(|need| need.of.len()).sum::<usize>());
-        let first = few.pop();
-        let place = |few: &Few| place(few.schema.field(0).name());
-        (first.into_iter().filter_map(place).collect(), few.into_iter().filter_map(place).collect())
-    }
+/// Takes from `hits` the conditions that `few` columns, which `batch` has, do not leave open.
+fn narrow<'f>(few: impl IntoIterator<Item = &'f Few>, batch: &RecordBatch, hits: &mut Hits) -> Result<(), SessionError> {
+    Ok(few.into_iter().try_for_each(|few| few.narrow(batch, hits))?)
 }
 
 /// Conditions from whose rows some are to be chosen.
@@ -237,29 +237,16 @@ pub struct Chosen {
 }
 
 impl Condition {
-    /// Places of its columns among those of `events`.
-    fn columns(&self) -> impl Iterator<Item = usize> {
-        self.schema.fields().iter().filter_map(|field| place(field.name()))
-    }
-
     /// Of which of the `rows` of `batch` it holds.
     fn holds(&self, batch: &RecordBatch, rows: &UInt32Array) -> Result<BooleanArray, DataFusionError> {
-        let column = |field: &Arc<Field>| Ok(cast(&take(column(batch, field.name())?, rows, None)?, field.data_type())?);
-        let columns = self.schema.fields().iter().map(column).collect::<Result<Vec<_>, DataFusionError>>()?;
-        if columns.is_empty() {
-            // It asks for nothing: its value is the same for all.
-            let none = RecordBatch::new_empty(Arc::clone(&self.schema));
-            return truths(&*self.predicate, &none, rows.len());
-        }
-        truths(&*self.predicate, &RecordBatch::try_new(Arc::clone(&self.schema), columns)?, rows.len())
+        truths(&*self.predicate, &taken(batch, &self.schema, rows)?, rows.len())
     }
 }
 
 impl Few {
     /// Takes from `hits` the conditions that the values of the rows do not leave open.
     fn narrow(&self, batch: &RecordBatch, hits: &mut Hits) -> Result<(), DataFusionError> {
-        let coded =
-            cast(column(batch, self.schema.field(0).name())?, &DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8)))?;
+        let coded = cast(column(batch, self.schema.field(0).name())?, &coded_text())?;
         let coded = coded.as_dictionary::<UInt32Type>();
         let open = self.open(coded.values(), hits.conditions())?;
         let null = coded.values().len();
@@ -304,10 +291,7 @@ impl<'p> EventsFile<'p> {
         let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| at(&e))?;
         // Columns of few values as they are stored: the values once, and for each row which of them.
         let coded = |field: &Arc<Field>| match field.data_type() {
-            DataType::Utf8 if FEW.contains(field.name().as_str()) => {
-                let coded = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
-                Arc::new(field.as_ref().clone().with_data_type(coded))
-            }
+            DataType::Utf8 if FEW.contains(field.name().as_str()) => Arc::new(field.as_ref().clone().with_data_type(coded_text())),
             _ => Arc::clone(field),
         };
         let schema =
@@ -383,14 +367,29 @@ fn compiled(session: &Session, predicate: &str) -> Result<Arc<dyn PhysicalExpr>,
     Ok(compiled)
 }
 
-/// `events` with some of its columns.
-fn some(columns: &BTreeSet<usize>) -> Result<Schema, DataFusionError> {
-    Ok(EVENTS.arrow.project(&columns.iter().copied().collect::<Vec<_>>())?)
+/// The type of texts of which each is there once, with a number for each row.
+#[must_use]
+pub fn coded_text() -> DataType {
+    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
 }
 
-/// Place of a column among those of `events`.
-fn place(name: &str) -> Option<usize> {
-    EVENTS.arrow.index_of(name).ok()
+/// `events` with some of its columns, by their places.
+///
+/// # Errors
+/// Where there is no such place.
+pub fn some(columns: &BTreeSet<usize>) -> Result<SchemaRef, DataFusionError> {
+    Ok(Arc::new(EVENTS.arrow.project(&columns.iter().copied().collect::<Vec<_>>())?))
+}
+
+/// The `rows` of `batch` with the columns of `schema`, in its types: texts may be coded.
+///
+/// # Errors
+/// Where `batch` lacks one of the columns.
+pub fn taken(batch: &RecordBatch, schema: &SchemaRef, rows: &UInt32Array) -> Result<RecordBatch, DataFusionError> {
+    let column = |field: &Arc<Field>| Ok(cast(&take(column(batch, field.name())?, rows, None)?, field.data_type())?);
+    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, DataFusionError>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
 fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, DataFusionError> {

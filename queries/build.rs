@@ -4,4 +4,5 @@ fn main() {
     println!("cargo:rerun-if-changed=rules");
     println!("cargo:rerun-if-changed=views");
     println!("cargo:rerun-if-changed=profiles");
+    println!("cargo:rerun-if-changed=investigations");
 }

@@ -1,5 +1,7 @@
 //! The command line: what can be asked for. Nothing is decided here.
 
+use crate::answer::Form;
+use crate::command::query::{as_of, parameter};
 use crate::config::moment;
 use crate::exit::Exit;
 use chrono::{DateTime, Utc};
@@ -7,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use trailhound_detect::risk::EntityKind;
 use trailhound_queries::catalogue::Severity;
+use trailhound_queries::session::AsOf;
 
 /// Detects what matters in Alibaba Cloud ActionTrail (操作审计) logs.
 #[derive(Debug, Parser)]
@@ -32,8 +35,16 @@ pub(crate) enum Command {
     Detect(Detect),
     /// Follow the configured sources, detect after every commit, until told to end.
     Serve(Serve),
-    /// Ask the lake in SQL.
+    /// Ask the lake in SQL: a statement, a file of them, or on a terminal a shell.
     Query(Query),
+    /// Run a saved investigation, such as `who_stopped`; lists them without a name.
+    Investigate(Investigate),
+    /// Answer one question for the service.
+    #[command(hide = true)]
+    Answer(LakePlace),
+    /// Serve one connection for the service.
+    #[command(hide = true)]
+    ServePostgres(LakePlace),
     /// Whom and what the findings concern, with a risk that decays and how it comes about.
     Entities(Entities),
     /// Findings of several rules that concern the same entities in quick succession, with their timeline.
@@ -141,14 +152,46 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Query {
-    /// The statement.
+    /// The statement, or several with `;` between them.
     #[arg(short = 'c', long = "command", value_name = "SQL", allow_hyphen_values = true)]
-    pub(crate) sql: String,
+    pub(crate) sql: Option<String>,
+    /// A file of statements, `-` for standard input.
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "sql")]
+    pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) place: LakePlace,
-    /// How to print rows.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// Give `$name` in the statement this value; for each of them once.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) params: Vec<(String, String)>,
+    /// Ask an earlier state of the lake: that of a snapshot, or the last at or before a time.
+    #[arg(long, value_name = "SNAPSHOT|TIME", value_parser = as_of)]
+    pub(crate) as_of: Option<AsOf>,
+    /// How to write rows.
+    #[arg(long = "format", value_enum, default_value_t = Form::Table)]
+    pub(crate) form: Form,
+    /// Write rows to this file.
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Investigate {
+    /// Which.
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// What it wants to know; for each parameter once.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) params: Vec<(String, String)>,
+    /// Show what it wants to know and its query, and run nothing.
+    #[arg(long)]
+    pub(crate) show: bool,
+    /// How to write rows.
+    #[arg(long = "format", value_enum, default_value_t = Form::Table)]
+    pub(crate) form: Form,
+    /// Write rows to this file.
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,14 @@
 //! The program: reads the command line, hands over, gives the exit status.
 
+mod answer;
 mod cli;
 mod command;
 mod config;
+mod doors;
 mod exit;
 mod printer;
 mod service;
+mod shell;
 
 use exit::Exit;
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! Findings as a table of SQL: what detection keeps beside the catalogue, read anew by each query that asks for it.
 
+use crate::vocabulary::Meanings;
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -175,6 +176,11 @@ fn column(kept: &[Kept], place: &str, of: Of) -> ArrayRef {
         Of::Status => Arc::new(kept.iter().map(|kept| Some(kept.status.as_str())).collect::<StringArray>()),
         Of::Whole => Arc::new(kept.iter().map(|kept| Some(kept.text.as_str())).collect::<StringArray>()),
     }
+}
+
+/// What its columns mean.
+pub(crate) fn meanings() -> Meanings {
+    COLUMNS.iter().map(|(name, _, _, meaning)| ((*name).to_owned(), (*meaning).to_owned())).collect()
 }
 
 /// The text of `docs/findings.md`.

@@ -1,19 +1,24 @@
 //! Questions to the lake: rules and views as data files, their catalogue, the parameters they read, and the SQL session
 //! they run in. Knows neither how events arrive nor who is told.
 
+pub mod ask;
 pub mod attack;
 pub mod catalogue;
 pub mod documentation;
 pub mod explain;
 pub mod findings;
 pub mod functions;
+pub mod gate;
 pub mod hits;
+pub mod investigations;
 mod local_files;
 mod necessary;
 pub mod parameters;
 pub mod prepared;
 pub mod profile;
+mod query_log;
 pub mod session;
 pub mod sieves;
 pub mod sigma;
 mod views;
+pub mod vocabulary;

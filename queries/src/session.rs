@@ -5,12 +5,14 @@ use crate::functions;
 use crate::local_files::LocalFiles;
 use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
+use crate::query_log::{QUERY_LOG_TABLE, QueryLog};
 use crate::sieves::some;
 use crate::views::VIEWS;
+use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{CatalogProvider, TableProvider};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
@@ -24,9 +26,12 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::TableType;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_ducklake::metadata_provider::MetadataProvider;
 use datafusion_ducklake::{DuckLakeCatalog, PostgresMetadataProvider, SqliteMetadataProvider};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use sqlx::Connection;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,14 +40,29 @@ use thiserror::Error;
 use trailhound_datasets::columns::{COPIES, EVENTS, QUARANTINE};
 use trailhound_datasets::layout::{COPIES_TABLE, CatalogPlace, EVENTS_TABLE, QUARANTINE_TABLE};
 
-/// Name under which the lake's own schema is registered.
-const LAKE_CATALOG: &str = "lake";
+/// Bytes that a query may put on disk where nothing else is said.
+const SPILL_BYTES_MAX: u64 = 16 << 30;
+
+/// Which state of the lake a session is over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AsOf {
+    /// The newest.
+    #[default]
+    Newest,
+    /// That of the snapshot with this number.
+    Snapshot(i64),
+    /// The last at or before this moment.
+    Time(DateTime<Utc>),
+}
 
 /// What a query may use.
 #[derive(Debug, Clone)]
 pub struct QueryLimits {
     /// Memory of sorts, joins and aggregations, in bytes.
     pub memory_bytes_max: usize,
+    /// Bytes that they may put on disk.
+    pub spill_bytes_max: u64,
     /// Threads.
     pub threads: usize,
     /// Rows that a rule may give: one that gives more tells nobody anything.
@@ -55,7 +75,7 @@ impl QueryLimits {
     /// Limits of a service that has other work to do.
     #[must_use]
     pub const fn of_service(memory_bytes_max: usize) -> Self {
-        Self { memory_bytes_max, threads: 1, rows_max: 1_000_000, time_max: Duration::from_secs(60) }
+        Self { memory_bytes_max, spill_bytes_max: SPILL_BYTES_MAX, threads: 1, rows_max: 1_000_000, time_max: Duration::from_secs(60) }
     }
 }
 
@@ -63,6 +83,7 @@ impl Default for QueryLimits {
     fn default() -> Self {
         Self {
             memory_bytes_max: 1 << 30,
+            spill_bytes_max: SPILL_BYTES_MAX,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             rows_max: 10_000_000,
             time_max: Duration::from_secs(3600),
@@ -79,6 +100,9 @@ pub enum SessionError {
     /// The engine said no.
     #[error("{}", .0.strip_backtrace())]
     Engine(#[from] DataFusionError),
+    /// A state of the lake that there was never or is no more.
+    #[error("there is no snapshot {0}; `trailhound lake info` tells the newest, and older ones are forgotten after a while")]
+    Snapshot(String),
     /// A rule gives more rows than anybody would look at.
     #[error("it gives more than {0} rows; it was stopped")]
     TooManyRows(usize),
@@ -113,6 +137,12 @@ pub struct Session {
     context: SessionContext,
     parameters: Arc<Parameters>,
     limits: QueryLimits,
+    /// The lake's catalogue and the snapshot of it that is seen; none over events in memory.
+    lake: Option<(Arc<dyn MetadataProvider>, i64)>,
+    tables: Arc<BTreeSet<String>>,
+    /// Functions that a statement may use, and all that the engine has.
+    functions: Arc<BTreeSet<String>>,
+    engine_functions: Arc<BTreeSet<String>>,
 }
 
 impl Session {
@@ -121,21 +151,30 @@ impl Session {
     /// # Errors
     /// [`SessionError::Engine`] where the catalogue cannot be read.
     pub async fn over_lake(place: &CatalogPlace, parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<Self, SessionError> {
-        let engine = |e: datafusion_ducklake::DuckLakeError| DataFusionError::External(Box::new(e));
+        Self::over_lake_at(place, AsOf::Newest, parameters, limits).await
+    }
+
+    /// A session over one state of the lake whose catalogue is at `place`: what is stored meanwhile is not seen.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] where the catalogue cannot be read, [`SessionError::Snapshot`] where there is no such state.
+    pub async fn over_lake_at(
+        place: &CatalogPlace,
+        as_of: AsOf,
+        parameters: Arc<Parameters>,
+        limits: &QueryLimits,
+    ) -> Result<Self, SessionError> {
         let url = place.url();
-        let catalog = match place {
-            CatalogPlace::Sqlite(_) => DuckLakeCatalog::new(SqliteMetadataProvider::new(&url).await.map_err(engine)?),
-            CatalogPlace::Postgresql(_) => DuckLakeCatalog::new(PostgresMetadataProvider::new(&url).await.map_err(engine)?),
-        }
-        .map_err(engine)?;
+        let provider: Arc<dyn MetadataProvider> = match place {
+            CatalogPlace::Sqlite(_) => Arc::new(SqliteMetadataProvider::new(&url).await.map_err(engine)?),
+            CatalogPlace::Postgresql(_) => Arc::new(PostgresMetadataProvider::new(&url).await.map_err(engine)?),
+        };
+        let snapshot = snapshot(provider.as_ref(), place, as_of).await?;
         let context = context(limits)?;
-        context.register_catalog(LAKE_CATALOG, Arc::new(catalog));
-        for table in [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE] {
-            let provider = context.table_provider(format!("{LAKE_CATALOG}.main.{table}")).await?;
-            context.register_table(table, provider)?;
-        }
+        register_lake(&context, &provider, snapshot).await?;
         context.register_table(FINDINGS_TABLE, Arc::new(FindingsTable(Some(place.clone()))))?;
-        Self::finish(context, parameters, limits.clone()).await
+        context.register_table(QUERY_LOG_TABLE, Arc::new(QueryLog(Some(place.clone()))))?;
+        Ok(Self { lake: Some((provider, snapshot)), ..Self::finish(context, parameters, limits.clone()).await? })
     }
 
     /// A session over `events` held in memory; quarantine and copies are empty.
@@ -165,11 +204,50 @@ impl Session {
 
     async fn finish(context: SessionContext, parameters: Arc<Parameters>, limits: QueryLimits) -> Result<Self, SessionError> {
         functions::register(&context, &parameters);
-        for (name, sql) in VIEWS {
-            let view = context.sql(sql).await?.into_view();
-            context.register_table(name, view)?;
+        register_views(&context).await?;
+        let views = VIEWS.iter().map(|(name, _)| *name);
+        let tables = TABLES.into_iter().chain(views).map(str::to_owned).collect();
+        let engine_functions = Arc::new(functions::offered(&context));
+        let functions = functions::allowed(&context);
+        Ok(Self { context, parameters, limits, lake: None, tables: Arc::new(tables), functions: Arc::new(functions), engine_functions })
+    }
+
+    /// Number of the snapshot of the lake that it is over; none over events in memory.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<i64> {
+        self.lake.as_ref().map(|(_, snapshot)| *snapshot)
+    }
+
+    /// Turns to the newest state of the lake, in the same context.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
+    pub async fn refresh(&mut self) -> Result<(), SessionError> {
+        if let Some((provider, seen)) = &mut self.lake {
+            let newest = provider.get_current_snapshot().map_err(engine)?;
+            if newest != *seen {
+                register_lake(&self.context, provider, newest).await?;
+                register_views(&self.context).await?;
+                *seen = newest;
+            }
         }
-        Ok(Self { context, parameters, limits })
+        Ok(())
+    }
+
+    /// Names of its tables and views.
+    #[must_use]
+    pub fn tables(&self) -> &BTreeSet<String> {
+        &self.tables
+    }
+
+    pub(crate) fn engine_functions(&self) -> &BTreeSet<String> {
+        &self.engine_functions
+    }
+
+    /// Names of the functions that may be asked for, in lower case.
+    #[must_use]
+    pub fn functions(&self) -> &BTreeSet<String> {
+        &self.functions
     }
 
     /// The parameters behind the functions.
@@ -184,7 +262,9 @@ impl Session {
         &self.limits
     }
 
-    pub(crate) fn context(&self) -> &SessionContext {
+    /// The engine's context, for doors that speak for the engine. What is asked in it must have passed the gate.
+    #[must_use]
+    pub fn context(&self) -> &SessionContext {
         &self.context
     }
 
@@ -248,12 +328,74 @@ impl Session {
     async fn with_events(&self, events: Arc<dyn TableProvider>) -> Result<Self, SessionError> {
         let context = SessionContext::new_with_config_rt(self.context.copied_config(), self.context.runtime_env());
         context.register_table(EVENTS_TABLE, events)?;
-        for table in [QUARANTINE_TABLE, COPIES_TABLE, FINDINGS_TABLE] {
+        for table in TABLES.into_iter().filter(|table| *table != EVENTS_TABLE) {
             context.register_table(table, self.context.table_provider(table).await?)?;
         }
-        Self::finish(context, Arc::clone(&self.parameters), self.limits.clone()).await
+        Ok(Self { lake: self.lake.clone(), ..Self::finish(context, Arc::clone(&self.parameters), self.limits.clone()).await? })
     }
 }
+
+/// Makes the tables of the lake's `snapshot` those of `context`.
+async fn register_lake(context: &SessionContext, provider: &Arc<dyn MetadataProvider>, snapshot: i64) -> Result<(), SessionError> {
+    let catalog = DuckLakeCatalog::with_snapshot(Arc::clone(provider), snapshot).map_err(engine)?;
+    let schema = catalog.schema("main").ok_or_else(|| DataFusionError::Plan("the lake has no schema `main`".to_owned()))?;
+    for table in [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE] {
+        let of_lake = schema.table(table).await?.ok_or_else(|| DataFusionError::Plan(format!("the lake has no table `{table}`")))?;
+        context.deregister_table(table)?;
+        context.register_table(table, of_lake)?;
+    }
+    Ok(())
+}
+
+async fn register_views(context: &SessionContext) -> Result<(), DataFusionError> {
+    for (name, sql) in VIEWS {
+        let view = context.sql(sql).await?.into_view();
+        context.deregister_table(name)?;
+        context.register_table(name, view)?;
+    }
+    Ok(())
+}
+
+fn engine(error: datafusion_ducklake::DuckLakeError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// The number of the snapshot that is meant.
+async fn snapshot(provider: &dyn MetadataProvider, place: &CatalogPlace, as_of: AsOf) -> Result<i64, SessionError> {
+    match as_of {
+        AsOf::Newest => Ok(provider.get_current_snapshot().map_err(engine)?),
+        AsOf::Snapshot(number) => {
+            let known = snapshots(place).await?.iter().any(|(id, _)| *id == number);
+            if known { Ok(number) } else { Err(SessionError::Snapshot(number.to_string())) }
+        }
+        AsOf::Time(time) => {
+            let before = |(id, taken): (i64, Option<DateTime<Utc>>)| taken.is_some_and(|taken| taken <= time).then_some(id);
+            let newest = snapshots(place).await?.into_iter().filter_map(before).max();
+            newest.ok_or_else(|| SessionError::Snapshot(format!("at or before {time}")))
+        }
+    }
+}
+
+/// Every snapshot of the lake and when it was taken.
+async fn snapshots(place: &CatalogPlace) -> Result<Vec<(i64, Option<DateTime<Utc>>)>, SessionError> {
+    let external = |e: sqlx::Error| DataFusionError::External(Box::new(e));
+    sqlx::any::install_default_drivers();
+    let mut catalogue = sqlx::AnyConnection::connect(&place.url()).await.map_err(external)?;
+    let all = "SELECT snapshot_id, CAST(snapshot_time AS TEXT) FROM ducklake_snapshot";
+    let rows: Vec<(i64, String)> = sqlx::query_as(all).fetch_all(&mut catalogue).await.map_err(external)?;
+    Ok(rows.into_iter().map(|(id, taken)| (id, taken_at(&taken))).collect())
+}
+
+/// When a snapshot was taken, as catalogues write it.
+fn taken_at(text: &str) -> Option<DateTime<Utc>> {
+    ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z"]
+        .into_iter()
+        .find_map(|form| DateTime::parse_from_str(text, form).ok())
+        .map(|time| time.to_utc())
+}
+
+/// The tables of every session.
+const TABLES: [&str; 5] = [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE, FINDINGS_TABLE, QUERY_LOG_TABLE];
 
 /// The SQL condition that an event's time lies in `[since, until)`, microseconds UTC. Events without a time are outside
 /// of any range.
@@ -299,6 +441,7 @@ fn register_empty(context: &SessionContext) -> Result<(), DataFusionError> {
     context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
     context.register_table(COPIES_TABLE, memory(&COPIES.arrow, Vec::new())?)?;
     context.register_table(FINDINGS_TABLE, Arc::new(FindingsTable(None)))?;
+    context.register_table(QUERY_LOG_TABLE, Arc::new(QueryLog(None)))?;
     Ok(())
 }
 
@@ -313,7 +456,12 @@ fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     options.execution.time_zone = Some("UTC".to_owned());
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max))).build_arc()?;
+    // Errors then tell their place in the statement.
+    options.sql_parser.collect_spans = true;
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max)))
+        .with_max_temp_directory_size(limits.spill_bytes_max)
+        .build_arc()?;
     runtime.register_object_store(ObjectStoreUrl::local_filesystem().as_ref(), Arc::new(LocalFiles::default()));
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }

@@ -1,5 +1,19 @@
 -- What the data of each account, region and day can show: how many events there are, of which kinds, in how many hours of the day, how
 -- often what detections ask for is not known, and how long events took until they were in the lake. A day without events has no row.
+--| account_id: Account; NULL for events that name none.
+--| acs_region: Region; NULL likewise.
+--| day: The day, UTC, as its first moment.
+--| events: Events.
+--| read_events: Those that only read.
+--| data_events: Those of the data plane: objects and logs.
+--| hours_with_events: Hours of the day with at least one.
+--| sign_ins: Sign-ins to the console, tried or done.
+--| sign_ins_mfa_unknown: Those that do not say whether MFA was used.
+--| sign_ins_address_undetermined: Those that come from something that is no address.
+--| first_event: Time of the first.
+--| last_event: Time of the last.
+--| lag_seconds_mean: Mean time until an event was in the lake, in seconds.
+--| lag_seconds_most: The longest.
 SELECT
     account_id,
     acs_region,

@@ -4,6 +4,15 @@
 --
 -- status: `complete`; `open` while the source may still bring it (nothing newer has come from it, and the account's newest event is
 -- less than two hours away); `missed`; `silent` where nothing newer has come from it although others have gone on.
+--| account_id: Account; NULL for events that name none.
+--| acs_region: Region; NULL likewise.
+--| hour: The hour, UTC, as its first moment.
+--| source: Name of the source.
+--| events: Events of that account, region and hour, from whatever source.
+--| seen: Those that this source has brought.
+--| missed: Those that it has not, which the others filled.
+--| seen_first: Those that it was the first to bring.
+--| status: `complete`, `open`, `missed` or `silent`, see above.
 WITH brought AS (
     SELECT source, account_id, acs_region, date_trunc('hour', event_time) AS hour, count(*) AS seen, count(*) AS first_seen
     FROM events GROUP BY 1, 2, 3, 4

@@ -7,9 +7,10 @@ mod entities;
 mod findings;
 mod generate;
 mod ingest;
+mod investigate;
 mod lake;
 mod progress;
-mod query;
+pub(crate) mod query;
 mod reconcile;
 mod rule_files;
 mod rule_work;
@@ -22,6 +23,7 @@ mod verify_findings;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
+use crate::doors;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
@@ -45,6 +47,9 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Scan(args) => scan::run(&config, args).await,
             Command::Ingest(args) => ingest::run(&config, args).await,
             Command::Query(args) => query::run(&config, args).await,
+            Command::Investigate(args) => investigate::run(&config, args).await,
+            Command::ServePostgres(args) => doors::serve_connection(&config, &config.lake(args.lake.as_deref())?).await,
+            Command::Answer(args) => doors::answer(&config, &config.lake(args.lake.as_deref())?).await,
             Command::Rules(args) => rules::run(&config, args).await,
             Command::Lake(args) => lake::run(&config, args).await,
             Command::Serve(args) => serve::run(&config, args).await,

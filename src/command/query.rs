@@ -1,26 +1,67 @@
 //! `trailhound query`.
 
+use crate::answer::{Form, Writer};
 use crate::cli::{self, Format};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::DataType;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use serde_json::{Map, Value};
+use crate::shell::{self, pointed};
+use futures::StreamExt;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+use trailhound_datasets::layout::CatalogPlace;
 use trailhound_ingest::lake::{CatalogError, find_catalogue};
+use trailhound_queries::ask::refused;
+use trailhound_queries::gate::{Refused, Values, statements};
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::{AsOf, QueryLimits, Session};
 
-/// Rows a table shows; people read no more, and the other formats give all.
-const TABLE_ROWS_MAX: usize = 1000;
+/// Bytes of a file of statements.
+const FILE_BYTES_MAX: u64 = 16 << 20;
 
 pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failure> {
-    let session = session(config, args.place.lake.as_deref()).await?;
-    ask(&session, &args.sql, args.format).await?;
+    let place = place(config, args.place.lake.as_deref())?;
+    let as_of = args.as_of.unwrap_or_default();
+    let text = match (&args.sql, &args.file) {
+        (Some(sql), _) => sql.clone(),
+        (None, Some(file)) => read(file)?,
+        (None, None) if io::stdin().is_terminal() => {
+            let folder = config.lake(args.place.lake.as_deref())?;
+            shell::run(config, place, &folder, as_of, args.form).await?;
+            return Ok(Exit::Done);
+        }
+        (None, None) => read(Path::new("-"))?,
+    };
+    let session = Session::over_lake_at(&place, as_of, Arc::clone(&config.parameters), &QueryLimits::default()).await?;
+    let pieces = statements(&text);
+    if pieces.len() != 1 && args.form.is_binary() {
+        return Err(Failure::Usage(format!("one file holds the rows of one statement; these are {}", pieces.len())));
+    }
+    if pieces.is_empty() {
+        return Err(Failure::Usage("there is no statement".to_owned()));
+    }
+    let values: Values = args.params.into_iter().map(|(name, value)| (name, Some(value))).collect();
+    let mut out = output(args.output.as_deref(), args.form)?;
+    let several = pieces.len() > 1;
+    for sql in pieces {
+        // Of several statements, each takes the values it asks for.
+        let its: Values = values
+            .iter()
+            .filter(|(name, _)| !several || sql.contains(&format!("${name}")))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        answer(&session, sql, &its, args.form, &mut *out).await?;
+    }
     Ok(Exit::Done)
+}
+
+/// Where the catalogue of a lake is.
+pub(super) fn place(config: &Config, lake: Option<&Path>) -> Result<CatalogPlace, Failure> {
+    let folder = config.lake(lake)?;
+    Ok(find_catalogue(&folder)?.ok_or(CatalogError::Missing { folder })?)
 }
 
 /// A session over the newest snapshot of a lake.
@@ -30,98 +71,82 @@ pub(super) async fn session(config: &Config, lake: Option<&Path>) -> Result<Sess
 
 /// The same with other parameters.
 pub(super) async fn session_with(config: &Config, lake: Option<&Path>, parameters: Arc<Parameters>) -> Result<Session, Failure> {
-    let folder = config.lake(lake)?;
-    let place = find_catalogue(&folder)?.ok_or(CatalogError::Missing { folder })?;
-    Ok(Session::over_lake(&place, parameters, &QueryLimits::default()).await?)
+    Ok(Session::over_lake(&place(config, lake)?, parameters, &QueryLimits::default()).await?)
 }
 
 /// Prints what a statement gives; returns the number of rows.
 pub(super) async fn ask(session: &Session, sql: &str, format: Format) -> Result<usize, Failure> {
-    let frame = session.sql(sql).await?;
-    let header: Vec<String> = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let batches = frame.collect().await.map_err(|e| Failure::Usage(e.strip_backtrace()))?;
-    print(&header, &batches, format)?;
-    Ok(batches.iter().map(RecordBatch::num_rows).sum())
+    let form = match format {
+        Format::Table => Form::Table,
+        Format::Json => Form::Json,
+        Format::Csv => Form::Csv,
+    };
+    answer(session, sql, &BTreeMap::new(), form, &mut *output(None, form)?).await
 }
 
-fn print(header: &[String], batches: &[RecordBatch], format: Format) -> Result<(), Failure> {
-    let names: Vec<&str> = header.iter().map(String::as_str).collect();
-    match format {
-        Format::Json => {
-            for batch in batches {
-                for row in 0..batch.num_rows() {
-                    let object: Map<String, Value> =
-                        header.iter().zip(batch.columns()).map(|(name, column)| (name.clone(), json_value(column, row))).collect();
-                    printer::line(&Value::Object(object).to_string())?;
-                }
-            }
+/// Writes what a statement gives, as it comes; returns the number of rows.
+pub(super) async fn answer(
+    session: &Session,
+    sql: &str,
+    values: &Values,
+    form: Form,
+    out: &mut (dyn Write + Send),
+) -> Result<usize, Failure> {
+    let told = |refused: &Refused| Failure::Usage(pointed(sql, refused));
+    let frame = session.ask(sql, values).await.map_err(|e| told(&e))?;
+    let schema = Arc::clone(frame.schema().inner());
+    let mut stream = frame.execute_stream().await.map_err(|e| told(&refused(&e)))?;
+    let mut writer = Writer::new(form, &schema, Box::new(out))?;
+    while let Some(batch) = stream.next().await {
+        writer.add(&batch.map_err(|e| told(&refused(&e)))?)?;
+    }
+    let (rows, left) = writer.finish()?;
+    if matches!(form, Form::Table | Form::Expanded) {
+        printer::talk(&match left {
+            0 => format!("{rows} rows"),
+            _ => format!("{rows} rows, the first {} shown; --format json or csv gives all", rows - left),
+        });
+    }
+    Ok(rows)
+}
+
+/// Where rows go: the file, else standard output.
+pub(super) fn output(file: Option<&Path>, form: Form) -> Result<Box<dyn Write + Send>, Failure> {
+    match file {
+        Some(path) => {
+            let file = File::create(path).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))?;
+            Ok(Box::new(BufWriter::new(file)))
         }
-        Format::Csv => printer::csv(&names, batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|row| texts(batch, row))))?,
-        Format::Table => {
-            let mut table = printer::table(&names);
-            let mut rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| texts(batch, row)));
-            for row in rows.by_ref().take(TABLE_ROWS_MAX) {
-                table.add_row(row.into_iter().map(printer::cell));
-            }
-            let left = rows.count();
-            printer::line(&table.to_string())?;
-            let total: usize = batches.iter().map(RecordBatch::num_rows).sum();
-            printer::talk(&match left {
-                0 => format!("{total} rows"),
-                _ => format!("{total} rows, the first {TABLE_ROWS_MAX} shown; --format json or csv gives all"),
-            });
+        None if form.is_binary() && io::stdout().is_terminal() => {
+            Err(Failure::Usage("that format is no text; write it to a file with --output, or into a pipe".to_owned()))
         }
-    }
-    Ok(())
-}
-
-fn texts(batch: &RecordBatch, row: usize) -> Vec<String> {
-    batch.columns().iter().map(|column| text(column, row)).collect()
-}
-
-fn text(column: &dyn Array, row: usize) -> String {
-    if column.is_null(row) {
-        return String::new();
-    }
-    match bytes(column, row) {
-        Some(bytes) => hex(bytes),
-        None => match ArrayFormatter::try_new(column, &FormatOptions::default().with_null("null")) {
-            Ok(formatter) => formatter.value(row).to_string(),
-            Err(error) => format!("({error})"),
-        },
+        None => Ok(Box::new(BufWriter::new(io::stdout()))),
     }
 }
 
-fn bytes(column: &dyn Array, row: usize) -> Option<&[u8]> {
-    match column.data_type() {
-        DataType::Binary => Some(column.as_binary::<i32>().value(row)),
-        DataType::BinaryView => Some(column.as_binary_view().value(row)),
-        _ => None,
+fn read(path: &Path) -> Result<String, Failure> {
+    let wrong = |problem: String| Failure::Usage(format!("{}: {problem}", path.display()));
+    let source: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(io::stdin().lock()) } else { Box::new(File::open(path).map_err(|e| wrong(e.to_string()))?) };
+    let mut bytes = Vec::new();
+    source.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|e| wrong(e.to_string()))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(wrong(format!("more than {FILE_BYTES_MAX} bytes of statements")));
     }
+    String::from_utf8(bytes).map_err(|e| wrong(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// `name=value`.
+pub(crate) fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if plain { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` is no name of a parameter")) }
 }
 
-fn json_value(column: &dyn Array, row: usize) -> Value {
-    use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
-    if column.is_null(row) {
-        return Value::Null;
-    }
-    match column.data_type() {
-        DataType::Boolean => Value::from(column.as_boolean().value(row)),
-        DataType::Int64 => Value::from(column.as_primitive::<Int64Type>().value(row)),
-        DataType::UInt64 => Value::from(column.as_primitive::<UInt64Type>().value(row)),
-        DataType::Float64 => Value::from(column.as_primitive::<Float64Type>().value(row)),
-        DataType::List(_) => {
-            let list = column.as_list::<i32>().value(row);
-            Value::Array((0..list.len()).map(|index| json_value(&list, index)).collect())
-        }
-        DataType::Struct(fields) => {
-            let parts = column.as_struct();
-            fields.iter().zip(parts.columns()).map(|(field, part)| (field.name().clone(), json_value(part, row))).collect()
-        }
-        _ => Value::from(text(column, row)),
-    }
+/// A snapshot by its number or by a moment.
+pub(crate) fn as_of(text: &str) -> Result<AsOf, String> {
+    text.parse()
+        .map(AsOf::Snapshot)
+        .or_else(|_| crate::config::moment(text).map(AsOf::Time))
+        .map_err(|e| format!("a snapshot's number or a time: {e}"))
 }

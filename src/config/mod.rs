@@ -1,9 +1,12 @@
 //! `trailhound.toml`: as written, then checked and ready.
 
+mod query;
 mod service;
 
 use crate::exit::Failure;
 use chrono::{DateTime, NaiveDate, Utc};
+pub(crate) use query::PostgresDoor;
+use query::QueryWritten;
 use serde::Deserialize;
 use service::{ServiceWritten, SourceWritten};
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ struct Written {
     lake: LakeWritten,
     ingest: IngestWritten,
     service: ServiceWritten,
+    query: QueryWritten,
     source: SourceWritten,
     rules: RulesWritten,
     parameters: Parameters,
@@ -69,10 +73,11 @@ pub(crate) struct Config {
     retention_days: Option<u32>,
     ingest: IngestWritten,
     service: ServiceWritten,
+    query: QueryWritten,
     source: SourceWritten,
     /// Relative paths count from here.
     folder: PathBuf,
-    now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
     /// The present was given and stands still.
     now_given: bool,
 }
@@ -106,6 +111,7 @@ impl Config {
             retention_days: written.lake.retention_days,
             ingest: written.ingest,
             service: written.service,
+            query: written.query,
             source: written.source,
             folder,
             now_given: now.is_some(),

@@ -21,10 +21,14 @@ pub(super) fn address(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string())
 }
 
-pub(super) async fn serve(listener: TcpListener, watch: Arc<Watch>) {
-    let router =
+/// Serves what shows how the service is, and the door for queries where it is open.
+pub(super) async fn serve(listener: TcpListener, watch: Arc<Watch>, door: Option<Router>) {
+    let mut router =
         Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics)).with_state(watch);
-    if let Err(error) = axum::serve(listener, router).await {
+    if let Some(door) = door {
+        router = router.merge(door);
+    }
+    if let Err(error) = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await {
         tracing::error!(%error, "the HTTP server ended");
     }
 }

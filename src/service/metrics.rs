@@ -45,6 +45,8 @@ pub(super) struct Metrics {
     memory: Gauge,
     /// Rows that rules hold, in bytes.
     pub(super) held: Gauge,
+    /// Questions that are being answered.
+    pub(super) queries: Gauge,
     waited: Histogram,
     commit: Histogram,
     detection: Histogram,
@@ -71,6 +73,7 @@ impl Metrics {
             files: Gauge::default(),
             memory: Gauge::default(),
             held: Gauge::default(),
+            queries: Gauge::default(),
             snapshot: Gauge::default(),
             waited: seconds(),
             commit: seconds(),
@@ -97,6 +100,7 @@ impl Metrics {
         r.register("lake_files", "Files of the newest snapshot", metrics.files.clone());
         r.register_with_unit("memory", "Memory of the process, as the system counts it", Unit::Bytes, metrics.memory.clone());
         r.register_with_unit("held", "Memory of the rows that rules hold", Unit::Bytes, metrics.held.clone());
+        r.register("queries_running", "Questions from outside that are being answered", metrics.queries.clone());
         r.register("rule_lag_snapshots", "Snapshots a rule has not run over yet", metrics.rule_lag.clone());
         r.register("snapshot", "Newest snapshot of the lake", metrics.snapshot.clone());
         r.register_with_unit("staged", "Time the first record of a commit had waited for it", Unit::Seconds, metrics.waited.clone());

@@ -8,6 +8,7 @@ mod metrics;
 mod reload;
 
 use crate::config::Config;
+use crate::doors::{self, Doors};
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use detector::Detector;
@@ -32,7 +33,19 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let stop = Arc::new(AtomicBool::new(false));
     let listener = http::bind(config.listen()).await?;
     printer::talk(&format!("serving on http://{}; lake: {}", http::address(&listener), folder.display()));
-    let served = tokio::spawn(http::serve(listener, Arc::clone(&watch)));
+    let doors =
+        Doors::new(lake.clone(), config.path.clone(), config.query_bounds(), Arc::clone(&options.clock), watch.metrics.queries.clone());
+    let doors = Arc::new(doors);
+    let door = config.query_token()?.map(|token| doors::router(Arc::clone(&doors), token));
+    let postgres = match config.postgres_door()? {
+        Some(door) => {
+            let listener = http::bind(door.listen).await?;
+            printer::talk(&format!("answering PostgreSQL clients on {}", http::address(&listener)));
+            Some(tokio::spawn(doors::serve_postgres(listener, doors)))
+        }
+        None => None,
+    };
+    let served = tokio::spawn(http::serve(listener, Arc::clone(&watch), door));
     // Detection ends after the last commit, not with the signal.
     let ingested = Arc::new(AtomicBool::new(false));
     let maintenance = Maintenance {
@@ -56,6 +69,9 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     signals.abort();
     maintained.abort();
     served.abort();
+    if let Some(postgres) = postgres {
+        postgres.abort();
+    }
     ended.map_err(Failure::from)?;
     detected?;
     Ok(Exit::Done)

@@ -1,5 +1,6 @@
 //! Tests through the front door: the program itself, its files, its exit status.
 
+mod ask;
 mod bad_rules;
 mod borders;
 mod broker;
@@ -7,10 +8,12 @@ mod bucket;
 mod cli;
 mod compaction;
 mod crash;
+mod doors;
 mod duckdb;
 mod faults;
 mod faulty;
 mod findings;
+mod investigate;
 mod live;
 mod machine;
 mod memory;

@@ -11,7 +11,7 @@ fn catalogue() -> Catalogue {
 }
 
 /// Compares `found` with the file; with `TRAILHOUND_WRITE_GOLDEN=1` the file is written anew.
-fn assert_written(file: &str, found: &str) {
+pub(crate) fn assert_written(file: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("TRAILHOUND_WRITE_GOLDEN").is_some() {
         std::fs::write(&path, found).expect("the file is written");

@@ -3,6 +3,7 @@
 //! Files are written aside, synced and renamed; then one SQL transaction makes them, the positions they stand for and the
 //! ledger row visible together (`commit.rs`). A crash before it leaves files nobody refers to, swept by the next writer.
 
+mod audit;
 mod catalog;
 mod commit;
 mod compact;
@@ -18,6 +19,7 @@ mod retain;
 mod table;
 mod verify;
 
+pub use audit::Asked;
 pub use catalog::{CatalogError, Lake};
 pub(crate) use commit::{Commit, SourceCommit};
 pub use commit::{Gap, Position};

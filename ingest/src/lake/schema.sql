@@ -44,6 +44,9 @@ CREATE TABLE trailhound_file(data_file_id BIGINT PRIMARY KEY, xxh3 TEXT NOT NULL
 -- Findings with their revisions, and how far each rule has run.
 CREATE TABLE trailhound_finding(finding_id TEXT PRIMARY KEY, revision BIGINT NOT NULL, rule_id TEXT NOT NULL, rule_version TEXT NOT NULL, status TEXT NOT NULL, severity TEXT NOT NULL, account_id TEXT, first_seen TEXT {bytewise}, last_seen TEXT, snapshot_id BIGINT NOT NULL, finding TEXT NOT NULL){without_rowid};
 CREATE TABLE trailhound_rule_cursor(rule_id TEXT PRIMARY KEY, rule_version TEXT NOT NULL, snapshot_id BIGINT NOT NULL){without_rowid};
+-- Who asked what by the doors of the service (microseconds since 1970 UTC).
+CREATE TABLE trailhound_query(query_id TEXT PRIMARY KEY, asked_at BIGINT NOT NULL, door TEXT NOT NULL, who TEXT NOT NULL, address TEXT NOT NULL, statement TEXT NOT NULL, result TEXT NOT NULL, row_count BIGINT NOT NULL, byte_count BIGINT NOT NULL, took_micros BIGINT NOT NULL){without_rowid};
+CREATE INDEX trailhound_queries_by_time ON trailhound_query(asked_at);
 CREATE INDEX trailhound_findings_by_time ON trailhound_finding(rule_id, first_seen);
 CREATE INDEX trailhound_live_files ON ducklake_data_file(table_id, end_snapshot);
 CREATE INDEX trailhound_file_stats ON ducklake_file_column_stats(table_id, column_id, data_file_id);

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::SessionContext;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use trailhound_datasets::derive::{address, parameters as request};
@@ -36,6 +37,22 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("geo_km", "(ip, ip)", "Kilometres between two addresses, over the ground; likewise, of `geo_city`."),
     ("mask_key", "(access_key_id)", "The key id with all but its first and last four characters hidden."),
 ];
+
+/// What the engine offers and a statement may use.
+const ALLOWED: &str = include_str!("allowed.txt");
+
+/// Names of the functions of `context` that a statement may use, in lower case: the product's own, and of the engine's those on the list.
+pub(crate) fn allowed(context: &SessionContext) -> BTreeSet<String> {
+    let listed: BTreeSet<&str> = ALLOWED.lines().chain(FUNCTIONS.iter().map(|(name, ..)| *name)).collect();
+    offered(context).into_iter().filter(|name| listed.contains(name.as_str())).collect()
+}
+
+/// Names of all functions of `context`.
+pub(crate) fn offered(context: &SessionContext) -> BTreeSet<String> {
+    let state = context.state();
+    let names = state.scalar_functions().keys().chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
+    names.chain(state.higher_order_functions().keys()).cloned().collect()
+}
 
 type Body = fn(&Args<'_>, &Parameters) -> Result<ArrayRef>;
 
@@ -257,4 +274,28 @@ pub fn masked(key: &str) -> String {
     }
     let (head, tail): (String, String) = (characters[..4].iter().collect(), characters[characters.len() - 4..].iter().collect());
     format!("{head}****{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Functions of the engine that a statement may not use: they tell of the engine and its files and not of what the lake holds.
+    const DENIED: [&str; 4] = ["arrow_metadata", "file_row_index", "input_file_name", "version"];
+
+    #[test]
+    fn every_function_of_the_engine_is_decided_upon() {
+        let context = SessionContext::new();
+        register(&context, &Arc::new(Parameters::default()));
+        let mut found: Vec<String> = offered(&context).into_iter().filter(|name| !DENIED.contains(&name.as_str())).collect();
+        found.retain(|name| FUNCTIONS.iter().all(|(own, ..)| own != name));
+        let found = found.join("\n") + "\n";
+        if std::env::var_os("TRAILHOUND_WRITE_GOLDEN").is_some() {
+            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/functions/allowed.txt"), &found).expect("written");
+        }
+        assert!(
+            found == ALLOWED,
+            "the engine has other functions than are decided upon; TRAILHOUND_WRITE_GOLDEN=1 writes the list, to be read"
+        );
+    }
 }

@@ -1,0 +1,92 @@
+//! Ad-hoc questions: through the gate, planned, and with every error told as a refusal with its place.
+
+use crate::functions;
+use crate::gate::{self, Code, Offered, Place, Refused, Values};
+use crate::session::{Session, SessionError};
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser;
+use std::collections::BTreeSet;
+
+impl Session {
+    /// Plans the one statement that `text` must be, with `values` for its parameters.
+    ///
+    /// # Errors
+    /// [`Refused`]: not let through the gate, or not to be planned.
+    pub async fn ask(&self, text: &str, values: &Values) -> Result<DataFrame, Refused> {
+        let offered = Offered { tables: self.tables(), schemas: &[], functions: self.functions() };
+        let statement = gate::admit(text, values, &offered)?;
+        let plan = self.planned(statement).await?;
+        Ok(DataFrame::new(self.context().state(), plan))
+    }
+}
+
+/// Schemas by which clients of the PostgreSQL protocol learn what there is.
+const CLIENT_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
+
+impl Session {
+    /// Plans a statement that a client of another protocol has sent, with the functions that its protocol has brought. Its parameters stay open.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn plan_for_client(&self, statement: sqlparser::ast::Statement) -> Result<LogicalPlan, Refused> {
+        let brought = functions::offered(self.context()).into_iter().filter(|name| !self.engine_functions().contains(name));
+        // By `version()` clients tell what they may ask; their door gives it a meaning of its own.
+        let functions: BTreeSet<String> = brought.chain(self.functions().iter().cloned()).chain(["version".to_owned()]).collect();
+        let offered = Offered { tables: self.tables(), schemas: &CLIENT_SCHEMAS, functions: &functions };
+        gate::admit_statement(&statement, &offered)?;
+        self.planned(statement).await
+    }
+
+    async fn planned(&self, statement: sqlparser::ast::Statement) -> Result<LogicalPlan, Refused> {
+        let plan = self.context().state().statement_to_plan(Statement::Statement(Box::new(statement))).await.map_err(|e| refused(&e))?;
+        // What the syntax tree was checked for, once more on the plan.
+        let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reads.verify_plan(&plan).map_err(|e| Refused::whole(Code::StatementNotAllowed, e.strip_backtrace()))?;
+        Ok(plan)
+    }
+}
+
+/// What the engine says, as a refusal.
+#[must_use]
+pub fn refused(error: &DataFusionError) -> Refused {
+    let place =
+        error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| Place { line: span.start.line, column: span.start.column });
+    let root = error.find_root();
+    let code = match root {
+        DataFusionError::ResourcesExhausted(_) => Code::MemoryLimit,
+        DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::SQL(..) | DataFusionError::NotImplemented(_) => {
+            Code::Invalid
+        }
+        _ => Code::Failed,
+    };
+    let message = match code {
+        Code::MemoryLimit => "it needs more memory than a query may have; narrow it by time or ask for fewer columns".to_owned(),
+        _ => first_words(&root.strip_backtrace()),
+    };
+    Refused { code, message, place }
+}
+
+/// The engine's message without what it puts before and after it.
+fn first_words(message: &str) -> String {
+    let message = ["Error during planning: ", "Schema error: ", "Execution error: ", "This feature is not implemented: ", "Arrow error: "]
+        .iter()
+        .fold(message, |message, prefix| message.strip_prefix(prefix).unwrap_or(message));
+    message.trim_end().to_owned()
+}
+
+impl From<SessionError> for Refused {
+    fn from(error: SessionError) -> Self {
+        let code = match &error {
+            SessionError::NotReadOnly(_) => Code::StatementNotAllowed,
+            SessionError::Engine(error) => return refused(error),
+            SessionError::TooManyRows(_) => Code::RowLimit,
+            SessionError::TooLong(_) => Code::TimeLimit,
+            SessionError::Snapshot(_) => Code::Invalid,
+        };
+        Self::whole(code, error.to_string())
+    }
+}

@@ -1,0 +1,188 @@
+//! What the gate lets through and what not.
+
+use super::*;
+
+fn sets() -> (BTreeSet<String>, BTreeSet<String>) {
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    (set(&["events", "stops"]), set(&["count", "lower", "param", "array_agg", "repeat"]))
+}
+
+fn admitted(text: &str, values: &Values) -> Result<String, Refused> {
+    let (tables, functions) = sets();
+    admit(text, values, &Offered { tables: &tables, schemas: &[], functions: &functions }).map(|statement| statement.to_string())
+}
+
+fn code(text: &str) -> Code {
+    admitted(text, &Values::new()).map_or_else(|refused| refused.code, |statement| panic!("let through: {statement}"))
+}
+
+#[test]
+fn statements_that_read_pass() {
+    for text in [
+        "SELECT 1",
+        "select COUNT(*) from Events;",
+        "WITH x AS (SELECT * FROM stops) SELECT * FROM x JOIN \"events\" ON true",
+        "SELECT * FROM public.events",
+        "VALUES (1), (2)",
+        "EXPLAIN SELECT lower(a) FROM events",
+        "EXPLAIN ANALYZE SELECT 1",
+        "SHOW TABLES",
+        "DESCRIBE events",
+        "SELECT * FROM generate_series(1, 3)",
+        "SELECT * FROM unnest([1, 2])",
+        "SELECT * FROM (SELECT 1) a CROSS JOIN LATERAL (SELECT 2) b",
+        "SELECT 1 UNION ALL SELECT 2 ORDER BY 1 LIMIT 1",
+    ] {
+        if let Err(refused) = admitted(text, &Values::new()) {
+            panic!("{text}: {refused:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_single_statement_is_refused_with_its_place() {
+    for text in ["", ";", " ;; ", "-- nothing", "/* nothing */"] {
+        assert_eq!(code(text), Code::Empty, "{text}");
+    }
+    assert_eq!(code("SELECT 1; SELECT 2"), Code::SeveralStatements);
+    assert_eq!(code(&format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX))), Code::TooComplex);
+    let refused = |text: &str| admitted(text, &Values::new()).expect_err("refused");
+    assert_eq!(refused("SELECT\n 1\0").place, Some(Place { line: 2, column: 3 }));
+    let open = refused("SELECT\n  'open");
+    assert_eq!((open.code, open.place), (Code::Syntax, Some(Place { line: 2, column: 3 })));
+    let wrong = refused("SELECT 1 FORM events e x");
+    assert_eq!(wrong.code, Code::Syntax);
+    assert!(wrong.place.is_some(), "{wrong:?}");
+}
+
+#[test]
+fn statements_that_do_anything_else_are_refused() {
+    for text in [
+        "CREATE TABLE x (a INT)",
+        "CREATE VIEW x AS SELECT 1",
+        "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'",
+        "DROP TABLE events",
+        "INSERT INTO events VALUES (1)",
+        "UPDATE events SET a = 1",
+        "DELETE FROM events",
+        "COPY events TO '/tmp/x'",
+        "SET a = 1",
+        "PREPARE p AS SELECT 1",
+        "EXECUTE p",
+        "DEALLOCATE p",
+        "ANALYZE events",
+        "TRUNCATE events",
+        "GRANT ALL ON events TO x",
+        "BEGIN",
+        "COMMIT",
+        "EXPLAIN INSERT INTO events VALUES (1)",
+        "EXPLAIN ANALYZE DELETE FROM events",
+        "/* SELECT */ DROP TABLE events",
+        "-- SELECT\nDROP TABLE events",
+        "wItH x AS (SELECT 1) INSERT INTO events SELECT * FROM x",
+        "SELECT 1 INTO x",
+        "SELECT * FROM events FOR UPDATE",
+        "MERGE INTO events USING stops ON true WHEN MATCHED THEN DELETE",
+        "KILL 1",
+        "CALL x()",
+        "USE x",
+        "ALTER TABLE events ADD COLUMN a INT",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "LOAD DATA INPATH 'x' INTO TABLE events",
+        "INSTALL httpfs",
+        "ATTACH 'x' AS y",
+        "PRAGMA x",
+        "VACUUM",
+        "SHOW ALL",
+        "SHOW datafusion.execution.batch_size",
+        "UNLOAD (SELECT 1) TO 's3://x'",
+    ] {
+        let code = code(text);
+        assert!(matches!(code, Code::StatementNotAllowed | Code::Syntax), "{text}: {code}");
+    }
+}
+
+#[test]
+fn tables_and_functions_are_those_that_are_offered() {
+    for text in [
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM 'file:///etc/passwd'",
+        "SELECT * FROM 'http://192.0.2.1/x.parquet'",
+        "SELECT * FROM 'oss://bucket/x'",
+        "SELECT * FROM \"/etc/passwd\"",
+        "SELECT * FROM information_schema.tables",
+        "SELECT * FROM lake.main.events",
+        "SELECT * FROM datafusion.public.events",
+        "SELECT * FROM pg_catalog.pg_class",
+        "SELECT * FROM secrets",
+        "SELECT * FROM ducklake_metadata",
+        "SELECT (SELECT count(*) FROM secrets)",
+        "WITH x AS (SELECT * FROM secrets) SELECT * FROM x",
+        "SELECT * FROM events WHERE a IN (SELECT a FROM secrets)",
+        "DESCRIBE secrets",
+        "SELECT * FROM \"EVENTS\"",
+        "EXPLAIN SELECT * FROM secrets",
+    ] {
+        assert_eq!(code(text), Code::TableNotFound, "{text}");
+    }
+    for text in [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM parquet_metadata('x')",
+        "SELECT read_text('/etc/passwd')",
+        "SELECT version()",
+        "SELECT sleep(10)",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT public.lower('x')",
+        "SELECT count(*) FILTER (WHERE getenv('HOME') = 'x') FROM events",
+        "SELECT * FROM events ORDER BY load_extension('x')",
+        "SELECT lower(getenv('x'))",
+    ] {
+        assert_eq!(code(text), Code::FunctionNotAllowed, "{text}");
+    }
+    let near = admitted("SELECT * FROM\n  evnets", &Values::new()).expect_err("refused");
+    assert!(near.message.contains("did you mean `events`?") && near.place == Some(Place { line: 2, column: 3 }), "{near:?}");
+    assert!(admitted("SELECT lowr(1)", &Values::new()).expect_err("refused").message.contains("did you mean `lower`?"));
+}
+
+#[test]
+fn what_would_grow_deep_or_wide_is_refused_before_it_is_parsed() {
+    let many = |piece: &str, count: usize| piece.repeat(count);
+    for text in [
+        format!("SELECT 1{}", many("+1", 10_000)),
+        format!("SELECT 1{}", many("+1", 700)),
+        format!("SELECT 1 FROM events WHERE a = 1{}", many(" OR a = 1", 20_000 / 4)),
+        format!("SELECT {}1", many("NOT ", 5_000)),
+        format!("SELECT {}1", many("- ", 5_000)),
+        format!("SELECT 1 IN (1{})", many(",1", 30_000)),
+        format!("SELECT {}1{}", many("(", 10_000), many(")", 10_000)),
+        format!("SELECT {}1{}", many("(", 60), many(")", 60)),
+        format!("SELECT {}1{}", many("[", 5_000), many("]", 5_000)),
+        format!("SELECT {}1{}", many("CASE WHEN true THEN ", 500), many(" END", 500)),
+        format!("SELECT {}1", many("1,", 10_000)),
+        format!("SELECT 1 FROM events{}", many(" JOIN events ON true", 200)),
+        format!("SELECT 1{}", many(" UNION SELECT 1", 500)),
+        format!("SELECT {}1{}", many("(SELECT ", 3_000), many(")", 3_000)),
+        format!("SELECT a{}", many("::INT", 3_000)),
+        format!("SELECT {}1{}", many("lower(", 3_000), many(")", 3_000)),
+        format!("SELECT a{}", many(" IS NULL", 5_000)),
+        format!("SELECT 'x'{}", many(" || 'x'", 3_000)),
+    ] {
+        let found = code(&text);
+        assert_eq!(found, Code::TooComplex, "{}", &text[..60]);
+    }
+    // What people write passes.
+    assert!(admitted(&format!("SELECT 1 IN (1{})", many(",1", 2_000)), &Values::new()).is_ok());
+    assert!(admitted(&format!("SELECT 1{}", many("+1", 400)), &Values::new()).is_ok());
+}
+
+#[test]
+fn values_take_the_places_of_parameters_and_nothing_else() {
+    let values =
+        |pairs: &[(&str, Option<&str>)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();
+    let bound = admitted("SELECT lower($a), $b", &values(&[("a", Some("x' OR '1'='1")), ("b", None)])).expect("let through");
+    assert_eq!(bound, "SELECT lower('x'' OR ''1''=''1'), NULL");
+    let missing = admitted("SELECT\n $a", &Values::new()).expect_err("refused");
+    assert_eq!((missing.code, missing.place), (Code::Parameter, Some(Place { line: 2, column: 2 })));
+    assert_eq!(admitted("SELECT 1", &values(&[("a", None)])).expect_err("refused").code, Code::Parameter);
+    assert_eq!(admitted("SELECT ?", &Values::new()).expect_err("refused").code, Code::Parameter);
+}

@@ -1,0 +1,104 @@
+//! What was asked by the doors of the service, as a table of SQL, read anew by each query that asks for it.
+
+use crate::vocabulary::Meanings;
+use async_trait::async_trait;
+use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::{Session as CatalogSession, TableProvider};
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use sqlx::{AnyConnection, Connection};
+use std::sync::{Arc, LazyLock};
+use trailhound_datasets::layout::CatalogPlace;
+
+/// Name of the table.
+pub(crate) const QUERY_LOG_TABLE: &str = "query_log";
+
+const COLUMNS: [(&str, &str); 9] = [
+    ("asked_at", "When, UTC."),
+    ("door", "By which door: `http` or `postgres`."),
+    ("who", "Under which name."),
+    ("address", "From which address."),
+    ("statement", "What was asked."),
+    ("result", "`answered`, `cancelled`, `busy`, or the code of the refusal."),
+    ("rows", "Rows of the answer."),
+    ("bytes", "Bytes of the answer."),
+    ("seconds", "From question to answer."),
+];
+
+static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let field = |(name, _): &(&str, &str)| {
+        let data_type = match *name {
+            "asked_at" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            "rows" | "bytes" => DataType::Int64,
+            "seconds" => DataType::Float64,
+            _ => DataType::Utf8,
+        };
+        Field::new(*name, data_type, true)
+    };
+    Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
+});
+
+type Row = (i64, String, String, String, String, String, i64, i64, i64);
+
+/// What the lake whose catalogue is there has been asked; nothing without one.
+#[derive(Debug)]
+pub(crate) struct QueryLog(pub(crate) Option<CatalogPlace>);
+
+impl QueryLog {
+    async fn rows(&self) -> Result<Vec<Row>, DataFusionError> {
+        let external = |e: sqlx::Error| DataFusionError::External(Box::new(e));
+        let Some(place) = &self.0 else { return Ok(Vec::new()) };
+        sqlx::any::install_default_drivers();
+        let mut catalogue = AnyConnection::connect(&place.url()).await.map_err(external)?;
+        let all = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query ORDER BY asked_at, query_id";
+        sqlx::query_as(all).fetch_all(&mut catalogue).await.map_err(external)
+    }
+}
+
+#[async_trait]
+impl TableProvider for QueryLog {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&SCHEMA)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn CatalogSession,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let rows = self.rows().await?;
+        let texts = |of: fn(&Row) -> &str| -> ArrayRef { Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>()) };
+        let columns = vec![
+            Arc::new(rows.iter().map(|row| Some(row.0)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")) as ArrayRef,
+            texts(|row| &row.1),
+            texts(|row| &row.2),
+            texts(|row| &row.3),
+            texts(|row| &row.4),
+            texts(|row| &row.5),
+            Arc::new(rows.iter().map(|row| Some(row.6)).collect::<Int64Array>()),
+            Arc::new(rows.iter().map(|row| Some(row.7)).collect::<Int64Array>()),
+            Arc::new(rows.iter().map(|row| Some(seconds(row.8))).collect::<Float64Array>()),
+        ];
+        let batch = RecordBatch::try_new(Arc::clone(&SCHEMA), columns)?;
+        MemTable::try_new(Arc::clone(&SCHEMA), vec![vec![batch]])?.scan(state, projection, filters, limit).await
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
+/// What its columns mean.
+pub(crate) fn meanings() -> Meanings {
+    COLUMNS.iter().map(|(name, meaning)| ((*name).to_owned(), (*meaning).to_owned())).collect()
+}

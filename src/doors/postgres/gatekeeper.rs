@@ -1,0 +1,341 @@
+//! Every statement of a connection passes here: bounded before it is parsed, checked as a tree, asked for at the service, and run to its end
+//! before a row is sent, so that a refusal is never mistaken for a short answer.
+
+use super::talk::{CancelKey, FromServer, ToServer, Wire};
+use crate::doors::Bounds;
+use async_trait::async_trait;
+use datafusion::common::ParamValues;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::MemTable;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::{Set, Statement};
+use datafusion_postgres::arrow_pg::datatypes::df::encode_dataframe;
+use datafusion_postgres::hooks::{HookClient, QueryHook};
+use datafusion_postgres::pgwire::api::cancel::CancelHandler;
+use datafusion_postgres::pgwire::api::portal::{Format, Portal};
+use datafusion_postgres::pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
+use datafusion_postgres::pgwire::api::results::{FieldInfo, Response, Tag};
+use datafusion_postgres::pgwire::api::stmt::QueryParser;
+use datafusion_postgres::pgwire::api::store::PortalStore;
+use datafusion_postgres::pgwire::api::{ClientInfo, ClientPortalStore, Type};
+use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
+use datafusion_postgres::pgwire::messages::cancel::CancelRequest;
+use datafusion_postgres::pgwire::types::format::FormatOptions;
+use datafusion_postgres::{DfSessionService, Parser};
+use futures::Sink;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use trailhound_queries::gate::{self, Code, Refused};
+use trailhound_queries::session::Session;
+
+/// What the server calls itself; clients tell by it what they may ask.
+pub(super) const SERVER_VERSION: &str = concat!("16.6 (Trailhound ", env!("CARGO_PKG_VERSION"), ")");
+
+/// Settings that clients make and that change nothing here but how values are written.
+const SETTINGS: [&str; 14] = [
+    "application_name",
+    "bytea_output",
+    "client_encoding",
+    "client_min_messages",
+    "datestyle",
+    "extra_float_digits",
+    "idle_in_transaction_session_timeout",
+    "intervalstyle",
+    "lock_timeout",
+    "search_path",
+    "standard_conforming_strings",
+    "statement_timeout",
+    "timezone",
+    "row_security",
+];
+
+/// Lets statements through, or not.
+pub(super) struct Gatekeeper {
+    session: Mutex<Session>,
+    bounds: Bounds,
+    wire: Mutex<Wire>,
+    /// In which form the client wants the rows of the statement that runs now.
+    format: Mutex<Format>,
+}
+
+impl Gatekeeper {
+    pub(super) fn new(session: Session, bounds: Bounds, wire: Wire) -> Self {
+        Self { session: Mutex::new(session), bounds, wire: Mutex::new(wire), format: Mutex::new(Format::UnifiedText) }
+    }
+
+    /// Plans `statement` over the newest state of the lake, if it may be run. Its parameters stay open.
+    async fn plan(&self, statement: &Statement) -> Result<LogicalPlan, Refused> {
+        let mut session = self.session.lock().await;
+        session.refresh().await?;
+        session.plan_for_client(statement.clone()).await
+    }
+
+    /// Runs `frame` when its turn comes, to its end; what it gives stands ready then.
+    async fn run(&self, frame: DataFrame, statement: &Statement, who: &str, context: &SessionContext) -> PgWireResult<DataFrame> {
+        let mut wire = self.wire.lock().await;
+        wire.write(&ToServer::Begin { who: who.to_owned(), statement: statement.to_string() }).await?;
+        loop {
+            match wire.read::<FromServer>().await? {
+                Some(FromServer::Go) => break,
+                Some(FromServer::Busy) => return Err(told("53300", "too many queries are waiting; try again".to_owned(), None)),
+                // What it called off had just ended.
+                Some(FromServer::Cancel) => {}
+                None => return Err(told("57P01", "the service is ending".to_owned(), None)),
+            }
+        }
+        let limits = self.session.lock().await.limits().clone();
+        let schema = Arc::clone(frame.schema().inner());
+        let collected = async {
+            let stream = frame.execute_stream().await.map_err(|e| trailhound_queries::ask::refused(&e))?;
+            trailhound_queries::session::bounded(stream, &limits).await.map_err(Refused::from)
+        };
+        let collected = tokio::select! {
+            collected = collected => collected,
+            // Nothing else is said while it runs.
+            _ = wire.read::<FromServer>() => Err(Refused::whole(Code::Cancelled, "it was called off")),
+        };
+        let collected = collected.and_then(|batches| {
+            let bytes: u64 = batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
+            let message = || format!("its rows have more than {} bytes; ask for fewer columns or rows", self.bounds.bytes_max);
+            if bytes > self.bounds.bytes_max { Err(Refused::whole(Code::ByteLimit, message())) } else { Ok((batches, bytes)) }
+        });
+        let (result, rows, bytes) = match &collected {
+            Ok((batches, bytes)) => ("answered", batches.iter().map(|batch| batch.num_rows() as u64).sum(), *bytes),
+            Err(refused) => (refused.code.name(), 0, 0),
+        };
+        wire.write(&ToServer::End { result: result.to_owned(), rows, bytes }).await?;
+        drop(wire);
+        let (batches, _) = collected.map_err(|refused| refusal(&refused, &statement.to_string()))?;
+        let table = MemTable::try_new(schema, vec![batches]).map_err(|e| PgWireError::ApiError(Box::new(e)))?;
+        context.read_table(Arc::new(table)).map_err(|e| PgWireError::ApiError(Box::new(e)))
+    }
+}
+
+/// Tells the service what its client calls off.
+#[async_trait]
+impl CancelHandler for Gatekeeper {
+    async fn on_cancel_request(&self, request: CancelRequest) {
+        let key = CancelKey::new(request.pid, &request.secret_key);
+        if let Err(error) = self.wire.lock().await.write(&ToServer::Cancel(key)).await {
+            tracing::warn!(%error, "a query could not be called off");
+        }
+    }
+}
+
+/// What is no question but is answered by the hooks after this one; none for a question.
+fn passes(statement: &Statement) -> Option<Result<(), Refused>> {
+    let known = |name: &str| {
+        if SETTINGS.contains(&name.to_lowercase().as_str()) {
+            return Ok(());
+        }
+        let message = format!("`{name}` cannot be set here");
+        Err(Refused::whole(Code::StatementNotAllowed, message))
+    };
+    match statement {
+        Statement::StartTransaction { .. } | Statement::Commit { .. } | Statement::Rollback { .. } => Some(Ok(())),
+        Statement::Set(Set::SingleAssignment { variable, .. }) => Some(known(&variable.to_string())),
+        Statement::Set(Set::SetTimeZone { .. } | Set::SetNames { .. } | Set::SetTransaction { .. } | Set::SetNamesDefault {}) => {
+            Some(Ok(()))
+        }
+        Statement::ShowVariable { variable } => {
+            let name = variable.iter().map(|part| part.value.to_lowercase()).collect::<Vec<_>>().join(".");
+            Some(if name.starts_with("datafusion") { known(&name) } else { Ok(()) })
+        }
+        _ => None,
+    }
+}
+
+/// The answer to statements about places within a transaction. There is nothing to go back from, but drivers want to.
+fn marked(statement: &Statement) -> Option<Response> {
+    match statement {
+        Statement::Savepoint { .. } => Some(Response::Execution(Tag::new("SAVEPOINT"))),
+        Statement::ReleaseSavepoint { .. } => Some(Response::Execution(Tag::new("RELEASE"))),
+        Statement::Rollback { savepoint: Some(_), .. } => Some(Response::TransactionStart(Tag::new("ROLLBACK"))),
+        _ => None,
+    }
+}
+
+/// A refusal in PostgreSQL's terms.
+fn refusal(refused: &Refused, statement: &str) -> PgWireError {
+    let state = match refused.code {
+        Code::Empty | Code::Syntax | Code::SeveralStatements => "42601",
+        Code::TooComplex => "54001",
+        Code::StatementNotAllowed => "25006",
+        Code::FunctionNotAllowed => "42883",
+        Code::TableNotFound => "42P01",
+        Code::Parameter => "42P02",
+        Code::Invalid => "42703",
+        Code::MemoryLimit => "53200",
+        Code::TimeLimit | Code::Cancelled => "57014",
+        Code::RowLimit | Code::ByteLimit => "54000",
+        Code::Failed => "22000",
+    };
+    // The place counts characters of the whole text, from 1.
+    let position = refused.place.map(|place| {
+        let before: usize =
+            statement.lines().take(usize::try_from(place.line - 1).unwrap_or_default()).map(|line| line.chars().count() + 1).sum();
+        before as u64 + place.column
+    });
+    told(state, refused.message.clone(), position)
+}
+
+fn told(state: &str, message: String, position: Option<u64>) -> PgWireError {
+    let mut info = ErrorInfo::new("ERROR".to_owned(), state.to_owned(), message);
+    info.position = position.map(|position| position.to_string());
+    PgWireError::UserError(Box::new(info))
+}
+
+fn who(client: &(impl ClientInfo + ?Sized)) -> String {
+    client.metadata().get("user").cloned().unwrap_or_default()
+}
+
+#[async_trait]
+impl QueryHook for Gatekeeper {
+    async fn handle_simple_query(
+        &self,
+        statement: &Statement,
+        context: &SessionContext,
+        client: &mut dyn HookClient,
+    ) -> Option<PgWireResult<Response>> {
+        if let Some(response) = marked(statement) {
+            return Some(Ok(response));
+        }
+        match passes(statement) {
+            Some(Ok(())) => return None,
+            Some(Err(refused)) => return Some(Err(refusal(&refused, &statement.to_string()))),
+            None => {}
+        }
+        let answered = async {
+            let plan = self.plan(statement).await.map_err(|refused| refusal(&refused, &statement.to_string()))?;
+            let frame = self.run(DataFrame::new(context.state(), plan), statement, &who(client), context).await?;
+            let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
+            Ok(Response::Query(encode_dataframe(frame, &Format::UnifiedText, Some(options)).await?))
+        };
+        Some(answered.await)
+    }
+
+    async fn handle_extended_parse_query(
+        &self,
+        statement: &Statement,
+        _context: &SessionContext,
+        _client: &(dyn ClientInfo + Send + Sync),
+    ) -> Option<PgWireResult<LogicalPlan>> {
+        if marked(statement).is_some() {
+            return Some(LogicalPlanBuilder::empty(false).build().map_err(|e| PgWireError::ApiError(Box::new(e))));
+        }
+        match passes(statement) {
+            Some(Ok(())) => None,
+            Some(Err(refused)) => Some(Err(refusal(&refused, &statement.to_string()))),
+            None => Some(self.plan(statement).await.map_err(|refused| refusal(&refused, &statement.to_string()))),
+        }
+    }
+
+    async fn handle_extended_query(
+        &self,
+        statement: &Statement,
+        plan: &LogicalPlan,
+        values: &ParamValues,
+        context: &SessionContext,
+        client: &mut dyn HookClient,
+    ) -> Option<PgWireResult<Response>> {
+        if let Some(response) = marked(statement) {
+            return Some(Ok(response));
+        }
+        match passes(statement) {
+            Some(Ok(())) => return None,
+            Some(Err(refused)) => return Some(Err(refusal(&refused, &statement.to_string()))),
+            None => {}
+        }
+        let answered = async {
+            let plan = plan.clone().replace_params_with_values(values).map_err(|e| PgWireError::ApiError(Box::new(e)))?;
+            let frame = self.run(DataFrame::new(context.state(), plan), statement, &who(client), context).await?;
+            let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
+            Ok(Response::Query(encode_dataframe(frame, &*self.format.lock().await, Some(options)).await?))
+        };
+        Some(answered.await)
+    }
+}
+
+/// The engine's service behind a bound on the text, which is held before anything is parsed.
+pub(super) struct Bounded {
+    service: DfSessionService,
+    gatekeeper: Arc<Gatekeeper>,
+    parser: Arc<BoundedParser>,
+}
+
+impl Bounded {
+    pub(super) fn new(service: DfSessionService, gatekeeper: Arc<Gatekeeper>) -> Self {
+        let parser = Arc::new(BoundedParser(service.query_parser()));
+        Self { service, gatekeeper, parser }
+    }
+}
+
+fn short_and_flat(sql: &str) -> PgWireResult<()> {
+    match gate::check_text(sql) {
+        // Nothing is a statement too in this protocol.
+        Err(Refused { code: Code::Empty, .. }) | Ok(()) => Ok(()),
+        Err(refused) => Err(refusal(&refused, sql)),
+    }
+}
+
+#[async_trait]
+impl SimpleQueryHandler for Bounded {
+    async fn do_query<C>(&self, client: &mut C, sql: &str) -> PgWireResult<Vec<Response>>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: std::fmt::Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        short_and_flat(sql)?;
+        SimpleQueryHandler::do_query(&self.service, client, sql).await
+    }
+}
+
+#[async_trait]
+impl ExtendedQueryHandler for Bounded {
+    type Statement = <DfSessionService as ExtendedQueryHandler>::Statement;
+    type QueryParser = BoundedParser;
+
+    fn query_parser(&self) -> Arc<Self::QueryParser> {
+        Arc::clone(&self.parser)
+    }
+
+    async fn do_query<C>(&self, client: &mut C, portal: &Portal<Self::Statement>, max_rows: usize) -> PgWireResult<Response>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Self::Statement>,
+        C::Error: std::fmt::Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        // The hook that runs it is not told.
+        *self.gatekeeper.format.lock().await = portal.result_column_format.clone();
+        ExtendedQueryHandler::do_query(&self.service, client, portal, max_rows).await
+    }
+}
+
+/// The engine's parser behind the same bound.
+pub(super) struct BoundedParser(Arc<Parser>);
+
+#[async_trait]
+impl QueryParser for BoundedParser {
+    type Statement = <Parser as QueryParser>::Statement;
+
+    async fn parse_sql<C>(&self, client: &C, sql: &str, types: &[Option<Type>]) -> PgWireResult<Option<Self::Statement>>
+    where
+        C: ClientInfo + Unpin + Send + Sync,
+    {
+        short_and_flat(sql)?;
+        self.0.parse_sql(client, sql, types).await
+    }
+
+    fn get_parameter_types(&self, statement: &Self::Statement) -> PgWireResult<Vec<Type>> {
+        self.0.get_parameter_types(statement)
+    }
+
+    fn get_result_schema(&self, statement: &Self::Statement, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
+        self.0.get_result_schema(statement, format)
+    }
+}

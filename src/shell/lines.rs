@@ -1,0 +1,52 @@
+//! What was typed: statements, commands of the shell, and where in them an error lies.
+
+use trailhound_queries::gate::{Place, Refused, statements};
+
+/// One input.
+pub(super) enum Input<'i> {
+    /// White space.
+    Nothing,
+    /// A line that begins with a backslash.
+    Meta(&'i str),
+    /// Statements, in order.
+    Statements(Vec<&'i str>),
+}
+
+pub(super) fn read(text: &str) -> Input<'_> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        Input::Nothing
+    } else if trimmed.starts_with('\\') {
+        Input::Meta(trimmed)
+    } else if matches!(trimmed.trim_end_matches(';').trim_end(), "quit" | "exit") {
+        Input::Meta("\\q")
+    } else {
+        Input::Statements(statements(text))
+    }
+}
+
+/// The refusal in words, with the line of `statement` it concerns and a mark under the place.
+pub(crate) fn pointed(statement: &str, refused: &Refused) -> String {
+    let told = format!("error: {refused}");
+    let Some(Place { line, column }) = refused.place else { return told };
+    let Some(text) = usize::try_from(line - 1).ok().and_then(|line| statement.lines().nth(line)) else { return told };
+    let column = usize::try_from(column).unwrap_or(1);
+    // What cannot be printed as it is takes more room.
+    let before: String = text.chars().take(column - 1).collect();
+    let room = trailhound_datasets::reject::inert(&before).chars().count();
+    let number = format!("{line} | ");
+    format!("{told}\n{number}{}\n{}^", trailhound_datasets::reject::inert(text), " ".repeat(number.len() + room))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trailhound_queries::gate::Code;
+
+    #[test]
+    fn errors_point_at_their_place() {
+        let refused = Refused { code: Code::Invalid, message: "no such column".to_owned(), place: Some(Place { line: 2, column: 7 }) };
+        assert_eq!(pointed("SELECT\n  1 + usr", &refused), "error: no such column\n2 |   1 + usr\n          ^");
+        assert_eq!(pointed("SELECT 1", &refused), "error: no such column");
+    }
+}

@@ -1,0 +1,270 @@
+//! `trailhound query`: statements from everywhere, in every form, over every state of the lake; and the shell in a real terminal.
+
+use crate::part::notice;
+use crate::program::{Program, text};
+use crate::rules::assert_written;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::json;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use trailhound_queries::parameters::Parameters;
+use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::vocabulary;
+
+fn lake() -> Program {
+    let program = Program::new();
+    program.ok(&["generate", "--events", "3000", "--seed", "51", "--days", "10", "--out", "g"]);
+    program.ok(&["ingest", "g/events", "--lake", "l"]);
+    program
+}
+
+#[test]
+fn statements_come_from_the_command_line_a_file_and_standard_input() {
+    let program = lake();
+    program.write("two.sql", "-- first\nSELECT 1 AS a;\nSELECT 'x;y' AS b;");
+    let two = program.ok(&["query", "--lake", "l", "--format", "json", "-f", "two.sql"]);
+    assert_eq!(two.json(), [json!({ "a": 1 }), json!({ "b": "x;y" })]);
+    let piped = program.run_with_input(&["query", "--lake", "l", "--format", "json"], b"SELECT 2 AS a");
+    assert_eq!((piped.status, piped.json()), (0, vec![json!({ "a": 2 })]));
+    let bound = ["query", "--lake", "l", "--format", "json", "--param", "a=x' OR 1=1", "-c", "SELECT $a AS a"];
+    assert_eq!(program.ok(&bound).json(), [json!({ "a": "x' OR 1=1" })]);
+    for (args, says) in [
+        (vec!["-c", ""], "there is no statement"),
+        (vec!["-c", "SELECT $a"], "the parameter $a has no value"),
+        (vec!["-c", "SELECT 1", "--param", "a=1"], "the statement has no $a"),
+        (vec!["-c", "SELECT 1", "--param", "a"], "name=value"),
+        (vec!["-f", "none.sql"], "none.sql"),
+        (vec!["-c", "SELECT 1; SELECT 2", "--format", "arrow", "-o", "x"], "one file holds the rows of one statement"),
+        (vec!["-c", "SELECT event_id\nFROM events\nWHERE usr_name = 1"], "3 | WHERE usr_name = 1\n          ^"),
+        (vec!["-c", "SELECT * FROM evnets"], "did you mean `events`?"),
+        (vec!["-c", "DROP TABLE events"], "only statements that read"),
+    ] {
+        let refused = program.run(&[&["query", "--lake", "l"], args.as_slice()].concat());
+        assert!(refused.status == 2 && refused.err.contains(says), "{args:?}: {}", refused.err);
+    }
+    let invalid = program.run_with_input(&["query", "--lake", "l"], b"SELECT '\xff'");
+    assert!(invalid.status == 2 && invalid.err.contains("not UTF-8 at byte 8"), "{}", invalid.err);
+}
+
+#[test]
+fn rows_are_written_in_every_form() {
+    let program = lake();
+    let sql =
+        "SELECT event_id, event_time, outcome, instance_ids, length(event_id) AS size, resources FROM events ORDER BY event_id LIMIT 20";
+    let written = |form: &str, file: &str| {
+        program.ok(&["query", "--lake", "l", "--format", form, "-o", file, "-c", sql]);
+        std::fs::read(program.path(file)).expect("written")
+    };
+    let rows = program.ok(&["query", "--lake", "l", "--format", "json", "-c", sql]).json();
+    assert_eq!(String::from_utf8(written("json", "rows.json")).expect("UTF-8").lines().count(), 20);
+    let parquet = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(written("parquet", "rows.parquet"))).expect("a Parquet file");
+    assert_eq!(parquet.build().expect("readable").map(|batch| batch.expect("rows").num_rows()).sum::<usize>(), 20);
+    let arrow = written("arrow", "rows.arrow");
+    let arrow = arrow::ipc::reader::StreamReader::try_new(arrow.as_slice(), None).expect("a stream");
+    assert_eq!(arrow.map(|batch| batch.expect("rows").num_rows()).sum::<usize>(), 20);
+    let markdown = String::from_utf8(written("markdown", "rows.md")).expect("UTF-8");
+    assert_eq!(markdown.lines().count(), 22);
+    assert!(markdown.starts_with("| event\\_id | event\\_time |"), "{markdown}");
+    let expanded = program.ok(&["query", "--lake", "l", "--format", "expanded", "-c", sql]);
+    assert_eq!(expanded.out.lines().filter(|line| line.starts_with("-- row ")).count(), 20);
+    assert!(expanded.out.contains(&format!("event_id     | {}", text(&rows[0]["event_id"]))), "{}", expanded.out);
+}
+
+#[test]
+fn an_earlier_state_can_be_asked() {
+    let program = lake();
+    let count = |as_of: &[&str]| {
+        let ran = program.run(&[&["query", "--lake", "l", "--format", "json", "-c", "SELECT count(*) AS n FROM events"], as_of].concat());
+        if ran.status == 0 { Ok(ran.json()[0]["n"].as_i64().expect("a number")) } else { Err(ran.err) }
+    };
+    let info = program.ok(&["lake", "info", "--lake", "l", "--json"]).json();
+    let snapshot = info[0]["snapshot"].as_i64().expect("a number").to_string();
+    program.write("more.json", r#"{"eventId":"more","eventTime":"2026-09-30T10:00:00Z"}"#);
+    program.ok(&["ingest", "more.json", "--lake", "l"]);
+    assert_eq!(count(&[]), Ok(3_001));
+    assert_eq!(count(&["--as-of", &snapshot]), Ok(3_000));
+    assert!(count(&["--as-of", "999999"]).expect_err("refused").contains("there is no snapshot 999999"));
+    // Snapshots have the time at which they were taken, which is not that of the tests.
+    assert_eq!(count(&["--as-of", "2099-01-01"]), Ok(3_001));
+    assert!(count(&["--as-of", "2001-01-01"]).expect_err("refused").contains("there is no snapshot at or before"));
+    assert!(count(&["--as-of", "yesterday"]).expect_err("refused").contains("a snapshot's number or a time"));
+}
+
+#[tokio::test]
+async fn all_there_is_to_ask_for_has_its_meaning() {
+    let session =
+        Session::over_events(Vec::new(), std::sync::Arc::new(Parameters::default()), &QueryLimits::default()).await.expect("a session");
+    for relation in vocabulary::relations(&session).await.expect("relations") {
+        assert!(!relation.shows.is_empty(), "{}", relation.name);
+        for column in relation.columns {
+            assert!(!column.meaning.is_empty(), "{}.{}", relation.name, column.name);
+        }
+    }
+    assert_written("docs/vocabulary.md", &vocabulary::page(&session).await.expect("a page"));
+}
+
+/// A shell in a terminal of its own.
+struct Terminal {
+    socket: String,
+}
+
+impl Terminal {
+    /// `None`, with a notice, where there is no tmux.
+    fn start(program: &Program) -> Option<Self> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            notice("tmux is not installed");
+            return None;
+        }
+        let terminal = Self { socket: program.path("tmux").display().to_string() };
+        let shell = format!(
+            "cd {} && HOME={} PAGER='less -S' {} query --lake l",
+            program.path("").display(),
+            program.path("").display(),
+            crate::program::binary().display()
+        );
+        terminal.tmux(&["new-session", "-d", "-x", "120", "-y", "30", "sh", "-c", &shell]);
+        terminal.shows("trailhound>");
+        Some(terminal)
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        let output = Command::new("tmux").args(["-S", &self.socket, "-f", "/dev/null"]).args(args).output().expect("tmux runs");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn keys(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys", "-t", "0"], keys].concat());
+    }
+
+    fn typed(&self, text: &str) {
+        // A semicolon at the end would be one of tmux's own.
+        let text = text.strip_suffix(';').map_or_else(|| text.to_owned(), |text| format!("{text}\\;"));
+        self.tmux(&["send-keys", "-t", "0", "-l", &text]);
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-t", "0"])
+    }
+
+    /// Waits until the screen shows `text`.
+    fn shows(&self, text: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let screen = self.screen();
+            if screen.contains(text) {
+                return screen;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "`{text}` does not appear:\n{screen}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    fn clear(&self) {
+        self.keys(&["C-l"]);
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).status();
+    }
+}
+
+#[test]
+fn the_shell_completes_pages_cancels_and_points() {
+    let program = lake();
+    let Some(terminal) = Terminal::start(&program) else { return };
+    // Completion of a table, and of the columns of the table that is named.
+    terminal.typed("SELECT outcome, count(*) FROM sign");
+    terminal.keys(&["Tab"]);
+    terminal.shows("FROM signins");
+    // The statement goes on until its semicolon.
+    terminal.keys(&["Enter"]);
+    terminal.typed("GROUP BY outc");
+    terminal.keys(&["Tab"]);
+    terminal.typed(";");
+    terminal.keys(&["Enter"]);
+    terminal.shows("(2 rows)");
+    terminal.clear();
+    terminal.typed("SELECT usr_name FROM events;");
+    terminal.keys(&["Enter"]);
+    let pointed = terminal.shows("user_name");
+    assert!(pointed.contains("1 | SELECT usr_name FROM events"), "{pointed}");
+    terminal.clear();
+    // Cancelled, and the shell is still there.
+    terminal.typed("SELECT count(*) FROM generate_series(1, 1000000000000000);");
+    terminal.keys(&["Enter"]);
+    let begun = Instant::now();
+    while !terminal.screen().contains("cancelled") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is cancelled:\n{}", terminal.screen());
+        // Before the statement runs it only gives a new line.
+        terminal.keys(&["C-c"]);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    terminal.clear();
+    terminal.typed("\\timing");
+    terminal.keys(&["Enter"]);
+    terminal.shows("times are told");
+    terminal.typed("\\x");
+    terminal.keys(&["Enter"]);
+    terminal.shows("a line a column");
+    terminal.typed("SELECT 1 AS one;");
+    terminal.keys(&["Enter"]);
+    terminal.shows("one | 1");
+    terminal.shows("(1 rows) in ");
+    terminal.typed("\\x");
+    terminal.keys(&["Enter"]);
+    terminal.shows("a line a row");
+    terminal.clear();
+    // More than the screen holds goes to the pager, which `q` leaves.
+    terminal.typed("SELECT event_name, count(*) FROM events GROUP BY ALL ORDER BY 1;");
+    terminal.keys(&["Enter"]);
+    let paged = terminal.shows("event_name");
+    assert!(!paged.contains("rows)"), "{paged}");
+    terminal.keys(&["q"]);
+    terminal.shows("rows)");
+    terminal.clear();
+    terminal.typed("\\d+ coverage");
+    terminal.keys(&["Enter"]);
+    terminal.shows("hours_with_events");
+    terminal.keys(&["q"]);
+    terminal.shows("trailhound>");
+    terminal.clear();
+    terminal.typed("\\investigate who_stopped instance=i-bp1none");
+    terminal.keys(&["Enter"]);
+    // It is wider than the screen.
+    terminal.shows("not visible");
+    terminal.keys(&["q"]);
+    terminal.shows("(1 rows)");
+    terminal.typed("\\asof 0");
+    terminal.keys(&["Enter"]);
+    terminal.shows("snapshot 0");
+    terminal.typed("SELECT 'now ' || count(*) AS n FROM events;");
+    terminal.keys(&["Enter"]);
+    terminal.shows("now 0");
+    terminal.typed("\\q");
+    terminal.keys(&["Enter"]);
+    // What was typed is remembered by the next one.
+    let begun = Instant::now();
+    while Command::new("tmux").args(["-S", &terminal.socket, "list-sessions"]).output().is_ok_and(|output| output.status.success()) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the shell does not end");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    let history = walkdir::WalkDir::new(program.path("")).into_iter().flatten().find(|entry| entry.file_name() == "query_history");
+    let history = std::fs::read_to_string(history.expect("a history").path()).expect("readable");
+    assert!(history.contains("usr_name"), "{history}");
+}
+
+#[test]
+fn views_show_what_they_say() {
+    let program = lake();
+    program.write("odd.json", "[1]");
+    program.run(&["ingest", "odd.json", "g/events", "--lake", "l"]);
+    let rows = |sql: &str| program.ok(&["query", "--lake", "l", "--format", "json", "-c", sql]).json();
+    let sources = rows("SELECT source, events, copies, quarantined, objects > 1 AS several FROM sources");
+    assert_eq!(sources, [json!({ "source": "files", "events": 3_000, "copies": 0, "quarantined": 1, "several": true })]);
+    let keys = program.number("l", "SELECT count(*) FROM key_activity");
+    assert!(keys > 0);
+    assert_eq!(keys, program.number("l", "SELECT count(*) FROM events WHERE access_key_id IS NOT NULL AND credential_kind <> 'none'"));
+}

@@ -7,6 +7,7 @@ use crate::printer;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
 use clap::ValueEnum;
 use comfy_table::ContentArrangement;
@@ -133,7 +134,7 @@ impl<'w> Writer<'w> {
                 }
             }
             Sink::Parquet(writer) => writer.write(&in_plain_types(batch)?).map_err(Failure::internal)?,
-            Sink::Arrow(writer) => writer.write(&in_plain_types(batch)?).map_err(Failure::internal)?,
+            Sink::Arrow(writer) => writer.write(&in_plain_types(batch)?).map_err(arrow_failed)?,
         }
         self.rows += batch.num_rows();
         Ok(())
@@ -170,8 +171,9 @@ impl<'w> Writer<'w> {
                 out.flush()?;
             }
             Sink::Csv(mut writer) => writer.flush()?,
-            Sink::Parquet(writer) => drop(writer.into_inner().map_err(Failure::internal)?),
-            Sink::Arrow(mut writer) => writer.finish().map_err(Failure::internal)?,
+            // What is still buffered must be written here: a file dropped with it says nothing of a full disk.
+            Sink::Parquet(writer) => writer.into_inner().map_err(Failure::internal)?.flush()?,
+            Sink::Arrow(writer) => writer.into_inner().map_err(arrow_failed)?.flush()?,
         }
         Ok((total, 0))
     }
@@ -196,6 +198,14 @@ fn in_plain_types(batch: &RecordBatch) -> Result<RecordBatch, Failure> {
     let columns = columns.collect::<Result<Vec<_>, _>>().map_err(Failure::internal)?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(Failure::internal)
+}
+
+/// An output that takes no more is told as such.
+fn arrow_failed(error: ArrowError) -> Failure {
+    match error {
+        ArrowError::IoError(_, error) => Failure::Output(error),
+        other => Failure::internal(other),
+    }
 }
 
 fn csv_failed(error: csv::Error) -> io::Error {

@@ -10,11 +10,10 @@ use rustix::process::{Resource, Rlimit, Signal};
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use trailhound_ingest::lake::find_catalogue;
 use trailhound_queries::ask::refused;
 use trailhound_queries::gate::{Code, Refused};
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::Session;
 
 /// Memory beyond what the query engine counts: code, catalogue, decoded pages, the answer on its way.
 const UNCOUNTED_BYTES: u64 = 1 << 30;
@@ -40,8 +39,9 @@ pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
 pub(super) fn confine(bounds: &Bounds) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::process::nice(NICE)?;
-    let used: u64 = std::fs::read_to_string("/proc/self/statm")?.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or_default();
-    let used = used * rustix::param::page_size() as u64;
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split(' ').next().unwrap_or_default().parse().map_err(io::Error::other)?;
+    let used = pages * rustix::param::page_size() as u64;
     let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     rustix::process::setrlimit(Resource::As, limit(used + 2 * bounds.memory_bytes_max as u64 + UNCOUNTED_BYTES))?;
     rustix::process::setrlimit(Resource::Fsize, limit(bounds.bytes_max.max(bounds.spill_bytes_max)))?;
@@ -51,16 +51,9 @@ pub(super) fn confine(bounds: &Bounds) -> io::Result<()> {
 
 async fn answer(config: &Config, lake: &Path, request: &Request) -> Result<usize, Refused> {
     let bounds = &request.bounds;
-    let limits = QueryLimits {
-        memory_bytes_max: bounds.memory_bytes_max,
-        spill_bytes_max: bounds.spill_bytes_max,
-        threads: 1,
-        rows_max: bounds.rows_max,
-        time_max: Duration::from_secs(bounds.seconds_max),
-    };
     let failed = |e: &dyn std::fmt::Display| Refused::whole(Code::Failed, e.to_string());
     let place = find_catalogue(lake).map_err(|e| failed(&e))?.ok_or_else(|| failed(&"there is no lake"))?;
-    let session = Session::over_lake_at(&place, request.as_of, Arc::clone(&config.parameters), &limits).await?;
+    let session = Session::over_lake_at(&place, request.as_of, Arc::clone(&config.parameters), &bounds.limits()).await?;
     let frame = session.ask(&request.sql, &request.values).await?;
     let schema = Arc::clone(frame.schema().inner());
     let mut stream = frame.execute_stream().await.map_err(|e| refused(&e))?;

@@ -80,7 +80,13 @@ impl Doors {
     pub(crate) async fn ask(&self, asker: &Asker, request: Request) -> std::io::Result<Answer> {
         let note = Note::new(self.lake.clone(), (self.clock)(), asker, &request.sql);
         let answer = match self.turn().await {
-            Some(_turn) => self.answered(&request).await?,
+            Some(_turn) => match self.answered(&request).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    note.ended(Code::Failed.name(), 0, 0).await.map_err(std::io::Error::other)?;
+                    return Err(error);
+                }
+            },
             None => Answer::Busy,
         };
         let noted = match &answer {

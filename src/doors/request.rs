@@ -2,8 +2,9 @@
 
 use crate::answer::Form;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use trailhound_queries::gate::{Code, Place, Refused, Values};
-use trailhound_queries::session::AsOf;
+use trailhound_queries::session::{AsOf, QueryLimits};
 
 /// A question with its bounds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +35,19 @@ pub(crate) struct Bounds {
     pub(crate) rows_max: usize,
     /// Bytes of the answer.
     pub(crate) bytes_max: u64,
+}
+
+impl Bounds {
+    /// The same for the engine.
+    pub(crate) fn limits(&self) -> QueryLimits {
+        QueryLimits {
+            memory_bytes_max: self.memory_bytes_max,
+            spill_bytes_max: self.spill_bytes_max,
+            threads: 1,
+            rows_max: self.rows_max,
+            time_max: Duration::from_secs(self.seconds_max),
+        }
+    }
 }
 
 /// How it went.

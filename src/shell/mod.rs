@@ -71,8 +71,10 @@ pub(crate) async fn run(config: &Config, place: CatalogPlace, folder: &Path, as_
             Err(error) => return Err(Failure::internal(error)),
         }
     }
-    if let Some(path) = history_file() {
-        let _ = editor.save_history(&path);
+    if let Some(path) = history_file()
+        && let Err(error) = editor.save_history(&path)
+    {
+        printer::talk(&format!("{}: what was typed is not remembered: {error}", path.display()));
     }
     Ok(())
 }

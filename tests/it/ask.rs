@@ -71,6 +71,15 @@ fn rows_are_written_in_every_form() {
 }
 
 #[test]
+fn rows_that_cannot_be_written_are_no_success() {
+    let program = lake();
+    for form in ["table", "expanded", "json", "csv", "markdown", "parquet", "arrow"] {
+        let full = program.run(&["query", "--lake", "l", "--format", form, "-o", "/dev/full", "-c", "SELECT 1 AS a"]);
+        assert!(full.status != 0 && full.err.contains("No space left"), "{form}: {} {}", full.status, full.err);
+    }
+}
+
+#[test]
 fn an_earlier_state_can_be_asked() {
     let program = lake();
     let count = |as_of: &[&str]| {
@@ -175,7 +184,15 @@ impl Drop for Terminal {
 fn the_shell_completes_pages_cancels_and_points() {
     let program = lake();
     let Some(terminal) = Terminal::start(&program) else { return };
-    // Completion of a table, and of the columns of the table that is named.
+    completes(&terminal);
+    points_and_cancels(&terminal);
+    shows_as_told(&terminal);
+    pages(&terminal);
+    leaves_a_history(&program, &terminal);
+}
+
+/// A table, the columns of the table that is named, and a statement over several lines.
+fn completes(terminal: &Terminal) {
     terminal.typed("SELECT outcome, count(*) FROM sign");
     terminal.keys(&["Tab"]);
     terminal.shows("FROM signins");
@@ -186,6 +203,10 @@ fn the_shell_completes_pages_cancels_and_points() {
     terminal.typed(";");
     terminal.keys(&["Enter"]);
     terminal.shows("(2 rows)");
+}
+
+/// At the place of an error; and what has no end ends.
+fn points_and_cancels(terminal: &Terminal) {
     terminal.clear();
     terminal.typed("SELECT usr_name FROM events;");
     terminal.keys(&["Enter"]);
@@ -202,6 +223,10 @@ fn the_shell_completes_pages_cancels_and_points() {
         terminal.keys(&["C-c"]);
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// Times, and a line a column.
+fn shows_as_told(terminal: &Terminal) {
     terminal.clear();
     terminal.typed("\\timing");
     terminal.keys(&["Enter"]);
@@ -216,6 +241,10 @@ fn the_shell_completes_pages_cancels_and_points() {
     terminal.typed("\\x");
     terminal.keys(&["Enter"]);
     terminal.shows("a line a row");
+}
+
+/// What is longer or wider than the screen.
+fn pages(terminal: &Terminal) {
     terminal.clear();
     // More than the screen holds goes to the pager, which `q` leaves.
     terminal.typed("SELECT event_name, count(*) FROM events GROUP BY ALL ORDER BY 1;");
@@ -237,6 +266,10 @@ fn the_shell_completes_pages_cancels_and_points() {
     terminal.shows("not visible");
     terminal.keys(&["q"]);
     terminal.shows("(1 rows)");
+}
+
+/// An earlier state, the end, and what was typed in the next shell.
+fn leaves_a_history(program: &Program, terminal: &Terminal) {
     terminal.typed("\\asof 0");
     terminal.keys(&["Enter"]);
     terminal.shows("snapshot 0");

@@ -113,6 +113,22 @@ impl Gatekeeper {
     }
 }
 
+impl Gatekeeper {
+    /// Runs `plan` and writes its rows down as the client wants them.
+    async fn respond(
+        &self,
+        plan: LogicalPlan,
+        statement: &Statement,
+        format: &Format,
+        context: &SessionContext,
+        client: &dyn HookClient,
+    ) -> PgWireResult<Response> {
+        let frame = self.run(DataFrame::new(context.state(), plan), statement, &who(client), context).await?;
+        let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
+        Ok(Response::Query(encode_dataframe(frame, format, Some(options)).await?))
+    }
+}
+
 /// Tells the service what its client calls off.
 #[async_trait]
 impl CancelHandler for Gatekeeper {
@@ -209,9 +225,7 @@ impl QueryHook for Gatekeeper {
         }
         let answered = async {
             let plan = self.plan(statement).await.map_err(|refused| refusal(&refused, &statement.to_string()))?;
-            let frame = self.run(DataFrame::new(context.state(), plan), statement, &who(client), context).await?;
-            let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
-            Ok(Response::Query(encode_dataframe(frame, &Format::UnifiedText, Some(options)).await?))
+            self.respond(plan, statement, &Format::UnifiedText, context, client).await
         };
         Some(answered.await)
     }
@@ -250,9 +264,8 @@ impl QueryHook for Gatekeeper {
         }
         let answered = async {
             let plan = plan.clone().replace_params_with_values(values).map_err(|e| PgWireError::ApiError(Box::new(e)))?;
-            let frame = self.run(DataFrame::new(context.state(), plan), statement, &who(client), context).await?;
-            let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
-            Ok(Response::Query(encode_dataframe(frame, &*self.format.lock().await, Some(options)).await?))
+            let format = self.format.lock().await.clone();
+            self.respond(plan, statement, &format, context, client).await
         };
         Some(answered.await)
     }

@@ -1,4 +1,4 @@
-//! The PostgreSQL door: psql, Grafana, JDBC. Each connection is served by a process of its own, which asks here before it runs a statement
+//! The PostgreSQL door: psql and what speaks its protocol. Each connection is served by a process of its own, which asks here before it runs a statement
 //! and tells here how it ended.
 
 mod gatekeeper;

@@ -30,13 +30,12 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use trailhound_ingest::lake::find_catalogue;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::Session;
 
 /// Name under which the engine lists the tables; clients see it as the database.
 const CATALOG: &str = "datafusion";
@@ -53,15 +52,8 @@ pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
     let door = config.postgres_door()?.ok_or_else(|| Failure::Internal("there is no [query.postgres]".to_owned()))?;
     let bounds = config.query_bounds();
     confine(&bounds).map_err(Failure::internal)?;
-    let limits = QueryLimits {
-        memory_bytes_max: bounds.memory_bytes_max,
-        spill_bytes_max: bounds.spill_bytes_max,
-        threads: 1,
-        rows_max: bounds.rows_max,
-        time_max: Duration::from_secs(bounds.seconds_max),
-    };
     let place = find_catalogue(lake)?.ok_or_else(|| Failure::Internal("there is no lake".to_owned()))?;
-    let session = Session::over_lake(&place, Arc::clone(&config.parameters), &limits).await?;
+    let session = Session::over_lake(&place, Arc::clone(&config.parameters), &bounds.limits()).await?;
     let context = Arc::new(session.context().clone());
     setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(Failure::internal)?;
     context.register_udf(version());

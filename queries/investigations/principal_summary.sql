@@ -14,7 +14,7 @@
 --! [parameters.account]
 --! default = ""
 --! meaning = "Only in this account, where several have the name."
-WITH theirs AS (
+WITH theirs AS MATERIALIZED (
     SELECT event_time, service_name, acs_region, source_ip_address, user_agent, mask_key(access_key_id) AS access_key_id, event_name, error_code,
            mfa, outcome
     FROM events

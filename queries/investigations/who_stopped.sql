@@ -17,10 +17,16 @@
 --
 -- Every call in the period that names the instance and bears on whether it runs, in order of time; what may have caused a stop; how much
 -- the trail has from there at all; and the verdict, which is that of the latest stop, reboot or release that went through.
-WITH named AS (
+--
+-- Whatever names the instance: little, so that it is looked for once and everything else is asked of that.
+WITH of_instance AS MATERIALIZED (
+    SELECT event_time, event_name, event_action, event_type, event_id, service_name, outcome, error_code, user_name, principal_id, user_type,
+           source_ip_address, credential_kind, access_key_id, user_agent, account_id, acs_region, request_parameters
+    FROM events WHERE array_has(instance_ids, $instance)
+),
+named AS (
     SELECT
         *,
-        lower(service_name) AS service,
         coalesce(lower(event_type) = 'aliyunserviceevent' OR lower(trim(user_type)) = 'system', false) AS by_platform,
         CASE
             WHEN event_action IN ('stopinstance', 'stopinstances') THEN 'stop'
@@ -32,13 +38,12 @@ WITH named AS (
             WHEN event_action IN ('runinstances', 'createinstance') THEN 'creation'
             ELSE 'possible cause'
         END AS family
-    FROM events
+    FROM of_instance
     WHERE event_action IN (
         'stopinstance', 'stopinstances', 'rebootinstance', 'rebootinstances', 'deleteinstance', 'deleteinstances', 'release',
         'redeployinstance', 'replacesystemdisk', 'reinitdisk', 'modifyinstancespec', 'modifyprepayinstancespec', 'modifyinstanceautoreleasetime',
         'startinstance', 'startinstances', 'runinstances', 'createinstance',
         'runcommand', 'invokecommand', 'executescalingrule', 'scalewithadjustment', 'removeinstances', 'startexecution')
-      AND array_has(instance_ids, $instance)
       AND lower(service_name) IN ('ecs', 'ess', 'oos')
 ),
 period AS (
@@ -78,8 +83,13 @@ home AS (
 ),
 -- What the trail has at all from there in the period: without anything, silence says nothing.
 seen AS (
-    SELECT count(*) AS events, count(DISTINCT date_trunc('hour', event_time)) AS hours, max(event_time) AS newest
-    FROM events WHERE event_time >= $since AND event_time < $until AND acs_region IN (SELECT acs_region FROM home)
+    SELECT coalesce(sum(events), 0) AS events, count(DISTINCT hour) AS hours, max(newest) AS newest
+    FROM (
+        SELECT acs_region, date_bin(INTERVAL '1 hour', event_time) AS hour, count(*) AS events, max(event_time) AS newest
+        FROM events WHERE event_time >= $since AND event_time < $until
+        GROUP BY acs_region, date_bin(INTERVAL '1 hour', event_time)
+    ) AS by_hour
+    WHERE acs_region IN (SELECT acs_region FROM home)
 ),
 judged AS (
     SELECT

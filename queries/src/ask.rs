@@ -2,6 +2,7 @@
 
 use crate::functions;
 use crate::gate::{self, Code, Offered, Place, Refused, Values};
+use crate::materialized::materialized;
 use crate::session::{Session, SessionError};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
@@ -42,7 +43,9 @@ impl Session {
     }
 
     async fn planned(&self, statement: sqlparser::ast::Statement) -> Result<LogicalPlan, Refused> {
-        let plan = self.context().state().statement_to_plan(Statement::Statement(Box::new(statement))).await.map_err(|e| refused(&e))?;
+        let state = self.context().state();
+        let plan = state.statement_to_plan(Statement::Statement(Box::new(statement.clone()))).await.map_err(|e| refused(&e))?;
+        let plan = materialized(&statement, plan).map_err(|e| refused(&e))?;
         // What the syntax tree was checked for, once more on the plan.
         let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads.verify_plan(&plan).map_err(|e| Refused::whole(Code::StatementNotAllowed, e.strip_backtrace()))?;

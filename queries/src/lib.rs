@@ -12,6 +12,7 @@ pub mod gate;
 pub mod hits;
 pub mod investigations;
 mod local_files;
+mod materialized;
 mod necessary;
 pub mod parameters;
 pub mod prepared;

@@ -13,7 +13,7 @@ use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::layout::CatalogPlace;
-use trailhound_ingest::lake::{CatalogError, find_catalogue};
+use trailhound_ingest::lake::Lake;
 use trailhound_queries::ask::refused;
 use trailhound_queries::gate::{Refused, Values, statements};
 use trailhound_queries::parameters::Parameters;
@@ -23,7 +23,7 @@ use trailhound_queries::session::{AsOf, QueryLimits, Session};
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failure> {
-    let place = place(config, args.place.lake.as_deref())?;
+    let place = place(config, args.place.lake.as_deref()).await?;
     let as_of = args.as_of.unwrap_or_default();
     let text = match (&args.sql, &args.file) {
         (Some(sql), _) => sql.clone(),
@@ -58,10 +58,9 @@ pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// Where the catalogue of a lake is.
-pub(super) fn place(config: &Config, lake: Option<&Path>) -> Result<CatalogPlace, Failure> {
-    let folder = config.lake(lake)?;
-    Ok(find_catalogue(&folder)?.ok_or(CatalogError::Missing { folder })?)
+/// Where the catalogue of a lake is. A lake that was moved or copied learns of its new folder.
+pub(super) async fn place(config: &Config, lake: Option<&Path>) -> Result<CatalogPlace, Failure> {
+    Ok(Lake::open(&config.lake(lake)?).await?.place().clone())
 }
 
 /// A session over the newest snapshot of a lake.
@@ -71,7 +70,7 @@ pub(super) async fn session(config: &Config, lake: Option<&Path>) -> Result<Sess
 
 /// The same with other parameters.
 pub(super) async fn session_with(config: &Config, lake: Option<&Path>, parameters: Arc<Parameters>) -> Result<Session, Failure> {
-    Ok(Session::over_lake(&place(config, lake)?, parameters, &QueryLimits::default()).await?)
+    Ok(Session::over_lake(&place(config, lake).await?, parameters, &QueryLimits::default()).await?)
 }
 
 /// Prints what a statement gives; returns the number of rows.

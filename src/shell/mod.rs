@@ -1,6 +1,7 @@
 //! `trailhound query` on a terminal: a shell over the lake.
 
 mod complete;
+mod engine;
 mod lines;
 mod meta;
 mod pager;
@@ -10,6 +11,7 @@ use crate::config::Config;
 use crate::exit::Failure;
 use crate::printer;
 use complete::Assistant;
+use engine::Engine;
 use lines::Input;
 pub(crate) use lines::pointed;
 use meta::Meta;
@@ -35,6 +37,7 @@ pub(crate) struct Shell<'s> {
     config: &'s Config,
     place: CatalogPlace,
     session: Session,
+    engine: Engine,
     as_of: AsOf,
     relations: Arc<Vec<Relation>>,
     form: Form,
@@ -54,7 +57,7 @@ pub(crate) async fn run(config: &Config, place: CatalogPlace, folder: &Path, as_
         session.snapshot().unwrap_or_default(),
         folder.display()
     ));
-    let mut shell = Shell { config, place, session, as_of, relations, form, timing: false, out: None };
+    let mut shell = Shell { config, place, session, engine: Engine::new()?, as_of, relations, form, timing: false, out: None };
     loop {
         // The editor waits for keys; whatever else runs must not wait with it.
         let read = tokio::task::block_in_place(|| editor.readline("trailhound> "));
@@ -135,15 +138,14 @@ impl Shell<'_> {
     /// Asks one statement; false where it was refused or cancelled, which has been told.
     async fn ask(&mut self, statement: &str, values: &Values) -> Result<bool, Failure> {
         let begun = Instant::now();
-        // On a task of its own, so that what does not yield keeps no one from leaving.
         let form = if self.form == Form::Table && self.out.is_none() { Form::Wide } else { self.form };
         let (session, form, sql, values) = (self.session.clone(), form, statement.to_owned(), values.clone());
-        let mut task = tokio::spawn(async move { collect(&session, &sql, &values, form).await });
+        let mut task = self.engine.spawn(async move { collect(&session, &sql, &values, form).await })?;
         let answered = tokio::select! {
             answered = &mut task => answered.map_err(Failure::internal)?,
             _ = tokio::signal::ctrl_c() => {
-                task.abort();
-                printer::talk("cancelled");
+                let ended = self.engine.cancel(task).await?;
+                printer::talk(if ended { "cancelled" } else { "cancelled; what it had begun goes on computing until it ends or you leave" });
                 return Ok(false);
             }
         };

@@ -213,15 +213,22 @@ fn points_and_cancels(terminal: &Terminal) {
     let pointed = terminal.shows("user_name");
     assert!(pointed.contains("1 | SELECT usr_name FROM events"), "{pointed}");
     terminal.clear();
-    // Cancelled, and the shell is still there.
-    terminal.typed("SELECT count(*) FROM generate_series(1, 1000000000000000);");
-    terminal.keys(&["Enter"]);
-    let begun = Instant::now();
-    while !terminal.screen().contains("cancelled") {
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is cancelled:\n{}", terminal.screen());
-        // Before the statement runs it only gives a new line.
-        terminal.keys(&["C-c"]);
-        std::thread::sleep(Duration::from_millis(100));
+    // Cancelled, and the shell is still there: also after a join that never yields, twice.
+    let join = "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000000) b;";
+    for (number, endless) in ["SELECT count(*) FROM generate_series(1, 1000000000000000);", join, join].into_iter().enumerate() {
+        terminal.clear();
+        terminal.typed(endless);
+        terminal.keys(&["Enter"]);
+        let begun = Instant::now();
+        while !terminal.screen().contains("cancelled") {
+            assert!(begun.elapsed() < Duration::from_secs(60), "nothing is cancelled:\n{}", terminal.screen());
+            // Before the statement runs it only gives a new line.
+            terminal.keys(&["C-c"]);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        terminal.typed(&format!("SELECT 'here ' || '{number}' AS still;"));
+        terminal.keys(&["Enter"]);
+        terminal.shows(&format!("here {number}"));
     }
 }
 

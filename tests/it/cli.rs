@@ -219,8 +219,8 @@ fn a_moved_lake_and_a_damaged_lake() {
     program.write("a.json", event("li"));
     program.ok(&["ingest", "a.json", "--lake", "l"]);
     std::fs::rename(program.path("l"), program.path("moved")).expect("renamed");
-    program.ok(&["lake", "info", "--lake", "moved"]);
     assert_eq!(program.number("moved", "SELECT count(*) FROM events"), 1);
+    program.ok(&["lake", "info", "--lake", "moved"]);
     program.ok(&["lake", "verify", "--lake", "moved"]);
     let file = program.path("moved/files/main/events/day=2026-09-21");
     let file = std::fs::read_dir(file).expect("the partition").next().expect("a file").expect("a file").path();

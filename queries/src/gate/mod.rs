@@ -4,16 +4,19 @@
 mod bounds;
 mod split;
 mod tree;
+mod with;
 
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use thiserror::Error;
 
 pub use bounds::{TEXT_BYTES_MAX, check as check_text};
 pub use split::{is_whole, statements};
+pub(crate) use tree::folded;
 
 /// Values of the parameters `$name` in a statement: texts, or NULL.
 pub type Values = BTreeMap<String, Option<String>>;
@@ -131,16 +134,19 @@ pub struct Offered<'o> {
 pub fn admit(text: &str, values: &Values, offered: &Offered<'_>) -> Result<Statement, Refused> {
     check_text(text)?;
     let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| unreadable(&error.into()))?;
+    let (tokens, said) = with::taken_out(tokens);
     let mut statements = Parser::new(&dialect)
         .with_recursion_limit(NESTING_MAX)
-        .try_with_sql(text)
-        .and_then(|mut parser| parser.parse_statements())
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
         .map_err(|error| unreadable(&error))?;
-    let statement = match statements.len() {
+    let mut statement = match statements.len() {
         0 => return Err(Refused::whole(Code::Empty, "there is no statement")),
         1 => statements.remove(0),
         n => return Err(Refused::whole(Code::SeveralStatements, format!("one statement at a time; these are {n}"))),
     };
+    with::note(&mut statement, said);
     admit_statement(&statement, offered)?;
     tree::bind(statement, values)
 }

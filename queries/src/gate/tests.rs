@@ -186,3 +186,28 @@ fn values_take_the_places_of_parameters_and_nothing_else() {
     assert_eq!(admitted("SELECT 1", &values(&[("a", None)])).expect_err("refused").code, Code::Parameter);
     assert_eq!(admitted("SELECT ?", &Values::new()).expect_err("refused").code, Code::Parameter);
 }
+
+#[test]
+fn materialized_is_understood_where_it_has_a_meaning() {
+    for (text, read) in [
+        ("with x as materialized (select 1) select 1 from x", "WITH x AS MATERIALIZED (SELECT 1) SELECT 1 FROM x"),
+        (
+            "WITH x(a, b) AS /* so */ NOT MATERIALIZED\n(SELECT 1, 2) SELECT 1 FROM x",
+            "WITH x (a, b) AS NOT MATERIALIZED (SELECT 1, 2) SELECT 1 FROM x",
+        ),
+        (
+            "WITH materialized AS MATERIALIZED (SELECT 1) SELECT 1 FROM materialized",
+            "WITH materialized AS MATERIALIZED (SELECT 1) SELECT 1 FROM materialized",
+        ),
+        ("SELECT 1 AS materialized", "SELECT 1 AS materialized"),
+        (
+            "SELECT count(1) FROM (WITH x AS MATERIALIZED (SELECT 1) SELECT 1 FROM x) AS y",
+            "SELECT count(1) FROM (WITH x AS MATERIALIZED (SELECT 1) SELECT 1 FROM x) AS y",
+        ),
+    ] {
+        assert_eq!(admitted(text, &Values::new()).as_deref(), Ok(read));
+    }
+    for text in ["SELECT 1 AS MATERIALIZED (SELECT 1)", "MATERIALIZED (SELECT 1)", "WITH x AS MATERIALIZED SELECT 1"] {
+        assert_eq!(code(text), Code::Syntax, "{text}");
+    }
+}

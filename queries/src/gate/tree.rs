@@ -68,7 +68,7 @@ fn names_of_with(statement: &Statement, names: &mut BTreeSet<String>) {
 }
 
 /// A name as SQL compares it.
-fn folded(name: &Ident) -> String {
+pub(crate) fn folded(name: &Ident) -> String {
     if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
 }
 

@@ -56,6 +56,12 @@ pub(crate) enum Command {
     /// List, show, test, explain and try detection rules.
     #[command(subcommand)]
     Rules(Rules),
+    /// Who is told of findings.
+    #[command(subcommand)]
+    Sinks(Sinks),
+    /// What is still to be told, and what was.
+    #[command(subcommand)]
+    Outbox(Outbox),
     /// Look after the lake.
     #[command(subcommand)]
     Lake(Lake),
@@ -148,6 +154,81 @@ pub(crate) struct Ingest {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) place: LakePlace,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sinks {
+    /// The configured sinks, and how much waits for each.
+    List {
+        #[command(flatten)]
+        place: LakePlace,
+        /// How to print them.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Send a sample to a sink and say what came back. Exit status 1 where it was not taken.
+    Test {
+        /// The sink's name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Outbox {
+    /// What it holds, the newest first.
+    List {
+        #[command(flatten)]
+        which: OutboxPlace,
+        /// Only rows in this state.
+        #[arg(long, value_enum)]
+        state: Option<OutboxState>,
+        /// How many at most.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Send what waits or is parked now.
+    Retry {
+        #[command(flatten)]
+        which: OutboxPlace,
+        /// Only this finding.
+        finding: Option<String>,
+    },
+    /// Give up what waits or is parked. The findings themselves stay in the lake.
+    Dismiss {
+        #[command(flatten)]
+        which: OutboxPlace,
+        /// Only this finding.
+        finding: Option<String>,
+        /// Why; it is kept.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutboxPlace {
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// Only this sink's.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sink: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutboxState {
+    /// Waits.
+    Pending,
+    /// Is being sent.
+    Leased,
+    /// Was taken.
+    Delivered,
+    /// Was refused for good; somebody must look.
+    Parked,
+    /// Was given up by somebody.
+    Dismissed,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,5 @@
 //! Rules at work: evaluating them over the lake, turning matches into findings, setting aside what is allowed, keeping
-//! findings. Knows neither sources nor the command line.
+//! findings, telling those who want to know. Knows neither sources nor the command line.
 
 pub mod backtest;
 pub mod cases;
@@ -14,8 +14,11 @@ pub mod health;
 mod held;
 pub mod lint;
 mod matched;
+pub mod outbox;
 pub mod risk;
+pub mod routes;
 mod sift;
+pub mod sinks;
 mod standing;
 mod store;
 pub mod verify;
@@ -23,4 +26,4 @@ pub mod verify;
 pub use evaluate::{Decided, Detection, EvaluateError, Range, Selection, Skipped, detect};
 pub use finding::{Evidence, Finding, Operator, Status, Target};
 pub use standing::Standing;
-pub use store::{StoreError, Stored, cursor, kept, store};
+pub use store::{Keeping, StoreError, Stored, cursor, kept, store};

@@ -2,6 +2,8 @@
 
 use crate::evaluate::Decided;
 use crate::finding::{Finding, Status};
+use crate::outbox;
+use crate::routes::Routes;
 use chrono::{DateTime, Datelike};
 use sqlx::{AnyConnection, AnyPool};
 use std::collections::HashSet;
@@ -64,9 +66,20 @@ pub async fn kept(catalogue: &AnyPool) -> Result<Vec<Finding>, StoreError> {
     bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
 }
 
+/// On whose behalf findings are kept, and who is told of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keeping<'k> {
+    /// Who must hold the right to detect, where several services share the lake.
+    pub holder: Option<&'k str>,
+    /// The ways to the sinks; none: nobody is told.
+    pub routes: Option<&'k Routes>,
+    /// The present, microseconds since 1970 UTC.
+    pub now: i64,
+}
+
 /// Keeps `findings` in the lake's catalogue, withdraws those that rules have `decided` no longer to hold, and moves the cursors of the
-/// rules in `ran` to `snapshot`, in one transaction. A finding stays whose events, or those it may depend on, the retention has dropped.
-/// Where several services share the lake, `holder` must hold the right to detect.
+/// rules in `ran` to `snapshot`, and puts down for the outbox who is to be told, in one transaction. A finding stays whose events, or those it
+/// may depend on, the retention has dropped.
 ///
 /// # Errors
 /// [`StoreError`]; nothing is kept then.
@@ -76,23 +89,25 @@ pub async fn store(
     decided: &[Decided],
     ran: &[(String, String)],
     snapshot: i64,
-    holder: Option<&str>,
+    keeping: Keeping<'_>,
 ) -> Result<Stored, StoreError> {
     let mut t2 = catalogue.begin().await?;
     // Written first, so that the right to write is held before anything is read.
-    let held =
-        sqlx::query("UPDATE trailhound_lease SET until = until WHERE holder = $1").bind(holder.unwrap_or("")).execute(&mut *t2).await?;
-    if holder.is_some() && held.rows_affected() == 0 {
+    let held = sqlx::query("UPDATE trailhound_lease SET until = until WHERE holder = $1")
+        .bind(keeping.holder.unwrap_or(""))
+        .execute(&mut *t2)
+        .await?;
+    if keeping.holder.is_some() && held.rows_affected() == 0 {
         return Err(StoreError::TakenOver);
     }
     let mut stored = Stored::default();
     for finding in findings {
-        keep(&mut t2, finding, snapshot, &mut stored).await?;
+        keep(&mut t2, finding, snapshot, keeping, &mut stored).await?;
     }
     let found: HashSet<&str> = findings.iter().map(|finding| finding.finding_id.as_str()).collect();
     let retained_from = retained_from(&mut t2).await?;
     for decided in decided {
-        withdraw(&mut t2, decided, retained_from, &found, snapshot, &mut stored).await?;
+        withdraw(&mut t2, decided, retained_from, &found, snapshot, keeping, &mut stored).await?;
     }
     for (rule_id, version) in ran {
         sqlx::query("INSERT INTO trailhound_rule_cursor VALUES ($1, $2, $3) ON CONFLICT (rule_id) DO UPDATE SET rule_version = excluded.rule_version, snapshot_id = excluded.snapshot_id")
@@ -106,26 +121,32 @@ pub async fn store(
     Ok(stored)
 }
 
-async fn keep(db: &mut AnyConnection, finding: &Finding, snapshot: i64, stored: &mut Stored) -> Result<(), StoreError> {
+async fn keep(
+    db: &mut AnyConnection,
+    finding: &Finding,
+    snapshot: i64,
+    keeping: Keeping<'_>,
+    stored: &mut Stored,
+) -> Result<(), StoreError> {
     let body = serde_json::to_string(finding)?;
     let known: Option<(i64, String)> = sqlx::query_as("SELECT revision, finding FROM trailhound_finding WHERE finding_id = $1")
         .bind(&finding.finding_id)
         .fetch_optional(&mut *db)
         .await?;
-    let revision = match known {
+    let (revision, before) = match known {
         Some((_, have)) if have == body => {
             stored.unchanged += 1;
             return Ok(());
         }
-        Some((revision, _)) => {
+        Some((revision, have)) => {
             stored.revised += 1;
             stored.changed.insert(finding.finding_id.clone());
-            revision + 1
+            (revision + 1, Some(have))
         }
         None => {
             stored.new += 1;
             stored.changed.insert(finding.finding_id.clone());
-            1
+            (1, None)
         }
     };
     sqlx::query(
@@ -144,9 +165,13 @@ async fn keep(db: &mut AnyConnection, finding: &Finding, snapshot: i64, stored: 
     .bind(&finding.first_seen)
     .bind(&finding.last_seen)
     .bind(snapshot)
-    .bind(body)
+    .bind(&body)
     .execute(&mut *db)
     .await?;
+    if let Some(routes) = keeping.routes {
+        let before = before.map(|before| serde_json::from_str::<Finding>(&before)).transpose()?;
+        outbox::put(db, routes, finding, before.as_ref(), revision, &body, keeping.now).await?;
+    }
     Ok(())
 }
 
@@ -163,6 +188,7 @@ async fn withdraw(
     retained_from: i64,
     found: &HashSet<&str>,
     snapshot: i64,
+    keeping: Keeping<'_>,
     stored: &mut Stored,
 ) -> Result<(), StoreError> {
     let known: Vec<(String, String)> = sqlx::query_as(
@@ -186,7 +212,7 @@ async fn withdraw(
             .fetch_one(&mut *db)
             .await?;
         let finding = Finding { status: Status::Withdrawn, ..serde_json::from_str(&body)? };
-        keep(db, &finding, snapshot, &mut Stored::default()).await?;
+        keep(db, &finding, snapshot, keeping, &mut Stored::default()).await?;
         stored.withdrawn.push(finding);
     }
     Ok(())

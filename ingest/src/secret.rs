@@ -23,6 +23,14 @@ impl SecretRef {
         Self(text.to_owned())
     }
 
+    /// A URL as it stands, or one by reference.
+    ///
+    /// # Errors
+    /// As [`SecretRef::read`].
+    pub fn read_or_url(&self, folder: &Path) -> Result<String, String> {
+        if self.0.starts_with("https://") || self.0.starts_with("http://") { Ok(self.0.clone()) } else { self.read(folder) }
+    }
+
     /// The secret. Relative paths count from `folder`.
     ///
     /// # Errors

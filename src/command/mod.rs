@@ -9,6 +9,7 @@ mod generate;
 mod ingest;
 mod investigate;
 mod lake;
+mod outbox;
 mod progress;
 pub(crate) mod query;
 mod reconcile;
@@ -18,6 +19,7 @@ mod rules;
 mod scan;
 mod serve;
 mod sigma;
+mod sinks;
 mod suppressions;
 mod verify_findings;
 
@@ -52,6 +54,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Answer(args) => doors::answer(&config, &config.lake(args.lake.as_deref())?).await,
             Command::Rules(args) => rules::run(&config, args).await,
             Command::Lake(args) => lake::run(&config, args).await,
+            Command::Sinks(args) => sinks::run(&config, args).await,
+            Command::Outbox(args) => outbox::run(&config, args).await,
             Command::Serve(args) => serve::run(&config, args).await,
             Command::Generate(args) => generate::run(&config, &args).await,
             Command::Demo(args) => demo::run(&config, &args).await,

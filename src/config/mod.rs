@@ -2,6 +2,7 @@
 
 mod query;
 mod service;
+mod sinks;
 
 use crate::exit::Failure;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -9,6 +10,8 @@ pub(crate) use query::PostgresDoor;
 use query::QueryWritten;
 use serde::Deserialize;
 use service::{ServiceWritten, SourceWritten};
+pub(crate) use sinks::Ready;
+use sinks::SinkWritten;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_ingest::IngestOptions;
@@ -29,6 +32,7 @@ struct Written {
     service: ServiceWritten,
     query: QueryWritten,
     source: SourceWritten,
+    sink: Vec<SinkWritten>,
     rules: RulesWritten,
     parameters: Parameters,
 }
@@ -75,6 +79,7 @@ pub(crate) struct Config {
     service: ServiceWritten,
     query: QueryWritten,
     source: SourceWritten,
+    sink: Vec<SinkWritten>,
     /// Relative paths count from here.
     folder: PathBuf,
     pub(crate) now: DateTime<Utc>,
@@ -113,6 +118,7 @@ impl Config {
             service: written.service,
             query: written.query,
             source: written.source,
+            sink: written.sink,
             folder,
             now_given: now.is_some(),
             parameters: Arc::new(written.parameters),

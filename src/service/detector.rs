@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use trailhound_detect::health::{Missing, missing_records};
-use trailhound_detect::{Decided, Finding, Standing, cursor, store};
+use trailhound_detect::routes::Routes;
+use trailhound_detect::{Decided, Finding, Keeping, Standing, cursor, store};
 use trailhound_ingest::lake::{GapInfo, Lake, Lease};
 use trailhound_ingest::live::Clock;
 use trailhound_queries::catalogue::Catalogue;
@@ -36,6 +37,8 @@ pub(super) type Rules = Vec<(String, String)>;
 pub(super) struct Detector {
     lake: Lake,
     parameters: Arc<Parameters>,
+    /// Who is told.
+    routes: Arc<Routes>,
     /// The user's own rules, where there are any.
     files: Option<RuleFiles>,
     /// The right to detect, where several services share the lake.
@@ -53,7 +56,7 @@ pub(super) struct Detector {
 }
 
 impl Detector {
-    pub(super) async fn new(config: &Config, lake: Lake, clock: Clock) -> Result<Self, Failure> {
+    pub(super) async fn new(config: &Config, lake: Lake, clock: Clock, routes: Arc<Routes>) -> Result<Self, Failure> {
         let parameters = Arc::clone(&config.parameters);
         let (standing, rules) = stand(&config.catalogue, &parameters).await?;
         for (rule_id, reason) in standing.broken() {
@@ -62,6 +65,7 @@ impl Detector {
         Ok(Self {
             lake,
             parameters,
+            routes,
             files: RuleFiles::of(config),
             lease: Lease::new("detection"),
             clock,
@@ -76,6 +80,11 @@ impl Detector {
     /// The rules that can run, as they are from time to time.
     pub(super) fn rules(&self) -> Arc<RwLock<Rules>> {
         Arc::clone(&self.rules)
+    }
+
+    fn keeping(&self) -> Keeping<'_> {
+        let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
+        Keeping { holder, routes: Some(&self.routes), now: (self.clock)() }
     }
 
     fn rules_now(&self) -> Rules {
@@ -121,8 +130,7 @@ impl Detector {
             Some(taken) => taken,
             None => cursor(self.lake.catalogue(), &known).await.map_err(Failure::internal)?,
         };
-        let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
-        store(self.lake.catalogue(), &[], &[], &new, seen, holder).await.map_err(Failure::internal)?;
+        store(self.lake.catalogue(), &[], &[], &new, seen, self.keeping()).await.map_err(Failure::internal)?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         self.standing = standing;
         self.taken = None;
@@ -204,8 +212,8 @@ impl Detector {
         snapshot: i64,
         watch: &Watch,
     ) -> Result<(), Failure> {
-        let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
-        let kept = store(self.lake.catalogue(), findings, decided, ran, snapshot, holder).await.map_err(Failure::internal)?;
+        let kept = store(self.lake.catalogue(), findings, decided, ran, snapshot, self.keeping()).await.map_err(Failure::internal)?;
+        watch.kept.notify_waiters();
         let changed = findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id));
         for finding in changed.chain(&kept.withdrawn) {
             watch.metrics.finding(&finding.rule_id);

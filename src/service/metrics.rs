@@ -22,6 +22,18 @@ struct Outcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Attempt {
+    sink: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Waiting {
+    sink: String,
+    state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Rule {
     rule_id: String,
 }
@@ -55,6 +67,9 @@ pub(super) struct Metrics {
     cost: Family<Rule, Counter<f64, AtomicU64>>,
     rule_lag: Family<Rule, Gauge>,
     reloads: Family<Outcome, Counter>,
+    deliveries: Family<Attempt, Counter>,
+    outbox: Family<Waiting, Gauge>,
+    outbox_age: Family<Waiting, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
@@ -83,6 +98,9 @@ impl Metrics {
             cost: Family::default(),
             rule_lag: Family::default(),
             reloads: Family::default(),
+            deliveries: Family::default(),
+            outbox: Family::default(),
+            outbox_age: Family::default(),
         };
         let r = &mut metrics.registry;
         r.register("records", "Records committed, by what became of them", metrics.records.clone());
@@ -110,6 +128,9 @@ impl Metrics {
         r.register("rule_failures", "Runs of a rule that broke", metrics.failures.clone());
         r.register_with_unit("rule", "Time a rule has run in all", Unit::Seconds, metrics.cost.clone());
         r.register("rule_reloads", "Changes of the user's rules, by whether they were taken up", metrics.reloads.clone());
+        r.register("deliveries", "Attempts to tell a sink of a finding, by what became of them", metrics.deliveries.clone());
+        r.register("outbox", "Findings in the outbox that are not delivered, by sink and state", metrics.outbox.clone());
+        r.register_with_unit("outbox_age", "How long the oldest of them has been there", Unit::Seconds, metrics.outbox_age.clone());
         for outcome in ["taken", "refused"] {
             metrics.reloads.get_or_create(&Outcome { outcome }).inc_by(0);
         }
@@ -168,6 +189,30 @@ impl Metrics {
     /// So many snapshots the rule has not run over yet.
     pub(super) fn rule_lags(&self, rule_id: &str, snapshots: i64) {
         self.rule_lag.get_or_create(&Rule { rule_id: rule_id.to_owned() }).set(snapshots);
+    }
+
+    /// Lets everything about these sinks stand at zero.
+    pub(super) fn sinks(&self, names: &[String]) {
+        for sink in names {
+            for outcome in ["delivered", "failed", "parked"] {
+                self.deliveries.get_or_create(&Attempt { sink: sink.clone(), outcome }).inc_by(0);
+            }
+            for state in ["pending", "parked"] {
+                self.waits(sink, state, 0, Duration::ZERO);
+            }
+        }
+    }
+
+    /// An attempt to deliver a finding was `delivered`, has `failed`, or the finding was `parked`.
+    pub(super) fn delivered(&self, sink: &str, outcome: &'static str) {
+        self.deliveries.get_or_create(&Attempt { sink: sink.to_owned(), outcome }).inc();
+    }
+
+    /// What waits for `sink` in `state`, and for how long.
+    pub(super) fn waits(&self, sink: &str, state: &str, rows: i64, age: Duration) {
+        let waiting = Waiting { sink: sink.to_owned(), state: state.to_owned() };
+        self.outbox.get_or_create(&waiting).set(rows);
+        self.outbox_age.get_or_create(&waiting).set(age.as_secs_f64());
     }
 
     /// Everything in Prometheus' text form.

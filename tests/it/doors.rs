@@ -1,6 +1,7 @@
 //! The doors by which other programs ask while the service runs: what they answer, what they refuse, and that neither harms the service.
 
 use crate::broker::broker;
+use crate::certificate;
 use crate::live::Stage;
 use crate::part::part;
 use crate::program::Program;
@@ -34,12 +35,16 @@ fn with_secrets(program: &Program) {
 }
 
 fn open(bounds: &str, events: u32) -> Open {
-    let program = Program::new();
+    open_with(Program::new(), bounds, events, "")
+}
+
+/// The same in the folder of `program`, with `more` said of the PostgreSQL door.
+fn open_with(program: Program, bounds: &str, events: u32, more: &str) -> Open {
     program.ok(&["generate", "--events", &events.to_string(), "--seed", "41", "--days", "10", "--out", "g"]);
     program.ok(&["--config", "g/trailhound.toml", "scan", "g/events", "--lake", "lake"]);
     with_secrets(&program);
     let source = "[[source.kafka]]\nname = \"sls\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"none\"]\n";
-    program.write("serve.toml", format!("[service]\nlisten = \"127.0.0.1:0\"\n{}{source}", doors(bounds)));
+    program.write("serve.toml", format!("[service]\nlisten = \"127.0.0.1:0\"\n{}{more}{source}", doors(bounds)));
     let mut service = Service::start(&program, "serve.toml", "lake");
     let line = service.said("answering PostgreSQL clients on ");
     let postgres = line.rsplit(' ').next().expect("an address").to_owned();
@@ -303,6 +308,48 @@ fn psql_as(open: &Open, user: &str, password: &str, args: &[&str]) -> (bool, Str
     let output = command.output().expect("psql runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_refused_in_every_form() {
+    let open = open("bytes_max_mib = 1\n", 3_000);
+    let at = &open.service.address;
+    for accept in ["application/json", "application/x-ndjson", "text/csv", "application/vnd.apache.arrow.stream"] {
+        let refused = post(at, accept, &json!({ "sql": "SELECT repeat(event_id, 1000) AS a FROM events" }));
+        assert_eq!((refused.status, refused.code().as_str()), (422, "byte_limit"), "{accept}");
+        assert_eq!(post(at, accept, &json!({ "sql": "SELECT event_id FROM events LIMIT 10" })).status, 200, "{accept}");
+    }
+}
+
+#[test]
+fn psql_speaks_tls_and_knows_whom_it_speaks_to() {
+    if part("TRAILHOUND_POSTGRESQL").is_none() {
+        return;
+    }
+    let program = Program::new();
+    if !certificate::make(&program.path("")) {
+        return;
+    }
+    let open = open_with(program, "", 1_000, "certificate = \"certificate.pem\"\nkey = \"key.pem\"\n");
+    let (host, port) = open.postgres.rsplit_once(':').expect("HOST:PORT");
+    let psql = format!("{}/psql", std::env::var("TRAILHOUND_POSTGRESQL").expect("psql is there"));
+    let ask = |how: &str| {
+        let place = format!("host={host} port={port} user=analyst dbname=lake {how}");
+        let mut command = Command::new(&psql);
+        command.current_dir(open.program.path("")).env("PGPASSWORD", PASSWORD).env("PGCONNECT_TIMEOUT", "20");
+        let output = command.args(["-X", "-A", "-t", "-c", "SELECT count(*) FROM events", &place]).output().expect("psql runs");
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (ok, out, err) = ask("sslmode=verify-full sslrootcert=certificate.pem");
+    assert_eq!((ok, out.as_str()), (true, "1000"), "{err}");
+    std::fs::create_dir(open.program.path("other")).expect("a folder");
+    assert!(certificate::make(&open.program.path("other")));
+    let (ok, _, err) = ask("sslmode=verify-full sslrootcert=other/certificate.pem");
+    assert!(!ok && err.contains("certificate verify failed"), "{err}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::service::Service;
 use std::time::Duration;
 
 /// An empty lake in PostgreSQL.
-fn share(program: &Program, database: &str) {
+pub(crate) fn share(program: &Program, database: &str) {
     program.write("lake/url", format!("{database}\n"));
     program.write("lake/catalog.postgresql", "file:url\n");
 }

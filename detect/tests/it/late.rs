@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::samples;
-use trailhound_detect::{Range, Selection, Status, Stored, detect, store};
+use trailhound_detect::{Keeping, Range, Selection, Status, Stored, detect, store};
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::catalogue::Catalogue;
 use trailhound_queries::parameters::Parameters;
@@ -25,7 +25,7 @@ async fn run(lake: &Lake, range: Range) -> Stored {
     let catalogue = Catalogue::built_in().expect("rules");
     let selection = Selection { rules: vec!["AT-ECS-001".to_owned()], require_all: true };
     let detection = detect(&session, &catalogue, &selection, range).await.expect("detected");
-    store(lake.catalogue(), &detection.findings, &detection.decided, &[], 1, None).await.expect("kept")
+    store(lake.catalogue(), &detection.findings, &detection.decided, &[], 1, Keeping::default()).await.expect("kept")
 }
 
 async fn lake_with_a_stop(folder: &Path) -> Lake {

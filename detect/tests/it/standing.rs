@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::generate::{Spec, Traffic};
-use trailhound_detect::{Range, Selection, Standing, detect, store};
+use trailhound_detect::{Keeping, Range, Selection, Standing, detect, store};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, ingest};
@@ -78,7 +78,7 @@ impl Follower {
         }
         let detection = self.standing.run(lake.place(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
-        let kept = store(lake.catalogue(), &detection.findings, &detection.decided, &[], snapshot, None).await.expect("kept");
+        let kept = store(lake.catalogue(), &detection.findings, &detection.decided, &[], snapshot, Keeping::default()).await.expect("kept");
         for finding in detection.findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
             self.found.insert(finding.finding_id.clone(), json!(finding));
         }

@@ -46,6 +46,11 @@ CREATE TABLE trailhound_finding(finding_id TEXT PRIMARY KEY, revision BIGINT NOT
 CREATE TABLE trailhound_rule_cursor(rule_id TEXT PRIMARY KEY, rule_version TEXT NOT NULL, snapshot_id BIGINT NOT NULL){without_rowid};
 -- Who asked what by the doors of the service (microseconds since 1970 UTC).
 CREATE TABLE trailhound_query(query_id TEXT PRIMARY KEY, asked_at BIGINT NOT NULL, door TEXT NOT NULL, who TEXT NOT NULL, address TEXT NOT NULL, statement TEXT NOT NULL, result TEXT NOT NULL, row_count BIGINT NOT NULL, byte_count BIGINT NOT NULL, took_micros BIGINT NOT NULL){without_rowid};
+-- What is to be told to whom: one row a finding, revision and sink. Times are microseconds since 1970 UTC; `finding` is empty once it is delivered or dismissed.
+CREATE TABLE trailhound_outbox(sink TEXT NOT NULL, finding_id TEXT NOT NULL, revision BIGINT NOT NULL, severity TEXT NOT NULL, state TEXT NOT NULL, holder TEXT NOT NULL, attempts BIGINT NOT NULL, unsure BIGINT NOT NULL, queued_at BIGINT NOT NULL, due_at BIGINT NOT NULL, changed_at BIGINT NOT NULL, note TEXT NOT NULL, finding TEXT NOT NULL, PRIMARY KEY (sink, finding_id, revision)){without_rowid};
+CREATE INDEX trailhound_outbox_by_state ON trailhound_outbox(state, sink, due_at);
+-- How far a sink that is a file has been written: its place and length.
+CREATE TABLE trailhound_sink(sink TEXT PRIMARY KEY, position TEXT NOT NULL){without_rowid};
 CREATE INDEX trailhound_queries_by_time ON trailhound_query(asked_at);
 CREATE INDEX trailhound_findings_by_time ON trailhound_finding(rule_id, first_seen);
 CREATE INDEX trailhound_live_files ON ducklake_data_file(table_id, end_snapshot);

@@ -1,0 +1,370 @@
+//! What is still to be told to whom: a row for each finding, revision and sink, written with the finding in one transaction and kept until the
+//! sink has it, or somebody has decided otherwise. Nothing leaves the table without a note.
+
+use crate::finding::Finding;
+use crate::routes::Routes;
+use crate::store::StoreError;
+use sqlx::{AnyConnection, AnyPool};
+use std::time::Duration;
+
+/// First pause after a failure; it doubles with each further one.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// How long it is remembered that something was delivered: 90 days.
+const REMEMBERED_MICROS: i64 = 90 * 86_400 * 1_000_000;
+
+/// A finding on its way to a sink.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// The finding as it was when this revision was kept.
+    pub finding: Finding,
+    /// Number of the revision, from 1.
+    pub revision: i64,
+    /// Attempts before this one.
+    pub attempts: i64,
+    /// Attempts of which nobody knows whether the sink took what was sent.
+    pub unsure: i64,
+    /// The finding's text as it is kept.
+    pub body: String,
+}
+
+impl Parcel {
+    /// What tells it from every other, however often it is sent: finding and revision.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.finding.finding_id, self.revision)
+    }
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// The sink has it; with what it said.
+    Delivered(String),
+    /// Not now: tried again later.
+    Retry {
+        /// Why.
+        reason: String,
+        /// The pause that the sink asks for.
+        after: Option<Duration>,
+        /// Something was sent, and nobody knows what became of it.
+        unsure: bool,
+    },
+    /// Trying again would change nothing: somebody must look.
+    Parked(String),
+    /// Not tried, since one before it failed.
+    Untried,
+}
+
+/// A row of the table, for people.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Name of the sink.
+    pub sink: String,
+    /// The finding.
+    pub finding_id: String,
+    /// Its revision.
+    pub revision: i64,
+    /// Its severity.
+    pub severity: String,
+    /// `pending`, `leased`, `delivered`, `parked` or `dismissed`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: i64,
+    /// Attempts of which nobody knows how they ended.
+    pub unsure: i64,
+    /// When it was put here, microseconds since 1970 UTC.
+    pub queued_at: i64,
+    /// When it is tried next.
+    pub due_at: i64,
+    /// What was last said of it.
+    pub note: String,
+}
+
+/// How many rows a sink has in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Name of the sink.
+    pub sink: String,
+    /// The state.
+    pub state: String,
+    /// Rows.
+    pub rows: i64,
+    /// When the oldest was put there.
+    pub oldest: i64,
+}
+
+/// Puts `finding` down for every sink that `routes` names for it; `before` is what was kept of it until now.
+pub(crate) async fn put(
+    db: &mut AnyConnection,
+    routes: &Routes,
+    finding: &Finding,
+    before: Option<&Finding>,
+    revision: i64,
+    body: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    for sink in routes.of(finding, before) {
+        sqlx::query(
+            "INSERT INTO trailhound_outbox VALUES ($1, $2, $3, $4, 'pending', '', 0, 0, $5, $5, $5, '', $6) ON CONFLICT DO NOTHING",
+        )
+        .bind(sink)
+        .bind(&finding.finding_id)
+        .bind(revision)
+        .bind(finding.severity.name())
+        .bind(now)
+        .bind(body)
+        .execute(&mut *db)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Makes rows that a run before this one had taken and not given back pending again: nobody knows whether they were sent.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn recover(catalogue: &AnyPool, sink: &str, holder: &str, now: i64) -> Result<u64, StoreError> {
+    let recovered = sqlx::query(
+        "UPDATE trailhound_outbox SET state = 'pending', holder = '', unsure = unsure + 1, due_at = $1, changed_at = $1, \
+         note = 'the service ended while it was being sent' WHERE sink = $2 AND state = 'leased' AND holder <> $3",
+    )
+    .bind(now)
+    .bind(sink)
+    .bind(holder)
+    .execute(catalogue)
+    .await?;
+    Ok(recovered.rows_affected())
+}
+
+/// Takes up to `most` rows of `sink` that are due, the longest waiting first; `held_back` are severities whose time has not come.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn take(
+    catalogue: &AnyPool,
+    sink: &str,
+    holder: &str,
+    now: i64,
+    most: usize,
+    held_back: &[&str],
+) -> Result<Vec<Parcel>, StoreError> {
+    let mut transaction = catalogue.begin().await?;
+    // Written first, so that the right to write is held before anything is read.
+    sqlx::query("UPDATE trailhound_outbox SET holder = holder WHERE sink = $1 AND state = 'leased' AND holder = $2")
+        .bind(sink)
+        .bind(holder)
+        .execute(&mut *transaction)
+        .await?;
+    let rows: Vec<(String, i64, i64, i64, String)> = sqlx::query_as(
+        "SELECT finding_id, revision, attempts, unsure, finding FROM trailhound_outbox WHERE sink = $1 AND state = 'pending' AND due_at <= $2 \
+         AND $3 NOT LIKE '%,' || severity || ',%' ORDER BY due_at, queued_at, finding_id, revision LIMIT $4",
+    )
+    .bind(sink)
+    .bind(now)
+    .bind(format!(",{},", held_back.join(",")))
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .fetch_all(&mut *transaction)
+    .await?;
+    let mut parcels = Vec::with_capacity(rows.len());
+    for (finding_id, revision, attempts, unsure, body) in rows {
+        sqlx::query(
+            "UPDATE trailhound_outbox SET state = 'leased', holder = $1, changed_at = $2 WHERE sink = $3 AND finding_id = $4 AND revision = $5",
+        )
+        .bind(holder)
+        .bind(now)
+        .bind(sink)
+        .bind(&finding_id)
+        .bind(revision)
+        .execute(&mut *transaction)
+        .await?;
+        parcels.push(Parcel { finding: serde_json::from_str(&body)?, revision, attempts, unsure, body });
+    }
+    transaction.commit().await?;
+    Ok(parcels)
+}
+
+/// Notes what became of `parcels`, one delivery for each, and how far the sink's file is written, where it is one.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn settle(
+    catalogue: &AnyPool,
+    sink: &str,
+    holder: &str,
+    now: i64,
+    parcels: &[Parcel],
+    deliveries: &[Delivery],
+    position: Option<&str>,
+) -> Result<(), StoreError> {
+    let mut transaction = catalogue.begin().await?;
+    for (parcel, delivery) in parcels.iter().zip(deliveries) {
+        let pause = |after: Option<Duration>| after.unwrap_or_else(|| pause(parcel));
+        let (state, attempts, unsure, due, note, body) = match delivery {
+            Delivery::Delivered(proof) => ("delivered", 1, 0, now, proof.as_str(), ""),
+            Delivery::Parked(reason) => ("parked", 1, 0, now, reason.as_str(), parcel.body.as_str()),
+            Delivery::Untried => ("pending", 0, 0, now, "", parcel.body.as_str()),
+            Delivery::Retry { reason, after, unsure } => {
+                let due = now.saturating_add(i64::try_from(pause(*after).as_micros()).unwrap_or(i64::MAX));
+                ("pending", 1, i64::from(*unsure), due, reason.as_str(), parcel.body.as_str())
+            }
+        };
+        sqlx::query(
+            "UPDATE trailhound_outbox SET state = $1, holder = '', attempts = attempts + $2, unsure = unsure + $3, due_at = $4, changed_at = $5, \
+             note = $6, finding = $7 WHERE sink = $8 AND finding_id = $9 AND revision = $10 AND state = 'leased' AND holder = $11",
+        )
+        .bind(state)
+        .bind(attempts)
+        .bind(unsure)
+        .bind(due)
+        .bind(now)
+        .bind(note)
+        .bind(body)
+        .bind(sink)
+        .bind(&parcel.finding.finding_id)
+        .bind(parcel.revision)
+        .bind(holder)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    if let Some(position) = position {
+        sqlx::query("INSERT INTO trailhound_sink VALUES ($1, $2) ON CONFLICT (sink) DO UPDATE SET position = excluded.position")
+            .bind(sink)
+            .bind(position)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The pause before the next attempt: longer each time, and never the same for two findings, so that they do not come all at once.
+fn pause(parcel: &Parcel) -> Duration {
+    let doubled = PAUSE.saturating_mul(1 << parcel.attempts.clamp(0, 16)).min(PAUSE_MAX);
+    let part = u32::try_from(xxhash_rust::xxh3::xxh3_64(format!("{}.{}", parcel.key(), parcel.attempts).as_bytes()) % 512).unwrap_or(0);
+    doubled * (512 + part) / 1024
+}
+
+/// How far the file of `sink` was written when that was last noted.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn position(catalogue: &AnyPool, sink: &str) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT position FROM trailhound_sink WHERE sink = $1").bind(sink).fetch_optional(catalogue).await?)
+}
+
+/// When the next row of `sink` is due.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn next_due(catalogue: &AnyPool, sink: &str) -> Result<Option<i64>, StoreError> {
+    let due: Option<i64> = sqlx::query_scalar("SELECT min(due_at) FROM trailhound_outbox WHERE sink = $1 AND state = 'pending'")
+        .bind(sink)
+        .fetch_one(catalogue)
+        .await?;
+    Ok(due)
+}
+
+/// Every row in one of `states`, or every row at all; the newest first, at most `most`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list(catalogue: &AnyPool, sink: Option<&str>, state: Option<&str>, most: usize) -> Result<Vec<Entry>, StoreError> {
+    type Row = (String, String, i64, String, String, i64, i64, i64, i64, String);
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT sink, finding_id, revision, severity, state, attempts, unsure, queued_at, due_at, note FROM trailhound_outbox \
+         WHERE ($1 = '' OR sink = $1) AND ($2 = '' OR state = $2) ORDER BY queued_at DESC, sink, finding_id, revision LIMIT $3",
+    )
+    .bind(sink.unwrap_or_default())
+    .bind(state.unwrap_or_default())
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .fetch_all(catalogue)
+    .await?;
+    let entry = |(sink, finding_id, revision, severity, state, attempts, unsure, queued_at, due_at, note): Row| Entry {
+        sink,
+        finding_id,
+        revision,
+        severity,
+        state,
+        attempts,
+        unsure,
+        queued_at,
+        due_at,
+        note,
+    };
+    Ok(rows.into_iter().map(entry).collect())
+}
+
+/// Rows by sink and state.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn counts(catalogue: &AnyPool) -> Result<Vec<Count>, StoreError> {
+    let rows: Vec<(String, String, i64, i64)> =
+        sqlx::query_as("SELECT sink, state, count(*), min(queued_at) FROM trailhound_outbox GROUP BY sink, state ORDER BY sink, state")
+            .fetch_all(catalogue)
+            .await?;
+    Ok(rows.into_iter().map(|(sink, state, rows, oldest)| Count { sink, state, rows, oldest }).collect())
+}
+
+/// Rows that are not delivered, by sink and state.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn waiting(catalogue: &AnyPool) -> Result<Vec<Count>, StoreError> {
+    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
+        "SELECT sink, state, count(*), min(queued_at) FROM trailhound_outbox WHERE state IN ('pending', 'leased', 'parked') GROUP BY sink, state",
+    )
+    .fetch_all(catalogue)
+    .await?;
+    Ok(rows.into_iter().map(|(sink, state, rows, oldest)| Count { sink, state, rows, oldest }).collect())
+}
+
+/// Makes what waits or is parked due at once; gives how many rows that are. An empty `finding_id` means all.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn retry(catalogue: &AnyPool, sink: Option<&str>, finding_id: &str, now: i64) -> Result<u64, StoreError> {
+    let retried = sqlx::query(
+        "UPDATE trailhound_outbox SET state = 'pending', due_at = $1, changed_at = $1 WHERE state IN ('pending', 'parked') \
+         AND ($2 = '' OR sink = $2) AND ($3 = '' OR finding_id = $3)",
+    )
+    .bind(now)
+    .bind(sink.unwrap_or_default())
+    .bind(finding_id)
+    .execute(catalogue)
+    .await?;
+    Ok(retried.rows_affected())
+}
+
+/// Gives up what waits or is parked, with the reason; gives how many rows that are. The findings themselves stay. An empty `finding_id`
+/// means all.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn dismiss(catalogue: &AnyPool, sink: Option<&str>, finding_id: &str, reason: &str, now: i64) -> Result<u64, StoreError> {
+    let dismissed = sqlx::query(
+        "UPDATE trailhound_outbox SET state = 'dismissed', changed_at = $1, note = $2, finding = '' WHERE state IN ('pending', 'parked') \
+         AND ($3 = '' OR sink = $3) AND ($4 = '' OR finding_id = $4)",
+    )
+    .bind(now)
+    .bind(reason)
+    .bind(sink.unwrap_or_default())
+    .bind(finding_id)
+    .execute(catalogue)
+    .await?;
+    Ok(dismissed.rows_affected())
+}
+
+/// Forgets what was delivered or dismissed long ago.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn forget(catalogue: &AnyPool, now: i64) -> Result<u64, StoreError> {
+    let forgotten = sqlx::query("DELETE FROM trailhound_outbox WHERE state IN ('delivered', 'dismissed') AND changed_at < $1")
+        .bind(now.saturating_sub(REMEMBERED_MICROS))
+        .execute(catalogue)
+        .await?;
+    Ok(forgotten.rows_affected())
+}

@@ -1,0 +1,218 @@
+//! Which addresses a sink may be at: none inside, unless the configuration lists it. Judged where the URL is read and again for every address
+//! that a connection would go to, so that a name which turns inward later leads nowhere.
+
+use ipnet::IpNet;
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+/// Networks inside that the configuration allows.
+#[derive(Debug, Clone, Default)]
+pub struct Allowed(Arc<Vec<IpNet>>);
+
+impl Allowed {
+    /// These.
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(Arc::new(networks))
+    }
+
+    fn permits(&self, address: IpAddr) -> bool {
+        let address = plain(address);
+        !is_inside(address) || self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Refuses `address` where it is inside and not listed.
+    ///
+    /// # Errors
+    /// A sentence that says what to list.
+    pub fn check(&self, address: IpAddr) -> Result<(), String> {
+        if self.permits(address) {
+            return Ok(());
+        }
+        let address = plain(address);
+        Err(format!("{address} is an inside address; if it is meant, list it: private_allowed = [\"{address}/{}\"]", bits(address)))
+    }
+
+    /// Reads the URL of a sink.
+    ///
+    /// # Errors
+    /// A sentence where it is none, has another scheme, a name or password in it, or an address inside that is not listed. Never repeats it:
+    /// it may hold a secret.
+    pub fn url(&self, text: &str) -> Result<Url, String> {
+        let url = Url::parse(text).map_err(|e| format!("it is no URL: {e}"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err("its scheme must be https (or http)".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("it must not hold a user name or password".to_owned());
+        }
+        self.literal(&url)?;
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+        if (host == "localhost" || host.ends_with(".localhost")) && !self.permits(IpAddr::V4(Ipv4Addr::LOCALHOST)) {
+            return Err(format!("{host} is an inside address; if it is meant, list it: private_allowed = [\"127.0.0.1/32\"]"));
+        }
+        Ok(url)
+    }
+
+    /// Judges the host of `url` where it is an address: such a host is never looked up.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(super) fn literal(&self, url: &Url) -> Result<(), String> {
+        let host = url.host_str().ok_or_else(|| "it has no host".to_owned())?;
+        // The parser has made one form of every spelling: decimal, octal, short.
+        match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            Ok(address) => self.check(address),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The addresses of `host`, if a connection may go to every one.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let found = tokio::net::lookup_host((host, port)).await.map_err(|e| format!("`{host}` is not found: {e}"))?;
+        let addresses: Vec<SocketAddr> = found.collect();
+        addresses.iter().try_for_each(|address| self.check(address.ip()))?;
+        if addresses.is_empty() { Err(format!("`{host}` has no address")) } else { Ok(addresses) }
+    }
+}
+
+impl Resolve for Allowed {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allowed = self.clone();
+        Box::pin(async move {
+            let addresses = Self::resolve(&allowed, name.as_str(), 0).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// The address that is really reached: IPv6 can carry an IPv4 one.
+fn plain(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    let [a, b, c, d, e, f, g, h] = v6.segments();
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match (a, b, c, d, e, f) {
+        // Mapped, compatible, translated (NAT64 of both kinds), 6to4.
+        (0, 0, 0, 0, 0, 0xffff) => v4(g, h),
+        (0, 0, 0, 0, 0, 0) if g != 0 => v4(g, h),
+        (0x64, 0xff9b, 0, 0, 0, 0) | (0x64, 0xff9b, 1, ..) => v4(g, h),
+        (0x2002, ..) => v4(b, c),
+        _ => address,
+    }
+}
+
+/// Whether an address belongs to no public host.
+fn is_inside(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || a == 0
+                || a >= 240
+                // Of carriers; the metadata service of the cloud is there too.
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 192 && b == 0 && c == 0)
+                || (a == 198 && (18..20).contains(&b))
+        }
+        IpAddr::V6(v6) => is_inside_v6(v6),
+    }
+}
+
+fn is_inside_v6(v6: Ipv6Addr) -> bool {
+    let first = v6.segments()[0];
+    v6.is_loopback()
+        || v6.is_unspecified()
+        || v6.is_multicast()
+        || first & 0xfe00 == 0xfc00
+        || first & 0xffc0 == 0xfe80
+        || first & 0xffc0 == 0xfec0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_an_inside_host_is_refused() {
+        let none = Allowed::default();
+        for inside in [
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0177.0.0.1/",
+            "http://0x7f.1/",
+            "http://127.1/",
+            "http://127.0.0.1./",
+            "http://localhost/",
+            "http://LOCALHOST./",
+            "http://a.localhost/",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[::127.0.0.1]/",
+            "http://[64:ff9b::10.0.0.1]/",
+            "http://[64:ff9b:1::10.0.0.1]/",
+            "http://[2002:7f00:1::]/",
+            "http://[fe80::1]/",
+            "http://[fd00::1]/",
+            "http://[::]/",
+            "http://0.0.0.0/",
+            "http://0/",
+            "http://10.1.2.3/",
+            "http://172.16.0.1/",
+            "http://192.168.1.1/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://100.100.100.200/latest/meta-data",
+            "http://198.18.0.1/",
+            "http://255.255.255.255/",
+            "http://１２７.０.０.１/",
+            "http://127。0。0。1/",
+        ] {
+            assert!(none.url(inside).is_err(), "{inside}");
+        }
+        for wrong in
+            ["ftp://example.com/", "file:///etc/passwd", "http://user:pass@example.com/", "http://user@example.com/", "example.com", ""]
+        {
+            let error = none.url(wrong).expect_err(wrong);
+            assert!(!error.contains("pass@"), "{error}");
+        }
+        for outside in ["https://oapi.dingtalk.com/robot/send?access_token=x", "http://203.0.113.9/", "https://[2001:db8::1]/"] {
+            assert!(none.url(outside).is_ok(), "{outside}");
+        }
+    }
+
+    #[test]
+    fn what_is_listed_is_allowed_and_nothing_else() {
+        let some = Allowed::new(vec!["127.0.0.1/32".parse().expect("a network"), "10.1.0.0/16".parse().expect("a network")]);
+        for allowed in ["http://127.0.0.1:8080/", "http://localhost/", "http://10.1.200.3/", "http://[::ffff:10.1.0.1]/"] {
+            assert!(some.url(allowed).is_ok(), "{allowed}");
+        }
+        for inside in ["http://127.0.0.2/", "http://10.2.0.1/"] {
+            assert!(some.url(inside).is_err(), "{inside}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_turns_inward_leads_nowhere() {
+        let error = Allowed::default().resolve("localhost", 1).await.expect_err("inside");
+        assert!(error.contains("inside address"), "{error}");
+        Allowed::new(vec!["127.0.0.0/8".parse().expect("a network"), "::1/128".parse().expect("a network")])
+            .resolve("localhost", 1)
+            .await
+            .expect("listed");
+    }
+}

@@ -1,0 +1,203 @@
+//! A finding as a message for people. Whatever an event says stands in it as text that nothing can be made of: no link, no mention, no
+//! markup, no control character.
+
+use crate::finding::{Finding, Status};
+use trailhound_datasets::reject::inert;
+
+/// The language of a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Chinese.
+    Zh,
+}
+
+/// What one value of an event may take, in bytes.
+const VALUE_BYTES_MAX: usize = 300;
+/// Findings that a digest names one by one.
+const NAMED_MAX: usize = 20;
+
+/// `text` without anything that a chat, a mail program or a terminal acts upon, and no longer than a value may be.
+#[must_use]
+pub fn harmless(text: &str) -> String {
+    let text = inert(cut(text, VALUE_BYTES_MAX).as_str());
+    let mut out = String::with_capacity(text.len());
+    let characters: Vec<char> = text.chars().collect();
+    for (at, &c) in characters.iter().enumerate() {
+        let is_letter = |at: usize| characters.get(at).is_some_and(|c| c.is_alphabetic());
+        match c {
+            '@' => out.push('＠'),
+            '<' => out.push('＜'),
+            '>' => out.push('＞'),
+            // Programs make links of `scheme://` and of `name.tld`.
+            ':' if characters.get(at + 1) == Some(&'/') => out.push_str("[:]"),
+            '.' if at > 0 && is_letter(at + 1) => out.push_str("[.]"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// `text` cut at a character's end to at most `bytes_max` bytes, with a mark where it was cut.
+#[must_use]
+pub fn cut(text: &str, bytes_max: usize) -> String {
+    const MARK: &str = "…[cut]";
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let mut end = bytes_max.saturating_sub(MARK.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{MARK}", &text[..end])
+}
+
+/// The first line: severity, title, what is with it.
+#[must_use]
+pub fn subject(findings: &[&Finding], language: Language) -> String {
+    match findings {
+        [one] => headline(one, language),
+        many => {
+            let graver = many.iter().map(|finding| finding.severity).max();
+            let severity = graver.map_or("", |severity| severity.name()).to_uppercase();
+            match language {
+                Language::En => format!("[{severity}] {} findings", many.len()),
+                Language::Zh => format!("[{severity}] {} 条检测结果", many.len()),
+            }
+        }
+    }
+}
+
+fn headline(finding: &Finding, language: Language) -> String {
+    let (title, ended) = match language {
+        Language::En => (&finding.title, "no longer holds: "),
+        Language::Zh => (&finding.title_zh, "已撤销："),
+    };
+    let ended = if finding.status == Status::Withdrawn { ended } else { "" };
+    format!("[{}] {ended}{} ({})", finding.severity.name().to_uppercase(), title, finding.rule_id)
+}
+
+/// The whole message, at most `bytes_max` bytes: one finding with its facts, or many with a line for each of the gravest and the number of the
+/// others.
+#[must_use]
+pub fn message(findings: &[&Finding], language: Language, bytes_max: usize) -> String {
+    let text = match findings {
+        [one] => single(one, language),
+        many => digest(many, language),
+    };
+    cut(&text, bytes_max)
+}
+
+fn single(finding: &Finding, language: Language) -> String {
+    let label = |en: &'static str, zh: &'static str| if language == Language::Zh { zh } else { en };
+    let mut lines = vec![headline(finding, language)];
+    let mut fact = |label: &str, value: String| {
+        if !value.is_empty() {
+            lines.push(format!("{label}: {value}"));
+        }
+    };
+    fact(label("account", "账号"), account(finding));
+    fact(label("who", "操作者"), who(finding));
+    fact(label("from", "来源"), harmless(&finding.shown_source()));
+    let (first, last) = (finding.first_seen.as_deref().unwrap_or_default(), finding.last_seen.as_deref().unwrap_or_default());
+    fact(label("when", "时间"), if first == last { first.to_owned() } else { format!("{first} – {last}") });
+    fact(label("events", "事件数"), finding.count.to_string());
+    fact(label("what", "操作"), list(&finding.actions));
+    fact(label("on", "对象"), list(&finding.targets.iter().map(|target| target.id.clone()).collect::<Vec<_>>()));
+    fact(label("why", "依据"), list(&finding.why));
+    fact(label("unknown", "未知"), list(&finding.unknowns));
+    fact(label("id", "编号"), finding.finding_id.clone());
+    lines.join("\n")
+}
+
+fn digest(findings: &[&Finding], language: Language) -> String {
+    let mut gravest: Vec<&&Finding> = findings.iter().collect();
+    gravest.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.first_seen.cmp(&b.first_seen)));
+    let mut lines = vec![subject(findings, language)];
+    for finding in gravest.iter().take(NAMED_MAX) {
+        let when = finding.first_seen.as_deref().unwrap_or_default();
+        lines.push(format!("{} | {} | {when} | {}", headline(finding, language), cut(&who(finding), 80), finding.finding_id));
+    }
+    let others = findings.len().saturating_sub(NAMED_MAX);
+    if others > 0 {
+        lines.push(match language {
+            Language::En => format!("and {others} more; all of them: SELECT * FROM findings"),
+            Language::Zh => format!("另有 {others} 条；全部见 SELECT * FROM findings"),
+        });
+    }
+    lines.join("\n")
+}
+
+fn account(finding: &Finding) -> String {
+    let id = finding.account_id.as_deref().map(harmless).unwrap_or_default();
+    finding.account_name.as_deref().map_or_else(|| id.clone(), |name| format!("{id} {}", harmless(name)))
+}
+
+fn who(finding: &Finding) -> String {
+    let operator = &finding.operator;
+    let name = operator.name.as_deref().or(operator.principal_id.as_deref()).map(harmless);
+    let parts = [operator.kind.as_deref().map(harmless), name, operator.access_key_id.as_deref().map(harmless)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Up to three values and how many more there are.
+fn list(values: &[String]) -> String {
+    let mut shown = values.iter().take(3).map(|value| harmless(value)).collect::<Vec<_>>().join("; ");
+    if values.len() > 3 {
+        shown.push_str(&format!(" (+{})", values.len() - 3));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Target;
+    use crate::health::sample;
+
+    #[test]
+    fn nothing_an_event_says_can_be_acted_upon() {
+        for (text, shown) in [
+            ("alice", "alice"),
+            ("203.0.113.9", "203.0.113.9"),
+            ("https://evil.example/login", "https[:]//evil[.]example/login"),
+            ("evil.example", "evil[.]example"),
+            ("@all", "＠all"),
+            ("<at user_id=\"all\">", "＜at user_id=\"all\"＞"),
+            ("<!channel>", "＜!channel＞"),
+            ("<script>alert(1)</script>", "＜script＞alert(1)＜/script＞"),
+            ("a\u{202e}gpj.exe", "a\\u{202e}gpj[.]exe"),
+            ("\u{1b}[31m", "\\u{1b}[31m"),
+            ("two\nlines\tand\ra return", "two\\nlines\\tand\\ra return"),
+            ("", ""),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
+        let long = harmless(&"数".repeat(1000));
+        assert!(long.len() <= VALUE_BYTES_MAX && long.ends_with("…[cut]"), "{long}");
+    }
+
+    #[test]
+    fn a_message_has_its_facts_and_keeps_its_bounds() {
+        let mut finding = sample(0);
+        finding.operator.name = Some("mallory <@here> http://evil.example".to_owned());
+        finding.targets = (0..5).map(|number| Target { kind: None, id: format!("i-{number}") }).collect();
+        let text = message(&[&finding], Language::En, 2000);
+        assert!(text.starts_with("[INFO] A test of this sink (AT-HEALTH-000)\n"), "{text}");
+        assert!(text.contains("who: mallory ＜＠here＞ http[:]//evil[.]example\n") && text.contains("on: i-0; i-1; i-2 (+2)\n"), "{text}");
+        assert!(text.ends_with(&format!("id: {}", finding.finding_id)));
+        assert!(message(&[&finding], Language::Zh, 2000).contains("操作者: mallory"));
+        let many = vec![&finding; 1000];
+        let text = message(&many, Language::En, 10_000);
+        assert!(
+            text.starts_with("[INFO] 1000 findings\n") && text.ends_with("and 980 more; all of them: SELECT * FROM findings"),
+            "{text}"
+        );
+        assert!(message(&many, Language::En, 2000).len() <= 2000);
+        let ended = Finding { status: Status::Withdrawn, ..finding };
+        assert!(message(&[&ended], Language::En, 2000).contains("no longer holds: A test"));
+    }
+}

@@ -1,0 +1,181 @@
+//! Takes findings from the outbox to their sinks: one task a sink, so that one in trouble keeps nobody else waiting.
+
+use super::Watch;
+use crate::config::Ready;
+use crate::exit::Failure;
+use crate::printer;
+use chrono::DateTime;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch::Receiver;
+use trailhound_detect::health::parked;
+use trailhound_detect::outbox::{self, Delivery};
+use trailhound_detect::routes::Routes;
+use trailhound_detect::{Keeping, store};
+use trailhound_ingest::lake::{Lake, Lease};
+use trailhound_ingest::live::Clock;
+
+/// The right to deliver lasts so long unless it is renewed, in microseconds: longer than any attempt takes.
+const LEASED: i64 = 60_000_000;
+/// How often a sink looks whether something has become due, by the clock or by somebody's hand.
+const LOOK: Duration = Duration::from_secs(1);
+/// The longest pause of a sink in trouble.
+const REST_MAX: Duration = Duration::from_secs(60);
+
+/// One sink and what it needs.
+pub(super) struct Courier {
+    pub(super) lake: Lake,
+    pub(super) ready: Ready,
+    pub(super) routes: Arc<Routes>,
+    pub(super) lease: Lease,
+    pub(super) clock: Clock,
+    /// Set when everything is detected that will be: what is due then is tried once more.
+    pub(super) ending: Receiver<bool>,
+}
+
+/// Delivers until the service ends.
+pub(super) async fn run(mut courier: Courier, watch: Arc<Watch>) {
+    while let Err(error) = courier.deliver(&watch).await {
+        tracing::error!(sink = courier.ready.name, %error, "the outbox could not be read or written; tried again");
+        if courier.rest(LOOK).await {
+            return;
+        }
+    }
+}
+
+impl Courier {
+    /// Waits, at most for `pause`; true where the service ends.
+    async fn rest(&mut self, pause: Duration) -> bool {
+        let ending = async { self.ending.wait_for(|ending| *ending).await.is_ok() };
+        tokio::time::timeout(pause, ending).await.is_ok()
+    }
+
+    async fn deliver(&mut self, watch: &Watch) -> Result<(), Failure> {
+        let mut failures: u32 = 0;
+        let mut has_right = false;
+        loop {
+            let last = *self.ending.borrow();
+            let now = (self.clock)();
+            let held = self.lake.lease(&self.lease, now, now.saturating_add(LEASED)).await?;
+            if held && !has_right {
+                self.begin(now).await?;
+            }
+            has_right = held;
+            let (sent, pause) = if held { self.round(now, &mut failures, watch).await? } else { (0, LOOK) };
+            // At the end everything that is due was tried.
+            if last && (sent == 0 || failures > 0) {
+                return Ok(());
+            }
+            if sent == 0 {
+                // Whatever is kept now may be for this sink.
+                tokio::select! {
+                    _ = self.rest(pause) => {}
+                    () = watch.kept.notified() => {}
+                }
+            } else if pause > Duration::ZERO {
+                self.rest(pause).await;
+            }
+        }
+    }
+
+    /// Takes over what a run before has left.
+    async fn begin(&mut self, now: i64) -> Result<(), Failure> {
+        let (catalogue, name) = (self.lake.catalogue(), self.ready.name.as_str());
+        let recovered = outbox::recover(catalogue, name, "", now).await.map_err(Failure::internal)?;
+        if recovered > 0 {
+            tracing::warn!(sink = name, findings = recovered, "of these nobody knows whether they were sent; they are sent again");
+        }
+        self.ready.sink.resume(outbox::position(catalogue, name).await.map_err(Failure::internal)?.as_deref());
+        Ok(())
+    }
+
+    /// One time; gives how many findings were tried and the pause after it.
+    async fn round(&mut self, now: i64, failures: &mut u32, watch: &Watch) -> Result<(usize, Duration), Failure> {
+        let (catalogue, name) = (self.lake.catalogue(), self.ready.name.as_str());
+        if outbox::next_due(catalogue, name).await.map_err(Failure::internal)?.is_none_or(|due| due > now) {
+            return Ok((0, LOOK));
+        }
+        let held_back = match (&self.ready.quiet, DateTime::from_timestamp_micros(now)) {
+            (Some(quiet), Some(now)) => quiet.held_back(now),
+            _ => Vec::new(),
+        };
+        let parcels =
+            outbox::take(catalogue, name, &self.lease.holder, now, self.ready.sink.most(), &held_back).await.map_err(Failure::internal)?;
+        if parcels.is_empty() {
+            return Ok((0, LOOK));
+        }
+        let deliveries = self.ready.sink.deliver(&parcels).await;
+        let position = self.ready.sink.position();
+        let settled = outbox::settle(catalogue, name, &self.lease.holder, (self.clock)(), &parcels, &deliveries, position.as_deref());
+        settled.await.map_err(Failure::internal)?;
+        let mut pause = self.ready.sink.pace();
+        let mut reason = None;
+        let failed = *failures;
+        *failures = 0;
+        for delivery in &deliveries {
+            match delivery {
+                Delivery::Delivered(_) => watch.metrics.delivered(name, "delivered"),
+                Delivery::Parked(why) => {
+                    watch.metrics.delivered(name, "parked");
+                    reason = Some(why.clone());
+                }
+                Delivery::Retry { reason, after, .. } => {
+                    watch.metrics.delivered(name, "failed");
+                    *failures = failed.saturating_add(1);
+                    let rest = Duration::from_millis(500).saturating_mul(1 << failed.min(10)).min(REST_MAX);
+                    pause = pause.max(after.unwrap_or(rest));
+                    tracing::warn!(sink = name, reason, pause_ms = pause.as_millis(), "a sink does not take findings; tried again");
+                }
+                Delivery::Untried => {}
+            }
+        }
+        if let Some(reason) = reason {
+            self.tell_parked(&reason, watch).await?;
+        }
+        Ok((parcels.len(), pause))
+    }
+
+    /// A sink that refuses findings for good is a finding too.
+    async fn tell_parked(&self, reason: &str, watch: &Watch) -> Result<(), Failure> {
+        let name = self.ready.name.as_str();
+        tracing::error!(sink = name, reason, "a sink refuses findings; they are parked: `trailhound outbox list --state parked`");
+        let finding = parked(name, (self.clock)());
+        let keeping = Keeping { holder: None, routes: Some(&self.routes), now: (self.clock)() };
+        let kept = store(self.lake.catalogue(), std::slice::from_ref(&finding), &[], &[], 0, keeping).await.map_err(Failure::internal)?;
+        if kept.new > 0 {
+            watch.metrics.finding(&finding.rule_id);
+            // Whoever reads our output may be gone; the finding is kept.
+            let _ = serde_json::to_string(&finding).map(|line| printer::line(&line));
+        }
+        Ok(())
+    }
+}
+
+/// How often what waits is counted.
+const COUNT: Duration = Duration::from_secs(5);
+/// How often what was delivered long ago is forgotten, in counts.
+const FORGET: u32 = 720;
+
+/// Counts what waits, and forgets what is long done, until aborted.
+pub(super) async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) {
+    for round in 0_u32.. {
+        let now = (clock)();
+        let counted = outbox::waiting(lake.catalogue()).await;
+        match counted {
+            Ok(counts) => {
+                for (sink, state) in sinks.iter().flat_map(|sink| ["pending", "parked"].map(|state| (sink, state))) {
+                    let count = counts.iter().find(|count| count.sink == *sink && count.state == state);
+                    let age = count.map_or(0, |count| u64::try_from(now - count.oldest).unwrap_or(0));
+                    watch.metrics.waits(sink, state, count.map_or(0, |count| count.rows), Duration::from_micros(age));
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the outbox could not be counted"),
+        }
+        if round % FORGET == 0
+            && let Err(error) = outbox::forget(lake.catalogue(), now).await
+        {
+            tracing::warn!(%error, "what was delivered long ago could not be forgotten");
+        }
+        tokio::time::sleep(COUNT).await;
+    }
+}

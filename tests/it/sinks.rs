@@ -1,0 +1,352 @@
+//! Findings on their way to those who want to know: all of them arrive, whatever becomes of the service and of the sinks.
+
+use crate::broker::broker;
+use crate::live::Stage;
+use crate::postgres::postgres;
+use crate::program::text;
+use crate::receiver::{Receiver, Reply, Request};
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::time::Duration;
+
+const TAKEN: Reply = Reply::Say(204, "", "");
+
+/// What standard webhooks and this test sign with.
+const SECRET: &str = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0IHdoaWNoIGlzIG5vbmU=";
+
+impl Stage {
+    /// Adds sinks to its configuration.
+    fn tell(&self, sinks: &str) {
+        let path = self.program.path("serve.toml");
+        let config = std::fs::read_to_string(&path).expect("a file");
+        std::fs::write(path, format!("{config}\n{sinks}")).expect("written");
+    }
+
+    /// Rows of the outbox.
+    fn outbox(&self, which: &[&str]) -> Vec<Value> {
+        self.program
+            .ok(&[&["--config", "serve.toml", "outbox", "list", "--lake", "lake", "--format", "json", "--limit", "100000"], which].concat())
+            .json()
+    }
+
+    /// Revisions that the sink was owed, as `finding.revision`.
+    fn owed(&self, sink: &str) -> BTreeSet<String> {
+        self.outbox(&["--sink", sink]).iter().map(key).collect()
+    }
+}
+
+fn key(row: &Value) -> String {
+    format!("{}.{}", text(&row["finding_id"]), row["revision"])
+}
+
+/// The lines of the files of a sink, those put aside too.
+fn lines(stage: &Stage, folder: &str) -> Vec<String> {
+    let mut files: Vec<_> =
+        std::fs::read_dir(stage.program.path(folder)).expect("a folder").map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    let texts = files.iter().map(|file| std::fs::read_to_string(file).expect("text"));
+    texts
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .map(|line| key(&serde_json::from_str(&line).expect("JSON")))
+        .collect()
+}
+
+/// Every message of a topic of one partition, by key.
+fn messages(servers: &str, topic: &str, most: usize) -> BTreeMap<String, Vec<String>> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers).set("group.id", format!("{topic}-test")).set("isolation.level", "read_uncommitted");
+    let consumer: BaseConsumer = config.create().expect("a client");
+    let mut from = TopicPartitionList::new();
+    from.add_partition_offset(topic, 0, Offset::Beginning).expect("a partition");
+    consumer.assign(&from).expect("assigned");
+    let mut read: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    while read.values().map(Vec::len).sum::<usize>() < most {
+        let message = consumer.poll(Duration::from_secs(60));
+        let message = message.unwrap_or_else(|| panic!("of {most} messages only {} are there", read.values().map(Vec::len).sum::<usize>()));
+        let message = message.expect("no error");
+        let of = |bytes: Option<&[u8]>| String::from_utf8(bytes.expect("there").to_vec()).expect("text");
+        read.entry(of(message.key())).or_default().push(of(message.payload()));
+    }
+    read
+}
+
+/// Ids of the requests that were taken.
+fn taken(requests: &[Request]) -> BTreeSet<String> {
+    requests.iter().filter(|request| request.taken).map(|request| request.headers["webhook-id"].clone()).collect()
+}
+
+#[test]
+fn every_finding_arrives_whatever_the_sinks_do() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "told", 1, 20_000, 5);
+    broker.create_topic("told-findings", 1);
+    // One fault after the other, then all is well.
+    let faults = [
+        Reply::HangUp,
+        Reply::Say(500, "", "oops"),
+        Reply::Say(429, "Retry-After: 1\r\n", ""),
+        Reply::BreakOff,
+        Reply::Say(401, "", "no such token"),
+        Reply::Say(302, "Location: http://127.0.0.1/\r\n", ""),
+        Reply::Say(413, "", "too large"),
+        Reply::Say(404, "", ""),
+        Reply::Hang,
+    ];
+    let hook = Receiver::start(move |number, _| faults.get(number).cloned().unwrap_or(TAKEN));
+    let robot = |answers: &'static [&'static str], well: &'static str| {
+        Receiver::start(move |number, _| Reply::Say(200, "", answers.get(number).copied().unwrap_or(well)))
+    };
+    let ding = robot(&[r#"{"errcode":310000,"errmsg":"sign not match"}"#], r#"{"errcode":0,"errmsg":"ok"}"#);
+    let feishu = robot(&[], r#"{"code":0,"msg":"success"}"#);
+    let wecom = robot(&[], r#"{"errcode":0,"errmsg":"ok"}"#);
+    let slack = robot(&["no_text"], "ok");
+    let alerts = Receiver::start(|_, _| Reply::Say(200, "", ""));
+    stage.program.write("hook", format!("http://127.0.0.1:{}/findings", hook.port));
+    for (name, robot) in [("ding", &ding), ("feishu", &feishu), ("wecom", &wecom), ("slack", &slack)] {
+        stage.program.write(name, format!("http://127.0.0.1:{}/robot?key=canary-7f3a", robot.port));
+    }
+    stage.program.write("key", SECRET);
+    stage.program.write("sec", "SECcanary-7f3a");
+    let allowed = "private_allowed = [\"127.0.0.1/32\"]";
+    stage.tell(&format!(
+        "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n\
+         [[sink]]\nname = \"ocsf\"\nseverity_min = \"high\"\n[sink.file]\npath = \"ocsf/findings.jsonl\"\nform = \"ocsf\"\n\
+         [[sink]]\nname = \"topic\"\n[sink.kafka]\nbootstrap_servers = \"{}\"\ntopic = \"told-findings\"\n\
+         [[sink]]\nname = \"hook\"\n[sink.webhook]\nurl = \"file:hook\"\nsecret = \"file:key\"\n{allowed}\n\
+         [[sink]]\nname = \"ding\"\n[sink.dingtalk]\nurl = \"file:ding\"\nsecret = \"file:sec\"\nlanguage = \"zh\"\n{allowed}\n\
+         [[sink]]\nname = \"feishu\"\nrules = [\"AT-ROOT-*\"]\n[sink.feishu]\nurl = \"file:feishu\"\nsecret = \"file:sec\"\n{allowed}\n\
+         [[sink]]\nname = \"wecom\"\nseverity_min = \"critical\"\n[sink.wecom]\nurl = \"file:wecom\"\n{allowed}\n\
+         [[sink]]\nname = \"slack\"\n[sink.slack]\nurl = \"file:slack\"\n{allowed}\n\
+         [[sink]]\nname = \"alerts\"\n[sink.alertmanager]\nurl = \"http://127.0.0.1:{}/api/v2/alerts\"\n{allowed}\n",
+        broker.servers(),
+        alerts.port
+    ));
+    let mut service = stage.serve();
+    stage.send(broker);
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    service.findings_until(|open| open.contains_key("AT-HEALTH-002"));
+    // What was refused for good waits for somebody.
+    service.wait_until("all faults", |_| hook.requests().len() > 9);
+    service.wait_until("nothing pending", |_| stage.outbox(&["--state", "pending"]).is_empty());
+    let parked = stage.outbox(&["--state", "parked"]);
+    let notes: BTreeSet<String> = parked.iter().map(|row| format!("{}: {}", text(&row["sink"]), text(&row["note"]))).collect();
+    for expected in ["hook: HTTP 401: no such token", "hook: HTTP 413: too large", "hook: HTTP 404", "slack: HTTP 200: no_text"] {
+        assert!(notes.contains(expected), "{notes:?}");
+    }
+    assert!(notes.iter().any(|note| note.starts_with("ding: HTTP 200") && note.contains("sign not match")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.starts_with("hook: HTTP 302") && note.contains("redirects are not followed")), "{notes:?}");
+    stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
+    service.wait_until("everything delivered", |_| stage.outbox(&[]).iter().all(|row| row["state"] == "delivered"));
+
+    // Each exactly once where that can be, and each at all everywhere.
+    let all = stage.owed("file");
+    assert!(all.len() > 50, "{} findings are few", all.len());
+    let written = lines(&stage, "told");
+    assert_eq!((written.len(), &written.into_iter().collect::<BTreeSet<_>>()), (all.len(), &all));
+    let topic = messages(&broker.servers(), "told-findings", all.len());
+    assert!(topic.iter().all(|(id, bodies)| bodies.iter().all(|body| body.contains(&format!("\"finding_id\":\"{id}\"")))));
+    let requests = hook.requests();
+    assert_eq!(taken(&requests), stage.owed("hook"));
+    assert_eq!(stage.owed("hook"), all);
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"secret of the test which is none");
+    for request in &requests {
+        let header = |name: &str| request.headers[name].as_str();
+        let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), request.body);
+        let tag = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &header("webhook-signature")[3..]).expect("base64");
+        ring::hmac::verify(&key, signed.as_bytes(), &tag).expect("signed");
+    }
+    // A burst is one message with its number; what is filtered stays away.
+    let burst: Vec<Value> = slack.requests().iter().map(Request::json).collect();
+    assert!(burst.len() < all.len() / 2, "{} messages for {} findings", burst.len(), all.len());
+    assert!(burst.iter().any(|message| text(&message["blocks"][0]["text"]["text"]).contains(" findings\n")), "{burst:?}");
+    let ding_messages: Vec<Request> = ding.requests();
+    assert!(ding_messages.iter().all(|request| request.target.contains("&timestamp=") && request.target.contains("&sign=")));
+    assert!(ding_messages.iter().any(|request| text(&request.json()["text"]["content"]).contains("条检测结果")));
+    assert!(feishu.requests().iter().all(|request| request.json()["sign"].is_string() && request.body.contains("AT-ROOT-")));
+    for row in stage.outbox(&["--sink", "wecom"]) {
+        assert_eq!(row["severity"], "critical");
+    }
+    let labels: BTreeSet<String> = alerts
+        .requests()
+        .iter()
+        .flat_map(|request| request.json().as_array().expect("alerts").clone())
+        .map(|alert| text(&alert["labels"]["finding_id"]))
+        .collect();
+    assert_eq!(labels, all.iter().map(|key| key.split('.').next().expect("an id").to_owned()).collect());
+    let ocsf: Value = {
+        let text = std::fs::read_to_string(stage.program.path("ocsf/findings.jsonl")).expect("text");
+        serde_json::from_str(text.lines().next().expect("a line")).expect("JSON")
+    };
+    assert_eq!((&ocsf["class_uid"], &ocsf["category_uid"]), (&2004.into(), &2.into()));
+
+    // What waits is counted from time to time.
+    service.wait_until("nothing counted as waiting", |service| {
+        ["pending", "parked"].iter().all(|state| service.metric(&format!("trailhound_outbox{{sink=\"hook\",state=\"{state}\"}}")) == 0.0)
+    });
+    assert_eq!(service.metric("trailhound_deliveries_total{sink=\"hook\",outcome=\"delivered\"}") as usize, all.len());
+    // No secret is told anywhere.
+    let said = service.said_so_far();
+    assert!(!said.is_empty() && said.iter().all(|line| !line.contains("canary")), "{said:?}");
+    let (status, _) = service.end();
+    assert_eq!(status, 0);
+    let listed = stage.program.ok(&["--config", "serve.toml", "sinks", "list", "--lake", "lake"]);
+    let rows = stage.program.ok(&["outbox", "list", "--lake", "lake", "--limit", "100000", "--format", "json"]);
+    assert!(!listed.out.contains("canary") && !rows.out.contains("canary"));
+}
+
+#[test]
+fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "told-killed", 1, 20_000, 6);
+    let hook = Receiver::start(|_, _| TAKEN);
+    let allowed = "private_allowed = [\"127.0.0.1/32\"]";
+    stage.tell(&format!(
+        "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\nrotate_mib = 1\n\
+         [[sink]]\nname = \"hook\"\n[sink.webhook]\nurl = \"http://127.0.0.1:{}/\"\n{allowed}\n",
+        hook.port
+    ));
+    stage.send(broker);
+    let kills: u32 = std::env::var("TRAILHOUND_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(8);
+    let seed: u64 = std::env::var("TRAILHOUND_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(61);
+    let mut rng = Pcg64::seed_from_u64(seed);
+    for kill in 0..kills {
+        // A part is taken back to where it is not delivered, so that there is something to interrupt each time.
+        let before = hook.requests().len();
+        let service = stage.serve();
+        if kill == 0 {
+            hook.until("the first finding", |requests| !requests.is_empty());
+        } else {
+            stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
+        }
+        let more = rng.random_range(0..20);
+        let deadline = std::time::Instant::now() + Duration::from_millis(rng.random_range(50..1500));
+        while hook.requests().len() < before + more && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        service.kill();
+    }
+    // Torn by a full disk or a sudden end, as it looks afterwards.
+    let path = stage.program.path("told/findings.jsonl");
+    if path.exists() {
+        std::fs::OpenOptions::new().append(true).open(path).expect("open").write_all(b"{\"revision\":1,\"torn").expect("written");
+    }
+    let mut service = stage.serve();
+    let expected = crate::program::truth(&stage.program.path("g"));
+    service.wait_until("everything stored", |_| stage.ledger("stored") == 20_000);
+    service.wait_until("the findings", |_| {
+        let open: BTreeSet<String> = stage
+            .program
+            .ok(&["query", "--lake", "lake", "--format", "csv", "-c", "SELECT DISTINCT rule_id FROM findings WHERE status = 'open'"])
+            .out
+            .lines()
+            .skip(1)
+            .map(str::to_owned)
+            .collect();
+        expected.keys().all(|rule| open.contains(rule))
+    });
+    service.wait_until("everything delivered", |_| {
+        let rows = stage.outbox(&[]);
+        !rows.is_empty() && rows.iter().all(|row| row["state"] == "delivered")
+    });
+    let (owed, written) = (stage.owed("file"), lines(&stage, "told"));
+    assert_eq!(written.len(), owed.len(), "seed {seed}");
+    assert_eq!(written.into_iter().collect::<BTreeSet<_>>(), owed, "seed {seed}");
+    assert_eq!(taken(&hook.requests()), stage.owed("hook"), "seed {seed}");
+    assert_eq!(service.said_so_far().iter().filter(|line| line.contains("panicked")).count(), 0);
+    assert_eq!(service.end().0, 0);
+}
+
+#[test]
+fn services_that_share_a_lake_tell_each_finding_once() {
+    let (Some(broker), Some(postgres)) = (broker(), postgres()) else { return };
+    let stage = Stage::new(broker, "told-shared", 2, 20_000, 24);
+    crate::shared::share(&stage.program, &postgres.database("told"));
+    let hook = Receiver::start(|_, _| TAKEN);
+    stage.tell(&format!(
+        "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n\
+         [[sink]]\nname = \"hook\"\n[sink.webhook]\nurl = \"http://127.0.0.1:{}/\"\nprivate_allowed = [\"127.0.0.1/32\"]\n",
+        hook.port
+    ));
+    let (first, second) = (stage.serve(), stage.serve());
+    for service in [&first, &second] {
+        service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    }
+    stage.send(broker);
+    hook.until("some findings", |requests| requests.len() > 5);
+    assert_eq!(first.end().0, 0);
+    second.wait_until("everything stored", |_| stage.ledger("stored") == 20_000);
+    let expected: BTreeSet<String> = crate::program::truth(&stage.program.path("g")).into_keys().collect();
+    let open = "SELECT DISTINCT rule_id FROM findings WHERE status = 'open'";
+    second.wait_until("the findings", |_| {
+        let rows = stage.program.ok(&["query", "--lake", "lake", "--format", "json", "-c", open]).json();
+        expected.is_subset(&rows.iter().map(|row| text(&row["rule_id"])).collect())
+    });
+    second.wait_until("everything delivered", |_| stage.outbox(&[]).iter().all(|row| row["state"] == "delivered"));
+    assert_eq!(second.end().0, 0);
+    let (owed, written) = (stage.owed("file"), lines(&stage, "told"));
+    assert_eq!((written.len(), written.into_iter().collect::<BTreeSet<_>>()), (owed.len(), owed));
+    let ids: Vec<String> = hook.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
+    assert_eq!(ids.iter().cloned().collect::<BTreeSet<_>>(), stage.owed("hook"));
+    assert_eq!(ids.len(), stage.owed("hook").len(), "nobody was killed, so nothing was sent twice");
+}
+
+#[test]
+fn a_sink_is_tried_by_hand_and_a_wrong_one_says_what_is_wrong() {
+    let program = crate::program::Program::new();
+    let hook = Receiver::start(|number, _| if number == 0 { TAKEN } else { Reply::Say(403, "", "gone away") });
+    let write = |sink: &str| program.write("c.toml", format!("[[sink]]\nname = \"s\"\n{sink}\n"));
+    let test = || program.run(&["--config", "c.toml", "sinks", "test", "s"]);
+    let url = format!("url = \"http://127.0.0.1:{}/\"", hook.port);
+    write(&format!("[sink.webhook]\n{url}\nprivate_allowed = [\"127.0.0.1/32\"]"));
+    let first = test();
+    assert_eq!((first.status, first.out.as_str()), (0, "s (webhook) has taken it: HTTP 204\n"));
+    assert_eq!(hook.requests()[0].json()["rule_id"], "AT-HEALTH-000");
+    let second = test();
+    assert_eq!((second.status, second.out.as_str()), (1, "s (webhook) refuses it, and will again: HTTP 403: gone away\n"));
+    for (sink, complaint) in [
+        ("", "it says not what it is"),
+        ("[sink.file]\npath = \"a\"\n[sink.slack]\nurl = \"env:X\"", "it is both file and slack"),
+        (&format!("[sink.webhook]\n{url}"), "private_allowed = [\"127.0.0.1/32\"]"),
+        ("[sink.webhook]\nurl = \"http://2130706433/\"", "127.0.0.1 is an inside address"),
+        ("[sink.webhook]\nurl = \"https://user:canary@example.com/\"", "must not hold a user name"),
+        ("[sink.slack]\nurl = \"https://hooks.example.com/canary\"", "a secret is given by reference"),
+        ("[sink.dingtalk]\nurl = \"env:NO_SUCH_VARIABLE\"", "the environment has no `NO_SUCH_VARIABLE`"),
+        ("[sink.mail]\nhost = \"mail.example.com\"\nfrom = \"nobody\"\nto = [\"a@example.com\"]", "`nobody` is no address"),
+        ("[sink.mail]\nhost = \"mail.example.com\"\nfrom = \"a@example.com\"\nto = []", "`to` names nobody"),
+        ("severity_min = \"urgent\"\n[sink.file]\npath = \"a\"", "unknown variant `urgent`"),
+        (
+            "quiet = { from = \"22\", until = \"07:00\", time_zone = \"Asia/Shanghai\" }\n[sink.file]\npath = \"a\"",
+            "write the time of day as",
+        ),
+        ("rules = [\"[\"]\n[sink.file]\npath = \"a\"", "rules: "),
+        ("[sink.wehook]\nurl = \"x\"", "did you mean `webhook`"),
+    ] {
+        write(sink);
+        let ran = test();
+        assert_eq!(ran.status, 2, "{sink}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains(complaint) && !ran.err.contains("canary"), "{sink}: {}", ran.err);
+    }
+    write("[sink.file]\npath = \"a\"\n[[sink]]\nname = \"s\"\n[sink.file]\npath = \"b\"");
+    assert!(test().err.contains("another sink has this name"));
+    write("[sink.file]\npath = \"a/findings.jsonl\"");
+    assert_eq!(test().status, 0);
+    assert!(program.run(&["--config", "c.toml", "sinks", "test", "other"]).err.contains("there is no sink `other`; there is s"));
+    // What the page shows is understood.
+    let page = include_str!("../../docs/sinks.md").split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    program.write("page.toml", page);
+    let mut command = program.command(&["--config", "page.toml", "sinks", "list", "--lake", "none", "--format", "csv"]);
+    command.env("DINGTALK_URL", "https://oapi.dingtalk.com/robot/send?access_token=x").env("DINGTALK_SECRET", "SECx");
+    let listed = String::from_utf8(command.output().expect("it runs").stdout).expect("text");
+    assert_eq!(listed.lines().skip(1).collect::<Vec<_>>(), ["archive,file,0,0,0,", "oncall,dingtalk,0,0,0,"]);
+    // A link leads nowhere, a folder is no file.
+    std::os::unix::fs::symlink("elsewhere", program.path("link")).expect("a link");
+    write("[sink.file]\npath = \"link\"");
+    let ran = test();
+    assert_eq!(ran.status, 1, "{}", ran.out);
+    assert!(!program.path("elsewhere").exists());
+}

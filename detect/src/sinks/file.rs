@@ -36,6 +36,8 @@ struct Open {
     position: Position,
     /// Lines beyond the noted length.
     written: HashSet<u128>,
+    /// All that was due has come since it was opened.
+    drained: bool,
 }
 
 impl FileSink {
@@ -53,9 +55,9 @@ impl FileSink {
         };
         let coming: usize = lines.iter().map(|line| line.len() + 1).sum();
         let full = open.position.bytes > 0 && open.position.bytes.saturating_add(coming as u64) > self.rotate_bytes;
-        if full && open.written.is_empty() && open.position == self.noted {
+        if full && (open.written.is_empty() || open.drained) && open.position == self.noted {
             set_aside(&self.path)?;
-            open = Open::at(&self.path, Position::default())?;
+            open = Open { written: open.written, drained: true, ..Open::at(&self.path, Position::default())? };
         }
         let mut places = Vec::with_capacity(lines.len());
         let mut bytes = Vec::new();
@@ -72,6 +74,8 @@ impl FileSink {
         open.file.write_all(&bytes)?;
         open.file.sync_data()?;
         open.position.bytes = start + bytes.len() as u64;
+        // Everything that may have been written before it was opened has come by then; other lines there are somebody else's.
+        open.drained |= lines.len() < MOST;
         self.noted = open.position;
         self.open = Some(open);
         Ok(places)
@@ -99,7 +103,7 @@ impl Open {
             // A line that was torn by a full disk or a sudden end.
             file.set_len(bytes)?;
         }
-        Ok(Self { file, position: Position { inode: metadata.ino(), bytes }, written })
+        Ok(Self { file, position: Position { inode: metadata.ino(), bytes }, written, drained: false })
     }
 
     /// Whether `path` still names this file, and nobody has cut it.
@@ -242,6 +246,10 @@ mod tests {
         fs::write(&path, "of somebody else\n").expect("written");
         assert!(all_delivered(&sink.deliver(&all[1..2]).await));
         assert_eq!(fs::read_to_string(&path).expect("text"), format!("of somebody else\n{}\n", line(Form::Native, &all[1])));
+        for parcel in &all[2..6] {
+            assert!(all_delivered(&sink.deliver(std::slice::from_ref(parcel)).await));
+        }
+        assert!(fs::metadata(&path).expect("there").len() <= 2000, "what somebody else wrote keeps nothing from being put aside");
     }
 
     #[tokio::test(flavor = "multi_thread")]

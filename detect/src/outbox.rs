@@ -23,8 +23,6 @@ pub struct Parcel {
     pub revision: i64,
     /// Attempts before this one.
     pub attempts: i64,
-    /// Attempts of which nobody knows whether the sink took what was sent.
-    pub unsure: i64,
     /// The finding's text as it is kept.
     pub body: String,
 }
@@ -125,14 +123,13 @@ pub(crate) async fn put(
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn recover(catalogue: &AnyPool, sink: &str, holder: &str, now: i64) -> Result<u64, StoreError> {
+pub async fn recover(catalogue: &AnyPool, sink: &str, now: i64) -> Result<u64, StoreError> {
     let recovered = sqlx::query(
         "UPDATE trailhound_outbox SET state = 'pending', holder = '', unsure = unsure + 1, due_at = $1, changed_at = $1, \
-         note = 'the service ended while it was being sent' WHERE sink = $2 AND state = 'leased' AND holder <> $3",
+         note = 'the service ended while it was being sent' WHERE sink = $2 AND state = 'leased'",
     )
     .bind(now)
     .bind(sink)
-    .bind(holder)
     .execute(catalogue)
     .await?;
     Ok(recovered.rows_affected())
@@ -157,8 +154,8 @@ pub async fn take(
         .bind(holder)
         .execute(&mut *transaction)
         .await?;
-    let rows: Vec<(String, i64, i64, i64, String)> = sqlx::query_as(
-        "SELECT finding_id, revision, attempts, unsure, finding FROM trailhound_outbox WHERE sink = $1 AND state = 'pending' AND due_at <= $2 \
+    let rows: Vec<(String, i64, i64, String)> = sqlx::query_as(
+        "SELECT finding_id, revision, attempts, finding FROM trailhound_outbox WHERE sink = $1 AND state = 'pending' AND due_at <= $2 \
          AND $3 NOT LIKE '%,' || severity || ',%' ORDER BY due_at, queued_at, finding_id, revision LIMIT $4",
     )
     .bind(sink)
@@ -168,7 +165,7 @@ pub async fn take(
     .fetch_all(&mut *transaction)
     .await?;
     let mut parcels = Vec::with_capacity(rows.len());
-    for (finding_id, revision, attempts, unsure, body) in rows {
+    for (finding_id, revision, attempts, body) in rows {
         sqlx::query(
             "UPDATE trailhound_outbox SET state = 'leased', holder = $1, changed_at = $2 WHERE sink = $3 AND finding_id = $4 AND revision = $5",
         )
@@ -179,7 +176,7 @@ pub async fn take(
         .bind(revision)
         .execute(&mut *transaction)
         .await?;
-        parcels.push(Parcel { finding: serde_json::from_str(&body)?, revision, attempts, unsure, body });
+        parcels.push(Parcel { finding: serde_json::from_str(&body)?, revision, attempts, body });
     }
     transaction.commit().await?;
     Ok(parcels)

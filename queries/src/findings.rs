@@ -1,20 +1,14 @@
-//! Findings as a table of SQL: what detection keeps beside the catalogue, read anew by each query that asks for it.
+//! Findings as a table of SQL: what detection keeps beside the catalogue.
 
+use crate::beside::Beside;
 use crate::vocabulary::Meanings;
-use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use datafusion::catalog::{Session as CatalogSession, TableProvider};
-use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
 use serde_json::Value;
-use sqlx::{AnyConnection, Connection};
 use std::sync::{Arc, LazyLock};
 use trailhound_datasets::columns::text_item;
 use trailhound_datasets::derive::time::parse;
-use trailhound_datasets::layout::CatalogPlace;
 
 /// Name of the table.
 pub(crate) const FINDINGS_TABLE: &str = "findings";
@@ -104,50 +98,26 @@ struct Kept {
     json: Value,
 }
 
-/// The findings of the lake whose catalogue is there; none without one. It is connected to when somebody asks for them.
+/// The findings of the lake.
 #[derive(Debug)]
-pub(crate) struct FindingsTable(pub(crate) Option<CatalogPlace>);
+pub(crate) struct Findings;
 
-impl FindingsTable {
-    async fn kept(&self) -> Result<Vec<Kept>, DataFusionError> {
-        let external = |e: sqlx::Error| DataFusionError::External(Box::new(e));
-        let Some(place) = &self.0 else { return Ok(Vec::new()) };
-        sqlx::any::install_default_drivers();
-        let mut catalogue = AnyConnection::connect(&place.url()).await.map_err(external)?;
-        let rows: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT revision, status, finding FROM trailhound_finding ORDER BY first_seen, finding_id")
-                .fetch_all(&mut catalogue)
-                .await
-                .map_err(external)?;
-        let kept = |(revision, status, text): (i64, String, String)| {
-            let json = serde_json::from_str(&text).map_err(|e| DataFusionError::External(Box::new(e)))?;
-            Ok(Kept { revision, status, text, json })
-        };
-        rows.into_iter().map(kept).collect()
-    }
-}
+impl Beside for Findings {
+    type Row = (i64, String, String);
+    const ALL: &'static str = "SELECT revision, status, finding FROM trailhound_finding ORDER BY first_seen, finding_id";
 
-#[async_trait]
-impl TableProvider for FindingsTable {
-    fn schema(&self) -> SchemaRef {
+    fn schema() -> SchemaRef {
         Arc::clone(&SCHEMA)
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn CatalogSession,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let kept = self.kept().await?;
+    fn batch(rows: Vec<Self::Row>) -> Result<RecordBatch, DataFusionError> {
+        let kept = |(revision, status, text): Self::Row| {
+            let json = serde_json::from_str(&text).map_err(|e| DataFusionError::External(Box::new(e)))?;
+            Ok(Kept { revision, status, text, json })
+        };
+        let kept = rows.into_iter().map(kept).collect::<Result<Vec<_>, DataFusionError>>()?;
         let columns = COLUMNS.iter().map(|&(_, place, of, _)| column(&kept, place, of)).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&SCHEMA), columns)?;
-        MemTable::try_new(Arc::clone(&SCHEMA), vec![vec![batch]])?.scan(state, projection, filters, limit).await
+        Ok(RecordBatch::try_new(Self::schema(), columns)?)
     }
 }
 

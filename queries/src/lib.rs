@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod attack;
+mod beside;
 pub mod catalogue;
 pub mod documentation;
 pub mod explain;

@@ -1,17 +1,11 @@
-//! What was asked by the doors of the service, as a table of SQL, read anew by each query that asks for it.
+//! What was asked by the doors of the service, as a table of SQL.
 
+use crate::beside::Beside;
 use crate::vocabulary::Meanings;
-use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use datafusion::catalog::{Session as CatalogSession, TableProvider};
-use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
-use sqlx::{AnyConnection, Connection};
 use std::sync::{Arc, LazyLock};
-use trailhound_datasets::layout::CatalogPlace;
 
 /// Name of the table.
 pub(crate) const QUERY_LOG_TABLE: &str = "query_log";
@@ -43,39 +37,19 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 
 type Row = (i64, String, String, String, String, String, i64, i64, i64);
 
-/// What the lake whose catalogue is there has been asked; nothing without one.
+/// What the lake has been asked.
 #[derive(Debug)]
-pub(crate) struct QueryLog(pub(crate) Option<CatalogPlace>);
+pub(crate) struct QueryLog;
 
-impl QueryLog {
-    async fn rows(&self) -> Result<Vec<Row>, DataFusionError> {
-        let external = |e: sqlx::Error| DataFusionError::External(Box::new(e));
-        let Some(place) = &self.0 else { return Ok(Vec::new()) };
-        sqlx::any::install_default_drivers();
-        let mut catalogue = AnyConnection::connect(&place.url()).await.map_err(external)?;
-        let all = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query ORDER BY asked_at, query_id";
-        sqlx::query_as(all).fetch_all(&mut catalogue).await.map_err(external)
-    }
-}
+impl Beside for QueryLog {
+    type Row = Row;
+    const ALL: &'static str = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query ORDER BY asked_at, query_id";
 
-#[async_trait]
-impl TableProvider for QueryLog {
-    fn schema(&self) -> SchemaRef {
+    fn schema() -> SchemaRef {
         Arc::clone(&SCHEMA)
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn CatalogSession,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let rows = self.rows().await?;
+    fn batch(rows: Vec<Row>) -> Result<RecordBatch, DataFusionError> {
         let texts = |of: fn(&Row) -> &str| -> ArrayRef { Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>()) };
         let columns = vec![
             Arc::new(rows.iter().map(|row| Some(row.0)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")) as ArrayRef,
@@ -88,8 +62,7 @@ impl TableProvider for QueryLog {
             Arc::new(rows.iter().map(|row| Some(row.7)).collect::<Int64Array>()),
             Arc::new(rows.iter().map(|row| Some(seconds(row.8))).collect::<Float64Array>()),
         ];
-        let batch = RecordBatch::try_new(Arc::clone(&SCHEMA), columns)?;
-        MemTable::try_new(Arc::clone(&SCHEMA), vec![vec![batch]])?.scan(state, projection, filters, limit).await
+        Ok(RecordBatch::try_new(Self::schema(), columns)?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every SQL context comes from here: the lake's tables, the views and functions over them, read-only and bounded.
 
-use crate::findings::{FINDINGS_TABLE, FindingsTable};
+use crate::beside::BesideTable;
+use crate::findings::{FINDINGS_TABLE, Findings};
 use crate::functions;
 use crate::local_files::LocalFiles;
 use crate::parameters::Parameters;
@@ -172,8 +173,8 @@ impl Session {
         let snapshot = snapshot(provider.as_ref(), place, as_of).await?;
         let context = context(limits)?;
         register_lake(&context, &provider, snapshot).await?;
-        context.register_table(FINDINGS_TABLE, Arc::new(FindingsTable(Some(place.clone()))))?;
-        context.register_table(QUERY_LOG_TABLE, Arc::new(QueryLog(Some(place.clone()))))?;
+        context.register_table(FINDINGS_TABLE, Arc::new(BesideTable::<Findings>::new(Some(place.clone()))))?;
+        context.register_table(QUERY_LOG_TABLE, Arc::new(BesideTable::<QueryLog>::new(Some(place.clone()))))?;
         Ok(Self { lake: Some((provider, snapshot)), ..Self::finish(context, parameters, limits.clone()).await? })
     }
 
@@ -440,8 +441,8 @@ const PASSING: [&str; 7] =
 fn register_empty(context: &SessionContext) -> Result<(), DataFusionError> {
     context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
     context.register_table(COPIES_TABLE, memory(&COPIES.arrow, Vec::new())?)?;
-    context.register_table(FINDINGS_TABLE, Arc::new(FindingsTable(None)))?;
-    context.register_table(QUERY_LOG_TABLE, Arc::new(QueryLog(None)))?;
+    context.register_table(FINDINGS_TABLE, Arc::new(BesideTable::<Findings>::new(None)))?;
+    context.register_table(QUERY_LOG_TABLE, Arc::new(BesideTable::<QueryLog>::new(None)))?;
     Ok(())
 }
 

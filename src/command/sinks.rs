@@ -61,7 +61,7 @@ async fn test(config: &Config, sinks: Vec<Ready>, name: &str) -> Result<Exit, Fa
     };
     let finding = sample(config.now().timestamp_micros());
     let body = serde_json::to_string(&finding).map_err(Failure::internal)?;
-    let deliveries = ready.sink.deliver(&[Parcel { finding, revision: 1, attempts: 0, unsure: 0, body }]).await;
+    let deliveries = ready.sink.deliver(&[Parcel { finding, revision: 1, attempts: 0, body }]).await;
     let (words, exit) = match deliveries.into_iter().next().unwrap_or(Delivery::Untried) {
         Delivery::Delivered(proof) => (format!("{name} ({}) has taken it: {proof}", ready.kind), Exit::Done),
         Delivery::Parked(reason) => (format!("{name} ({}) refuses it, and will again: {reason}", ready.kind), Exit::Found),

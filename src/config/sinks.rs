@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use trailhound_detect::routes::{Revisions, Route, Routes};
-use trailhound_detect::sinks::address::Allowed;
+use trailhound_detect::sinks::address::{Allowed, Url};
 use trailhound_detect::sinks::words::Language;
 use trailhound_detect::sinks::{
     Alertmanager, Chat, Encryption, FileSink, Form, KafkaSink, Mail, MailOptions, Service, Sink, Syslog, SyslogOptions, Webhook,
@@ -281,6 +281,21 @@ fn allowed(written: &[String]) -> Result<Allowed, String> {
     Ok(Allowed::new(written.iter().map(network).collect::<Result<_, _>>()?))
 }
 
+/// Where a sink that speaks HTTP is, and whom it believes.
+struct Endpoint {
+    url: Url,
+    allowed: Allowed,
+    ca: Option<Vec<u8>>,
+}
+
+impl Endpoint {
+    fn read(url: Result<String, String>, private_allowed: &[String], ca: Option<&PathBuf>, folder: &Path) -> Result<Self, String> {
+        let allowed = allowed(private_allowed)?;
+        let url = url.and_then(|url| allowed.url(&url)).map_err(|e| format!("url: {e}"))?;
+        Ok(Self { url, allowed, ca: read(ca, folder)? })
+    }
+}
+
 /// What a file says, if one is named.
 fn read(path: Option<&PathBuf>, folder: &Path) -> Result<Option<Vec<u8>>, String> {
     path.map(|path| std::fs::read(folder.join(path)).map_err(|e| format!("`{}`: {e}", path.display()))).transpose()
@@ -311,30 +326,25 @@ impl KafkaWritten {
 
 impl WebhookWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let allowed = allowed(&self.private_allowed)?;
-        let url = allowed.url(&self.url.read_or_url(folder).map_err(|e| format!("url: {e}"))?).map_err(|e| format!("url: {e}"))?;
+        let Endpoint { url, allowed, ca } = Endpoint::read(self.url.read_or_url(folder), &self.private_allowed, self.ca.as_ref(), folder)?;
         let key = secret("secret", self.secret.as_ref(), folder)?;
         let authorization = secret("authorization", self.authorization.as_ref(), folder)?;
-        let ca = read(self.ca.as_ref(), folder)?;
         Ok(Box::new(Webhook::new(url, allowed, ca.as_deref(), self.form, key.as_deref(), authorization.as_deref())?))
     }
 }
 
 impl AlertmanagerWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let allowed = allowed(&self.private_allowed)?;
-        let url = allowed.url(&self.url.read_or_url(folder).map_err(|e| format!("url: {e}"))?).map_err(|e| format!("url: {e}"))?;
-        Ok(Box::new(Alertmanager::new(url, allowed, read(self.ca.as_ref(), folder)?.as_deref())?))
+        let Endpoint { url, allowed, ca } = Endpoint::read(self.url.read_or_url(folder), &self.private_allowed, self.ca.as_ref(), folder)?;
+        Ok(Box::new(Alertmanager::new(url, allowed, ca.as_deref())?))
     }
 }
 
 impl ChatWritten {
     fn open(&self, service: Service, folder: &Path) -> Result<Chat, String> {
-        let allowed = allowed(&self.private_allowed)?;
-        // Whoever has the URL of a robot can write to its group.
-        let url = allowed.url(&self.url.read(folder).map_err(|e| format!("url: {e}"))?).map_err(|e| format!("url: {e}"))?;
-        let key = secret("secret", self.secret.as_ref(), folder)?;
-        Chat::new(service, url, allowed, read(self.ca.as_ref(), folder)?.as_deref(), key, self.language)
+        // Whoever has the URL of a robot can write to its group, so it is given by reference.
+        let Endpoint { url, allowed, ca } = Endpoint::read(self.url.read(folder), &self.private_allowed, self.ca.as_ref(), folder)?;
+        Chat::new(service, url, allowed, ca.as_deref(), secret("secret", self.secret.as_ref(), folder)?, self.language)
     }
 }
 

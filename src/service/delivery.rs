@@ -5,9 +5,11 @@ use crate::config::Ready;
 use crate::exit::Failure;
 use crate::printer;
 use chrono::DateTime;
+use futures::future::join_all;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch::Receiver;
+use tokio::sync::watch::{Receiver, Sender};
+use tokio::task::JoinHandle;
 use trailhound_detect::health::parked;
 use trailhound_detect::outbox::{self, Delivery};
 use trailhound_detect::routes::Routes;
@@ -22,19 +24,64 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The longest pause of a sink in trouble.
 const REST_MAX: Duration = Duration::from_secs(60);
 
+/// So long the end waits for sinks that are being told something.
+const END_MAX: Duration = Duration::from_secs(8);
+
+/// All couriers of a service, and who counts what waits for them.
+pub(super) struct Deliveries {
+    lake: Lake,
+    lease: Lease,
+    ending: Sender<bool>,
+    couriers: Vec<JoinHandle<()>>,
+    tally: JoinHandle<()>,
+}
+
+impl Deliveries {
+    pub(super) fn start(lake: &Lake, sinks: Vec<Ready>, routes: &Arc<Routes>, clock: &Clock, watch: &Arc<Watch>) -> Self {
+        let lease = Lease::new("delivery");
+        let names: Vec<String> = sinks.iter().map(|ready| ready.name.clone()).collect();
+        watch.metrics.sinks(&names);
+        let tally = tokio::spawn(tally(lake.clone(), names, Arc::clone(clock), Arc::clone(watch)));
+        let (sender, ending) = tokio::sync::watch::channel(false);
+        let courier = |ready| {
+            let (lake, routes, lease) = (lake.clone(), Arc::clone(routes), lease.clone());
+            let courier = Courier { lake, ready, routes, lease, clock: Arc::clone(clock), ending: ending.clone() };
+            tokio::spawn(run(courier, Arc::clone(watch)))
+        };
+        let couriers = sinks.into_iter().map(courier).collect();
+        Self { lake: lake.clone(), lease, ending: sender, couriers, tally }
+    }
+
+    /// Everything is detected that will be: what is due is tried once more.
+    pub(super) async fn end(self) -> Result<(), Failure> {
+        self.ending.send_replace(true);
+        let ended = tokio::time::timeout(END_MAX, join_all(self.couriers)).await;
+        self.tally.abort();
+        let Ok(couriers) = ended else {
+            tracing::warn!("a sink has not answered in time; what it was sent is sent again at the next start");
+            // The right is not given back: that one may still be sending.
+            return Ok(());
+        };
+        for error in couriers.into_iter().filter_map(Result::err) {
+            tracing::error!(%error, "a sink broke; what waited for it is sent at the next start");
+        }
+        Ok(self.lake.give_back(&self.lease).await?)
+    }
+}
+
 /// One sink and what it needs.
-pub(super) struct Courier {
-    pub(super) lake: Lake,
-    pub(super) ready: Ready,
-    pub(super) routes: Arc<Routes>,
-    pub(super) lease: Lease,
-    pub(super) clock: Clock,
-    /// Set when everything is detected that will be: what is due then is tried once more.
-    pub(super) ending: Receiver<bool>,
+struct Courier {
+    lake: Lake,
+    ready: Ready,
+    routes: Arc<Routes>,
+    lease: Lease,
+    clock: Clock,
+    /// Set at the end.
+    ending: Receiver<bool>,
 }
 
 /// Delivers until the service ends.
-pub(super) async fn run(mut courier: Courier, watch: Arc<Watch>) {
+async fn run(mut courier: Courier, watch: Arc<Watch>) {
     while let Err(error) = courier.deliver(&watch).await {
         tracing::error!(sink = courier.ready.name, %error, "the outbox could not be read or written; tried again");
         if courier.rest(LOOK).await {
@@ -81,7 +128,7 @@ impl Courier {
     /// Takes over what a run before has left.
     async fn begin(&mut self, now: i64) -> Result<(), Failure> {
         let (catalogue, name) = (self.lake.catalogue(), self.ready.name.as_str());
-        let recovered = outbox::recover(catalogue, name, "", now).await.map_err(Failure::internal)?;
+        let recovered = outbox::recover(catalogue, name, now).await.map_err(Failure::internal)?;
         if recovered > 0 {
             tracing::warn!(sink = name, findings = recovered, "of these nobody knows whether they were sent; they are sent again");
         }
@@ -144,8 +191,7 @@ impl Courier {
         let kept = store(self.lake.catalogue(), std::slice::from_ref(&finding), &[], &[], 0, keeping).await.map_err(Failure::internal)?;
         if kept.new > 0 {
             watch.metrics.finding(&finding.rule_id);
-            // Whoever reads our output may be gone; the finding is kept.
-            let _ = serde_json::to_string(&finding).map(|line| printer::line(&line));
+            printer::line(&serde_json::to_string(&finding).map_err(Failure::internal)?)?;
         }
         Ok(())
     }
@@ -157,7 +203,7 @@ const COUNT: Duration = Duration::from_secs(5);
 const FORGET: u32 = 720;
 
 /// Counts what waits, and forgets what is long done, until aborted.
-pub(super) async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) {
+async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) {
     for round in 0_u32.. {
         let now = (clock)();
         let counted = outbox::waiting(lake.catalogue()).await;

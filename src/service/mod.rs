@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::doors::{self, Doors};
 use crate::exit::{Exit, Failure};
 use crate::printer;
-use delivery::Courier;
+use delivery::Deliveries;
 use detector::Detector;
 use health::Health;
 use maintenance::Maintenance;
@@ -20,13 +20,9 @@ use metrics::Metrics;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::{self, Committed, Observer};
-
-/// So long the end waits for sinks that are being told something.
-const LAST_DELIVERY_MAX: Duration = Duration::from_secs(8);
 
 /// Runs until a signal asks it to end.
 pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure> {
@@ -69,30 +65,15 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let (watched, last) = (Arc::clone(&watch), Arc::clone(&ingested));
     let detecting = tokio::task::spawn_blocking(move || runtime.block_on(detector::run(detector, watched, last)));
     let maintained = tokio::spawn(maintenance::run(maintenance, Arc::clone(&watch)));
-    let (detected_all, ending) = tokio::sync::watch::channel(false);
-    let lease = Lease::new("delivery");
-    let names: Vec<String> = sinks.iter().map(|ready| ready.name.clone()).collect();
-    watch.metrics.sinks(&names);
-    let tallied = tokio::spawn(delivery::tally(lake.clone(), names, Arc::clone(&options.clock), Arc::clone(&watch)));
-    let couriers = sinks.into_iter().map(|ready| {
-        let (lake, routes, clock) = (lake.clone(), Arc::clone(&routes), Arc::clone(&options.clock));
-        let courier = Courier { lake, ready, routes, lease: lease.clone(), clock, ending: ending.clone() };
-        tokio::spawn(delivery::run(courier, Arc::clone(&watch)))
-    });
-    let couriers = futures::future::join_all(couriers.collect::<Vec<_>>());
+    let deliveries = Deliveries::start(&lake, sinks, &routes, &options.clock, &watch);
     let signals = tokio::spawn(signals(Arc::clone(&stop)));
     let ended = live::run(&lake, options, Arc::clone(&watch) as Arc<dyn Observer>, Arc::clone(&stop)).await;
     ingested.store(true, Ordering::Relaxed);
     watch.committed.notify_one();
     let detected = detecting.await.map_err(Failure::internal)?;
-    let _ = detected_all.send(true);
-    if tokio::time::timeout(LAST_DELIVERY_MAX, couriers).await.is_err() {
-        tracing::warn!("a sink has not answered in time; what it was sent is sent again at the next start");
-    }
-    lake.give_back(&lease).await?;
+    deliveries.end().await?;
     signals.abort();
     maintained.abort();
-    tallied.abort();
     served.abort();
     if let Some(postgres) = postgres {
         postgres.abort();

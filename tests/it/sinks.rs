@@ -80,59 +80,70 @@ fn taken(requests: &[Request]) -> BTreeSet<String> {
     requests.iter().filter(|request| request.taken).map(|request| request.headers["webhook-id"].clone()).collect()
 }
 
-#[test]
-fn every_finding_arrives_whatever_the_sinks_do() {
-    let Some(broker) = broker() else { return };
-    let stage = Stage::new(broker, "told", 1, 20_000, 5);
-    broker.create_topic("told-findings", 1);
-    // One fault after the other, then all is well.
-    let faults = [
-        Reply::HangUp,
-        Reply::Say(500, "", "oops"),
-        Reply::Say(429, "Retry-After: 1\r\n", ""),
-        Reply::BreakOff,
-        Reply::Say(401, "", "no such token"),
-        Reply::Say(302, "Location: http://127.0.0.1/\r\n", ""),
-        Reply::Say(413, "", "too large"),
-        Reply::Say(404, "", ""),
-        Reply::Hang,
-    ];
-    let hook = Receiver::start(move |number, _| faults.get(number).cloned().unwrap_or(TAKEN));
-    let robot = |answers: &'static [&'static str], well: &'static str| {
-        Receiver::start(move |number, _| Reply::Say(200, "", answers.get(number).copied().unwrap_or(well)))
-    };
-    let ding = robot(&[r#"{"errcode":310000,"errmsg":"sign not match"}"#], r#"{"errcode":0,"errmsg":"ok"}"#);
-    let feishu = robot(&[], r#"{"code":0,"msg":"success"}"#);
-    let wecom = robot(&[], r#"{"errcode":0,"errmsg":"ok"}"#);
-    let slack = robot(&["no_text"], "ok");
-    let alerts = Receiver::start(|_, _| Reply::Say(200, "", ""));
-    stage.program.write("hook", format!("http://127.0.0.1:{}/findings", hook.port));
-    for (name, robot) in [("ding", &ding), ("feishu", &feishu), ("wecom", &wecom), ("slack", &slack)] {
-        stage.program.write(name, format!("http://127.0.0.1:{}/robot?key=canary-7f3a", robot.port));
+/// One fault after the other.
+const FAULTS: [Reply; 9] = [
+    Reply::HangUp,
+    Reply::Say(500, "", "oops"),
+    Reply::Say(429, "Retry-After: 1\r\n", ""),
+    Reply::BreakOff,
+    Reply::Say(401, "", "no such token"),
+    Reply::Say(302, "Location: http://127.0.0.1/\r\n", ""),
+    Reply::Say(413, "", "too large"),
+    Reply::Say(404, "", ""),
+    Reply::Hang,
+];
+
+/// The servers of a stage, each as its service's documentation says.
+struct Servers {
+    hook: Receiver,
+    ding: Receiver,
+    feishu: Receiver,
+    wecom: Receiver,
+    slack: Receiver,
+    alerts: Receiver,
+}
+
+impl Servers {
+    fn start() -> Self {
+        let robot = |answers: &'static [&'static str], well: &'static str| {
+            Receiver::start(move |number, _| Reply::Say(200, "", answers.get(number).copied().unwrap_or(well)))
+        };
+        Self {
+            hook: Receiver::start(|number, _| FAULTS.get(number).cloned().unwrap_or(TAKEN)),
+            ding: robot(&[r#"{"errcode":310000,"errmsg":"sign not match"}"#], r#"{"errcode":0,"errmsg":"ok"}"#),
+            feishu: robot(&[], r#"{"code":0,"msg":"success"}"#),
+            wecom: robot(&[], r#"{"errcode":0,"errmsg":"ok"}"#),
+            slack: robot(&["no_text"], "ok"),
+            alerts: Receiver::start(|_, _| Reply::Say(200, "", "")),
+        }
     }
-    stage.program.write("key", SECRET);
-    stage.program.write("sec", "SECcanary-7f3a");
-    let allowed = "private_allowed = [\"127.0.0.1/32\"]";
-    stage.tell(&format!(
-        "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n\
-         [[sink]]\nname = \"ocsf\"\nseverity_min = \"high\"\n[sink.file]\npath = \"ocsf/findings.jsonl\"\nform = \"ocsf\"\n\
-         [[sink]]\nname = \"topic\"\n[sink.kafka]\nbootstrap_servers = \"{}\"\ntopic = \"told-findings\"\n\
-         [[sink]]\nname = \"hook\"\n[sink.webhook]\nurl = \"file:hook\"\nsecret = \"file:key\"\n{allowed}\n\
-         [[sink]]\nname = \"ding\"\n[sink.dingtalk]\nurl = \"file:ding\"\nsecret = \"file:sec\"\nlanguage = \"zh\"\n{allowed}\n\
-         [[sink]]\nname = \"feishu\"\nrules = [\"AT-ROOT-*\"]\n[sink.feishu]\nurl = \"file:feishu\"\nsecret = \"file:sec\"\n{allowed}\n\
-         [[sink]]\nname = \"wecom\"\nseverity_min = \"critical\"\n[sink.wecom]\nurl = \"file:wecom\"\n{allowed}\n\
-         [[sink]]\nname = \"slack\"\n[sink.slack]\nurl = \"file:slack\"\n{allowed}\n\
-         [[sink]]\nname = \"alerts\"\n[sink.alertmanager]\nurl = \"http://127.0.0.1:{}/api/v2/alerts\"\n{allowed}\n",
-        broker.servers(),
-        alerts.port
-    ));
-    let mut service = stage.serve();
-    stage.send(broker);
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
-    service.findings_until(|open| open.contains_key("AT-HEALTH-002"));
-    // What was refused for good waits for somebody.
-    service.wait_until("all faults", |_| hook.requests().len() > 9);
-    service.wait_until("nothing pending", |_| stage.outbox(&["--state", "pending"]).is_empty());
+
+    /// Makes sinks of them, and of files and a topic.
+    fn configure(&self, stage: &Stage, servers: &str) {
+        stage.program.write("hook", format!("http://127.0.0.1:{}/findings", self.hook.port));
+        for (name, robot) in [("ding", &self.ding), ("feishu", &self.feishu), ("wecom", &self.wecom), ("slack", &self.slack)] {
+            stage.program.write(name, format!("http://127.0.0.1:{}/robot?key=canary-7f3a", robot.port));
+        }
+        stage.program.write("key", SECRET);
+        stage.program.write("sec", "SECcanary-7f3a");
+        let allowed = "private_allowed = [\"127.0.0.1/32\"]";
+        stage.tell(&format!(
+            "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n\
+             [[sink]]\nname = \"ocsf\"\nseverity_min = \"high\"\n[sink.file]\npath = \"ocsf/findings.jsonl\"\nform = \"ocsf\"\n\
+             [[sink]]\nname = \"topic\"\n[sink.kafka]\nbootstrap_servers = \"{}\"\ntopic = \"told-findings\"\n\
+             [[sink]]\nname = \"hook\"\n[sink.webhook]\nurl = \"file:hook\"\nsecret = \"file:key\"\n{allowed}\n\
+             [[sink]]\nname = \"ding\"\n[sink.dingtalk]\nurl = \"file:ding\"\nsecret = \"file:sec\"\nlanguage = \"zh\"\n{allowed}\n\
+             [[sink]]\nname = \"feishu\"\nrules = [\"AT-ROOT-*\"]\n[sink.feishu]\nurl = \"file:feishu\"\nsecret = \"file:sec\"\n{allowed}\n\
+             [[sink]]\nname = \"wecom\"\nseverity_min = \"critical\"\n[sink.wecom]\nurl = \"file:wecom\"\n{allowed}\n\
+             [[sink]]\nname = \"slack\"\n[sink.slack]\nurl = \"file:slack\"\n{allowed}\n\
+             [[sink]]\nname = \"alerts\"\n[sink.alertmanager]\nurl = \"http://127.0.0.1:{}/api/v2/alerts\"\n{allowed}\n",
+            servers, self.alerts.port
+        ));
+    }
+}
+
+/// What was refused for good, and why.
+fn assert_parked(stage: &Stage) {
     let parked = stage.outbox(&["--state", "parked"]);
     let notes: BTreeSet<String> = parked.iter().map(|row| format!("{}: {}", text(&row["sink"]), text(&row["note"]))).collect();
     for expected in ["hook: HTTP 401: no such token", "hook: HTTP 413: too large", "hook: HTTP 404", "slack: HTTP 200: no_text"] {
@@ -140,6 +151,49 @@ fn every_finding_arrives_whatever_the_sinks_do() {
     }
     assert!(notes.iter().any(|note| note.starts_with("ding: HTTP 200") && note.contains("sign not match")), "{notes:?}");
     assert!(notes.iter().any(|note| note.starts_with("hook: HTTP 302") && note.contains("redirects are not followed")), "{notes:?}");
+}
+
+/// Each request has its id, and a signature over id, time and body.
+fn assert_signed(requests: &[Request]) {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"secret of the test which is none");
+    for request in requests {
+        let header = |name: &str| request.headers[name].as_str();
+        let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), request.body);
+        let tag = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &header("webhook-signature")[3..]).expect("base64");
+        ring::hmac::verify(&key, signed.as_bytes(), &tag).expect("signed");
+    }
+}
+
+/// A burst is one message with its number; what is filtered stays away.
+fn assert_told(stage: &Stage, servers: &Servers, findings: usize) {
+    let burst: Vec<Value> = servers.slack.requests().iter().map(Request::json).collect();
+    assert!(burst.len() < findings / 2, "{} messages for {} findings", burst.len(), findings);
+    assert!(burst.iter().any(|message| text(&message["blocks"][0]["text"]["text"]).contains(" findings\n")), "{burst:?}");
+    let ding_messages: Vec<Request> = servers.ding.requests();
+    assert!(ding_messages.iter().all(|request| request.target.contains("&timestamp=") && request.target.contains("&sign=")));
+    assert!(ding_messages.iter().any(|request| text(&request.json()["text"]["content"]).contains("条检测结果")));
+    assert!(servers.feishu.requests().iter().all(|request| request.json()["sign"].is_string() && request.body.contains("AT-ROOT-")));
+    for row in stage.outbox(&["--sink", "wecom"]) {
+        assert_eq!(row["severity"], "critical");
+    }
+}
+
+#[test]
+fn every_finding_arrives_whatever_the_sinks_do() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "told", 1, 20_000, 5);
+    broker.create_topic("told-findings", 1);
+    let servers = Servers::start();
+    servers.configure(&stage, &broker.servers());
+    let hook = &servers.hook;
+    let mut service = stage.serve();
+    stage.send(broker);
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    service.findings_until(|open| open.contains_key("AT-HEALTH-002"));
+    // What was refused for good waits for somebody.
+    service.wait_until("all faults", |_| hook.requests().len() > 9);
+    service.wait_until("nothing pending", |_| stage.outbox(&["--state", "pending"]).is_empty());
+    assert_parked(&stage);
     stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
     service.wait_until("everything delivered", |_| stage.outbox(&[]).iter().all(|row| row["state"] == "delivered"));
 
@@ -153,25 +207,10 @@ fn every_finding_arrives_whatever_the_sinks_do() {
     let requests = hook.requests();
     assert_eq!(taken(&requests), stage.owed("hook"));
     assert_eq!(stage.owed("hook"), all);
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"secret of the test which is none");
-    for request in &requests {
-        let header = |name: &str| request.headers[name].as_str();
-        let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), request.body);
-        let tag = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &header("webhook-signature")[3..]).expect("base64");
-        ring::hmac::verify(&key, signed.as_bytes(), &tag).expect("signed");
-    }
-    // A burst is one message with its number; what is filtered stays away.
-    let burst: Vec<Value> = slack.requests().iter().map(Request::json).collect();
-    assert!(burst.len() < all.len() / 2, "{} messages for {} findings", burst.len(), all.len());
-    assert!(burst.iter().any(|message| text(&message["blocks"][0]["text"]["text"]).contains(" findings\n")), "{burst:?}");
-    let ding_messages: Vec<Request> = ding.requests();
-    assert!(ding_messages.iter().all(|request| request.target.contains("&timestamp=") && request.target.contains("&sign=")));
-    assert!(ding_messages.iter().any(|request| text(&request.json()["text"]["content"]).contains("条检测结果")));
-    assert!(feishu.requests().iter().all(|request| request.json()["sign"].is_string() && request.body.contains("AT-ROOT-")));
-    for row in stage.outbox(&["--sink", "wecom"]) {
-        assert_eq!(row["severity"], "critical");
-    }
-    let labels: BTreeSet<String> = alerts
+    assert_signed(&requests);
+    assert_told(&stage, &servers, all.len());
+    let labels: BTreeSet<String> = servers
+        .alerts
         .requests()
         .iter()
         .flat_map(|request| request.json().as_array().expect("alerts").clone())

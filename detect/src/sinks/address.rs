@@ -2,7 +2,7 @@
 //! that a connection would go to, so that a name which turns inward later leads nowhere.
 
 use ipnet::IpNet;
-use reqwest::Url;
+pub use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

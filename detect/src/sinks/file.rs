@@ -189,7 +189,7 @@ mod tests {
         let parcel = |number: usize| {
             let finding = sample(1_700_000_000_000_000 + i64::try_from(number).expect("small") * 1_000_000);
             let body = serde_json::to_string(&finding).expect("JSON");
-            Parcel { finding, revision: 1, attempts: 0, unsure: 0, body }
+            Parcel { finding, revision: 1, attempts: 0, body }
         };
         (0..count).map(parcel).collect()
     }

@@ -61,7 +61,7 @@ impl Post {
         let mut response = request.send().await.map_err(|e| retry(&e))?;
         let (status, after) = (response.status(), after(response.headers()));
         let mut bytes = Vec::new();
-        // What a server said with its status counts even where its words break off; only a body that matters must be whole.
+        // A body that breaks off may have been about to say no.
         while bytes.len() < ANSWER_BYTES_MAX {
             match response.chunk().await {
                 Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),

@@ -4,7 +4,7 @@
 use datafusion::sql::sqlparser::ast::{CteAsMaterialized, Query, Statement, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 /// What is said of the names that stand at these places.
@@ -12,32 +12,23 @@ pub(super) type Said = HashMap<Location, CteAsMaterialized>;
 
 /// Takes the words out of `tokens`.
 pub(super) fn taken_out(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Said) {
-    let (mut kept, mut said): (Vec<TokenWithSpan>, _) = (Vec::with_capacity(tokens.len()), Said::new());
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        let opens = tokens.clone().find(|next| !is_space(next)).is_some_and(|next| next.token == Token::LParen);
-        if !(is(&token, Keyword::MATERIALIZED) && opens) {
-            kept.push(token);
+    let words: Vec<usize> = (0..tokens.len()).filter(|&at| !matches!(tokens[at].token, Token::Whitespace(_))).collect();
+    let word_is = |word: usize, keyword| words.get(word).is_some_and(|&at| is(&tokens[at], keyword));
+    let (mut said, mut out) = (Said::new(), HashSet::<usize>::new());
+    for word in 0..words.len() {
+        let opens = words.get(word + 1).is_some_and(|&at| tokens[at].token == Token::LParen);
+        if !(opens && word_is(word, Keyword::MATERIALIZED)) {
             continue;
         }
-        let mut before: Vec<usize> = (0..kept.len()).filter(|&at| !is_space(&kept[at])).collect();
-        let not = before.last().copied().filter(|&at| is(&kept[at], Keyword::NOT));
-        if not.is_some() {
-            before.pop();
-        }
-        let follows = before.pop().is_some_and(|at| is(&kept[at], Keyword::AS));
-        match name(&kept, &before).filter(|_| follows) {
-            Some(place) => {
-                let what = if not.is_some() { CteAsMaterialized::NotMaterialized } else { CteAsMaterialized::Materialized };
-                said.insert(place, what);
-                if let Some(not) = not {
-                    kept.remove(not);
-                }
-            }
-            None => kept.push(token),
+        let not = word > 0 && word_is(word - 1, Keyword::NOT);
+        let Some(before) = word.checked_sub(1 + usize::from(not)).filter(|&before| word_is(before, Keyword::AS)) else { continue };
+        if let Some(place) = name(&tokens, &words[..before]) {
+            said.insert(place, if not { CteAsMaterialized::NotMaterialized } else { CteAsMaterialized::Materialized });
+            out.extend(&words[before + 1..=word]);
         }
     }
-    (kept, said)
+    let kept = tokens.into_iter().enumerate().filter(|(at, _)| !out.contains(at)).map(|(_, token)| token);
+    (kept.collect(), said)
 }
 
 /// Where the name stands that ends with the last of `before`, or has its columns there.
@@ -57,10 +48,6 @@ fn name(tokens: &[TokenWithSpan], before: &[usize]) -> Option<Location> {
 
 fn is(token: &TokenWithSpan, keyword: Keyword) -> bool {
     matches!(&token.token, Token::Word(word) if word.keyword == keyword && word.quote_style.is_none())
-}
-
-fn is_space(token: &TokenWithSpan) -> bool {
-    matches!(token.token, Token::Whitespace(_))
 }
 
 /// Notes in the tree what was said.

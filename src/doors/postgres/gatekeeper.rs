@@ -25,6 +25,7 @@ use datafusion_postgres::pgwire::messages::cancel::CancelRequest;
 use datafusion_postgres::pgwire::types::format::FormatOptions;
 use datafusion_postgres::{DfSessionService, Parser};
 use futures::Sink;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use trailhound_queries::gate::{self, Code, Refused};
@@ -173,6 +174,18 @@ fn marked(statement: &Statement) -> Option<Response> {
     }
 }
 
+/// What becomes of a statement that asks nothing; one that asks goes on.
+fn no_question(statement: &Statement) -> ControlFlow<Option<PgWireResult<Response>>> {
+    if let Some(response) = marked(statement) {
+        return ControlFlow::Break(Some(Ok(response)));
+    }
+    match passes(statement) {
+        Some(Ok(())) => ControlFlow::Break(None),
+        Some(Err(refused)) => ControlFlow::Break(Some(Err(refusal(&refused, &statement.to_string())))),
+        None => ControlFlow::Continue(()),
+    }
+}
+
 /// A refusal in PostgreSQL's terms.
 fn refusal(refused: &Refused, statement: &str) -> PgWireError {
     let state = match refused.code {
@@ -215,13 +228,8 @@ impl QueryHook for Gatekeeper {
         context: &SessionContext,
         client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        if let Some(response) = marked(statement) {
-            return Some(Ok(response));
-        }
-        match passes(statement) {
-            Some(Ok(())) => return None,
-            Some(Err(refused)) => return Some(Err(refusal(&refused, &statement.to_string()))),
-            None => {}
+        if let ControlFlow::Break(done) = no_question(statement) {
+            return done;
         }
         let answered = async {
             let plan = self.plan(statement).await.map_err(|refused| refusal(&refused, &statement.to_string()))?;
@@ -254,13 +262,8 @@ impl QueryHook for Gatekeeper {
         context: &SessionContext,
         client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        if let Some(response) = marked(statement) {
-            return Some(Ok(response));
-        }
-        match passes(statement) {
-            Some(Ok(())) => return None,
-            Some(Err(refused)) => return Some(Err(refusal(&refused, &statement.to_string()))),
-            None => {}
+        if let ControlFlow::Break(done) = no_question(statement) {
+            return done;
         }
         let answered = async {
             let plan = plan.clone().replace_params_with_values(values).map_err(|e| PgWireError::ApiError(Box::new(e)))?;

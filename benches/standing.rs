@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use trailhound_benches::tell;
 use trailhound_datasets::generate::{Spec, Traffic};
-use trailhound_detect::Standing;
+use trailhound_detect::{Standing, Turn};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, decode_to_batch, ingest};
@@ -93,7 +93,7 @@ async fn main() {
         }
         takes.push(begun.elapsed().as_secs_f64());
         let begun = Instant::now();
-        let detection = standing.run(lake.place(), NOW).await.expect("rows");
+        let detection = standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         runs.push(begun.elapsed().as_secs_f64());
         ran.push(detection.took.len());

@@ -25,5 +25,5 @@ pub mod verify;
 
 pub use evaluate::{Decided, Detection, EvaluateError, Range, Selection, Skipped, detect};
 pub use finding::{Evidence, Finding, Operator, Status, Target};
-pub use standing::Standing;
+pub use standing::{Standing, Turn};
 pub use store::{Keeping, StoreError, Stored, cursor, kept, store};

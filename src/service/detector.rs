@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use trailhound_detect::health::{Missing, missing_records};
 use trailhound_detect::routes::Routes;
-use trailhound_detect::{Decided, Finding, Keeping, Standing, cursor, store};
+use trailhound_detect::{Decided, Finding, Keeping, Standing, Turn, cursor, store};
 use trailhound_ingest::lake::{GapInfo, Lake, Lease};
 use trailhound_ingest::live::Clock;
 use trailhound_queries::catalogue::Catalogue;
@@ -138,7 +138,7 @@ impl Detector {
     }
 
     /// Runs the rules over everything committed since they last ran, if that is this service's to do.
-    async fn catch_up(&mut self, watch: &Watch) -> Result<(), Failure> {
+    async fn catch_up(&mut self, turn: Turn, watch: &Watch) -> Result<(), Failure> {
         let now = (self.clock)();
         if !self.lake.lease(&self.lease, now, now.saturating_add(LEASED)).await? {
             self.taken = None;
@@ -154,11 +154,13 @@ impl Detector {
         if taken < snapshot {
             for file in self.lake.files_since(taken, snapshot).await? {
                 if self.standing.is_full() {
-                    self.run(None, watch).await?;
+                    self.run(turn, None, watch).await?;
                 }
                 tokio::task::block_in_place(|| self.standing.take(&file))?;
             }
-            self.run(Some(snapshot), watch).await?;
+        }
+        if taken < snapshot || self.standing.rested().is_some() {
+            self.run(turn, Some(snapshot), watch).await?;
         }
         self.tell_gaps(watch).await?;
         self.taken = Some(snapshot);
@@ -179,9 +181,9 @@ impl Detector {
     }
 
     /// Runs the rules over what was taken; with it everything up to `snapshot` is seen.
-    async fn run(&mut self, snapshot: Option<i64>, watch: &Watch) -> Result<(), Failure> {
+    async fn run(&mut self, turn: Turn, snapshot: Option<i64>, watch: &Watch) -> Result<(), Failure> {
         let begun = Instant::now();
-        let detection = self.standing.run(self.lake.place(), (self.clock)()).await?;
+        let detection = self.standing.run(turn, self.lake.place(), (self.clock)()).await?;
         let held: usize = self.standing.held().map(|(_, bytes)| bytes).sum();
         watch.metrics.held.set(i64::try_from(held).unwrap_or(i64::MAX));
         for (rule_id, reason) in &detection.failed {
@@ -265,7 +267,9 @@ pub(super) async fn run(mut detector: Detector, watch: Arc<Watch>, ingested: Arc
     loop {
         let last = ingested.load(Ordering::Relaxed);
         let begun = Instant::now();
-        match detector.catch_up(&watch).await {
+        // At the end nobody rests.
+        let turn = if last { Turn::All } else { Turn::Rested };
+        match detector.catch_up(turn, &watch).await {
             Ok(()) => watch.health.detection(None),
             // Nobody reads our findings any more.
             Err(Failure::Output(error)) => return Err(Failure::Output(error)),
@@ -281,11 +285,14 @@ pub(super) async fn run(mut detector: Detector, watch: Arc<Watch>, ingested: Arc
             return Ok(detector.lake.give_back(&detector.lease).await?);
         }
         tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
-        if detector.lake.is_shared() || detector.files.is_some() {
-            // Whether something came or the time is over: others commit without a word, and so do people who write rules.
-            let _ = tokio::time::timeout(LOOK, watch.committed.notified()).await;
-        } else {
-            watch.committed.notified().await;
+        // Others commit without a word, and so do people who write rules; and whoever has rested is due by itself.
+        let look = (detector.lake.is_shared() || detector.files.is_some()).then_some(LOOK);
+        let rested = detector.standing.rested().map(|until| until.saturating_duration_since(Instant::now()));
+        match look.into_iter().chain(rested).min() {
+            Some(pause) => {
+                let _ = tokio::time::timeout(pause, watch.committed.notified()).await;
+            }
+            None => watch.committed.notified().await,
         }
     }
 }

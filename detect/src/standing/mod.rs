@@ -9,6 +9,7 @@ use set::Set;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::OnceCell;
 use trailhound_datasets::layout::CatalogPlace;
 use trailhound_queries::catalogue::{Condensed, Rule};
@@ -35,6 +36,15 @@ impl Lake<'_> {
     async fn session(&self) -> Result<&Session, SessionError> {
         self.session.get_or_try_init(|| Session::over_lake(self.place, Arc::clone(&self.parameters), self.limits)).await
     }
+}
+
+/// Which rules a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Every one.
+    All,
+    /// Those that do not rest: one that took long lets the others run meanwhile, and lags behind alone.
+    Rested,
 }
 
 /// Who reads: a set, or what one of its rules remembers.
@@ -149,18 +159,24 @@ impl Standing {
         self.sets.iter().any(Set::is_full)
     }
 
-    /// Runs every rule that has news. Windows that reach back to what is not held are read from the lake whose
+    /// When the first rule that rests with something to look at has rested; none where none does.
+    #[must_use]
+    pub fn rested(&self) -> Option<Instant> {
+        self.sets.iter().filter_map(Set::rested).min()
+    }
+
+    /// Runs every rule that has news and whose turn it is. Windows that reach back to what is not held are read from the lake whose
     /// catalogue is at `lake`.
     /// A rule that breaks stands in [`Detection::failed`] and keeps its news. `now` is the present, microseconds UTC: rows of
     /// the future do not drive out those of today.
     ///
     /// # Errors
     /// [`SessionError`]; then [`Standing::load`] must follow.
-    pub async fn run(&mut self, lake: &CatalogPlace, now: i64) -> Result<Detection, SessionError> {
+    pub async fn run(&mut self, turn: Turn, lake: &CatalogPlace, now: i64) -> Result<Detection, SessionError> {
         let mut detection = Detection::default();
         let lake = Lake { place: lake, parameters: Arc::clone(&self.parameters), limits: &self.limits, session: OnceCell::new() };
         for set in &mut self.sets {
-            set.run_all(&self.rows, &self.parameters, &lake, &mut detection).await;
+            set.run_all(turn, &self.rows, &self.parameters, &lake, &mut detection).await;
         }
         self.let_go(now)?;
         detection.sort();

@@ -1,6 +1,6 @@
 //! Rules that read the same rows, and the rows.
 
-use super::Lake;
+use super::{Lake, Turn};
 use crate::condense::Condense;
 use crate::evaluate::{self, Detection, Range, judged, lookback, memory, stretch};
 use crate::finding::Finding;
@@ -9,7 +9,7 @@ use crate::sift::{Condensing, Span, Wanted, spanning};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Field;
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::catalogue::{Condensed, Rule};
 use trailhound_queries::parameters::Parameters;
@@ -21,6 +21,11 @@ use trailhound_queries::sieves::Sieves;
 const NEW_ROWS_MAX: usize = 4096;
 /// Held beyond what windows reach back: late events mostly come within this time. Microseconds.
 const LATE: i64 = 86_400_000_000;
+/// A rule that takes longer than this rests after it, so that it lags behind alone.
+const LONG: Duration = Duration::from_millis(250);
+/// It rests so many times as long as it took.
+const REST: u32 = 4;
+const REST_MAX: Duration = Duration::from_secs(300);
 
 /// Rules that read the same rows.
 pub(super) struct Set {
@@ -43,8 +48,10 @@ struct Ready {
     rule: Rule,
     query: Prepared,
     memory: Option<Memory>,
-    /// Time of the new rows it has not run over yet; longer than the last commit where it broke before.
+    /// Time of the new rows it has not run over yet; longer than the last commit where it broke or rested before.
     news: Option<News>,
+    /// It took long; until then it leaves the others their turn.
+    rests_until: Option<Instant>,
 }
 
 /// The rows that a rule remembers for longer than the others.
@@ -249,16 +256,27 @@ impl Set {
         self.new_rows >= NEW_ROWS_MAX
     }
 
-    /// Runs every rule that has news, each for itself.
-    pub(super) async fn run_all(&mut self, rows: &Rows, parameters: &Parameters, lake: &Lake<'_>, detection: &mut Detection) {
+    /// When the first of its rules that rest with something to look at has rested.
+    pub(super) fn rested(&self) -> Option<Instant> {
+        self.rules.iter().filter(|ready| ready.news.is_some()).filter_map(|ready| ready.rests_until).min()
+    }
+
+    /// Runs every rule that has news and whose `turn` it is, each for itself.
+    pub(super) async fn run_all(&mut self, turn: Turn, rows: &Rows, parameters: &Parameters, lake: &Lake<'_>, detection: &mut Detection) {
         for at in 0..self.rules.len() {
             let ready = &self.rules[at];
             let rule_id = ready.rule.id.clone();
+            if turn == Turn::Rested && ready.news.is_some() && ready.rests_until.is_some_and(|until| until > Instant::now()) {
+                continue;
+            }
             if let Some(news) = ready.news {
                 let begun = Instant::now();
                 let range = ready.changed(news);
                 let outcome = self.run(ready, range, rows, parameters, lake).await;
-                detection.took.push((rule_id.clone(), begun.elapsed()));
+                let took = begun.elapsed();
+                detection.took.push((rule_id.clone(), took));
+                self.rules[at].rests_until = rest(took).map(|rest| Instant::now() + rest);
+                let ready = &self.rules[at];
                 match outcome {
                     Ok(findings) => {
                         detection.findings.extend(findings);
@@ -321,6 +339,11 @@ impl Set {
     }
 }
 
+/// How long a rule rests that took so long.
+fn rest(took: Duration) -> Option<Duration> {
+    (took > LONG).then(|| took.saturating_mul(REST).min(REST_MAX))
+}
+
 impl Ready {
     async fn new(rule: &Rule, session: &Session) -> Result<Self, SessionError> {
         let query = Prepared::new(judged(session, rule).await?).await?;
@@ -333,7 +356,7 @@ impl Ready {
             }
             None => None,
         };
-        Ok(Self { rule: rule.clone(), query, memory, news: None })
+        Ok(Self { rule: rule.clone(), query, memory, news: None, rests_until: None })
     }
 
     /// The range of the findings that `news` can have changed. Without a time there is no range, only what has none either.
@@ -346,5 +369,17 @@ impl Ready {
         let last = last.max(remembered).saturating_add(lookback);
         let until = last.div_euclid(stretch).saturating_add(1).saturating_mul(stretch);
         Range { since: Some(since), until: Some(until), timeless: news.timeless }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_takes_long_rests() {
+        for (took, rests) in [(0, None), (250, None), (251, Some(1004)), (5000, Some(20_000)), (600_000, Some(300_000))] {
+            assert_eq!(rest(Duration::from_millis(took)), rests.map(Duration::from_millis), "{took}");
+        }
     }
 }

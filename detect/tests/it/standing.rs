@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::generate::{Spec, Traffic};
-use trailhound_detect::{Keeping, Range, Selection, Standing, detect, store};
+use trailhound_detect::{Keeping, Range, Selection, Standing, Turn, detect, store};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, ingest};
@@ -76,7 +76,7 @@ impl Follower {
         for file in lake.files_since(self.seen, snapshot).await.expect("files") {
             self.standing.take(&file).expect("rows");
         }
-        let detection = self.standing.run(lake.place(), NOW).await.expect("rows");
+        let detection = self.standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         let kept = store(lake.catalogue(), &detection.findings, &detection.decided, &[], snapshot, Keeping::default()).await.expect("kept");
         for finding in detection.findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
@@ -139,4 +139,46 @@ async fn standing_rules_find_what_a_run_over_everything_finds() {
     for seed in 0..2 {
         compare(seed).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_takes_long_lags_behind_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let catalogue = Catalogue::built_in().expect("rules");
+    let quick = catalogue.find("AT-LOGIN-001").expect("a rule");
+    // Long in either build.
+    let sql = "SELECT *, 'slow' AS why FROM events WHERE event_action IN \
+               (SELECT CASE WHEN max(md5(CAST(value AS VARCHAR))) > '' THEN 'consolesignin' END FROM generate_series(1, 1500000))"
+        .to_owned();
+    let slow = Rule { id: "AT-SLOW-001".to_owned(), sql, ..quick.clone() };
+    let mut standing = Standing::new(&[&slow, quick], Arc::default(), LIMITS).await.expect("rules");
+    assert!(standing.broken().is_empty(), "{:?}", standing.broken());
+    let sign_in = |number: usize| {
+        json!({
+            "eventId": format!("e{number}"), "eventName": "ConsoleSignin", "eventTime": format!("2026-09-21T0{number}:00:00Z"), "serviceName": "AasCustomer",
+            "eventType": "ConsoleSignin", "sourceIpAddress": "198.51.100.9", "additionalEventData": { "mfaChecked": "false" },
+            "userIdentity": { "type": "ram-user", "accountId": "1000000000000001", "principalId": "21", "userName": "alice" },
+        })
+    };
+    let mut seen = 0;
+    let mut ran = Vec::new();
+    for (number, turn) in [Turn::Rested, Turn::Rested, Turn::All].into_iter().enumerate() {
+        add(&lake, folder.path(), number, &[sign_in(number)]).await;
+        let snapshot = lake.snapshot().await.expect("asked");
+        for file in lake.files_since(seen, snapshot).await.expect("files") {
+            standing.take(&file).expect("rows");
+        }
+        seen = snapshot;
+        let detection = standing.run(turn, lake.place(), NOW).await.expect("rows");
+        assert!(detection.failed.is_empty(), "{:?}", detection.failed);
+        let events = |rule: &str| -> usize {
+            detection.findings.iter().filter(|finding| finding.rule_id == rule).map(|finding| finding.event_ids.len()).sum()
+        };
+        ran.push((events("AT-LOGIN-001") > 0, detection.ran.contains(&slow.id), standing.rested().is_some()));
+        if turn == Turn::All {
+            assert_eq!(events(&slow.id), 2, "what came while it rested is not lost: {ran:?}");
+        }
+    }
+    assert_eq!(ran, [(true, true, false), (true, false, true), (true, true, false)]);
 }

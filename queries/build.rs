@@ -5,4 +5,5 @@ fn main() {
     println!("cargo:rerun-if-changed=views");
     println!("cargo:rerun-if-changed=profiles");
     println!("cargo:rerun-if-changed=investigations");
+    println!("cargo:rerun-if-changed=reports");
 }

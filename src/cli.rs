@@ -2,12 +2,15 @@
 
 use crate::answer::Form;
 use crate::command::query::{as_of, parameter};
-use crate::config::moment;
+use crate::config::{ReportForm, moment};
 use crate::exit::Exit;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use trailhound_detect::report::Span;
 use trailhound_detect::risk::EntityKind;
+use trailhound_detect::sinks::words::Language;
 use trailhound_queries::catalogue::Severity;
 use trailhound_queries::session::AsOf;
 
@@ -51,6 +54,8 @@ pub(crate) enum Command {
     Incidents(Incidents),
     /// Exceptions and windows: what each has hidden in the last 90 days, and which are about to end.
     Suppressions(Suppressions),
+    /// Make a report, compute one again to prove it, or list those that the service makes.
+    Report(Report),
     /// What the data of each account can show, and which detections it leaves blind.
     Coverage(Coverage),
     /// List, show, test, explain and try detection rules.
@@ -552,6 +557,50 @@ pub(crate) struct Demo {
     /// The same seed gives the same demonstration.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
+    /// What it is about: the last `day`, `week` (Monday to Sunday) or `month` that was over at that moment.
+    #[arg(long, default_value = "week", value_parser = span)]
+    pub(crate) period: Span,
+    /// That moment; now without.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) at: Option<DateTime<Utc>>,
+    /// Whose days those are, such as `Asia/Shanghai`.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(crate) time_zone: Tz,
+    /// For whom: `security`, `audit`, `cis-alibaba-v2` or `member`.
+    #[arg(long, value_name = "NAME", default_value = "security")]
+    pub(crate) profile: String,
+    /// Language of what is for people: `en` or `zh`.
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = language)]
+    pub(crate) lang: Language,
+    /// In which forms.
+    #[arg(long = "format", value_enum, value_delimiter = ',', default_value = "html")]
+    pub(crate) forms: Vec<ReportForm>,
+    /// Folder to write to.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) output: PathBuf,
+    /// Compute the report in this file (its HTML or JSON form) again from the lake. Exit status 1 where a number differs.
+    #[arg(long, value_name = "FILE", conflicts_with = "list")]
+    pub(crate) verify: Option<PathBuf>,
+    /// The reports that the service makes, when, and what became of the last ones.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Give way to the service that asks, and end with it.
+    #[arg(long, hide = true)]
+    pub(crate) in_service: bool,
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    [Span::Day, Span::Week, Span::Month].into_iter().find(|span| span.name() == text).ok_or_else(|| "one of day, week, month".to_owned())
+}
+
+fn language(text: &str) -> Result<Language, String> {
+    [Language::En, Language::Zh].into_iter().find(|language| language.name() == text).ok_or_else(|| "en or zh".to_owned())
 }
 
 fn entity_kind(text: &str) -> Result<EntityKind, String> {

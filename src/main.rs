@@ -7,6 +7,7 @@ mod config;
 mod doors;
 mod exit;
 mod printer;
+mod report;
 mod service;
 mod shell;
 

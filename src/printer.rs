@@ -3,7 +3,7 @@
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, Color, ContentArrangement, Table};
 use std::io::{self, IsTerminal, Write};
-use trailhound_datasets::reject::inert;
+use trailhound_datasets::harmless::{csv_field, inert};
 
 /// Writes one line of data.
 pub(crate) fn line(text: &str) -> io::Result<()> {
@@ -42,12 +42,6 @@ pub(crate) fn severity_cell(severity: trailhound_queries::catalogue::Severity) -
         S::Low | S::Info => Color::Cyan,
     };
     Cell::new(severity.name()).fg(colour)
-}
-
-/// A CSV field that no spreadsheet takes for a formula.
-pub(crate) fn csv_field(text: &str) -> String {
-    let risky = matches!(text.chars().next(), Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠'));
-    if risky { format!("'{text}") } else { text.to_owned() }
 }
 
 /// Writes rows as CSV, every field safe to open in a spreadsheet.

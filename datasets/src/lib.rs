@@ -6,6 +6,7 @@ pub mod columns;
 pub mod derive;
 pub mod event;
 pub mod generate;
+pub mod harmless;
 pub mod json;
 pub mod key;
 pub mod layout;

@@ -1,5 +1,7 @@
 //! Why input was set aside: the closed list of quarantine codes, and one rejected piece of input.
 
+use crate::harmless::inert;
+
 /// Reason for a quarantine row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -94,21 +96,6 @@ pub fn shown(bytes: &[u8]) -> String {
     }
     if bytes.len() > cut.len() {
         out.push('…');
-    }
-    out
-}
-
-/// `text` with control, bidirectional and zero-width characters escaped, so that a terminal shows it as it is.
-#[must_use]
-pub fn inert(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-        if c.is_control() || hidden {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
     }
     out
 }

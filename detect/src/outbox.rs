@@ -2,6 +2,7 @@
 //! sink has it, or somebody has decided otherwise. Nothing leaves the table without a note.
 
 use crate::finding::Finding;
+use crate::report::Notice;
 use crate::routes::Routes;
 use crate::store::StoreError;
 use sqlx::{AnyConnection, AnyPool};
@@ -34,6 +35,66 @@ impl Parcel {
         format!("{}.{}", self.finding.finding_id, self.revision)
     }
 }
+
+/// A report on its way to a sink.
+#[derive(Debug, Clone)]
+pub struct ReportParcel {
+    /// What tells it from every other, however often it is sent.
+    pub id: String,
+    /// What is told of it.
+    pub notice: Notice,
+    attempts: i64,
+    body: String,
+}
+
+/// What is on its way together.
+#[derive(Debug, Clone)]
+pub enum Taken {
+    /// Findings, in order.
+    Findings(Vec<Parcel>),
+    /// A report, by itself.
+    Report(Box<ReportParcel>),
+}
+
+/// A row that was taken.
+struct Row<'r> {
+    id: &'r str,
+    revision: i64,
+    attempts: i64,
+    body: &'r str,
+}
+
+impl Taken {
+    fn rows(&self) -> Vec<Row<'_>> {
+        match self {
+            Self::Findings(parcels) => parcels
+                .iter()
+                .map(|parcel| Row {
+                    id: &parcel.finding.finding_id,
+                    revision: parcel.revision,
+                    attempts: parcel.attempts,
+                    body: &parcel.body,
+                })
+                .collect(),
+            Self::Report(report) => vec![Row { id: &report.id, revision: 1, attempts: report.attempts, body: &report.body }],
+        }
+    }
+
+    /// How many rows that are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows().len()
+    }
+
+    /// Nothing was due.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What begins the id of a report's row.
+const REPORT: &str = "report:";
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +180,29 @@ pub(crate) async fn put(
     Ok(())
 }
 
+/// Puts a report down for `sinks`: that of the name `report` which was due at `due_at`.
+pub(crate) async fn put_report(
+    db: &mut AnyConnection,
+    sinks: &[String],
+    report: &str,
+    due_at: i64,
+    notice: &Notice,
+    now: i64,
+) -> Result<(), StoreError> {
+    for sink in sinks {
+        sqlx::query(
+            "INSERT INTO trailhound_outbox VALUES ($1, $2, 1, 'info', 'pending', '', 0, 0, $3, $3, $3, '', $4) ON CONFLICT DO NOTHING",
+        )
+        .bind(sink)
+        .bind(format!("{REPORT}{report}:{due_at}"))
+        .bind(now)
+        .bind(serde_json::to_string(notice)?)
+        .execute(&mut *db)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Makes rows that a run before this one had taken and not given back pending again: nobody knows whether they were sent.
 ///
 /// # Errors
@@ -135,18 +219,12 @@ pub async fn recover(catalogue: &AnyPool, sink: &str, now: i64) -> Result<u64, S
     Ok(recovered.rows_affected())
 }
 
-/// Takes up to `most` rows of `sink` that are due, the longest waiting first; `held_back` are severities whose time has not come.
+/// Takes up to `most` rows of `sink` that are due, the longest waiting first, a report by itself; `held_back` are severities whose time has not
+/// come.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn take(
-    catalogue: &AnyPool,
-    sink: &str,
-    holder: &str,
-    now: i64,
-    most: usize,
-    held_back: &[&str],
-) -> Result<Vec<Parcel>, StoreError> {
+pub async fn take(catalogue: &AnyPool, sink: &str, holder: &str, now: i64, most: usize, held_back: &[&str]) -> Result<Taken, StoreError> {
     let mut transaction = catalogue.begin().await?;
     // Written first, so that the right to write is held before anything is read.
     sqlx::query("UPDATE trailhound_outbox SET holder = holder WHERE sink = $1 AND state = 'leased' AND holder = $2")
@@ -154,7 +232,7 @@ pub async fn take(
         .bind(holder)
         .execute(&mut *transaction)
         .await?;
-    let rows: Vec<(String, i64, i64, String)> = sqlx::query_as(
+    let mut rows: Vec<(String, i64, i64, String)> = sqlx::query_as(
         "SELECT finding_id, revision, attempts, finding FROM trailhound_outbox WHERE sink = $1 AND state = 'pending' AND due_at <= $2 \
          AND $3 NOT LIKE '%,' || severity || ',%' ORDER BY due_at, queued_at, finding_id, revision LIMIT $4",
     )
@@ -164,25 +242,33 @@ pub async fn take(
     .bind(i64::try_from(most).unwrap_or(i64::MAX))
     .fetch_all(&mut *transaction)
     .await?;
-    let mut parcels = Vec::with_capacity(rows.len());
-    for (finding_id, revision, attempts, body) in rows {
+    let report = rows.iter().position(|(id, ..)| id.starts_with(REPORT));
+    rows.truncate(report.map_or(rows.len(), |at| at.max(1)));
+    for (finding_id, revision, ..) in &rows {
         sqlx::query(
             "UPDATE trailhound_outbox SET state = 'leased', holder = $1, changed_at = $2 WHERE sink = $3 AND finding_id = $4 AND revision = $5",
         )
         .bind(holder)
         .bind(now)
         .bind(sink)
-        .bind(&finding_id)
+        .bind(finding_id)
         .bind(revision)
         .execute(&mut *transaction)
         .await?;
-        parcels.push(Parcel { finding: serde_json::from_str(&body)?, revision, attempts, body });
     }
     transaction.commit().await?;
-    Ok(parcels)
+    if report == Some(0)
+        && let Some((id, _, attempts, body)) = rows.pop()
+    {
+        return Ok(Taken::Report(Box::new(ReportParcel { id, notice: serde_json::from_str(&body)?, attempts, body })));
+    }
+    let parcel = |(_, revision, attempts, body): (String, i64, i64, String)| {
+        Ok(Parcel { finding: serde_json::from_str(&body)?, revision, attempts, body })
+    };
+    Ok(Taken::Findings(rows.into_iter().map(parcel).collect::<Result<_, StoreError>>()?))
 }
 
-/// Notes what became of `parcels`, one delivery for each, and how far the sink's file is written, where it is one.
+/// Notes what became of what was `taken`, one delivery for each, and how far the sink's file is written, where it is one.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -191,20 +277,20 @@ pub async fn settle(
     sink: &str,
     holder: &str,
     now: i64,
-    parcels: &[Parcel],
+    taken: &Taken,
     deliveries: &[Delivery],
     position: Option<&str>,
 ) -> Result<(), StoreError> {
     let mut transaction = catalogue.begin().await?;
-    for (parcel, delivery) in parcels.iter().zip(deliveries) {
-        let pause = |after: Option<Duration>| after.unwrap_or_else(|| pause(parcel));
+    for (row, delivery) in taken.rows().iter().zip(deliveries) {
+        let pause = |after: Option<Duration>| after.unwrap_or_else(|| pause(row));
         let (state, attempts, unsure, due, note, body) = match delivery {
             Delivery::Delivered(proof) => ("delivered", 1, 0, now, proof.as_str(), ""),
-            Delivery::Parked(reason) => ("parked", 1, 0, now, reason.as_str(), parcel.body.as_str()),
-            Delivery::Untried => ("pending", 0, 0, now, "", parcel.body.as_str()),
+            Delivery::Parked(reason) => ("parked", 1, 0, now, reason.as_str(), row.body),
+            Delivery::Untried => ("pending", 0, 0, now, "", row.body),
             Delivery::Retry { reason, after, unsure } => {
                 let due = now.saturating_add(i64::try_from(pause(*after).as_micros()).unwrap_or(i64::MAX));
-                ("pending", 1, i64::from(*unsure), due, reason.as_str(), parcel.body.as_str())
+                ("pending", 1, i64::from(*unsure), due, reason.as_str(), row.body)
             }
         };
         sqlx::query(
@@ -219,8 +305,8 @@ pub async fn settle(
         .bind(note)
         .bind(body)
         .bind(sink)
-        .bind(&parcel.finding.finding_id)
-        .bind(parcel.revision)
+        .bind(row.id)
+        .bind(row.revision)
         .bind(holder)
         .execute(&mut *transaction)
         .await?;
@@ -237,9 +323,10 @@ pub async fn settle(
 }
 
 /// The pause before the next attempt: longer each time, and never the same for two findings, so that they do not come all at once.
-fn pause(parcel: &Parcel) -> Duration {
-    let doubled = PAUSE.saturating_mul(1 << parcel.attempts.clamp(0, 16)).min(PAUSE_MAX);
-    let part = u32::try_from(xxhash_rust::xxh3::xxh3_64(format!("{}.{}", parcel.key(), parcel.attempts).as_bytes()) % 512).unwrap_or(0);
+fn pause(row: &Row<'_>) -> Duration {
+    let doubled = PAUSE.saturating_mul(1 << row.attempts.clamp(0, 16)).min(PAUSE_MAX);
+    let key = format!("{}.{}.{}", row.id, row.revision, row.attempts);
+    let part = u32::try_from(xxhash_rust::xxh3::xxh3_64(key.as_bytes()) % 512).unwrap_or(0);
     doubled * (512 + part) / 1024
 }
 

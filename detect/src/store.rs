@@ -56,6 +56,26 @@ pub async fn cursor(catalogue: &AnyPool, rules: &[(String, String)]) -> Result<i
     Ok(least)
 }
 
+/// How far rules have run over the lake.
+#[derive(Debug, Clone, Default)]
+pub struct RulesRun {
+    /// Rule id, version, snapshot.
+    pub rules: Vec<(String, String, i64)>,
+    /// The last snapshot that brought events: a rule that has seen it has seen all.
+    pub newest: i64,
+}
+
+/// How far every rule that has ever run has run.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn rules_run(catalogue: &AnyPool) -> Result<RulesRun, StoreError> {
+    let rules =
+        sqlx::query_as("SELECT rule_id, rule_version, snapshot_id FROM trailhound_rule_cursor ORDER BY rule_id").fetch_all(catalogue);
+    let newest = sqlx::query_scalar("SELECT COALESCE(max(snapshot_id), 0) FROM trailhound_ledger WHERE stored > 0").fetch_one(catalogue);
+    Ok(RulesRun { rules: rules.await?, newest: newest.await? })
+}
+
 /// Every finding kept in the lake's catalogue, in order of time, those suppressed and withdrawn too.
 ///
 /// # Errors

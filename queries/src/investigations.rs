@@ -1,18 +1,18 @@
 //! Saved investigations: questions an analyst asks again and again, as SQL files that say what they answer and what to ask next.
 
 use crate::gate::{Values, nearest};
+use crate::headed;
 use chrono::{DateTime, Duration, NaiveDate, SecondsFormat, Utc};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
 use thiserror::Error;
 
 use crate::catalogue::Bilingual;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/investigations");
-
-/// What starts a line of the description at the head of a file; the rest of the line is TOML.
-const HEAD: &str = "--!";
 
 /// What a parameter's value is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -108,6 +108,22 @@ pub enum InvestigationError {
         /// What would have been one.
         expected: &'static str,
     },
+    /// A folder or file of the user's that cannot be read.
+    #[error("{path}: {message}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        message: String,
+    },
+    /// A file of the user's with the name of another investigation.
+    #[error("{path}: there is an investigation `{name}` already; give the file another name")]
+    Twice {
+        /// The name.
+        name: String,
+        /// The file.
+        path: String,
+    },
     /// A file whose head does not read.
     #[error("investigation `{name}`: {message}")]
     Head {
@@ -136,23 +152,53 @@ pub fn built_in() -> Result<Vec<Investigation>, InvestigationError> {
     Ok(all)
 }
 
-/// The one of that name.
+/// A file larger than this is none.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Those that come with the product and those of the user's `folder`, `NAME.sql` each, by name; and why some of the user's are left out.
 ///
 /// # Errors
-/// [`InvestigationError::Unknown`], [`InvestigationError::Head`].
-pub fn find(name: &str) -> Result<Investigation, InvestigationError> {
-    let all = built_in()?;
+/// [`InvestigationError::File`] where the folder cannot be read.
+pub fn with_folder(folder: &Path) -> Result<(Vec<Investigation>, Vec<InvestigationError>), InvestigationError> {
+    let wrong = |path: &Path, message: &dyn std::fmt::Display| InvestigationError::File {
+        path: path.display().to_string(),
+        message: message.to_string(),
+    };
+    let (mut all, mut left_out) = (built_in()?, Vec::new());
+    let files = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| wrong(folder, &e))?;
+    let mut files: Vec<_> = files.into_iter().map(|file| file.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    files.sort();
+    for path in files {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::File::open(&path).and_then(|file| std::io::read_to_string(file.take(FILE_BYTES_MAX)));
+        match text.map_err(|e| wrong(&path, &e)).and_then(|text| read(&name, &text)) {
+            Ok(_) if all.iter().any(|one| one.name == name) => {
+                left_out.push(InvestigationError::Twice { name, path: path.display().to_string() });
+            }
+            Ok(one) => all.push(one),
+            Err(error) => left_out.push(error),
+        }
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((all, left_out))
+}
+
+/// The one of that name among `all`.
+///
+/// # Errors
+/// [`InvestigationError::Unknown`].
+pub fn find(all: &[Investigation], name: &str) -> Result<Investigation, InvestigationError> {
     let names: Vec<String> = all.iter().map(|investigation| investigation.name.clone()).collect();
-    all.into_iter()
+    all.iter()
         .find(|investigation| investigation.name == name)
+        .cloned()
         .ok_or_else(|| InvestigationError::Unknown { name: name.to_owned(), near: nearest(name, names.iter()).cloned() })
 }
 
 fn read(name: &str, text: &str) -> Result<Investigation, InvestigationError> {
-    let head: Vec<&str> = text.lines().map_while(|line| line.strip_prefix(HEAD)).map(str::trim_start).collect();
-    let sql = text.lines().skip(head.len()).collect::<Vec<_>>().join("\n");
-    let written: Written =
-        toml::from_str(&head.join("\n")).map_err(|e| InvestigationError::Head { name: name.to_owned(), message: e.to_string() })?;
+    let (written, sql): (Written, String) =
+        headed::read(text).map_err(|message| InvestigationError::Head { name: name.to_owned(), message })?;
     Ok(Investigation {
         name: name.to_owned(),
         question: written.question,
@@ -274,7 +320,8 @@ mod tests {
 
     #[test]
     fn values_are_given_or_defaults_or_missed() {
-        let stopped = find("who_stopped").expect("there");
+        let all = built_in().expect("read");
+        let stopped = find(&all, "who_stopped").expect("there");
         let given = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>();
         let values = stopped.values(&given(&[("instance", "i-bp1x"), ("since", "2026-02-01")]), now()).expect("values");
         assert_eq!(values["since"].as_deref(), Some("2026-02-01T00:00:00.000000Z"));
@@ -283,6 +330,6 @@ mod tests {
         assert!(message(&[]).contains("needs `--param instance="), "{}", message(&[]));
         assert!(message(&[("instanec", "x")]).contains("no parameter `instanec`"));
         assert!(message(&[("instance", "x"), ("since", "soon")]).contains("`since` is `soon`"));
-        assert!(find("who_stoped").expect_err("none").to_string().contains("did you mean `who_stopped`?"));
+        assert!(find(&all, "who_stoped").expect_err("none").to_string().contains("did you mean `who_stopped`?"));
     }
 }

@@ -1,6 +1,6 @@
 //! Every SQL context comes from here: the lake's tables, the views and functions over them, read-only and bounded.
 
-use crate::beside::BesideTable;
+use crate::beside::{Beside, BesideTable};
 use crate::findings::{FINDINGS_TABLE, Findings};
 use crate::functions;
 use crate::local_files::LocalFiles;
@@ -320,6 +320,17 @@ impl Session {
         let plan = self.events_where(predicate).await?.create_physical_plan().await?;
         let mut files = BTreeSet::new();
         Ok(add_files(&plan, &mut files)?.then_some(files))
+    }
+
+    /// The same session with `findings` instead of those that are kept: revision, status and JSON text of each.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] where one does not read.
+    pub async fn with_findings(&self, findings: Vec<(i64, String, String)>) -> Result<Self, SessionError> {
+        let session = self.with_events(self.context.table_provider(EVENTS_TABLE).await?).await?;
+        session.context.deregister_table(FINDINGS_TABLE)?;
+        session.context.register_table(FINDINGS_TABLE, memory(&Findings::schema(), vec![Findings::batch(findings)?])?)?;
+        Ok(session)
     }
 
     async fn events_where(&self, predicate: &str) -> Result<DataFrame, SessionError> {

@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
 use std::sync::Arc;
-use trailhound_datasets::reject::inert;
+use trailhound_datasets::harmless::inert;
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestReport, Progress};

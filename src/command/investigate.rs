@@ -10,9 +10,9 @@ use trailhound_queries::investigations::{self, Investigation};
 
 pub(crate) async fn run(config: &Config, args: cli::Investigate) -> Result<Exit, Failure> {
     let Some(name) = &args.name else {
-        return list();
+        return list(config);
     };
-    let investigation = investigations::find(name).map_err(Failure::usage)?;
+    let investigation = investigations::find(&config.investigations()?, name).map_err(Failure::usage)?;
     if args.show {
         show(&investigation)?;
         return Ok(Exit::Done);
@@ -29,9 +29,9 @@ pub(crate) async fn run(config: &Config, args: cli::Investigate) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-fn list() -> Result<Exit, Failure> {
+fn list(config: &Config) -> Result<Exit, Failure> {
     let mut table = printer::table(&["investigation", "question", "parameters"]);
-    for one in investigations::built_in().map_err(Failure::internal)? {
+    for one in config.investigations()? {
         let parameters = one.parameters.iter().map(|(name, parameter)| match &parameter.default {
             None => name.clone(),
             Some(default) if default.is_empty() => format!("[{name}]"),

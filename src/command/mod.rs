@@ -13,6 +13,7 @@ mod outbox;
 mod progress;
 pub(crate) mod query;
 mod reconcile;
+mod report;
 mod rule_files;
 mod rule_work;
 mod rules;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::ServePostgres(args) => doors::serve_connection(&config, &config.lake(args.lake.as_deref())?).await,
             Command::Answer(args) => doors::answer(&config, &config.lake(args.lake.as_deref())?).await,
             Command::Rules(args) => rules::run(&config, args).await,
+            Command::Report(args) => report::run(&config, args).await,
             Command::Lake(args) => lake::run(&config, args).await,
             Command::Sinks(args) => sinks::run(&config, args).await,
             Command::Outbox(args) => outbox::run(&config, args).await,

@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use serde_json::json;
 use std::sync::Arc;
-use trailhound_datasets::reject::inert;
+use trailhound_datasets::harmless::inert;
 use trailhound_detect::backtest::{Change, Noise, compare};
 use trailhound_detect::explain::{Explanation, explain};
 use trailhound_detect::{Detection, Finding, Range, Selection, Status, detect};

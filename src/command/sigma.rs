@@ -6,7 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use trailhound_datasets::reject::inert;
+use trailhound_datasets::harmless::inert;
 use trailhound_queries::catalogue::Rule;
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::{QueryLimits, Session};

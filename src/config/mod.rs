@@ -1,13 +1,18 @@
 //! `trailhound.toml`: as written, then checked and ready.
 
+mod fingerprint;
 mod query;
+mod report;
 mod service;
 mod sinks;
 
 use crate::exit::Failure;
+use crate::printer;
 use chrono::{DateTime, NaiveDate, Utc};
 pub(crate) use query::PostgresDoor;
 use query::QueryWritten;
+use report::ReportWritten;
+pub(crate) use report::{CatchUp, ReportForm, Scheduled};
 use serde::Deserialize;
 use service::{ServiceWritten, SourceWritten};
 pub(crate) use sinks::Ready;
@@ -16,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_ingest::IngestOptions;
 use trailhound_queries::catalogue::{Catalogue, CatalogueError};
+use trailhound_queries::investigations::{self, Investigation};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::profile::Profile;
 
@@ -33,8 +39,16 @@ struct Written {
     query: QueryWritten,
     source: SourceWritten,
     sink: Vec<SinkWritten>,
+    report: Vec<ReportWritten>,
     rules: RulesWritten,
+    investigations: InvestigationsWritten,
     parameters: Parameters,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct InvestigationsWritten {
+    folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +87,8 @@ pub(crate) struct Config {
     pub(crate) broken_rules: Vec<CatalogueError>,
     /// Where the user's own rules are.
     pub(crate) rules_folder: Option<PathBuf>,
+    /// Where the user's own investigations are.
+    investigations_folder: Option<PathBuf>,
     lake: Option<PathBuf>,
     retention_days: Option<u32>,
     ingest: IngestWritten,
@@ -80,6 +96,7 @@ pub(crate) struct Config {
     query: QueryWritten,
     source: SourceWritten,
     sink: Vec<SinkWritten>,
+    report: Vec<ReportWritten>,
     /// Relative paths count from here.
     folder: PathBuf,
     pub(crate) now: DateTime<Utc>,
@@ -112,6 +129,7 @@ impl Config {
         Ok(Self {
             broken_rules,
             rules_folder,
+            investigations_folder: written.investigations.folder.map(|investigations| folder.join(investigations)),
             lake: written.lake.path.map(|lake| folder.join(lake)),
             retention_days: written.lake.retention_days,
             ingest: written.ingest,
@@ -119,6 +137,7 @@ impl Config {
             query: written.query,
             source: written.source,
             sink: written.sink,
+            report: written.report,
             folder,
             now_given: now.is_some(),
             parameters: Arc::new(written.parameters),
@@ -131,6 +150,16 @@ impl Config {
     /// The present.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.now
+    }
+
+    /// Saved investigations, the user's own among them. One that does not read is left out, and its user told.
+    pub(crate) fn investigations(&self) -> Result<Vec<Investigation>, Failure> {
+        let Some(folder) = &self.investigations_folder else { return investigations::built_in().map_err(Failure::internal) };
+        let (all, left_out) = investigations::with_folder(folder).map_err(Failure::usage)?;
+        for error in left_out {
+            printer::talk(&format!("error: {error}\nThe investigation is left out; the others are there."));
+        }
+        Ok(all)
     }
 
     /// The profile `name`.
@@ -175,14 +204,17 @@ fn shown(path: Option<&Path>) -> String {
 }
 
 fn read(path: &Path) -> Result<Written, Failure> {
+    toml::from_str(&read_text(path)?).map_err(|e| Failure::Usage(format!("{}: {}", shown(Some(path)), with_nearest_key(&e))))
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
     let wrong = |message: String| Failure::Usage(format!("{}: {message}", shown(Some(path))));
     let size = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
     if size > BYTES_MAX {
         return Err(wrong(format!("{size} bytes is no configuration; at most {BYTES_MAX} are read")));
     }
     let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|e| wrong(format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to())))?;
-    toml::from_str(&text).map_err(|e| wrong(with_nearest_key(&e)))
+    String::from_utf8(bytes).map_err(|e| wrong(format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to())))
 }
 
 /// The error with the key that was probably meant. TOML's own message lists all keys, and shows line and column.

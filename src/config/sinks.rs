@@ -250,6 +250,12 @@ impl SinkWritten {
         })
     }
 
+    /// It is called `name` and for people, or a webhook.
+    pub(super) fn is_told_of_reports(&self, name: &str) -> bool {
+        let chats = [&self.dingtalk, &self.feishu, &self.wecom, &self.slack];
+        self.name == name && (self.mail.is_some() || self.webhook.is_some() || chats.iter().any(|chat| chat.is_some()))
+    }
+
     /// The one thing that it is.
     fn open(&self, folder: &Path) -> Result<(&'static str, Box<dyn Sink>), String> {
         let chat = |service, written: &ChatWritten| written.open(service, folder).map(|sink| Box::new(sink) as Box<dyn Sink>);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::task::JoinHandle;
 use trailhound_detect::health::parked;
-use trailhound_detect::outbox::{self, Delivery};
+use trailhound_detect::outbox::{self, Delivery, Taken};
 use trailhound_detect::routes::Routes;
 use trailhound_detect::{Keeping, store};
 use trailhound_ingest::lake::{Lake, Lease};
@@ -146,14 +146,17 @@ impl Courier {
             (Some(quiet), Some(now)) => quiet.held_back(now),
             _ => Vec::new(),
         };
-        let parcels =
+        let taken =
             outbox::take(catalogue, name, &self.lease.holder, now, self.ready.sink.most(), &held_back).await.map_err(Failure::internal)?;
-        if parcels.is_empty() {
+        if taken.is_empty() {
             return Ok((0, LOOK));
         }
-        let deliveries = self.ready.sink.deliver(&parcels).await;
+        let deliveries = match &taken {
+            Taken::Findings(parcels) => self.ready.sink.deliver(parcels).await,
+            Taken::Report(report) => vec![self.ready.sink.report(report).await],
+        };
         let position = self.ready.sink.position();
-        let settled = outbox::settle(catalogue, name, &self.lease.holder, (self.clock)(), &parcels, &deliveries, position.as_deref());
+        let settled = outbox::settle(catalogue, name, &self.lease.holder, (self.clock)(), &taken, &deliveries, position.as_deref());
         settled.await.map_err(Failure::internal)?;
         let mut pause = self.ready.sink.pace();
         let mut reason = None;
@@ -179,7 +182,7 @@ impl Courier {
         if let Some(reason) = reason {
             self.tell_parked(&reason, watch).await?;
         }
-        Ok((parcels.len(), pause))
+        Ok((taken.len(), pause))
     }
 
     /// A sink that refuses findings for good is a finding too.

@@ -7,6 +7,7 @@ mod http;
 mod maintenance;
 mod metrics;
 mod reload;
+mod schedule;
 
 use crate::config::Config;
 use crate::doors::{self, Doors};
@@ -17,6 +18,7 @@ use detector::Detector;
 use health::Health;
 use maintenance::Maintenance;
 use metrics::Metrics;
+use schedule::Schedule;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -65,6 +67,15 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let (watched, last) = (Arc::clone(&watch), Arc::clone(&ingested));
     let detecting = tokio::task::spawn_blocking(move || runtime.block_on(detector::run(detector, watched, last)));
     let maintained = tokio::spawn(maintenance::run(maintenance, Arc::clone(&watch)));
+    let schedule = Schedule {
+        lake: lake.clone(),
+        reports: config.reports()?,
+        clock: Arc::clone(&options.clock),
+        program: std::env::current_exe().map_err(Failure::internal)?,
+        config: config.path.clone(),
+        folder: folder.to_owned(),
+    };
+    let reporting = tokio::spawn(schedule::run(schedule));
     let deliveries = Deliveries::start(&lake, sinks, &routes, &options.clock, &watch);
     let signals = tokio::spawn(signals(Arc::clone(&stop)));
     let ended = live::run(&lake, options, Arc::clone(&watch) as Arc<dyn Observer>, Arc::clone(&stop)).await;
@@ -74,6 +85,7 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     deliveries.end().await?;
     signals.abort();
     maintained.abort();
+    reporting.abort();
     served.abort();
     if let Some(postgres) = postgres {
         postgres.abort();

@@ -33,9 +33,9 @@ pub(crate) fn pointed(statement: &str, refused: &Refused) -> String {
     let column = usize::try_from(column).unwrap_or(1);
     // What cannot be printed as it is takes more room.
     let before: String = text.chars().take(column - 1).collect();
-    let room = trailhound_datasets::reject::inert(&before).chars().count();
+    let room = trailhound_datasets::harmless::inert(&before).chars().count();
     let number = format!("{line} | ");
-    format!("{told}\n{number}{}\n{}^", trailhound_datasets::reject::inert(text), " ".repeat(number.len() + room))
+    format!("{told}\n{number}{}\n{}^", trailhound_datasets::harmless::inert(text), " ".repeat(number.len() + room))
 }
 
 #[cfg(test)]

@@ -123,12 +123,14 @@ impl Shell<'_> {
                 Err(error) => printer::talk(&format!("{}: {error}", path.display())),
             },
             Meta::Investigations => {
-                let all = investigations::built_in().map_err(Failure::internal)?;
+                let all = self.config.investigations()?;
                 let lines = all.iter().map(|one| vec![one.name.as_str(), one.question.en.as_str()]);
                 pager::show(rows(lines, &["investigation", "question"]).as_bytes())?;
             }
             Meta::Investigate { name, given } => {
-                let asked = investigations::find(&name).and_then(|one| one.values(&given, self.config.now).map(|values| (one.sql, values)));
+                let all = self.config.investigations()?;
+                let asked =
+                    investigations::find(&all, &name).and_then(|one| one.values(&given, self.config.now).map(|values| (one.sql, values)));
                 match asked {
                     Ok((sql, values)) => drop(self.ask(&sql, &values).await?),
                     Err(error) => printer::talk(&format!("error: {error}")),

@@ -265,3 +265,29 @@ fn their_page_is_up_to_date() {
     let page = investigations::page(&investigations::built_in().expect("investigations"));
     crate::rules::assert_written("docs/investigations.md", &page);
 }
+
+#[test]
+fn a_folder_of_ones_own_adds_investigations() {
+    let program = investigated();
+    program.write("c.toml", "[investigations]\nfolder = \"own\"\n");
+    let head = "--! question = { en = \"Who called it?\", zh = \"谁调用了？\" }\n--! when = \"Often.\"\n--! next = []\n--! [parameters.name]\n--! meaning = \"The call.\"\n";
+    program.write("own/who_called.sql", format!("{head}SELECT event_id FROM events WHERE event_name = $name ORDER BY event_id"));
+    program.write("own/writes.sql", head.replace("name", "x") + "DROP TABLE events");
+    program.write("own/broken.sql", "SELECT 1");
+    program.write("own/root_use.sql", format!("{head}SELECT $name"));
+    program.write("own/notes.txt", "");
+    let run = |args: &[&str]| program.run(&[&["--config", "c.toml", "investigate"], args].concat());
+    let listed = run(&[]);
+    assert!(listed.status == 0 && listed.out.contains("who_called") && listed.out.contains("who_stopped"), "{}", listed.out);
+    for says in ["`broken`", "there is an investigation `root_use` already"] {
+        assert!(listed.err.contains(says), "{}", listed.err);
+    }
+    let ran = run(&["who_called", "--lake", "l", "--param", "name=RunCommand", "--format", "json"]);
+    assert_eq!((ran.status, ids(&ran.json())), (0, vec!["command".to_owned()]), "{}", ran.err);
+    // It passes the same gate as whatever is typed.
+    let ran = run(&["writes", "--lake", "l", "--param", "x=1"]);
+    assert!(ran.status == 2 && program.number("l", "SELECT count(*) FROM events") > 3000, "{}", ran.err);
+    program.write("c.toml", "[investigations]\nfolder = \"nowhere\"\n");
+    let ran = run(&[]);
+    assert!(ran.status == 2 && ran.err.contains("nowhere"), "{}", ran.err);
+}

@@ -3,6 +3,7 @@
 use crate::certificate;
 use crate::part::{keep, part};
 use crate::program::Program;
+use crate::service::Service;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -148,11 +149,65 @@ fn mail_goes_by_tls_and_what_the_server_says_is_understood() {
             assert!(ran.status == 1 && ran.out.contains("refuses it") && !ran.out.contains("other-password"), "{}", ran.out);
         }
     }
+    certificate::expire(&program.path(""));
+    let server = MailServer::start(&program, &python, "tls");
+    let to = "from = \"a@example.com\"\nto = [\"b@example.com\"]\nca = \"certificate.pem\"";
+    program.write("c.toml", format!("[[sink]]\nname = \"m\"\n[sink.mail]\nhost = \"127.0.0.1\"\nport = {}\n{to}\n", server.port));
+    let ran = program.run(&["--config", "c.toml", "sinks", "test", "m"]);
+    assert!(
+        ran.status == 1 && ran.out.contains("does not take it now") && ran.out.to_lowercase().contains("expired"),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
     let secret_in_clear = "[[sink]]\nname = \"m\"\n[sink.mail]\nhost = \"127.0.0.1\"\nencryption = \"none\"\nfrom = \"a@example.com\"\nto = [\"b@example.com\"]\n\
                            username = \"x\"\npassword = \"file:password\"\n";
     program.write("c.toml", secret_in_clear);
     let ran = program.run(&["--config", "c.toml", "sinks", "test", "m"]);
     assert!(ran.status == 2 && ran.err.contains("a password is not sent without encryption"), "{}", ran.err);
+}
+
+#[test]
+fn a_report_goes_with_its_files() {
+    let Some(python) = part("TRAILHOUND_CLIENTS_PYTHON") else { return };
+    let program = Program::new();
+    if !certificate::make(&program.path("")) {
+        return;
+    }
+    let server = MailServer::start(&program, &python, "none");
+    let config = format!(
+        "[service]\nlisten = \"127.0.0.1:0\"\n[[source.kafka]]\nname = \"t\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"t\"]\n\
+         [[report]]\nname = \"daily\"\nschedule = \"0 8 * * *\"\nperiod = \"day\"\nlanguage = \"zh\"\nformats = [\"html\", \"csv\"]\nfolder = \"reports\"\n\
+         sinks = [\"m\"]\n[[sink]]\nname = \"m\"\nrules = [\"AT-NONE\"]\n[sink.mail]\nhost = \"127.0.0.1\"\nport = {}\nencryption = \"none\"\n\
+         from = \"trailhound@example.com\"\nto = [\"soc@example.com\"]\n",
+        server.port
+    );
+    program.write("c.toml", config);
+    let serve = |now: &str| {
+        let mut command = program.command(&["--config", "c.toml", "serve", "--lake", "l"]);
+        command.env("TRAILHOUND_NOW", now);
+        Service::spawn(command)
+    };
+    let outbox = || program.run(&["--config", "c.toml", "outbox", "list", "--lake", "l", "--format", "json"]).json();
+    let listed = || program.run(&["--config", "c.toml", "report", "--list", "--lake", "l"]).out;
+    let service = serve("2026-09-20T10:00:00Z");
+    service.wait_until("its registration", |_| listed().contains("registered"));
+    service.kill();
+    // Made, told, and put off by the server; a later start tries again.
+    let service = serve("2026-09-21T08:00:00Z");
+    service.wait_until("an attempt", |_| outbox().iter().any(|row| row["attempts"] == 1));
+    service.kill();
+    let service = serve("2026-09-21T08:10:00Z");
+    let mail = server.mail();
+    service.wait_until("the proof", |_| outbox().iter().all(|row| row["state"] == "delivered"));
+    service.kill();
+    assert_eq!(outbox().len(), 1);
+    let data = mail["data"].as_str().expect("text");
+    assert!(data.contains("Message-ID: <") && data.contains("Subject: =?utf-8?"), "{data}");
+    for file in ["trailhound-security-2026-09-20-day.zh.html", "trailhound-security-2026-09-20-day.figures.csv"] {
+        assert!(data.contains(file), "{file} is not with it");
+    }
+    assert!(server.lines.try_recv().is_err(), "it came once");
 }
 
 #[test]

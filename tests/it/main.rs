@@ -26,6 +26,7 @@ mod postgres;
 mod program;
 mod receiver;
 mod reconcile;
+mod reports;
 mod rules;
 mod samples;
 mod service;

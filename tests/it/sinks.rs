@@ -2,6 +2,7 @@
 
 use crate::broker::broker;
 use crate::live::Stage;
+use crate::part::SmallDisk;
 use crate::postgres::postgres;
 use crate::program::text;
 use crate::receiver::{Receiver, Reply, Request};
@@ -298,6 +299,29 @@ fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once(
     assert_eq!(taken(&hook.requests()), stage.owed("hook"), "seed {seed}");
     assert_eq!(service.said_so_far().iter().filter(|line| line.contains("panicked")).count(), 0);
     assert_eq!(service.end().0, 0);
+}
+
+#[test]
+fn a_full_disk_keeps_findings_waiting_and_then_each_is_written_once() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "told-full", 1, 20_000, 7);
+    let Some(disk) = SmallDisk::mount(&stage.program.path("told"), 4) else { return };
+    disk.fill(3000);
+    stage.tell("[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n");
+    let service = stage.serve();
+    stage.send(broker);
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    service.wait_until("a failed attempt", |_| stage.outbox(&["--state", "pending"]).iter().any(|row| row["attempts"].as_i64() > Some(0)));
+    assert!(stage.outbox(&["--state", "pending"]).iter().any(|row| text(&row["note"]).contains("No space left")));
+    disk.free();
+    stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
+    service.wait_until("everything delivered", |_| {
+        let rows = stage.outbox(&[]);
+        rows.len() > 50 && rows.iter().all(|row| row["state"] == "delivered")
+    });
+    assert_eq!(service.end().0, 0);
+    let (owed, written) = (stage.owed("file"), lines(&stage, "told"));
+    assert_eq!((written.len(), written.into_iter().collect::<BTreeSet<_>>()), (owed.len(), owed));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::post::{Answer, Post};
 use super::words::{Language, message};
 use super::{Sink, all};
 use crate::finding::Finding;
-use crate::outbox::{Delivery, Parcel};
+use crate::outbox::{Delivery, Parcel, ReportParcel};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -91,6 +91,14 @@ impl Chat {
         }
     }
 
+    async fn say(&self, text: &str) -> Delivery {
+        let now = chrono::Utc::now();
+        match self.post.send(self.url(now), HeaderMap::new(), self.body(text, now).to_string()).await {
+            Ok(answer) => self.judged(&answer),
+            Err(delivery) => delivery,
+        }
+    }
+
     /// What the service says in the body, which has the last word.
     fn judged(&self, answer: &Answer) -> Delivery {
         let judged = answer.judged();
@@ -135,13 +143,11 @@ impl Sink for Chat {
 
     async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
         let findings: Vec<&Finding> = parcels.iter().map(|parcel| &parcel.finding).collect();
-        let now = chrono::Utc::now();
-        let body = self.body(&message(&findings, self.language, BYTES_MAX), now);
-        let delivery = match self.post.send(self.url(now), HeaderMap::new(), body.to_string()).await {
-            Ok(answer) => self.judged(&answer),
-            Err(delivery) => delivery,
-        };
-        all(parcels, &delivery)
+        all(parcels, &self.say(&message(&findings, self.language, BYTES_MAX)).await)
+    }
+
+    async fn report(&mut self, report: &ReportParcel) -> Delivery {
+        self.say(&report.notice.text(BYTES_MAX)).await
     }
 }
 

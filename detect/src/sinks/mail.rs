@@ -4,7 +4,7 @@ use super::tls;
 use super::words::{Language, message, subject};
 use super::{Sink, all};
 use crate::finding::Finding;
-use crate::outbox::{Delivery, Parcel};
+use crate::outbox::{Delivery, Parcel, ReportParcel};
 use async_smtp::authentication::{Credentials, Mechanism};
 use async_smtp::error::Error;
 use async_smtp::{EmailAddress, Envelope, SendableEmail, SmtpClient, SmtpTransport};
@@ -106,14 +106,36 @@ impl Mail {
             [one] => one.clone(),
             many => format!("{:032x}", xxh3_128(many.join(" ").as_bytes())),
         };
-        MessageBuilder::new()
-            .from(self.from.as_str())
-            .to(self.to.iter().map(String::as_str).collect::<Vec<_>>())
-            .subject(subject(&findings, self.language))
-            // The same message sent again has the same id.
-            .message_id(format!("{id}@trailhound"))
-            .text_body(message(&findings, self.language, BYTES_MAX))
-            .write_to_vec()
+        let text = message(&findings, self.language, BYTES_MAX);
+        self.begun(&id, subject(&findings, self.language)).text_body(text).write_to_vec()
+    }
+
+    fn write_report(&self, report: &ReportParcel) -> std::io::Result<Vec<u8>> {
+        let notice = &report.notice;
+        let id = format!("{:032x}", xxh3_128(report.id.as_bytes()));
+        let mut message = self.begun(&id, notice.subject.clone()).text_body(notice.text(BYTES_MAX));
+        for (name, media, content) in notice.attachments()? {
+            message = message.attachment(media, name, content);
+        }
+        message.write_to_vec()
+    }
+
+    /// A message that has the same id when it is sent again.
+    fn begun(&self, id: &str, subject: String) -> MessageBuilder<'_> {
+        let to: Vec<&str> = self.to.iter().map(String::as_str).collect();
+        MessageBuilder::new().from(self.from.as_str()).to(to).subject(subject).message_id(format!("{id}@trailhound"))
+    }
+
+    /// Hands the message over, and tells what became of it.
+    async fn sent(&self, message: std::io::Result<Vec<u8>>) -> Delivery {
+        match message {
+            Err(error) => Delivery::Parked(error.to_string()),
+            Ok(message) => match tokio::time::timeout(SEND_MAX, self.send(message)).await {
+                Ok(Ok(said)) => Delivery::Delivered(trailhound_datasets::harmless::inert(&said)),
+                Ok(Err(error)) => failed(&error),
+                Err(_) => Delivery::Retry { reason: "it did not answer in time".to_owned(), after: None, unsure: true },
+            },
+        }
     }
 
     async fn send(&self, message: Vec<u8>) -> Result<String, Error> {
@@ -164,7 +186,7 @@ fn address(text: &str) -> Result<EmailAddress, String> {
 }
 
 fn failed(error: &Error) -> Delivery {
-    let reason = trailhound_datasets::reject::inert(&error.to_string());
+    let reason = trailhound_datasets::harmless::inert(&error.to_string());
     match error {
         // The server's own word: 5 is for good, 4 for now.
         Error::Permanent(_) => Delivery::Parked(reason),
@@ -184,14 +206,10 @@ impl Sink for Mail {
     }
 
     async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
-        let delivery = match self.write(parcels) {
-            Err(error) => Delivery::Parked(error.to_string()),
-            Ok(message) => match tokio::time::timeout(SEND_MAX, self.send(message)).await {
-                Ok(Ok(said)) => Delivery::Delivered(trailhound_datasets::reject::inert(&said)),
-                Ok(Err(error)) => failed(&error),
-                Err(_) => Delivery::Retry { reason: "it did not answer in time".to_owned(), after: None, unsure: true },
-            },
-        };
-        all(parcels, &delivery)
+        all(parcels, &self.sent(self.write(parcels)).await)
+    }
+
+    async fn report(&mut self, report: &ReportParcel) -> Delivery {
+        self.sent(self.write_report(report)).await
     }
 }

@@ -13,7 +13,7 @@ mod tls;
 mod webhook;
 pub mod words;
 
-use crate::outbox::{Delivery, Parcel};
+use crate::outbox::{Delivery, Parcel, ReportParcel};
 pub use alertmanager::Alertmanager;
 use async_trait::async_trait;
 pub use chat::{Chat, Service};
@@ -58,6 +58,11 @@ pub trait Sink: Send + Sync {
 
     /// Sends `parcels`, in order; one delivery for each.
     async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery>;
+
+    /// Tells of a report.
+    async fn report(&mut self, _report: &ReportParcel) -> Delivery {
+        Delivery::Parked("this kind of sink is told findings only".to_owned())
+    }
 
     /// Begins anew, before the first delivery and after one that could not be noted; `position` is what was last noted.
     fn resume(&mut self, _position: Option<&str>) {}

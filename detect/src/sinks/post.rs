@@ -92,7 +92,7 @@ impl Answer {
 
     /// Status and first words.
     pub(super) fn said(&self) -> String {
-        let words = super::words::cut(&trailhound_datasets::reject::inert(self.body.trim()), TOLD_BYTES_MAX);
+        let words = super::words::cut(&trailhound_datasets::harmless::inert(self.body.trim()), TOLD_BYTES_MAX);
         if words.is_empty() { format!("HTTP {}", self.status.as_u16()) } else { format!("HTTP {}: {words}", self.status.as_u16()) }
     }
 

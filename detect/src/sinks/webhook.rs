@@ -3,12 +3,13 @@
 use super::address::Allowed;
 use super::post::Post;
 use super::{Form, Sink};
-use crate::outbox::{Delivery, Parcel};
+use crate::outbox::{Delivery, Parcel, ReportParcel};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::json;
 
 /// Findings that are taken at a time.
 const MOST: usize = 32;
@@ -48,9 +49,8 @@ impl Webhook {
         Ok(Self { post: Post::new(url, allowed, ca)?, form, key: key.transpose()?, authorization: authorization.transpose()? })
     }
 
-    async fn send(&self, parcel: &Parcel) -> Delivery {
-        let body = self.form.text(parcel);
-        let headers = match self.headers(&parcel.key(), &body) {
+    async fn send(&self, id: &str, body: String) -> Delivery {
+        let headers = match self.headers(id, &body) {
             Ok(headers) => headers,
             Err(reason) => return Delivery::Parked(reason),
         };
@@ -91,7 +91,7 @@ impl Sink for Webhook {
     async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(parcels.len());
         for parcel in parcels {
-            let delivery = self.send(parcel).await;
+            let delivery = self.send(&parcel.key(), self.form.text(parcel)).await;
             let failed = matches!(delivery, Delivery::Retry { .. });
             deliveries.push(delivery);
             if failed {
@@ -100,5 +100,11 @@ impl Sink for Webhook {
         }
         deliveries.resize(parcels.len(), Delivery::Untried);
         deliveries
+    }
+
+    async fn report(&mut self, report: &ReportParcel) -> Delivery {
+        let notice = &report.notice;
+        let body = json!({"report": notice.subject, "figures": notice.figures, "places": notice.places});
+        self.send(&report.id, body.to_string()).await
     }
 }

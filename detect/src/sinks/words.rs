@@ -2,7 +2,7 @@
 //! markup, no control character.
 
 use crate::finding::{Finding, Status};
-use trailhound_datasets::reject::inert;
+use trailhound_datasets::harmless::inert;
 
 /// The language of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
@@ -13,6 +13,17 @@ pub enum Language {
     En,
     /// Chinese.
     Zh,
+}
+
+impl Language {
+    /// `en` or `zh`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Zh => "zh",
+        }
+    }
 }
 
 /// What one value of an event may take, in bytes.

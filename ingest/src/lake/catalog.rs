@@ -10,7 +10,7 @@ use thiserror::Error;
 use trailhound_datasets::layout::{CATALOG_FILE, CatalogPlace, FILES_FOLDER};
 
 /// Version of our own tables beside DuckLake's.
-const LAKE_VERSION: &str = "7";
+const LAKE_VERSION: &str = "8";
 
 /// Why the lake could not be opened, read or written.
 #[derive(Debug, Error)]

@@ -51,6 +51,8 @@ CREATE TABLE trailhound_outbox(sink TEXT NOT NULL, finding_id TEXT NOT NULL, rev
 CREATE INDEX trailhound_outbox_by_state ON trailhound_outbox(state, sink, due_at);
 -- How far a sink that is a file has been written: its place and length.
 CREATE TABLE trailhound_sink(sink TEXT PRIMARY KEY, position TEXT NOT NULL){without_rowid};
+-- What became of each time a scheduled report was due (microseconds since 1970 UTC).
+CREATE TABLE trailhound_report(report TEXT NOT NULL, due_at BIGINT NOT NULL, state TEXT NOT NULL, changed_at BIGINT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (report, due_at)){without_rowid};
 CREATE INDEX trailhound_queries_by_time ON trailhound_query(asked_at);
 CREATE INDEX trailhound_findings_by_time ON trailhound_finding(rule_id, first_seen);
 CREATE INDEX trailhound_live_files ON ducklake_data_file(table_id, end_snapshot);

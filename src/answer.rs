@@ -1,7 +1,5 @@
 //! How the rows of a query are written down: for people, for programs, for spreadsheets, for other engines.
 
-mod text;
-
 use crate::exit::Failure;
 use crate::printer;
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -18,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::sync::Arc;
-use text::{json_value, texts};
-use trailhound_datasets::reject::inert;
+use trailhound_datasets::harmless::{csv_field, inert};
+use trailhound_queries::values::{json_value, texts};
 use trailhound_queries::vocabulary::kind;
 
 /// Rows a table for people shows; they read no more, and the other forms give all.
@@ -130,7 +128,7 @@ impl<'w> Writer<'w> {
             }
             Sink::Csv(writer) => {
                 for row in 0..batch.num_rows() {
-                    writer.write_record(texts(batch, row).iter().map(|field| printer::csv_field(field))).map_err(csv_failed)?;
+                    writer.write_record(texts(batch, row).iter().map(|field| csv_field(field))).map_err(csv_failed)?;
                 }
             }
             Sink::Parquet(writer) => writer.write(&in_plain_types(batch)?).map_err(Failure::internal)?,

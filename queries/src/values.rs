@@ -1,12 +1,13 @@
 //! Single values as text and as JSON.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::DataType;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::Value;
 
 /// The values of a row as text; bytes in hex, NULL empty.
-pub(super) fn texts(batch: &RecordBatch, row: usize) -> Vec<String> {
+#[must_use]
+pub fn texts(batch: &RecordBatch, row: usize) -> Vec<String> {
     batch.columns().iter().map(|column| text(column, row)).collect()
 }
 
@@ -41,7 +42,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The value as JSON: numbers, truth values, lists and structs as such, everything else as text.
-pub(super) fn json_value(column: &dyn Array, row: usize) -> Value {
+#[must_use]
+pub fn json_value(column: &dyn Array, row: usize) -> Value {
     if is_null(column, row) {
         return Value::Null;
     }

@@ -1,0 +1,139 @@
+//! A report from the lake to its files.
+
+use crate::config::{Config, ReportForm};
+use crate::exit::Failure;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use trailhound_detect::report::{self, Material, Period, Proof, Report, as_stored, files, stored_until};
+use trailhound_detect::sinks::words::Language;
+use trailhound_detect::{Finding, Range, RulesRun, Selection, Status, detect, kept, rules_run};
+use trailhound_ingest::lake::Lake;
+use trailhound_queries::reports::{ReportProfile, profiles};
+use trailhound_queries::session::{QueryLimits, Session};
+
+/// Told the number of each section that begins.
+pub(crate) type Progress<'p> = &'p (dyn Fn(usize) + Sync);
+
+/// The profile `name`.
+pub(crate) fn profile(name: &str) -> Result<ReportProfile, Failure> {
+    let all = profiles().map_err(Failure::Internal)?;
+    let known: Vec<&str> = all.iter().map(|profile| profile.name.as_str()).collect();
+    let unknown = || Failure::Usage(format!("there is no report profile `{name}`; there is {}", known.join(", ")));
+    all.iter().find(|profile| profile.name == name).cloned().ok_or_else(unknown)
+}
+
+/// Makes the report about `period` from what `lake` holds now.
+pub(crate) async fn make(
+    config: &Config,
+    lake: &Lake,
+    profile: &ReportProfile,
+    period: Period,
+    progress: Progress<'_>,
+) -> Result<Report, Failure> {
+    // Findings first: of none of them may the snapshot lack the events.
+    let RulesRun { rules, newest } = rules_run(lake.catalogue()).await.map_err(Failure::internal)?;
+    let findings = counted(kept(lake.catalogue()).await.map_err(Failure::internal)?);
+    let session = session(config, lake).await?;
+    let stored_until = stored_until(&session).await?.unwrap_or_else(|| config.now().to_rfc3339());
+    let behind: BTreeSet<String> = rules.iter().filter(|(.., seen)| *seen < newest).map(|(id, ..)| id.clone()).collect();
+    let proof = Proof {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        snapshot: session.snapshot().unwrap_or_default(),
+        stored_until,
+        parameters: config.parameters_hash()?,
+        rules: rules.into_iter().map(|(id, version, _)| (id, version)).collect(),
+        behind,
+    };
+    let material = Material { session: &session, catalogue: &config.catalogue, findings, proof };
+    report::report(profile, period, config.now(), material, progress).await.map_err(Failure::usage)
+}
+
+/// Makes `given` again: findings from the events by the rules, the numbers from both.
+pub(crate) async fn again(config: &Config, lake: &Lake, given: &Report, progress: Progress<'_>) -> Result<Report, Failure> {
+    let profile = profile(&given.profile)?;
+    let session = session(config, lake).await?;
+    let then = as_stored(&session, &given.proof.stored_until).await?;
+    let rules: Vec<String> = given.proof.rules.keys().filter(|id| config.catalogue.find(id).is_some()).cloned().collect();
+    let mut ran = BTreeMap::new();
+    let mut findings = of_the_service(config, lake, given).await?;
+    if !rules.is_empty() {
+        let derived =
+            detect(&then, &config.catalogue, &Selection { rules, require_all: false }, Range::default()).await.map_err(Failure::usage)?;
+        let version = |id: &String| config.catalogue.find(id).map(|rule| rule.version.clone()).unwrap_or_default();
+        ran.extend(derived.ran.iter().map(|id| (id.clone(), version(id))));
+        findings.extend(derived.findings);
+    }
+    findings.sort_by(|a, b| (&a.first_seen, &a.finding_id).cmp(&(&b.first_seen, &b.finding_id)));
+    let proof = Proof { parameters: config.parameters_hash()?, rules: ran, ..given.proof.clone() };
+    let material = Material { session: &session, catalogue: &config.catalogue, findings, proof };
+    report::report(&profile, given.period, given.made_at, material, progress).await.map_err(Failure::usage)
+}
+
+/// Findings that no rule makes out of events: those of the service about itself.
+async fn of_the_service(config: &Config, lake: &Lake, given: &Report) -> Result<Vec<Finding>, Failure> {
+    let made_at = given.made_at.to_rfc3339();
+    let own =
+        |finding: &Finding| config.catalogue.find(&finding.rule_id).is_none() && finding.first_seen.as_deref() <= Some(made_at.as_str());
+    Ok(counted(kept(lake.catalogue()).await.map_err(Failure::internal)?).into_iter().filter(own).collect())
+}
+
+fn counted(findings: Vec<Finding>) -> Vec<Finding> {
+    findings.into_iter().filter(|finding| finding.status != Status::Withdrawn).collect()
+}
+
+async fn session(config: &Config, lake: &Lake) -> Result<Session, Failure> {
+    Ok(Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default()).await?)
+}
+
+/// Writes `report` into `folder` in each of `forms`; gives the files.
+pub(crate) async fn write(
+    report: &Report,
+    language: Language,
+    forms: &BTreeSet<ReportForm>,
+    folder: &Path,
+) -> Result<Vec<PathBuf>, Failure> {
+    let stem = format!("trailhound-{}-{}", report.profile, report.period.in_file_name());
+    let of_language = format!("{stem}.{}", language.name());
+    let keep = |name: String, content: &[u8]| {
+        files::keep(folder, &name, content).map_err(|e| Failure::Usage(format!("{}: {e}", folder.join(&name).display())))
+    };
+    let mut written = Vec::new();
+    for form in forms {
+        match form {
+            ReportForm::Html => {
+                let page = report::html(report, language).map_err(Failure::Internal)?;
+                written.push(keep(format!("{of_language}.html"), page.as_bytes())?);
+            }
+            ReportForm::Md => {
+                let text = report::markdown(report, language).map_err(Failure::Internal)?;
+                written.push(keep(format!("{of_language}.md"), text.as_bytes())?);
+            }
+            ReportForm::Json => {
+                let text = serde_json::to_string_pretty(report).map_err(Failure::internal)?;
+                written.push(keep(format!("{stem}.json"), text.as_bytes())?);
+            }
+            ReportForm::Csv => {
+                for (section, content) in report::csv(report)? {
+                    written.push(keep(format!("{stem}.{section}.csv"), &content)?);
+                }
+            }
+            ReportForm::Pdf => {
+                let page = report::html(report, language).map_err(Failure::Internal)?;
+                written.push(keep(format!("{of_language}.pdf"), &printed(&page).await?)?);
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// The page as PDF.
+async fn printed(page: &str) -> Result<Vec<u8>, Failure> {
+    let given = std::env::var_os("TRAILHOUND_BROWSER").map(PathBuf::from);
+    let browser = report::browser(given.as_deref()).map_err(Failure::usage)?;
+    let folder = tempfile::tempdir().map_err(Failure::internal)?;
+    let (html, pdf) = (folder.path().join("report.html"), folder.path().join("report.pdf"));
+    std::fs::write(&html, page).map_err(Failure::internal)?;
+    report::print(&browser, &html, &pdf, &folder.path().join("browser")).await.map_err(Failure::usage)?;
+    std::fs::read(&pdf).map_err(Failure::internal)
+}

@@ -6,7 +6,7 @@ use crate::group;
 use crate::matched::{self, EVENT_COLUMNS, JUDGEMENT_COLUMNS};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::dataframe::DataFrame;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use thiserror::Error;
 use trailhound_queries::catalogue::{Catalogue, Rule};
@@ -136,8 +136,13 @@ pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Select
         detection.failed.push((rule.id.clone(), error.to_string()));
     }
     let planned: BTreeSet<&str> = gathered.rules().map(|rule| rule.id.as_str()).collect();
+    let mut found = concluded(session, &gathered, range).await;
     for rule in runnable.into_iter().filter(|rule| rule.reads.is_none() || planned.contains(rule.id.as_str())) {
-        match run_gathered(session, &gathered, rule, range).await {
+        let outcome = match found.remove(rule.id.as_str()) {
+            Some(outcome) => outcome,
+            None => run_over_lake(session, rule, range).await,
+        };
+        match outcome {
             Ok(findings) => {
                 detection.ran.push(rule.id.clone());
                 detection.decided.push(decided(rule, range));
@@ -174,16 +179,22 @@ fn runnable<'c>(
     Ok(runnable)
 }
 
-/// Runs one rule over the rows gathered for it, or over the lake itself where those are too many. It sees what lies around the range
-/// too, and what it finds there is dropped.
-async fn run_gathered(session: &Session, gathered: &Gathered<'_>, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
-    let batches = match gathered.run(rule).await? {
-        Some(batches) => batches,
-        None => {
-            let frame = judged(&session.narrowed(&seen(rule, range)).await?, rule).await?;
-            bounded(frame.execute_stream().await?, session.limits()).await?
-        }
-    };
+/// What the rules find in the rows gathered for them, by their ids. They see what lies around the range too, and what they find there is
+/// dropped. Rules whose rows were too many to be held are not among them.
+async fn concluded<'r>(session: &Session, gathered: &Gathered<'r>, range: Range) -> BTreeMap<&'r str, Result<Vec<Finding>, SessionError>> {
+    let mut found = BTreeMap::new();
+    let mut results = gathered.results();
+    while let Some((number, batches)) = results.recv().await {
+        let rule = gathered.rule(number);
+        found.insert(rule.id.as_str(), batches.and_then(|batches| conclude(rule, session.parameters(), &batches, range)));
+    }
+    found
+}
+
+/// Runs one rule over the lake itself.
+async fn run_over_lake(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
+    let frame = judged(&session.narrowed(&seen(rule, range)).await?, rule).await?;
+    let batches = bounded(frame.execute_stream().await?, session.limits()).await?;
     conclude(rule, session.parameters(), &batches, range)
 }
 
@@ -270,9 +281,12 @@ pub(crate) fn around(rule: &Rule, range: Range) -> String {
 /// Runs one rule.
 pub(crate) async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
     let mut gathered = Gathered::new(session, &around_all(&[rule], range), vec![(rule, seen(rule, range))], session.limits()).await?;
-    match gathered.broken.pop() {
-        Some((_, error)) => Err(error),
-        None => run_gathered(session, &gathered, rule, range).await,
+    if let Some((_, error)) = gathered.broken.pop() {
+        return Err(error);
+    }
+    match concluded(session, &gathered, range).await.remove(rule.id.as_str()) {
+        Some(found) => found,
+        None => run_over_lake(session, rule, range).await,
     }
 }
 

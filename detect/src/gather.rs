@@ -24,8 +24,9 @@ type Known<'r> = BTreeMap<(String, Option<&'r Condensed>), usize>;
 /// A rule with its plan.
 struct Planned<'r> {
     rule: &'r Rule,
-    query: Prepared,
+    query: Arc<Prepared>,
     set: usize,
+    lane: usize,
 }
 
 /// Rules that read the same rows, and the rows.
@@ -83,7 +84,8 @@ impl Set {
 
 /// The rows that rules read, gathered.
 pub(crate) struct Gathered<'r> {
-    table: Rows,
+    /// One table for each rule that runs at a time.
+    lanes: Vec<Rows>,
     sets: Vec<Set>,
     rules: Vec<Planned<'r>>,
     /// Rules that cannot be planned, and why.
@@ -103,11 +105,17 @@ impl<'r> Gathered<'r> {
         rules: Vec<(&'r Rule, String)>,
         limits: &QueryLimits,
     ) -> Result<Self, SessionError> {
-        let (over_rows, table) = Session::over_rows(session.parameters().clone(), limits).await?;
-        let mut gathered = Self { table, sets: Vec::new(), rules: Vec::new(), broken: Vec::new() };
+        let (mut planners, mut lanes) = (Vec::new(), Vec::new());
+        for _ in 0..limits.threads.min(rules.len()).max(1) {
+            let (planner, rows) = Session::over_rows(session.parameters().clone(), limits).await?;
+            planners.push(planner);
+            lanes.push(rows);
+        }
+        let mut gathered = Self { lanes, sets: Vec::new(), rules: Vec::new(), broken: Vec::new() };
         let mut known: Known<'r> = BTreeMap::new();
-        for (rule, predicate) in rules {
-            match gathered.plan(&over_rows, rule, &predicate, &known).await {
+        for (number, (rule, predicate)) in rules.into_iter().enumerate() {
+            let lane = number % planners.len();
+            match gathered.plan(&planners[lane], lane, rule, &predicate, &known).await {
                 Ok(set) => {
                     known.insert((predicate, rule.condensed.as_ref()), set);
                 }
@@ -115,13 +123,20 @@ impl<'r> Gathered<'r> {
             }
         }
         if !known.is_empty() {
-            gathered.read(session, &over_rows, times, limits).await?;
+            gathered.read(session, &planners[0], times, limits).await?;
         }
         Ok(gathered)
     }
 
-    async fn plan(&mut self, session: &Session, rule: &'r Rule, predicate: &str, known: &Known<'r>) -> Result<usize, SessionError> {
-        let query = Prepared::new(judged(session, rule).await?).await?;
+    async fn plan(
+        &mut self,
+        session: &Session,
+        lane: usize,
+        rule: &'r Rule,
+        predicate: &str,
+        known: &Known<'r>,
+    ) -> Result<usize, SessionError> {
+        let query = Arc::new(Prepared::new(judged(session, rule).await?).await?);
         let set = match known.get(&(predicate.to_owned(), rule.condensed.as_ref())) {
             Some(&set) => set,
             None => {
@@ -130,7 +145,7 @@ impl<'r> Gathered<'r> {
             }
         };
         self.sets[set].columns.extend(query.columns());
-        self.rules.push(Planned { rule, query, set });
+        self.rules.push(Planned { rule, query, set, lane });
         Ok(set)
     }
 
@@ -182,20 +197,31 @@ impl<'r> Gathered<'r> {
         self.rules.iter().map(|planned| planned.rule)
     }
 
-    /// What the query of `rule` gives; `None` where its rows were too many to be held.
-    ///
-    /// # Errors
-    /// [`SessionError`] where the query breaks.
-    pub(crate) async fn run(&self, rule: &Rule) -> Result<Option<Vec<RecordBatch>>, SessionError> {
-        let Some(planned) = self.rules.iter().find(|planned| planned.rule.id == rule.id) else { return Ok(None) };
-        let set = &self.sets[planned.set];
-        if set.overflown {
-            return Ok(None);
+    /// What the queries give, each with the number of its rule, as they end. Rules whose rows were too many to be held are not among them.
+    pub(crate) fn results(&self) -> mpsc::Receiver<(usize, Result<Vec<RecordBatch>, SessionError>)> {
+        let (sender, receiver) = mpsc::channel(1);
+        for (lane, table) in self.lanes.iter().enumerate() {
+            let (table, sender) = (table.clone(), sender.clone());
+            let its = self.rules.iter().enumerate().filter(|(_, planned)| planned.lane == lane && !self.sets[planned.set].overflown);
+            let queries: Vec<_> =
+                its.map(|(number, planned)| (number, Arc::clone(&planned.query), self.sets[planned.set].rows.clone())).collect();
+            tokio::spawn(async move {
+                for (number, query, rows) in queries {
+                    table.replace(rows);
+                    let batches = query.run(&table).await;
+                    table.replace(Vec::new());
+                    if sender.send((number, batches)).await.is_err() {
+                        return;
+                    }
+                }
+            });
         }
-        self.table.replace(set.rows.clone());
-        let batches = planned.query.run(&self.table).await;
-        self.table.replace(Vec::new());
-        Ok(Some(batches?))
+        receiver
+    }
+
+    /// The rule of that number.
+    pub(crate) fn rule(&self, number: usize) -> &'r Rule {
+        self.rules[number].rule
     }
 }
 

@@ -374,6 +374,7 @@ fn psql_asks_as_the_shell_does_and_changes_nothing() {
         ("\\dt", "findings"),
         ("\\dv", "stops"),
         ("SELECT version()", "PostgreSQL 16.6 (Trailhound"),
+        ("SHOW server_version", "16.6 (Trailhound"),
         ("BEGIN; SELECT 1 AS one; COMMIT", "one"),
     ] {
         let (ok, out, err) = psql(&open, &["-c", what]);
@@ -410,6 +411,7 @@ said = {}
 with psycopg.connect(host=host, port=port, user="analyst", password=password, dbname="lake") as db:
     said["param"] = db.execute("SELECT count(*) FROM events WHERE outcome = %s", ("failure",)).fetchone()[0]
     said["binary"] = str(db.execute("SELECT max(event_time) FROM events", binary=True).fetchone()[0])
+    said["version"] = db.execute("SHOW server_version", prepare=True).fetchone()[0]
     try:
         db.execute("DELETE FROM events")
     except psycopg.Error as error:
@@ -432,6 +434,7 @@ fn psycopg_and_sqlalchemy_ask_too() {
     let failures = open.program.number("lake", "SELECT count(*) FROM events WHERE outcome = 'failure'");
     assert_eq!((said["param"].as_i64(), said["bound"].as_i64()), (Some(failures), Some(failures)), "{said}");
     assert_eq!(said["refused"], "25006");
+    assert!(said["version"].as_str().is_some_and(|version| version.starts_with("16.6 (Trailhound")), "{said}");
     let newest = &same(&open.program, "SELECT max(event_time) AS t FROM events")[0]["t"];
     assert_eq!(said["binary"].as_str().map(|text| &text[..19]), newest.as_str().map(|text| text[..19].replace('T', " ")).as_deref());
     let list = &same(&open.program, "SELECT instance_ids FROM stops WHERE cardinality(instance_ids) > 1 ORDER BY event_id LIMIT 1")[0]["instance_ids"];

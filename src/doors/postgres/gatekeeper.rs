@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use datafusion::common::ParamValues;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{Set, Statement};
 use datafusion_postgres::arrow_pg::datatypes::df::encode_dataframe;
@@ -164,6 +164,15 @@ fn passes(statement: &Statement) -> Option<Result<(), Refused>> {
     }
 }
 
+/// The plan that answers `SHOW server_version`, by which drivers tell what they may ask.
+fn version(statement: &Statement) -> Option<PgWireResult<LogicalPlan>> {
+    let Statement::ShowVariable { variable } = statement else { return None };
+    let [name] = variable.as_slice() else { return None };
+    let value = || lit(SERVER_VERSION).alias("server_version");
+    let plan = || LogicalPlanBuilder::empty(true).project([value()]).and_then(LogicalPlanBuilder::build);
+    name.value.eq_ignore_ascii_case("server_version").then(|| plan().map_err(|e| PgWireError::ApiError(Box::new(e))))
+}
+
 /// The answer to statements about places within a transaction. There is nothing to go back from, but drivers want to.
 fn marked(statement: &Statement) -> Option<Response> {
     match statement {
@@ -228,11 +237,17 @@ impl QueryHook for Gatekeeper {
         context: &SessionContext,
         client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        if let ControlFlow::Break(done) = no_question(statement) {
+        let version = version(statement);
+        if version.is_none()
+            && let ControlFlow::Break(done) = no_question(statement)
+        {
             return done;
         }
         let answered = async {
-            let plan = self.plan(statement).await.map_err(|refused| refusal(&refused, &statement.to_string()))?;
+            let plan = match version {
+                Some(plan) => plan?,
+                None => self.plan(statement).await.map_err(|refused| refusal(&refused, &statement.to_string()))?,
+            };
             self.respond(plan, statement, &Format::UnifiedText, context, client).await
         };
         Some(answered.await)
@@ -244,6 +259,9 @@ impl QueryHook for Gatekeeper {
         _context: &SessionContext,
         _client: &(dyn ClientInfo + Send + Sync),
     ) -> Option<PgWireResult<LogicalPlan>> {
+        if let Some(plan) = version(statement) {
+            return Some(plan);
+        }
         if marked(statement).is_some() {
             return Some(LogicalPlanBuilder::empty(false).build().map_err(|e| PgWireError::ApiError(Box::new(e))));
         }
@@ -262,7 +280,9 @@ impl QueryHook for Gatekeeper {
         context: &SessionContext,
         client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        if let ControlFlow::Break(done) = no_question(statement) {
+        if version(statement).is_none()
+            && let ControlFlow::Break(done) = no_question(statement)
+        {
             return done;
         }
         let answered = async {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_detect::report::{self, Material, Period, Proof, Report, as_stored, files, stored_until};
 use trailhound_detect::sinks::words::Language;
-use trailhound_detect::{Finding, Range, RulesRun, Selection, Status, detect, kept, rules_run};
+use trailhound_detect::{Finding, Range, RulesRun, Selection, Status, detect, kept_since, rules_run};
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::reports::{ReportProfile, profiles};
 use trailhound_queries::session::{QueryLimits, Session};
@@ -33,7 +33,7 @@ pub(crate) async fn make(
 ) -> Result<Report, Failure> {
     // Findings first: of none of them may the snapshot lack the events.
     let RulesRun { rules, newest } = rules_run(lake.catalogue()).await.map_err(Failure::internal)?;
-    let findings = counted(kept(lake.catalogue()).await.map_err(Failure::internal)?);
+    let findings = counted(kept_since(lake.catalogue(), &period.history().to_rfc3339()).await.map_err(Failure::internal)?);
     let session = session(config, lake).await?;
     let stored_until = stored_until(&session).await?.unwrap_or_else(|| config.now().to_rfc3339());
     let behind: BTreeSet<String> = rules.iter().filter(|(.., seen)| *seen < newest).map(|(id, ..)| id.clone()).collect();
@@ -75,7 +75,8 @@ async fn of_the_service(config: &Config, lake: &Lake, given: &Report) -> Result<
     let made_at = given.made_at.to_rfc3339();
     let own =
         |finding: &Finding| config.catalogue.find(&finding.rule_id).is_none() && finding.first_seen.as_deref() <= Some(made_at.as_str());
-    Ok(counted(kept(lake.catalogue()).await.map_err(Failure::internal)?).into_iter().filter(own).collect())
+    let all = kept_since(lake.catalogue(), &given.period.history().to_rfc3339()).await.map_err(Failure::internal)?;
+    Ok(counted(all).into_iter().filter(own).collect())
 }
 
 fn counted(findings: Vec<Finding>) -> Vec<Finding> {

@@ -86,6 +86,16 @@ pub async fn kept(catalogue: &AnyPool) -> Result<Vec<Finding>, StoreError> {
     bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
 }
 
+/// The same of those alone whose first event is not before `since`, RFC 3339 UTC, or has no time.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn kept_since(catalogue: &AnyPool, since: &str) -> Result<Vec<Finding>, StoreError> {
+    let query = "SELECT finding FROM trailhound_finding WHERE first_seen >= $1 OR first_seen IS NULL ORDER BY first_seen, finding_id";
+    let bodies: Vec<String> = sqlx::query_scalar(query).bind(since).fetch_all(catalogue).await?;
+    bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
+}
+
 /// On whose behalf findings are kept, and who is told of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keeping<'k> {

@@ -26,7 +26,7 @@ pub struct Section {
     /// Its number.
     pub section: String,
     /// What is to be monitored.
-    pub title: String,
+    pub title: Bilingual,
     /// Ids of the rules that do.
     pub rules: Vec<String>,
 }

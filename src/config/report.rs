@@ -5,10 +5,10 @@ use crate::exit::Failure;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::str::FromStr;
 use trailhound_detect::report::Span;
 use trailhound_detect::sinks::words::Language;
 use trailhound_queries::reports;
@@ -110,6 +110,15 @@ pub(crate) struct Scheduled {
     pub(crate) link: Option<String>,
 }
 
+/// The schedule in this century: what never comes would else be looked for until the year 5000.
+fn cron(schedule: &str) -> Result<Cron, String> {
+    if schedule.split_whitespace().count() != 5 {
+        return Err("it has minute, hour, day of the month, month and day of the week".to_owned());
+    }
+    let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required).build();
+    parser.parse(&format!("0 {schedule} 2000-2099")).map_err(|e| e.to_string())
+}
+
 impl Scheduled {
     /// The first time after `moment` at which it is due; none where there is none.
     pub(crate) fn after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -126,7 +135,12 @@ impl Config {
         let scheduled = |written: &ReportWritten| {
             let wrong =
                 |problem: String| Failure::Usage(format!("{}: [[report]] `{}`: {problem}", shown(self.path.as_deref()), written.name));
-            let cron = Cron::from_str(&written.schedule)
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            if written.name.is_empty() || !written.name.chars().all(is_plain) {
+                // It stands in the header of a webhook, among others.
+                return Err(wrong("name: only letters, digits, `-` and `_`".to_owned()));
+            }
+            let cron = cron(&written.schedule)
                 .map_err(|e| wrong(format!("schedule: `{}`: {e}; write for instance \"0 8 * * MON\"", written.schedule)))?;
             if !profiles.iter().any(|profile| profile.name == written.profile) {
                 let known: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();

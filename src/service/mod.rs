@@ -32,6 +32,7 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let lake = Lake::create_or_open(folder).await?;
     let (sinks, routes) = config.sinks()?;
     let routes = Arc::new(routes);
+    let reports = config.reports()?;
     let detector = Detector::new(config, lake.clone(), Arc::clone(&options.clock), Arc::clone(&routes)).await?;
     let rules = detector.rules();
     let metrics = Metrics::new(rules.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(id, _)| id.as_str()));
@@ -69,7 +70,7 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let maintained = tokio::spawn(maintenance::run(maintenance, Arc::clone(&watch)));
     let schedule = Schedule {
         lake: lake.clone(),
-        reports: config.reports()?,
+        reports,
         clock: Arc::clone(&options.clock),
         program: std::env::current_exe().map_err(Failure::internal)?,
         config: config.path.clone(),

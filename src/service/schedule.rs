@@ -116,7 +116,7 @@ impl Schedule {
             CatchUp::None => times.into_iter().partition(|due| *due < started),
         };
         for due in skipped {
-            self.note(report, due, "skipped", "the service was not there, and the configuration says not to catch up".to_owned()).await?;
+            self.note(report, due, "skipped", "it was missed, and the configuration says not to make up for it".to_owned()).await?;
         }
         Ok(due)
     }
@@ -125,7 +125,10 @@ impl Schedule {
     async fn attend(&self, report: &Scheduled, due: i64, lease: &Lease, troubles: &mut HashMap<String, Trouble>) -> Result<bool, String> {
         match self.make_with_right(report, due, lease).await {
             Ok(notice) => {
-                let notice = report.link.as_deref().map_or_else(|| notice.clone(), |link| notice.clone().linked(link));
+                let notice = match &report.link {
+                    Some(link) => notice.linked(link),
+                    None => notice,
+                };
                 let files = notice.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ");
                 tracing::info!(report = report.name, files, "report made");
                 troubles.remove(&report.name);

@@ -100,9 +100,7 @@ fn every_profile_has_its_report_in_every_form_and_language() {
                 assert!(std::fs::metadata(file).expect("there").len() > 20, "{}", file.display());
             }
             let json = files.iter().find(|file| file.extension().is_some_and(|extension| extension == "json")).expect("JSON");
-            for column in unworded(&read(json)) {
-                panic!("{profile}: `{column}` has no word for people");
-            }
+            assert_eq!(unworded(&read(json)), Vec::<String>::new(), "{profile}: columns without a word for people");
             let page = std::fs::read_to_string(&files[0]).expect("text");
             assert!(page.contains(&format!("<html lang=\"{language}\">")) && page.contains("2026-09-01 – 2026-09-30 (Asia"));
             for (en, zh) in [("At a glance", "概览"), ("What the data covers", "数据覆盖")] {
@@ -226,7 +224,7 @@ fn attacked() -> Program {
     let program = Program::new();
     let event = |(number, text): (usize, &String)| {
         json!({
-            "eventId": format!("e{number}"), "eventTime": format!("2026-09-2{}T10:{:02}:00Z", number % 7 + 1, number % 60), "eventName": "ConsoleSignin",
+            "eventId": format!("e{number:04}"), "eventTime": format!("2026-09-2{}T10:{:02}:00Z", number % 7 + 1, number % 60), "eventName": "ConsoleSignin",
             "eventType": "ConsoleSignin", "serviceName": text, "acsRegion": text, "eventRW": "Write", "sourceIpAddress": text, "userAgent": text,
             "errorMessage": text, "additionalEventData": { "mfaChecked": "false", "loginAccount": text },
             "userIdentity": { "type": "ram-user", "accountId": text, "principalId": format!("{text}{number}"), "userName": text },
@@ -235,7 +233,7 @@ fn attacked() -> Program {
     };
     let ram = |(number, text): (usize, &String)| {
         json!({
-            "eventId": format!("r{number}"), "eventTime": "2026-09-22T10:00:00Z", "eventName": "AttachPolicyToUser", "eventType": "ApiCall",
+            "eventId": format!("r{number:04}"), "eventTime": "2026-09-22T10:00:00Z", "eventName": "AttachPolicyToUser", "eventType": "ApiCall",
             "serviceName": "Ram", "eventRW": "Write", "sourceIpAddress": text, "userIdentity": { "type": "ram-user", "accountId": "1000000000000001",
             "principalId": text, "userName": text }, "requestParameters": { "UserName": text, "PolicyName": text },
         })
@@ -549,6 +547,7 @@ fn wrong_schedules_are_refused_at_start() {
         ("name = \"weekly\"", "name = \"daily\"", "two [[report]] are called `daily`"),
         ("catch_up = \"all\"", "catch_up = \"some\"", "catch_up"),
         ("formats = [\"json\"]", "formats = [\"docx\"]", "docx"),
+        ("name = \"weekly\"", "name = \"周报\"", "name: only letters"),
         ("folder = \"daily\"", "folder = \"daily\"\nsinks = [\"nobody\"]", "there is no sink `nobody`"),
     ] {
         program.write("schedule.toml", SCHEDULE.replacen(from, to, 1));

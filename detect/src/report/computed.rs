@@ -118,14 +118,18 @@ impl Seen<'_> {
             let found = |since, until| self.found(&section.rules, since, until);
             vec![
                 json!(section.section),
-                json!(section.title),
+                json!(section.title.en),
+                json!(section.title.zh),
                 json!(status),
                 json!(found(self.period.since, self.period.until)),
                 json!(found(self.period.before, self.period.since)),
                 json!(section.rules.join(" ")),
             ]
         };
-        Ok(Table::new(&["section", "title", "status", "findings", "period_before", "rules"], profile.sections.iter().map(row).collect()))
+        Ok(Table::new(
+            &["section", "title_en", "title_zh", "status", "findings", "period_before", "rules"],
+            profile.sections.iter().map(row).collect(),
+        ))
     }
 
     /// The rule runs, and somewhere the data shows what it looks for.

@@ -21,7 +21,7 @@ pub use print::{PrintError, browser, print};
 
 use crate::finding::{Finding, Status};
 use crate::sinks::words::Language;
-use chrono::{DateTime, Days, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use computed::Seen;
 use datafusion::arrow::array::RecordBatch;
 use futures::StreamExt;
@@ -38,8 +38,6 @@ use trailhound_queries::values::json_value;
 
 /// Rows of a section that a report holds; how many more there are is said.
 const ROWS_MAX: usize = 20_000;
-/// What is looked back on to tell what is new, before the period.
-const HISTORY: Days = Days::new(90);
 
 /// A report: its numbers and by what they can be computed again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -120,7 +118,7 @@ pub struct Material<'m> {
     pub session: &'m Session,
     /// The rules.
     pub catalogue: &'m Catalogue,
-    /// The findings, in order of time, without those withdrawn.
+    /// The findings, in order of time, without those withdrawn; those from before the period's history count nothing.
     pub findings: Vec<Finding>,
     /// How they came about.
     pub proof: Proof,
@@ -159,7 +157,9 @@ pub async fn report(
     material: Material<'_>,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Report, ReportError> {
-    let Material { session, catalogue, findings, proof } = material;
+    let Material { session, catalogue, mut findings, proof } = material;
+    let history = rfc3339(period.history());
+    findings.retain(|finding| finding.first_seen.as_ref().is_none_or(|first| *first >= history));
     let session = as_stored(session, &proof.stored_until).await?.with_findings(rows(&findings)?).await?;
     let values = values(period, &proof.stored_until);
     let seen = Seen { session: &session, catalogue, findings: &findings, period, rules: &proof.rules };
@@ -188,7 +188,7 @@ pub async fn as_stored(session: &Session, moment: &str) -> Result<Session, Sessi
     // Out of a file, perhaps: what is no time is no part of a statement.
     let micros = moment.parse::<DateTime<Utc>>().map_or(i64::MAX, |time| time.timestamp_micros());
     let time = DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    session.narrowed(&format!("ingested_at <= TIMESTAMP '{}'", time.to_rfc3339_opts(SecondsFormat::Micros, true))).await
+    session.narrowed(&format!("ingested_at <= TIMESTAMP '{}'", rfc3339(time))).await
 }
 
 /// When the last event of the lake was stored, RFC 3339; nothing where there is none.
@@ -206,14 +206,18 @@ fn rows(findings: &[Finding]) -> Result<Vec<(i64, String, String)>, serde_json::
     counted.map(|finding| Ok((1, finding.status.name().to_owned(), serde_json::to_string(finding)?))).collect()
 }
 
+/// As statements and findings write times.
+fn rfc3339(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
 fn values(period: Period, stored_until: &str) -> Values {
-    let text = |moment: DateTime<Utc>| Some(moment.to_rfc3339_opts(SecondsFormat::Micros, true));
-    let history = period.since.checked_sub_days(HISTORY).unwrap_or(period.before);
+    let text = |moment| Some(rfc3339(moment));
     [
         ("since", text(period.since)),
         ("until", text(period.until)),
         ("before", text(period.before)),
-        ("history", text(history)),
+        ("history", text(period.history())),
         ("stored_until", Some(stored_until.to_owned())),
     ]
     .into_iter()

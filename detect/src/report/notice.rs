@@ -1,7 +1,7 @@
 //! What people are told of a report that was made: its first numbers and where it is.
 
 use super::Report;
-use super::view::{Said, page};
+use super::view::{Cell, Said};
 use crate::sinks::words::{Language, cut};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -31,12 +31,11 @@ impl Notice {
     /// What of the product's own material does not read; a test makes sure that all does.
     pub fn new(report: &Report, language: Language, files: Vec<PathBuf>) -> Result<Self, String> {
         let said = Said::new(language)?;
-        let page = page(report, &said, usize::MAX);
-        let figures = page.sections.iter().find(|part| part.name == "figures");
-        let told = |row: &&Vec<super::view::Cell>| row[0].tone.as_deref().is_some_and(|figure| TOLD.contains(&figure));
-        let line = |row: &Vec<super::view::Cell>| format!("{}: {} ({} {})", row[0].text, row[1].text, said.page("before"), row[2].text);
+        let figures = report.sections.iter().find(|section| section.name == "figures").map(|section| said.part(section, usize::MAX));
+        let told = |row: &&Vec<Cell>| row[0].tone.as_deref().is_some_and(|figure| TOLD.contains(&figure));
+        let line = |row: &Vec<Cell>| format!("{}: {} ({} {})", row[0].text, row[1].text, said.page("before"), row[2].text);
         Ok(Self {
-            subject: format!("{}, {}", page.title, page.period),
+            subject: format!("{}, {}", super::said(&report.title, language), report.period.in_words()),
             figures: figures.map(|part| part.rows.iter().filter(told).map(line).collect()).unwrap_or_default(),
             places: files.iter().map(|file| file.display().to_string()).collect(),
             files,

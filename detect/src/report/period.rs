@@ -4,6 +4,9 @@ use chrono::{DateTime, Datelike, Days, Duration, Months, NaiveDate, TimeZone, Ti
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+/// How far a report looks back before its period.
+const HISTORY: Days = Days::new(90);
+
 /// How long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,6 +73,12 @@ impl Period {
         let before = span.before(since)?;
         let begins = |day| begins(day, time_zone);
         Some(Self { span, time_zone, before: begins(before)?, since: begins(since)?, until: begins(until)? })
+    }
+
+    /// From when on a report looks back: to tell what is new, and what findings still weigh.
+    #[must_use]
+    pub fn history(&self) -> DateTime<Utc> {
+        self.since.checked_sub_days(HISTORY).unwrap_or(self.before).min(self.before)
     }
 
     /// Names of its parts, in order: the hours of a day, the days of a week or month.

@@ -111,7 +111,7 @@ impl Said {
         }
     }
 
-    fn part(&self, section: &Filled, rows_max: usize) -> Part {
+    pub(super) fn part(&self, section: &Filled, rows_max: usize) -> Part {
         let other = if self.language == Language::Zh { "_en" } else { "_zh" };
         let places: Vec<usize> = (0..section.columns.len()).filter(|&at| !section.columns[at].ends_with(other)).collect();
         let is_number = |at: usize| section.rows.iter().all(|row| matches!(row.get(at), Some(Value::Number(_) | Value::Null)));

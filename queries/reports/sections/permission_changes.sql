@@ -6,11 +6,6 @@ SELECT event_time, account_id, coalesce(user_name, principal_id) AS operator, us
                 param(request_parameters, 'PrincipalName'), param(request_parameters, 'PrincipalId')) AS whom,
        coalesce(param(request_parameters, 'PolicyName'), param(request_parameters, 'AccessConfigurationId')) AS policy,
        source_ip_address, event_id
-FROM events
-WHERE lower(service_name) IN ('ram', 'ims', 'resourcemanager', 'cloudsso')
-  AND coalesce(lower(event_rw), '') <> 'read'
-  AND (event_action LIKE '%policy%' OR event_action LIKE '%role%' OR event_action LIKE '%group%' OR event_action LIKE '%user%'
-       OR event_action LIKE '%accesskey%' OR event_action LIKE '%loginprofile%' OR event_action LIKE '%mfa%' OR event_action LIKE '%accessconfiguration%'
-       OR event_action LIKE '%accessassignment%')
-  AND event_time >= $since AND event_time < $until
+FROM permission_changes
+WHERE event_time >= $since AND event_time < $until
 ORDER BY event_time, event_id

@@ -149,6 +149,15 @@ fn mail_goes_by_tls_and_what_the_server_says_is_understood() {
             assert!(ran.status == 1 && ran.out.contains("refuses it") && !ran.out.contains("other-password"), "{}", ran.out);
         }
     }
+}
+
+#[test]
+fn mail_does_not_go_to_a_server_whose_certificate_has_expired() {
+    let Some(python) = part("TRAILHOUND_CLIENTS_PYTHON") else { return };
+    let program = Program::new();
+    if !certificate::make(&program.path("")) {
+        return;
+    }
     certificate::expire(&program.path(""));
     let server = MailServer::start(&program, &python, "tls");
     let to = "from = \"a@example.com\"\nto = [\"b@example.com\"]\nca = \"certificate.pem\"";
@@ -160,6 +169,12 @@ fn mail_goes_by_tls_and_what_the_server_says_is_understood() {
         ran.out,
         ran.err
     );
+}
+
+#[test]
+fn a_password_does_not_go_in_clear_text() {
+    let program = Program::new();
+    program.write("password", "canary-7f3a\n");
     let secret_in_clear = "[[sink]]\nname = \"m\"\n[sink.mail]\nhost = \"127.0.0.1\"\nencryption = \"none\"\nfrom = \"a@example.com\"\nto = [\"b@example.com\"]\n\
                            username = \"x\"\npassword = \"file:password\"\n";
     program.write("c.toml", secret_in_clear);

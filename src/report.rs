@@ -35,7 +35,7 @@ pub(crate) async fn make(
     let RulesRun { rules, newest } = rules_run(lake.catalogue()).await.map_err(Failure::internal)?;
     let findings = counted(kept_since(lake.catalogue(), &period.history().to_rfc3339()).await.map_err(Failure::internal)?);
     let session = session(config, lake).await?;
-    let stored_until = stored_until(&session).await?.unwrap_or_else(|| config.now().to_rfc3339());
+    let stored_until = stored_until(&session).await?.unwrap_or(config.now());
     let behind: BTreeSet<String> = rules.iter().filter(|(.., seen)| *seen < newest).map(|(id, ..)| id.clone()).collect();
     let proof = Proof {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -53,7 +53,7 @@ pub(crate) async fn make(
 pub(crate) async fn again(config: &Config, lake: &Lake, given: &Report, progress: Progress<'_>) -> Result<Report, Failure> {
     let profile = profile(&given.profile)?;
     let session = session(config, lake).await?;
-    let then = as_stored(&session, &given.proof.stored_until).await?;
+    let then = as_stored(&session, given.proof.stored_until).await?;
     let rules: Vec<String> = given.proof.rules.keys().filter(|id| config.catalogue.find(id).is_some()).cloned().collect();
     let mut ran = BTreeMap::new();
     let mut findings = of_the_service(config, lake, given).await?;

@@ -97,7 +97,7 @@ async fn verify(config: &Config, lake: &Lake, file: &Path) -> Result<Exit, Failu
     printer::line(&format!(
         "{} sections with {rows} rows computed again from the events stored until {}, by {} rules; {} differences",
         given.sections.len(),
-        given.proof.stored_until,
+        given.proof.stored_until.to_rfc3339(),
         again.proof.rules.len(),
         differences.len()
     ))?;

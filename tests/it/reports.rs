@@ -146,8 +146,9 @@ fn it_is_computed_again_from_the_events_and_what_was_changed_shows() {
     let config = std::fs::read_to_string(program.path("g/trailhound.toml")).expect("text");
     program.write("g/other.toml", config.replace("[parameters]\n", "[parameters]\nburst_instances = 9\n"));
     assert!(verify("g/other.toml", &files[0], 1).contains("the parameters are not those of the report"));
-    // What is no report.
-    for text in ["", "{}", "<html></html>"] {
+    // What is no report, or says nothing that can be computed again.
+    changed["proof"]["stored_until"] = json!("yesterday");
+    for text in ["", "{}", "<html></html>", &changed.to_string()] {
         let file = program.write("none.json", text);
         verify("g/trailhound.toml", &file, 2);
     }

@@ -24,6 +24,7 @@ use crate::sinks::words::Language;
 use chrono::{DateTime, SecondsFormat, Utc};
 use computed::Seen;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -63,8 +64,8 @@ pub struct Proof {
     pub version: String,
     /// Snapshot of the lake that was seen.
     pub snapshot: i64,
-    /// Events stored later do not count, RFC 3339; the snapshot itself is forgotten after a while.
-    pub stored_until: String,
+    /// Events stored later do not count; the snapshot itself is forgotten after a while.
+    pub stored_until: DateTime<Utc>,
     /// Hash of the parameters.
     pub parameters: String,
     /// The rules that had run, with their versions.
@@ -160,8 +161,8 @@ pub async fn report(
     let Material { session, catalogue, mut findings, proof } = material;
     let history = rfc3339(period.history());
     findings.retain(|finding| finding.first_seen.as_ref().is_none_or(|first| *first >= history));
-    let session = as_stored(session, &proof.stored_until).await?.with_findings(rows(&findings)?).await?;
-    let values = values(period, &proof.stored_until);
+    let session = as_stored(session, proof.stored_until).await?.with_findings(rows(&findings)?).await?;
+    let values = values(period, proof.stored_until);
     let seen = Seen { session: &session, catalogue, findings: &findings, period, rules: &proof.rules };
     let mut sections = Vec::with_capacity(profile.sections.len());
     for (number, name) in profile.sections.iter().enumerate() {
@@ -180,24 +181,23 @@ pub async fn report(
     Ok(Report { profile: profile.name.clone(), title: profile.title.clone(), period, made_at, proof, sections })
 }
 
-/// The session with the events stored until `moment`, RFC 3339.
+/// The session with the events stored until `moment`.
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn as_stored(session: &Session, moment: &str) -> Result<Session, SessionError> {
-    // Out of a file, perhaps: what is no time is no part of a statement.
-    let micros = moment.parse::<DateTime<Utc>>().map_or(i64::MAX, |time| time.timestamp_micros());
-    let time = DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    session.narrowed(&format!("ingested_at <= TIMESTAMP '{}'", rfc3339(time))).await
+pub async fn as_stored(session: &Session, moment: DateTime<Utc>) -> Result<Session, SessionError> {
+    session.narrowed(&format!("ingested_at <= TIMESTAMP '{}'", rfc3339(moment))).await
 }
 
-/// When the last event of the lake was stored, RFC 3339; nothing where there is none.
+/// When the last event of the lake was stored; nothing where there is none.
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn stored_until(session: &Session) -> Result<Option<String>, SessionError> {
+pub async fn stored_until(session: &Session) -> Result<Option<DateTime<Utc>>, SessionError> {
     let batches = session.sql("SELECT max(ingested_at) FROM events").await?.collect().await.map_err(SessionError::from)?;
-    Ok(batches.first().and_then(|batch| json_value(batch.column(0), 0).as_str().map(str::to_owned)))
+    let text = batches.first().map(|batch| json_value(batch.column(0), 0)).unwrap_or_default();
+    let moment = text.as_str().map(str::parse::<DateTime<Utc>>).transpose();
+    moment.map_err(|e| SessionError::Engine(DataFusionError::External(Box::new(e))))
 }
 
 /// The findings as they are kept.
@@ -211,14 +211,14 @@ fn rfc3339(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-fn values(period: Period, stored_until: &str) -> Values {
+fn values(period: Period, stored_until: DateTime<Utc>) -> Values {
     let text = |moment| Some(rfc3339(moment));
     [
         ("since", text(period.since)),
         ("until", text(period.until)),
         ("before", text(period.before)),
         ("history", text(period.history())),
-        ("stored_until", Some(stored_until.to_owned())),
+        ("stored_until", text(stored_until)),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))

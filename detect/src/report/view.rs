@@ -144,7 +144,7 @@ pub(super) fn page(report: &Report, said: &Said, rows_max: usize) -> Page {
     let lines = [
         ("version", format!("trailhound {}", proof.version)),
         ("snapshot", proof.snapshot.to_string()),
-        ("stored_until", proof.stored_until.clone()),
+        ("stored_until", super::rfc3339(proof.stored_until)),
         ("parameters", proof.parameters.clone()),
         ("rules", proof.rules.len().to_string()),
         ("behind", or_none(behind)),

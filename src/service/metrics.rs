@@ -34,6 +34,12 @@ struct Waiting {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Due {
+    report: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Rule {
     rule_id: String,
 }
@@ -55,6 +61,7 @@ pub(super) struct Metrics {
     /// Files of the newest snapshot.
     pub(super) files: Gauge,
     memory: Gauge,
+    allocated: Gauge,
     /// Rows that rules hold, in bytes.
     pub(super) held: Gauge,
     /// Questions that are being answered.
@@ -68,6 +75,7 @@ pub(super) struct Metrics {
     rule_lag: Family<Rule, Gauge>,
     reloads: Family<Outcome, Counter>,
     deliveries: Family<Attempt, Counter>,
+    reports: Family<Due, Counter>,
     outbox: Family<Waiting, Gauge>,
     outbox_age: Family<Waiting, Gauge<f64, AtomicU64>>,
 }
@@ -87,6 +95,7 @@ impl Metrics {
             lag_seconds: Gauge::default(),
             files: Gauge::default(),
             memory: Gauge::default(),
+            allocated: Gauge::default(),
             held: Gauge::default(),
             queries: Gauge::default(),
             snapshot: Gauge::default(),
@@ -99,6 +108,7 @@ impl Metrics {
             rule_lag: Family::default(),
             reloads: Family::default(),
             deliveries: Family::default(),
+            reports: Family::default(),
             outbox: Family::default(),
             outbox_age: Family::default(),
         };
@@ -117,6 +127,12 @@ impl Metrics {
         );
         r.register("lake_files", "Files of the newest snapshot", metrics.files.clone());
         r.register_with_unit("memory", "Memory of the process, as the system counts it", Unit::Bytes, metrics.memory.clone());
+        r.register_with_unit(
+            "allocated",
+            "Memory in use, without what the allocator keeps for later",
+            Unit::Bytes,
+            metrics.allocated.clone(),
+        );
         r.register_with_unit("held", "Memory of the rows that rules hold", Unit::Bytes, metrics.held.clone());
         r.register("queries_running", "Questions from outside that are being answered", metrics.queries.clone());
         r.register("rule_lag_snapshots", "Snapshots a rule has not run over yet", metrics.rule_lag.clone());
@@ -129,6 +145,7 @@ impl Metrics {
         r.register_with_unit("rule", "Time a rule has run in all", Unit::Seconds, metrics.cost.clone());
         r.register("rule_reloads", "Changes of the user's rules, by whether they were taken up", metrics.reloads.clone());
         r.register("deliveries", "Attempts to tell a sink of a finding, by what became of them", metrics.deliveries.clone());
+        r.register("reports", "Reports that were due, by what became of them", metrics.reports.clone());
         r.register("outbox", "Findings in the outbox that are not delivered, by sink and state", metrics.outbox.clone());
         r.register_with_unit("outbox_age", "How long the oldest of them has been there", Unit::Seconds, metrics.outbox_age.clone());
         for outcome in ["taken", "refused"] {
@@ -203,6 +220,18 @@ impl Metrics {
         }
     }
 
+    /// Lets everything about this report stand at zero.
+    pub(super) fn report(&self, report: &str) {
+        for outcome in ["made", "failed", "skipped"] {
+            self.reports.get_or_create(&Due { report: report.to_owned(), outcome }).inc_by(0);
+        }
+    }
+
+    /// A report that was due was `made`, has `failed`, or was `skipped`.
+    pub(super) fn reported(&self, report: &str, outcome: &'static str) {
+        self.reports.get_or_create(&Due { report: report.to_owned(), outcome }).inc();
+    }
+
     /// An attempt to deliver a finding was `delivered`, has `failed`, or the finding was `parked`.
     pub(super) fn delivered(&self, sink: &str, outcome: &'static str) {
         self.deliveries.get_or_create(&Attempt { sink: sink.to_owned(), outcome }).inc();
@@ -218,11 +247,19 @@ impl Metrics {
     /// Everything in Prometheus' text form.
     pub(super) fn text(&self) -> String {
         self.memory.set(resident_bytes().unwrap_or(0));
+        self.allocated.set(allocated_bytes().unwrap_or(0));
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+/// Memory the program has asked for and not given back, as the allocator counts it.
+fn allocated_bytes() -> Option<i64> {
+    // Its figures stand still until this is moved on.
+    tikv_jemalloc_ctl::epoch::advance().ok()?;
+    i64::try_from(tikv_jemalloc_ctl::stats::allocated::read().ok()?).ok()
 }
 
 /// Memory of this process, where the system tells it.

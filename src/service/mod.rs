@@ -75,6 +75,7 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
         program: std::env::current_exe().map_err(Failure::internal)?,
         config: config.path.clone(),
         folder: folder.to_owned(),
+        watch: Arc::clone(&watch),
     };
     let reporting = tokio::spawn(schedule::run(schedule));
     let deliveries = Deliveries::start(&lake, sinks, &routes, &options.clock, &watch);

@@ -1,10 +1,12 @@
 //! Makes the reports of the configuration when they are due, each time once, whether or not the service was there at the time.
 
+use super::Watch;
 use crate::config::{CatchUp, Scheduled};
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
 use trailhound_detect::report::Notice;
@@ -33,6 +35,7 @@ pub(super) struct Schedule {
     pub(super) program: PathBuf,
     pub(super) config: Option<PathBuf>,
     pub(super) folder: PathBuf,
+    pub(super) watch: Arc<Watch>,
 }
 
 /// A report that could not be made, and when it is tried again.
@@ -45,6 +48,9 @@ struct Trouble {
 pub(super) async fn run(schedule: Schedule) {
     if schedule.reports.is_empty() {
         return;
+    }
+    for report in &schedule.reports {
+        schedule.watch.metrics.report(&report.name);
     }
     let lease = Lease::new("reports");
     let started = (schedule.clock)();
@@ -117,6 +123,7 @@ impl Schedule {
         };
         for due in skipped {
             self.note(report, due, "skipped", "it was missed, and the configuration says not to make up for it".to_owned()).await?;
+            self.watch.metrics.reported(&report.name, "skipped");
         }
         Ok(due)
     }
@@ -134,6 +141,9 @@ impl Schedule {
                 troubles.remove(&report.name);
                 let run = self.run(report, due, "made", files);
                 runs::made(self.lake.catalogue(), &run, &report.sinks, &notice).await.map_err(|e| e.to_string())?;
+                self.watch.metrics.reported(&report.name, "made");
+                // Those that are told of it need not look for themselves.
+                self.watch.kept.notify_waiters();
                 Ok(true)
             }
             Err(reason) => {
@@ -142,6 +152,7 @@ impl Schedule {
                 tracing::error!(report = report.name, reason, pause_seconds = pause.as_secs(), "a report could not be made; tried again");
                 let trouble = Trouble { failures: failures + 1, again: tokio::time::Instant::now() + pause };
                 troubles.insert(report.name.clone(), trouble);
+                self.watch.metrics.reported(&report.name, "failed");
                 self.note(report, due, "failed", reason).await?;
                 Ok(false)
             }

@@ -19,7 +19,8 @@ fn every_metric_is_documented_and_none_is_made_up() {
     program.write(
         "serve.toml",
         "[service]\nlisten = \"127.0.0.1:0\"\n[[source.kafka]]\nname = \"x\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"x\"]\n\
-         [[sink]]\nname = \"f\"\n[sink.file]\npath = \"f\"\n",
+         [[sink]]\nname = \"f\"\n[sink.file]\npath = \"f\"\n\
+         [[report]]\nname = \"r\"\nschedule = \"0 0 * * *\"\nperiod = \"day\"\nfolder = \"r\"\n",
     );
     let service = Service::start(&program, "serve.toml", "lake");
     assert_eq!(service.get("/healthz").0, 200);

@@ -155,7 +155,7 @@ columns! {
     ResourceType => sent("resource_type", Field::ResourceType, Repeats, "Types of the resources, separated by `;`.");
     ResourceName => bloom(sent("resource_name", Field::ResourceName, Unique, "Ids of the resources: `,` within a type, `;` between types, in the order of `resource_type`."));
     Resources => derived("resources", ResourceList, Repeats, "Every resource the event names, wherever it names it, once each.");
-    InstanceIds => derived("instance_ids", TextList, Repeats, "Ids of the ECS instances among them, also from request parameters.");
+    InstanceIds => bloom(derived("instance_ids", TextList, Repeats, "Ids of the ECS instances among them, also from request parameters."));
     RequestParameters => sent("request_parameters", Field::RequestParameters, Unique, "The call's parameters, the exact JSON text. Read them with `param(request_parameters, 'Name')`.");
     RequestParameterJson => sent("request_parameter_json", Field::RequestParameterJson, Unique, "`requestParameterJson` where it differs from `request_parameters` (flag `request_parameter_json_repeats` where it does not).");
     ResponseElements => sent("response_elements", Field::ResponseElements, Unique, "The call's answer, the exact JSON text.");

@@ -120,7 +120,7 @@ pub fn entities(finding: &Finding) -> BTreeSet<Entity> {
 
 /// The risk of every entity at `now` (microseconds UTC), greatest first. Only findings to be looked at count.
 #[must_use]
-pub fn risks(findings: &[Finding], now: i64) -> Vec<Risk> {
+pub fn risks<'f>(findings: impl IntoIterator<Item = &'f Finding>, now: i64) -> Vec<Risk> {
     let mut by_entity: BTreeMap<Entity, Vec<&Finding>> = BTreeMap::new();
     for finding in open(findings) {
         for entity in entities(finding) {
@@ -132,8 +132,8 @@ pub fn risks(findings: &[Finding], now: i64) -> Vec<Risk> {
     risks
 }
 
-fn open(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
-    findings.iter().filter(|finding| finding.status == Status::Open)
+fn open<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> impl Iterator<Item = &'f Finding> {
+    findings.into_iter().filter(|finding| finding.status == Status::Open)
 }
 
 /// When the last event of a finding was.

@@ -2,7 +2,7 @@
 
 use crate::beside::Beside;
 use crate::vocabulary::Meanings;
-use datafusion::arrow::array::{ArrayRef, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray};
+use datafusion::arrow::array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::DataFusionError;
 use serde_json::Value;
@@ -104,29 +104,33 @@ pub(crate) struct Findings;
 
 impl Beside for Findings {
     type Row = (i64, String, String);
-    const ALL: &'static str = "SELECT revision, status, finding FROM trailhound_finding ORDER BY first_seen, finding_id";
+    const ALL: &'static str = "SELECT revision, status, finding FROM trailhound_finding";
+    const ORDER: &'static str = "first_seen, finding_id";
+    const TEXTS: &'static [&'static str] = &["finding_id", "rule_id", "rule_version", "status", "severity", "account_id"];
+    const TIMES: &'static [&'static str] = &["first_seen"];
 
     fn schema() -> SchemaRef {
         Arc::clone(&SCHEMA)
     }
 
-    fn batch(rows: Vec<Self::Row>) -> Result<RecordBatch, DataFusionError> {
+    fn columns(rows: Vec<Self::Row>, places: &[usize]) -> Result<Vec<ArrayRef>, DataFusionError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
         let kept = |(revision, status, text): Self::Row| {
             let json = serde_json::from_str(&text).map_err(|e| DataFusionError::External(Box::new(e)))?;
             Ok(Kept { revision, status, text, json })
         };
         let kept = rows.into_iter().map(kept).collect::<Result<Vec<_>, DataFusionError>>()?;
-        let columns = COLUMNS.iter().map(|&(_, place, of, _)| column(&kept, place, of)).collect();
-        Ok(RecordBatch::try_new(Self::schema(), columns)?)
+        Ok(places.iter().filter_map(|place| COLUMNS.get(*place)).map(|&(_, at, of, _)| column(&kept, at, of)).collect())
     }
 }
 
 fn column(kept: &[Kept], place: &str, of: Of) -> ArrayRef {
-    let at = |kept: &'_ Kept| kept.json.pointer(place).cloned().unwrap_or_default();
-    let text = |kept: &Kept| at(kept).as_str().map(str::to_owned);
+    let text = |kept: &'_ Kept| kept.json.pointer(place).and_then(Value::as_str).map(str::to_owned);
     match of {
         Of::Text => Arc::new(kept.iter().map(text).collect::<StringArray>()),
-        Of::Int => Arc::new(kept.iter().map(|kept| at(kept).as_i64()).collect::<Int64Array>()),
+        Of::Int => Arc::new(kept.iter().map(|kept| kept.json.pointer(place).and_then(Value::as_i64)).collect::<Int64Array>()),
         Of::Time => {
             let times = kept.iter().map(|kept| text(kept).as_deref().and_then(parse));
             Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
@@ -134,7 +138,7 @@ fn column(kept: &[Kept], place: &str, of: Of) -> ArrayRef {
         Of::Texts | Of::Each(_) => {
             let mut lists = ListBuilder::new(StringBuilder::new()).with_field(text_item());
             for kept in kept {
-                for entry in at(kept).as_array().into_iter().flatten() {
+                for entry in kept.json.pointer(place).and_then(Value::as_array).into_iter().flatten() {
                     let entry = if let Of::Each(member) = of { &entry[member] } else { entry };
                     lists.values().append_option(entry.as_str());
                 }

@@ -13,6 +13,7 @@ pub mod gate;
 mod headed;
 pub mod hits;
 pub mod investigations;
+mod leave_out;
 mod local_files;
 mod materialized;
 mod necessary;

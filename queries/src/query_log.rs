@@ -2,7 +2,7 @@
 
 use crate::beside::Beside;
 use crate::vocabulary::Meanings;
-use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::DataFusionError;
 use std::sync::{Arc, LazyLock};
@@ -43,15 +43,19 @@ pub(crate) struct QueryLog;
 
 impl Beside for QueryLog {
     type Row = Row;
-    const ALL: &'static str = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query ORDER BY asked_at, query_id";
+    const ALL: &'static str =
+        "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query";
+    const ORDER: &'static str = "asked_at, query_id";
+    const TEXTS: &'static [&'static str] = &["door", "who", "address", "result"];
+    const TIMES: &'static [&'static str] = &[];
 
     fn schema() -> SchemaRef {
         Arc::clone(&SCHEMA)
     }
 
-    fn batch(rows: Vec<Row>) -> Result<RecordBatch, DataFusionError> {
+    fn columns(rows: Vec<Row>, places: &[usize]) -> Result<Vec<ArrayRef>, DataFusionError> {
         let texts = |of: fn(&Row) -> &str| -> ArrayRef { Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>()) };
-        let columns = vec![
+        let all = [
             Arc::new(rows.iter().map(|row| Some(row.0)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")) as ArrayRef,
             texts(|row| &row.1),
             texts(|row| &row.2),
@@ -62,7 +66,7 @@ impl Beside for QueryLog {
             Arc::new(rows.iter().map(|row| Some(row.7)).collect::<Int64Array>()),
             Arc::new(rows.iter().map(|row| Some(seconds(row.8))).collect::<Float64Array>()),
         ];
-        Ok(RecordBatch::try_new(Self::schema(), columns)?)
+        Ok(places.iter().filter_map(|place| all.get(*place).cloned()).collect())
     }
 }
 

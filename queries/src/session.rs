@@ -1,8 +1,9 @@
 //! Every SQL context comes from here: the lake's tables, the views and functions over them, read-only and bounded.
 
-use crate::beside::{Beside, BesideTable};
+use crate::beside::{self, Beside, BesideTable};
 use crate::findings::{FINDINGS_TABLE, Findings};
 use crate::functions;
+use crate::leave_out::LeaveOut;
 use crate::local_files::LocalFiles;
 use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
@@ -19,11 +20,11 @@ use datafusion::datasource::MemTable;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::logical_expr::TableType;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -43,6 +44,8 @@ use trailhound_datasets::layout::{COPIES_TABLE, CatalogPlace, EVENTS_TABLE, QUAR
 
 /// Bytes that a query may put on disk where nothing else is said.
 const SPILL_BYTES_MAX: u64 = 16 << 30;
+/// Findings of a report that are made rows of at a time.
+const FINDINGS_AT_A_TIME: usize = 4096;
 
 /// Which state of the lake a session is over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -325,11 +328,23 @@ impl Session {
     /// The same session with `findings` instead of those that are kept: revision, status and JSON text of each.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where one does not read.
-    pub async fn with_findings(&self, findings: Vec<(i64, String, String)>) -> Result<Self, SessionError> {
-        let session = self.with_events(self.context.table_provider(EVENTS_TABLE).await?).await?;
-        session.context.deregister_table(FINDINGS_TABLE)?;
-        session.context.register_table(FINDINGS_TABLE, memory(&Findings::schema(), vec![Findings::batch(findings)?])?)?;
+    /// [`SessionError::Engine`] where one does not read; what is wrong with one that cannot be had.
+    pub async fn with_findings<E: From<SessionError>>(
+        &self,
+        findings: impl Iterator<Item = Result<(i64, String, String), E>>,
+    ) -> Result<Self, E> {
+        let places: Vec<usize> = (0..Findings::schema().fields().len()).collect();
+        let mut batches = Vec::new();
+        let mut findings = findings.peekable();
+        // What they are parsed into is needed for a moment only.
+        while findings.peek().is_some() {
+            let some = findings.by_ref().take(FINDINGS_AT_A_TIME).collect::<Result<_, E>>()?;
+            batches.push(beside::batch::<Findings>(some, &places).map_err(SessionError::from)?);
+        }
+        let session = self.with_events(self.context.table_provider(EVENTS_TABLE).await.map_err(SessionError::from)?).await?;
+        session.context.deregister_table(FINDINGS_TABLE).map_err(SessionError::from)?;
+        let table = memory(&Findings::schema(), batches).map_err(SessionError::from)?;
+        session.context.register_table(FINDINGS_TABLE, table).map_err(SessionError::from)?;
         Ok(session)
     }
 
@@ -338,7 +353,7 @@ impl Session {
     }
 
     async fn with_events(&self, events: Arc<dyn TableProvider>) -> Result<Self, SessionError> {
-        let context = SessionContext::new_with_config_rt(self.context.copied_config(), self.context.runtime_env());
+        let context = context_of(self.context.copied_config(), self.context.runtime_env());
         context.register_table(EVENTS_TABLE, events)?;
         for table in TABLES.into_iter().filter(|table| *table != EVENTS_TABLE) {
             context.register_table(table, self.context.table_provider(table).await?)?;
@@ -461,6 +476,11 @@ fn memory(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn Table
     Ok(Arc::new(MemTable::try_new(Arc::clone(schema), vec![batches])?))
 }
 
+fn context_of(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    SessionContext::new_with_state(state.with_physical_optimizer_rule(Arc::new(LeaveOut)).build())
+}
+
 fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
     let mut config = SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(true);
     let options = config.options_mut();
@@ -475,7 +495,7 @@ fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
         .with_max_temp_directory_size(limits.spill_bytes_max)
         .build_arc()?;
     runtime.register_object_store(ObjectStoreUrl::local_filesystem().as_ref(), Arc::new(LocalFiles::default()));
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    Ok(context_of(config, runtime))
 }
 
 #[cfg(test)]

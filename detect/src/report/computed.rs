@@ -54,8 +54,7 @@ impl Seen<'_> {
         let began = |finding: &&Finding| {
             finding.first_seen.as_deref().and_then(trailhound_datasets::derive::time::parse).is_none_or(|first| first < until)
         };
-        let findings: Vec<Finding> = self.findings.iter().filter(began).cloned().collect();
-        let risks = risks(&findings, until);
+        let risks = risks(self.findings.iter().filter(began), until);
         let row = |risk: &crate::risk::Risk| {
             let mut rules: Vec<&str> = risk.terms.iter().filter(|term| term.nth == 1).map(|term| term.rule_id.as_str()).collect();
             let more = rules.len().saturating_sub(RULES_MAX);

@@ -161,7 +161,7 @@ pub async fn report(
     let Material { session, catalogue, mut findings, proof } = material;
     let history = rfc3339(period.history());
     findings.retain(|finding| finding.first_seen.as_ref().is_none_or(|first| *first >= history));
-    let session = as_stored(session, proof.stored_until).await?.with_findings(rows(&findings)?).await?;
+    let session = as_stored(session, proof.stored_until).await?.with_findings(rows(&findings)).await?;
     let values = values(period, proof.stored_until);
     let seen = Seen { session: &session, catalogue, findings: &findings, period, rules: &proof.rules };
     let mut sections = Vec::with_capacity(profile.sections.len());
@@ -201,9 +201,9 @@ pub async fn stored_until(session: &Session) -> Result<Option<DateTime<Utc>>, Se
 }
 
 /// The findings as they are kept.
-fn rows(findings: &[Finding]) -> Result<Vec<(i64, String, String)>, serde_json::Error> {
+fn rows(findings: &[Finding]) -> impl Iterator<Item = Result<(i64, String, String), ReportError>> {
     let counted = findings.iter().filter(|finding| finding.status != Status::Withdrawn);
-    counted.map(|finding| Ok((1, finding.status.name().to_owned(), serde_json::to_string(finding)?))).collect()
+    counted.map(|finding| Ok((1, finding.status.name().to_owned(), serde_json::to_string(finding)?)))
 }
 
 /// As statements and findings write times.

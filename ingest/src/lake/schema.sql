@@ -55,6 +55,7 @@ CREATE TABLE trailhound_sink(sink TEXT PRIMARY KEY, position TEXT NOT NULL){with
 CREATE TABLE trailhound_report(report TEXT NOT NULL, due_at BIGINT NOT NULL, state TEXT NOT NULL, changed_at BIGINT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (report, due_at)){without_rowid};
 CREATE INDEX trailhound_queries_by_time ON trailhound_query(asked_at);
 CREATE INDEX trailhound_findings_by_time ON trailhound_finding(rule_id, first_seen);
+CREATE INDEX trailhound_findings_in_order ON trailhound_finding(first_seen, finding_id);
 CREATE INDEX trailhound_live_files ON ducklake_data_file(table_id, end_snapshot);
 CREATE INDEX trailhound_file_stats ON ducklake_file_column_stats(table_id, column_id, data_file_id);
 CREATE INDEX trailhound_partition_values ON ducklake_file_partition_value(data_file_id);

@@ -93,3 +93,20 @@ impl From<SessionError> for Refused {
         Self::whole(code, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+    use crate::session::QueryLimits;
+
+    #[tokio::test]
+    async fn the_query_of_every_rule_can_be_pasted() {
+        let session = Session::over_events(Vec::new(), std::sync::Arc::default(), &QueryLimits::default()).await.expect("a session");
+        for rule in Catalogue::built_in().expect("rules").rules {
+            if let Err(refused) = session.ask(&rule.sql, &Values::new()).await {
+                panic!("{}: {refused:?}", rule.id);
+            }
+        }
+    }
+}

@@ -30,6 +30,7 @@ fn statements_that_read_pass() {
         "DESCRIBE events",
         "SELECT * FROM generate_series(1, 3)",
         "SELECT * FROM unnest([1, 2])",
+        "SELECT unnest(instance_ids) FROM stops",
         "SELECT * FROM (SELECT 1) a CROSS JOIN LATERAL (SELECT 2) b",
         "SELECT 1 UNION ALL SELECT 2 ORDER BY 1 LIMIT 1",
     ] {

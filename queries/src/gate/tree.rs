@@ -10,8 +10,10 @@ use std::ops::ControlFlow;
 
 /// Schema in which the engine has the tables.
 const SCHEMA: &str = "public";
+/// What the planner makes of a list, a row for each element: no function that the engine has a name for.
+const UNNEST: &str = "unnest";
 /// Functions that stand for a table.
-const TABLE_FUNCTIONS: [&str; 3] = ["unnest", "generate_series", "range"];
+const TABLE_FUNCTIONS: [&str; 3] = [UNNEST, "generate_series", "range"];
 
 pub(super) fn check(statement: &Statement, offered: &Offered<'_>) -> Result<(), Refused> {
     kind(statement)?;
@@ -80,11 +82,13 @@ struct Walk<'w> {
 impl Walk<'_> {
     fn function(&self, name: &ObjectName) -> Result<(), Refused> {
         let written = name.to_string();
+        let offered = |part: &ObjectNamePart| {
+            let name = part.as_ident().map(|ident| ident.value.to_lowercase());
+            name.is_some_and(|name| name == UNNEST || self.offered.functions.contains(&name))
+        };
         let known = match name.0.as_slice() {
-            [part] => part.as_ident().is_some_and(|ident| self.offered.functions.contains(&ident.value.to_lowercase())),
-            [schema, part] if self.of_schema(schema) => {
-                part.as_ident().is_some_and(|ident| self.offered.functions.contains(&ident.value.to_lowercase()))
-            }
+            [part] => offered(part),
+            [schema, part] if self.of_schema(schema) => offered(part),
             _ => false,
         };
         if known {

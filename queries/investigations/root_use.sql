@@ -12,7 +12,7 @@
 --! [parameters.account]
 --! default = ""
 --! meaning = "Only this account."
-SELECT account_id, date_trunc('hour', event_time) AS hour, source_ip_address, credential_kind, mask_key(access_key_id) AS access_key_id, mfa, user_agent,
+SELECT account_id, date_bin(INTERVAL '1 hour', event_time) AS hour, source_ip_address, credential_kind, mask_key(access_key_id) AS access_key_id, mfa, user_agent,
        service_name, event_name, count(*) AS events, count(*) FILTER (WHERE outcome = 'failure') AS failures,
        min(event_time) AS first_seen, max(event_time) AS last_seen
 FROM root_activity

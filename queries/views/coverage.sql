@@ -17,11 +17,11 @@
 SELECT
     account_id,
     acs_region,
-    date_trunc('day', event_time) AS day,
+    date_bin(INTERVAL '1 day', event_time) AS day,
     count(*) AS events,
     count(*) FILTER (WHERE lower(event_rw) = 'read') AS read_events,
     count(*) FILTER (WHERE lower(event_category) = 'data') AS data_events,
-    count(DISTINCT date_trunc('hour', event_time)) AS hours_with_events,
+    count(DISTINCT date_bin(INTERVAL '1 hour', event_time)) AS hours_with_events,
     count(*) FILTER (WHERE event_action LIKE 'consolesignin%') AS sign_ins,
     count(*) FILTER (WHERE event_action LIKE 'consolesignin%' AND mfa = 'unknown') AS sign_ins_mfa_unknown,
     count(*) FILTER (WHERE event_action LIKE 'consolesignin%' AND source_class <> 'ip') AS sign_ins_address_undetermined,

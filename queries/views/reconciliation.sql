@@ -14,10 +14,10 @@
 --| seen_first: Those that it was the first to bring.
 --| status: `complete`, `open`, `missed` or `silent`, see above.
 WITH brought AS (
-    SELECT source, account_id, acs_region, date_trunc('hour', event_time) AS hour, count(*) AS seen, count(*) AS first_seen
+    SELECT source, account_id, acs_region, date_bin(INTERVAL '1 hour', event_time) AS hour, count(*) AS seen, count(*) AS first_seen
     FROM events GROUP BY 1, 2, 3, 4
     UNION ALL
-    SELECT source, account_id, acs_region, date_trunc('hour', event_time), count(*), 0
+    SELECT source, account_id, acs_region, date_bin(INTERVAL '1 hour', event_time), count(*), 0
     FROM copies GROUP BY 1, 2, 3, 4
 ), by_source AS (
     SELECT source, coalesce(account_id, '') AS account, coalesce(acs_region, '') AS region, hour,

@@ -1,11 +1,11 @@
 -- A long-term key used again after ninety days or more without any use.
 -- Only the first use on a day can be that, so windows go over days.
 WITH days AS (
-    SELECT coalesce(account_id, '') AS account, access_key_id AS who, date_trunc('day', event_time) AS day, min(event_time) AS first_time,
+    SELECT coalesce(account_id, '') AS account, access_key_id AS who, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time,
            max(event_time) AS last_time, first_value(event_key ORDER BY event_time, event_key) AS event_key
     FROM events
     WHERE event_time IS NOT NULL AND credential_kind = 'long_term'
-    GROUP BY coalesce(account_id, ''), access_key_id, date_trunc('day', event_time)
+    GROUP BY coalesce(account_id, ''), access_key_id, date_bin(INTERVAL '1 day', event_time)
 ),
 followed AS (
     SELECT *, lag(last_time) OVER (PARTITION BY account, who ORDER BY day) AS used_before

@@ -6,10 +6,10 @@ WITH used AS (
     WHERE event_time IS NOT NULL AND credential_kind = 'long_term' AND source_class = 'ip'
 ),
 days AS (
-    SELECT account, who, network, date_trunc('day', event_time) AS day, min(event_time) AS first_time, max(event_time) AS last_time,
+    SELECT account, who, network, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time, max(event_time) AS last_time,
            first_value(event_key ORDER BY event_time, event_key) AS event_key
     FROM used
-    GROUP BY account, who, network, date_trunc('day', event_time)
+    GROUP BY account, who, network, date_bin(INTERVAL '1 day', event_time)
 ),
 followed AS (
     SELECT *, lag(last_time) OVER (PARTITION BY account, who, network ORDER BY day) AS used_before

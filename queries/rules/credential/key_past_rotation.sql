@@ -1,11 +1,11 @@
 -- A long-term key is used that was used ninety days ago or earlier already.
 -- One use a day tells it, so what is compared are days.
 WITH days AS (
-    SELECT coalesce(account_id, '') AS account, access_key_id AS who, date_trunc('day', event_time) AS day, min(event_time) AS first_time,
+    SELECT coalesce(account_id, '') AS account, access_key_id AS who, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time,
            max(event_time) AS last_time, first_value(event_key ORDER BY event_time, event_key) AS event_key
     FROM events
     WHERE event_time IS NOT NULL AND credential_kind = 'long_term'
-    GROUP BY coalesce(account_id, ''), access_key_id, date_trunc('day', event_time)
+    GROUP BY coalesce(account_id, ''), access_key_id, date_bin(INTERVAL '1 day', event_time)
 ),
 old AS (
     SELECT today.event_key, today.who, min(before.last_time) AS used

@@ -1,14 +1,14 @@
 -- Something is changed in a region where the account changed nothing in the ninety days before.
 -- Only the first change of a day can be that, so windows go over days.
 WITH days AS (
-    SELECT coalesce(account_id, '') AS account, acs_region AS region, date_trunc('day', event_time) AS day, min(event_time) AS first_time,
+    SELECT coalesce(account_id, '') AS account, acs_region AS region, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time,
            max(event_time) AS last_time, first_value(event_key ORDER BY event_time, event_key) AS event_key
     FROM events
     WHERE event_time IS NOT NULL AND acs_region IS NOT NULL AND outcome = 'success' AND lower(event_rw) <> 'read' AND NOT coalesce(is_global, false)
       -- These are logged once, wherever their home is.
       AND lower(service_name) NOT IN ('ram', 'ims', 'sts', 'aassub', 'aascustomer', 'cloudsso', 'resourcemanager', 'actiontrail')
       AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'
-    GROUP BY coalesce(account_id, ''), acs_region, date_trunc('day', event_time)
+    GROUP BY coalesce(account_id, ''), acs_region, date_bin(INTERVAL '1 day', event_time)
 ),
 followed AS (
     SELECT *, lag(last_time) OVER (PARTITION BY account, region ORDER BY day) AS changed_before

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 type Deed = (&'static str, &'static str, &'static str, &'static str);
 
 /// In the order of an intrusion.
-const DEEDS: [Deed; 50] = [
+const DEEDS: [Deed; 52] = [
     ("AT-CRED-001", "Ram", "CreateAccessKey", r#"{"UserName":"backup-job"}"#),
     ("AT-CRED-002", "Ram", "UpdateAccessKey", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0001","Status":"Active"}"#),
     ("AT-CRED-002", "Ims", "RestoreAccessKeyFromRecycleBin", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0002"}"#),
@@ -42,6 +42,8 @@ const DEEDS: [Deed; 50] = [
     ("AT-DEF-001", "Cloudfw", "PutDisableAllFwSwitch", r#"{"Lang":"zh"}"#),
     ("AT-DEF-001", "Cloudfw", "ModifyDefaultIPSConfig", r#"{"RunMode":"0"}"#),
     ("AT-DEF-002", "Aegis", "AddUninstallClientsByUuids", r#"{"Uuids":"uuid-story"}"#),
+    ("AT-DEF-003", "waf-openapi", "ModifyDefenseRuleStatus", r#"{"InstanceId":"waf-story","RuleId":"20001","RuleStatus":"0"}"#),
+    ("AT-DEF-003", "ddoscoo", "DisableWebCC", r#"{"Domain":"www.example.com"}"#),
     ("AT-NET-001", "Ecs", "AuthorizeSecurityGroup", r#"{"SecurityGroupId":"sg-story","PortRange":"22/22","SourceCidrIp":"0.0.0.0/0"}"#),
     (
         "AT-NET-001",
@@ -78,7 +80,7 @@ const DEEDS: [Deed; 50] = [
 ];
 
 /// Calls that look like them and are everyday work.
-const HARMLESS: [(&str, &str, &str); 12] = [
+const HARMLESS: [(&str, &str, &str); 13] = [
     ("Ram", "UpdateAccessKey", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0003","Status":"Inactive"}"#),
     ("Ram", "AttachPolicyToUser", r#"{"PolicyName":"AliyunOSSReadOnlyAccess","UserName":"backup-job"}"#),
     ("Ims", "SetSecurityPreference", r#"{"MFAOperationForLogin":"mandatory"}"#),
@@ -89,6 +91,7 @@ const HARMLESS: [(&str, &str, &str); 12] = [
     ("Oss", "PutBucketAcl", r#"{"bucketName":"story","acl":"private"}"#),
     ("Kms", "CancelKeyDeletion", r#"{"KeyId":"key-story"}"#),
     ("Cloudfw", "ModifyDefaultIPSConfig", r#"{"RunMode":"1"}"#),
+    ("waf-openapi", "ModifyDefenseRuleStatus", r#"{"InstanceId":"waf-story","RuleId":"20001","RuleStatus":"1"}"#),
     ("Ecs", "ModifyInstanceAttribute", r#"{"InstanceId":"i-bp1storyexample00001","DeletionProtection":"true"}"#),
     ("Ecs", "ModifyImageSharePermission", r#"{"ImageId":"m-story","RemoveAccount.1":"2000000000000009"}"#),
 ];

@@ -416,7 +416,7 @@ with psycopg.connect(host=host, port=port, user="analyst", password=password, db
         db.execute("DELETE FROM events")
     except psycopg.Error as error:
         said["refused"] = error.sqlstate
-engine = sa.create_engine(sa.URL.create("postgresql+psycopg", "analyst", password, host, int(port), "lake"), use_native_hstore=False)
+engine = sa.create_engine(sa.URL.create("postgresql+psycopg", "analyst", password, host, int(port), "lake"))
 with engine.connect() as db:
     said["bound"] = db.execute(sa.text("SELECT count(*) FROM events WHERE outcome = :o"), {"o": "failure"}).scalar()
     said["list"] = db.execute(sa.text("SELECT instance_ids FROM stops WHERE cardinality(instance_ids) > 1 ORDER BY event_id LIMIT 1")).scalar()
@@ -439,6 +439,86 @@ fn psycopg_and_sqlalchemy_ask_too() {
     assert_eq!(said["binary"].as_str().map(|text| &text[..19]), newest.as_str().map(|text| text[..19].replace('T', " ")).as_deref());
     let list = &same(&open.program, "SELECT instance_ids FROM stops WHERE cardinality(instance_ids) > 1 ORDER BY event_id LIMIT 1")[0]["instance_ids"];
     assert_eq!(&said["list"], list);
+}
+
+#[test]
+fn jdbc_asks_and_sees_what_there_is() {
+    let (Some(jar), Some(_)) = (part("TRAILHOUND_JDBC"), part("TRAILHOUND_POSTGRESQL")) else { return };
+    let open = open("", 3_000);
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/clients/Ask.java");
+    let output = Command::new("java").args(["-cp", &jar, source, &open.postgres, PASSWORD]).output().expect("java runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let out = String::from_utf8_lossy(&output.stdout);
+    let said = |name: &str| out.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect::<Vec<_>>();
+    let failures = open.program.number("lake", "SELECT count(*) FROM events WHERE outcome = 'failure'").to_string();
+    assert_eq!(said("failures"), vec![failures.as_str(); 8]);
+    let newest = &same(&open.program, "SELECT max(event_time) AS t FROM events")[0]["t"];
+    assert_eq!(said("newest")[0].parse::<chrono::DateTime<chrono::Utc>>(), newest.as_str().expect("a time").parse());
+    let stops = "SELECT array_to_string(instance_ids, ',') AS ids FROM stops WHERE cardinality(instance_ids) > 1 ORDER BY event_id LIMIT 1";
+    assert_eq!(said("list"), [same(&open.program, stops)[0]["ids"].as_str().expect("text")]);
+    assert_eq!(said("refused"), ["25006"]);
+    let named: Vec<&str> = said("tables")[0].split(',').collect();
+    for table in ["events", "findings", "quarantine", "stops", "query_log"] {
+        assert!(named.contains(&table), "{named:?}");
+    }
+    assert!(said("columns")[0].split(',').any(|column| column.starts_with("event_time:timestamp")), "{out}");
+}
+
+/// What Grafana's data source asks while somebody builds a panel, and what its macros make of a panel's statement.
+const GRAFANA: [(&str, &str); 7] = [
+    ("SELECT current_setting('server_version_num')::int/100 as version", "1600"),
+    ("SELECT data_type FROM information_schema.columns WHERE table_name = 'events' AND column_name = 'event_id'", "text"),
+    ("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'", ""),
+    (
+        r#"select quote_ident(table_name) as "table" from information_schema.tables
+    where quote_ident(table_schema) not in ('information_schema',
+                             'pg_catalog',
+                             '_timescaledb_cache',
+                             '_timescaledb_catalog',
+                             '_timescaledb_internal',
+                             '_timescaledb_config',
+                             'timescaledb_information',
+                             'timescaledb_experimental')
+      and 
+          quote_ident(table_schema) IN (
+          SELECT
+            CASE WHEN trim(s[i]) = '"$user"' THEN user ELSE trim(s[i]) END
+          FROM
+            generate_series(
+              array_lower(string_to_array(current_setting('search_path'),','),1),
+              array_upper(string_to_array(current_setting('search_path'),','),1)
+            ) as i,
+            string_to_array(current_setting('search_path'),',') s
+          )"#,
+        "events",
+    ),
+    (
+        r#"select quote_ident(column_name) as "column", data_type as "type"
+    from information_schema.columns
+    where quote_ident(table_name) = 'events';"#,
+        "event_time|timestamp with time zone",
+    ),
+    (
+        "SELECT floor(extract(epoch from event_time)/3600)*3600 AS \"time\", count(*) AS \"value\" FROM events \
+         WHERE event_time BETWEEN '2020-01-01T00:00:00Z' AND '2030-01-01T00:00:00Z' GROUP BY 1 ORDER BY 1",
+        "",
+    ),
+    (
+        "SELECT event_time AS \"time\", user_name AS metric, 1 AS value FROM stops WHERE event_time >= '2020-01-01T00:00:00Z' ORDER BY 1 LIMIT 5",
+        "",
+    ),
+];
+
+#[test]
+fn what_grafana_asks_is_answered() {
+    if part("TRAILHOUND_POSTGRESQL").is_none() {
+        return;
+    }
+    let open = open("", 3_000);
+    for (sql, holds) in GRAFANA {
+        let (ok, out, err) = psql(&open, &["-A", "-t", "-c", sql]);
+        assert!(ok && out.contains(holds), "{sql}\n{out}{err}");
+    }
 }
 
 #[test]

@@ -70,7 +70,9 @@ impl Gatekeeper {
     async fn plan(&self, statement: &Statement) -> Result<LogicalPlan, Refused> {
         let mut session = self.session.lock().await;
         session.refresh().await?;
-        session.plan_for_client(statement.clone()).await
+        let mut statement = statement.clone();
+        super::information::translate(&mut statement);
+        session.plan_for_client(statement).await
     }
 
     /// Runs `frame` when its turn comes, to its end; what it gives stands ready then.

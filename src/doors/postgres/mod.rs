@@ -1,7 +1,9 @@
 //! The PostgreSQL door: psql and what speaks its protocol. Each connection is served by a process of its own, which asks here before it runs a statement
 //! and tells here how it ended.
 
+mod functions;
 mod gatekeeper;
+mod information;
 mod session;
 mod talk;
 

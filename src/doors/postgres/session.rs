@@ -1,14 +1,12 @@
 //! The process of one connection: speaks PostgreSQL's protocol with the client. `trailhound serve-postgres`, for the service only.
 
+use super::functions::functions;
 use super::gatekeeper::{Bounded, Gatekeeper};
 use super::talk::{CancelKey, ToServer, Wire};
 use crate::config::{Config, PostgresDoor};
 use crate::doors::answering::confine;
 use crate::exit::{Exit, Failure};
-use arrow::datatypes::DataType;
 use async_trait::async_trait;
-use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use datafusion_postgres::DfSessionService;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_postgres::datafusion_pg_catalog::setup_pg_catalog;
@@ -56,7 +54,9 @@ pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
     let session = Session::over_lake(&place, Arc::clone(&config.parameters), &bounds.limits()).await?;
     let context = Arc::new(session.context().clone());
     setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(Failure::internal)?;
-    context.register_udf(version());
+    for function in functions() {
+        context.register_udf(function);
+    }
     let own = Own { pid: i32::try_from(std::process::id()).unwrap_or_default(), secret: i32::from_be_bytes(random()?) };
     wire.write(&ToServer::Ready(CancelKey::new(own.pid, &own.secret_key()))).await.map_err(Failure::internal)?;
     let gatekeeper = Arc::new(Gatekeeper::new(session, bounds, wire));
@@ -67,13 +67,6 @@ pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
     process_socket(socket, acceptor(&door)?, Arc::new(handlers)).await.map_err(Failure::internal)?;
     // Whatever still computes is not waited for.
     std::process::exit(i32::from(Exit::Done.status()));
-}
-
-/// `version()`, by which clients tell what the server can.
-fn version() -> ScalarUDF {
-    let says = format!("PostgreSQL {}", super::gatekeeper::SERVER_VERSION);
-    let body = move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::from(says.as_str())));
-    create_udf("version", Vec::new(), DataType::Utf8, Volatility::Immutable, Arc::new(body))
 }
 
 /// TLS with the door's certificate, where it has one.

@@ -30,8 +30,14 @@ pub(super) async fn run(
     let rules = derived.ran.iter().filter_map(|id| config.catalogue.find(id));
     let rules: Vec<_> = rules.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
     let reached = cursor(lake.catalogue(), &rules).await.map_err(Failure::internal)?;
-    if reached < snapshot && !verified.differences.is_empty() {
-        printer::talk("Not every rule has run over everything the lake holds: `trailhound detect` does that, and the service by itself.");
+    if !verified.differences.is_empty() {
+        if reached < snapshot {
+            printer::talk(
+                "Not every rule has run over everything the lake holds: `trailhound detect` does that, and the service by itself.",
+            );
+        }
+        let under = config.path.as_ref().map_or_else(|| "without a configuration".to_owned(), |path| format!("under {}", path.display()));
+        printer::talk(&format!("Derived {under}: other parameters find other things; name those of the service with --config."));
     }
     if json {
         printer::line(&serde_json::to_string(&verified).map_err(Failure::internal)?)?;

@@ -80,6 +80,32 @@ fn rows_that_cannot_be_written_are_no_success() {
 }
 
 #[test]
+fn files_that_cannot_hold_what_is_looked_for_are_not_opened() {
+    let program = lake();
+    let column = |sql: &str| -> Vec<String> {
+        program.ok(&["query", "--lake", "l", "--format", "csv", "-c", sql]).out.lines().skip(1).map(str::to_owned).collect()
+    };
+    let opened = |condition: &str| {
+        let plan = column(&format!("EXPLAIN SELECT event_time FROM events WHERE {condition}")).join("\n");
+        let paths: std::collections::BTreeSet<&str> = plan.split("day=").skip(1).filter_map(|rest| rest.split(':').next()).collect();
+        paths.len()
+    };
+    // A plan names no more than five.
+    assert_eq!(opened("event_name = 'StopInstance'"), 5);
+    assert_eq!((opened("event_id = 'none'"), opened("array_has(instance_ids, 'i-none')"), opened("access_key_id = 'none'")), (0, 0, 0));
+    // A condition that the filters know nothing of finds the same rows in all files.
+    for instance in column("SELECT DISTINCT unnest(instance_ids) AS i FROM events ORDER BY i LIMIT 25") {
+        let count = |condition: &str| program.number("l", &format!("SELECT count(*) FROM events WHERE {condition}"));
+        let has = format!("array_has(instance_ids, '{instance}')");
+        let held = count(&has);
+        assert!(held > 0 && held == count(&format!("array_position(instance_ids, '{instance}') IS NOT NULL")), "{instance}");
+    }
+    let id = &column("SELECT event_id FROM events ORDER BY event_id LIMIT 1")[0];
+    assert_eq!(opened(&format!("event_id = '{id}'")), 1);
+    assert_eq!(program.number("l", &format!("SELECT count(*) FROM events WHERE event_id = '{id}' OR event_id = 'none'")), 1);
+}
+
+#[test]
 fn an_earlier_state_can_be_asked() {
     let program = lake();
     let count = |as_of: &[&str]| {

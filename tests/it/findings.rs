@@ -108,6 +108,8 @@ fn findings_are_derived_again_and_compared() {
     let exception = r#"[parameters]
         allowed_principals = [{ rule = "AT-LOGIN-001", user_name = "alice", expires = "2026-12-31", reason = "known" }]"#;
     program.write("trailhound.toml", exception);
+    let told = verify(&[]).err;
+    assert!(told.contains("trailhound.toml: other parameters find other things"), "{told}");
     let changed = verify(&["--json"]).json();
     let kinds: BTreeSet<String> =
         changed[0]["differences"].as_array().expect("a list").iter().map(|difference| text(&difference["difference"])).collect();

@@ -14,6 +14,7 @@ mod duckdb;
 mod faults;
 mod faulty;
 mod findings;
+mod flood;
 mod investigate;
 mod live;
 mod machine;

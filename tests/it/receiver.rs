@@ -20,6 +20,8 @@ pub(crate) enum Reply {
     Hang,
     /// The connection is closed before a word.
     HangUp,
+    /// With 200 and a body that never ends.
+    Endless,
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +56,12 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Listens; `answer` is given the number of the request, from 0, and the request.
     pub(crate) fn start(answer: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::start_at("127.0.0.1:0", answer)
+    }
+
+    /// The same at an address of its own.
+    pub(crate) fn start_at(address: &str, answer: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let state = Arc::new(State { requests: Mutex::default(), came: Condvar::new(), answer: Box::new(answer) });
         let receiver = Self { port, state };
@@ -90,7 +97,7 @@ impl Receiver {
         while let Some(mut request) = read(&mut reader) {
             let mut requests = self.state.requests.lock().expect("whole");
             let reply = (self.state.answer)(requests.len(), &request);
-            request.taken = matches!(reply, Reply::Say(200..=299, ..));
+            request.taken = matches!(reply, Reply::Say(200..=299, ..) | Reply::Endless);
             requests.push(request);
             drop(requests);
             self.state.came.notify_all();
@@ -109,6 +116,13 @@ impl Receiver {
                     false
                 }
                 Reply::HangUp => false,
+                Reply::Endless => {
+                    let mut goes_on = say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned());
+                    while goes_on {
+                        goes_on = say(format!("1000\r\n{}\r\n", "x".repeat(0x1000)));
+                    }
+                    false
+                }
             };
             if !goes_on {
                 return;

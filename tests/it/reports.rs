@@ -1,11 +1,13 @@
 //! Reports: their numbers, their proof, their pages in a real browser and a real spreadsheet, and their schedule.
 
-use crate::part::{notice, part};
+use crate::part::{SmallDisk, notice, part};
+use crate::postgres::postgres;
 use crate::program::{Program, truth};
 use crate::receiver::{Receiver, Reply};
 use crate::service::Service;
+use crate::shared::share;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -492,6 +494,39 @@ fn a_week_every_report_once_across_restarts_and_downtime() {
 }
 
 #[test]
+fn services_that_share_a_lake_make_each_report_once() {
+    let Some(postgres) = postgres() else { return };
+    let program = Program::new();
+    share(&program, "l", &postgres.database("reports"));
+    let hook = Receiver::start(|_, _| Reply::Say(204, "", ""));
+    let sink = format!(
+        "[[sink]]\nname = \"hook\"\nrules = [\"AT-NONE\"]\n[sink.webhook]\nurl = \"http://127.0.0.1:{}/\"\nprivate_allowed = [\"127.0.0.1/32\"]\n",
+        hook.port
+    );
+    program.write("schedule.toml", SCHEDULE.replace("folder = \"daily\"", "folder = \"daily\"\nsinks = [\"hook\"]") + &sink);
+    serve_at(&program, "2026-09-20T10:00:00Z", &[("daily", "2026-09-20T10:00:00Z", "registered")]);
+    let serve = || {
+        let mut command = program.command(&["--config", "schedule.toml", "serve", "--lake", "l"]);
+        command.env("TRAILHOUND_NOW", "2026-09-24T12:30:00Z");
+        Service::spawn(command)
+    };
+    let services = [serve(), serve()];
+    hook.until("the messages", |requests| requests.len() == 4);
+    let made = |service: &Service| service.metric("trailhound_reports_total{report=\"daily\",outcome=\"made\"}") as u32;
+    services[0].wait_until("all made", |_| services.iter().map(made).sum::<u32>() == 4);
+    let delivered = |service: &Service| service.metric("trailhound_deliveries_total{sink=\"hook\",outcome=\"delivered\"}") as u32;
+    services[0].wait_until("all told", |_| services.iter().map(delivered).sum::<u32>() == 4);
+    for service in services {
+        service.kill();
+    }
+    let ids: BTreeSet<String> = hook.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
+    assert_eq!((ids.len(), hook.requests().len()), (4, 4), "{ids:?}");
+    let listed = runs(&program);
+    assert_eq!(listed.iter().filter(|(name, _, state)| name == "daily" && state == "made").count(), 4, "{listed:?}");
+    assert_eq!(std::fs::read_dir(program.path("daily")).expect("a folder").count(), 4);
+}
+
+#[test]
 fn a_group_is_told_its_first_numbers_and_where_it_is() {
     let program = Program::new();
     let chat = Receiver::start(|_, _| Reply::Say(200, "", r#"{"errcode":0,"errmsg":"ok"}"#));
@@ -534,6 +569,27 @@ fn a_report_that_cannot_be_made_is_told_and_made_when_it_can_be() {
     std::fs::remove_file(program.path("daily")).expect("removed");
     serve_at(&program, "2026-09-21T00:40:00Z", &[("daily", "2026-09-21T00:30:00Z", "made")]);
     assert!(program.path("daily/trailhound-security-2026-09-20-day.json").exists());
+}
+
+#[test]
+fn a_full_disk_keeps_a_report_waiting_and_no_link_is_followed() {
+    let program = Program::new();
+    let Some(disk) = SmallDisk::mount(&program.path("daily"), 1) else { return };
+    program.write("schedule.toml", SCHEDULE);
+    let elsewhere = program.write("elsewhere", "of somebody else");
+    let file = program.path("daily/trailhound-security-2026-09-20-day.json");
+    std::os::unix::fs::symlink(&elsewhere, &file).expect("a link");
+    disk.fill(0);
+    serve_at(&program, "2026-09-20T10:00:00Z", &[("daily", "2026-09-20T10:00:00Z", "registered")]);
+    serve_at(&program, "2026-09-21T00:30:00Z", &[("daily", "2026-09-21T00:30:00Z", "failed")]);
+    let listed = program.ok(&["--config", "schedule.toml", "report", "--lake", "l", "--list"]);
+    assert!(listed.out.contains("No space left"), "{}", listed.out);
+    assert!(std::fs::symlink_metadata(&file).expect("there").is_symlink(), "what stood there stays");
+    disk.free();
+    serve_at(&program, "2026-09-21T00:40:00Z", &[("daily", "2026-09-21T00:30:00Z", "made")]);
+    assert!(std::fs::symlink_metadata(&file).expect("there").is_file());
+    assert_eq!(read(&file)["profile"], "security");
+    assert_eq!(std::fs::read_to_string(elsewhere).expect("there"), "of somebody else");
 }
 
 #[test]

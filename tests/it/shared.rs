@@ -8,9 +8,9 @@ use crate::service::Service;
 use std::time::Duration;
 
 /// An empty lake in PostgreSQL.
-pub(crate) fn share(program: &Program, database: &str) {
-    program.write("lake/url", format!("{database}\n"));
-    program.write("lake/catalog.postgresql", "file:url\n");
+pub(crate) fn share(program: &Program, lake: &str, database: &str) {
+    program.write(&format!("{lake}/url"), format!("{database}\n"));
+    program.write(&format!("{lake}/catalog.postgresql"), "file:url\n");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_lake_moves_to_postgresql_and_stays_what_it_is() {
 fn members_share_a_topic_and_a_lake_while_one_is_killed_and_one_frozen() {
     let (Some(broker), Some(postgres)) = (broker(), postgres()) else { return };
     let stage = Stage::new(broker, "shared", 3, 30_000, 22);
-    share(&stage.program, &postgres.database("shared"));
+    share(&stage.program, "lake", &postgres.database("shared"));
     let first = stage.serve();
     stage.send(broker);
     first.wait_until("a first commit", |service| service.metric("trailhound_commits_total") >= 1.0);
@@ -85,7 +85,7 @@ fn members_share_a_topic_and_a_lake_while_one_is_killed_and_one_frozen() {
 fn who_reads_what_another_reads_has_its_commits_refused() {
     let (Some(broker), Some(postgres)) = (broker(), postgres()) else { return };
     let stage = Stage::new(broker, "zombies", 2, 20_000, 23);
-    share(&stage.program, &postgres.database("zombies"));
+    share(&stage.program, "lake", &postgres.database("zombies"));
     // In a group of its own it is given every partition, as a member is that does not know it was thrown out.
     let config = std::fs::read_to_string(stage.program.path("serve.toml")).expect("a file");
     stage.program.write("zombie.toml", config.replace("group_id = \"zombies\"", "group_id = \"of-its-own\""));

@@ -2,10 +2,11 @@
 
 use crate::broker::broker;
 use crate::live::Stage;
-use crate::part::SmallDisk;
+use crate::part::{SmallDisk, among};
 use crate::postgres::postgres;
 use crate::program::text;
 use crate::receiver::{Receiver, Reply, Request};
+use crate::service::Service;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -22,14 +23,14 @@ const SECRET: &str = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0IHdoaWNoIGlzIG5vbmU=";
 
 impl Stage {
     /// Adds sinks to its configuration.
-    fn tell(&self, sinks: &str) {
+    pub(crate) fn tell(&self, sinks: &str) {
         let path = self.program.path("serve.toml");
         let config = std::fs::read_to_string(&path).expect("a file");
         std::fs::write(path, format!("{config}\n{sinks}")).expect("written");
     }
 
     /// Rows of the outbox.
-    fn outbox(&self, which: &[&str]) -> Vec<Value> {
+    pub(crate) fn outbox(&self, which: &[&str]) -> Vec<Value> {
         self.program
             .ok(&[&["--config", "serve.toml", "outbox", "list", "--lake", "lake", "--format", "json", "--limit", "100000"], which].concat())
             .json()
@@ -58,7 +59,7 @@ fn lines(stage: &Stage, folder: &str) -> Vec<String> {
 }
 
 /// Every message of a topic of one partition, by key.
-fn messages(servers: &str, topic: &str, most: usize) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn messages(servers: &str, topic: &str, most: usize) -> BTreeMap<String, Vec<String>> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers).set("group.id", format!("{topic}-test")).set("isolation.level", "read_uncommitted");
     let consumer: BaseConsumer = config.create().expect("a client");
@@ -66,9 +67,12 @@ fn messages(servers: &str, topic: &str, most: usize) -> BTreeMap<String, Vec<Str
     from.add_partition_offset(topic, 0, Offset::Beginning).expect("a partition");
     consumer.assign(&from).expect("assigned");
     let mut read: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    while read.values().map(Vec::len).sum::<usize>() < most {
+    for number in 0..most {
         let message = consumer.poll(Duration::from_secs(60));
-        let message = message.unwrap_or_else(|| panic!("of {most} messages only {} are there", read.values().map(Vec::len).sum::<usize>()));
+        let message = message.unwrap_or_else(|| {
+            let ends = consumer.fetch_watermarks(topic, 0, Duration::from_secs(10));
+            panic!("of {most} messages only {number} come; the topic has {ends:?}")
+        });
         let message = message.expect("no error");
         let of = |bytes: Option<&[u8]>| String::from_utf8(bytes.expect("there").to_vec()).expect("text");
         read.entry(of(message.key())).or_default().push(of(message.payload()));
@@ -82,15 +86,17 @@ fn taken(requests: &[Request]) -> BTreeSet<String> {
 }
 
 /// One fault after the other.
-const FAULTS: [Reply; 9] = [
+const FAULTS: [Reply; 11] = [
     Reply::HangUp,
     Reply::Say(500, "", "oops"),
     Reply::Say(429, "Retry-After: 1\r\n", ""),
+    Reply::Say(429, "", "slow down"),
     Reply::BreakOff,
     Reply::Say(401, "", "no such token"),
     Reply::Say(302, "Location: http://127.0.0.1/\r\n", ""),
     Reply::Say(413, "", "too large"),
     Reply::Say(404, "", ""),
+    Reply::Endless,
     Reply::Hang,
 ];
 
@@ -107,11 +113,15 @@ struct Servers {
 impl Servers {
     fn start() -> Self {
         let robot = |answers: &'static [&'static str], well: &'static str| {
-            Receiver::start(move |number, _| Reply::Say(200, "", answers.get(number).copied().unwrap_or(well)))
+            // Who says that messages come too fast would otherwise be left alone for a minute.
+            Receiver::start(move |number, _| Reply::Say(200, "Retry-After: 1\r\n", answers.get(number).copied().unwrap_or(well)))
         };
         Self {
             hook: Receiver::start(|number, _| FAULTS.get(number).cloned().unwrap_or(TAKEN)),
-            ding: robot(&[r#"{"errcode":310000,"errmsg":"sign not match"}"#], r#"{"errcode":0,"errmsg":"ok"}"#),
+            ding: robot(
+                &[r#"{"errcode":310000,"errmsg":"sign not match"}"#, r#"{"errcode":130101,"errmsg":"send too fast"}"#],
+                r#"{"errcode":0,"errmsg":"ok"}"#,
+            ),
             feishu: robot(&[], r#"{"code":0,"msg":"success"}"#),
             wecom: robot(&[], r#"{"errcode":0,"errmsg":"ok"}"#),
             slack: robot(&["no_text"], "ok"),
@@ -192,11 +202,15 @@ fn every_finding_arrives_whatever_the_sinks_do() {
     service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
     service.findings_until(|open| open.contains_key("AT-HEALTH-002"));
     // What was refused for good waits for somebody.
-    service.wait_until("all faults", |_| hook.requests().len() > 9);
+    service.wait_until("all faults", |_| hook.requests().len() > FAULTS.len());
     service.wait_until("nothing pending", |_| stage.outbox(&["--state", "pending"]).is_empty());
     assert_parked(&stage);
     stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
     service.wait_until("everything delivered", |_| stage.outbox(&[]).iter().all(|row| row["state"] == "delivered"));
+
+    // Of what was cut off nobody knows whether it was taken, and what came too fast came again.
+    assert!(stage.outbox(&["--sink", "hook"]).iter().any(|row| row["unsure"].as_i64() > Some(0)));
+    assert!(stage.outbox(&["--sink", "ding"]).iter().any(|row| row["attempts"].as_i64() > Some(1) && row["unsure"] == 0));
 
     // Each exactly once where that can be, and each at all everywhere.
     let all = stage.owed("file");
@@ -325,10 +339,55 @@ fn a_full_disk_keeps_findings_waiting_and_then_each_is_written_once() {
 }
 
 #[test]
+fn a_name_that_turns_inward_or_is_unknown_keeps_findings_waiting() {
+    let Some(broker) = broker() else { return };
+    let stage = Stage::new(broker, "told-names", 1, 20_000, 8);
+    let hosts = stage.program.write("hosts", "127.0.0.1 hook.example.com\n");
+    let command = stage.program.command(&["--config", "serve.toml", "serve", "--lake", "lake"]);
+    let Some(mut command) = among(&hosts, &command) else { return };
+    command.env_remove("TRAILHOUND_NOW");
+    // After three requests the name leads elsewhere, and the connection that was there is gone.
+    let turning = hosts.clone();
+    let hook = Receiver::start(move |number, _| {
+        if number == 3 {
+            std::fs::write(&turning, "127.0.0.2 hook.example.com\n").expect("written");
+            return Reply::HangUp;
+        }
+        TAKEN
+    });
+    let inside = Receiver::start_at(&format!("127.0.0.2:{}", hook.port), |_, _| TAKEN);
+    let sink = |name: &str, host: &str| {
+        let url = format!("http://{host}:{}/{name}", hook.port);
+        format!("[[sink]]\nname = \"{name}\"\n[sink.webhook]\nurl = \"{url}\"\nprivate_allowed = [\"127.0.0.1/32\"]\n")
+    };
+    stage.tell(&[sink("hook", "hook.example.com"), sink("gone", "gone.example.com")].concat());
+    let service = Service::spawn(command);
+    stage.send(broker);
+    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    let waits =
+        |sink: &str, why: &str| stage.outbox(&["--sink", sink, "--state", "pending"]).iter().any(|row| text(&row["note"]).contains(why));
+    service.wait_until("the name seen through", |_| waits("hook", "127.0.0.2 is an inside address"));
+    service.wait_until("the unknown name told", |_| waits("gone", "it could not be asked"));
+    assert_eq!(inside.requests().len(), 0, "who was not meant was told");
+    std::fs::write(&hosts, "127.0.0.1 hook.example.com gone.example.com\n").expect("written");
+    stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
+    service.wait_until("everything delivered", |_| {
+        let rows = stage.outbox(&[]);
+        rows.len() > 100 && rows.iter().all(|row| row["state"] == "delivered")
+    });
+    assert_eq!(service.end().0, 0);
+    for name in ["hook", "gone"] {
+        let requests: Vec<Request> = hook.requests().into_iter().filter(|request| request.target == format!("/{name}")).collect();
+        assert_eq!(taken(&requests), stage.owed(name));
+    }
+    assert_eq!(inside.requests().len(), 0, "who was not meant was told");
+}
+
+#[test]
 fn services_that_share_a_lake_tell_each_finding_once() {
     let (Some(broker), Some(postgres)) = (broker(), postgres()) else { return };
     let stage = Stage::new(broker, "told-shared", 2, 20_000, 24);
-    crate::shared::share(&stage.program, &postgres.database("told"));
+    crate::shared::share(&stage.program, "lake", &postgres.database("told"));
     let hook = Receiver::start(|_, _| TAKEN);
     stage.tell(&format!(
         "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n\

@@ -1,0 +1,95 @@
+//! More findings than anybody reads: a group is told their number, programs are told each, and nothing is dropped.
+
+use crate::broker::broker;
+use crate::live::Stage;
+use crate::program::text;
+use crate::receiver::{Receiver, Reply};
+use crate::service::Service;
+use serde_json::Value;
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
+
+/// Waits until `name` is at least `least`, however long that takes as long as it grows.
+fn grows_to(service: &Service, name: &str, least: u64) {
+    let mut last = service.metric(name) as u64;
+    while last < least {
+        service.wait_until(name, |service| service.metric(name) as u64 > last);
+        last = service.metric(name) as u64;
+    }
+}
+
+/// Somebody makes a key: a finding for each who does.
+fn key_made(number: u64, time: chrono::DateTime<chrono::Utc>) -> String {
+    let time = time.format("%Y-%m-%dT%H:%M:%SZ");
+    format!(
+        "{{\"eventId\":\"flood-{number}\",\"eventVersion\":\"1\",\"eventName\":\"CreateAccessKey\",\"serviceName\":\"Ram\",\"eventType\":\"ApiCall\",\
+         \"eventTime\":\"{time}\",\"eventRW\":\"Write\",\"acsRegion\":\"cn-hangzhou\",\"sourceIpAddress\":\"203.0.113.7\",\
+         \"userAgent\":\"AlibabaCloud (linux; amd64)\",\"requestParameters\":{{\"UserName\":\"user-{number}\"}},\"userIdentity\":{{\
+         \"type\":\"ram-user\",\"principalId\":\"2{number:017}\",\"accountId\":\"1000000000000001\",\"userName\":\"user-{number}\"}}}}"
+    )
+}
+
+#[test]
+fn a_flood_of_findings_is_grouped_for_people_and_whole_for_programs() {
+    let Some(broker) = broker() else { return };
+    let findings: u64 = std::env::var("TRAILHOUND_FLOOD").ok().and_then(|findings| findings.parse().ok()).unwrap_or(20_000);
+    let stage = Stage::new(broker, "flood", 1, 100, 9);
+    broker.create_topic("flood-told", 1);
+    let group = Receiver::start(|_, _| Reply::Say(200, "", r#"{"errcode":0,"errmsg":"ok"}"#));
+    stage.program.write("group", format!("http://127.0.0.1:{}/robot", group.port));
+    stage.tell(&format!(
+        "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n\
+         [[sink]]\nname = \"topic\"\n[sink.kafka]\nbootstrap_servers = \"{}\"\ntopic = \"flood-told\"\n\
+         [[sink]]\nname = \"group\"\n[sink.dingtalk]\nurl = \"file:group\"\nprivate_allowed = [\"127.0.0.1/32\"]\n",
+        broker.servers()
+    ));
+    let service = stage.serve();
+    let settings = [("bootstrap.servers".to_owned(), broker.servers())].into();
+    let sender = trailhound_ingest::source::kafka::Sender::connect(&settings, "flood").expect("a client");
+    let hour_ago = chrono::Utc::now() - chrono::TimeDelta::hours(1);
+    for number in 0..findings {
+        let time = hour_ago + chrono::TimeDelta::milliseconds(3_500_000 * number as i64 / findings as i64);
+        sender.send(None, key_made(number, time).as_bytes()).expect("sent");
+    }
+    sender.flush().expect("sent");
+    grows_to(&service, "trailhound_records_total{fate=\"stored\"}", findings);
+    grows_to(&service, "trailhound_findings_total{rule_id=\"AT-CRED-001\"}", findings);
+    for sink in ["file", "topic", "group"] {
+        grows_to(&service, &format!("trailhound_deliveries_total{{sink=\"{sink}\",outcome=\"delivered\"}}"), findings);
+    }
+    service.wait_until("nothing waits", |_| stage.outbox(&["--state", "pending"]).is_empty());
+    let sent = service.metric("trailhound_deliveries_total{sink=\"topic\",outcome=\"delivered\"}") as usize;
+    let said = group.requests();
+    assert!((said.len() as u64) < findings / 100, "{} messages for {findings} findings", said.len());
+    let counted: u64 = said.iter().map(|request| told(&text(&request.json()["text"]["content"]))).sum();
+    assert!(counted >= findings, "the group was told of {counted}");
+    assert_eq!(service.end().0, 0);
+    // Each of them by itself, once, in what programs read.
+    let of_rule = "SELECT count(*) FROM findings WHERE rule_id = 'AT-CRED-001' AND status = 'open'";
+    assert_eq!(stage.program.number("lake", of_rule) as u64, findings);
+    let (mut ids, mut lines) = (HashSet::new(), 0);
+    for file in std::fs::read_dir(stage.program.path("told")).expect("a folder") {
+        for line in BufReader::new(std::fs::File::open(file.expect("a file").path()).expect("a file")).lines() {
+            let finding: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
+            if finding["rule_id"] == "AT-CRED-001" {
+                lines += 1;
+                ids.insert(text(&finding["finding_id"]));
+            }
+        }
+    }
+    assert_eq!((ids.len() as u64, lines), (findings, findings));
+    let topic = crate::sinks::messages(&broker.servers(), "flood-told", sent);
+    assert!(ids.iter().all(|id| topic.contains_key(id)));
+    // And each can still be looked up.
+    let first = ids.iter().next().expect("one");
+    assert_eq!(stage.program.number("lake", &format!("SELECT count(*) FROM findings WHERE finding_id = '{first}'")), 1);
+}
+
+/// How many findings a message tells of.
+fn told(message: &str) -> u64 {
+    let first = message.lines().next().unwrap_or_default();
+    match first.strip_suffix(" findings") {
+        Some(many) => many.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{first}")),
+        None => 1,
+    }
+}

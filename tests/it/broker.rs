@@ -18,7 +18,7 @@ pub(crate) struct Broker {
     secure_port: u16,
     /// The certificate it shows there.
     pub(crate) certificate: PathBuf,
-    _process: Child,
+    process: Child,
     folder: TempDir,
 }
 
@@ -52,6 +52,18 @@ fn free_port() -> u16 {
 }
 
 impl Broker {
+    /// Another, for a test that does things to it.
+    pub(crate) fn own() -> Option<Self> {
+        part("TRAILHOUND_KAFKA_JARS").map(|jars| Self::start(&jars))
+    }
+
+    /// Sends it the signal `name`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent =
+            Command::new("pkill").args([&format!("-{name}"), "-P", &self.process.id().to_string(), "java"]).status().expect("pkill runs");
+        assert!(sent.success(), "the broker is not there");
+    }
+
     fn start(jars: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (port, secure_port, controller) = (free_port(), free_port(), free_port());
@@ -89,7 +101,7 @@ impl Broker {
             .expect("java runs");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
         let process = keep("java", ["-Xmx384m", "-cp", &classes, "kafka.Kafka", &settings.display().to_string()]);
-        let broker = Self { port, secure_port, certificate, _process: process, folder };
+        let broker = Self { port, secure_port, certificate, process, folder };
         broker.wait();
         broker
     }

@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
@@ -54,7 +54,7 @@ Controller(Handler(), hostname="127.0.0.1", port=port, **options).start()
 sys.stdin.read()
 "#;
 
-struct MailServer {
+pub(crate) struct MailServer {
     child: Child,
     lines: std::sync::mpsc::Receiver<String>,
     port: u16,
@@ -62,7 +62,10 @@ struct MailServer {
 
 impl MailServer {
     fn start(program: &Program, python: &str, mode: &str) -> Self {
-        let port = free_port();
+        Self::start_on(free_port(), program, python, mode)
+    }
+
+    pub(crate) fn start_on(port: u16, program: &Program, python: &str, mode: &str) -> Self {
         let mut child = Command::new(python)
             .current_dir(program.path(""))
             .args(["-c", MAIL_SERVER, &port.to_string(), mode])
@@ -225,6 +228,35 @@ fn a_report_goes_with_its_files() {
     assert!(server.lines.try_recv().is_err(), "it came once");
 }
 
+/// A server that writes what it receives into the file `received`.
+pub(crate) fn start_syslog(port: u16, program: &Program, rsyslogd: &str, tls: bool) -> Child {
+    let file = |name: &str| program.path(name).display().to_string();
+    let (module, driver) = if tls {
+        let keys = format!(
+            "global(DefaultNetstreamDriverCAFile=\"{certificate}\" DefaultNetstreamDriverCertFile=\"{certificate}\" DefaultNetstreamDriverKeyFile=\"{}\")\n",
+            file("key.pem"),
+            certificate = file("certificate.pem"),
+        );
+        (keys, "StreamDriver.Name=\"gtls\" StreamDriver.Mode=\"1\" StreamDriver.AuthMode=\"anon\"")
+    } else {
+        (String::new(), "")
+    };
+    program.write(
+        "rsyslog.conf",
+        format!(
+            "global(workDirectory=\"{}\" maxMessageSize=\"64k\")\n{module}module(load=\"imtcp\" {driver})\n\
+             input(type=\"imtcp\" port=\"{port}\" address=\"127.0.0.1\")\n\
+             template(name=\"t\" type=\"string\" string=\"%syslogfacility-text% %syslogseverity-text% %app-name% %msgid% %msg%\\n\")\n\
+             action(type=\"omfile\" file=\"{}\" template=\"t\")\n",
+            file("."),
+            file("received"),
+        ),
+    );
+    let server = keep(rsyslogd, ["-n", "-f", &file("rsyslog.conf"), "-i", &file(&format!("pid-{port}"))]);
+    wait_for(port);
+    server
+}
+
 #[test]
 fn syslog_goes_by_tls_and_arrives_whole() {
     let Some(rsyslogd) = part("TRAILHOUND_RSYSLOGD") else { return };
@@ -233,24 +265,9 @@ fn syslog_goes_by_tls_and_arrives_whole() {
         return;
     }
     for tls in [true, false] {
-        let (port, received) = (free_port(), program.path(&format!("received-{tls}")));
-        let file = |name: &str| program.path(name).display().to_string();
-        let driver = if tls { "StreamDriver.Name=\"gtls\" StreamDriver.Mode=\"1\" StreamDriver.AuthMode=\"anon\"" } else { "" };
-        program.write(
-            "rsyslog.conf",
-            format!(
-                "global(DefaultNetstreamDriverCAFile=\"{certificate}\" DefaultNetstreamDriverCertFile=\"{certificate}\" DefaultNetstreamDriverKeyFile=\"{}\" \
-                 workDirectory=\"{}\" maxMessageSize=\"64k\")\nmodule(load=\"imtcp\" {driver})\ninput(type=\"imtcp\" port=\"{port}\" address=\"127.0.0.1\")\n\
-                 template(name=\"t\" type=\"string\" string=\"%syslogfacility-text% %syslogseverity-text% %app-name% %msgid% %msg%\\n\")\n\
-                 action(type=\"omfile\" file=\"{}\" template=\"t\")\n",
-                file("key.pem"),
-                file("."),
-                received.display(),
-                certificate = file("certificate.pem"),
-            ),
-        );
-        let mut server = keep(&rsyslogd, ["-n", "-f", &file("rsyslog.conf"), "-i", &file(&format!("pid-{tls}"))]);
-        wait_for(port);
+        let (port, received) = (free_port(), program.path("received"));
+        let _ = std::fs::remove_file(&received);
+        let mut server = start_syslog(port, &program, &rsyslogd, tls);
         let write = |ca: &str| {
             program.write(
                 "c.toml",

@@ -1,6 +1,7 @@
 //! Tests through the front door: the program itself, its files, its exit status.
 
 mod ask;
+mod away;
 mod bad_rules;
 mod borders;
 mod broker;

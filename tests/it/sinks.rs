@@ -37,7 +37,7 @@ impl Stage {
     }
 
     /// Revisions that the sink was owed, as `finding.revision`.
-    fn owed(&self, sink: &str) -> BTreeSet<String> {
+    pub(crate) fn owed(&self, sink: &str) -> BTreeSet<String> {
         self.outbox(&["--sink", sink]).iter().map(key).collect()
     }
 }
@@ -81,7 +81,7 @@ pub(crate) fn messages(servers: &str, topic: &str, most: usize) -> BTreeMap<Stri
 }
 
 /// Ids of the requests that were taken.
-fn taken(requests: &[Request]) -> BTreeSet<String> {
+pub(crate) fn taken(requests: &[Request]) -> BTreeSet<String> {
     requests.iter().filter(|request| request.taken).map(|request| request.headers["webhook-id"].clone()).collect()
 }
 

@@ -25,11 +25,13 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
         scene.add(event);
     }
     let other = scene.person(1);
+    // One for each telling: the same months later would be a key that wakes.
+    let slow_key = format!("LTAI5tSlowAndPatient{:04}", scene.round);
     for step in 0..3 {
         let event = scene
             .ecs(
                 "StopInstance",
-                &with_key(&other, "LTAI5tSlowAndPatientKey1"),
+                &with_key(&other, &slow_key),
                 scene.at(step * 400),
                 "cn-beijing",
                 "192.0.2.201",

@@ -83,6 +83,8 @@ pub(super) struct Scene<'r> {
     /// The last Saturday of the traffic, 00:00 UTC, if there is one.
     pub(super) saturday: Option<i64>,
     round: u64,
+    /// Nobody has told it before.
+    is_first: bool,
     made: Vec<Made>,
 }
 
@@ -98,7 +100,17 @@ pub(super) fn tell(name: &str, round: u64, first_day: i32, last_day: i32, rng: &
     let start = i64::from(day) * DAY_MICROS + rng.random_range(3_600..8 * 3_600) * 1_000_000;
     let account = ACCOUNTS[rng.random_range(0..ACCOUNTS.len())];
     let [first_day, last_day] = [first_day, last_day].map(|day| i64::from(day) * DAY_MICROS);
-    let mut scene = Scene { rng, account, start, first_day, last_day, saturday, round: round * 100 + index as u64, made: Vec::new() };
+    let mut scene = Scene {
+        rng,
+        account,
+        start,
+        first_day,
+        last_day,
+        saturday,
+        round: round * 100 + index as u64,
+        is_first: round == 0,
+        made: Vec::new(),
+    };
     story(&mut scene);
     scene.made
 }

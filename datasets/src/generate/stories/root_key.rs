@@ -27,11 +27,14 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
         .with("errorMessage", "You are not authorized to do this action.")
         .expect(RULE);
     scene.add(event);
-    // The allowed key from its own range is suppressed; from elsewhere it is not.
-    let event = call(scene, "ListObjects", "Read", "192.0.2.7", 30, &with_key(&root, ALLOWED_KEY));
-    scene.add(event);
-    let event = call(scene, "ListObjects", "Read", "198.51.100.62", 31, &with_key(&root, ALLOWED_KEY)).expect(RULE);
-    scene.add(event);
+    // The allowed key from its own range is suppressed; from elsewhere it is not. It is the same at every telling, so it is used at the first
+    // alone: months later it would be a key that wakes.
+    if scene.is_first {
+        let event = call(scene, "ListObjects", "Read", "192.0.2.7", 30, &with_key(&root, ALLOWED_KEY));
+        scene.add(event);
+        let event = call(scene, "ListObjects", "Read", "198.51.100.62", 31, &with_key(&root, ALLOWED_KEY)).expect(RULE);
+        scene.add(event);
+    }
     // Near misses: the console's own keys, a token, the word NULL, and no key at all.
     for key in ["TMP.3KexampleConsoleKey", "STS.NTexampleToken", "NULL", ""] {
         let event = call(scene, "DescribeRegions", "Read", "203.0.113.3", 40, &with_key(&root, key));

@@ -4,11 +4,10 @@ use crate::evaluate::Decided;
 use crate::finding::{Finding, Status};
 use crate::outbox;
 use crate::routes::Routes;
-use chrono::{DateTime, Datelike};
 use sqlx::{AnyConnection, AnyPool};
 use std::collections::HashSet;
 use thiserror::Error;
-use trailhound_datasets::derive::time::parse;
+use trailhound_datasets::derive::time::{parse, second};
 
 /// Why findings could not be kept.
 #[derive(Debug, Error)]
@@ -246,10 +245,4 @@ async fn withdraw(
         stored.withdrawn.push(finding);
     }
     Ok(())
-}
-
-/// The second a time lies in, as text that sorts before that of every finding within it; `None` where its year has not four digits.
-fn second(micros: i64) -> Option<String> {
-    let time = DateTime::from_timestamp_micros(micros).filter(|time| (0..10_000).contains(&time.year()))?;
-    Some(time.format("%Y-%m-%dT%H:%M:%S").to_string())
 }

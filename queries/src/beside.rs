@@ -1,7 +1,6 @@
 //! Tables of SQL over what stands beside the lake's catalogue, read anew by each query that asks for them, a piece at a time.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Datelike};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
@@ -20,6 +19,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Connection, FromRow};
 use std::fmt::Debug;
 use std::sync::Arc;
+use trailhound_datasets::derive::time::second;
 use trailhound_datasets::layout::CatalogPlace;
 
 /// Rows that are read at a time.
@@ -183,12 +183,6 @@ fn moment(expr: &Expr) -> Option<i64> {
     }
 }
 
-/// The second in which `moment` lies, as texts of times begin that are kept in the catalogue.
-fn second(moment: i64) -> Option<String> {
-    let time = DateTime::from_timestamp_micros(moment).filter(|time| (0..10_000).contains(&time.year()))?;
-    Some(time.format("%Y-%m-%dT%H:%M:%S").to_string())
-}
-
 /// The rows that fulfil the conditions, with the columns at these places.
 #[derive(Debug)]
 struct Rows<B> {
@@ -241,16 +235,16 @@ mod tests {
     #[test]
     fn the_catalogue_chooses_by_what_it_knows() {
         let at = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
-        let second = |is: fn(String) -> Is, text: &str| Some(is(text.to_owned()));
+        let bound = |is: fn(String) -> Is, text: &str| Some(is(text.to_owned()));
         for (filter, expected) in [
             (col("rule_id").eq(lit("AT-ROOT-001")), Some(Is::In(vec!["AT-ROOT-001".to_owned()]))),
             (
                 col("status").in_list(vec![lit("open"), lit("suppressed")], false),
                 Some(Is::In(vec!["open".to_owned(), "suppressed".to_owned()])),
             ),
-            (col("first_seen").gt_eq(at(1_500_000)), second(Is::From, "1970-01-01T00:00:01")),
-            (col("first_seen").lt(at(1_500_000)), second(Is::Before, "1970-01-01T00:00:02")),
-            (col("first_seen").lt_eq(at(-1)), second(Is::Before, "1970-01-01T00:00:00")),
+            (col("first_seen").gt_eq(at(1_500_000)), bound(Is::From, "1970-01-01T00:00:01")),
+            (col("first_seen").lt(at(1_500_000)), bound(Is::Before, "1970-01-01T00:00:02")),
+            (col("first_seen").lt_eq(at(-1)), bound(Is::Before, "1970-01-01T00:00:00")),
             (col("status").in_list(vec![lit("open")], true), None),
             (col("rule_id").not_eq(lit("AT-ROOT-001")), None),
             (col("title").eq(lit("x")), None),

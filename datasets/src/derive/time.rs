@@ -1,6 +1,6 @@
 //! Instants as events write them.
 
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate};
 
 /// Microseconds since 1970 UTC of `text`: RFC 3339 with `Z` or an offset, the offset also without its colon (`+0000`).
 /// Fractions beyond microseconds are cut, a leap second reads as the second after it. `None` for anything else,
@@ -51,6 +51,14 @@ fn general(text: &str) -> Option<i64> {
     Some(if leap { micros - micros.rem_euclid(1_000_000) + 1_000_000 } else { micros })
 }
 
+/// The second of `micros` as RFC 3339 writes it in UTC, without a zone: what texts of all times in it begin with, so that it bounds them in the
+/// order of texts. `None` outside of the years that four digits write.
+#[must_use]
+pub fn second(micros: i64) -> Option<String> {
+    let time = DateTime::from_timestamp_micros(micros).filter(|time| (0..10_000).contains(&time.year()))?;
+    Some(time.format("%Y-%m-%dT%H:%M:%S").to_string())
+}
+
 /// `micros` in the form nearly every event uses; `None` where that form cannot say it (fractions, other years).
 #[must_use]
 pub fn canonical(micros: i64) -> Option<String> {
@@ -58,7 +66,7 @@ pub fn canonical(micros: i64) -> Option<String> {
         return None;
     }
     let time = DateTime::from_timestamp_micros(micros)?;
-    (1..=9999).contains(&chrono::Datelike::year(&time)).then(|| time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+    (1..=9999).contains(&time.year()).then(|| time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 #[cfg(test)]

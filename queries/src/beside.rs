@@ -24,6 +24,8 @@ use trailhound_datasets::layout::CatalogPlace;
 
 /// Rows that are read at a time.
 const PIECE: usize = 2048;
+/// Longer lists are asked above alone: the catalogue's databases bound what a statement is given.
+const TEXTS_MAX: usize = 1000;
 
 /// What such a table is made of.
 pub(crate) trait Beside: Debug + Send + Sync {
@@ -139,7 +141,7 @@ impl Condition {
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if named(left, B::TEXTS).is_some() => {
                 Some(Self { column: named(left, B::TEXTS)?, is: Is::In(vec![text(right)?]) })
             }
-            Expr::InList(InList { expr, list, negated: false }) => {
+            Expr::InList(InList { expr, list, negated: false }) if list.len() <= TEXTS_MAX => {
                 Some(Self { column: named(expr, B::TEXTS)?, is: Is::In(list.iter().map(text).collect::<Option<_>>()?) })
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
@@ -170,9 +172,10 @@ impl Condition {
     }
 }
 
+/// PostgreSQL takes no text with a NUL in it.
 fn text(expr: &Expr) -> Option<String> {
     let Expr::Literal(value, _) = expr else { return None };
-    value.try_as_str()?.map(str::to_owned)
+    value.try_as_str()?.filter(|text| !text.contains('\0')).map(str::to_owned)
 }
 
 /// Microseconds since 1970 UTC.
@@ -246,6 +249,8 @@ mod tests {
             (col("first_seen").lt(at(1_500_000)), bound(Is::Before, "1970-01-01T00:00:02")),
             (col("first_seen").lt_eq(at(-1)), bound(Is::Before, "1970-01-01T00:00:00")),
             (col("status").in_list(vec![lit("open")], true), None),
+            (col("rule_id").in_list(vec![lit("x"); TEXTS_MAX + 1], false), None),
+            (col("rule_id").eq(lit("a\0")), None),
             (col("rule_id").not_eq(lit("AT-ROOT-001")), None),
             (col("title").eq(lit("x")), None),
             (col("rule_id").eq(col("title")), None),

@@ -97,7 +97,7 @@ fn wanted(condition: &Arc<dyn PhysicalExpr>) -> Option<Wanted> {
 fn left_out(files: &[&Path], wanted: &[Wanted], threads: usize) -> HashSet<Path> {
     std::thread::scope(|scope| {
         let some = files.chunks(files.len().div_ceil(threads.max(1)).max(1));
-        // What cannot be read is not left out: whoever reads it says what is wrong with it.
+        // What cannot be read is not left out, nor what a thread that broke was to look at: whoever reads it says what is wrong with it.
         let lacks = |file: &Path| matches!(holds(file, wanted), Ok(false));
         let threads: Vec<_> = some
             .map(|files| scope.spawn(move || files.iter().filter(|file| lacks(file)).map(|file| (*file).clone()).collect::<Vec<_>>()))

@@ -83,8 +83,15 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Everything at zero, so that what never happened is told as well; `rules` are the ids of those that run.
     pub(super) fn new<'r>(rules: impl Iterator<Item = &'r str>) -> Self {
+        let mut metrics = Self::unregistered();
+        metrics.register();
+        metrics.stand_at_zero(rules);
+        metrics
+    }
+
+    fn unregistered() -> Self {
         let seconds = || Histogram::new(exponential_buckets(0.005, 2.0, 14));
-        let mut metrics = Self {
+        Self {
             registry: Registry::with_prefix("trailhound"),
             records: Family::default(),
             commits: Counter::default(),
@@ -111,56 +118,57 @@ impl Metrics {
             reports: Family::default(),
             outbox: Family::default(),
             outbox_age: Family::default(),
-        };
-        let r = &mut metrics.registry;
-        r.register("records", "Records committed, by what became of them", metrics.records.clone());
-        r.register("commits", "Commits made", metrics.commits.clone());
-        r.register("commits_refused", "Commits refused because another member had moved the positions", metrics.refused.clone());
-        r.register("gaps", "Stretches of records that can no longer be read", metrics.gaps.clone());
-        r.register("files_merged", "Small files merged into larger ones", metrics.merged.clone());
-        r.register("lag_records", "Messages the broker holds beyond what is stored, as it last said", metrics.lag.clone());
+        }
+    }
+
+    /// Under which name each is told, and what it means.
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("records", "Records committed, by what became of them", self.records.clone());
+        r.register("commits", "Commits made", self.commits.clone());
+        r.register("commits_refused", "Commits refused because another member had moved the positions", self.refused.clone());
+        r.register("gaps", "Stretches of records that can no longer be read", self.gaps.clone());
+        r.register("files_merged", "Small files merged into larger ones", self.merged.clone());
+        r.register("lag_records", "Messages the broker holds beyond what is stored, as it last said", self.lag.clone());
         r.register_with_unit(
             "lag",
             "How old the newest stored message was when it was stored, while the broker holds more; else 0",
             Unit::Seconds,
-            metrics.lag_seconds.clone(),
+            self.lag_seconds.clone(),
         );
-        r.register("lake_files", "Files of the newest snapshot", metrics.files.clone());
-        r.register_with_unit("memory", "Memory of the process, as the system counts it", Unit::Bytes, metrics.memory.clone());
-        r.register_with_unit(
-            "allocated",
-            "Memory in use, without what the allocator keeps for later",
-            Unit::Bytes,
-            metrics.allocated.clone(),
-        );
-        r.register_with_unit("held", "Memory of the rows that rules hold", Unit::Bytes, metrics.held.clone());
-        r.register("queries_running", "Questions from outside that are being answered", metrics.queries.clone());
-        r.register("rule_lag_snapshots", "Snapshots a rule has not run over yet", metrics.rule_lag.clone());
-        r.register("snapshot", "Newest snapshot of the lake", metrics.snapshot.clone());
-        r.register_with_unit("staged", "Time the first record of a commit had waited for it", Unit::Seconds, metrics.waited.clone());
-        r.register_with_unit("commit", "Time a commit took", Unit::Seconds, metrics.commit.clone());
-        r.register_with_unit("detection", "Time the rules took over what a commit brought", Unit::Seconds, metrics.detection.clone());
-        r.register("findings", "Findings new or revised, by rule", metrics.findings.clone());
-        r.register("rule_failures", "Runs of a rule that broke", metrics.failures.clone());
-        r.register_with_unit("rule", "Time a rule has run in all", Unit::Seconds, metrics.cost.clone());
-        r.register("rule_reloads", "Changes of the user's rules, by whether they were taken up", metrics.reloads.clone());
-        r.register("deliveries", "Attempts to tell a sink of a finding, by what became of them", metrics.deliveries.clone());
-        r.register("reports", "Reports that were due, by what became of them", metrics.reports.clone());
-        r.register("outbox", "Findings in the outbox that are not delivered, by sink and state", metrics.outbox.clone());
-        r.register_with_unit("outbox_age", "How long the oldest of them has been there", Unit::Seconds, metrics.outbox_age.clone());
+        r.register("lake_files", "Files of the newest snapshot", self.files.clone());
+        r.register_with_unit("memory", "Memory of the process, as the system counts it", Unit::Bytes, self.memory.clone());
+        r.register_with_unit("allocated", "Memory in use, without what the allocator keeps for later", Unit::Bytes, self.allocated.clone());
+        r.register_with_unit("held", "Memory of the rows that rules hold", Unit::Bytes, self.held.clone());
+        r.register("queries_running", "Questions from outside that are being answered", self.queries.clone());
+        r.register("rule_lag_snapshots", "Snapshots a rule has not run over yet", self.rule_lag.clone());
+        r.register("snapshot", "Newest snapshot of the lake", self.snapshot.clone());
+        r.register_with_unit("staged", "Time the first record of a commit had waited for it", Unit::Seconds, self.waited.clone());
+        r.register_with_unit("commit", "Time a commit took", Unit::Seconds, self.commit.clone());
+        r.register_with_unit("detection", "Time the rules took over what a commit brought", Unit::Seconds, self.detection.clone());
+        r.register("findings", "Findings new or revised, by rule", self.findings.clone());
+        r.register("rule_failures", "Runs of a rule that broke", self.failures.clone());
+        r.register_with_unit("rule", "Time a rule has run in all", Unit::Seconds, self.cost.clone());
+        r.register("rule_reloads", "Changes of the user's rules, by whether they were taken up", self.reloads.clone());
+        r.register("deliveries", "Attempts to tell a sink of a finding, by what became of them", self.deliveries.clone());
+        r.register("reports", "Reports that were due, by what became of them", self.reports.clone());
+        r.register("outbox", "Findings in the outbox that are not delivered, by sink and state", self.outbox.clone());
+        r.register_with_unit("outbox_age", "How long the oldest of them has been there", Unit::Seconds, self.outbox_age.clone());
+    }
+
+    fn stand_at_zero<'r>(&self, rules: impl Iterator<Item = &'r str>) {
         for outcome in ["taken", "refused"] {
-            metrics.reloads.get_or_create(&Outcome { outcome }).inc_by(0);
+            self.reloads.get_or_create(&Outcome { outcome }).inc_by(0);
         }
         for fate in ["received", "stored", "duplicate", "quarantined", "expired"] {
-            metrics.records.get_or_create(&Fate { fate }).inc_by(0);
+            self.records.get_or_create(&Fate { fate }).inc_by(0);
         }
         for rule_id in rules.map(str::to_owned) {
-            metrics.findings.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0);
-            metrics.failures.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0);
-            metrics.cost.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0.0);
-            metrics.rule_lag.get_or_create(&Rule { rule_id }).set(0);
+            self.findings.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0);
+            self.failures.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0);
+            self.cost.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0.0);
+            self.rule_lag.get_or_create(&Rule { rule_id }).set(0);
         }
-        metrics
     }
 
     pub(super) fn committed(&self, commit: &Committed) {

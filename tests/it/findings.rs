@@ -117,6 +117,26 @@ fn findings_are_derived_again_and_compared() {
 }
 
 #[test]
+fn what_is_asked_of_findings_is_the_same_whoever_chooses() {
+    let program = with_sign_ins("");
+    let count = |condition: &str| program.number("l", &format!("SELECT count(*) FROM findings WHERE {condition}"));
+    // The left side the catalogue answers, the right side hides its column from it.
+    let first = program.ok(&["query", "--lake", "l", "--format", "csv", "-c", "SELECT min(first_seen) FROM findings"]).out;
+    let first = first.lines().nth(1).expect("a time");
+    for (chosen, hidden) in [
+        ("rule_id = 'AT-LOGIN-001'".to_owned(), "concat(rule_id, '') = 'AT-LOGIN-001'".to_owned()),
+        ("status IN ('open', 'suppressed')".to_owned(), "concat(status, '') IN ('open', 'suppressed')".to_owned()),
+        (format!("first_seen > TIMESTAMPTZ '{first}'"), format!("date_bin(INTERVAL '1 second', first_seen) > TIMESTAMPTZ '{first}'")),
+        (format!("first_seen <= TIMESTAMPTZ '{first}'"), format!("date_bin(INTERVAL '1 second', first_seen) <= TIMESTAMPTZ '{first}'")),
+    ] {
+        let found = count(&chosen);
+        assert!(found > 0, "{chosen}");
+        assert_eq!(found, count(&hidden), "{chosen}");
+    }
+    assert_eq!(count("rule_id = 'AT-LOGIN-001' AND status = 'none'"), 0);
+}
+
+#[test]
 fn risk_decays_and_shows_its_sum() {
     let program = with_sign_ins("");
     let ran = program.ok(&["--now", "2026-10-01T10:00:00Z", "entities", "2bob", "--lake", "l", "--format", "json"]);

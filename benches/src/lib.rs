@@ -4,6 +4,10 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::time::Instant;
 
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Runs `work` `times` times; the median in seconds.
 pub fn median<R>(times: usize, mut work: impl FnMut() -> R) -> f64 {
     let mut seconds: Vec<f64> = (0..times)

@@ -13,6 +13,7 @@ mod group;
 pub mod health;
 mod held;
 pub mod lint;
+mod many;
 mod matched;
 pub mod outbox;
 pub mod report;

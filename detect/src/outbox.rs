@@ -2,9 +2,10 @@
 //! sink has it, or somebody has decided otherwise. Nothing leaves the table without a note.
 
 use crate::finding::Finding;
+use crate::many::{ROWS, statement, values};
 use crate::report::Notice;
 use crate::routes::Routes;
-use crate::store::StoreError;
+use crate::store::{Said, StoreError};
 use sqlx::{AnyConnection, AnyPool};
 use std::time::Duration;
 
@@ -44,7 +45,6 @@ pub struct ReportParcel {
     /// What is told of it.
     pub notice: Notice,
     attempts: i64,
-    body: String,
 }
 
 /// What is on its way together.
@@ -61,7 +61,6 @@ struct Row<'r> {
     id: &'r str,
     revision: i64,
     attempts: i64,
-    body: &'r str,
 }
 
 impl Taken {
@@ -69,14 +68,9 @@ impl Taken {
         match self {
             Self::Findings(parcels) => parcels
                 .iter()
-                .map(|parcel| Row {
-                    id: &parcel.finding.finding_id,
-                    revision: parcel.revision,
-                    attempts: parcel.attempts,
-                    body: &parcel.body,
-                })
+                .map(|parcel| Row { id: &parcel.finding.finding_id, revision: parcel.revision, attempts: parcel.attempts })
                 .collect(),
-            Self::Report(report) => vec![Row { id: &report.id, revision: 1, attempts: report.attempts, body: &report.body }],
+            Self::Report(report) => vec![Row { id: &report.id, revision: 1, attempts: report.attempts }],
         }
     }
 
@@ -154,28 +148,21 @@ pub struct Count {
     pub oldest: i64,
 }
 
-/// Puts `finding` down for every sink that `routes` names for it; `before` is what was kept of it until now.
-pub(crate) async fn put(
-    db: &mut AnyConnection,
-    routes: &Routes,
-    finding: &Finding,
-    before: Option<&Finding>,
-    revision: i64,
-    body: &str,
-    now: i64,
-) -> Result<(), StoreError> {
-    for sink in routes.of(finding, before) {
-        sqlx::query(
-            "INSERT INTO trailhound_outbox VALUES ($1, $2, $3, $4, 'pending', '', 0, 0, $5, $5, $5, '', $6) ON CONFLICT DO NOTHING",
-        )
-        .bind(sink)
-        .bind(&finding.finding_id)
-        .bind(revision)
-        .bind(finding.severity.name())
-        .bind(now)
-        .bind(body)
-        .execute(&mut *db)
-        .await?;
+/// Puts each of `said` down for every sink that `routes` names for it.
+pub(crate) async fn put(db: &mut AnyConnection, routes: &Routes, said: &[Said<'_>], now: i64) -> Result<(), StoreError> {
+    let to = |said: &'_ Said<'_>| routes.of(said.finding, said.before.as_ref()).map(str::to_owned).collect::<Vec<_>>();
+    let rows: Vec<(String, &Said<'_>)> = said.iter().flat_map(|said| to(said).into_iter().map(move |sink| (sink, said))).collect();
+    for rows in rows.chunks(ROWS) {
+        let text = format!(
+            "INSERT INTO trailhound_outbox VALUES {} ON CONFLICT DO NOTHING",
+            values("(?, ?, ?, ?, 'pending', '', 0, 0, $1, $1, $1, '', ?)", rows.len(), 1)
+        );
+        let mut query = statement(text, rows.len()).bind(now);
+        for (sink, said) in rows {
+            let severity = said.finding.severity.name();
+            query = query.bind(sink).bind(&said.finding.finding_id).bind(said.revision).bind(severity).bind(&said.body);
+        }
+        query.execute(&mut *db).await?;
     }
     Ok(())
 }
@@ -234,7 +221,7 @@ pub async fn take(catalogue: &AnyPool, sink: &str, holder: &str, now: i64, most:
         .await?;
     let mut rows: Vec<(String, i64, i64, String)> = sqlx::query_as(
         "SELECT finding_id, revision, attempts, finding FROM trailhound_outbox WHERE sink = $1 AND state = 'pending' AND due_at <= $2 \
-         AND $3 NOT LIKE '%,' || severity || ',%' ORDER BY due_at, queued_at, finding_id, revision LIMIT $4",
+         AND $3 NOT LIKE '%,' || severity || ',%' ORDER BY due_at, finding_id, revision LIMIT $4",
     )
     .bind(sink)
     .bind(now)
@@ -244,23 +231,21 @@ pub async fn take(catalogue: &AnyPool, sink: &str, holder: &str, now: i64, most:
     .await?;
     let report = rows.iter().position(|(id, ..)| id.starts_with(REPORT));
     rows.truncate(report.map_or(rows.len(), |at| at.max(1)));
-    for (finding_id, revision, ..) in &rows {
-        sqlx::query(
-            "UPDATE trailhound_outbox SET state = 'leased', holder = $1, changed_at = $2 WHERE sink = $3 AND finding_id = $4 AND revision = $5",
-        )
-        .bind(holder)
-        .bind(now)
-        .bind(sink)
-        .bind(finding_id)
-        .bind(revision)
-        .execute(&mut *transaction)
-        .await?;
+    for rows in rows.chunks(ROWS) {
+        let text = format!(
+            "UPDATE trailhound_outbox SET state = 'leased', holder = $1, changed_at = $2 FROM (VALUES {}) AS taken \
+             WHERE sink = $3 AND finding_id = taken.column1 AND revision = taken.column2",
+            values("(?, ?)", rows.len(), 3)
+        );
+        let query = statement(text, rows.len()).bind(holder).bind(now).bind(sink);
+        let query = rows.iter().fold(query, |query, (finding_id, revision, ..)| query.bind(finding_id).bind(revision));
+        query.execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
     if report == Some(0)
         && let Some((id, _, attempts, body)) = rows.pop()
     {
-        return Ok(Taken::Report(Box::new(ReportParcel { id, notice: serde_json::from_str(&body)?, attempts, body })));
+        return Ok(Taken::Report(Box::new(ReportParcel { id, notice: serde_json::from_str(&body)?, attempts })));
     }
     let parcel = |(_, revision, attempts, body): (String, i64, i64, String)| {
         Ok(Parcel { finding: serde_json::from_str(&body)?, revision, attempts, body })
@@ -282,34 +267,21 @@ pub async fn settle(
     position: Option<&str>,
 ) -> Result<(), StoreError> {
     let mut transaction = catalogue.begin().await?;
-    for (row, delivery) in taken.rows().iter().zip(deliveries) {
-        let pause = |after: Option<Duration>| after.unwrap_or_else(|| pause(row));
-        let (state, attempts, unsure, due, note, body) = match delivery {
-            Delivery::Delivered(proof) => ("delivered", 1, 0, now, proof.as_str(), ""),
-            Delivery::Parked(reason) => ("parked", 1, 0, now, reason.as_str(), row.body),
-            Delivery::Untried => ("pending", 0, 0, now, "", row.body),
-            Delivery::Retry { reason, after, unsure } => {
-                let due = now.saturating_add(i64::try_from(pause(*after).as_micros()).unwrap_or(i64::MAX));
-                ("pending", 1, i64::from(*unsure), due, reason.as_str(), row.body)
-            }
-        };
-        sqlx::query(
-            "UPDATE trailhound_outbox SET state = $1, holder = '', attempts = attempts + $2, unsure = unsure + $3, due_at = $4, changed_at = $5, \
-             note = $6, finding = $7 WHERE sink = $8 AND finding_id = $9 AND revision = $10 AND state = 'leased' AND holder = $11",
-        )
-        .bind(state)
-        .bind(attempts)
-        .bind(unsure)
-        .bind(due)
-        .bind(now)
-        .bind(note)
-        .bind(body)
-        .bind(sink)
-        .bind(row.id)
-        .bind(row.revision)
-        .bind(holder)
-        .execute(&mut *transaction)
-        .await?;
+    let rows = taken.rows();
+    let ends: Vec<(&Row<'_>, End<'_>)> = rows.iter().zip(deliveries).map(|(row, delivery)| (row, End::of(row, delivery, now))).collect();
+    for ends in ends.chunks(ROWS) {
+        let text = format!(
+            "UPDATE trailhound_outbox SET state = ended.column3, holder = '', attempts = attempts + ended.column4, \
+             unsure = unsure + ended.column5, due_at = ended.column6, changed_at = $1, note = ended.column7, \
+             finding = CASE ended.column3 WHEN 'delivered' THEN '' ELSE finding END FROM (VALUES {}) AS ended \
+             WHERE sink = $2 AND finding_id = ended.column1 AND revision = ended.column2 AND state = 'leased' AND holder = $3",
+            values("(?, ?, ?, ?, ?, ?, ?)", ends.len(), 3)
+        );
+        let mut query = statement(text, ends.len()).bind(now).bind(sink).bind(holder);
+        for (row, end) in ends {
+            query = query.bind(row.id).bind(row.revision).bind(end.state).bind(end.attempts).bind(end.unsure).bind(end.due).bind(end.note);
+        }
+        query.execute(&mut *transaction).await?;
     }
     if let Some(position) = position {
         sqlx::query("INSERT INTO trailhound_sink VALUES ($1, $2) ON CONFLICT (sink) DO UPDATE SET position = excluded.position")
@@ -320,6 +292,32 @@ pub async fn settle(
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// How an attempt ends for its row.
+struct End<'d> {
+    state: &'static str,
+    attempts: i64,
+    unsure: i64,
+    due: i64,
+    note: &'d str,
+}
+
+impl<'d> End<'d> {
+    fn of(row: &Row<'_>, delivery: &'d Delivery, now: i64) -> Self {
+        let (state, attempts, note) = match delivery {
+            Delivery::Delivered(proof) => ("delivered", 1, proof.as_str()),
+            Delivery::Parked(reason) => ("parked", 1, reason.as_str()),
+            Delivery::Untried => ("pending", 0, ""),
+            Delivery::Retry { reason, .. } => ("pending", 1, reason.as_str()),
+        };
+        let (pause, unsure) = match delivery {
+            Delivery::Retry { after, unsure, .. } => (after.unwrap_or_else(|| pause(row)), *unsure),
+            _ => (Duration::ZERO, false),
+        };
+        let due = now.saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX));
+        Self { state, attempts, unsure: i64::from(unsure), due, note }
+    }
 }
 
 /// The pause before the next attempt: longer each time, and never the same for two findings, so that they do not come all at once.

@@ -2,12 +2,17 @@
 
 use crate::evaluate::Decided;
 use crate::finding::{Finding, Status};
+use crate::many::{ROWS, statement, values};
 use crate::outbox;
 use crate::routes::Routes;
-use sqlx::{AnyConnection, AnyPool};
-use std::collections::HashSet;
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AnyPool, Row, Transaction};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use thiserror::Error;
 use trailhound_datasets::derive::time::{parse, second};
+
+/// Statements of one transaction that keep findings: whoever else writes waits no longer than for these.
+const STATEMENTS: usize = 64;
 
 /// Why findings could not be kept.
 #[derive(Debug, Error)]
@@ -107,11 +112,12 @@ pub struct Keeping<'k> {
 }
 
 /// Keeps `findings` in the lake's catalogue, withdraws those that rules have `decided` no longer to hold, and moves the cursors of the
-/// rules in `ran` to `snapshot`, and puts down for the outbox who is to be told, in one transaction. A finding stays whose events, or those it
-/// may depend on, the retention has dropped.
+/// rules in `ran` to `snapshot`. A finding and who is to be told of it are put down in one transaction, of more findings than come in an
+/// ordinary hour in several; the cursors move with the last, so that what is not kept is found again. A finding stays whose events, or those
+/// it may depend on, the retention has dropped.
 ///
 /// # Errors
-/// [`StoreError`]; nothing is kept then.
+/// [`StoreError`]; the cursors stay where they were then.
 pub async fn store(
     catalogue: &AnyPool,
     findings: &[Finding],
@@ -120,20 +126,18 @@ pub async fn store(
     snapshot: i64,
     keeping: Keeping<'_>,
 ) -> Result<Stored, StoreError> {
-    let mut t2 = catalogue.begin().await?;
-    // Written first, so that the right to write is held before anything is read.
-    let held = sqlx::query("UPDATE trailhound_lease SET until = until WHERE holder = $1")
-        .bind(keeping.holder.unwrap_or(""))
-        .execute(&mut *t2)
-        .await?;
-    if keeping.holder.is_some() && held.rows_affected() == 0 {
-        return Err(StoreError::TakenOver);
-    }
     let mut stored = Stored::default();
-    for finding in findings {
-        keep(&mut t2, finding, snapshot, keeping, &mut stored).await?;
+    // In order of their ids, as the table is; and each once, for a statement may change a row only once.
+    let found: BTreeMap<&str, &Finding> = findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
+    let in_order: Vec<&Finding> = found.values().copied().collect();
+    let mut t2 = begin(catalogue, keeping).await?;
+    for (number, some) in in_order.chunks(ROWS).enumerate() {
+        if number > 0 && number % STATEMENTS == 0 {
+            t2.commit().await?;
+            t2 = begin(catalogue, keeping).await?;
+        }
+        keep(&mut t2, some, snapshot, keeping, &mut stored).await?;
     }
-    let found: HashSet<&str> = findings.iter().map(|finding| finding.finding_id.as_str()).collect();
     let retained_from = retained_from(&mut t2).await?;
     for decided in decided {
         withdraw(&mut t2, decided, retained_from, &found, snapshot, keeping, &mut stored).await?;
@@ -150,57 +154,103 @@ pub async fn store(
     Ok(stored)
 }
 
+/// Begins a transaction of who holds the right to detect.
+async fn begin(catalogue: &AnyPool, keeping: Keeping<'_>) -> Result<Transaction<'static, Any>, StoreError> {
+    let mut t2 = catalogue.begin().await?;
+    // Written first, so that the right to write is held before anything is read.
+    let held = sqlx::query("UPDATE trailhound_lease SET until = until WHERE holder = $1")
+        .bind(keeping.holder.unwrap_or(""))
+        .execute(&mut *t2)
+        .await?;
+    if keeping.holder.is_some() && held.rows_affected() == 0 {
+        return Err(StoreError::TakenOver);
+    }
+    Ok(t2)
+}
+
+/// What a finding says that it did not say before.
+pub(crate) struct Said<'f> {
+    pub(crate) finding: &'f Finding,
+    pub(crate) revision: i64,
+    /// The finding's text.
+    pub(crate) body: String,
+    /// What was kept of it until now.
+    pub(crate) before: Option<Finding>,
+}
+
+/// Keeps `findings`, no more than a statement is about.
 async fn keep(
     db: &mut AnyConnection,
-    finding: &Finding,
+    findings: &[&Finding],
     snapshot: i64,
     keeping: Keeping<'_>,
     stored: &mut Stored,
 ) -> Result<(), StoreError> {
-    let body = serde_json::to_string(finding)?;
-    let known: Option<(i64, String)> = sqlx::query_as("SELECT revision, finding FROM trailhound_finding WHERE finding_id = $1")
-        .bind(&finding.finding_id)
-        .fetch_optional(&mut *db)
-        .await?;
-    let (revision, before) = match known {
-        Some((_, have)) if have == body => {
-            stored.unchanged += 1;
-            return Ok(());
-        }
-        Some((revision, have)) => {
-            stored.revised += 1;
-            stored.changed.insert(finding.finding_id.clone());
-            (revision + 1, Some(have))
-        }
-        None => {
-            stored.new += 1;
-            stored.changed.insert(finding.finding_id.clone());
-            (1, None)
-        }
-    };
-    sqlx::query(
-        "INSERT INTO trailhound_finding VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (finding_id) DO UPDATE SET \
+    let known = known(db, findings).await?;
+    let mut said = Vec::new();
+    for &finding in findings {
+        let body = serde_json::to_string(finding)?;
+        let (revision, before) = match known.get(&finding.finding_id) {
+            Some((_, have)) if *have == body => {
+                stored.unchanged += 1;
+                continue;
+            }
+            Some((revision, have)) => {
+                stored.revised += 1;
+                (revision + 1, Some(serde_json::from_str(have)?))
+            }
+            None => {
+                stored.new += 1;
+                (1, None)
+            }
+        };
+        stored.changed.insert(finding.finding_id.clone());
+        said.push(Said { finding, revision, body, before });
+    }
+    write(db, &said, snapshot).await?;
+    if let Some(routes) = keeping.routes {
+        outbox::put(db, routes, &said, keeping.now).await?;
+    }
+    Ok(())
+}
+
+/// Revision and text of those of `findings` that are kept, by their ids.
+async fn known(db: &mut AnyConnection, findings: &[&Finding]) -> Result<HashMap<String, (i64, String)>, StoreError> {
+    let text = format!(
+        "SELECT finding_id, revision, finding FROM trailhound_finding WHERE finding_id IN (VALUES {})",
+        values("(?)", findings.len(), 0)
+    );
+    let ids = findings.iter().map(|finding| &finding.finding_id);
+    let rows = ids.fold(statement(text, findings.len()), Query::bind).fetch_all(db).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?)))).collect()
+}
+
+async fn write(db: &mut AnyConnection, said: &[Said<'_>], snapshot: i64) -> Result<(), StoreError> {
+    if said.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "INSERT INTO trailhound_finding VALUES {} ON CONFLICT (finding_id) DO UPDATE SET \
          revision = excluded.revision, rule_version = excluded.rule_version, status = excluded.status, severity = excluded.severity, \
          account_id = excluded.account_id, first_seen = excluded.first_seen, last_seen = excluded.last_seen, \
          snapshot_id = excluded.snapshot_id, finding = excluded.finding",
-    )
-    .bind(&finding.finding_id)
-    .bind(revision)
-    .bind(&finding.rule_id)
-    .bind(&finding.rule_version)
-    .bind(finding.status.name())
-    .bind(finding.severity.name())
-    .bind(&finding.account_id)
-    .bind(&finding.first_seen)
-    .bind(&finding.last_seen)
-    .bind(snapshot)
-    .bind(&body)
-    .execute(&mut *db)
-    .await?;
-    if let Some(routes) = keeping.routes {
-        let before = before.map(|before| serde_json::from_str::<Finding>(&before)).transpose()?;
-        outbox::put(db, routes, finding, before.as_ref(), revision, &body, keeping.now).await?;
+        values("(?, ?, ?, ?, ?, ?, ?, ?, ?, $1, ?)", said.len(), 1)
+    );
+    let mut query = statement(text, said.len()).bind(snapshot);
+    for Said { finding, revision, body, .. } in said {
+        query = query
+            .bind(&finding.finding_id)
+            .bind(revision)
+            .bind(&finding.rule_id)
+            .bind(&finding.rule_version)
+            .bind(finding.status.name())
+            .bind(finding.severity.name())
+            .bind(&finding.account_id)
+            .bind(&finding.first_seen)
+            .bind(&finding.last_seen)
+            .bind(body);
     }
+    query.execute(db).await?;
     Ok(())
 }
 
@@ -215,7 +265,7 @@ async fn withdraw(
     db: &mut AnyConnection,
     decided: &Decided,
     retained_from: i64,
-    found: &HashSet<&str>,
+    found: &BTreeMap<&str, &Finding>,
     snapshot: i64,
     keeping: Keeping<'_>,
     stored: &mut Stored,
@@ -233,7 +283,7 @@ async fn withdraw(
     let earliest = retained_from.saturating_add(decided.depends);
     for (finding_id, first_seen) in known {
         let decides = parse(&first_seen).is_some_and(|time| decided.range.has(time) && time >= earliest);
-        if !decides || found.contains(finding_id.as_str()) {
+        if !decides || found.contains_key(finding_id.as_str()) {
             continue;
         }
         let body: String = sqlx::query_scalar("SELECT finding FROM trailhound_finding WHERE finding_id = $1")
@@ -241,7 +291,7 @@ async fn withdraw(
             .fetch_one(&mut *db)
             .await?;
         let finding = Finding { status: Status::Withdrawn, ..serde_json::from_str(&body)? };
-        keep(db, &finding, snapshot, keeping, &mut Stored::default()).await?;
+        keep(db, &[&finding], snapshot, keeping, &mut Stored::default()).await?;
         stored.withdrawn.push(finding);
     }
     Ok(())

@@ -7,7 +7,7 @@ use crate::printer;
 use chrono::DateTime;
 use futures::future::join_all;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::task::JoinHandle;
 use trailhound_detect::health::parked;
@@ -202,6 +202,8 @@ impl Courier {
 
 /// How often what waits is counted.
 const COUNT: Duration = Duration::from_secs(5);
+/// Of a flood that takes long: it rests so many times as long as it counted.
+const REST: u32 = 10;
 /// How often what was delivered long ago is forgotten, in counts.
 const FORGET: u32 = 720;
 
@@ -209,7 +211,9 @@ const FORGET: u32 = 720;
 async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) {
     for round in 0_u32.. {
         let now = (clock)();
+        let begun = Instant::now();
         let counted = outbox::waiting(lake.catalogue()).await;
+        let took = begun.elapsed();
         match counted {
             Ok(counts) => {
                 for (sink, state) in sinks.iter().flat_map(|sink| ["pending", "parked"].map(|state| (sink, state))) {
@@ -225,6 +229,6 @@ async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) 
         {
             tracing::warn!(%error, "what was delivered long ago could not be forgotten");
         }
-        tokio::time::sleep(COUNT).await;
+        tokio::time::sleep(COUNT.max(took * REST)).await;
     }
 }

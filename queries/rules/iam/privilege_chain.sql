@@ -11,13 +11,19 @@ WITH calls AS (
            AND lower(param(request_parameters, 'PolicyName')) IN ('administratoraccess', 'aliyunramfullaccess', 'aliyunstsassumeroleaccess'))
       AND lower(service_name) IN ('ram', 'ims')
 ),
-after AS (
-    SELECT *, sum(is_grant) OVER (PARTITION BY coalesce(account_id, ''), target ORDER BY event_time RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS grants
-    FROM calls WHERE coalesce(target, '') <> ''
+grants AS (
+    SELECT coalesce(account_id, '') AS account, target AS whom, event_time AS given FROM calls WHERE is_grant = 1 AND coalesce(target, '') <> ''
+),
+-- From the few grants to the calls: keys made in thousands are nothing to hold.
+uses AS (
+    SELECT DISTINCT calls.event_key AS used_by
+    FROM grants
+    JOIN calls ON calls.target = grants.whom AND coalesce(calls.account_id, '') = grants.account
+    WHERE calls.is_grant = 0 AND calls.event_time BETWEEN grants.given AND grants.given + INTERVAL '30 minutes'
 )
 SELECT
-    after.*,
+    calls.*,
     concat_ws('; ', 'event = ' || event_name, 'for ' || target, 'which was given administrator rights within the 30 minutes before') AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
-FROM after
-WHERE is_grant = 0 AND grants > 0
+FROM uses
+JOIN calls ON calls.event_key = uses.used_by

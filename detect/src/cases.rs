@@ -117,12 +117,14 @@ fn compare(findings: &[Finding], expected: &[Expectation]) -> Result<(), String>
             (Some(have), Some(want)) => have.contains(want.as_str()),
             _ => false,
         };
+        let says = |part: &str| finding.why.iter().any(|why| why.contains(part));
         let fits = finding.severity == want.severity
             && finding.count == u64::from(want.count)
             && finding.variant == want.variant
             && (want.verdict.is_none() || finding.verdict == want.verdict)
             && suppressed
-            && want.why.iter().all(|part| finding.why.iter().any(|why| why.contains(part.as_str())));
+            && want.why.iter().all(|part| says(part))
+            && !want.why_not.iter().any(|part| says(part));
         if !fits {
             return Err(format!("finding {} is not as expected ({want:?}): {}", index + 1, told()));
         }

@@ -235,6 +235,9 @@ pub struct Expectation {
     /// Parts of its `why`.
     #[serde(default)]
     pub why: Vec<String>,
+    /// What its `why` must not say.
+    #[serde(default)]
+    pub why_not: Vec<String>,
 }
 
 /// A rule: its query and everything said about it.

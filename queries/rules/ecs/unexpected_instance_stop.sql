@@ -25,17 +25,25 @@ WITH changes AS (
 touched AS (
     SELECT event_key, account, who, family, event_time, unnest(instance_ids) AS instance_id FROM changes
 ),
--- Auto Scaling stops instances through its service role; its own event names the instance too.
-scaling AS (
-    SELECT coalesce(account_id, '') AS account, event_time, unnest(instance_ids) AS instance_id
+-- Auto Scaling stops instances through its service role, and its own event names the instance too. Scaling, orchestration and commands in
+-- the guest may set a stop off: whoever gave them is who to ask.
+others AS (
+    SELECT coalesce(account_id, '') AS account, event_time, unnest(instance_ids) AS instance_id,
+           lower(service_name) = 'ess' AS scales,
+           CASE WHEN event_action IN ('executescalingrule', 'scalewithadjustment', 'removeinstances', 'startexecution', 'runcommand', 'invokecommand')
+                THEN event_name || ' by ' || coalesce(user_name, principal_id, 'a principal the event does not name') END AS sets_off
     FROM events
-    WHERE lower(service_name) = 'ess' AND outcome = 'success'
+    WHERE outcome = 'success'
+      AND (lower(service_name) = 'ess' OR event_action IN ('startexecution', 'runcommand', 'invokecommand') AND lower(service_name) IN ('oos', 'ecs'))
 ),
-by_scaling AS (
-    SELECT DISTINCT touched.event_key
+around AS (
+    SELECT touched.event_key,
+           bool_or(others.scales) AS by_scaling,
+           max(CASE WHEN others.event_time <= touched.event_time THEN CAST(others.event_time AS VARCHAR) || ' ' || others.sets_off END) AS set_off
     FROM touched
-    JOIN scaling ON scaling.instance_id = touched.instance_id AND scaling.account = touched.account
-    WHERE scaling.event_time BETWEEN touched.event_time - INTERVAL '15 minutes' AND touched.event_time + INTERVAL '15 minutes'
+    JOIN others ON others.instance_id = touched.instance_id AND others.account = touched.account
+    WHERE others.event_time BETWEEN touched.event_time - INTERVAL '15 minutes' AND touched.event_time + INTERVAL '15 minutes'
+    GROUP BY touched.event_key
 ),
 schedules AS (
     SELECT account, unnest(instance_ids) AS instance_id, try_cast(param(request_parameters, 'AutoReleaseTime') AS TIMESTAMP WITH TIME ZONE) AS due
@@ -52,52 +60,46 @@ judged AS (
     SELECT
         changes.*,
         by_schedule.event_key IS NOT NULL AND by_platform AS on_schedule,
+        around.set_off,
         CASE
             WHEN matches(role_name, 'automation_roles') THEN 'automation_roles: ' || role_name
-            WHEN by_scaling.event_key IS NOT NULL AND lower(role_name) IN ('aliyunserviceroleforautoscaling', 'aliyunessdefaultrole')
+            WHEN around.by_scaling AND lower(role_name) IN ('aliyunserviceroleforautoscaling', 'aliyunessdefaultrole')
                 THEN 'auto scaling: a scaling event names the same instance'
             WHEN by_schedule.event_key IS NOT NULL AND by_platform THEN 'scheduled release: it was set before'
             ELSE 'change_windows: ' || change_window(event_time, account_id, acs_region, coalesce(role_name, user_name), instance_ids)
         END AS expected_because
     FROM changes
-    LEFT JOIN by_scaling ON by_scaling.event_key = changes.event_key
+    LEFT JOIN around ON around.event_key = changes.event_key
     LEFT JOIN by_schedule ON by_schedule.event_key = changes.event_key
 ),
 unexpected AS (
-    SELECT touched.* FROM touched JOIN judged ON judged.event_key = touched.event_key
-    WHERE judged.expected_because IS NULL AND touched.event_time IS NOT NULL
+    SELECT event_key, account, who, family, event_time, unnest(instance_ids) AS instance_id
+    FROM judged WHERE expected_because IS NULL AND event_time IS NOT NULL
 ),
--- Any ten minutes that hold enough instances make a burst of all events in them.
-ten_minutes AS (
-    SELECT *, count(DISTINCT instance_id) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '10 minutes' PRECEDING AND CURRENT ROW) AS instances
+-- Any ten minutes that hold enough instances make a burst of all events in them; and any half hour three reboots of an instance a loop.
+until_then AS (
+    SELECT
+        *,
+        count(DISTINCT instance_id) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '10 minutes' PRECEDING AND CURRENT ROW) AS instances,
+        CASE WHEN family = 'reboot' THEN count(DISTINCT CASE WHEN family = 'reboot' THEN event_key END) OVER (PARTITION BY account, instance_id
+            ORDER BY event_time RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) END AS reboots
     FROM unexpected
 ),
-bursts AS (
-    SELECT event_key, max(most) AS instances
-    FROM (
-        SELECT event_key, max(instances) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) AS most
-        FROM ten_minutes
-    ) AS around
-    WHERE most >= CAST(setting('burst_instances') AS BIGINT)
-    GROUP BY event_key
+from_then AS (
+    SELECT
+        event_key, family,
+        max(instances) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) AS instances,
+        max(reboots) OVER (PARTITION BY account, instance_id ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '30 minutes' FOLLOWING) AS reboots
+    FROM until_then
 ),
-half_hours AS (
-    SELECT *, count(DISTINCT event_key) OVER (PARTITION BY account, instance_id ORDER BY event_time RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS reboots
-    FROM unexpected WHERE family = 'reboot'
-),
-reboot_loops AS (
-    SELECT DISTINCT event_key
-    FROM (
-        SELECT event_key, max(reboots) OVER (PARTITION BY account, instance_id ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '30 minutes' FOLLOWING) AS most
-        FROM half_hours
-    ) AS around
-    WHERE most >= 3
+together AS (
+    SELECT event_key, max(instances) AS instances, max(CASE WHEN family = 'reboot' THEN reboots END) AS reboots FROM from_then GROUP BY event_key
 ),
 weighed AS (
     SELECT
         judged.*,
-        coalesce(bursts.instances, 0) AS burst,
-        reboot_loops.event_key IS NOT NULL AS rebooted_again,
+        CASE WHEN together.instances >= CAST(setting('burst_instances') AS BIGINT) THEN together.instances ELSE 0 END AS burst,
+        coalesce(together.reboots >= 3, false) AS rebooted_again,
         kind = 'root-account' AS by_root,
         -- `false` is the normal value of role sessions, so only people's own console sessions count.
         credential_kind = 'console_session' AND session_mfa = 'no' AND kind IN ('root-account', 'ram-user') AS without_mfa,
@@ -105,8 +107,7 @@ weighed AS (
         coalesce(off_hours(event_time), false) AND NOT by_platform AS at_odd_hours,
         coalesce(any_matches(instance_ids, 'critical_instances'), false) AS on_critical
     FROM judged
-    LEFT JOIN bursts ON bursts.event_key = judged.event_key
-    LEFT JOIN reboot_loops ON reboot_loops.event_key = judged.event_key
+    LEFT JOIN together ON together.event_key = judged.event_key
 )
 SELECT
     weighed.*,
@@ -132,7 +133,8 @@ SELECT
         CASE WHEN at_odd_hours THEN 'outside business hours' END,
         CASE WHEN on_critical THEN 'critical instance' END,
         CASE WHEN rebooted_again THEN 'rebooted at least three times within 30 minutes' END,
-        CASE WHEN burst > 0 THEN 'burst: ' || CAST(burst AS VARCHAR) || ' instances within 10 minutes' END) AS why,
+        CASE WHEN burst > 0 THEN 'burst: ' || CAST(burst AS VARCHAR) || ' instances within 10 minutes' END,
+        CASE WHEN set_off IS NOT NULL THEN 'within 15 minutes after ' || set_off END) AS why,
     concat_ws('; ',
         CASE WHEN source_class <> 'ip' AND NOT by_platform THEN 'source address (' || source_class || ')' END,
         CASE WHEN source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL THEN 'corporate ranges' END,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 type Deed = (&'static str, &'static str, &'static str, &'static str);
 
 /// In the order of an intrusion.
-const DEEDS: [Deed; 52] = [
+const DEEDS: [Deed; 54] = [
     ("AT-CRED-001", "Ram", "CreateAccessKey", r#"{"UserName":"backup-job"}"#),
     ("AT-CRED-002", "Ram", "UpdateAccessKey", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0001","Status":"Active"}"#),
     ("AT-CRED-002", "Ims", "RestoreAccessKeyFromRecycleBin", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0002"}"#),
@@ -74,6 +74,8 @@ const DEEDS: [Deed; 52] = [
     ("AT-IMPACT-004", "Ecs", "ModifyInstanceAttribute", r#"{"InstanceId":"i-bp1storyexample00001","DeletionProtection":"false"}"#),
     ("AT-IMPACT-004", "Rds", "ModifyDBInstanceDeletionProtection", r#"{"DBInstanceId":"rm-story","DeletionProtection":"false"}"#),
     ("AT-ECS-002", "Ecs", "RedeployInstance", r#"{"InstanceId":"i-bp1storyexample00001","ForceStop":"true"}"#),
+    ("AT-ECS-003", "Rds", "StopDBInstance", r#"{"DBInstanceId":"rm-story"}"#),
+    ("AT-ECS-003", "Eci", "DeleteContainerGroup", r#"{"ContainerGroupId":"eci-story"}"#),
     ("AT-IMPACT-005", "Ecs", "ReInitDisk", r#"{"DiskId":"d-story"}"#),
     ("AT-IMPACT-005", "Ecs", "ReplaceSystemDisk", r#"{"InstanceId":"i-bp1storyexample00001"}"#),
     ("AT-IMPACT-005", "Ecs", "DeleteDisk", r#"{"DiskId":"d-story"}"#),

@@ -25,6 +25,7 @@ pub mod reports;
 pub mod session;
 pub mod sieves;
 pub mod sigma;
+mod time_filters;
 pub mod values;
 mod views;
 pub mod vocabulary;

@@ -9,6 +9,7 @@ use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
 use crate::query_log::{QUERY_LOG_TABLE, QueryLog};
 use crate::sieves::some;
+use crate::time_filters::TimeFilters;
 use crate::views::VIEWS;
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
@@ -478,7 +479,8 @@ fn memory(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn Table
 
 fn context_of(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    SessionContext::new_with_state(state.with_physical_optimizer_rule(Arc::new(LeaveOut)).build())
+    let state = state.with_physical_optimizer_rule(Arc::new(LeaveOut)).with_physical_optimizer_rule(Arc::new(TimeFilters));
+    SessionContext::new_with_state(state.build())
 }
 
 fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {

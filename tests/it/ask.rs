@@ -106,6 +106,38 @@ fn files_that_cannot_hold_what_is_looked_for_are_not_opened() {
 }
 
 #[test]
+fn a_period_is_asked_above_fast_scans_and_gives_the_same_rows() {
+    let program = lake();
+    let rows = |sql: &str| program.ok(&["query", "--lake", "l", "--format", "csv", "-c", sql]).out;
+    let moment = |percentile: &str| {
+        let sql = format!(
+            "SELECT to_timestamp_micros(CAST(approx_percentile_cont(CAST(event_time AS BIGINT), {percentile}) AS BIGINT)) AS t FROM events"
+        );
+        rows(&sql).lines().nth(1).expect("a moment").to_owned()
+    };
+    let (since, until) = (moment("0.3"), moment("0.7"));
+    let period = |time: &str| format!("{time} >= TIMESTAMP '{since}' AND {time} < TIMESTAMP '{until}'");
+    // What the engine cannot take for the column is asked row by row in any case.
+    let (fast, slow) = (period("event_time"), period("(event_time + INTERVAL '0 seconds')"));
+    let some = program.number("l", &format!("SELECT count(*) FROM (SELECT event_time, acs_region FROM events WHERE {fast}) AS some"));
+    assert!((600..2400).contains(&some), "{some}");
+    for (shown, is_above) in [
+        ("acs_region, event_time", true),
+        ("acs_region, event_time, date_trunc('hour', event_time) AS hour", true),
+        // Something else of its name.
+        ("acs_region, date_trunc('hour', event_time) AS event_time", false),
+        ("event_id, event_time", false),
+        ("instance_ids, event_time", false),
+    ] {
+        let of = |condition: &str| format!("SELECT {shown} FROM events WHERE {condition}");
+        assert_eq!(rows(&format!("EXPLAIN {}", of(&fast))).contains("FilterExec"), is_above, "{shown}");
+        assert_eq!(rows(&format!("{} ORDER BY 1, 2", of(&fast))), rows(&format!("{} ORDER BY 1, 2", of(&slow))), "{shown}");
+    }
+    let first = rows(&format!("SELECT acs_region, event_time FROM events WHERE {fast} LIMIT 7"));
+    assert_eq!(first.lines().count(), 8);
+}
+
+#[test]
 fn an_earlier_state_can_be_asked() {
     let program = lake();
     let count = |as_of: &[&str]| {

@@ -27,7 +27,7 @@ pub(super) fn read(text: &str) -> Input<'_> {
 
 /// The refusal in words, with the line of `statement` it concerns and a mark under the place.
 pub(crate) fn pointed(statement: &str, refused: &Refused) -> String {
-    let told = format!("error: {refused}");
+    let told = refused.to_string();
     let Some(Place { line, column }) = refused.place else { return told };
     let Some(text) = usize::try_from(line - 1).ok().and_then(|line| statement.lines().nth(line)) else { return told };
     let column = usize::try_from(column).unwrap_or(1);
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn errors_point_at_their_place() {
         let refused = Refused { code: Code::Invalid, message: "no such column".to_owned(), place: Some(Place { line: 2, column: 7 }) };
-        assert_eq!(pointed("SELECT\n  1 + usr", &refused), "error: no such column\n2 |   1 + usr\n          ^");
-        assert_eq!(pointed("SELECT 1", &refused), "error: no such column");
+        assert_eq!(pointed("SELECT\n  1 + usr", &refused), "no such column\n2 |   1 + usr\n          ^");
+        assert_eq!(pointed("SELECT 1", &refused), "no such column");
     }
 }

@@ -162,7 +162,7 @@ impl Shell<'_> {
                 Ok(true)
             }
             Err(Trouble::Refused(refusal)) => {
-                printer::talk(&lines::pointed(statement, &refusal));
+                printer::talk(&format!("error: {}", lines::pointed(statement, &refusal)));
                 Ok(false)
             }
             Err(Trouble::Failure(failure)) => Err(failure),

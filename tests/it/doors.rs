@@ -380,9 +380,10 @@ fn psql_asks_as_the_shell_does_and_changes_nothing() {
         let (ok, out, err) = psql(&open, &["-c", what]);
         assert!(ok && out.contains(says), "{what}: {out}{err}");
     }
-    for (sql, says) in [
+    let refused = [
         ("DROP TABLE events", "only statements that read"),
         ("INSERT INTO events VALUES (1)", "only statements that read"),
+        ("SELEC 1", ""),
         ("COPY events TO '/tmp/x'", ""),
         ("SET datafusion.runtime.memory_limit = '100G'", "cannot be set"),
         ("SELECT * FROM '/etc/passwd'", "there is no table"),
@@ -391,10 +392,19 @@ fn psql_asks_as_the_shell_does_and_changes_nothing() {
         ("SELECT * FROM evnets", "did you mean"),
         ("SELECT * FROM events", "more than 1000 rows"),
         ("SELECT count(*) FROM events a, events b, events c WHERE a.event_id || b.event_id || c.event_id = 'x'", ""),
-    ] {
+    ];
+    let long = format!("SELECT {}", "'',".repeat(30_000));
+    for (sql, says) in refused.into_iter().chain([(long.as_str(), "at most 65536")]) {
         let (ok, out, err) = psql(&open, &["-c", sql]);
         assert!(!ok && err.contains(says), "{sql}: {out}{err}");
     }
+    // Whoever tries what is not let through is known too.
+    let tried =
+        || same(&open.program, "SELECT result, length(statement) AS length FROM query_log WHERE result <> 'answered' ORDER BY asked_at");
+    open.service.wait_until("every refusal noted", |_| tried().len() == refused.len() + 1);
+    let codes: Vec<String> = tried().iter().map(|row| crate::program::text(&row["result"])).collect();
+    assert_eq!(codes[..3], ["statement_not_allowed", "statement_not_allowed", "syntax"], "{codes:?}");
+    assert_eq!(tried().last().map(|row| row["length"].as_i64()), Some(Some(65_536)));
     for (user, password) in [("analyst", "wrong-password-0123456789"), ("analyst", ""), ("postgres", PASSWORD)] {
         let (ok, _, err) = psql_as(&open, user, password, &["-w", "-c", "SELECT 1"]);
         assert!(!ok, "{user} came in: {err}");

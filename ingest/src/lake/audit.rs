@@ -40,7 +40,8 @@ impl Lake {
             .bind(&asked.door)
             .bind(&asked.who)
             .bind(&asked.address)
-            .bind(&asked.statement)
+            // PostgreSQL holds no text with a NUL in it.
+            .bind(asked.statement.replace('\0', "\u{fffd}"))
             .bind(&asked.result)
             .bind(whole(asked.rows))
             .bind(whole(asked.bytes))

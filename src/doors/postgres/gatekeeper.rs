@@ -27,6 +27,7 @@ use datafusion_postgres::{DfSessionService, Parser};
 use futures::Sink;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 use trailhound_queries::gate::{self, Code, Refused};
 use trailhound_queries::session::Session;
@@ -59,11 +60,19 @@ pub(super) struct Gatekeeper {
     wire: Mutex<Wire>,
     /// In which form the client wants the rows of the statement that runs now.
     format: Mutex<Format>,
+    /// The service knows of the statement, or it is none that is noted.
+    noted: AtomicBool,
 }
 
 impl Gatekeeper {
     pub(super) fn new(session: Session, bounds: Bounds, wire: Wire) -> Self {
-        Self { session: Mutex::new(session), bounds, wire: Mutex::new(wire), format: Mutex::new(Format::UnifiedText) }
+        Self {
+            session: Mutex::new(session),
+            bounds,
+            wire: Mutex::new(wire),
+            format: Mutex::new(Format::UnifiedText),
+            noted: AtomicBool::new(false),
+        }
     }
 
     /// Plans `statement` over the newest state of the lake, if it may be run. Its parameters stay open.
@@ -77,6 +86,7 @@ impl Gatekeeper {
 
     /// Runs `frame` when its turn comes, to its end; what it gives stands ready then.
     async fn run(&self, frame: DataFrame, statement: &Statement, who: &str, context: &SessionContext) -> PgWireResult<DataFrame> {
+        self.noted.store(true, Ordering::Relaxed);
         let mut wire = self.wire.lock().await;
         wire.write(&ToServer::Begin { who: who.to_owned(), statement: statement.to_string() }).await?;
         loop {
@@ -117,6 +127,58 @@ impl Gatekeeper {
 }
 
 impl Gatekeeper {
+    /// Has a statement noted that is not let through; gives what the client is told.
+    async fn refuse(&self, refused: &Refused, statement: &str, who: String) -> PgWireError {
+        self.noted.store(true, Ordering::Relaxed);
+        let beginning = &statement[..statement.floor_char_boundary(gate::TEXT_BYTES_MAX)];
+        let note = ToServer::Refused { who, statement: beginning.to_owned(), result: refused.code.name().to_owned() };
+        if let Err(error) = self.wire.lock().await.write(&note).await {
+            tracing::warn!(%error, "a refused statement could not be noted");
+        }
+        refusal(refused, statement)
+    }
+
+    /// Bounds the text of a statement that begins.
+    async fn begin(&self, sql: &str, client: &(impl ClientInfo + ?Sized)) -> PgWireResult<()> {
+        self.noted.store(false, Ordering::Relaxed);
+        match gate::check_text(sql) {
+            // Nothing is a statement too in this protocol.
+            Err(Refused { code: Code::Empty, .. }) | Ok(()) => Ok(()),
+            Err(refused) => Err(self.refuse(&refused, sql, who(client)).await),
+        }
+    }
+
+    /// What the engine's parser refuses comes to no hook.
+    async fn end<T>(&self, done: PgWireResult<T>, sql: &str, client: &(impl ClientInfo + ?Sized)) -> PgWireResult<T> {
+        if let Err(error) = &done
+            && !self.noted.load(Ordering::Relaxed)
+        {
+            let refused = Refused::whole(Code::Syntax, error.to_string());
+            self.refuse(&refused, sql, who(client)).await;
+        }
+        done
+    }
+
+    /// Plans `statement`, or has it noted that it is refused.
+    async fn planned(&self, statement: &Statement, client: &(impl ClientInfo + ?Sized)) -> PgWireResult<LogicalPlan> {
+        match self.plan(statement).await {
+            Ok(plan) => Ok(plan),
+            Err(refused) => Err(self.refuse(&refused, &statement.to_string(), who(client)).await),
+        }
+    }
+
+    /// What becomes of a statement that asks nothing; one that asks goes on.
+    async fn no_question(&self, statement: &Statement, client: &(impl ClientInfo + ?Sized)) -> ControlFlow<Option<PgWireResult<Response>>> {
+        if let Some(response) = marked(statement) {
+            return ControlFlow::Break(Some(Ok(response)));
+        }
+        match passes(statement) {
+            Some(Ok(())) => ControlFlow::Break(None),
+            Some(Err(refused)) => ControlFlow::Break(Some(Err(self.refuse(&refused, &statement.to_string(), who(client)).await))),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
     /// Runs `plan` and writes its rows down as the client wants them.
     async fn respond(
         &self,
@@ -185,18 +247,6 @@ fn marked(statement: &Statement) -> Option<Response> {
     }
 }
 
-/// What becomes of a statement that asks nothing; one that asks goes on.
-fn no_question(statement: &Statement) -> ControlFlow<Option<PgWireResult<Response>>> {
-    if let Some(response) = marked(statement) {
-        return ControlFlow::Break(Some(Ok(response)));
-    }
-    match passes(statement) {
-        Some(Ok(())) => ControlFlow::Break(None),
-        Some(Err(refused)) => ControlFlow::Break(Some(Err(refusal(&refused, &statement.to_string())))),
-        None => ControlFlow::Continue(()),
-    }
-}
-
 /// A refusal in PostgreSQL's terms.
 fn refusal(refused: &Refused, statement: &str) -> PgWireError {
     let state = match refused.code {
@@ -241,14 +291,14 @@ impl QueryHook for Gatekeeper {
     ) -> Option<PgWireResult<Response>> {
         let version = version(statement);
         if version.is_none()
-            && let ControlFlow::Break(done) = no_question(statement)
+            && let ControlFlow::Break(done) = self.no_question(statement, client).await
         {
             return done;
         }
         let answered = async {
             let plan = match version {
                 Some(plan) => plan?,
-                None => self.plan(statement).await.map_err(|refused| refusal(&refused, &statement.to_string()))?,
+                None => self.planned(statement, client).await?,
             };
             self.respond(plan, statement, &Format::UnifiedText, context, client).await
         };
@@ -259,7 +309,7 @@ impl QueryHook for Gatekeeper {
         &self,
         statement: &Statement,
         _context: &SessionContext,
-        _client: &(dyn ClientInfo + Send + Sync),
+        client: &(dyn ClientInfo + Send + Sync),
     ) -> Option<PgWireResult<LogicalPlan>> {
         if let Some(plan) = version(statement) {
             return Some(plan);
@@ -269,8 +319,8 @@ impl QueryHook for Gatekeeper {
         }
         match passes(statement) {
             Some(Ok(())) => None,
-            Some(Err(refused)) => Some(Err(refusal(&refused, &statement.to_string()))),
-            None => Some(self.plan(statement).await.map_err(|refused| refusal(&refused, &statement.to_string()))),
+            Some(Err(refused)) => Some(Err(self.refuse(&refused, &statement.to_string(), who(client)).await)),
+            None => Some(self.planned(statement, client).await),
         }
     }
 
@@ -283,7 +333,7 @@ impl QueryHook for Gatekeeper {
         client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
         if version(statement).is_none()
-            && let ControlFlow::Break(done) = no_question(statement)
+            && let ControlFlow::Break(done) = self.no_question(statement, client).await
         {
             return done;
         }
@@ -305,16 +355,8 @@ pub(super) struct Bounded {
 
 impl Bounded {
     pub(super) fn new(service: DfSessionService, gatekeeper: Arc<Gatekeeper>) -> Self {
-        let parser = Arc::new(BoundedParser(service.query_parser()));
+        let parser = Arc::new(BoundedParser { parser: service.query_parser(), gatekeeper: Arc::clone(&gatekeeper) });
         Self { service, gatekeeper, parser }
-    }
-}
-
-fn short_and_flat(sql: &str) -> PgWireResult<()> {
-    match gate::check_text(sql) {
-        // Nothing is a statement too in this protocol.
-        Err(Refused { code: Code::Empty, .. }) | Ok(()) => Ok(()),
-        Err(refused) => Err(refusal(&refused, sql)),
     }
 }
 
@@ -327,8 +369,9 @@ impl SimpleQueryHandler for Bounded {
         C::Error: std::fmt::Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        short_and_flat(sql)?;
-        SimpleQueryHandler::do_query(&self.service, client, sql).await
+        self.gatekeeper.begin(sql, client).await?;
+        let done = SimpleQueryHandler::do_query(&self.service, client, sql).await;
+        self.gatekeeper.end(done, sql, client).await
     }
 }
 
@@ -355,7 +398,10 @@ impl ExtendedQueryHandler for Bounded {
 }
 
 /// The engine's parser behind the same bound.
-pub(super) struct BoundedParser(Arc<Parser>);
+pub(super) struct BoundedParser {
+    parser: Arc<Parser>,
+    gatekeeper: Arc<Gatekeeper>,
+}
 
 #[async_trait]
 impl QueryParser for BoundedParser {
@@ -365,15 +411,16 @@ impl QueryParser for BoundedParser {
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
-        short_and_flat(sql)?;
-        self.0.parse_sql(client, sql, types).await
+        self.gatekeeper.begin(sql, client).await?;
+        let done = self.parser.parse_sql(client, sql, types).await;
+        self.gatekeeper.end(done, sql, client).await
     }
 
     fn get_parameter_types(&self, statement: &Self::Statement) -> PgWireResult<Vec<Type>> {
-        self.0.get_parameter_types(statement)
+        self.parser.get_parameter_types(statement)
     }
 
     fn get_result_schema(&self, statement: &Self::Statement, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
-        self.0.get_result_schema(statement, format)
+        self.parser.get_result_schema(statement, format)
     }
 }

@@ -124,6 +124,10 @@ async fn attend(
     doors: &Doors,
     called_off: &mut CalledOff<'_>,
 ) -> io::Result<()> {
+    let noting = |who: String, statement: &str| {
+        let asker = Asker { door: "postgres", who, address: peer.ip().to_string() };
+        Note::new(doors.lake.clone(), (doors.clock)(), &asker, statement)
+    };
     while let Some(said) = wire.read::<ToServer>().await? {
         let (who, statement) = match said {
             ToServer::Begin { who, statement } => (who, statement),
@@ -135,10 +139,13 @@ async fn attend(
                 called_off.call_off(&key);
                 continue;
             }
+            ToServer::Refused { who, statement, result } => {
+                noting(who, &statement).ended(&result, 0, 0).await.map_err(io::Error::other)?;
+                continue;
+            }
             ToServer::End { .. } => continue,
         };
-        let asker = Asker { door: "postgres", who, address: peer.ip().to_string() };
-        let note = Note::new(doors.lake.clone(), (doors.clock)(), &asker, &statement);
+        let note = noting(who, &statement);
         let Some(turn) = doors.turn().await else {
             wire.write(&FromServer::Busy).await?;
             note.ended("busy", 0, 0).await.map_err(io::Error::other)?;

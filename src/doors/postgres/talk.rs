@@ -22,6 +22,15 @@ pub(super) enum ToServer {
         /// The statement.
         statement: String,
     },
+    /// This was not let through.
+    Refused {
+        /// Name of the user.
+        who: String,
+        /// The statement.
+        statement: String,
+        /// The code of the refusal.
+        result: String,
+    },
     /// It has run.
     End {
         /// `answered`, or the code of the refusal.

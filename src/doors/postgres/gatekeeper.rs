@@ -10,6 +10,7 @@ use datafusion::datasource::MemTable;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{Set, Statement};
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion_postgres::arrow_pg::datatypes::df::encode_dataframe;
 use datafusion_postgres::hooks::{HookClient, QueryHook};
 use datafusion_postgres::pgwire::api::cancel::CancelHandler;
@@ -148,12 +149,12 @@ impl Gatekeeper {
         }
     }
 
-    /// What the engine's parser refuses comes to no hook.
+    /// What the engine's parser refuses comes to no hook, and what it refuses of settings to none of ours.
     async fn end<T>(&self, done: PgWireResult<T>, sql: &str, client: &(impl ClientInfo + ?Sized)) -> PgWireResult<T> {
         if let Err(error) = &done
             && !self.noted.load(Ordering::Relaxed)
         {
-            let refused = Refused::whole(Code::Syntax, error.to_string());
+            let refused = Refused::whole(code(error), error.to_string());
             self.refuse(&refused, sql, who(client)).await;
         }
         done
@@ -244,6 +245,14 @@ fn marked(statement: &Statement) -> Option<Response> {
         Statement::ReleaseSavepoint { .. } => Some(Response::Execution(Tag::new("RELEASE"))),
         Statement::Rollback { savepoint: Some(_), .. } => Some(Response::TransactionStart(Tag::new("ROLLBACK"))),
         _ => None,
+    }
+}
+
+/// What the engine found wrong with a statement.
+fn code(error: &PgWireError) -> Code {
+    match error {
+        PgWireError::ApiError(error) if error.is::<ParserError>() => Code::Syntax,
+        _ => Code::Failed,
     }
 }
 

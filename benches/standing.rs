@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use trailhound_benches::tell;
 use trailhound_datasets::generate::{Spec, Traffic};
-use trailhound_detect::{Standing, Turn};
+use trailhound_detect::{Standing, Turn, Unread};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, decode_to_batch, ingest};
@@ -94,7 +94,7 @@ async fn main() {
         let snapshot = lake.snapshot().await.expect("asked");
         let begun = Instant::now();
         for file in lake.files_since(seen, snapshot).await.expect("files") {
-            standing.take(&file).expect("rows");
+            take(&mut standing, file);
         }
         takes.push(begun.elapsed().as_secs_f64());
         let begun = Instant::now();
@@ -133,12 +133,19 @@ async fn main() {
 async fn pass(rules: &mut Standing, lake: &Lake, seen: i64, snapshot: i64) -> f64 {
     let files = lake.files_since(seen, snapshot).await.expect("files");
     let begun = Instant::now();
-    for file in &files {
-        rules.take(file).expect("rows");
+    for file in files {
+        take(rules, file);
     }
     let detection = rules.run(Turn::All, lake.place(), NOW).await.expect("rows");
     assert!(detection.failed.is_empty(), "{:?}", detection.failed);
     begun.elapsed().as_secs_f64()
+}
+
+fn take(rules: &mut Standing, file: PathBuf) {
+    let mut unread = Unread::open(file).expect("events");
+    while unread.is_left() {
+        rules.take(&mut unread).expect("rows");
+    }
 }
 
 fn time_text(seconds: i64) -> String {

@@ -2,12 +2,13 @@
 
 use crate::config::{Config, ReportForm};
 use crate::exit::Failure;
+use futures::{StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use trailhound_detect::report::{self, Material, Period, Proof, Report, as_stored, files, stored_until};
+use trailhound_detect::report::{self, Material, Period, Proof, Report, ReportError, as_stored, files, stored_until};
 use trailhound_detect::sinks::words::Language;
-use trailhound_detect::{Finding, Range, RulesRun, Selection, Status, detect, kept_since, rules_run};
+use trailhound_detect::{Finding, Range, RulesRun, Selection, detect, kept_since, rules_run};
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::reports::{ReportProfile, profiles};
 use trailhound_queries::session::{QueryLimits, Session};
@@ -33,7 +34,7 @@ pub(crate) async fn make(
 ) -> Result<Report, Failure> {
     // Findings first: of none of them may the snapshot lack the events.
     let RulesRun { rules, newest } = rules_run(lake.catalogue()).await.map_err(Failure::internal)?;
-    let findings = counted(kept_since(lake.catalogue(), &period.history().to_rfc3339()).await.map_err(Failure::internal)?);
+    let findings = kept_since(lake.catalogue(), &period.history().to_rfc3339()).map_err(ReportError::from).boxed();
     let session = session(config, lake).await?;
     let stored_until = stored_until(&session).await?.unwrap_or(config.now());
     let behind: BTreeSet<String> = rules.iter().filter(|(.., seen)| *seen < newest).map(|(id, ..)| id.clone()).collect();
@@ -64,7 +65,7 @@ pub(crate) async fn again(config: &Config, lake: &Lake, given: &Report, progress
         ran.extend(derived.ran.iter().map(|id| (id.clone(), version(id))));
         findings.extend(derived.findings);
     }
-    findings.sort_by(|a, b| (&a.first_seen, &a.finding_id).cmp(&(&b.first_seen, &b.finding_id)));
+    let findings = futures::stream::iter(findings.into_iter().map(Ok)).boxed();
     let proof = Proof { parameters: config.parameters_hash()?, rules: ran, ..given.proof.clone() };
     let material = Material { session: &session, catalogue: &config.catalogue, findings, proof };
     report::report(&profile, given.period, given.made_at, material, progress).await.map_err(Failure::usage)
@@ -75,12 +76,8 @@ async fn of_the_service(config: &Config, lake: &Lake, given: &Report) -> Result<
     let made_at = given.made_at.to_rfc3339();
     let own =
         |finding: &Finding| config.catalogue.find(&finding.rule_id).is_none() && finding.first_seen.as_deref() <= Some(made_at.as_str());
-    let all = kept_since(lake.catalogue(), &given.period.history().to_rfc3339()).await.map_err(Failure::internal)?;
-    Ok(counted(all).into_iter().filter(own).collect())
-}
-
-fn counted(findings: Vec<Finding>) -> Vec<Finding> {
-    findings.into_iter().filter(|finding| finding.status != Status::Withdrawn).collect()
+    let all = kept_since(lake.catalogue(), &given.period.history().to_rfc3339());
+    all.try_filter(|finding| std::future::ready(own(finding))).try_collect().await.map_err(Failure::internal)
 }
 
 async fn session(config: &Config, lake: &Lake) -> Result<Session, Failure> {

@@ -2,11 +2,11 @@
 
 use crate::finding::Finding;
 use crate::gather::Gathered;
-use crate::group;
+use crate::group::{self, Found, Keys};
 use crate::matched::{self, EVENT_COLUMNS, JUDGEMENT_COLUMNS};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::dataframe::DataFrame;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 use thiserror::Error;
 use trailhound_queries::catalogue::{Catalogue, Rule};
@@ -62,6 +62,8 @@ pub struct Decided {
     pub range: Range,
     /// How far before a finding the events lie that it may depend on, in microseconds.
     pub depends: i64,
+    /// Ids of findings that hold as they were.
+    pub same: HashSet<String>,
 }
 
 /// A rule that did not run.
@@ -136,17 +138,17 @@ pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Select
         detection.failed.push((rule.id.clone(), error.to_string()));
     }
     let planned: BTreeSet<&str> = gathered.rules().map(|rule| rule.id.as_str()).collect();
-    let mut found = concluded(session, &gathered, range).await;
+    let mut found = concluded(session, &gathered, range, None).await;
     for rule in runnable.into_iter().filter(|rule| rule.reads.is_none() || planned.contains(rule.id.as_str())) {
         let outcome = match found.remove(rule.id.as_str()) {
             Some(outcome) => outcome,
-            None => run_over_lake(session, rule, range).await,
+            None => run_over_lake(session, rule, range, None).await,
         };
         match outcome {
-            Ok(findings) => {
+            Ok(found) => {
                 detection.ran.push(rule.id.clone());
-                detection.decided.push(decided(rule, range));
-                detection.findings.extend(findings);
+                detection.decided.push(decided(rule, range, found.same));
+                detection.findings.extend(found.findings);
             }
             Err(error) => detection.failed.push((rule.id.clone(), error.to_string())),
         }
@@ -181,21 +183,26 @@ fn runnable<'c>(
 
 /// What the rules find in the rows gathered for them, by their ids. They see what lies around the range too, and what they find there is
 /// dropped. Rules whose rows were too many to be held are not among them.
-async fn concluded<'r>(session: &Session, gathered: &Gathered<'r>, range: Range) -> BTreeMap<&'r str, Result<Vec<Finding>, SessionError>> {
+async fn concluded<'r>(
+    session: &Session,
+    gathered: &Gathered<'r>,
+    range: Range,
+    fresh: Option<&Keys>,
+) -> BTreeMap<&'r str, Result<Found, SessionError>> {
     let mut found = BTreeMap::new();
     let mut results = gathered.results();
     while let Some((number, batches)) = results.recv().await {
         let rule = gathered.rule(number);
-        found.insert(rule.id.as_str(), batches.and_then(|batches| conclude(rule, session.parameters(), &batches, range)));
+        found.insert(rule.id.as_str(), batches.and_then(|batches| conclude(rule, session.parameters(), &batches, range, fresh)));
     }
     found
 }
 
 /// Runs one rule over the lake itself.
-async fn run_over_lake(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
+async fn run_over_lake(session: &Session, rule: &Rule, range: Range, fresh: Option<&Keys>) -> Result<Found, SessionError> {
     let frame = judged(&session.narrowed(&seen(rule, range)).await?, rule).await?;
     let batches = bounded(frame.execute_stream().await?, session.limits()).await?;
-    conclude(rule, session.parameters(), &batches, range)
+    conclude(rule, session.parameters(), &batches, range, fresh)
 }
 
 fn selected<'c>(catalogue: &'c Catalogue, selection: &Selection) -> Result<Vec<&'c Rule>, EvaluateError> {
@@ -234,8 +241,9 @@ pub(crate) fn memory(rule: &Rule) -> i64 {
 }
 
 /// What a run of `rule` over `range` has the say over.
-pub(crate) fn decided(rule: &Rule, range: Range) -> Decided {
-    Decided { rule_id: rule.id.clone(), range, depends: radius(rule).saturating_add(memory(rule)) }
+pub(crate) fn decided(rule: &Rule, range: Range, same: Vec<String>) -> Decided {
+    let depends = radius(rule).saturating_add(memory(rule));
+    Decided { rule_id: rule.id.clone(), range, depends, same: same.into_iter().collect() }
 }
 
 fn micros(duration: Duration) -> i64 {
@@ -278,15 +286,15 @@ pub(crate) fn around(rule: &Rule, range: Range) -> String {
     any.join(" OR ")
 }
 
-/// Runs one rule.
-pub(crate) async fn run(session: &Session, rule: &Rule, range: Range) -> Result<Vec<Finding>, SessionError> {
+/// Runs one rule. `fresh` as for [`group::findings`].
+pub(crate) async fn run(session: &Session, rule: &Rule, range: Range, fresh: Option<&Keys>) -> Result<Found, SessionError> {
     let mut gathered = Gathered::new(session, &around_all(&[rule], range), vec![(rule, seen(rule, range))], session.limits()).await?;
     if let Some((_, error)) = gathered.broken.pop() {
         return Err(error);
     }
-    match concluded(session, &gathered, range).await.remove(rule.id.as_str()) {
+    match concluded(session, &gathered, range, fresh).await.remove(rule.id.as_str()) {
         Some(found) => found,
-        None => run_over_lake(session, rule, range).await,
+        None => run_over_lake(session, rule, range, fresh).await,
     }
 }
 
@@ -308,12 +316,18 @@ fn dedup_columns(rule: &Rule) -> &[String] {
     rule.dedup.as_ref().map_or(&[], |dedup| &dedup.columns)
 }
 
-/// The findings within `range` of the rows that the rule's query gave.
-pub(crate) fn conclude(rule: &Rule, parameters: &Parameters, batches: &[RecordBatch], range: Range) -> Result<Vec<Finding>, SessionError> {
+/// The findings within `range` of the rows that the rule's query gave. `fresh` as for [`group::findings`].
+pub(crate) fn conclude(
+    rule: &Rule,
+    parameters: &Parameters,
+    batches: &[RecordBatch],
+    range: Range,
+    fresh: Option<&Keys>,
+) -> Result<Found, SessionError> {
     let rows = batches.iter().map(|batch| matched::read(batch, dedup_columns(rule))).collect::<Result<Vec<_>, _>>()?;
-    let mut findings = group::findings(rule, parameters, rows.iter().flat_map(matched::Rows::iter));
+    let mut found = group::findings(rule, parameters, rows.iter().flat_map(matched::Rows::iter), fresh);
     if !range.is_everything() {
-        findings.retain(|finding| range.holds(finding));
+        found.findings.retain(|finding| range.holds(finding));
     }
-    Ok(findings)
+    Ok(found)
 }

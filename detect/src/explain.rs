@@ -41,7 +41,7 @@ pub async fn explain(session: &Session, rule: &Rule, event: &str) -> Result<Opti
     let nearby = Session::over_events(rows, Arc::clone(session.parameters()), session.limits()).await?;
     let event_key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let holds = |finding: &Finding| finding.evidence.iter().any(|evidence| evidence.event_key == event_key);
-    let mut findings = run(session, rule, range).await?;
+    let mut findings = run(session, rule, range, None).await?.findings;
     findings.retain(holds);
     Ok(Some(Explanation { steps: steps_of(&nearby, &rule.sql, key).await?, findings, event_key, events: found.len() }))
 }

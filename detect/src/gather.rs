@@ -2,7 +2,7 @@
 
 use crate::condense::Condense;
 use crate::evaluate::judged;
-use crate::sift::{Condensing, Found, Sift, Wanted};
+use crate::sift::{Condensing, Found, Sift, Unread, Wanted};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
 use datafusion::error::DataFusionError;
@@ -239,7 +239,10 @@ fn read_all(
             let next = || files.lock().unwrap_or_else(PoisonError::into_inner).next();
             while let Some(path) = next() {
                 let gone = |_| DataFusionError::Execution("nobody wants it any more".to_owned());
-                sift.file(&path, |found| Ok(sender.blocking_send(found).map_err(gone)?))?;
+                let mut unread = Unread::open(path)?;
+                while unread.is_left() {
+                    sift.part(&mut unread, |found| Ok(sender.blocking_send(found).map_err(gone)?))?;
+                }
             }
             Ok(())
         })

@@ -3,7 +3,7 @@
 use crate::finding::{Evidence, Finding, Operator, Status, Target};
 use crate::matched::Match;
 use chrono::{DateTime, SecondsFormat};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use trailhound_queries::catalogue::Rule;
 use trailhound_queries::functions::masked;
 use trailhound_queries::parameters::Parameters;
@@ -17,18 +17,42 @@ fn suppressed_by(rule: &Rule, parameters: &Parameters, matched: Match<'_>) -> Op
     allowed.map(trailhound_queries::parameters::AllowedPrincipal::label).or_else(|| matched.owned("expected_because"))
 }
 
-/// The findings that `matches` of `rule` give, in order of their first event.
-pub(crate) fn findings<'r>(rule: &Rule, parameters: &Parameters, matches: impl Iterator<Item = Match<'r>>) -> Vec<Finding> {
+/// Keys of events.
+pub(crate) type Keys = HashSet<Box<[u8]>>;
+
+/// What matches make.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// In order of their first event.
+    pub(crate) findings: Vec<Finding>,
+    /// Ids of those that are as they were: none of their events is fresh.
+    pub(crate) same: Vec<String>,
+}
+
+/// The findings that `matches` of `rule` give. Where only some events are `fresh`, and so every other match is as it was, findings without
+/// any of them are not made again.
+pub(crate) fn findings<'r>(rule: &Rule, parameters: &Parameters, matches: impl Iterator<Item = Match<'r>>, fresh: Option<&Keys>) -> Found {
     let mut groups: BTreeMap<[String; 2], (Option<String>, Vec<Match<'r>>)> = BTreeMap::new();
     for matched in matches {
         let suppressed = suppressed_by(rule, parameters, matched);
         let key = [group_key(rule, matched), suppressed.clone().unwrap_or_default()];
         groups.entry(key).or_insert_with(|| (suppressed, Vec::new())).1.push(matched);
     }
-    let mut findings: Vec<Finding> =
-        groups.into_iter().map(|([key, _], (suppressed, matches))| finding(rule, parameters, &key, suppressed, matches)).collect();
-    findings.sort_by(|a, b| (&a.event_time, &a.event_ids, &a.finding_id).cmp(&(&b.event_time, &b.event_ids, &b.finding_id)));
-    findings
+    let mut found = Found::default();
+    for ([key, _], (suppressed, matches)) in groups {
+        if fresh.is_some_and(|fresh| !matches.iter().any(|matched| fresh.contains(matched.event_key()))) {
+            found.same.push(finding_id(rule, &key, suppressed.as_deref()));
+        } else {
+            found.findings.push(finding(rule, parameters, &key, suppressed, matches));
+        }
+    }
+    found.findings.sort_by(|a, b| (&a.event_time, &a.event_ids, &a.finding_id).cmp(&(&b.event_time, &b.event_ids, &b.finding_id)));
+    found
+}
+
+fn finding_id(rule: &Rule, key: &str, suppressed_by: Option<&str>) -> String {
+    let identity = [rule.id.as_str(), rule.major(), key, suppressed_by.unwrap_or("")].join("\u{1e}");
+    format!("{:032x}", xxh3_128(identity.as_bytes()))
 }
 
 /// What a match shares with the others of its finding. Stretches of time are counted from 1970 and not from the first
@@ -52,12 +76,11 @@ fn group_key(rule: &Rule, matched: Match<'_>) -> String {
 fn finding(rule: &Rule, parameters: &Parameters, key: &str, suppressed_by: Option<String>, mut matches: Vec<Match<'_>>) -> Finding {
     let order = |matched: &Match<'_>| (matched.event_time(), matched.owned("event_id"), matched.event_key().to_vec());
     matches.sort_by_cached_key(order);
-    let identity = [rule.id.as_str(), rule.major(), key, suppressed_by.as_deref().unwrap_or("")].join("\u{1e}");
     let (first, last) = (matches[0], matches[matches.len() - 1]);
     let all = |column: &'static str| unique(matches.iter().flat_map(move |m| m.list(column)));
     let account_id = first.owned("account_id");
     Finding {
-        finding_id: format!("{:032x}", xxh3_128(identity.as_bytes())),
+        finding_id: finding_id(rule, key, suppressed_by.as_deref()),
         rule_id: rule.id.clone(),
         rule_version: rule.version.clone(),
         variant: first.owned("variant"),

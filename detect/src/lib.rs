@@ -27,5 +27,6 @@ pub mod verify;
 
 pub use evaluate::{Decided, Detection, EvaluateError, Range, Selection, Skipped, detect};
 pub use finding::{Evidence, Finding, Operator, Status, Target};
+pub use sift::Unread;
 pub use standing::{Standing, Turn};
 pub use store::{Keeping, RulesRun, StoreError, Stored, cursor, kept, kept_since, rules_run, store};

@@ -150,21 +150,43 @@ pub struct Count {
 
 /// Puts each of `said` down for every sink that `routes` names for it.
 pub(crate) async fn put(db: &mut AnyConnection, routes: &Routes, said: &[Said<'_>], now: i64) -> Result<(), StoreError> {
-    let to = |said: &'_ Said<'_>| routes.of(said.finding, said.before.as_ref()).map(str::to_owned).collect::<Vec<_>>();
-    let rows: Vec<(String, &Said<'_>)> = said.iter().flat_map(|said| to(said).into_iter().map(move |sink| (sink, said))).collect();
+    let rows: Vec<(&str, &Said<'_>)> =
+        said.iter().flat_map(|said| routes.of(said.finding, said.before.as_ref()).map(move |sink| (sink, said))).collect();
     for rows in rows.chunks(ROWS) {
         let text = format!(
             "INSERT INTO trailhound_outbox VALUES {} ON CONFLICT DO NOTHING",
-            values("(?, ?, ?, ?, 'pending', '', 0, 0, $1, $1, $1, '', ?)", rows.len(), 1)
+            values("(?, ?, ?, ?, 'pending', '', 0, 0, $1, $1, $1, '', '')", rows.len(), 1)
         );
         let mut query = statement(text, rows.len()).bind(now);
         for (sink, said) in rows {
             let severity = said.finding.severity.name();
-            query = query.bind(sink).bind(&said.finding.finding_id).bind(said.revision).bind(severity).bind(&said.body);
+            query = query.bind(sink).bind(&said.finding.finding_id).bind(said.revision).bind(severity);
         }
         query.execute(&mut *db).await?;
     }
     Ok(())
+}
+
+/// Before some of `said` take the place of what is kept: what waits of it is told as it was.
+pub(crate) async fn hold(db: &mut AnyConnection, said: &[Said<'_>]) -> Result<(), StoreError> {
+    let revised: Vec<&str> = said.iter().filter(|said| said.before.is_some()).map(|said| said.finding.finding_id.as_str()).collect();
+    if revised.is_empty() {
+        return Ok(());
+    }
+    let text = holding(revised.len());
+    let count = revised.len();
+    revised.into_iter().fold(statement(text, count), |query, id| query.bind(id)).execute(db).await?;
+    Ok(())
+}
+
+/// The statement of [`hold`]. The state is asked so that its index is not used: in a flood everything waits.
+fn holding(rows: usize) -> String {
+    format!(
+        "UPDATE trailhound_outbox SET finding = (SELECT kept.finding FROM trailhound_finding kept \
+         WHERE kept.finding_id = trailhound_outbox.finding_id) \
+         WHERE finding_id IN (VALUES {}) AND state || '' IN ('pending', 'leased', 'parked') AND finding = ''",
+        values("(?)", rows, 0)
+    )
 }
 
 /// Puts a report down for `sinks`: that of the name `report` which was due at `due_at`.
@@ -220,8 +242,10 @@ pub async fn take(catalogue: &AnyPool, sink: &str, holder: &str, now: i64, most:
         .execute(&mut *transaction)
         .await?;
     let mut rows: Vec<(String, i64, i64, String)> = sqlx::query_as(
-        "SELECT finding_id, revision, attempts, finding FROM trailhound_outbox WHERE sink = $1 AND state = 'pending' AND due_at <= $2 \
-         AND $3 NOT LIKE '%,' || severity || ',%' ORDER BY due_at, finding_id, revision LIMIT $4",
+        "SELECT due.finding_id, due.revision, due.attempts, CASE due.finding WHEN '' THEN kept.finding ELSE due.finding END \
+         FROM trailhound_outbox due LEFT JOIN trailhound_finding kept ON kept.finding_id = due.finding_id \
+         WHERE due.sink = $1 AND due.state = 'pending' AND due.due_at <= $2 AND $3 NOT LIKE '%,' || due.severity || ',%' \
+         ORDER BY due.due_at, due.finding_id, due.revision LIMIT $4",
     )
     .bind(sink)
     .bind(now)
@@ -270,13 +294,7 @@ pub async fn settle(
     let rows = taken.rows();
     let ends: Vec<(&Row<'_>, End<'_>)> = rows.iter().zip(deliveries).map(|(row, delivery)| (row, End::of(row, delivery, now))).collect();
     for ends in ends.chunks(ROWS) {
-        let text = format!(
-            "UPDATE trailhound_outbox SET state = ended.column3, holder = '', attempts = attempts + ended.column4, \
-             unsure = unsure + ended.column5, due_at = ended.column6, changed_at = $1, note = ended.column7, \
-             finding = CASE ended.column3 WHEN 'delivered' THEN '' ELSE finding END FROM (VALUES {}) AS ended \
-             WHERE sink = $2 AND finding_id = ended.column1 AND revision = ended.column2 AND state = 'leased' AND holder = $3",
-            values("(?, ?, ?, ?, ?, ?, ?)", ends.len(), 3)
-        );
+        let text = settling(ends.len());
         let mut query = statement(text, ends.len()).bind(now).bind(sink).bind(holder);
         for (row, end) in ends {
             query = query.bind(row.id).bind(row.revision).bind(end.state).bind(end.attempts).bind(end.unsure).bind(end.due).bind(end.note);
@@ -292,6 +310,17 @@ pub async fn settle(
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// The statement of [`settle`]. The state is asked so that its index is not used: all that was taken would be gone through for each chunk.
+fn settling(rows: usize) -> String {
+    format!(
+        "UPDATE trailhound_outbox SET state = ended.column3, holder = '', attempts = attempts + ended.column4, \
+         unsure = unsure + ended.column5, due_at = ended.column6, changed_at = $1, note = ended.column7, \
+         finding = CASE ended.column3 WHEN 'delivered' THEN '' ELSE finding END FROM (VALUES {}) AS ended \
+         WHERE sink = $2 AND finding_id = ended.column1 AND revision = ended.column2 AND state || '' = 'leased' AND holder = $3",
+        values("(?, ?, ?, ?, ?, ?, ?)", rows, 3)
+    )
 }
 
 /// How an attempt ends for its row.
@@ -449,4 +478,24 @@ pub async fn forget(catalogue: &AnyPool, now: i64) -> Result<u64, StoreError> {
         .execute(catalogue)
         .await?;
     Ok(forgotten.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::Row as _;
+    use trailhound_ingest::lake::Lake;
+
+    #[tokio::test]
+    async fn sqlite_finds_rows_by_their_keys_however_many_wait() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = Lake::create_or_open(folder.path()).await.expect("a lake");
+        for text in [holding(ROWS), settling(ROWS)] {
+            let asked = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")));
+            let plan = asked.fetch_all(lake.catalogue()).await.expect("a plan");
+            let plan: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+            let by_key = plan.iter().any(|step| step.contains("sqlite_autoindex_trailhound_outbox_1 (finding_id=?"));
+            assert!(by_key, "{text}: {plan:?}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 use crate::finding::{Finding, Status};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use trailhound_datasets::derive::time::parse;
 use trailhound_queries::catalogue::Severity;
 
@@ -118,18 +119,80 @@ pub fn entities(finding: &Finding) -> BTreeSet<Entity> {
     entities
 }
 
+/// Findings by whom and what they concern, until the risk is asked for. Only findings to be looked at count.
+#[derive(Debug, Default)]
+pub struct Risks {
+    by_entity: BTreeMap<Entity, Vec<Arc<Counted>>>,
+}
+
+/// What a finding counts by.
+#[derive(Debug)]
+struct Counted {
+    finding_id: String,
+    rule_id: String,
+    severity: Severity,
+    /// Time of its last event.
+    last: Option<i64>,
+    last_seen: Option<String>,
+    operator: Option<String>,
+}
+
+impl Risks {
+    /// Counts `finding` with every entity it concerns.
+    pub fn add(&mut self, finding: &Finding) {
+        if finding.status != Status::Open {
+            return;
+        }
+        let counted = Arc::new(Counted {
+            finding_id: finding.finding_id.clone(),
+            rule_id: finding.rule_id.clone(),
+            severity: finding.severity,
+            last: last(finding),
+            last_seen: finding.last_seen.clone(),
+            operator: finding.operator.name.clone(),
+        });
+        for entity in entities(finding) {
+            self.by_entity.entry(entity).or_default().push(Arc::clone(&counted));
+        }
+    }
+
+    /// How many entities there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_entity.len()
+    }
+
+    /// Nothing to be looked at concerns anybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_entity.is_empty()
+    }
+
+    /// The greatest risks at `now` (microseconds UTC), no more than `most`, greatest first.
+    #[must_use]
+    pub fn greatest(self, now: i64, most: usize) -> Vec<Risk> {
+        let cut = |risks: &mut Vec<Risk>| {
+            risks.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entity.cmp(&b.entity)));
+            risks.truncate(most);
+        };
+        let mut risks = Vec::new();
+        for (entity, counted) in self.by_entity {
+            risks.push(risk(entity, counted, now));
+            if risks.len() >= most.saturating_mul(2).max(1024) {
+                cut(&mut risks);
+            }
+        }
+        cut(&mut risks);
+        risks
+    }
+}
+
 /// The risk of every entity at `now` (microseconds UTC), greatest first. Only findings to be looked at count.
 #[must_use]
 pub fn risks<'f>(findings: impl IntoIterator<Item = &'f Finding>, now: i64) -> Vec<Risk> {
-    let mut by_entity: BTreeMap<Entity, Vec<&Finding>> = BTreeMap::new();
-    for finding in open(findings) {
-        for entity in entities(finding) {
-            by_entity.entry(entity).or_default().push(finding);
-        }
-    }
-    let mut risks: Vec<Risk> = by_entity.into_iter().map(|(entity, findings)| risk(entity, findings, now)).collect();
-    risks.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entity.cmp(&b.entity)));
-    risks
+    let mut risks = Risks::default();
+    findings.into_iter().for_each(|finding| risks.add(finding));
+    risks.greatest(now, usize::MAX)
 }
 
 fn open<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> impl Iterator<Item = &'f Finding> {
@@ -141,15 +204,15 @@ fn last(finding: &Finding) -> Option<i64> {
     finding.last_seen.as_deref().and_then(parse)
 }
 
-fn risk(entity: Entity, mut findings: Vec<&Finding>, now: i64) -> Risk {
-    findings.sort_by(|a, b| last(b).cmp(&last(a)).then_with(|| a.finding_id.cmp(&b.finding_id)));
+fn risk(entity: Entity, mut findings: Vec<Arc<Counted>>, now: i64) -> Risk {
+    findings.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| a.finding_id.cmp(&b.finding_id)));
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     let mut terms = Vec::new();
     for finding in &findings {
         let nth = seen.entry(&finding.rule_id).and_modify(|n| *n += 1).or_insert(1);
         // What has no time may be of today; what lies in the future is not old.
         #[allow(clippy::cast_precision_loss, reason = "a score")]
-        let age = last(finding).map_or(0.0, |last| now.saturating_sub(last).max(0) as f64);
+        let age = finding.last.map_or(0.0, |last| now.saturating_sub(last).max(0) as f64);
         let weight = weight(finding.severity);
         terms.push(Term {
             finding_id: finding.finding_id.clone(),
@@ -161,8 +224,8 @@ fn risk(entity: Entity, mut findings: Vec<&Finding>, now: i64) -> Risk {
         });
     }
     terms.sort_by(|a, b| b.adds.total_cmp(&a.adds).then_with(|| a.finding_id.cmp(&b.finding_id)));
-    let name = findings.iter().find_map(|finding| finding.operator.name.clone()).filter(|_| entity.kind == EntityKind::Principal);
-    let last_seen = findings.iter().max_by_key(|finding| last(finding)).and_then(|finding| finding.last_seen.clone());
+    let name = findings.iter().find_map(|finding| finding.operator.clone()).filter(|_| entity.kind == EntityKind::Principal);
+    let last_seen = findings.iter().max_by_key(|finding| finding.last).and_then(|finding| finding.last_seen.clone());
     Risk { entity, name, score: terms.iter().map(|term| term.adds).sum(), last_seen, terms }
 }
 
@@ -247,4 +310,32 @@ fn incident<'f>(findings: Vec<&'f Finding>, shared: &dyn Fn(&Entity) -> bool) ->
         severity: findings.iter().map(|finding| finding.severity).max()?,
         findings,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::sample;
+
+    #[test]
+    fn the_greatest_risks_are_the_first_of_all() {
+        let now = parse("2026-10-01T00:00:00Z").expect("a time");
+        let severities = [Severity::Info, Severity::Critical, Severity::Low, Severity::High];
+        // One finding of each principal, two of a third of them; a fifth of all from addresses that are shared.
+        let finding = |number: usize| {
+            let mut finding = Finding { severity: severities[number * 7 % 4], finding_id: format!("f{number}"), ..sample(0) };
+            finding.operator.principal_id = Some(format!("p{}", number % 3000));
+            finding.client_ip = number.is_multiple_of(5).then(|| format!("203.0.113.{}", number % 250));
+            finding.source_class = Some("ip".to_owned());
+            finding
+        };
+        let findings: Vec<Finding> = (0..4000).map(finding).collect();
+        let shown = |risks: &[Risk]| serde_json::to_value(risks).expect("JSON");
+        let all = risks(&findings, now);
+        assert!(all.len() > 3000 && all.windows(2).all(|pair| pair[0].score >= pair[1].score), "{}", all.len());
+        let mut some = Risks::default();
+        findings.iter().for_each(|finding| some.add(finding));
+        assert_eq!(some.len(), all.len());
+        assert_eq!(shown(&some.greatest(now, 20)), shown(&all[..20]));
+    }
 }

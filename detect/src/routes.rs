@@ -44,7 +44,7 @@ impl Routes {
     }
 
     /// Names of the sinks that are told `finding`, of which `before` was kept until now.
-    pub(crate) fn of<'r>(&'r self, finding: &'r Finding, before: Option<&'r Finding>) -> impl Iterator<Item = &'r str> {
+    pub(crate) fn of<'r>(&'r self, finding: &Finding, before: Option<&Finding>) -> impl Iterator<Item = &'r str> {
         self.0.iter().filter(move |route| route.takes(finding, before)).map(|route| route.sink.as_str())
     }
 }

@@ -4,13 +4,13 @@ use crate::condense::Condense;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::hits::Hits;
 use trailhound_queries::session::{Session, SessionError};
-use trailhound_queries::sieves::{Chosen, Sieves, some, taken};
+use trailhound_queries::sieves::{Chosen, EventsFile, Part, Sieves, some, taken};
 
 /// First and last time of rows, microseconds UTC.
 pub(crate) type Span = Option<(i64, i64)>;
@@ -44,6 +44,37 @@ impl Condensing {
 
     pub(crate) fn known(&self) -> MutexGuard<'_, Condense> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Rows of a file that are looked at together: what rules find in them is held in memory until it is kept.
+const PART_ROWS: usize = 16_384;
+
+/// A file of `events` that is read part by part.
+#[derive(Debug)]
+pub struct Unread {
+    events: EventsFile,
+    /// Number of the first row that is not read.
+    from: usize,
+}
+
+impl Unread {
+    /// All of the file `path`.
+    ///
+    /// # Errors
+    /// [`SessionError`] where it is not there or is no Parquet file.
+    pub fn open(path: PathBuf) -> Result<Self, SessionError> {
+        Ok(Self { events: EventsFile::open(path)?, from: 0 })
+    }
+
+    /// True while there is something left to read.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.from < self.events.row_count()
+    }
+
+    fn next(&self) -> Part<'_> {
+        Part { events: &self.events, rows: self.from..self.events.row_count().min(self.from + PART_ROWS) }
     }
 }
 
@@ -102,16 +133,22 @@ impl Sift {
         self.sets[set].is_given_up.store(true, Ordering::Relaxed);
     }
 
-    /// Gives `each` what the sets want of the file `path`. Of each set that is condensed it gives the times of the rows that can change what a
-    /// rule says.
+    /// Gives `each` what the sets want of the next rows of `unread`. Of each set that is condensed it gives the times of the rows that can
+    /// change what a rule says.
     ///
     /// # Errors
-    /// [`SessionError`] where the file is not there or is none of `events`, and what `each` gives.
-    pub(crate) fn file(&self, path: &Path, mut each: impl FnMut(Found) -> Result<(), SessionError>) -> Result<Vec<Span>, SessionError> {
+    /// [`SessionError`] where the file cannot be read, and what `each` gives.
+    pub(crate) fn part(
+        &self,
+        unread: &mut Unread,
+        mut each: impl FnMut(Found) -> Result<(), SessionError>,
+    ) -> Result<Vec<Span>, SessionError> {
         let mut news = vec![None; self.sets.len()];
         let choose = |batch: &RecordBatch, hits: &mut Hits| self.choose(batch, hits, &mut news);
         let is_wanted = |set: usize| !self.sets[set].is_given_up.load(Ordering::Relaxed);
-        self.sieves.read(path, &self.chosen, &self.wanted, is_wanted, choose, |batch, hits| each(self.found(batch, hits)?))?;
+        let part = unread.next();
+        self.sieves.read(&part, &self.chosen, &self.wanted, is_wanted, choose, |batch, hits| each(self.found(batch, hits)?))?;
+        unread.from = part.rows.end;
         Ok(news)
     }
 

@@ -5,6 +5,8 @@ use crate::finding::{Finding, Status};
 use crate::many::{ROWS, statement, values};
 use crate::outbox;
 use crate::routes::Routes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Row, Transaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -41,6 +43,16 @@ pub struct Stored {
     pub changed: HashSet<String>,
     /// Findings that no longer hold, as they were but for their status.
     pub withdrawn: Vec<Finding>,
+}
+
+impl Stored {
+    fn add(&mut self, more: Self) {
+        self.new += more.new;
+        self.revised += more.revised;
+        self.unchanged += more.unchanged;
+        self.changed.extend(more.changed);
+        self.withdrawn.extend(more.withdrawn);
+    }
 }
 
 /// The snapshot up to which every one of `rules` (id and version) has run over the lake; 0 where one has not.
@@ -90,14 +102,11 @@ pub async fn kept(catalogue: &AnyPool) -> Result<Vec<Finding>, StoreError> {
     bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
 }
 
-/// The same of those alone whose first event is not before `since`, RFC 3339 UTC, or has no time.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn kept_since(catalogue: &AnyPool, since: &str) -> Result<Vec<Finding>, StoreError> {
+/// The same of those alone whose first event is not before `since`, RFC 3339 UTC, or has no time; one after the other.
+pub fn kept_since<'c>(catalogue: &'c AnyPool, since: &str) -> BoxStream<'c, Result<Finding, StoreError>> {
     let query = "SELECT finding FROM trailhound_finding WHERE first_seen >= $1 OR first_seen IS NULL ORDER BY first_seen, finding_id";
-    let bodies: Vec<String> = sqlx::query_scalar(query).bind(since).fetch_all(catalogue).await?;
-    bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
+    let bodies = sqlx::query_scalar(query).bind(since.to_owned()).fetch(catalogue);
+    bodies.map(|body: Result<String, sqlx::Error>| Ok(serde_json::from_str(&body?)?)).boxed()
 }
 
 /// On whose behalf findings are kept, and who is told of them.
@@ -114,7 +123,7 @@ pub struct Keeping<'k> {
 /// Keeps `findings` in the lake's catalogue, withdraws those that rules have `decided` no longer to hold, and moves the cursors of the
 /// rules in `ran` to `snapshot`. A finding and who is to be told of it are put down in one transaction, of more findings than come in an
 /// ordinary hour in several; the cursors move with the last, so that what is not kept is found again. A finding stays whose events, or those
-/// it may depend on, the retention has dropped.
+/// it may depend on, the retention has dropped. To `stored` is added what was kept, also where it broke off.
 ///
 /// # Errors
 /// [`StoreError`]; the cursors stay where they were then.
@@ -125,22 +134,25 @@ pub async fn store(
     ran: &[(String, String)],
     snapshot: i64,
     keeping: Keeping<'_>,
-) -> Result<Stored, StoreError> {
-    let mut stored = Stored::default();
+    stored: &mut Stored,
+) -> Result<(), StoreError> {
     // In order of their ids, as the table is; and each once, for a statement may change a row only once.
     let found: BTreeMap<&str, &Finding> = findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
     let in_order: Vec<&Finding> = found.values().copied().collect();
     let mut t2 = begin(catalogue, keeping).await?;
+    // What this transaction keeps.
+    let mut keeps = Stored::default();
     for (number, some) in in_order.chunks(ROWS).enumerate() {
         if number > 0 && number % STATEMENTS == 0 {
             t2.commit().await?;
+            stored.add(std::mem::take(&mut keeps));
             t2 = begin(catalogue, keeping).await?;
         }
-        keep(&mut t2, some, snapshot, keeping, &mut stored).await?;
+        keep(&mut t2, some, snapshot, keeping, &mut keeps).await?;
     }
     let retained_from = retained_from(&mut t2).await?;
     for decided in decided {
-        withdraw(&mut t2, decided, retained_from, &found, snapshot, keeping, &mut stored).await?;
+        withdraw(&mut t2, decided, retained_from, &found, snapshot, keeping, &mut keeps).await?;
     }
     for (rule_id, version) in ran {
         sqlx::query("INSERT INTO trailhound_rule_cursor VALUES ($1, $2, $3) ON CONFLICT (rule_id) DO UPDATE SET rule_version = excluded.rule_version, snapshot_id = excluded.snapshot_id")
@@ -151,7 +163,8 @@ pub async fn store(
             .await?;
     }
     t2.commit().await?;
-    Ok(stored)
+    stored.add(keeps);
+    Ok(())
 }
 
 /// Begins a transaction of who holds the right to detect.
@@ -207,6 +220,7 @@ async fn keep(
         stored.changed.insert(finding.finding_id.clone());
         said.push(Said { finding, revision, body, before });
     }
+    outbox::hold(db, &said).await?;
     write(db, &said, snapshot).await?;
     if let Some(routes) = keeping.routes {
         outbox::put(db, routes, &said, keeping.now).await?;
@@ -283,7 +297,7 @@ async fn withdraw(
     let earliest = retained_from.saturating_add(decided.depends);
     for (finding_id, first_seen) in known {
         let decides = parse(&first_seen).is_some_and(|time| decided.range.has(time) && time >= earliest);
-        if !decides || found.contains_key(finding_id.as_str()) {
+        if !decides || found.contains_key(finding_id.as_str()) || decided.same.contains(&finding_id) {
             continue;
         }
         let body: String = sqlx::query_scalar("SELECT finding FROM trailhound_finding WHERE finding_id = $1")

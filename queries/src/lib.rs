@@ -4,7 +4,9 @@
 pub mod ask;
 pub mod attack;
 mod beside;
+mod cardinality;
 pub mod catalogue;
+mod coded_groups;
 pub mod documentation;
 pub mod explain;
 pub mod findings;
@@ -25,6 +27,7 @@ pub mod reports;
 pub mod session;
 pub mod sieves;
 pub mod sigma;
+mod spooled;
 mod time_filters;
 pub mod values;
 mod views;

@@ -1,6 +1,7 @@
 //! Every SQL context comes from here: the lake's tables, the views and functions over them, read-only and bounded.
 
-use crate::beside::{self, Beside, BesideTable};
+use crate::beside::BesideTable;
+use crate::coded_groups::CodedGroups;
 use crate::findings::{FINDINGS_TABLE, Findings};
 use crate::functions;
 use crate::leave_out::LeaveOut;
@@ -9,6 +10,7 @@ use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
 use crate::query_log::{QUERY_LOG_TABLE, QueryLog};
 use crate::sieves::some;
+use crate::spooled::Spooled;
 use crate::time_filters::TimeFilters;
 use crate::views::VIEWS;
 use chrono::{DateTime, Utc};
@@ -31,8 +33,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_ducklake::metadata_provider::MetadataProvider;
 use datafusion_ducklake::{DuckLakeCatalog, PostgresMetadataProvider, SqliteMetadataProvider};
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use sqlx::Connection;
 use std::collections::BTreeSet;
@@ -45,8 +47,6 @@ use trailhound_datasets::layout::{COPIES_TABLE, CatalogPlace, EVENTS_TABLE, QUAR
 
 /// Bytes that a query may put on disk where nothing else is said.
 const SPILL_BYTES_MAX: u64 = 16 << 30;
-/// Findings of a report that are made rows of at a time.
-const FINDINGS_AT_A_TIME: usize = 4096;
 
 /// Which state of the lake a session is over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +144,8 @@ pub struct Session {
     limits: QueryLimits,
     /// The lake's catalogue and the snapshot of it that is seen; none over events in memory.
     lake: Option<(Arc<dyn MetadataProvider>, i64)>,
+    /// Where its findings are if they are not those that are kept.
+    spooled: Option<Arc<Spooled>>,
     tables: Arc<BTreeSet<String>>,
     /// Functions that a statement may use, and all that the engine has.
     functions: Arc<BTreeSet<String>>,
@@ -214,7 +216,8 @@ impl Session {
         let tables = TABLES.into_iter().chain(views).map(str::to_owned).collect();
         let engine_functions = Arc::new(functions::offered(&context));
         let functions = functions::allowed(&context);
-        Ok(Self { context, parameters, limits, lake: None, tables: Arc::new(tables), functions: Arc::new(functions), engine_functions })
+        let (tables, functions) = (Arc::new(tables), Arc::new(functions));
+        Ok(Self { context, parameters, limits, lake: None, spooled: None, tables, functions, engine_functions })
     }
 
     /// Number of the snapshot of the lake that it is over; none over events in memory.
@@ -329,24 +332,17 @@ impl Session {
     /// The same session with `findings` instead of those that are kept: revision, status and JSON text of each.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where one does not read; what is wrong with one that cannot be had.
+    /// [`SessionError::Engine`] where one does not read or there is no room for them; what is wrong with one that cannot be had.
     pub async fn with_findings<E: From<SessionError>>(
         &self,
-        findings: impl Iterator<Item = Result<(i64, String, String), E>>,
+        findings: impl Stream<Item = Result<(i64, String, String), E>>,
     ) -> Result<Self, E> {
-        let places: Vec<usize> = (0..Findings::schema().fields().len()).collect();
-        let mut batches = Vec::new();
-        let mut findings = findings.peekable();
-        // What they are parsed into is needed for a moment only.
-        while findings.peek().is_some() {
-            let some = findings.by_ref().take(FINDINGS_AT_A_TIME).collect::<Result<_, E>>()?;
-            batches.push(beside::batch::<Findings>(some, &places).map_err(SessionError::from)?);
-        }
+        let spooled = Spooled::new(findings).await?;
         let session = self.with_events(self.context.table_provider(EVENTS_TABLE).await.map_err(SessionError::from)?).await?;
+        let table = spooled.table(&session.context).await.map_err(SessionError::from)?;
         session.context.deregister_table(FINDINGS_TABLE).map_err(SessionError::from)?;
-        let table = memory(&Findings::schema(), batches).map_err(SessionError::from)?;
         session.context.register_table(FINDINGS_TABLE, table).map_err(SessionError::from)?;
-        Ok(session)
+        Ok(Self { spooled: Some(Arc::new(spooled)), ..session })
     }
 
     async fn events_where(&self, predicate: &str) -> Result<DataFrame, SessionError> {
@@ -359,7 +355,8 @@ impl Session {
         for table in TABLES.into_iter().filter(|table| *table != EVENTS_TABLE) {
             context.register_table(table, self.context.table_provider(table).await?)?;
         }
-        Ok(Self { lake: self.lake.clone(), ..Self::finish(context, Arc::clone(&self.parameters), self.limits.clone()).await? })
+        let (lake, spooled) = (self.lake.clone(), self.spooled.clone());
+        Ok(Self { lake, spooled, ..Self::finish(context, Arc::clone(&self.parameters), self.limits.clone()).await? })
     }
 }
 
@@ -480,6 +477,7 @@ fn memory(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn Table
 fn context_of(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
     let state = state.with_physical_optimizer_rule(Arc::new(LeaveOut)).with_physical_optimizer_rule(Arc::new(TimeFilters));
+    let state = state.with_physical_optimizer_rule(Arc::new(CodedGroups));
     SessionContext::new_with_state(state.build())
 }
 

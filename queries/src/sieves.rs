@@ -1,6 +1,7 @@
 //! Many conditions over the rows of `events` at once. Of a thousand events nearly all columns that conditions ask for hold a handful of
 //! values: what each of them leaves open is found once a value, for all conditions, and only the few rows that remain are asked further.
 
+use crate::cardinality::{FEW, LONG};
 use crate::hits::Hits;
 use crate::necessary::{alone, is_settled_by, necessary};
 use crate::session::{Session, SessionError};
@@ -13,28 +14,18 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
-use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use trailhound_datasets::columns::{self, COLUMNS, EVENTS, Storage, Type};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use trailhound_datasets::columns::EVENTS;
 
-/// Columns of `events` that hold few values, however much comes, beside those stored as such.
-const ALSO_FEW: [&str; 5] = ["event_action", "event_name", "error_code", "role_name", "user_agent"];
-
-/// Columns of `events` that hold few values.
-static FEW: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
-    let is_few = |column: &&columns::Column| column.data_type == Type::Text && column.storage == Storage::Few;
-    COLUMNS.iter().filter(is_few).map(|column| column.name).chain(ALSO_FEW).collect()
-});
-/// Columns of `events` whose values are long and mostly their own: to decode them for every row would cost more than all others together.
-static LONG: LazyLock<BTreeSet<&str>> =
-    LazyLock::new(|| COLUMNS.iter().filter(|column| column.storage == Storage::Unique).map(|column| column.name).collect());
 /// Rows looked at together.
 const BATCH_ROWS: usize = 8192;
 /// Of no more rows, as a commit of a service brings them, to read some alone costs more than to decode all.
@@ -172,28 +163,27 @@ impl Sieves {
         Ok(())
     }
 
-    /// Reads the file `path` of `events`. Of each condition that is `chosen` from, `choose` sees the rows where it holds, with the columns
-    /// `looked_at` at least, each once and in order, and may take hits back. What then has a hit comes to `each`, with the `wanted`
-    /// columns at least; texts may be coded. Hits of a condition that is not wanted count as none.
+    /// Reads a `part` of a file of `events`. Of each condition that is `chosen` from, `choose` sees the rows where
+    /// it holds, with the columns `looked_at` at least, each once and in order, and may take hits back. What then has a hit comes to `each`,
+    /// with the `wanted` columns at least; texts may be coded. Hits of a condition that is not wanted count as none.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where the file is not there or is none of `events`, and what the two give.
+    /// [`SessionError::Engine`] where the file cannot be read, and what the two give.
     pub fn read(
         &self,
-        path: &Path,
+        part: &Part<'_>,
         chosen: &Chosen,
         wanted: &BTreeSet<usize>,
         is_wanted: impl Fn(usize) -> bool,
         mut choose: impl FnMut(&RecordBatch, &mut Hits) -> Result<(), SessionError>,
         mut each: impl FnMut(&RecordBatch, &Hits) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
-        let events = EventsFile::open(path)?;
         let unwanted: Vec<usize> = (0..self.conditions.len()).filter(|condition| !is_wanted(*condition)).collect();
-        let mut hits = Hits::all(events.row_count(), self.conditions.len());
+        let mut hits = Hits::all(part.rows.len(), self.conditions.len());
         hits.clear(&unwanted);
-        if events.row_count() <= FEW_ROWS {
+        if part.rows.len() <= FEW_ROWS {
             let all = self.columns.iter().chain(&chosen.looked_at).chain(wanted).copied().collect();
-            return events.visit(&all, &mut hits, None, |batch, hits| {
+            return part.visit(&all, &mut hits, None, |batch, hits| {
                 *hits = self.judge(batch)?;
                 hits.clear(&unwanted);
                 choose(batch, hits)?;
@@ -206,19 +196,19 @@ impl Sieves {
         let first: Vec<&Few> = few.pop().into_iter().collect();
         for few in [first, few] {
             let (columns, open) = (few.iter().map(|few| few.place).collect(), hits.any());
-            events.visit(&columns, &mut hits, Some(open), |batch, hits| narrow(few.iter().copied(), batch, hits))?;
+            part.visit(&columns, &mut hits, Some(&open), |batch, hits| narrow(few.iter().copied(), batch, hits))?;
         }
         for is_long in [false, true] {
             let which = |condition: &Condition| condition.is_long == is_long;
             let (numbers, asked): (Vec<usize>, Vec<&Condition>) = self.unsettled(which).unzip();
             let asked = asked.into_iter().flat_map(|condition| &condition.columns).copied().collect();
             let open = hits.any_of(&numbers);
-            events.visit(&asked, &mut hits, Some(open), |batch, hits| self.ask(which, batch, hits))?;
+            part.visit(&asked, &mut hits, Some(&open), |batch, hits| self.ask(which, batch, hits))?;
         }
         let open = hits.any_of(&chosen.conditions);
-        events.visit(&chosen.looked_at, &mut hits, Some(open), |batch, hits| choose(batch, hits))?;
+        part.visit(&chosen.looked_at, &mut hits, Some(&open), |batch, hits| choose(batch, hits))?;
         let open = hits.any();
-        events.visit(wanted, &mut hits, Some(open), |batch, hits| each(batch, hits))
+        part.visit(wanted, &mut hits, Some(&open), |batch, hits| each(batch, hits))
     }
 }
 
@@ -278,16 +268,21 @@ impl Few {
 }
 
 /// A file of `events`.
-struct EventsFile<'p> {
-    path: &'p Path,
+#[derive(Debug)]
+pub struct EventsFile {
+    path: PathBuf,
     file: File,
     metadata: ArrowReaderMetadata,
 }
 
-impl<'p> EventsFile<'p> {
-    fn open(path: &'p Path) -> Result<Self, DataFusionError> {
-        let at = |e: &dyn std::fmt::Display| no_events(path, e);
-        let file = File::open(path).map_err(|e| at(&e))?;
+impl EventsFile {
+    /// Opens the file `path`.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] where it is not there or is no Parquet file.
+    pub fn open(path: PathBuf) -> Result<Self, SessionError> {
+        let at = |e: &dyn std::fmt::Display| no_events(&path, e);
+        let file = File::open(&path).map_err(|e| at(&e))?;
         let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| at(&e))?;
         // Columns of few values as they are stored: the values once, and for each row which of them.
         let coded = |field: &Arc<Field>| match field.data_type() {
@@ -301,52 +296,70 @@ impl<'p> EventsFile<'p> {
         Ok(Self { path, file, metadata })
     }
 
-    fn row_count(&self) -> usize {
+    /// How many rows it has.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
         self.metadata.metadata().row_groups().iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).sum()
     }
 
-    /// Lets `visitor` see the `columns` of `events` of the rows that are `selected`, all of them without, and what is known of these rows.
+    /// The rows of `selection` with the `columns` of `events`.
+    fn rows(&self, columns: &BTreeSet<usize>, selection: RowSelection) -> Result<ParquetRecordBatchReader, DataFusionError> {
+        let file = self.file.try_clone().map_err(|e| self.at(&e))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
+        let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        builder.with_row_selection(selection).build().map_err(|e| self.at(&e))
+    }
+
+    fn at(&self, error: &dyn std::fmt::Display) -> DataFusionError {
+        no_events(&self.path, error)
+    }
+}
+
+/// Some rows of a file that follow each other.
+#[derive(Debug)]
+pub struct Part<'f> {
+    /// The file.
+    pub events: &'f EventsFile,
+    /// Numbers of the rows.
+    pub rows: Range<usize>,
+}
+
+impl Part<'_> {
+    /// Lets `visitor` see the `columns` of `events` of those of its rows that are `open`, all of them without, and what is known of these rows.
     fn visit(
         &self,
         columns: &BTreeSet<usize>,
         hits: &mut Hits,
-        selected: Option<BooleanArray>,
+        open: Option<&BooleanArray>,
         mut visitor: impl FnMut(&RecordBatch, &mut Hits) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
-        let rows: Vec<usize> = match &selected {
-            Some(selected) => selected.values().set_indices().collect(),
+        let rows: Vec<usize> = match open {
+            Some(open) => open.values().set_indices().collect(),
             None => (0..hits.len()).collect(),
         };
         if rows.is_empty() {
             return Ok(());
         }
         let mut left = &rows[..];
-        for batch in self.rows(columns, selected.map(|selected| RowSelection::from_filters(&[selected])))? {
-            let batch = batch.map_err(|e| self.at(&e))?;
-            let (now, later) = left.split_at_checked(batch.num_rows()).ok_or_else(|| self.at(&"it has more rows than it says"))?;
+        for batch in self.events.rows(columns, self.selection(open))? {
+            let batch = batch.map_err(|e| self.events.at(&e))?;
+            let (now, later) = left.split_at_checked(batch.num_rows()).ok_or_else(|| self.events.at(&"it has more rows than it says"))?;
             let mut of_batch = hits.of(now);
             visitor(&batch, &mut of_batch)?;
             hits.put(now, &of_batch);
             left = later;
         }
-        if left.is_empty() { Ok(()) } else { Err(self.at(&"it has fewer rows than it says").into()) }
+        if left.is_empty() { Ok(()) } else { Err(self.events.at(&"it has fewer rows than it says").into()) }
     }
 
-    /// The rows of `selection`, all without one, with the `columns` of `events`.
-    fn rows(&self, columns: &BTreeSet<usize>, selection: Option<RowSelection>) -> Result<ParquetRecordBatchReader, DataFusionError> {
-        let file = self.file.try_clone().map_err(|e| self.at(&e))?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-        let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
-        let builder = match selection {
-            Some(selection) => builder.with_row_selection(selection),
-            None => builder,
-        };
-        builder.build().map_err(|e| self.at(&e))
-    }
-
-    fn at(&self, error: &dyn std::fmt::Display) -> DataFusionError {
-        no_events(self.path, error)
+    /// Those of its rows that are `open`, all of them without, among those of the file.
+    fn selection(&self, open: Option<&BooleanArray>) -> RowSelection {
+        let before = std::iter::once(RowSelector::skip(self.rows.start));
+        match open {
+            Some(open) => before.chain(Vec::from(RowSelection::from_filters(std::slice::from_ref(open)))).collect(),
+            None => before.chain([RowSelector::select(self.rows.len())]).collect(),
+        }
     }
 }
 
@@ -476,13 +489,15 @@ mod tests {
                 assert_eq!(&ids(&all, &hits.rows(at)), expected, "{}", PREDICATES[at]);
             }
             assert!(expected[2..13].iter().all(|rows| !rows.is_empty() && rows.len() < count), "each tells rows apart");
-            assert_eq!(read(&sieves, &all, &expected[0]), expected[1..]);
+            for part_rows in [count, 2 * FEW_ROWS + 77, 1000] {
+                assert_eq!(read(&sieves, &all, part_rows, &expected[0]), expected[1..], "{part_rows}");
+            }
         }
     }
 
-    /// What each condition but the first is found to hold of in a file with `all`, in several groups of rows. The first, which holds `of_first`,
-    /// has its rows chosen and takes all back.
-    fn read(sieves: &Sieves, all: &RecordBatch, of_first: &[String]) -> Vec<Vec<String>> {
+    /// What each condition but the first is found to hold of in a file with `all`, in several groups of rows and read in parts of `part_rows`. The
+    /// first, which holds `of_first`, has its rows chosen and takes all back.
+    fn read(sieves: &Sieves, all: &RecordBatch, part_rows: usize, of_first: &[String]) -> Vec<Vec<String>> {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let properties = WriterProperties::builder().set_max_row_group_row_count(Some(all.num_rows() / 3 + 1)).build();
         let mut writer = ArrowWriter::try_new(file.reopen().expect("a file"), all.schema(), Some(properties)).expect("a writer");
@@ -490,26 +505,22 @@ mod tests {
         writer.close().expect("closed");
         let places: BTreeSet<usize> = ["event_id", "event_action"].map(|name| EVENTS.arrow.index_of(name).expect("a column")).into();
         let (mut seen, mut found) = (Vec::new(), vec![Vec::new(); PREDICATES.len()]);
-        let without_the_first = |batch: &RecordBatch, hits: &mut Hits| {
+        let mut without_the_first = |batch: &RecordBatch, hits: &mut Hits| {
             let first = hits.rows(0);
             seen.extend(ids(batch, &first));
             hits.keep(0, &first, &vec![false; first.len()].into());
             Ok(())
         };
+        let mut each = |batch: &RecordBatch, hits: &Hits| {
+            (0..).zip(&mut found).for_each(|(at, found): (usize, &mut Vec<String>)| found.extend(ids(batch, &hits.rows(at))));
+            Ok(())
+        };
         let chosen = Chosen { conditions: vec![0], looked_at: places.clone() };
-        sieves
-            .read(
-                file.path(),
-                &chosen,
-                &places,
-                |condition| condition != 1,
-                without_the_first,
-                |batch, hits| {
-                    (0..).zip(&mut found).for_each(|(at, found): (usize, &mut Vec<String>)| found.extend(ids(batch, &hits.rows(at))));
-                    Ok(())
-                },
-            )
-            .expect("read");
+        let events = EventsFile::open(file.path().to_owned()).expect("events");
+        for from in (0..events.row_count()).step_by(part_rows) {
+            let part = Part { events: &events, rows: from..events.row_count().min(from + part_rows) };
+            sieves.read(&part, &chosen, &places, |condition| condition != 1, &mut without_the_first, &mut each).expect("read");
+        }
         assert_eq!((seen.as_slice(), found.remove(0).len()), (of_first, 0));
         found
     }

@@ -2,6 +2,7 @@
 //! condition and once for the result, and picks row by row what is mostly all of a file: files and row groups outside are left out
 //! before that.
 
+use crate::cardinality::LONG;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder, ParquetSource};
@@ -14,7 +15,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use std::sync::Arc;
-use trailhound_datasets::columns::{COLUMNS, Storage, Type};
+use trailhound_datasets::columns::{COLUMNS, Type};
 
 const TIME: &str = "event_time";
 
@@ -78,7 +79,7 @@ fn is_on_time(condition: &Arc<dyn PhysicalExpr>) -> bool {
 
 fn is_read_fast(name: &str) -> bool {
     let is_fast = |column: &trailhound_datasets::columns::Column| {
-        column.storage != Storage::Unique && !matches!(column.data_type, Type::TextList | Type::ResourceList)
+        !LONG.contains(column.name) && !matches!(column.data_type, Type::TextList | Type::ResourceList)
     };
     COLUMNS.iter().any(|column| column.name == name && is_fast(column))
 }

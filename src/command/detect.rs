@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::sync::Arc;
-use trailhound_detect::{Detection, EvaluateError, Keeping, Range, Selection, Status, detect, store};
+use trailhound_detect::{Detection, EvaluateError, Keeping, Range, Selection, Status, Stored, detect, store};
 use trailhound_ingest::IngestReport;
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::session::{QueryLimits, Session};
@@ -32,7 +32,8 @@ pub(crate) async fn over(config: &Config, lake: &Lake, report: Option<&IngestRep
     // A rule that ran over a part of the lake has not seen the rest.
     let ran = detection.ran.iter().filter(|_| range.is_everything()).filter_map(|id| config.catalogue.find(id));
     let versions: Vec<(String, String)> = ran.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-    let kept = store(lake.catalogue(), &detection.findings, &detection.decided, &versions, snapshot, Keeping::default())
+    let mut kept = Stored::default();
+    store(lake.catalogue(), &detection.findings, &detection.decided, &versions, snapshot, Keeping::default(), &mut kept)
         .await
         .map_err(Failure::internal)?;
     findings::print(&session, &config.catalogue, report, &detection, kept, args).await?;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use trailhound_detect::health::parked;
 use trailhound_detect::outbox::{self, Delivery, Taken};
 use trailhound_detect::routes::Routes;
-use trailhound_detect::{Keeping, store};
+use trailhound_detect::{Keeping, Stored, store};
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::Clock;
 
@@ -127,7 +127,7 @@ impl Courier {
 
     /// Takes over what a run before has left.
     async fn begin(&mut self, now: i64) -> Result<(), Failure> {
-        let (catalogue, name) = (self.lake.catalogue(), self.ready.name.as_str());
+        let (catalogue, name) = (self.lake.in_turn(), self.ready.name.as_str());
         let recovered = outbox::recover(catalogue, name, now).await.map_err(Failure::internal)?;
         if recovered > 0 {
             tracing::warn!(sink = name, findings = recovered, "of these nobody knows whether they were sent; they are sent again");
@@ -138,7 +138,7 @@ impl Courier {
 
     /// One time; gives how many findings were tried and the pause after it.
     async fn round(&mut self, now: i64, failures: &mut u32, watch: &Watch) -> Result<(usize, Duration), Failure> {
-        let (catalogue, name) = (self.lake.catalogue(), self.ready.name.as_str());
+        let (catalogue, name) = (self.lake.in_turn(), self.ready.name.as_str());
         if outbox::next_due(catalogue, name).await.map_err(Failure::internal)?.is_none_or(|due| due > now) {
             return Ok((0, LOOK));
         }
@@ -191,7 +191,9 @@ impl Courier {
         tracing::error!(sink = name, reason, "a sink refuses findings; they are parked: `trailhound outbox list --state parked`");
         let finding = parked(name, (self.clock)());
         let keeping = Keeping { holder: None, routes: Some(&self.routes), now: (self.clock)() };
-        let kept = store(self.lake.catalogue(), std::slice::from_ref(&finding), &[], &[], 0, keeping).await.map_err(Failure::internal)?;
+        let mut kept = Stored::default();
+        let findings = std::slice::from_ref(&finding);
+        store(self.lake.in_turn(), findings, &[], &[], 0, keeping, &mut kept).await.map_err(Failure::internal)?;
         if kept.new > 0 {
             watch.metrics.finding(&finding.rule_id);
             printer::line(&serde_json::to_string(&finding).map_err(Failure::internal)?)?;
@@ -225,7 +227,7 @@ async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) 
             Err(error) => tracing::warn!(%error, "the outbox could not be counted"),
         }
         if round % FORGET == 0
-            && let Err(error) = outbox::forget(lake.catalogue(), now).await
+            && let Err(error) = outbox::forget(lake.in_turn(), now).await
         {
             tracing::warn!(%error, "what was delivered long ago could not be forgotten");
         }

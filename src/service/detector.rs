@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use trailhound_detect::health::{Missing, missing_records};
 use trailhound_detect::routes::Routes;
-use trailhound_detect::{Decided, Finding, Keeping, Standing, Turn, cursor, store};
+use trailhound_detect::{Decided, Finding, Keeping, Standing, Stored, Turn, Unread, cursor, store};
 use trailhound_ingest::lake::{GapInfo, Lake, Lease};
 use trailhound_ingest::live::Clock;
 use trailhound_queries::catalogue::Catalogue;
@@ -130,7 +130,8 @@ impl Detector {
             Some(taken) => taken,
             None => cursor(self.lake.catalogue(), &known).await.map_err(Failure::internal)?,
         };
-        store(self.lake.catalogue(), &[], &[], &new, seen, self.keeping()).await.map_err(Failure::internal)?;
+        let nothing = &mut Stored::default();
+        store(self.lake.in_turn(), &[], &[], &new, seen, self.keeping(), nothing).await.map_err(Failure::internal)?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         self.standing = standing;
         self.taken = None;
@@ -153,10 +154,13 @@ impl Detector {
         };
         if taken < snapshot {
             for file in self.lake.files_since(taken, snapshot).await? {
-                if self.standing.is_full() {
-                    self.run(turn, None, watch).await?;
+                let mut unread = Unread::open(file)?;
+                while unread.is_left() {
+                    if self.standing.is_full() {
+                        self.run(turn, None, watch).await?;
+                    }
+                    tokio::task::block_in_place(|| self.standing.take(&mut unread))?;
                 }
-                tokio::task::block_in_place(|| self.standing.take(&file))?;
             }
         }
         if taken < snapshot || self.standing.rested().is_some() {
@@ -214,14 +218,15 @@ impl Detector {
         snapshot: i64,
         watch: &Watch,
     ) -> Result<(), Failure> {
-        let kept = store(self.lake.catalogue(), findings, decided, ran, snapshot, self.keeping()).await.map_err(Failure::internal)?;
+        let mut kept = Stored::default();
+        let ended = store(self.lake.in_turn(), findings, decided, ran, snapshot, self.keeping(), &mut kept).await;
         watch.kept.notify_waiters();
         let changed = findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id));
         for finding in changed.chain(&kept.withdrawn) {
             watch.metrics.finding(&finding.rule_id);
             printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
         }
-        Ok(())
+        ended.map_err(Failure::internal)
     }
 
     /// Records that can no longer be read are a finding too.

@@ -101,7 +101,7 @@ impl Schedule {
 
     async fn note(&self, report: &Scheduled, due_at: i64, state: &str, note: String) -> Result<(), String> {
         let run = self.run(report, due_at, state, note);
-        runs::note(self.lake.catalogue(), &run).await.map_err(|e| e.to_string())
+        runs::note(self.lake.in_turn(), &run).await.map_err(|e| e.to_string())
     }
 
     /// The times at which `report` is to be made now. Those that are passed over are written down.
@@ -140,7 +140,7 @@ impl Schedule {
                 tracing::info!(report = report.name, files, "report made");
                 troubles.remove(&report.name);
                 let run = self.run(report, due, "made", files);
-                runs::made(self.lake.catalogue(), &run, &report.sinks, &notice).await.map_err(|e| e.to_string())?;
+                runs::made(self.lake.in_turn(), &run, &report.sinks, &notice).await.map_err(|e| e.to_string())?;
                 self.watch.metrics.reported(&report.name, "made");
                 // Those that are told of it need not look for themselves.
                 self.watch.kept.notify_waiters();

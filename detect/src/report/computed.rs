@@ -1,15 +1,18 @@
 //! Sections that are no query's result.
 
 use super::period::Period;
-use super::{ReportError, Table};
+use super::{ReportError, Table, rfc3339};
 use crate::coverage::{AccountCoverage, coverage};
-use crate::finding::{Finding, Status};
-use crate::risk::risks;
+use crate::risk::Risks;
+use chrono::{DateTime, Utc};
+use datafusion::arrow::array::RecordBatch;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use trailhound_queries::catalogue::{Catalogue, Rule};
 use trailhound_queries::profile::Profile;
-use trailhound_queries::session::{Session, within};
+use trailhound_queries::session::{Session, SessionError, within};
+use trailhound_queries::values::json_value;
 
 /// Entities named.
 const ENTITIES_MAX: usize = 50;
@@ -18,9 +21,9 @@ const RULES_MAX: usize = 6;
 
 /// What such sections are made from.
 pub(super) struct Seen<'s> {
+    /// The lake with the findings that count.
     pub(super) session: &'s Session,
     pub(super) catalogue: &'s Catalogue,
-    pub(super) findings: &'s [Finding],
     pub(super) period: Period,
     /// The rules that had run.
     pub(super) rules: &'s BTreeMap<String, String>,
@@ -30,9 +33,9 @@ impl Seen<'_> {
     /// The section `name`.
     pub(super) async fn section(&self, name: &str, benchmark: Option<&str>) -> Result<Table, ReportError> {
         match name {
-            "entities_at_risk" => Ok(self.entities()),
+            "entities_at_risk" => self.entities().await,
             "blind_spots" => Ok(self.blind_spots(&self.coverage().await?)),
-            "controls" => self.controls(benchmark.unwrap_or_default(), &self.coverage().await?),
+            "controls" => self.controls(benchmark.unwrap_or_default(), &self.coverage().await?).await,
             other => Err(ReportError::Material(format!("section `{other}` has no query"))),
         }
     }
@@ -49,12 +52,20 @@ impl Seen<'_> {
         Ok(coverage(&session, &rules).await?)
     }
 
-    fn entities(&self) -> Table {
-        let until = self.period.until.timestamp_micros();
-        let began = |finding: &&Finding| {
-            finding.first_seen.as_deref().and_then(trailhound_datasets::derive::time::parse).is_none_or(|first| first < until)
-        };
-        let risks = risks(self.findings.iter().filter(began), until);
+    async fn entities(&self) -> Result<Table, ReportError> {
+        let until = rfc3339(self.period.until);
+        let began = format!("SELECT finding FROM findings WHERE first_seen < TIMESTAMP '{until}' OR first_seen IS NULL");
+        let mut found = self.session.sql(&began).await?.execute_stream().await.map_err(SessionError::from)?;
+        let mut risks = Risks::default();
+        while let Some(batch) = found.next().await {
+            let batch = batch.map_err(SessionError::from)?;
+            for row in 0..batch.num_rows() {
+                let finding = json_value(batch.column(0), row);
+                risks.add(&serde_json::from_str(finding.as_str().unwrap_or_default())?);
+            }
+        }
+        let entities = risks.len();
+        let risks = risks.greatest(self.period.until.timestamp_micros(), ENTITIES_MAX);
         let row = |risk: &crate::risk::Risk| {
             let mut rules: Vec<&str> = risk.terms.iter().filter(|term| term.nth == 1).map(|term| term.rule_id.as_str()).collect();
             let more = rules.len().saturating_sub(RULES_MAX);
@@ -71,12 +82,10 @@ impl Seen<'_> {
                 json!(format!("{}{more}", rules.join(" "))),
             ]
         };
-        let mut table = Table::new(
-            &["risk", "kind", "id", "name", "account_id", "findings", "last_seen", "rules"],
-            risks.iter().take(ENTITIES_MAX).map(row).collect(),
-        );
-        table.left = risks.len().saturating_sub(ENTITIES_MAX) as u64;
-        table
+        let mut table =
+            Table::new(&["risk", "kind", "id", "name", "account_id", "findings", "last_seen", "rules"], risks.iter().map(row).collect());
+        table.left = entities.saturating_sub(ENTITIES_MAX) as u64;
+        Ok(table)
     }
 
     fn blind_spots(&self, coverage: &[AccountCoverage]) -> Table {
@@ -103,10 +112,12 @@ impl Seen<'_> {
         Table::new(&["account_id", "affects", "lacks", "rules"], rows)
     }
 
-    fn controls(&self, benchmark: &str, coverage: &[AccountCoverage]) -> Result<Table, ReportError> {
+    async fn controls(&self, benchmark: &str, coverage: &[AccountCoverage]) -> Result<Table, ReportError> {
         let profiles = Profile::all().map_err(ReportError::Material)?;
         let profile = profiles.into_iter().find(|profile| profile.name == benchmark);
         let profile = profile.ok_or_else(|| ReportError::Material(format!("there is no benchmark `{benchmark}`")))?;
+        let now = self.found(self.period.since, self.period.until).await?;
+        let before = self.found(self.period.before, self.period.since).await?;
         let row = |section: &trailhound_queries::profile::Section| {
             let watches: Vec<&String> = section.rules.iter().filter(|rule| self.watches(rule, coverage)).collect();
             let status = match watches.len() {
@@ -114,14 +125,14 @@ impl Seen<'_> {
                 some if some < section.rules.len() => "partly",
                 _ => "monitored",
             };
-            let found = |since, until| self.found(&section.rules, since, until);
+            let found = |by_rule: &BTreeMap<String, i64>| section.rules.iter().filter_map(|rule| by_rule.get(rule)).sum::<i64>();
             vec![
                 json!(section.section),
                 json!(section.title.en),
                 json!(section.title.zh),
                 json!(status),
-                json!(found(self.period.since, self.period.until)),
-                json!(found(self.period.before, self.period.since)),
+                json!(found(&now)),
+                json!(found(&before)),
                 json!(section.rules.join(" ")),
             ]
         };
@@ -137,12 +148,19 @@ impl Seen<'_> {
         self.rules.contains_key(rule) && !coverage.iter().all(blind)
     }
 
-    fn found(&self, rules: &[String], since: chrono::DateTime<chrono::Utc>, until: chrono::DateTime<chrono::Utc>) -> usize {
-        let (since, until) = (since.timestamp_micros(), until.timestamp_micros());
-        let counts = |finding: &&Finding| {
-            let first = finding.first_seen.as_deref().and_then(trailhound_datasets::derive::time::parse);
-            finding.status == Status::Open && rules.contains(&finding.rule_id) && first.is_some_and(|first| since <= first && first < until)
+    /// How many findings that are open began in `[since, until)`, by rule.
+    async fn found(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<BTreeMap<String, i64>, ReportError> {
+        let (since, until) = (rfc3339(since), rfc3339(until));
+        let counted = format!(
+            "SELECT rule_id, count(*) FROM findings WHERE status = 'open' AND first_seen >= TIMESTAMP '{since}' \
+             AND first_seen < TIMESTAMP '{until}' GROUP BY rule_id"
+        );
+        let batches = self.session.sql(&counted).await?.collect().await.map_err(SessionError::from)?;
+        let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
+        let count = |(batch, row): (&RecordBatch, usize)| {
+            let [rule, count] = [0, 1].map(|column| json_value(batch.column(column), row));
+            Some((rule.as_str()?.to_owned(), count.as_i64()?))
         };
-        self.findings.iter().filter(counts).count()
+        Ok(rows.filter_map(count).collect())
     }
 }

@@ -21,11 +21,13 @@ pub use print::{PrintError, browser, print};
 
 use crate::finding::{Finding, Status};
 use crate::sinks::words::Language;
+use crate::store::StoreError;
 use chrono::{DateTime, SecondsFormat, Utc};
 use computed::Seen;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,8 +121,8 @@ pub struct Material<'m> {
     pub session: &'m Session,
     /// The rules.
     pub catalogue: &'m Catalogue,
-    /// The findings, in order of time, without those withdrawn; those from before the period's history count nothing.
-    pub findings: Vec<Finding>,
+    /// The findings; those withdrawn count nothing, nor those from before the period's history.
+    pub findings: BoxStream<'m, Result<Finding, ReportError>>,
     /// How they came about.
     pub proof: Proof,
 }
@@ -145,6 +147,9 @@ pub enum ReportError {
     /// A finding cannot be written down.
     #[error(transparent)]
     Finding(#[from] serde_json::Error),
+    /// The findings that are kept cannot be read.
+    #[error(transparent)]
+    Kept(#[from] StoreError),
 }
 
 /// Makes the report `profile` about `period`. `progress` is told the number of each section that begins.
@@ -158,12 +163,10 @@ pub async fn report(
     material: Material<'_>,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Report, ReportError> {
-    let Material { session, catalogue, mut findings, proof } = material;
-    let history = rfc3339(period.history());
-    findings.retain(|finding| finding.first_seen.as_ref().is_none_or(|first| *first >= history));
-    let session = as_stored(session, proof.stored_until).await?.with_findings(rows(&findings)).await?;
+    let Material { session, catalogue, findings, proof } = material;
+    let session = as_stored(session, proof.stored_until).await?.with_findings(rows(findings, period)).await?;
     let values = values(period, proof.stored_until);
-    let seen = Seen { session: &session, catalogue, findings: &findings, period, rules: &proof.rules };
+    let seen = Seen { session: &session, catalogue, period, rules: &proof.rules };
     let mut sections = Vec::with_capacity(profile.sections.len());
     for (number, name) in profile.sections.iter().enumerate() {
         progress(number);
@@ -200,10 +203,16 @@ pub async fn stored_until(session: &Session) -> Result<Option<DateTime<Utc>>, Se
     moment.map_err(|e| SessionError::Engine(DataFusionError::External(Box::new(e))))
 }
 
-/// The findings as they are kept.
-fn rows(findings: &[Finding]) -> impl Iterator<Item = Result<(i64, String, String), ReportError>> {
-    let counted = findings.iter().filter(|finding| finding.status != Status::Withdrawn);
-    counted.map(|finding| Ok((1, finding.status.name().to_owned(), serde_json::to_string(finding)?)))
+/// The findings that count, as they are kept.
+fn rows<'f>(
+    findings: BoxStream<'f, Result<Finding, ReportError>>,
+    period: Period,
+) -> impl Stream<Item = Result<(i64, String, String), ReportError>> + 'f {
+    let history = rfc3339(period.history());
+    let counts =
+        move |finding: &Finding| finding.status != Status::Withdrawn && finding.first_seen.as_ref().is_none_or(|first| *first >= history);
+    let row = |finding: Finding| Ok((1, finding.status.name().to_owned(), serde_json::to_string(&finding)?));
+    findings.try_filter(move |finding| std::future::ready(counts(finding))).map(move |finding| row(finding?))
 }
 
 /// As statements and findings write times.

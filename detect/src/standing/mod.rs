@@ -4,10 +4,10 @@
 mod set;
 
 use crate::evaluate::Detection;
-use crate::sift::{Sift, Wanted};
+use crate::sift::{Sift, Unread, Wanted};
 use set::Set;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OnceCell;
@@ -118,24 +118,27 @@ impl Standing {
             set.forget(since);
         }
         for path in files {
-            self.read(path, false)?;
-            self.let_go(now)?;
+            let mut unread = Unread::open(path.clone())?;
+            while unread.is_left() {
+                self.read(&mut unread, false)?;
+                self.let_go(now)?;
+            }
         }
         Ok(())
     }
 
-    /// Takes the rows of a file that came since the last call, as news.
+    /// Takes the next rows of a file that came since the last call, as news.
     ///
     /// # Errors
     /// [`SessionError`] where it cannot be read; what was taken is then unknown, and [`Standing::load`] must follow.
-    pub fn take(&mut self, path: &Path) -> Result<(), SessionError> {
-        self.read(path, true)
+    pub fn take(&mut self, unread: &mut Unread) -> Result<(), SessionError> {
+        self.read(unread, true)
     }
 
-    fn read(&mut self, path: &Path, as_news: bool) -> Result<(), SessionError> {
+    fn read(&mut self, unread: &mut Unread, as_news: bool) -> Result<(), SessionError> {
         let (readers, sets) = (&self.readers, &mut self.sets);
         let mut condensed = vec![0; readers.len()];
-        let news = self.sift.file(path, |found| {
+        let news = self.sift.part(unread, |found| {
             for (number, rows) in found {
                 let reader = &readers[number];
                 condensed[number] += rows.num_rows();

@@ -3,11 +3,12 @@
 use super::{Lake, Turn};
 use crate::condense::Condense;
 use crate::evaluate::{self, Detection, Range, judged, lookback, memory, stretch};
-use crate::finding::Finding;
+use crate::group::{Found, Keys};
 use crate::held::{Held, timeless};
 use crate::sift::{Condensing, Span, Wanted, spanning};
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Field;
+use datafusion::error::DataFusionError;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use trailhound_datasets::columns::EVENTS;
@@ -26,6 +27,8 @@ const LONG: Duration = Duration::from_millis(250);
 /// It rests so many times as long as it took.
 const REST: u32 = 4;
 const REST_MAX: Duration = Duration::from_secs(300);
+/// With so many new rows it rests no longer: what they give is held in memory until it is kept.
+const REST_ROWS_MAX: usize = 32_768;
 
 /// Rules that read the same rows.
 pub(super) struct Set {
@@ -50,6 +53,10 @@ struct Ready {
     memory: Option<Memory>,
     /// Time of the new rows it has not run over yet; longer than the last commit where it broke or rested before.
     news: Option<News>,
+    /// Their keys, where it says of each row what it says whatever lies around it.
+    fresh: Option<Keys>,
+    /// It has run over the rows that are held; before that the parameters may have been others.
+    has_run: bool,
     /// It took long; until then it leaves the others their turn.
     rests_until: Option<Instant>,
 }
@@ -66,6 +73,8 @@ struct Memory {
 /// First and last time of new rows; and whether some have none.
 #[derive(Debug, Clone, Copy, Default)]
 struct News {
+    /// How many.
+    rows: usize,
     times: Span,
     /// The same of those the rule remembers: they change what it says of events long after.
     remembered: Span,
@@ -163,7 +172,11 @@ impl Set {
         self.new_rows += rows.num_rows();
         let timeless = timeless(rows)?;
         for ready in &mut self.rules {
+            if let Some(fresh) = &mut ready.fresh {
+                fresh.extend(keys(rows)?);
+            }
             let news = ready.news.get_or_insert_default();
+            news.rows += rows.num_rows();
             news.times = spanning(news.times, times);
             news.timeless |= timeless.num_rows() > 0;
         }
@@ -178,6 +191,7 @@ impl Set {
         self.new_rows += rows;
         for ready in &mut self.rules {
             let news = ready.news.get_or_insert_default();
+            news.rows += rows;
             news.times = spanning(news.times, times);
             news.remembered = spanning(news.remembered, times);
         }
@@ -247,6 +261,8 @@ impl Set {
         self.timeless.clear();
         for ready in &mut self.rules {
             ready.news = None;
+            ready.fresh.iter_mut().for_each(Keys::clear);
+            ready.has_run = false;
             ready.memory.iter_mut().for_each(|memory| memory.held = Held::new(since));
         }
     }
@@ -266,7 +282,8 @@ impl Set {
         for at in 0..self.rules.len() {
             let ready = &self.rules[at];
             let rule_id = ready.rule.id.clone();
-            if turn == Turn::Rested && ready.news.is_some() && ready.rests_until.is_some_and(|until| until > Instant::now()) {
+            let may_rest = ready.news.is_some_and(|news| news.rows < REST_ROWS_MAX);
+            if turn == Turn::Rested && may_rest && ready.rests_until.is_some_and(|until| until > Instant::now()) {
                 continue;
             }
             if let Some(news) = ready.news {
@@ -276,11 +293,13 @@ impl Set {
                 let took = begun.elapsed();
                 detection.took.push((rule_id.clone(), took));
                 self.rules[at].rests_until = rest(took).map(|rest| Instant::now() + rest);
-                let ready = &self.rules[at];
+                let ready = &mut self.rules[at];
                 match outcome {
-                    Ok(findings) => {
-                        detection.findings.extend(findings);
-                        detection.decided.push(evaluate::decided(&ready.rule, range));
+                    Ok(found) => {
+                        detection.findings.extend(found.findings);
+                        detection.decided.push(evaluate::decided(&ready.rule, range, found.same));
+                        ready.fresh.iter_mut().for_each(Keys::clear);
+                        ready.has_run = true;
                     }
                     Err(error) => {
                         detection.failed.push((rule_id, error.to_string()));
@@ -305,20 +324,21 @@ impl Set {
         table: &Rows,
         parameters: &Parameters,
         lake: &Lake<'_>,
-    ) -> Result<Vec<Finding>, SessionError> {
+    ) -> Result<Found, SessionError> {
         let rule = &ready.rule;
+        let fresh = ready.fresh.as_ref().filter(|_| ready.has_run);
         let (mut rows, complete) = match (range.since, range.until) {
             (Some(since), Some(until)) => self.around(ready, since, until)?,
             _ => (Vec::new(), true),
         };
         if !complete {
-            return evaluate::run(lake.session().await?, rule, range).await;
+            return evaluate::run(lake.session().await?, rule, range, fresh).await;
         }
         rows.extend(self.timeless.iter().cloned());
         table.replace(rows);
         let batches = ready.query.run(table).await;
         table.replace(Vec::new());
-        evaluate::conclude(rule, parameters, &batches?, range)
+        evaluate::conclude(rule, parameters, &batches?, range, fresh)
     }
 
     /// The rows that what the rule says of `[since, until)` depends on, and whether they are all held.
@@ -339,6 +359,13 @@ impl Set {
     }
 }
 
+/// Keys of the events of `rows`.
+fn keys(rows: &RecordBatch) -> Result<impl Iterator<Item = Box<[u8]>>, DataFusionError> {
+    let column = rows.column_by_name("event_key").and_then(|column| column.as_binary_opt::<i32>());
+    let column = column.ok_or_else(|| DataFusionError::Internal("events have no keys".to_owned()))?;
+    Ok(column.iter().flatten().map(Box::from))
+}
+
 /// How long a rule rests that took so long.
 fn rest(took: Duration) -> Option<Duration> {
     (took > LONG).then(|| took.saturating_mul(REST).min(REST_MAX))
@@ -356,7 +383,9 @@ impl Ready {
             }
             None => None,
         };
-        Ok(Self { rule: rule.clone(), query, memory, news: None, rests_until: None })
+        let is_alone = lookback(rule) == 0 && rule.remembers.is_none() && rule.condensed.is_none();
+        let fresh = is_alone.then(Keys::new);
+        Ok(Self { rule: rule.clone(), query, memory, news: None, fresh, has_run: false, rests_until: None })
     }
 
     /// The range of the findings that `news` can have changed. Without a time there is no range, only what has none either.

@@ -25,7 +25,9 @@ async fn run(lake: &Lake, range: Range) -> Stored {
     let catalogue = Catalogue::built_in().expect("rules");
     let selection = Selection { rules: vec!["AT-ECS-001".to_owned()], require_all: true };
     let detection = detect(&session, &catalogue, &selection, range).await.expect("detected");
-    store(lake.catalogue(), &detection.findings, &detection.decided, &[], 1, Keeping::default()).await.expect("kept")
+    let mut kept = Stored::default();
+    store(lake.catalogue(), &detection.findings, &detection.decided, &[], 1, Keeping::default(), &mut kept).await.expect("kept");
+    kept
 }
 
 async fn lake_with_a_stop(folder: &Path) -> Lake {

@@ -6,14 +6,15 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use trailhound_datasets::generate::{Spec, Traffic};
-use trailhound_detect::{Keeping, Range, Selection, Standing, Turn, detect, store};
+use trailhound_detect::{Keeping, Range, Selection, Standing, Stored, Turn, Unread, detect, store};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, ingest};
-use trailhound_queries::catalogue::{Catalogue, Rule};
+use trailhound_queries::catalogue::{Catalogue, Dedup, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::{QueryLimits, Session};
 
@@ -58,6 +59,13 @@ pub(crate) struct Follower {
     pub(crate) found: Found,
 }
 
+fn take(standing: &mut Standing, file: PathBuf) {
+    let mut unread = Unread::open(file).expect("events");
+    while unread.is_left() {
+        standing.take(&mut unread).expect("rows");
+    }
+}
+
 impl Follower {
     pub(crate) async fn new(rules: &[&Rule], parameters: &Arc<Parameters>) -> Self {
         let standing = Standing::new(rules, Arc::clone(parameters), LIMITS).await.expect("rules");
@@ -74,11 +82,13 @@ impl Follower {
     pub(crate) async fn catch_up(&mut self, lake: &Lake) {
         let snapshot = lake.snapshot().await.expect("asked");
         for file in lake.files_since(self.seen, snapshot).await.expect("files") {
-            self.standing.take(&file).expect("rows");
+            take(&mut self.standing, file);
         }
         let detection = self.standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
-        let kept = store(lake.catalogue(), &detection.findings, &detection.decided, &[], snapshot, Keeping::default()).await.expect("kept");
+        let mut kept = Stored::default();
+        let keeping = Keeping::default();
+        store(lake.catalogue(), &detection.findings, &detection.decided, &[], snapshot, keeping, &mut kept).await.expect("kept");
         for finding in detection.findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
             self.found.insert(finding.finding_id.clone(), json!(finding));
         }
@@ -167,7 +177,7 @@ async fn a_rule_that_takes_long_lags_behind_alone() {
         add(&lake, folder.path(), number, &[sign_in(number)]).await;
         let snapshot = lake.snapshot().await.expect("asked");
         for file in lake.files_since(seen, snapshot).await.expect("files") {
-            standing.take(&file).expect("rows");
+            take(&mut standing, file);
         }
         seen = snapshot;
         let detection = standing.run(turn, lake.place(), NOW).await.expect("rows");
@@ -181,4 +191,86 @@ async fn a_rule_that_takes_long_lags_behind_alone() {
         }
     }
     assert_eq!(ran, [(true, true, false), (true, false, true), (true, true, false)]);
+}
+
+/// A lake with so many sign-ins in one file, and a rule to which each of them is a finding.
+pub(crate) async fn sign_ins(folder: &Path, count: usize) -> (Lake, Rule) {
+    let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
+    let sign_in = |number: usize| {
+        let (hour, minute, second) = (number / 3600, number / 60 % 60, number % 60);
+        json!({
+            "eventId": format!("e{number}"), "eventName": "ConsoleSignin", "eventTime": format!("2026-09-21T{hour:02}:{minute:02}:{second:02}Z"),
+            "serviceName": "AasCustomer", "eventType": "ConsoleSignin", "sourceIpAddress": "198.51.100.9",
+            "userIdentity": { "type": "ram-user", "accountId": "1000000000000001", "principalId": "21", "userName": "alice" },
+        })
+    };
+    add(&lake, folder, 0, &(0..count).map(sign_in).collect::<Vec<_>>()).await;
+    let catalogue = Catalogue::built_in().expect("rules");
+    let like = catalogue.find("AT-LOGIN-001").expect("a rule").clone();
+    let sql = "SELECT *, 'signed in' AS why FROM events WHERE event_action = 'consolesignin'".to_owned();
+    let reads = Some("event_action = 'consolesignin'".to_owned());
+    (lake, Rule { id: "AT-EACH-001".to_owned(), reads, sql, dedup: None, ..like })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_is_looked_at_in_parts_and_no_rule_rests_for_ever() {
+    const EVENTS: usize = 70_000;
+    // Of a part.
+    const PART: usize = 16_384;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lake, rule) = sign_ins(folder.path(), EVENTS).await;
+    // Long in either build.
+    let sql = "SELECT *, 'slow' AS why FROM events WHERE event_action IN \
+               (SELECT CASE WHEN max(md5(CAST(value AS VARCHAR))) > '' THEN 'consolesignin' END FROM generate_series(1, 3000000))"
+        .to_owned();
+    let slow = Rule { id: "AT-SLOW-001".to_owned(), sql, ..rule };
+    let mut standing = Standing::new(&[&slow], Arc::default(), LIMITS).await.expect("rules");
+    let mut found = Vec::new();
+    for file in lake.files_since(0, lake.snapshot().await.expect("asked")).await.expect("files") {
+        let mut unread = Unread::open(file).expect("events");
+        while unread.is_left() {
+            standing.take(&mut unread).expect("rows");
+            let turn = if unread.is_left() { Turn::Rested } else { Turn::All };
+            let detection = standing.run(turn, lake.place(), NOW).await.expect("rows");
+            assert!(detection.failed.is_empty(), "{:?}", detection.failed);
+            found.push(detection.findings.len());
+        }
+    }
+    // It rests after the first part until so much has come that it must not.
+    assert_eq!(found, [PART, 0, 2 * PART, 0, EVENTS - 3 * PART]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_without_fresh_events_are_left_as_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lake, rule) = sign_ins(folder.path(), 1).await;
+    let dedup = Dedup { columns: vec!["user_name".to_owned()], window: Duration::from_secs(3600) };
+    let rule = Rule { dedup: Some(dedup), ..rule };
+    let mut standing = Standing::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
+    let sign_in = |number: usize, user: &str| {
+        json!({
+            "eventId": format!("{user}{number}"), "eventName": "ConsoleSignin", "eventTime": format!("2026-09-21T00:{number:02}:00Z"),
+            "serviceName": "AasCustomer", "eventType": "ConsoleSignin", "sourceIpAddress": "198.51.100.9",
+            "userIdentity": { "type": "ram-user", "accountId": "1000000000000001", "principalId": "21", "userName": user },
+        })
+    };
+    let (mut seen, mut told) = (0, Vec::new());
+    for (number, user) in [(0, "alice"), (1, "bob"), (2, "carol"), (3, "alice")] {
+        if number > 0 {
+            add(&lake, folder.path(), number, &[sign_in(number, user)]).await;
+        }
+        let snapshot = lake.snapshot().await.expect("asked");
+        for file in lake.files_since(seen, snapshot).await.expect("files") {
+            take(&mut standing, file);
+        }
+        seen = snapshot;
+        let run = standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
+        let mut kept = Stored::default();
+        store(lake.catalogue(), &run.findings, &run.decided, &[], snapshot, Keeping::default(), &mut kept).await.expect("kept");
+        assert!(kept.withdrawn.is_empty(), "{:?}", kept.withdrawn);
+        let made: Vec<String> = run.findings.iter().map(|f| format!("{}:{}", f.operator.name.as_deref().unwrap_or(""), f.count)).collect();
+        told.push((made.join(" "), kept.new, kept.revised, kept.unchanged));
+    }
+    let expected = [("alice:1", 1, 0, 0), ("bob:1", 1, 0, 0), ("carol:1", 1, 0, 0), ("alice:2", 0, 1, 0)];
+    assert_eq!(told, expected.map(|(made, new, revised, unchanged)| (made.to_owned(), new, revised, unchanged)));
 }

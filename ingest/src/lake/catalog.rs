@@ -90,6 +90,8 @@ pub enum CatalogError {
 #[derive(Debug, Clone)]
 pub struct Lake {
     pub(crate) pool: AnyPool,
+    /// For all that write.
+    pub(crate) turns: AnyPool,
     folder: PathBuf,
     place: CatalogPlace,
 }
@@ -103,7 +105,7 @@ impl Lake {
         std::fs::create_dir_all(folder.join(FILES_FOLDER)).map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
         let folder = folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
         let place = place::find(&folder)?.unwrap_or_else(|| CatalogPlace::Sqlite(folder.join(CATALOG_FILE)));
-        let lake = Self { pool: place::connect(&place, true).await?, folder, place };
+        let lake = Self::at(folder, place, true).await?;
         lake.create_if_empty().await?;
         lake.check().await?;
         lake.follow_moved_folder().await?;
@@ -117,10 +119,15 @@ impl Lake {
     pub async fn open(folder: &Path) -> Result<Self, CatalogError> {
         let Some(place) = place::find(folder)? else { return Err(CatalogError::Missing { folder: folder.to_owned() }) };
         let folder = folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
-        let lake = Self { pool: place::connect(&place, false).await?, folder, place };
+        let lake = Self::at(folder, place, false).await?;
         lake.check().await?;
         lake.follow_moved_folder().await?;
         Ok(lake)
+    }
+
+    async fn at(folder: PathBuf, place: CatalogPlace, create: bool) -> Result<Self, CatalogError> {
+        let pool = place::connect(&place, create).await?;
+        Ok(Self { turns: place::turns(&place, &pool)?, pool, folder, place })
     }
 
     /// The lake's folder, absolute.
@@ -139,6 +146,12 @@ impl Lake {
     #[must_use]
     pub fn catalogue(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// Connections for those who write to it again and again: on SQLite one, which they take in turn. Whoever holds it must not wait for it.
+    #[must_use]
+    pub fn in_turn(&self) -> &AnyPool {
+        &self.turns
     }
 
     /// A transaction that holds the right to write from its start.

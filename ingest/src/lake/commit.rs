@@ -85,7 +85,7 @@ impl Lake {
     /// Commits `commit`: files, positions and ledger become visible together or not at all. Returns the new snapshot.
     /// `seen` is the snapshot up to which its records were compared with those of other writers, where there are others.
     pub(crate) async fn commit(&self, commit: &Commit, seen: Option<i64>, now: i64) -> Result<i64, CatalogError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.turns.acquire().await?;
         let mut t1 = self.begin(&mut connection).await?;
         if let Some(seen) = seen {
             nothing_since(&mut t1, seen).await?;

@@ -10,7 +10,7 @@ use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogP
 
 /// The catalogue's tables.
 pub(super) const SCHEMA: &str = include_str!("schema.sql");
-/// Connections held at most: one for the ingest, the others for detection and upkeep.
+/// Connections held at most, but for the one of [`turns`].
 const CONNECTIONS: u32 = 4;
 
 /// The catalogue of the lake in `folder`; `None` where there is no lake.
@@ -30,28 +30,50 @@ pub fn find(folder: &Path) -> Result<Option<CatalogPlace>, CatalogError> {
 
 /// Connects to the catalogue; an SQLite file is made where `create` says so.
 pub(super) async fn connect(place: &CatalogPlace, create: bool) -> Result<AnyPool, CatalogError> {
-    sqlx::any::install_default_drivers();
     let mode = match place {
         CatalogPlace::Sqlite(_) if create => "?mode=rwc",
         _ => "",
     };
-    let options = AnyConnectOptions::from_str(&format!("{}{mode}", place.url()))?;
-    let settings = settings(place);
-    let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).after_connect(move |connection, _| {
+    Ok(pool(CONNECTIONS, settings(place)).connect_with(options(place, mode)?).await?)
+}
+
+/// The way to the catalogue for all who write. SQLite lets one write at a time; whoever finds it busy tries again after a while, and what
+/// one connection has read another's write makes it forget. So they take one connection in turn.
+pub(super) fn turns(place: &CatalogPlace, others: &AnyPool) -> Result<AnyPool, CatalogError> {
+    match place {
+        CatalogPlace::Sqlite(_) => Ok(pool(1, &[BUSY, WAL, FULL, LARGE, SELDOM]).connect_lazy_with(options(place, "")?)),
+        CatalogPlace::Postgresql(_) => Ok(others.clone()),
+    }
+}
+
+fn options(place: &CatalogPlace, mode: &str) -> Result<AnyConnectOptions, CatalogError> {
+    sqlx::any::install_default_drivers();
+    Ok(AnyConnectOptions::from_str(&format!("{}{mode}", place.url()))?)
+}
+
+fn pool(connections: u32, settings: &'static [&'static str]) -> AnyPoolOptions {
+    AnyPoolOptions::new().max_connections(connections).after_connect(move |connection, _| {
         Box::pin(async move {
             for setting in settings {
                 connection.execute(*setting).await?;
             }
             Ok(())
         })
-    });
-    Ok(pool.connect_with(options).await?)
+    })
 }
+
+const BUSY: &str = "PRAGMA busy_timeout = 30000";
+const WAL: &str = "PRAGMA journal_mode = WAL";
+/// A commit must survive a power cut, or a position could come back without its data.
+const FULL: &str = "PRAGMA synchronous = FULL";
+/// Findings lie by their ids, so that many of them lie all over: 64 MiB of what was read are held.
+const LARGE: &str = "PRAGMA cache_size = -65536";
+/// In a flood the same pages change again and again: they are copied from the log once it has 64 MiB, not 4.
+const SELDOM: &str = "PRAGMA wal_autocheckpoint = 16384";
 
 fn settings(place: &CatalogPlace) -> &'static [&'static str] {
     match place {
-        // A commit must survive a power cut, or a position could come back without its data.
-        CatalogPlace::Sqlite(_) => &["PRAGMA busy_timeout = 30000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"],
+        CatalogPlace::Sqlite(_) => &[BUSY, WAL, FULL],
         CatalogPlace::Postgresql(_) => &["SET TIME ZONE 'UTC'", "SET synchronous_commit = on"],
     }
 }

@@ -41,14 +41,15 @@ CREATE TABLE trailhound_gap(snapshot_id BIGINT NOT NULL, source TEXT NOT NULL, o
 CREATE TABLE trailhound_lease(name TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL){without_rowid};
 -- Checksum of each data file (XXH3, 128 bit, hex).
 CREATE TABLE trailhound_file(data_file_id BIGINT PRIMARY KEY, xxh3 TEXT NOT NULL);
--- Findings with their revisions, and how far each rule has run.
-CREATE TABLE trailhound_finding(finding_id TEXT PRIMARY KEY, revision BIGINT NOT NULL, rule_id TEXT NOT NULL, rule_version TEXT NOT NULL, status TEXT NOT NULL, severity TEXT NOT NULL, account_id TEXT, first_seen TEXT {bytewise}, last_seen TEXT, snapshot_id BIGINT NOT NULL, finding TEXT NOT NULL){without_rowid};
+-- Findings with their revisions, and how far each rule has run. Rows this long do not lie in their key's tree: each search would read whole rows.
+CREATE TABLE trailhound_finding(finding_id TEXT PRIMARY KEY, revision BIGINT NOT NULL, rule_id TEXT NOT NULL, rule_version TEXT NOT NULL, status TEXT NOT NULL, severity TEXT NOT NULL, account_id TEXT, first_seen TEXT {bytewise}, last_seen TEXT, snapshot_id BIGINT NOT NULL, finding TEXT NOT NULL);
 CREATE TABLE trailhound_rule_cursor(rule_id TEXT PRIMARY KEY, rule_version TEXT NOT NULL, snapshot_id BIGINT NOT NULL){without_rowid};
 -- Who asked what by the doors of the service (microseconds since 1970 UTC).
-CREATE TABLE trailhound_query(query_id TEXT PRIMARY KEY, asked_at BIGINT NOT NULL, door TEXT NOT NULL, who TEXT NOT NULL, address TEXT NOT NULL, statement TEXT NOT NULL, result TEXT NOT NULL, row_count BIGINT NOT NULL, byte_count BIGINT NOT NULL, took_micros BIGINT NOT NULL){without_rowid};
--- What is to be told to whom: one row a finding, revision and sink. Times are microseconds since 1970 UTC; `finding` is empty once it is delivered or dismissed.
-CREATE TABLE trailhound_outbox(sink TEXT NOT NULL, finding_id TEXT NOT NULL, revision BIGINT NOT NULL, severity TEXT NOT NULL, state TEXT NOT NULL, holder TEXT NOT NULL, attempts BIGINT NOT NULL, unsure BIGINT NOT NULL, queued_at BIGINT NOT NULL, due_at BIGINT NOT NULL, changed_at BIGINT NOT NULL, note TEXT NOT NULL, finding TEXT NOT NULL, PRIMARY KEY (sink, finding_id, revision)){without_rowid};
-CREATE INDEX trailhound_outbox_by_state ON trailhound_outbox(state, sink, due_at);
+CREATE TABLE trailhound_query(query_id TEXT PRIMARY KEY, asked_at BIGINT NOT NULL, door TEXT NOT NULL, who TEXT NOT NULL, address TEXT NOT NULL, statement TEXT NOT NULL, result TEXT NOT NULL, row_count BIGINT NOT NULL, byte_count BIGINT NOT NULL, took_micros BIGINT NOT NULL);
+-- What is to be told to whom: one row a finding, revision and sink. Times are microseconds since 1970 UTC; `finding` is empty while that revision is the one that is kept, and once it is delivered or dismissed.
+-- Rows lie in the order in which they came: those that are told together lie together.
+CREATE TABLE trailhound_outbox(sink TEXT NOT NULL, finding_id TEXT NOT NULL, revision BIGINT NOT NULL, severity TEXT NOT NULL, state TEXT NOT NULL, holder TEXT NOT NULL, attempts BIGINT NOT NULL, unsure BIGINT NOT NULL, queued_at BIGINT NOT NULL, due_at BIGINT NOT NULL, changed_at BIGINT NOT NULL, note TEXT NOT NULL, finding TEXT NOT NULL, PRIMARY KEY (finding_id, revision, sink));
+CREATE INDEX trailhound_outbox_by_state ON trailhound_outbox(state, sink, due_at, finding_id, revision);
 -- How far a sink that is a file has been written: its place and length.
 CREATE TABLE trailhound_sink(sink TEXT PRIMARY KEY, position TEXT NOT NULL){without_rowid};
 -- What became of each time a scheduled report was due (microseconds since 1970 UTC).

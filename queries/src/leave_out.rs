@@ -2,12 +2,10 @@
 //! a file to find the same, and does not know that a filter of a list's elements answers `array_has`.
 
 use crate::local_files::LocalFiles;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::config::ConfigOptions;
+use crate::rewrites::{Instead, Rewrite};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Operator;
 use datafusion::object_store::path::Path;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -16,7 +14,6 @@ use datafusion::parquet::file::metadata::ParquetStatisticsPolicy;
 use datafusion::parquet::schema::types::ColumnDescPtr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, split_conjunction};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use std::collections::HashSet;
 use std::fs::File;
@@ -27,27 +24,8 @@ use trailhound_datasets::columns::COLUMNS;
 const FILES_MIN: usize = 3;
 
 /// The rule of the optimizer.
-#[derive(Debug)]
-pub(crate) struct LeaveOut;
-
-impl PhysicalOptimizerRule for LeaveOut {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let threads = config.execution.target_partitions;
-        let narrow = |node: Arc<dyn ExecutionPlan>| match narrowed(&node, threads) {
-            Some(narrowed) => Ok(Transformed::yes(narrowed)),
-            None => Ok(Transformed::no(node)),
-        };
-        Ok(plan.transform_up(narrow)?.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "leave_out_files"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
+pub(crate) const REWRITE: Rewrite =
+    Rewrite { name: "leave_out_files", instead: |scan, config| Ok(narrowed(scan, config.execution.target_partitions)) };
 
 /// A text that a column, or one element of its list, must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +35,7 @@ struct Wanted {
 }
 
 /// `node` without the files that hold nothing of what it looks for; nothing where that is none of them.
-fn narrowed(node: &Arc<dyn ExecutionPlan>, threads: usize) -> Option<Arc<dyn ExecutionPlan>> {
+fn narrowed(node: &Arc<dyn ExecutionPlan>, threads: usize) -> Instead {
     let scan = node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
     let source = scan.file_source();
     let predicate = source.downcast_ref::<ParquetSource>().and_then(|_| source.filter())?;

@@ -24,6 +24,7 @@ pub mod prepared;
 pub mod profile;
 mod query_log;
 pub mod reports;
+mod rewrites;
 pub mod session;
 pub mod sieves;
 pub mod sigma;

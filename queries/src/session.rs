@@ -1,17 +1,15 @@
 //! Every SQL context comes from here: the lake's tables, the views and functions over them, read-only and bounded.
 
 use crate::beside::BesideTable;
-use crate::coded_groups::CodedGroups;
 use crate::findings::{FINDINGS_TABLE, Findings};
 use crate::functions;
-use crate::leave_out::LeaveOut;
 use crate::local_files::LocalFiles;
 use crate::parameters::Parameters;
 use crate::prepared::{Rows, RowsTable};
 use crate::query_log::{QUERY_LOG_TABLE, QueryLog};
+use crate::rewrites::REWRITES;
 use crate::sieves::some;
 use crate::spooled::Spooled;
-use crate::time_filters::TimeFilters;
 use crate::views::VIEWS;
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
@@ -476,8 +474,7 @@ fn memory(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn Table
 
 fn context_of(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    let state = state.with_physical_optimizer_rule(Arc::new(LeaveOut)).with_physical_optimizer_rule(Arc::new(TimeFilters));
-    let state = state.with_physical_optimizer_rule(Arc::new(CodedGroups));
+    let state = REWRITES.into_iter().fold(state, |state, rewrite| state.with_physical_optimizer_rule(Arc::new(rewrite)));
     SessionContext::new_with_state(state.build())
 }
 

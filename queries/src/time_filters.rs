@@ -3,15 +3,14 @@
 //! before that.
 
 use crate::cardinality::LONG;
+use crate::rewrites::{Instead, Rewrite};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use std::sync::Arc;
@@ -20,29 +19,10 @@ use trailhound_datasets::columns::{COLUMNS, Type};
 const TIME: &str = "event_time";
 
 /// The rule of the optimizer.
-#[derive(Debug)]
-pub(crate) struct TimeFilters;
-
-impl PhysicalOptimizerRule for TimeFilters {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let above = |node: Arc<dyn ExecutionPlan>| match asked_above(&node)? {
-            Some(filtered) => Ok(Transformed::yes(filtered)),
-            None => Ok(Transformed::no(node)),
-        };
-        Ok(plan.transform_up(above)?.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "time_filters_above_scans"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
+pub(crate) const REWRITE: Rewrite = Rewrite { name: "time_filters_above_scans", instead: |scan, _| asked_above(scan) };
 
 /// `node` with its condition above it; nothing where it stays inside.
-fn asked_above(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>, DataFusionError> {
+fn asked_above(node: &Arc<dyn ExecutionPlan>) -> Result<Instead, DataFusionError> {
     let scan = node.downcast_ref::<DataSourceExec>().and_then(|exec| exec.data_source().downcast_ref::<FileScanConfig>());
     // The first rows that fulfil it are another number of rows than the first that are read.
     let Some(scan) = scan.filter(|scan| scan.limit.is_none()) else { return Ok(None) };

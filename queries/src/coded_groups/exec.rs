@@ -27,14 +27,12 @@ use std::sync::Arc;
 pub(super) struct CodedAggregateExec {
     /// The step as the engine planned it.
     planned: AggregateExec,
-    /// Places of the columns that it groups by.
-    columns: Vec<usize>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl CodedAggregateExec {
-    pub(super) fn new(planned: AggregateExec, columns: Vec<usize>) -> Self {
-        Self { planned, columns, metrics: ExecutionPlanMetricsSet::new() }
+    pub(super) fn new(planned: AggregateExec) -> Self {
+        Self { planned, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
@@ -72,7 +70,7 @@ impl ExecutionPlan for CodedAggregateExec {
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let planned = Arc::new(self.planned.clone()).replace_children(children, options)?;
         let planned = planned.downcast_ref::<AggregateExec>().ok_or_else(|| DataFusionError::Internal("no aggregate".to_owned()))?;
-        Ok(Arc::new(Self::new(planned.clone(), self.columns.clone())))
+        Ok(Arc::new(Self::new(planned.clone())))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
@@ -104,9 +102,10 @@ impl ExecutionPlan for CodedAggregateExec {
 impl CodedAggregateExec {
     fn step(&self, partition: usize, context: &TaskContext) -> Result<Step, DataFusionError> {
         let of_groups = self.planned.aggr_expr().iter().map(OfGroup::new).collect::<Result<_, _>>()?;
+        let by = self.planned.group_expr().expr().iter().map(|(by, _)| by);
         Ok(Step {
             schema: self.schema(),
-            groups: Groups::new(self.columns.clone()),
+            groups: Groups::new(by, self.schema().fields().iter()),
             of_groups,
             reservation: MemoryConsumer::new(format!("CodedAggregateExec[{partition}]")).register(context.memory_pool()),
             metrics: BaselineMetrics::new(&self.metrics, partition),

@@ -121,7 +121,7 @@ pub fn entities(finding: &Finding) -> BTreeSet<Entity> {
 
 /// Findings by whom and what they concern, until the risk is asked for. Only findings to be looked at count.
 #[derive(Debug, Default)]
-pub struct Risks {
+pub(crate) struct Risks {
     by_entity: BTreeMap<Entity, Vec<Arc<Counted>>>,
 }
 
@@ -139,7 +139,7 @@ struct Counted {
 
 impl Risks {
     /// Counts `finding` with every entity it concerns.
-    pub fn add(&mut self, finding: &Finding) {
+    pub(crate) fn add(&mut self, finding: &Finding) {
         if finding.status != Status::Open {
             return;
         }
@@ -157,20 +157,12 @@ impl Risks {
     }
 
     /// How many entities there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_entity.len()
     }
 
-    /// Nothing to be looked at concerns anybody.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.by_entity.is_empty()
-    }
-
     /// The greatest risks at `now` (microseconds UTC), no more than `most`, greatest first.
-    #[must_use]
-    pub fn greatest(self, now: i64, most: usize) -> Vec<Risk> {
+    pub(crate) fn greatest(self, now: i64, most: usize) -> Vec<Risk> {
         let cut = |risks: &mut Vec<Risk>| {
             risks.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entity.cmp(&b.entity)));
             risks.truncate(most);

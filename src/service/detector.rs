@@ -154,7 +154,7 @@ impl Detector {
         };
         if taken < snapshot {
             for file in self.lake.files_since(taken, snapshot).await? {
-                let mut unread = Unread::open(file)?;
+                let mut unread = tokio::task::block_in_place(|| Unread::open(file))?;
                 while unread.is_left() {
                     if self.standing.is_full() {
                         self.run(turn, None, watch).await?;

@@ -353,3 +353,16 @@ pub(super) async fn execute(db: &mut AnyConnection, statement: String) -> Result
 fn uuid() -> String {
     uuid::Uuid::now_v7().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Lake;
+
+    #[tokio::test]
+    async fn an_embedded_lake_is_written_by_one_at_a_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+        let [turns, others] = [lake.in_turn(), lake.catalogue()].map(|pool| pool.options().get_max_connections());
+        assert!(turns == 1 && others > 1, "{turns} write, {others} read");
+    }
+}

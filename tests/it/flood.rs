@@ -5,12 +5,13 @@ use crate::live::Stage;
 use crate::program::text;
 use crate::receiver::{Receiver, Reply};
 use crate::service::Service;
+use crate::sinks::each_message;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
-/// A run of the rules over a flood takes long, and nothing is told meanwhile.
+/// A run of the rules over a part of a flood takes long on a busy machine, and a group is told little in a minute.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Waits until `name` is at least `least`, however long that takes as long as it grows.
@@ -51,7 +52,7 @@ fn a_flood_of_findings_is_grouped_for_people_and_whole_for_programs() {
          [[sink]]\nname = \"group\"\n[sink.dingtalk]\nurl = \"file:group\"\nprivate_allowed = [\"127.0.0.1/32\"]\n",
         broker.servers()
     ));
-    let service = stage.serve();
+    let service = stage.serve().unheard();
     let settings = [("bootstrap.servers".to_owned(), broker.servers())].into();
     let sender = trailhound_ingest::source::kafka::Sender::connect(&settings, "flood").expect("a client");
     let hour_ago = chrono::Utc::now() - chrono::TimeDelta::hours(1);
@@ -85,11 +86,13 @@ fn a_flood_of_findings_is_grouped_for_people_and_whole_for_programs() {
         }
     }
     assert_eq!((ids.len() as u64, lines), (findings, findings));
-    let topic = crate::sinks::messages(&broker.servers(), "flood-told", sent);
-    assert!(ids.iter().all(|id| topic.contains_key(id)));
     // And each can still be looked up.
-    let first = ids.iter().next().expect("one");
+    let first = ids.iter().next().expect("one").clone();
     assert_eq!(stage.program.number("lake", &format!("SELECT count(*) FROM findings WHERE finding_id = '{first}'")), 1);
+    each_message(&broker.servers(), "flood-told", sent, |id, _| {
+        ids.remove(&id);
+    });
+    assert!(ids.is_empty(), "the topic lacks {} of them, {:?} for one", ids.len(), ids.iter().next());
 }
 
 /// How many findings a message tells of.

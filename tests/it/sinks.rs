@@ -60,13 +60,21 @@ fn lines(stage: &Stage, folder: &str) -> Vec<String> {
 
 /// Every message of a topic of one partition, by key.
 pub(crate) fn messages(servers: &str, topic: &str, most: usize) -> BTreeMap<String, Vec<String>> {
+    let mut read: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    each_message(servers, topic, most, |key, payload| read.entry(key).or_default().push(payload));
+    read
+}
+
+/// Takes key and text of the first `most` messages of a topic of one partition.
+pub(crate) fn each_message(servers: &str, topic: &str, most: usize, mut take: impl FnMut(String, String)) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers).set("group.id", format!("{topic}-test")).set("isolation.level", "read_uncommitted");
+    // Each commit of an offset would end a poll before its time, with nothing.
+    config.set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create().expect("a client");
     let mut from = TopicPartitionList::new();
     from.add_partition_offset(topic, 0, Offset::Beginning).expect("a partition");
     consumer.assign(&from).expect("assigned");
-    let mut read: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for number in 0..most {
         let message = consumer.poll(Duration::from_secs(60));
         let message = message.unwrap_or_else(|| {
@@ -75,9 +83,8 @@ pub(crate) fn messages(servers: &str, topic: &str, most: usize) -> BTreeMap<Stri
         });
         let message = message.expect("no error");
         let of = |bytes: Option<&[u8]>| String::from_utf8(bytes.expect("there").to_vec()).expect("text");
-        read.entry(of(message.key())).or_default().push(of(message.payload()));
+        take(of(message.key()), of(message.payload()));
     }
-    read
 }
 
 /// Ids of the requests that were taken.

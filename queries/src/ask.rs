@@ -1,9 +1,10 @@
 //! Ad-hoc questions: through the gate, planned, and with every error told as a refusal with its place.
 
 use crate::functions;
-use crate::gate::{self, Code, Offered, Place, Refused, Values};
+use crate::gate::{self, Code, Offered, Place, Refused, Values, nearest};
 use crate::materialized::materialized;
 use crate::session::{Session, SessionError};
+use datafusion::common::{Column, SchemaError};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
@@ -68,9 +69,36 @@ pub fn refused(error: &DataFusionError) -> Refused {
     };
     let message = match code {
         Code::MemoryLimit => "it needs more memory than a query may have; narrow it by time or ask for fewer columns".to_owned(),
-        _ => first_words(&root.strip_backtrace()),
+        _ => words(root),
     };
     Refused { code, message, place }
+}
+
+fn words(error: &DataFusionError) -> String {
+    if let DataFusionError::SchemaError(schema, _) = error
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
+    {
+        return no_column(field, valid_fields);
+    }
+    first_words(&error.strip_backtrace())
+}
+
+/// More columns than these are no help in a message.
+const COLUMNS_TOLD: usize = 12;
+
+/// That there is no such column, and which one was probably meant.
+fn no_column(field: &Column, known: &[Column]) -> String {
+    // A name with its table is answered by one.
+    let named = |column: &Column| if field.relation.is_some() { column.flat_name() } else { column.name.clone() };
+    let names: BTreeSet<String> = known.iter().map(|column| column.name.clone()).collect();
+    let missing = format!("there is no column `{}` here", named(field));
+    if let Some(near) = nearest(&field.name, names.iter()).and_then(|near| known.iter().find(|column| column.name == *near)) {
+        return format!("{missing}; did you mean `{}`?", named(near));
+    }
+    if (1..=COLUMNS_TOLD).contains(&names.len()) {
+        return format!("{missing}; there are {}", Vec::from_iter(names).join(", "));
+    }
+    format!("{missing}; `DESCRIBE events` lists those of `events`, and a text stands in single quotes: '{}'", field.name)
 }
 
 /// The engine's message without what it puts before and after it.

@@ -36,6 +36,10 @@ fn statements_come_from_the_command_line_a_file_and_standard_input() {
         (vec!["-f", "none.sql"], "none.sql"),
         (vec!["-c", "SELECT 1; SELECT 2", "--format", "arrow", "-o", "x"], "one file holds the rows of one statement"),
         (vec!["-c", "SELECT event_id\nFROM events\nWHERE usr_name = 1"], "3 | WHERE usr_name = 1\n          ^"),
+        (vec!["-c", "SELECT usr_name FROM events"], "there is no column `usr_name` here; did you mean `user_name`?\n1 | SELECT usr_name"),
+        (vec!["-c", "SELECT e.usr_name FROM events AS e"], "there is no column `e.usr_name` here; did you mean `e.user_name`?"),
+        (vec!["-c", "SELECT missing FROM (SELECT 1 AS a, 2 AS b)"], "there is no column `missing` here; there are a, b\n"),
+        (vec!["-c", "SELECT 1 FROM events WHERE user_name = alice"], "and a text stands in single quotes: 'alice'"),
         (vec!["-c", "SELECT * FROM evnets"], "did you mean `events`?"),
         (vec!["-c", "DROP TABLE events"], "only statements that read"),
     ] {

@@ -4,6 +4,7 @@ use crate::functions;
 use crate::gate::{self, Code, Offered, Place, Refused, Values, nearest};
 use crate::materialized::materialized;
 use crate::session::{Session, SessionError};
+use datafusion::common::utils::quote_identifier;
 use datafusion::common::{Column, SchemaError};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
@@ -89,14 +90,15 @@ const COLUMNS_TOLD: usize = 12;
 /// That there is no such column, and which one was probably meant.
 fn no_column(field: &Column, known: &[Column]) -> String {
     // A name with its table is answered by one.
-    let named = |column: &Column| if field.relation.is_some() { column.flat_name() } else { column.name.clone() };
+    let quoted = |name: &str| quote_identifier(name).into_owned();
+    let named = |column: &Column| if field.relation.is_some() { column.quoted_flat_name() } else { quoted(&column.name) };
     let names: BTreeSet<String> = known.iter().map(|column| column.name.clone()).collect();
     let missing = format!("there is no column `{}` here", named(field));
     if let Some(near) = nearest(&field.name, names.iter()).and_then(|near| known.iter().find(|column| column.name == *near)) {
         return format!("{missing}; did you mean `{}`?", named(near));
     }
     if (1..=COLUMNS_TOLD).contains(&names.len()) {
-        return format!("{missing}; there are {}", Vec::from_iter(names).join(", "));
+        return format!("{missing}; there are {}", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "));
     }
     format!("{missing}; `DESCRIBE events` lists those of `events`, and a text stands in single quotes: '{}'", field.name)
 }

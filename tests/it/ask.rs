@@ -39,6 +39,7 @@ fn statements_come_from_the_command_line_a_file_and_standard_input() {
         (vec!["-c", "SELECT usr_name FROM events"], "there is no column `usr_name` here; did you mean `user_name`?\n1 | SELECT usr_name"),
         (vec!["-c", "SELECT e.usr_name FROM events AS e"], "there is no column `e.usr_name` here; did you mean `e.user_name`?"),
         (vec!["-c", "SELECT missing FROM (SELECT 1 AS a, 2 AS b)"], "there is no column `missing` here; there are a, b\n"),
+        (vec!["-c", "SELECT Name FROM (SELECT 1 AS \"Name\")"], "there is no column `name` here; did you mean `\"Name\"`?"),
         (vec!["-c", "SELECT 1 FROM events WHERE user_name = alice"], "and a text stands in single quotes: 'alice'"),
         (vec!["-c", "SELECT * FROM evnets"], "did you mean `events`?"),
         (vec!["-c", "DROP TABLE events"], "only statements that read"),
@@ -140,6 +141,21 @@ fn a_period_is_asked_above_fast_scans_and_gives_the_same_rows() {
     }
     let first = rows(&format!("SELECT acs_region, event_time FROM events WHERE {fast} LIMIT 7"));
     assert_eq!(first.lines().count(), 8);
+}
+
+#[test]
+fn groups_of_few_values_are_found_by_number() {
+    let program = lake();
+    for (by, is_coded) in [
+        ("service_name, outcome", true),
+        ("acs_region, CAST(event_time AS BIGINT) / 3600000000", true),
+        ("date_trunc('hour', event_time), event_name", true),
+        ("event_id", false),
+    ] {
+        let sql = format!("EXPLAIN SELECT {by}, count(*) FROM events GROUP BY {by}");
+        let plan = program.ok(&["query", "--lake", "l", "--format", "csv", "-c", &sql]).out;
+        assert_eq!(plan.contains("CodedAggregateExec: mode=Partial"), is_coded, "{plan}");
+    }
 }
 
 #[test]

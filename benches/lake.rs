@@ -23,22 +23,32 @@ fn main() {
     let Some(lake) = std::env::var_os("TRAILHOUND_BENCH_LAKE").map(PathBuf::from) else { return };
     let Ok(runtime) = tokio::runtime::Runtime::new() else { return };
     let parameters: Parameters =
-        serde_json::from_value(json!({ "corporate_cidrs": [{ "cidr": "203.0.113.0/24" }] })).unwrap_or_else(|e| panic!("{e}"));
+        serde_json::from_value(json!({ "corporate_cidrs": [{ "cidr": "203.0.113.0/24" }] }))
+            .unwrap_or_else(|e| panic!("{e}"));
     let limits = QueryLimits::default();
     let place = CatalogPlace::Sqlite(lake.join(CATALOG_FILE));
-    let session = runtime.block_on(Session::over_lake(&place, Arc::new(parameters), &limits)).unwrap_or_else(|e| panic!("{e}"));
+    let session = runtime
+        .block_on(Session::over_lake(&place, Arc::new(parameters), &limits))
+        .unwrap_or_else(|e| panic!("{e}"));
     let ask = |sql: &str| -> usize {
-        let rows = runtime.block_on(async { session.sql(sql).await?.collect().await.map_err(Into::into) });
+        let rows =
+            runtime.block_on(async { session.sql(sql).await?.collect().await.map_err(Into::into) });
         rows.map(|batches| batches.iter().map(|batch| batch.num_rows()).sum())
             .unwrap_or_else(|e: trailhound_queries::session::SessionError| panic!("{e}"))
     };
     let mut results = Map::new();
     let rows: Vec<usize> = PREDICATES.iter().map(|sql| ask(sql)).collect();
     results.insert("predicates_rows".to_owned(), json!(rows));
-    results.insert("predicates".to_owned(), json!(median(5, || PREDICATES.iter().map(|sql| ask(sql)).sum::<usize>())));
+    results.insert(
+        "predicates".to_owned(),
+        json!(median(5, || PREDICATES.iter().map(|sql| ask(sql)).sum::<usize>())),
+    );
     let catalogue = Catalogue::built_in().unwrap_or_else(|e| panic!("{e}"));
     let rules = median(3, || {
-        runtime.block_on(detect(&session, &catalogue, &Selection::default(), Range::default())).map(drop).unwrap_or_else(|e| panic!("{e}"));
+        runtime
+            .block_on(detect(&session, &catalogue, &Selection::default(), Range::default()))
+            .map(drop)
+            .unwrap_or_else(|e| panic!("{e}"));
     });
     results.insert("rules_in_full".to_owned(), json!(rules));
     let id = std::env::var("TRAILHOUND_BENCH_EVENT_ID").unwrap_or_default();

@@ -22,7 +22,8 @@ const STATELESS: usize = 51;
 async fn seconds(session: &Session, catalogue: &Catalogue, rules: &[String]) -> f64 {
     let begun = Instant::now();
     let selection = Selection { rules: rules.to_vec(), require_all: true };
-    let detection = detect(session, catalogue, &selection, Range::default()).await.expect("detected");
+    let detection =
+        detect(session, catalogue, &selection, Range::default()).await.expect("detected");
     assert!(detection.failed.is_empty(), "{:?}", detection.failed);
     begun.elapsed().as_secs_f64()
 }
@@ -43,26 +44,52 @@ fn median(mut seconds: Vec<f64>) -> f64 {
 
 #[tokio::main]
 async fn main() {
-    let events = std::env::var("TRAILHOUND_EVENTS").map_or(400_000, |text| text.parse().expect("a number"));
+    let events =
+        std::env::var("TRAILHOUND_EVENTS").map_or(400_000, |text| text.parse().expect("a number"));
     let folder = std::env::temp_dir().join(format!("trailhound-passes-{}", std::process::id()));
     std::fs::create_dir_all(folder.join("events")).expect("a folder");
     let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
-    let traffic = Traffic::new(Spec { events, seed: 1, company: None, stories: Vec::new(), days: 30, end_micros: NOW }).expect("stories");
-    let mut tables: BTreeMap<String, Parameters> = toml::from_str(traffic.configuration()).expect("a configuration");
+    let traffic = Traffic::new(Spec {
+        events,
+        seed: 1,
+        company: None,
+        stories: Vec::new(),
+        days: 30,
+        end_micros: NOW,
+    })
+    .expect("stories");
+    let mut tables: BTreeMap<String, Parameters> =
+        toml::from_str(traffic.configuration()).expect("a configuration");
     let parameters = Arc::new(tables.remove("parameters").expect("parameters"));
     for (number, file) in traffic.files().enumerate() {
-        std::fs::write(folder.join(format!("events/{number}.json.gz")), file.content).expect("a file");
+        std::fs::write(folder.join(format!("events/{number}.json.gz")), file.content)
+            .expect("a file");
     }
     let inputs = files::find(&[folder.join("events").display().to_string()]).expect("files");
-    ingest(&lake, inputs, &IngestOptions::at(NOW), Arc::new(Progress::default())).await.expect("ingested");
+    ingest(&lake, inputs, &IngestOptions::at(NOW), Arc::new(Progress::default()))
+        .await
+        .expect("ingested");
     let catalogue = Catalogue::built_in().expect("rules");
-    let session = Session::over_lake(lake.place(), Arc::clone(&parameters), &QueryLimits::default()).await.expect("a session");
-    let pack: Vec<&Rule> = catalogue.rules.iter().filter(|rule| rule.enabled && rule.missing(&parameters).is_empty()).collect();
-    let ids = |rules: &[&Rule]| -> Vec<String> { rules.iter().map(|rule| rule.id.clone()).collect() };
-    let stateless: Vec<&Rule> =
-        pack.iter().copied().filter(|rule| rule.lookback.is_zero() && rule.remembers.is_none()).take(STATELESS).collect();
+    let session =
+        Session::over_lake(lake.place(), Arc::clone(&parameters), &QueryLimits::default())
+            .await
+            .expect("a session");
+    let pack: Vec<&Rule> = catalogue
+        .rules
+        .iter()
+        .filter(|rule| rule.enabled && rule.missing(&parameters).is_empty())
+        .collect();
+    let ids =
+        |rules: &[&Rule]| -> Vec<String> { rules.iter().map(|rule| rule.id.clone()).collect() };
+    let stateless: Vec<&Rule> = pack
+        .iter()
+        .copied()
+        .filter(|rule| rule.lookback.is_zero() && rule.remembers.is_none())
+        .take(STATELESS)
+        .collect();
     let (all, stateless) = (ids(&pack), ids(&stateless));
-    let (mut together, mut apart, mut asked, mut one, mut fifty) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut together, mut apart, mut asked, mut one, mut fifty) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
         together.push(seconds(&session, &catalogue, &all).await);
         let mut sum = 0.0;
@@ -75,7 +102,8 @@ async fn main() {
         fifty.push(seconds(&session, &catalogue, &stateless).await);
     }
     std::fs::remove_dir_all(&folder).expect("removed");
-    let (together, apart, asked, one, fifty) = (median(together), median(apart), median(asked), median(one), median(fifty));
+    let (together, apart, asked, one, fifty) =
+        (median(together), median(apart), median(asked), median(one), median(fifty));
     tell(
         "passes",
         json!({ "events": events, "rules": all.len(), "one_pass_s": together, "a_pass_for_each_s": apart, "ratio": (apart / together * 100.0).round() / 100.0,

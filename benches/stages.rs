@@ -38,8 +38,17 @@ impl Sink for Count {
 }
 
 fn main() {
-    let spec = Spec { events: EVENTS, seed: 1, company: None, stories: Vec::new(), end_micros: NOW, days: 5 };
-    let packed: Vec<Vec<u8>> = Traffic::new(spec).map(|traffic| traffic.files().map(|file| file.content).collect()).unwrap_or_default();
+    let spec = Spec {
+        events: EVENTS,
+        seed: 1,
+        company: None,
+        stories: Vec::new(),
+        end_micros: NOW,
+        days: 5,
+    };
+    let packed: Vec<Vec<u8>> = Traffic::new(spec)
+        .map(|traffic| traffic.files().map(|file| file.content).collect())
+        .unwrap_or_default();
     let unpack = |content: &[u8]| {
         let mut text = Vec::new();
         GzDecoder::new(content).read_to_end(&mut text).map(|_| text).unwrap_or_default()
@@ -52,7 +61,8 @@ fn main() {
         median(5, || {
             let mut count = Count { events: 0, derive, check: 0 };
             for text in &texts {
-                let _ = decode::object(Cursor::new(&text[..]), None, &Limits::default(), &mut count);
+                let _ =
+                    decode::object(Cursor::new(&text[..]), None, &Limits::default(), &mut count);
             }
             assert_eq!(count.events, EVENTS);
         })
@@ -60,16 +70,24 @@ fn main() {
     let (scan, derive) = (run(false), run(true));
     let columns = median(5, || {
         for text in &texts {
-            trailhound_ingest::decode_to_batch(text, NOW).map(drop).unwrap_or_else(|e| panic!("{e}"));
+            trailhound_ingest::decode_to_batch(text, NOW)
+                .map(drop)
+                .unwrap_or_else(|e| panic!("{e}"));
         }
     });
     // As the pipeline does it: 2,048 rows at a time.
     let batches: Vec<_> = texts
         .iter()
         .map(|text| trailhound_ingest::decode_to_batch(text, NOW).unwrap_or_else(|e| panic!("{e}")))
-        .flat_map(|batch| (0..batch.num_rows()).step_by(2048).map(move |row| batch.slice(row, 2048.min(batch.num_rows() - row))))
+        .flat_map(|batch| {
+            (0..batch.num_rows())
+                .step_by(2048)
+                .map(move |row| batch.slice(row, 2048.min(batch.num_rows() - row)))
+        })
         .collect();
-    let encode = median(5, || drop(trailhound_ingest::lake::encoded(&batches).unwrap_or_else(|e| panic!("{e}"))));
+    let encode = median(5, || {
+        drop(trailhound_ingest::lake::encoded(&batches).unwrap_or_else(|e| panic!("{e}")))
+    });
     let general = median(3, || texts.iter().for_each(|text| drop(decode::oracle::events(text))));
     tell(
         "stages",

@@ -27,20 +27,26 @@ const COMMITS: usize = 21;
 const LIMITS: QueryLimits = QueryLimits::of_service(128 << 20);
 
 fn traffic(events: u64, seed: u64, days: u32) -> Traffic {
-    Traffic::new(Spec { events, seed, company: None, stories: Vec::new(), days, end_micros: NOW }).expect("stories")
+    Traffic::new(Spec { events, seed, company: None, stories: Vec::new(), days, end_micros: NOW })
+        .expect("stories")
 }
 
 fn events(traffic: Traffic) -> Vec<Value> {
     traffic
         .files()
-        .flat_map(|file| serde_json::from_reader::<_, Vec<Value>>(GzDecoder::new(&file.content[..])).expect("an array"))
+        .flat_map(|file| {
+            serde_json::from_reader::<_, Vec<Value>>(GzDecoder::new(&file.content[..]))
+                .expect("an array")
+        })
         .collect()
 }
 
 async fn add(lake: &Lake, path: &Path, events: &[Value]) {
     std::fs::write(path, serde_json::to_vec(events).expect("JSON")).expect("a file");
     let inputs = files::find(&[path.display().to_string()]).expect("a file");
-    ingest(lake, inputs, &IngestOptions::at(NOW), Arc::new(Progress::default())).await.expect("ingested");
+    ingest(lake, inputs, &IngestOptions::at(NOW), Arc::new(Progress::default()))
+        .await
+        .expect("ingested");
 }
 
 /// Middle and worst of `seconds`, in milliseconds.
@@ -53,7 +59,9 @@ fn told(mut seconds: Vec<f64>) -> Value {
 /// Plans and runs one query a rule over the rows of one commit, in one session.
 async fn one_query_a_rule(commit: &[Value], rules: &[&Rule], parameters: &Arc<Parameters>) -> f64 {
     let batch = decode_to_batch(&serde_json::to_vec(commit).expect("JSON"), NOW).expect("events");
-    let session = Session::over_events(vec![batch], Arc::clone(parameters), &LIMITS).await.expect("a session");
+    let session = Session::over_events(vec![batch], Arc::clone(parameters), &LIMITS)
+        .await
+        .expect("a session");
     let begun = Instant::now();
     for rule in rules {
         session.sql(&rule.sql).await.expect("planned").collect().await.expect("run");
@@ -70,7 +78,11 @@ async fn main() {
     let parameters = toml_parameters(history.configuration());
     add(&lake, &folder.join("history.json"), &events(history)).await;
     let catalogue = Catalogue::built_in().expect("rules");
-    let rules: Vec<&Rule> = catalogue.rules.iter().filter(|rule| rule.enabled && rule.missing(&parameters).is_empty()).collect();
+    let rules: Vec<&Rule> = catalogue
+        .rules
+        .iter()
+        .filter(|rule| rule.enabled && rule.missing(&parameters).is_empty())
+        .collect();
     let mut standing = Standing::new(&rules, Arc::clone(&parameters), LIMITS).await.expect("rules");
     let mut seen = lake.snapshot().await.expect("asked");
     let since = lake.latest_event().await.expect("asked").expect("events") - standing.span();
@@ -83,9 +95,15 @@ async fn main() {
         let time = NOW / 1_000_000 - 3600 + at * 3600 / count;
         event["eventTime"] = time_text(time).into();
     }
-    let stateless: Vec<&Rule> = rules.iter().copied().filter(|rule| rule.lookback.is_zero() && rule.remembers.is_none()).collect();
-    let mut one = Standing::new(&stateless[..1], Arc::clone(&parameters), LIMITS).await.expect("a rule");
-    let mut fifty = Standing::new(&stateless, Arc::clone(&parameters), LIMITS).await.expect("rules");
+    let stateless: Vec<&Rule> = rules
+        .iter()
+        .copied()
+        .filter(|rule| rule.lookback.is_zero() && rule.remembers.is_none())
+        .collect();
+    let mut one =
+        Standing::new(&stateless[..1], Arc::clone(&parameters), LIMITS).await.expect("a rule");
+    let mut fifty =
+        Standing::new(&stateless, Arc::clone(&parameters), LIMITS).await.expect("rules");
     let (mut of_one, mut of_fifty) = (Vec::new(), Vec::new());
     let (mut takes, mut runs, mut ran) = (Vec::new(), Vec::new(), Vec::new());
     let mut costs: BTreeMap<String, f64> = BTreeMap::new();
@@ -110,7 +128,10 @@ async fn main() {
         }
         seen = snapshot;
     }
-    let mut held: Vec<(String, usize)> = standing.held().map(|(reads, bytes)| (reads.chars().take(70).collect(), bytes >> 10)).collect();
+    let mut held: Vec<(String, usize)> = standing
+        .held()
+        .map(|(reads, bytes)| (reads.chars().take(70).collect(), bytes >> 10))
+        .collect();
     held.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     held.truncate(6);
     let mut each = Vec::new();
@@ -119,7 +140,10 @@ async fn main() {
     }
     std::fs::remove_dir_all(&folder).expect("removed");
     ran.sort_unstable();
-    let mut costs: Vec<(String, f64)> = costs.into_iter().map(|(rule_id, cost)| (rule_id, (cost * 100.0).round() / 100.0)).collect();
+    let mut costs: Vec<(String, f64)> = costs
+        .into_iter()
+        .map(|(rule_id, cost)| (rule_id, (cost * 100.0).round() / 100.0))
+        .collect();
     costs.sort_by(|a, b| b.1.total_cmp(&a.1));
     costs.truncate(8);
     tell(
@@ -155,6 +179,7 @@ fn time_text(seconds: i64) -> String {
 }
 
 fn toml_parameters(configuration: &str) -> Arc<Parameters> {
-    let mut tables: BTreeMap<String, Parameters> = toml::from_str(configuration).expect("a configuration");
+    let mut tables: BTreeMap<String, Parameters> =
+        toml::from_str(configuration).expect("a configuration");
     Arc::new(tables.remove("parameters").expect("parameters"))
 }

@@ -81,15 +81,25 @@ enum Sink<'w> {
 
 impl<'w> Writer<'w> {
     /// Begins to write rows of `schema` in `form`.
-    pub(crate) fn new(form: Form, schema: &SchemaRef, out: Box<dyn Write + Send + 'w>) -> Result<Self, Failure> {
-        let header: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    pub(crate) fn new(
+        form: Form,
+        schema: &SchemaRef,
+        out: Box<dyn Write + Send + 'w>,
+    ) -> Result<Self, Failure> {
+        let header: Vec<String> =
+            schema.fields().iter().map(|field| field.name().clone()).collect();
         let form = match form {
-            Form::Table | Form::Wide | Form::Expanded | Form::Markdown => Sink::Kept { out, form, rows: Vec::new() },
+            Form::Table | Form::Wide | Form::Expanded | Form::Markdown => {
+                Sink::Kept { out, form, rows: Vec::new() }
+            }
             Form::Json => Sink::Json { out, document: false },
             Form::Document => {
                 let mut out = out;
-                let columns: Vec<Value> =
-                    schema.fields().iter().map(|field| json!({ "name": field.name(), "type": kind(field.data_type()) })).collect();
+                let columns: Vec<Value> = schema
+                    .fields()
+                    .iter()
+                    .map(|field| json!({ "name": field.name(), "type": kind(field.data_type()) }))
+                    .collect();
                 write!(out, "{{\"columns\":{},\"rows\":[", Value::Array(columns))?;
                 Sink::Json { out, document: true }
             }
@@ -100,11 +110,15 @@ impl<'w> Writer<'w> {
             }
             Form::Parquet => {
                 let schema = &plain(schema);
-                let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .build();
                 let writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties));
                 Sink::Parquet(Box::new(writer.map_err(Failure::internal)?))
             }
-            Form::Arrow => Sink::Arrow(Box::new(StreamWriter::try_new(out, &plain(schema)).map_err(Failure::internal)?)),
+            Form::Arrow => Sink::Arrow(Box::new(
+                StreamWriter::try_new(out, &plain(schema)).map_err(Failure::internal)?,
+            )),
         };
         Ok(Self { form, header, rows: 0 })
     }
@@ -115,23 +129,35 @@ impl<'w> Writer<'w> {
         match &mut self.form {
             Sink::Kept { rows, form, .. } => {
                 let most = if *form == Form::Markdown { usize::MAX } else { TABLE_ROWS_MAX };
-                rows.extend((0..batch.num_rows()).take(most.saturating_sub(rows.len())).map(|row| texts(batch, row)));
+                rows.extend(
+                    (0..batch.num_rows())
+                        .take(most.saturating_sub(rows.len()))
+                        .map(|row| texts(batch, row)),
+                );
             }
             Sink::Json { out, document } => {
                 for row in 0..batch.num_rows() {
-                    let object: Map<String, Value> =
-                        header.iter().zip(batch.columns()).map(|(name, column)| (name.clone(), json_value(column, row))).collect();
+                    let object: Map<String, Value> = header
+                        .iter()
+                        .zip(batch.columns())
+                        .map(|(name, column)| (name.clone(), json_value(column, row)))
+                        .collect();
                     let first = self.rows == 0 && row == 0;
-                    let (before, after) = if *document { (if first { "\n" } else { ",\n" }, "") } else { ("", "\n") };
+                    let (before, after) =
+                        if *document { (if first { "\n" } else { ",\n" }, "") } else { ("", "\n") };
                     write!(out, "{before}{}{after}", Value::Object(object))?;
                 }
             }
             Sink::Csv(writer) => {
                 for row in 0..batch.num_rows() {
-                    writer.write_record(texts(batch, row).iter().map(|field| csv_field(field))).map_err(csv_failed)?;
+                    writer
+                        .write_record(texts(batch, row).iter().map(|field| csv_field(field)))
+                        .map_err(csv_failed)?;
                 }
             }
-            Sink::Parquet(writer) => writer.write(&in_plain_types(batch)?).map_err(Failure::internal)?,
+            Sink::Parquet(writer) => {
+                writer.write(&in_plain_types(batch)?).map_err(Failure::internal)?
+            }
             Sink::Arrow(writer) => writer.write(&in_plain_types(batch)?).map_err(arrow_failed)?,
         }
         self.rows += batch.num_rows();
@@ -149,7 +175,8 @@ impl<'w> Writer<'w> {
                     Form::Markdown => markdown(&mut out, &header, &rows)?,
                     _ => {
                         let names: Vec<String> = header.iter().map(|name| inert(name)).collect();
-                        let mut table = printer::table(&names.iter().map(String::as_str).collect::<Vec<_>>());
+                        let mut table =
+                            printer::table(&names.iter().map(String::as_str).collect::<Vec<_>>());
                         if form == Form::Wide {
                             table.set_content_arrangement(ContentArrangement::Disabled);
                         }
@@ -192,7 +219,11 @@ fn plain(schema: &SchemaRef) -> SchemaRef {
 
 fn in_plain_types(batch: &RecordBatch) -> Result<RecordBatch, Failure> {
     let schema = plain(&batch.schema());
-    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()));
     let columns = columns.collect::<Result<Vec<_>, _>>().map_err(Failure::internal)?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(Failure::internal)
@@ -225,7 +256,9 @@ fn expanded(out: &mut dyn Write, header: &[String], rows: &[Vec<String>]) -> io:
 }
 
 fn markdown(out: &mut dyn Write, header: &[String], rows: &[Vec<String>]) -> io::Result<()> {
-    let line = |cells: &[String]| cells.iter().map(|cell| format!("| {} ", markdown_text(cell))).collect::<String>() + "|";
+    let line = |cells: &[String]| {
+        cells.iter().map(|cell| format!("| {} ", markdown_text(cell))).collect::<String>() + "|"
+    };
     writeln!(out, "{}", line(header))?;
     writeln!(out, "{}|", "| --- ".repeat(header.len()))?;
     rows.iter().try_for_each(|row| writeln!(out, "{}", line(row)))
@@ -239,7 +272,9 @@ fn markdown_text(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
-            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '!' | '#' | '~' | '@' => safe.extend(['\\', character]),
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '!' | '#' | '~' | '@' => {
+                safe.extend(['\\', character])
+            }
             other => safe.push(other),
         }
     }
@@ -252,6 +287,9 @@ mod tests {
 
     #[test]
     fn text_is_inert_in_markdown() {
-        assert_eq!(markdown_text("a|b\n<i>[x](http://y)"), "a\\|b\\\\n&lt;i&gt;\\[x\\]\\(http://y\\)");
+        assert_eq!(
+            markdown_text("a|b\n<i>[x](http://y)"),
+            "a\\|b\\\\n&lt;i&gt;\\[x\\]\\(http://y\\)"
+        );
     }
 }

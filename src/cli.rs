@@ -596,19 +596,29 @@ pub(crate) struct Report {
 }
 
 fn span(text: &str) -> Result<Span, String> {
-    [Span::Day, Span::Week, Span::Month].into_iter().find(|span| span.name() == text).ok_or_else(|| "one of day, week, month".to_owned())
+    [Span::Day, Span::Week, Span::Month]
+        .into_iter()
+        .find(|span| span.name() == text)
+        .ok_or_else(|| "one of day, week, month".to_owned())
 }
 
 fn language(text: &str) -> Result<Language, String> {
-    [Language::En, Language::Zh].into_iter().find(|language| language.name() == text).ok_or_else(|| "en or zh".to_owned())
+    [Language::En, Language::Zh]
+        .into_iter()
+        .find(|language| language.name() == text)
+        .ok_or_else(|| "en or zh".to_owned())
 }
 
 fn entity_kind(text: &str) -> Result<EntityKind, String> {
-    EntityKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| "one of principal, access_key, address, target".to_owned())
+    EntityKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == text)
+        .ok_or_else(|| "one of principal, access_key, address, target".to_owned())
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
-    Severity::from_name(&text.to_lowercase()).ok_or_else(|| "one of info, low, medium, high, critical".to_owned())
+    Severity::from_name(&text.to_lowercase())
+        .ok_or_else(|| "one of info, low, medium, high, critical".to_owned())
 }
 
 /// Reads the command line; what it prints by itself (help, version, usage errors) ends the run.

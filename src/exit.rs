@@ -97,7 +97,11 @@ impl From<trailhound_ingest::lake::CatalogError> for Failure {
     fn from(error: trailhound_ingest::lake::CatalogError) -> Self {
         use trailhound_ingest::lake::CatalogError as E;
         match error {
-            E::Missing { .. } | E::Locked { .. } | E::Version { .. } | E::Reference { .. } | E::Move { .. } => Self::usage(error),
+            E::Missing { .. }
+            | E::Locked { .. }
+            | E::Version { .. }
+            | E::Reference { .. }
+            | E::Move { .. } => Self::usage(error),
             _ => Self::internal(error),
         }
     }

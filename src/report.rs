@@ -6,7 +6,9 @@ use futures::{StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use trailhound_detect::report::{self, Material, Period, Proof, Report, ReportError, as_stored, files, stored_until};
+use trailhound_detect::report::{
+    self, Material, Period, Proof, Report, ReportError, as_stored, files, stored_until,
+};
 use trailhound_detect::sinks::words::Language;
 use trailhound_detect::{Finding, Range, RulesRun, Selection, detect, kept_since, rules_run};
 use trailhound_ingest::lake::Lake;
@@ -20,7 +22,12 @@ pub(crate) type Progress<'p> = &'p (dyn Fn(usize) + Sync);
 pub(crate) fn profile(name: &str) -> Result<ReportProfile, Failure> {
     let all = profiles().map_err(Failure::Internal)?;
     let known: Vec<&str> = all.iter().map(|profile| profile.name.as_str()).collect();
-    let unknown = || Failure::Usage(format!("there is no report profile `{name}`; there is {}", known.join(", ")));
+    let unknown = || {
+        Failure::Usage(format!(
+            "there is no report profile `{name}`; there is {}",
+            known.join(", ")
+        ))
+    };
     all.iter().find(|profile| profile.name == name).cloned().ok_or_else(unknown)
 }
 
@@ -33,11 +40,15 @@ pub(crate) async fn make(
     progress: Progress<'_>,
 ) -> Result<Report, Failure> {
     // Findings first: of none of them may the snapshot lack the events.
-    let RulesRun { rules, newest } = rules_run(lake.catalogue()).await.map_err(Failure::internal)?;
-    let findings = kept_since(lake.catalogue(), &period.history().to_rfc3339()).map_err(ReportError::from).boxed();
+    let RulesRun { rules, newest } =
+        rules_run(lake.catalogue()).await.map_err(Failure::internal)?;
+    let findings = kept_since(lake.catalogue(), &period.history().to_rfc3339())
+        .map_err(ReportError::from)
+        .boxed();
     let session = session(config, lake).await?;
     let stored_until = stored_until(&session).await?.unwrap_or(config.now());
-    let behind: BTreeSet<String> = rules.iter().filter(|(.., seen)| *seen < newest).map(|(id, ..)| id.clone()).collect();
+    let behind: BTreeSet<String> =
+        rules.iter().filter(|(.., seen)| *seen < newest).map(|(id, ..)| id.clone()).collect();
     let proof = Proof {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         snapshot: session.snapshot().unwrap_or_default(),
@@ -51,37 +62,68 @@ pub(crate) async fn make(
 }
 
 /// Makes `given` again: findings from the events by the rules, the numbers from both.
-pub(crate) async fn again(config: &Config, lake: &Lake, given: &Report, progress: Progress<'_>) -> Result<Report, Failure> {
+pub(crate) async fn again(
+    config: &Config,
+    lake: &Lake,
+    given: &Report,
+    progress: Progress<'_>,
+) -> Result<Report, Failure> {
     let profile = profile(&given.profile)?;
     let session = session(config, lake).await?;
     let then = as_stored(&session, given.proof.stored_until).await?;
-    let rules: Vec<String> = given.proof.rules.keys().filter(|id| config.catalogue.find(id).is_some()).cloned().collect();
+    let rules: Vec<String> = given
+        .proof
+        .rules
+        .keys()
+        .filter(|id| config.catalogue.find(id).is_some())
+        .cloned()
+        .collect();
     let mut ran = BTreeMap::new();
     let mut findings = of_the_service(config, lake, given).await?;
     if !rules.is_empty() {
-        let derived =
-            detect(&then, &config.catalogue, &Selection { rules, require_all: false }, Range::default()).await.map_err(Failure::usage)?;
-        let version = |id: &String| config.catalogue.find(id).map(|rule| rule.version.clone()).unwrap_or_default();
+        let derived = detect(
+            &then,
+            &config.catalogue,
+            &Selection { rules, require_all: false },
+            Range::default(),
+        )
+        .await
+        .map_err(Failure::usage)?;
+        let version = |id: &String| {
+            config.catalogue.find(id).map(|rule| rule.version.clone()).unwrap_or_default()
+        };
         ran.extend(derived.ran.iter().map(|id| (id.clone(), version(id))));
         findings.extend(derived.findings);
     }
     let findings = futures::stream::iter(findings.into_iter().map(Ok)).boxed();
     let proof = Proof { parameters: config.parameters_hash()?, rules: ran, ..given.proof.clone() };
     let material = Material { session: &session, catalogue: &config.catalogue, findings, proof };
-    report::report(&profile, given.period, given.made_at, material, progress).await.map_err(Failure::usage)
+    report::report(&profile, given.period, given.made_at, material, progress)
+        .await
+        .map_err(Failure::usage)
 }
 
 /// Findings that no rule makes out of events: those of the service about itself.
-async fn of_the_service(config: &Config, lake: &Lake, given: &Report) -> Result<Vec<Finding>, Failure> {
+async fn of_the_service(
+    config: &Config,
+    lake: &Lake,
+    given: &Report,
+) -> Result<Vec<Finding>, Failure> {
     let made_at = given.made_at.to_rfc3339();
-    let own =
-        |finding: &Finding| config.catalogue.find(&finding.rule_id).is_none() && finding.first_seen.as_deref() <= Some(made_at.as_str());
+    let own = |finding: &Finding| {
+        config.catalogue.find(&finding.rule_id).is_none()
+            && finding.first_seen.as_deref() <= Some(made_at.as_str())
+    };
     let all = kept_since(lake.catalogue(), &given.period.history().to_rfc3339());
-    all.try_filter(|finding| std::future::ready(own(finding))).try_collect().await.map_err(Failure::internal)
+    all.try_filter(|finding| std::future::ready(own(finding)))
+        .try_collect()
+        .await
+        .map_err(Failure::internal)
 }
 
 async fn session(config: &Config, lake: &Lake) -> Result<Session, Failure> {
-    Ok(Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default()).await?)
+    Ok(Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default())
+        .await?)
 }
 
 /// Writes `report` into `folder` in each of `forms`; gives the files.
@@ -94,7 +136,8 @@ pub(crate) async fn write(
     let stem = format!("trailhound-{}-{}", report.profile, report.period.in_file_name());
     let of_language = format!("{stem}.{}", language.name());
     let keep = |name: String, content: &[u8]| {
-        files::keep(folder, &name, content).map_err(|e| Failure::Usage(format!("{}: {e}", folder.join(&name).display())))
+        files::keep(folder, &name, content)
+            .map_err(|e| Failure::Usage(format!("{}: {e}", folder.join(&name).display())))
     };
     let mut written = Vec::new();
     for form in forms {
@@ -132,6 +175,8 @@ async fn printed(page: &str) -> Result<Vec<u8>, Failure> {
     let folder = tempfile::tempdir().map_err(Failure::internal)?;
     let (html, pdf) = (folder.path().join("report.html"), folder.path().join("report.pdf"));
     std::fs::write(&html, page).map_err(Failure::internal)?;
-    report::print(&browser, &html, &pdf, &folder.path().join("browser")).await.map_err(Failure::usage)?;
+    report::print(&browser, &html, &pdf, &folder.path().join("browser"))
+        .await
+        .map_err(Failure::usage)?;
     std::fs::read(&pdf).map_err(Failure::internal)
 }

@@ -70,15 +70,44 @@ pub struct Column {
 }
 
 const fn sent(name: &'static str, field: Field, storage: Storage, meaning: &'static str) -> Column {
-    Column { name, data_type: Type::Text, origin: Origin::Sent(field), storage, bloom: false, ranged: false, meaning }
+    Column {
+        name,
+        data_type: Type::Text,
+        origin: Origin::Sent(field),
+        storage,
+        bloom: false,
+        ranged: false,
+        meaning,
+    }
 }
 
-const fn derived(name: &'static str, data_type: Type, storage: Storage, meaning: &'static str) -> Column {
-    Column { name, data_type, origin: Origin::Derived, storage, bloom: false, ranged: false, meaning }
+const fn derived(
+    name: &'static str,
+    data_type: Type,
+    storage: Storage,
+    meaning: &'static str,
+) -> Column {
+    Column {
+        name,
+        data_type,
+        origin: Origin::Derived,
+        storage,
+        bloom: false,
+        ranged: false,
+        meaning,
+    }
 }
 
 const fn provenance(name: &'static str, data_type: Type, meaning: &'static str) -> Column {
-    Column { name, data_type, origin: Origin::Provenance, storage: Storage::Few, bloom: false, ranged: false, meaning }
+    Column {
+        name,
+        data_type,
+        origin: Origin::Provenance,
+        storage: Storage::Few,
+        bloom: false,
+        ranged: false,
+        meaning,
+    }
 }
 
 const fn typed(column: Column, data_type: Type) -> Column {
@@ -178,7 +207,10 @@ const LIST_CHILD: &str = "element";
 /// Fields of one element of `resources`.
 #[must_use]
 pub fn resource_fields() -> Fields {
-    Fields::from(vec![Arc::new(ArrowField::new("type", DataType::Utf8, true)), Arc::new(ArrowField::new("id", DataType::Utf8, true))])
+    Fields::from(vec![
+        Arc::new(ArrowField::new("type", DataType::Utf8, true)),
+        Arc::new(ArrowField::new("id", DataType::Utf8, true)),
+    ])
 }
 
 /// The list child of `resources`.
@@ -236,7 +268,9 @@ impl TableSchema {
         let mut lake = Vec::new();
         let fields: Vec<_> = columns
             .iter()
-            .map(|&(name, data_type)| numbered(&ArrowField::new(name, arrow_type(data_type), true), None, &mut lake))
+            .map(|&(name, data_type)| {
+                numbered(&ArrowField::new(name, arrow_type(data_type), true), None, &mut lake)
+            })
             .collect();
         Self { arrow: Arc::new(Schema::new(fields)), lake }
     }
@@ -257,7 +291,9 @@ fn numbered(field: &ArrowField, parent: Option<i64>, lake: &mut Vec<LakeColumn>)
     lake.push(LakeColumn { id, parent, name: field.name().clone(), lake_type });
     let data_type = match field.data_type() {
         DataType::List(child) => DataType::List(Arc::new(numbered(child, Some(id), lake))),
-        DataType::Struct(children) => DataType::Struct(children.iter().map(|child| Arc::new(numbered(child, Some(id), lake))).collect()),
+        DataType::Struct(children) => DataType::Struct(
+            children.iter().map(|child| Arc::new(numbered(child, Some(id), lake))).collect(),
+        ),
         other => other.clone(),
     };
     let metadata = HashMap::from([("PARQUET:field_id".to_owned(), id.to_string())]);
@@ -265,29 +301,43 @@ fn numbered(field: &ArrowField, parent: Option<i64>, lake: &mut Vec<LakeColumn>)
 }
 
 /// The `events` table.
-pub static EVENTS: LazyLock<TableSchema> =
-    LazyLock::new(|| TableSchema::new(&COLUMNS.iter().map(|c| (c.name, c.data_type)).collect::<Vec<_>>()));
+pub static EVENTS: LazyLock<TableSchema> = LazyLock::new(|| {
+    TableSchema::new(&COLUMNS.iter().map(|c| (c.name, c.data_type)).collect::<Vec<_>>())
+});
 
 /// Columns of `quarantine`: input that is no event, kept with its bytes and the reason.
 pub const QUARANTINE_COLUMNS: &[(&str, Type, &str)] = &[
-    ("quarantine_key", Type::Bytes, "128 bits that identify the row: hash of place, reason and bytes."),
+    (
+        "quarantine_key",
+        Type::Bytes,
+        "128 bits that identify the row: hash of place, reason and bytes.",
+    ),
     ("code", Type::Text, "Why, out of a closed list."),
     ("source", Type::Text, "Name of the source."),
     ("source_object", Type::Text, "File, object key or topic."),
     ("record", Type::Int, "Number of the record within the object, from 0."),
-    ("byte_offset", Type::Int, "Where the trouble is, in bytes from the start of the decompressed content."),
+    (
+        "byte_offset",
+        Type::Int,
+        "Where the trouble is, in bytes from the start of the decompressed content.",
+    ),
     ("expected", Type::Text, "What would have been valid."),
     ("found", Type::Text, "What stood there, cut at 200 bytes, control characters escaped."),
     ("hint", Type::Text, "What to do."),
-    ("raw", Type::Bytes, "The bytes as received; cut at the configured size, then `raw_length` is larger."),
+    (
+        "raw",
+        Type::Bytes,
+        "The bytes as received; cut at the configured size, then `raw_length` is larger.",
+    ),
     ("raw_length", Type::Int, "Length of the bytes in full; NULL where the rest was not read."),
     ("ingested_at", Type::Time, "When, UTC."),
     ("day", Type::Text, "The lake's partition: day of the ingest (UTC)."),
 ];
 
 /// The `quarantine` table.
-pub static QUARANTINE: LazyLock<TableSchema> =
-    LazyLock::new(|| TableSchema::new(&QUARANTINE_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>()));
+pub static QUARANTINE: LazyLock<TableSchema> = LazyLock::new(|| {
+    TableSchema::new(&QUARANTINE_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>())
+});
 
 /// Columns of `copies`: one row for each further source that has brought a stored event.
 pub const COPIES_COLUMNS: &[(&str, Type, &str)] = &[
@@ -298,14 +348,19 @@ pub const COPIES_COLUMNS: &[(&str, Type, &str)] = &[
     ("event_time", Type::Time, "As in the event."),
     ("source_object", Type::Text, "File, object key or topic of the copy."),
     ("source_partition", Type::Int, "Partition of the topic; NULL for files."),
-    ("source_position", Type::Int, "Number of the record within the object, from 0; offset within a partition."),
+    (
+        "source_position",
+        Type::Int,
+        "Number of the record within the object, from 0; offset within a partition.",
+    ),
     ("ingested_at", Type::Time, "When the copy was received, UTC."),
     ("day", Type::Text, "The lake's partition, as that of the event."),
 ];
 
 /// The `copies` table.
-pub static COPIES: LazyLock<TableSchema> =
-    LazyLock::new(|| TableSchema::new(&COPIES_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>()));
+pub static COPIES: LazyLock<TableSchema> = LazyLock::new(|| {
+    TableSchema::new(&COPIES_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>())
+});
 
 /// The text of `docs/events.md`.
 #[must_use]
@@ -321,7 +376,13 @@ pub fn documentation() -> String {
             Origin::Derived => "derived".to_owned(),
             Origin::Provenance => "ingest".to_owned(),
         };
-        let _ = writeln!(out, "| `{}` | {} | {from} | {} |", column.name, type_name(column.data_type), column.meaning);
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {from} | {} |",
+            column.name,
+            type_name(column.data_type),
+            column.meaning
+        );
     }
     out.push_str("\n## Flags\n\n");
     for (flag, name) in crate::event::Flag::ALL {
@@ -362,15 +423,23 @@ fn type_name(data_type: Type) -> &'static str {
 fn flag_meaning(flag: crate::event::Flag) -> &'static str {
     use crate::event::Flag as F;
     match flag {
-        F::DuplicateKey => "some object names a key twice; columns hold the last value, `raw` has both.",
-        F::TypeMismatch => "a known field holds a value of another type; its column is NULL, `raw` has it.",
+        F::DuplicateKey => {
+            "some object names a key twice; columns hold the last value, `raw` has both."
+        }
+        F::TypeMismatch => {
+            "a known field holds a value of another type; its column is NULL, `raw` has it."
+        }
         F::BadTime => "`eventTime` is missing or unreadable; the row is placed by ingest day.",
         F::OutOfRange => "the time is more than 400 days before or 2 days after the ingest.",
         F::NoEventId => "no usable `eventId`; the row is keyed by its content.",
         F::IdConflict => "another event with this id and account but other facts is stored too.",
-        F::LoneSurrogate => "a string names half a surrogate pair; its column is NULL, `raw` has it.",
+        F::LoneSurrogate => {
+            "a string names half a surrogate pair; its column is NULL, `raw` has it."
+        }
         F::AliasKey => "a key is spelt in another case or way than documented; `raw` has it.",
-        F::RequestParameterJsonRepeats => "`requestParameterJson` repeated `requestParameters` exactly and is not stored.",
+        F::RequestParameterJsonRepeats => {
+            "`requestParameterJson` repeated `requestParameters` exactly and is not stored."
+        }
         F::AccountFromRecipient => "`account_id` is the recipient's.",
         F::AccountFromPath => "`account_id` comes from the object's path.",
         F::AccountFromOwnerId => "`account_id` is the log service's `owner_id`.",

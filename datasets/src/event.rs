@@ -114,8 +114,10 @@ impl Field {
     };
 
     /// Other spellings that real events use for a top-level key. An event that uses one keeps its `raw` text.
-    pub const ALIASES: [(&'static str, Self); 2] =
-        [("addionalEventData", Self::AdditionalEventData), ("referenceResources", Self::ReferencedResources)];
+    pub const ALIASES: [(&'static str, Self); 2] = [
+        ("addionalEventData", Self::AdditionalEventData),
+        ("referenceResources", Self::ReferencedResources),
+    ];
 
     /// The field's JSON path, as the vendor's documentation writes it.
     #[must_use]
@@ -237,8 +239,12 @@ pub struct Event<'a> {
 
 impl<'a> Event<'a> {
     /// The object fields, in the order of [`Event::object_hashes`].
-    pub const OBJECTS: [Field; 4] =
-        [Field::RequestParameters, Field::ResponseElements, Field::ReferencedResources, Field::AdditionalEventData];
+    pub const OBJECTS: [Field; 4] = [
+        Field::RequestParameters,
+        Field::ResponseElements,
+        Field::ReferencedResources,
+        Field::AdditionalEventData,
+    ];
 
     /// An event with nothing in it yet.
     #[must_use]

@@ -18,6 +18,9 @@ pub fn inert(text: &str) -> String {
 /// A CSV field that no spreadsheet takes for a formula.
 #[must_use]
 pub fn csv_field(text: &str) -> String {
-    let risky = matches!(text.chars().next(), Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠'));
+    let risky = matches!(
+        text.chars().next(),
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠')
+    );
     if risky { format!("'{text}") } else { text.to_owned() }
 }

@@ -152,7 +152,12 @@ impl Walker {
     ///
     /// # Errors
     /// As [`Walker::value`]; the depth limit counts the containers outside.
-    pub fn value_at_depth(&mut self, text: &[u8], at: usize, depth: usize) -> Result<Walked, JsonError> {
+    pub fn value_at_depth(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        depth: usize,
+    ) -> Result<Walked, JsonError> {
         self.levels.clear();
         self.keys.clear();
         let mut duplicate_key = false;
@@ -174,7 +179,12 @@ impl Walker {
                     }
                     let object = byte == b'{';
                     let seed = if object { SEED_OBJECT } else { SEED_ARRAY };
-                    self.levels.push(Level { object, hash: seed, key: 0, keys_from: self.keys.len() });
+                    self.levels.push(Level {
+                        object,
+                        hash: seed,
+                        key: 0,
+                        keys_from: self.keys.len(),
+                    });
                     at = skip_space(text, at + 1);
                     let close = if object { b'}' } else { b']' };
                     match text.get(at) {
@@ -213,7 +223,13 @@ impl Walker {
             // A value is finished: hand it to the container around it, closing as many as end here.
             loop {
                 let Some(level) = self.levels.last_mut() else {
-                    return Ok(Walked { end: at, kind, hash: done, duplicate_key, escaped: escaped_now });
+                    return Ok(Walked {
+                        end: at,
+                        kind,
+                        hash: done,
+                        duplicate_key,
+                        escaped: escaped_now,
+                    });
                 };
                 if level.object {
                     level.hash = level.hash.wrapping_add(mix(level.key, done));
@@ -365,7 +381,12 @@ pub fn string_end(text: &[u8], at: usize) -> Result<(usize, bool), JsonError> {
                 escaped = true;
                 i = escape_end(text, i)?;
             }
-            Some(0..=0x1f) => return Err(JsonError::Syntax { at: i, expected: "no control character inside a string" }),
+            Some(0..=0x1f) => {
+                return Err(JsonError::Syntax {
+                    at: i,
+                    expected: "no control character inside a string",
+                });
+            }
             Some(_) => i += 1,
         }
     }
@@ -380,12 +401,19 @@ fn escape_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
                 match text.get(i) {
                     None => return Err(JsonError::Incomplete),
                     Some(b) if b.is_ascii_hexdigit() => {}
-                    Some(_) => return Err(JsonError::Syntax { at: i, expected: "four hex digits after `\\u`" }),
+                    Some(_) => {
+                        return Err(JsonError::Syntax {
+                            at: i,
+                            expected: "four hex digits after `\\u`",
+                        });
+                    }
                 }
             }
             Ok(at + 6)
         }
-        Some(_) => Err(JsonError::Syntax { at: at + 1, expected: "one of `\"\\/bfnrtu` after `\\`" }),
+        Some(_) => {
+            Err(JsonError::Syntax { at: at + 1, expected: "one of `\"\\/bfnrtu` after `\\`" })
+        }
     }
 }
 
@@ -435,7 +463,9 @@ fn number_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
     }
     match text.get(i) {
         None => Err(JsonError::Incomplete),
-        Some(b) if b.is_ascii_digit() => Err(JsonError::Syntax { at: i, expected: "no leading zero" }),
+        Some(b) if b.is_ascii_digit() => {
+            Err(JsonError::Syntax { at: i, expected: "no leading zero" })
+        }
         Some(_) => Ok(i),
     }
 }
@@ -450,7 +480,10 @@ fn hash_number(text: &[u8]) -> u64 {
         _ => (false, text),
     };
     let (mantissa, exponent) = match body.iter().position(|b| matches!(b, b'e' | b'E')) {
-        Some(i) => (&body[..i], std::str::from_utf8(&body[i + 1..]).ok().and_then(|e| e.parse::<i64>().ok())),
+        Some(i) => (
+            &body[..i],
+            std::str::from_utf8(&body[i + 1..]).ok().and_then(|e| e.parse::<i64>().ok()),
+        ),
         None => (body, Some(0)),
     };
     // An exponent beyond i64 is kept as spelt: nobody writes one value in two such ways.
@@ -577,7 +610,8 @@ impl<'a> Iterator for Members<'a> {
             return None;
         }
         let (key_end, _) = string_end(bytes, at).ok()?;
-        let key = text_of(&self.text[at..key_end]).unwrap_or(Cow::Borrowed(&self.text[at + 1..key_end - 1]));
+        let key = text_of(&self.text[at..key_end])
+            .unwrap_or(Cow::Borrowed(&self.text[at + 1..key_end - 1]));
         at = skip_space(bytes, key_end);
         if bytes.get(at) != Some(&b':') {
             self.at = bytes.len();
@@ -634,7 +668,13 @@ mod tests {
         ] {
             assert_eq!(hash(a), hash(b), "{a} and {b}");
         }
-        for (a, b) in [("[1,2]", "[2,1]"), ("1", "\"1\""), (r#"{"a":1}"#, r#"{"a":2}"#), ("{}", "[]"), ("null", "false")] {
+        for (a, b) in [
+            ("[1,2]", "[2,1]"),
+            ("1", "\"1\""),
+            (r#"{"a":1}"#, r#"{"a":2}"#),
+            ("{}", "[]"),
+            ("null", "false"),
+        ] {
             assert_ne!(hash(a), hash(b), "{a} and {b}");
         }
     }
@@ -646,7 +686,11 @@ mod tests {
             let text = &long[..cut];
             assert_eq!(hash(&format!("\"{text}\"")), hash_text(text), "{text}");
             let padded = format!("\"{text}\"{}", " ".repeat(20));
-            assert_eq!(Walker::default().value(padded.as_bytes(), 0).expect(text).hash, hash_text(text), "{text}");
+            assert_eq!(
+                Walker::default().value(padded.as_bytes(), 0).expect(text).hash,
+                hash_text(text),
+                "{text}"
+            );
         }
         assert_ne!(hash_text("a"), hash_text("a\0"));
         assert_ne!(hash_text(""), hash_text("\0\0\0\0\0\0\0\0"));
@@ -674,14 +718,19 @@ mod tests {
     fn every_cut_of_a_value_is_incomplete() {
         let text = r#"{"a":[1.5e+3,true,null,"x\u00e9\n"],"b":{"c":-0.1}}"#;
         for cut in 0..text.len() {
-            assert_eq!(Walker::default().value(&text.as_bytes()[..cut], 0).map(|_| ()), Err(JsonError::Incomplete), "{cut}");
+            assert_eq!(
+                Walker::default().value(&text.as_bytes()[..cut], 0).map(|_| ()),
+                Err(JsonError::Incomplete),
+                "{cut}"
+            );
         }
         assert!(Walker::default().value(text.as_bytes(), 0).is_ok());
     }
 
     #[test]
     fn members_and_elements_give_the_parts() {
-        let got: Vec<_> = members(r#" {"a" : 1, "b\"": [ {} ,2]} "#).map(|(k, v)| (k.into_owned(), v)).collect();
+        let got: Vec<_> =
+            members(r#" {"a" : 1, "b\"": [ {} ,2]} "#).map(|(k, v)| (k.into_owned(), v)).collect();
         assert_eq!(got, [("a".to_owned(), "1"), ("b\"".to_owned(), "[ {} ,2]")]);
         assert_eq!(elements("[1, [2] ,\"3\"]").collect::<Vec<_>>(), ["1", "[2]", "\"3\""]);
         assert_eq!(members("[1]").count(), 0);

@@ -51,7 +51,8 @@ pub fn event_key(event: &Event<'_>, event_time: Option<i64>) -> [u8; 16] {
         // Nothing of the model was readable: only the bytes tell such events apart.
         facts = mix(facts, hash_bytes(event.text.as_bytes()));
     }
-    let account = event.non_empty(Field::AccountId).or_else(|| event.non_empty(Field::RecipientAccountId));
+    let account =
+        event.non_empty(Field::AccountId).or_else(|| event.non_empty(Field::RecipientAccountId));
     let identity = match event.non_empty(Field::EventId) {
         Some(id) => mix(account.map_or(0, hash_text), hash_text(id)),
         None => mix(facts, account.map_or(2, hash_text)),

@@ -56,7 +56,9 @@ impl fmt::Debug for CatalogPlace {
 /// A path as part of a URL: folders may be called anything.
 fn percent_encoded(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
-    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    path.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// The partition of a row.
@@ -73,7 +75,9 @@ impl Partition {
     #[must_use]
     pub fn of(event_time: Option<i64>, now: i64) -> Self {
         match event_time {
-            Some(time) if time >= now - BACK_MICROS_MAX && time <= now + AHEAD_MICROS_MAX => Self::Day(day_of(time)),
+            Some(time) if time >= now - BACK_MICROS_MAX && time <= now + AHEAD_MICROS_MAX => {
+                Self::Day(day_of(time))
+            }
             _ => Self::OutOfRange(day_of(now)),
         }
     }
@@ -91,7 +95,11 @@ impl Partition {
 /// Days since 1970 of `micros`.
 #[must_use]
 pub fn day_of(micros: i64) -> i32 {
-    i32::try_from(micros.div_euclid(DAY_MICROS)).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX })
+    i32::try_from(micros.div_euclid(DAY_MICROS)).unwrap_or(if micros < 0 {
+        i32::MIN
+    } else {
+        i32::MAX
+    })
 }
 
 /// `2026-01-31`.

@@ -42,24 +42,36 @@ pub fn rebuild(stored: &Stored<'_>) -> Result<Value, String> {
         };
         let value = match keep {
             Keep::Text | Keep::Id => Value::from(text),
-            Keep::Bool | Keep::Object => serde_json::from_str(text).map_err(|e| format!("{key}: {e}"))?,
+            Keep::Bool | Keep::Object => {
+                serde_json::from_str(text).map_err(|e| format!("{key}: {e}"))?
+            }
         };
         let object = match place {
             Place::Top => &mut event,
             Place::Identity => child(&mut event, USER_IDENTITY)?,
-            Place::Session => child(child(child(&mut event, USER_IDENTITY)?, SESSION_CONTEXT)?, ATTRIBUTES)?,
+            Place::Session => {
+                child(child(child(&mut event, USER_IDENTITY)?, SESSION_CONTEXT)?, ATTRIBUTES)?
+            }
         };
         object.insert(key.to_owned(), value);
     }
     if let Some(extra) = stored.extra {
-        let extra: Map<String, Value> = serde_json::from_str(extra).map_err(|e| format!("extra: {e}"))?;
+        let extra: Map<String, Value> =
+            serde_json::from_str(extra).map_err(|e| format!("extra: {e}"))?;
         merge(&mut event, extra);
     }
     Ok(Value::Object(event))
 }
 
-fn child<'m>(object: &'m mut Map<String, Value>, key: &str) -> Result<&'m mut Map<String, Value>, String> {
-    object.entry(key).or_insert_with(|| Value::Object(Map::new())).as_object_mut().ok_or_else(|| format!("{key} is no object"))
+fn child<'m>(
+    object: &'m mut Map<String, Value>,
+    key: &str,
+) -> Result<&'m mut Map<String, Value>, String> {
+    object
+        .entry(key)
+        .or_insert_with(|| Value::Object(Map::new()))
+        .as_object_mut()
+        .ok_or_else(|| format!("{key} is no object"))
 }
 
 /// `extra` wins over columns; inside the structural objects member by member.
@@ -83,7 +95,8 @@ pub fn stored<'a>(event: &'a Event<'_>, needs_raw: bool) -> Stored<'a> {
         stored.values[field as usize] = event.get(field);
     }
     // A column of booleans holds no other word; `extra` has what was sent.
-    stored.values[Field::IsGlobal as usize] = event.get(Field::IsGlobal).and_then(truth).map(|is| if is { "true" } else { "false" });
+    stored.values[Field::IsGlobal as usize] =
+        event.get(Field::IsGlobal).and_then(truth).map(|is| if is { "true" } else { "false" });
     stored.parameters_repeat = event.flags.contains(Flag::RequestParameterJsonRepeats);
     stored.raw = needs_raw.then_some(event.text);
     stored

@@ -25,17 +25,29 @@ pub enum Code {
 impl Code {
     /// Every code with its meaning.
     pub const ALL: [(Self, &'static str); 13] = [
-        (Self::NotAnEventList, "the document is JSON but holds no list of events (`null`, `{}`, a number, a string)."),
+        (
+            Self::NotAnEventList,
+            "the document is JSON but holds no list of events (`null`, `{}`, a number, a string).",
+        ),
         (Self::UnknownEncoding, "the content is neither text nor a compression this reader knows."),
         (Self::UnknownLayout, "an object that is no event and no known wrapper of one."),
-        (Self::UnsupportedEvent, "an event of another feed (provider-initiated Inner-ActionTrail), set aside on purpose."),
-        (Self::BadJson, "a syntax error; everything from there on is kept, nothing past it is guessed."),
+        (
+            Self::UnsupportedEvent,
+            "an event of another feed (provider-initiated Inner-ActionTrail), set aside on purpose.",
+        ),
+        (
+            Self::BadJson,
+            "a syntax error; everything from there on is kept, nothing past it is guessed.",
+        ),
         (Self::BadUtf8, "bytes that are not UTF-8 text."),
         (Self::TooDeep, "more than 128 nested containers."),
         (Self::EventTooLarge, "one event larger than the configured limit; kept by reference."),
         (Self::TooLarge, "the content grew past the configured size or ratio; kept by reference."),
         (Self::Truncated, "the content ends inside a value."),
-        (Self::CorruptCompression, "the compressed stream is cut or damaged; what came before it is stored."),
+        (
+            Self::CorruptCompression,
+            "the compressed stream is cut or damaged; what came before it is stored.",
+        ),
         (Self::NotAnObject, "an element of a list is no JSON object."),
         (Self::Empty, "a message without a value."),
     ];

@@ -16,7 +16,8 @@ pub fn event(name: &str) -> Option<&'static str> {
 /// Names of all bare events.
 #[must_use]
 pub fn event_names() -> Vec<&'static str> {
-    let mut names: Vec<_> = SAMPLES.files().filter_map(|file| file.path().to_str()?.strip_suffix(".json")).collect();
+    let mut names: Vec<_> =
+        SAMPLES.files().filter_map(|file| file.path().to_str()?.strip_suffix(".json")).collect();
     names.sort_unstable();
     names
 }
@@ -25,5 +26,8 @@ pub fn event_names() -> Vec<&'static str> {
 #[must_use]
 pub fn containers() -> Vec<(&'static str, &'static [u8])> {
     let Some(folder) = SAMPLES.get_dir("containers") else { return Vec::new() };
-    folder.files().filter_map(|file| Some((file.path().file_name()?.to_str()?, file.contents()))).collect()
+    folder
+        .files()
+        .filter_map(|file| Some((file.path().file_name()?.to_str()?, file.contents())))
+        .collect()
 }

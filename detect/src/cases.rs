@@ -35,16 +35,29 @@ pub async fn run(catalogue: &Catalogue, rule: &Rule, decode: Decode<'_>) -> Vec<
     results
 }
 
-async fn run_case(catalogue: &Catalogue, rule: &Rule, case: &Case, decode: Decode<'_>) -> Result<(), String> {
-    let parameters: Parameters = case.parameters.clone().try_into().map_err(|e: toml::de::Error| format!("its parameters: {e}"))?;
+async fn run_case(
+    catalogue: &Catalogue,
+    rule: &Rule,
+    case: &Case,
+    decode: Decode<'_>,
+) -> Result<(), String> {
+    let parameters: Parameters = case
+        .parameters
+        .clone()
+        .try_into()
+        .map_err(|e: toml::de::Error| format!("its parameters: {e}"))?;
     let mut events = Vec::new();
     for (index, event) in case.events.iter().enumerate() {
         build(event, index, &mut events)?;
     }
     let batch = decode(&serde_json::to_vec(&events).map_err(|e| e.to_string())?)?;
-    let session = Session::over_events(vec![batch], Arc::new(parameters), &QueryLimits::default()).await.map_err(|e| e.to_string())?;
+    let session = Session::over_events(vec![batch], Arc::new(parameters), &QueryLimits::default())
+        .await
+        .map_err(|e| e.to_string())?;
     let selection = Selection { rules: vec![rule.id.clone()], require_all: true };
-    let detection = detect(&session, catalogue, &selection, Range::default()).await.map_err(|e| e.to_string())?;
+    let detection = detect(&session, catalogue, &selection, Range::default())
+        .await
+        .map_err(|e| e.to_string())?;
     if let Some((_, error)) = detection.failed.first() {
         return Err(format!("the rule broke: {error}"));
     }
@@ -53,7 +66,8 @@ async fn run_case(catalogue: &Catalogue, rule: &Rule, case: &Case, decode: Decod
 
 /// Adds the events that `written` stands for.
 fn build(written: &CaseEvent, index: usize, events: &mut Vec<Value>) -> Result<(), String> {
-    let sample = samples::event(&written.sample).ok_or_else(|| format!("there is no sample `{}`", written.sample))?;
+    let sample = samples::event(&written.sample)
+        .ok_or_else(|| format!("there is no sample `{}`", written.sample))?;
     for copy in 0..written.times {
         let mut event: Value = serde_json::from_str(sample).map_err(|e| e.to_string())?;
         // Samples are told apart by their place in the case unless the case says otherwise.
@@ -65,7 +79,10 @@ fn build(written: &CaseEvent, index: usize, events: &mut Vec<Value>) -> Result<(
             set(&mut event, path, serde_json::to_value(value).map_err(|e| e.to_string())?)?;
         }
         if copy > 0 {
-            later(&mut event, i64::from(copy) * i64::try_from(written.every.as_secs()).unwrap_or(1))?;
+            later(
+                &mut event,
+                i64::from(copy) * i64::try_from(written.every.as_secs()).unwrap_or(1),
+            )?;
         }
         events.push(event);
     }
@@ -76,7 +93,9 @@ fn set(event: &mut Value, path: &str, value: Value) -> Result<(), String> {
     let mut at = event;
     let mut keys = path.split('/').peekable();
     while let Some(key) = keys.next() {
-        let object = at.as_object_mut().ok_or_else(|| format!("`{path}` leads through something that is no object"))?;
+        let object = at
+            .as_object_mut()
+            .ok_or_else(|| format!("`{path}` leads through something that is no object"))?;
         if keys.peek().is_none() {
             object.insert(key.to_owned(), value);
             return Ok(());
@@ -101,15 +120,24 @@ fn remove(event: &mut Value, path: &str) {
 }
 
 fn later(event: &mut Value, seconds: i64) -> Result<(), String> {
-    let micros = event["eventTime"].as_str().and_then(time::parse).ok_or("a case with copies needs an eventTime")?;
-    let moved = time::canonical(micros + seconds * 1_000_000).ok_or("the time of a copy is out of range")?;
+    let micros = event["eventTime"]
+        .as_str()
+        .and_then(time::parse)
+        .ok_or("a case with copies needs an eventTime")?;
+    let moved = time::canonical(micros + seconds * 1_000_000)
+        .ok_or("the time of a copy is out of range")?;
     set(event, "eventTime", Value::from(moved))
 }
 
 fn compare(findings: &[Finding], expected: &[Expectation]) -> Result<(), String> {
     let told = || findings.iter().map(told).collect::<Vec<_>>().join(" | ");
     if findings.len() != expected.len() {
-        return Err(format!("expected {} findings, found {}: {}", expected.len(), findings.len(), told()));
+        return Err(format!(
+            "expected {} findings, found {}: {}",
+            expected.len(),
+            findings.len(),
+            told()
+        ));
     }
     for (index, (finding, want)) in findings.iter().zip(expected).enumerate() {
         let suppressed = match (&finding.suppressed_by, &want.suppressed_by) {
@@ -135,6 +163,11 @@ fn compare(findings: &[Finding], expected: &[Expectation]) -> Result<(), String>
 fn told(finding: &Finding) -> String {
     format!(
         "{} x{} variant={:?} verdict={:?} suppressed_by={:?} why={:?}",
-        finding.severity, finding.count, finding.variant, finding.verdict, finding.suppressed_by, finding.why
+        finding.severity,
+        finding.count,
+        finding.variant,
+        finding.verdict,
+        finding.suppressed_by,
+        finding.why
     )
 }

@@ -47,7 +47,14 @@ pub(crate) struct Judged {
 impl Condense {
     pub(crate) fn new(condensed: &Condensed) -> Self {
         let per = i64::try_from(condensed.per.as_micros()).unwrap_or(i64::MAX).max(1);
-        Self { by: condensed.by.clone(), per, groups: HashMap::new(), latest: HashMap::new(), newest: i64::MIN, thinned: 0 }
+        Self {
+            by: condensed.by.clone(),
+            per,
+            groups: HashMap::new(),
+            latest: HashMap::new(),
+            newest: i64::MIN,
+            thinned: 0,
+        }
     }
 
     /// The columns it looks at.
@@ -63,7 +70,9 @@ impl Condense {
             let Some(time) = time else { continue };
             bounds
                 .entry(*group)
-                .and_modify(|(first, last)| (*first, *last) = ((*first).min(time), (*last).max(time)))
+                .and_modify(|(first, last)| {
+                    (*first, *last) = ((*first).min(time), (*last).max(time))
+                })
                 .or_insert((time, time));
         }
         let mut news: Option<(i64, i64)> = None;
@@ -78,22 +87,31 @@ impl Condense {
             let is_last = time == *last && known.is_none_or(|(_, known)| time >= *known);
             keep.push(is_first || is_last);
             // It came late: what lies after it has been judged without it.
-            let is_late = || time < self.newest.saturating_sub(self.per) || self.latest.get(&group.1).is_some_and(|latest| *latest > time);
+            let is_late = || {
+                time < self.newest.saturating_sub(self.per)
+                    || self.latest.get(&group.1).is_some_and(|latest| *latest > time)
+            };
             if is_first || (is_last && is_late()) {
-                news = Some(news.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
+                news = Some(
+                    news.map_or((time, time), |(first, last)| (first.min(time), last.max(time))),
+                );
             }
         }
         for (group, (first, last)) in bounds {
             match self.groups.entry(group) {
                 Entry::Occupied(mut known) => {
                     let (known_first, known_last) = known.get_mut();
-                    (*known_first, *known_last) = ((*known_first).min(first), (*known_last).max(last));
+                    (*known_first, *known_last) =
+                        ((*known_first).min(first), (*known_last).max(last));
                 }
                 Entry::Vacant(new) => {
                     new.insert((first, last));
                 }
             }
-            self.latest.entry(group.1).and_modify(|latest| *latest = (*latest).max(last)).or_insert(last);
+            self.latest
+                .entry(group.1)
+                .and_modify(|latest| *latest = (*latest).max(last))
+                .or_insert(last);
             self.newest = self.newest.max(last);
         }
         Ok(Judged { keep: keep.into(), news })
@@ -113,7 +131,8 @@ impl Condense {
     pub(crate) fn thin(&self, batch: &RecordBatch) -> Result<BooleanArray, DataFusionError> {
         let (times, groups) = (times(batch)?, self.groups_of(batch)?);
         let is_bound = |time: Option<i64>, group: &Group| {
-            time.zip(self.groups.get(group)).is_none_or(|(time, (first, last))| time == *first || time == *last)
+            time.zip(self.groups.get(group))
+                .is_none_or(|(time, (first, last))| time == *first || time == *last)
         };
         Ok(times.iter().zip(&groups).map(|(time, group)| Some(is_bound(time, group))).collect())
     }
@@ -134,13 +153,16 @@ impl Condense {
 
     /// Memory of what is known, about, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.groups.capacity() * size_of::<(Group, (i64, i64))>() + self.latest.capacity() * size_of::<(u128, i64)>()
+        self.groups.capacity() * size_of::<(Group, (i64, i64))>()
+            + self.latest.capacity() * size_of::<(u128, i64)>()
     }
 
     fn groups_of(&self, batch: &RecordBatch) -> Result<Vec<Group>, DataFusionError> {
         let column = |name: &String| {
             let column: Option<&ArrayRef> = batch.column_by_name(name);
-            let column = column.ok_or_else(|| DataFusionError::Plan(format!("there is no column `{name}` to condense by")))?;
+            let column = column.ok_or_else(|| {
+                DataFusionError::Plan(format!("there is no column `{name}` to condense by"))
+            })?;
             // What is held may be coded.
             Ok::<_, DataFusionError>(match column.data_type() {
                 DataType::Dictionary(_, values) => cast(column, values)?,
@@ -148,11 +170,19 @@ impl Condense {
             })
         };
         let columns = self.by.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-        let converter = RowConverter::new(columns.iter().map(|column| SortField::new(column.data_type().clone())).collect())?;
+        let converter = RowConverter::new(
+            columns.iter().map(|column| SortField::new(column.data_type().clone())).collect(),
+        )?;
         let rows = converter.convert_columns(&columns)?;
         let times = times(batch)?;
-        let stretch = |row: usize| if times.is_valid(row) { times.value(row).div_euclid(self.per) } else { i64::MIN };
-        Ok(rows.iter().enumerate().map(|(row, values)| (stretch(row), xxh3_128(values.as_ref()))).collect())
+        let stretch = |row: usize| {
+            if times.is_valid(row) { times.value(row).div_euclid(self.per) } else { i64::MIN }
+        };
+        Ok(rows
+            .iter()
+            .enumerate()
+            .map(|(row, values)| (stretch(row), xxh3_128(values.as_ref())))
+            .collect())
     }
 }
 
@@ -170,8 +200,10 @@ mod tests {
             Field::new("event_time", DataType::Timestamp(TimeUnit::Microsecond, None), true),
         ]);
         let who: StringArray = rows.iter().map(|(who, _)| Some(*who)).collect();
-        let times: TimestampMicrosecondArray = rows.iter().map(|(_, time)| (*time >= 0).then_some(*time)).collect();
-        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(who), Arc::new(times)]).expect("a batch")
+        let times: TimestampMicrosecondArray =
+            rows.iter().map(|(_, time)| (*time >= 0).then_some(*time)).collect();
+        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(who), Arc::new(times)])
+            .expect("a batch")
     }
 
     fn kept(judged: &Judged) -> Vec<bool> {
@@ -182,7 +214,9 @@ mod tests {
     fn first_and_last_of_each_stretch_are_held_and_only_what_is_new_is_news() {
         let per = Duration::from_micros(100);
         let mut condense = Condense::new(&Condensed { by: vec!["who".to_owned()], per });
-        let first = condense.judge(&rows(&[("a", 10), ("a", 20), ("a", 30), ("b", 15), ("a", -1)])).expect("judged");
+        let first = condense
+            .judge(&rows(&[("a", 10), ("a", 20), ("a", 30), ("b", 15), ("a", -1)]))
+            .expect("judged");
         assert_eq!(kept(&first), [true, false, true, true, false]);
         assert_eq!(first.news, Some((10, 15)));
         let goes_on = condense.judge(&rows(&[("a", 40), ("a", 50), ("b", 45)])).expect("judged");
@@ -192,11 +226,31 @@ mod tests {
         // Late: before the first, and behind the last while the next stretch is there already.
         assert_eq!(condense.judge(&rows(&[("b", 5)])).expect("judged").news, Some((5, 5)));
         assert_eq!(condense.judge(&rows(&[("a", 60)])).expect("judged").news, Some((60, 60)));
-        assert_eq!(condense.judge(&rows(&[("a", 55)])).expect("judged").news, None, "in the middle");
-        let thinned =
-            condense.thin(&rows(&[("a", 10), ("a", 30), ("a", 50), ("a", 60), ("a", 110), ("b", 5), ("b", 15)])).expect("thinned");
-        assert_eq!(thinned.values().iter().collect::<Vec<_>>(), [true, false, false, true, true, true, false]);
+        assert_eq!(
+            condense.judge(&rows(&[("a", 55)])).expect("judged").news,
+            None,
+            "in the middle"
+        );
+        let thinned = condense
+            .thin(&rows(&[
+                ("a", 10),
+                ("a", 30),
+                ("a", 50),
+                ("a", 60),
+                ("a", 110),
+                ("b", 5),
+                ("b", 15),
+            ]))
+            .expect("thinned");
+        assert_eq!(
+            thinned.values().iter().collect::<Vec<_>>(),
+            [true, false, false, true, true, true, false]
+        );
         condense.forget_before(100);
-        assert_eq!(condense.judge(&rows(&[("a", 55)])).expect("judged").news, Some((55, 55)), "nothing is known of it any more");
+        assert_eq!(
+            condense.judge(&rows(&[("a", 55)])).expect("judged").news,
+            Some((55, 55)),
+            "nothing is known of it any more"
+        );
     }
 }

@@ -89,7 +89,10 @@ struct Day {
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn coverage(session: &Session, rules: &[&Rule]) -> Result<Vec<AccountCoverage>, SessionError> {
+pub async fn coverage(
+    session: &Session,
+    rules: &[&Rule],
+) -> Result<Vec<AccountCoverage>, SessionError> {
     let mut by_account: BTreeMap<Option<String>, Vec<Day>> = BTreeMap::new();
     for batch in session.sql(DAYS).await?.collect().await? {
         for day in days(&batch)? {
@@ -110,7 +113,10 @@ fn account(account_id: Option<String>, days: &[Day], rules: &[&Rule]) -> Account
         account_id,
         blind,
         seen,
-        regions: regions.into_iter().map(|(region, days)| (region, self::seen(days.into_iter()))).collect(),
+        regions: regions
+            .into_iter()
+            .map(|(region, days)| (region, self::seen(days.into_iter())))
+            .collect(),
     }
 }
 
@@ -119,7 +125,9 @@ fn blind(rule: &Rule, seen: &Seen) -> Vec<Blind> {
         Need::ReadEvents => seen.read_events == 0,
         Need::DataEvents => seen.data_events == 0,
     };
-    let of = |wholly| move |need: &Need| Blind { rule_id: rule.id.clone(), lacks: need.in_words(), wholly };
+    let of = |wholly| {
+        move |need: &Need| Blind { rule_id: rule.id.clone(), lacks: need.in_words(), wholly }
+    };
     let needs = rule.needs.iter().filter(lacks).map(of(true));
     needs.chain(rule.gaps.iter().filter(lacks).map(of(false))).collect()
 }
@@ -149,7 +157,8 @@ fn seen<'d>(days: impl Iterator<Item = &'d Day>) -> Seen {
     if let (Some(&first), Some(&last)) = (dates.first(), dates.last()) {
         (seen.first_day, seen.last_day) = (day_text(first), day_text(last));
         // A single time far off makes millions of them: named are the first, counted all.
-        let gaps = || dates.iter().zip(dates.iter().skip(1)).map(|(before, after)| before + 1..*after);
+        let gaps =
+            || dates.iter().zip(dates.iter().skip(1)).map(|(before, after)| before + 1..*after);
         seen.silent_days = gaps().flatten().take(SILENT_DAYS_NAMED).map(day_text).collect();
         seen.silent_days_in_all = gaps().map(|gap| i64::from(gap.end) - i64::from(gap.start)).sum();
     }
@@ -162,7 +171,8 @@ fn days(batch: &RecordBatch) -> Result<Vec<Day>, DataFusionError> {
     let floats = |at: usize| -> Result<Float64Array, DataFusionError> {
         Ok(cast(batch.column(at), &DataType::Float64)?.as_primitive::<Float64Type>().clone())
     };
-    let (accounts, regions, days, mean, most) = (texts(0)?, texts(1)?, ints(2)?, floats(10)?, floats(11)?);
+    let (accounts, regions, days, mean, most) =
+        (texts(0)?, texts(1)?, ints(2)?, floats(10)?, floats(11)?);
     let counts = (3..10).map(ints).collect::<Result<Vec<_>, _>>()?;
     let day = |row: usize| Day {
         account_id: accounts.is_valid(row).then(|| accounts.value(row).to_owned()),
@@ -179,7 +189,9 @@ impl AccountCoverage {
     /// The account's name, or its id.
     fn title(&self, names: &BTreeMap<String, String>) -> String {
         match &self.account_id {
-            Some(id) => names.get(id).map_or_else(|| format!("account {id}"), |name| format!("account {id} ({name})")),
+            Some(id) => names
+                .get(id)
+                .map_or_else(|| format!("account {id}"), |name| format!("account {id} ({name})")),
             None => "events that name no account".to_owned(),
         }
     }
@@ -196,10 +208,21 @@ impl AccountCoverage {
             seen.first_day,
             seen.last_day
         )];
-        let share = |part: i64| if part == 0 { "none".to_owned() } else { format!("{part} ({} %)", part * 100 / seen.events.max(1)) };
-        lines.push(format!("  read events: {}; data events: {}", share(seen.read_events), share(seen.data_events)));
+        let share = |part: i64| {
+            if part == 0 {
+                "none".to_owned()
+            } else {
+                format!("{part} ({} %)", part * 100 / seen.events.max(1))
+            }
+        };
+        lines.push(format!(
+            "  read events: {}; data events: {}",
+            share(seen.read_events),
+            share(seen.data_events)
+        ));
         if !seen.silent_days.is_empty() {
-            let more = seen.silent_days_in_all - i64::try_from(seen.silent_days.len()).unwrap_or(i64::MAX);
+            let more =
+                seen.silent_days_in_all - i64::try_from(seen.silent_days.len()).unwrap_or(i64::MAX);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             lines.push(format!("  days without any event: {}{more}", seen.silent_days.join(", ")));
         }
@@ -209,13 +232,19 @@ impl AccountCoverage {
                 seen.sign_ins, seen.sign_ins_mfa_unknown, seen.sign_ins_address_undetermined
             ));
         }
-        lines.push(format!("  in the lake after {} on average, {} at most", span(seen.lag_seconds_mean), span(seen.lag_seconds_most)));
+        lines.push(format!(
+            "  in the lake after {} on average, {} at most",
+            span(seen.lag_seconds_mean),
+            span(seen.lag_seconds_most)
+        ));
         for (wholly, what) in [(true, "cannot be seen here"), (false, "is seen only in part")] {
             let mut by_lack: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
             for blind in self.blind.iter().filter(|blind| blind.wholly == wholly) {
                 by_lack.entry(blind.lacks).or_default().push(&blind.rule_id);
             }
-            lines.extend(by_lack.into_iter().map(|(lack, rules)| format!("  {what}, for want of {lack}: {}", rules.join(", "))));
+            lines.extend(by_lack.into_iter().map(|(lack, rules)| {
+                format!("  {what}, for want of {lack}: {}", rules.join(", "))
+            }));
         }
         lines
     }

@@ -42,9 +42,13 @@ impl Range {
 
     /// True for a finding whose first or last event is inside.
     pub(crate) fn holds(self, finding: &Finding) -> bool {
-        let parse = |text: &Option<String>| text.as_deref().and_then(trailhound_datasets::derive::time::parse);
+        let parse = |text: &Option<String>| {
+            text.as_deref().and_then(trailhound_datasets::derive::time::parse)
+        };
         let (first, last) = (parse(&finding.first_seen), parse(&finding.last_seen));
-        (first.is_none() && self.timeless) || first.is_some_and(|time| self.has(time)) || last.is_some_and(|time| self.has(time))
+        (first.is_none() && self.timeless)
+            || first.is_some_and(|time| self.has(time))
+            || last.is_some_and(|time| self.has(time))
     }
 
     /// True for a time that is inside.
@@ -95,7 +99,12 @@ pub struct Detection {
 impl Detection {
     pub(crate) fn sort(&mut self) {
         self.findings.sort_by(|a, b| {
-            (&a.event_time, &a.rule_id, &a.event_ids, &a.finding_id).cmp(&(&b.event_time, &b.rule_id, &b.event_ids, &b.finding_id))
+            (&a.event_time, &a.rule_id, &a.event_ids, &a.finding_id).cmp(&(
+                &b.event_time,
+                &b.rule_id,
+                &b.event_ids,
+                &b.finding_id,
+            ))
         });
     }
 }
@@ -128,18 +137,31 @@ pub enum EvaluateError {
 ///
 /// # Errors
 /// [`EvaluateError`]; a rule that breaks while running is no error but stands in [`Detection::failed`].
-pub async fn detect(session: &Session, catalogue: &Catalogue, selection: &Selection, range: Range) -> Result<Detection, EvaluateError> {
+pub async fn detect(
+    session: &Session,
+    catalogue: &Catalogue,
+    selection: &Selection,
+    range: Range,
+) -> Result<Detection, EvaluateError> {
     let mut detection = Detection::default();
     let runnable = runnable(session, catalogue, selection, &mut detection)?;
     // A rule that does not say what it reads would have every row held.
-    let predicates = runnable.iter().filter(|rule| rule.reads.is_some()).map(|&rule| (rule, seen(rule, range))).collect();
-    let gathered = Gathered::new(session, &around_all(&runnable, range), predicates, session.limits()).await?;
+    let predicates = runnable
+        .iter()
+        .filter(|rule| rule.reads.is_some())
+        .map(|&rule| (rule, seen(rule, range)))
+        .collect();
+    let gathered =
+        Gathered::new(session, &around_all(&runnable, range), predicates, session.limits()).await?;
     for (rule, error) in &gathered.broken {
         detection.failed.push((rule.id.clone(), error.to_string()));
     }
     let planned: BTreeSet<&str> = gathered.rules().map(|rule| rule.id.as_str()).collect();
     let mut found = concluded(session, &gathered, range, None).await;
-    for rule in runnable.into_iter().filter(|rule| rule.reads.is_none() || planned.contains(rule.id.as_str())) {
+    for rule in runnable
+        .into_iter()
+        .filter(|rule| rule.reads.is_none() || planned.contains(rule.id.as_str()))
+    {
         let outcome = match found.remove(rule.id.as_str()) {
             Some(outcome) => outcome,
             None => run_over_lake(session, rule, range, None).await,
@@ -170,7 +192,10 @@ fn runnable<'c>(
         match missing.first() {
             None => runnable.push(rule),
             Some(parameter) if selection.require_all && !rule.optional => {
-                return Err(EvaluateError::Missing { rule_id: rule.id.clone(), parameter: (*parameter).to_owned() });
+                return Err(EvaluateError::Missing {
+                    rule_id: rule.id.clone(),
+                    parameter: (*parameter).to_owned(),
+                });
             }
             Some(_) => {
                 let missing = missing.into_iter().map(str::to_owned).collect();
@@ -193,19 +218,31 @@ async fn concluded<'r>(
     let mut results = gathered.results();
     while let Some((number, batches)) = results.recv().await {
         let rule = gathered.rule(number);
-        found.insert(rule.id.as_str(), batches.and_then(|batches| conclude(rule, session.parameters(), &batches, range, fresh)));
+        found.insert(
+            rule.id.as_str(),
+            batches
+                .and_then(|batches| conclude(rule, session.parameters(), &batches, range, fresh)),
+        );
     }
     found
 }
 
 /// Runs one rule over the lake itself.
-async fn run_over_lake(session: &Session, rule: &Rule, range: Range, fresh: Option<&Keys>) -> Result<Found, SessionError> {
+async fn run_over_lake(
+    session: &Session,
+    rule: &Rule,
+    range: Range,
+    fresh: Option<&Keys>,
+) -> Result<Found, SessionError> {
     let frame = judged(&session.narrowed(&seen(rule, range)).await?, rule).await?;
     let batches = bounded(frame.execute_stream().await?, session.limits()).await?;
     conclude(rule, session.parameters(), &batches, range, fresh)
 }
 
-fn selected<'c>(catalogue: &'c Catalogue, selection: &Selection) -> Result<Vec<&'c Rule>, EvaluateError> {
+fn selected<'c>(
+    catalogue: &'c Catalogue,
+    selection: &Selection,
+) -> Result<Vec<&'c Rule>, EvaluateError> {
     if selection.rules.is_empty() {
         return Ok(catalogue.rules.iter().filter(|rule| rule.enabled).collect());
     }
@@ -213,7 +250,10 @@ fn selected<'c>(catalogue: &'c Catalogue, selection: &Selection) -> Result<Vec<&
         .rules
         .iter()
         .map(|id| {
-            let unknown = || EvaluateError::Unknown { id: id.clone(), nearest: catalogue.nearest(id).map(str::to_owned) };
+            let unknown = || EvaluateError::Unknown {
+                id: id.clone(),
+                nearest: catalogue.nearest(id).map(str::to_owned),
+            };
             catalogue.find(id).ok_or_else(unknown)
         })
         .collect()
@@ -264,7 +304,8 @@ fn around_all(rules: &[&Rule], range: Range) -> String {
     if range.is_everything() {
         return "true".to_owned();
     }
-    let before = rules.iter().map(|rule| radius(rule).saturating_add(memory(rule))).max().unwrap_or(0);
+    let before =
+        rules.iter().map(|rule| radius(rule).saturating_add(memory(rule))).max().unwrap_or(0);
     let after = rules.iter().map(|rule| radius(rule)).max().unwrap_or(0);
     let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(before));
     let times = within(since, range.until.map_or(i64::MAX, |until| until.saturating_add(after)));
@@ -279,16 +320,27 @@ pub(crate) fn around(rule: &Rule, range: Range) -> String {
     let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(radius(rule)));
     let until = range.until.map_or(i64::MAX, |until| until.saturating_add(radius(rule)));
     let mut any = vec![within(since, until)];
-    any.extend(
-        rule.remembers.as_ref().map(|remembers| format!("({}) AND {}", remembers.rows, within(since.saturating_sub(memory(rule)), since))),
-    );
+    any.extend(rule.remembers.as_ref().map(|remembers| {
+        format!("({}) AND {}", remembers.rows, within(since.saturating_sub(memory(rule)), since))
+    }));
     any.extend(range.timeless.then(|| "event_time IS NULL".to_owned()));
     any.join(" OR ")
 }
 
 /// Runs one rule. `fresh` as for [`group::findings`].
-pub(crate) async fn run(session: &Session, rule: &Rule, range: Range, fresh: Option<&Keys>) -> Result<Found, SessionError> {
-    let mut gathered = Gathered::new(session, &around_all(&[rule], range), vec![(rule, seen(rule, range))], session.limits()).await?;
+pub(crate) async fn run(
+    session: &Session,
+    rule: &Rule,
+    range: Range,
+    fresh: Option<&Keys>,
+) -> Result<Found, SessionError> {
+    let mut gathered = Gathered::new(
+        session,
+        &around_all(&[rule], range),
+        vec![(rule, seen(rule, range))],
+        session.limits(),
+    )
+    .await?;
     if let Some((_, error)) = gathered.broken.pop() {
         return Err(error);
     }
@@ -303,7 +355,9 @@ pub(crate) async fn judged(session: &Session, rule: &Rule) -> Result<DataFrame, 
     let frame = session.sql(&rule.sql).await?;
     let schema = frame.schema().clone();
     let mut wanted: Vec<&str> = EVENT_COLUMNS.to_vec();
-    wanted.extend(JUDGEMENT_COLUMNS.into_iter().filter(|name| schema.has_column_with_unqualified_name(name)));
+    wanted.extend(
+        JUDGEMENT_COLUMNS.into_iter().filter(|name| schema.has_column_with_unqualified_name(name)),
+    );
     for name in dedup_columns(rule) {
         if !wanted.contains(&name.as_str()) {
             wanted.push(name);
@@ -324,8 +378,12 @@ pub(crate) fn conclude(
     range: Range,
     fresh: Option<&Keys>,
 ) -> Result<Found, SessionError> {
-    let rows = batches.iter().map(|batch| matched::read(batch, dedup_columns(rule))).collect::<Result<Vec<_>, _>>()?;
-    let mut found = group::findings(rule, parameters, rows.iter().flat_map(matched::Rows::iter), fresh);
+    let rows = batches
+        .iter()
+        .map(|batch| matched::read(batch, dedup_columns(rule)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut found =
+        group::findings(rule, parameters, rows.iter().flat_map(matched::Rows::iter), fresh);
     if !range.is_everything() {
         found.findings.retain(|finding| range.holds(finding));
     }

@@ -29,21 +29,34 @@ pub struct Explanation {
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn explain(session: &Session, rule: &Rule, event: &str) -> Result<Option<Explanation>, SessionError> {
+pub async fn explain(
+    session: &Session,
+    rule: &Rule,
+    event: &str,
+) -> Result<Option<Explanation>, SessionError> {
     let found = look_up(session, event).await?;
     let Some((key, time)) = found.first() else { return Ok(None) };
     let range = match time {
-        Some(time) => Range { since: Some(*time), until: Some(time.saturating_add(1)), timeless: false },
+        Some(time) => {
+            Range { since: Some(*time), until: Some(time.saturating_add(1)), timeless: false }
+        }
         None => Range { since: Some(0), until: Some(0), timeless: true },
     };
     let everything = (0..EVENTS.arrow.fields().len()).collect();
     let rows = session.rows_where(&around(rule, range), &everything).await?.try_collect().await?;
-    let nearby = Session::over_events(rows, Arc::clone(session.parameters()), session.limits()).await?;
+    let nearby =
+        Session::over_events(rows, Arc::clone(session.parameters()), session.limits()).await?;
     let event_key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    let holds = |finding: &Finding| finding.evidence.iter().any(|evidence| evidence.event_key == event_key);
+    let holds =
+        |finding: &Finding| finding.evidence.iter().any(|evidence| evidence.event_key == event_key);
     let mut findings = run(session, rule, range, None).await?.findings;
     findings.retain(holds);
-    Ok(Some(Explanation { steps: steps_of(&nearby, &rule.sql, key).await?, findings, event_key, events: found.len() }))
+    Ok(Some(Explanation {
+        steps: steps_of(&nearby, &rule.sql, key).await?,
+        findings,
+        event_key,
+        events: found.len(),
+    }))
 }
 
 /// Key and time of an event.

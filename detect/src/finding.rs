@@ -153,7 +153,9 @@ impl Finding {
     #[must_use]
     pub fn shown_source(&self) -> String {
         match (&self.source_ip, self.source_class.as_deref(), &self.client_ip) {
-            (Some(text), Some("internal"), Some(client)) => format!("{text} (caller says {client})"),
+            (Some(text), Some("internal"), Some(client)) => {
+                format!("{text} (caller says {client})")
+            }
             (Some(text), Some("garbage"), _) => format!("{text} (not an address)"),
             (Some(text), ..) if !text.is_empty() => text.clone(),
             _ => "not recorded".to_owned(),

@@ -47,16 +47,30 @@ impl Set {
         Sieves::new(session, [predicate])?;
         Ok(Self {
             predicate: predicate.to_owned(),
-            columns: EVENTS.arrow.fields().iter().enumerate().filter(|(_, field)| !field.is_nullable()).map(|(at, _)| at).collect(),
+            columns: EVENTS
+                .arrow
+                .fields()
+                .iter()
+                .enumerate()
+                .filter(|(_, field)| !field.is_nullable())
+                .map(|(at, _)| at)
+                .collect(),
             rows: Vec::new(),
             bytes: 0,
             overflown: false,
-            condensing: rule.condensed.as_ref().map(|condensed| Condensing::new(Condense::new(condensed))),
+            condensing: rule
+                .condensed
+                .as_ref()
+                .map(|condensed| Condensing::new(Condense::new(condensed))),
         })
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { predicate: self.predicate.clone(), columns: self.columns.clone(), condense: self.condensing.clone() }
+        Wanted {
+            predicate: self.predicate.clone(),
+            columns: self.columns.clone(),
+            condense: self.condensing.clone(),
+        }
     }
 
     fn add(&mut self, rows: RecordBatch) -> Result<(), DataFusionError> {
@@ -149,7 +163,13 @@ impl<'r> Gathered<'r> {
         Ok(set)
     }
 
-    async fn read(&mut self, session: &Session, planner: &Session, times: &str, limits: &QueryLimits) -> Result<(), SessionError> {
+    async fn read(
+        &mut self,
+        session: &Session,
+        planner: &Session,
+        times: &str,
+        limits: &QueryLimits,
+    ) -> Result<(), SessionError> {
         let sift = Arc::new(Sift::new(planner, self.sets.iter().map(Set::wanted).collect())?);
         let bytes_max = limits.memory_bytes_max / 2;
         match session.files_where(times).await? {
@@ -186,7 +206,11 @@ impl<'r> Gathered<'r> {
     /// Gives up the largest sets while more than `bytes_max` is held.
     fn let_go(&mut self, bytes_max: usize, sift: &Sift) {
         while self.sets.iter().map(|set| set.bytes).sum::<usize>() > bytes_max {
-            let Some((at, largest)) = self.sets.iter_mut().enumerate().max_by_key(|(_, set)| set.bytes) else { return };
+            let Some((at, largest)) =
+                self.sets.iter_mut().enumerate().max_by_key(|(_, set)| set.bytes)
+            else {
+                return;
+            };
             (largest.rows, largest.bytes, largest.overflown) = (Vec::new(), 0, true);
             sift.give_up(at);
         }
@@ -198,13 +222,21 @@ impl<'r> Gathered<'r> {
     }
 
     /// What the queries give, each with the number of its rule, as they end. Rules whose rows were too many to be held are not among them.
-    pub(crate) fn results(&self) -> mpsc::Receiver<(usize, Result<Vec<RecordBatch>, SessionError>)> {
+    pub(crate) fn results(
+        &self,
+    ) -> mpsc::Receiver<(usize, Result<Vec<RecordBatch>, SessionError>)> {
         let (sender, receiver) = mpsc::channel(1);
         for (lane, table) in self.lanes.iter().enumerate() {
             let (table, sender) = (table.clone(), sender.clone());
-            let its = self.rules.iter().enumerate().filter(|(_, planned)| planned.lane == lane && !self.sets[planned.set].overflown);
-            let queries: Vec<_> =
-                its.map(|(number, planned)| (number, Arc::clone(&planned.query), self.sets[planned.set].rows.clone())).collect();
+            let its =
+                self.rules.iter().enumerate().filter(|(_, planned)| {
+                    planned.lane == lane && !self.sets[planned.set].overflown
+                });
+            let queries: Vec<_> = its
+                .map(|(number, planned)| {
+                    (number, Arc::clone(&planned.query), self.sets[planned.set].rows.clone())
+                })
+                .collect();
             tokio::spawn(async move {
                 for (number, query, rows) in queries {
                     table.replace(rows);
@@ -241,7 +273,9 @@ fn read_all(
                 let gone = |_| DataFusionError::Execution("nobody wants it any more".to_owned());
                 let mut unread = Unread::open(path)?;
                 while unread.is_left() {
-                    sift.part(&mut unread, |found| Ok(sender.blocking_send(found).map_err(gone)?))?;
+                    sift.part(&mut unread, |found| {
+                        Ok(sender.blocking_send(found).map_err(gone)?)
+                    })?;
                 }
             }
             Ok(())

@@ -13,8 +13,11 @@ use xxhash_rust::xxh3::xxh3_128;
 fn suppressed_by(rule: &Rule, parameters: &Parameters, matched: Match<'_>) -> Option<String> {
     let instances = matched.instance_ids();
     let operator = matched.operator(&instances);
-    let allowed = parameters.allowed_principals.iter().find(|allowed| allowed.allows(&rule.id, &operator));
-    allowed.map(trailhound_queries::parameters::AllowedPrincipal::label).or_else(|| matched.owned("expected_because"))
+    let allowed =
+        parameters.allowed_principals.iter().find(|allowed| allowed.allows(&rule.id, &operator));
+    allowed
+        .map(trailhound_queries::parameters::AllowedPrincipal::label)
+        .or_else(|| matched.owned("expected_because"))
 }
 
 /// Keys of events.
@@ -31,7 +34,12 @@ pub(crate) struct Found {
 
 /// The findings that `matches` of `rule` give. Where only some events are `fresh`, and so every other match is as it was, findings without
 /// any of them are not made again.
-pub(crate) fn findings<'r>(rule: &Rule, parameters: &Parameters, matches: impl Iterator<Item = Match<'r>>, fresh: Option<&Keys>) -> Found {
+pub(crate) fn findings<'r>(
+    rule: &Rule,
+    parameters: &Parameters,
+    matches: impl Iterator<Item = Match<'r>>,
+    fresh: Option<&Keys>,
+) -> Found {
     let mut groups: BTreeMap<[String; 2], (Option<String>, Vec<Match<'r>>)> = BTreeMap::new();
     for matched in matches {
         let suppressed = suppressed_by(rule, parameters, matched);
@@ -40,18 +48,27 @@ pub(crate) fn findings<'r>(rule: &Rule, parameters: &Parameters, matches: impl I
     }
     let mut found = Found::default();
     for ([key, _], (suppressed, matches)) in groups {
-        if fresh.is_some_and(|fresh| !matches.iter().any(|matched| fresh.contains(matched.event_key()))) {
+        if fresh
+            .is_some_and(|fresh| !matches.iter().any(|matched| fresh.contains(matched.event_key())))
+        {
             found.same.push(finding_id(rule, &key, suppressed.as_deref()));
         } else {
             found.findings.push(finding(rule, parameters, &key, suppressed, matches));
         }
     }
-    found.findings.sort_by(|a, b| (&a.event_time, &a.event_ids, &a.finding_id).cmp(&(&b.event_time, &b.event_ids, &b.finding_id)));
+    found.findings.sort_by(|a, b| {
+        (&a.event_time, &a.event_ids, &a.finding_id).cmp(&(
+            &b.event_time,
+            &b.event_ids,
+            &b.finding_id,
+        ))
+    });
     found
 }
 
 fn finding_id(rule: &Rule, key: &str, suppressed_by: Option<&str>) -> String {
-    let identity = [rule.id.as_str(), rule.major(), key, suppressed_by.unwrap_or("")].join("\u{1e}");
+    let identity =
+        [rule.id.as_str(), rule.major(), key, suppressed_by.unwrap_or("")].join("\u{1e}");
     format!("{:032x}", xxh3_128(identity.as_bytes()))
 }
 
@@ -65,16 +82,27 @@ fn group_key(rule: &Rule, matched: Match<'_>) -> String {
         matched.event_time().map(|time| time.div_euclid(micros) * micros)
     });
     let parts: Vec<String> = match window {
-        Some(start) => {
-            [account, variant].into_iter().map(str::to_owned).chain(matched.dedup().map(str::to_owned)).chain([start.to_string()]).collect()
-        }
+        Some(start) => [account, variant]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(matched.dedup().map(str::to_owned))
+            .chain([start.to_string()])
+            .collect(),
         None => vec![account.to_owned(), variant.to_owned(), hex(matched.event_key())],
     };
     parts.join("\u{1f}")
 }
 
-fn finding(rule: &Rule, parameters: &Parameters, key: &str, suppressed_by: Option<String>, mut matches: Vec<Match<'_>>) -> Finding {
-    let order = |matched: &Match<'_>| (matched.event_time(), matched.owned("event_id"), matched.event_key().to_vec());
+fn finding(
+    rule: &Rule,
+    parameters: &Parameters,
+    key: &str,
+    suppressed_by: Option<String>,
+    mut matches: Vec<Match<'_>>,
+) -> Finding {
+    let order = |matched: &Match<'_>| {
+        (matched.event_time(), matched.owned("event_id"), matched.event_key().to_vec())
+    };
     matches.sort_by_cached_key(order);
     let (first, last) = (matches[0], matches[matches.len() - 1]);
     let all = |column: &'static str| unique(matches.iter().flat_map(move |m| m.list(column)));
@@ -86,7 +114,11 @@ fn finding(rule: &Rule, parameters: &Parameters, key: &str, suppressed_by: Optio
         variant: first.owned("variant"),
         title: rule.title.en.clone(),
         title_zh: rule.title.zh.clone(),
-        severity: matches.iter().map(|m| m.severity().unwrap_or(rule.severity)).max().unwrap_or(rule.severity),
+        severity: matches
+            .iter()
+            .map(|m| m.severity().unwrap_or(rule.severity))
+            .max()
+            .unwrap_or(rule.severity),
         status: if suppressed_by.is_some() { Status::Suppressed } else { Status::Open },
         attack: rule.attack.clone(),
         account_name: account_id.as_ref().and_then(|id| parameters.accounts.get(id).cloned()),
@@ -135,12 +167,19 @@ fn operator(matched: Match<'_>) -> Operator {
 }
 
 fn action(matched: Match<'_>) -> String {
-    format!("{}:{}", matched.text("service_name").unwrap_or("?"), matched.text("event_name").unwrap_or("?"))
+    format!(
+        "{}:{}",
+        matched.text("service_name").unwrap_or("?"),
+        matched.text("event_name").unwrap_or("?")
+    )
 }
 
 fn targets(matches: &[Match<'_>]) -> Vec<Target> {
-    let all: BTreeSet<Target> =
-        matches.iter().flat_map(|m| m.resources()).map(|(kind, id)| Target { kind: kind.map(str::to_owned), id: id.to_owned() }).collect();
+    let all: BTreeSet<Target> = matches
+        .iter()
+        .flat_map(|m| m.resources())
+        .map(|(kind, id)| Target { kind: kind.map(str::to_owned), id: id.to_owned() })
+        .collect();
     all.into_iter().collect()
 }
 
@@ -161,7 +200,8 @@ fn by_frequency(values: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 fn shown_time(micros: Option<i64>) -> Option<String> {
-    DateTime::from_timestamp_micros(micros?).map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    DateTime::from_timestamp_micros(micros?)
+        .map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -33,10 +33,17 @@ pub struct Missing<'m> {
 #[must_use]
 pub fn missing_records(missing: Missing<'_>) -> Finding {
     let Missing { source, object, from, to, reason, noted_at, lake } = missing;
-    let identity = format!("{MISSING_RECORDS}\u{1e}{source}\u{1f}{object}\u{1f}{from}\u{1f}{to}\u{1f}{noted_at}");
+    let identity = format!(
+        "{MISSING_RECORDS}\u{1e}{source}\u{1f}{object}\u{1f}{from}\u{1f}{to}\u{1f}{noted_at}"
+    );
     let what = match reason {
-        "source_reset" => format!("{object}: its offsets went back below {from}; what came after that before may not have been read"),
-        _ => format!("{object}: records {from} to {} were dropped by the broker before they were read", to - 1),
+        "source_reset" => format!(
+            "{object}: its offsets went back below {from}; what came after that before may not have been read"
+        ),
+        _ => format!(
+            "{object}: records {from} to {} were dropped by the broker before they were read",
+            to - 1
+        ),
     };
     Finding {
         variant: Some(reason.to_owned()),
@@ -48,18 +55,29 @@ pub fn missing_records(missing: Missing<'_>) -> Finding {
              2. Fetch an export of the trail from then until {noted_at} and fill the gap with it; what is there already is not stored \
              twice: trailhound ingest --lake {lake} PATH... 3. Keep messages longer than the service may be away."
         ),
-        ..about_us(MISSING_RECORDS, "Events of the trail are missing", "操作审计事件缺失", &identity, noted_at)
+        ..about_us(
+            MISSING_RECORDS,
+            "Events of the trail are missing",
+            "操作审计事件缺失",
+            &identity,
+            noted_at,
+        )
     }
 }
 
 /// The finding that the sink `sink` refuses findings for good: one a day. `now` is in microseconds since 1970 UTC.
 #[must_use]
 pub fn parked(sink: &str, now: i64) -> Finding {
-    let day = DateTime::from_timestamp_micros(now).unwrap_or_default().format("%Y-%m-%dT00:00:00Z").to_string();
+    let day = DateTime::from_timestamp_micros(now)
+        .unwrap_or_default()
+        .format("%Y-%m-%dT00:00:00Z")
+        .to_string();
     let identity = format!("{PARKED}\u{1e}{sink}\u{1f}{day}");
     Finding {
         severity: Severity::High,
-        why: vec![format!("sink `{sink}` has refused findings in a way that trying again does not change")],
+        why: vec![format!(
+            "sink `{sink}` has refused findings in a way that trying again does not change"
+        )],
         unknowns: vec!["whether anybody has learned of these findings".to_owned()],
         runbook: format!(
             "1. See what it said: trailhound outbox list --sink {sink} --state parked. 2. Mend the sink or its configuration, and try it: \
@@ -72,12 +90,21 @@ pub fn parked(sink: &str, now: i64) -> Finding {
 /// A finding to try a sink with, which says that it is one.
 #[must_use]
 pub fn sample(now: i64) -> Finding {
-    let time = DateTime::from_timestamp_micros(now).unwrap_or_default().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let time = DateTime::from_timestamp_micros(now)
+        .unwrap_or_default()
+        .format("%Y-%m-%dT%H:%M:%SZ")
+        .to_string();
     Finding {
         severity: Severity::Info,
         why: vec!["somebody ran `trailhound sinks test`".to_owned()],
         runbook: "Nothing is to be done.".to_owned(),
-        ..about_us("AT-HEALTH-000", "A test of this sink", "告警通道测试", &format!("sample\u{1e}{time}"), &time)
+        ..about_us(
+            "AT-HEALTH-000",
+            "A test of this sink",
+            "告警通道测试",
+            &format!("sample\u{1e}{time}"),
+            &time,
+        )
     }
 }
 

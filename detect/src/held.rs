@@ -42,9 +42,15 @@ impl Held {
     }
 
     /// Adds rows; gives the first and the last of their times. Rows without a time are not held: no window reaches them.
-    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<Option<(i64, i64)>, DataFusionError> {
-        let timed = only(batch, |times| (0..times.len()).map(|row| Some(times.is_valid(row))).collect())?;
-        let Some((first, last)) = timed.as_ref().map(|timed| (timed.first, timed.last)) else { return Ok(None) };
+    pub(crate) fn add(
+        &mut self,
+        batch: &RecordBatch,
+    ) -> Result<Option<(i64, i64)>, DataFusionError> {
+        let timed =
+            only(batch, |times| (0..times.len()).map(|row| Some(times.is_valid(row))).collect())?;
+        let Some((first, last)) = timed.as_ref().map(|timed| (timed.first, timed.last)) else {
+            return Ok(None);
+        };
         self.batches.extend(timed);
         self.merge()?;
         Ok(Some((first, last)))
@@ -71,14 +77,21 @@ impl Held {
     }
 
     /// The rows of `[since, until)`; texts may be coded.
-    pub(crate) fn between(&self, since: i64, until: i64) -> Result<Vec<RecordBatch>, DataFusionError> {
+    pub(crate) fn between(
+        &self,
+        since: i64,
+        until: i64,
+    ) -> Result<Vec<RecordBatch>, DataFusionError> {
         let mut rows = Vec::new();
         for held in self.batches.iter().filter(|held| held.last >= since && held.first < until) {
             if held.first >= since && held.last < until {
                 rows.push(held.batch.clone());
             } else {
                 let within = |time: i64| time >= since && time < until;
-                rows.extend(only(&held.batch, |times| times.iter().map(|time| time.map(within)).collect())?.map(|timed| timed.batch));
+                rows.extend(
+                    only(&held.batch, |times| times.iter().map(|time| time.map(within)).collect())?
+                        .map(|timed| timed.batch),
+                );
             }
         }
         Ok(rows)
@@ -86,7 +99,12 @@ impl Held {
 
     /// While it holds more than `bytes_max`: lets go of rows from before `keep_from`, and then of more. What fits stays,
     /// for late events reach back far. `now` bounds how far: a time in the future must not drive out the present.
-    pub(crate) fn let_go(&mut self, keep_from: i64, now: i64, bytes_max: usize) -> Result<(), DataFusionError> {
+    pub(crate) fn let_go(
+        &mut self,
+        keep_from: i64,
+        now: i64,
+        bytes_max: usize,
+    ) -> Result<(), DataFusionError> {
         let mut keep_from = keep_from.max(self.floor);
         while self.bytes() > bytes_max {
             self.drop_before(keep_from)?;
@@ -105,7 +123,8 @@ impl Held {
                 self.batches.push(held);
             } else if held.last >= keep_from {
                 let later = |time: i64| time >= keep_from;
-                let left = only(&held.batch, |times| times.iter().map(|time| time.map(later)).collect())?;
+                let left =
+                    only(&held.batch, |times| times.iter().map(|time| time.map(later)).collect())?;
                 self.batches.extend(left.map(Timed::anew).transpose()?);
             }
         }
@@ -114,7 +133,10 @@ impl Held {
     }
 
     /// Keeps of each batch the rows that `keep` chooses.
-    pub(crate) fn thin(&mut self, keep: impl Fn(&RecordBatch) -> Result<BooleanArray, DataFusionError>) -> Result<(), DataFusionError> {
+    pub(crate) fn thin(
+        &mut self,
+        keep: impl Fn(&RecordBatch) -> Result<BooleanArray, DataFusionError>,
+    ) -> Result<(), DataFusionError> {
         for held in std::mem::take(&mut self.batches) {
             let mask = keep(&held.batch)?;
             self.batches.extend(only(&held.batch, |_| mask)?.map(Timed::anew).transpose()?);
@@ -175,9 +197,14 @@ fn plain(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
     })
 }
 
-fn with_each(batch: &RecordBatch, of: impl Fn(&ArrayRef) -> Result<ArrayRef, DataFusionError>) -> Result<RecordBatch, DataFusionError> {
+fn with_each(
+    batch: &RecordBatch,
+    of: impl Fn(&ArrayRef) -> Result<ArrayRef, DataFusionError>,
+) -> Result<RecordBatch, DataFusionError> {
     let columns = batch.columns().iter().map(of).collect::<Result<Vec<_>, _>>()?;
-    let typed = |(field, column): (&Arc<Field>, &ArrayRef)| field.as_ref().clone().with_data_type(column.data_type().clone());
+    let typed = |(field, column): (&Arc<Field>, &ArrayRef)| {
+        field.as_ref().clone().with_data_type(column.data_type().clone())
+    };
     let fields: Vec<Field> = batch.schema().fields().iter().zip(&columns).map(typed).collect();
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
@@ -192,21 +219,29 @@ pub(crate) fn timeless(batch: &RecordBatch) -> Result<RecordBatch, DataFusionErr
 }
 
 /// The rows that `keep` chooses by their times; `None` where there are none. They must all have a time.
-fn only(batch: &RecordBatch, keep: impl FnOnce(&Times) -> BooleanArray) -> Result<Option<Timed>, DataFusionError> {
+fn only(
+    batch: &RecordBatch,
+    keep: impl FnOnce(&Times) -> BooleanArray,
+) -> Result<Option<Timed>, DataFusionError> {
     let mask = keep(&times(batch)?);
     if mask.true_count() == 0 {
         return Ok(None);
     }
     let batch = filter_record_batch(batch, &mask)?;
     let times = times(&batch)?;
-    let bounds = times.values().iter().fold((i64::MAX, i64::MIN), |(first, last), &time| (first.min(time), last.max(time)));
+    let bounds = times
+        .values()
+        .iter()
+        .fold((i64::MAX, i64::MIN), |(first, last), &time| (first.min(time), last.max(time)));
     Ok(Some(Timed { batch, first: bounds.0, last: bounds.1 }))
 }
 
 pub(crate) fn times(batch: &RecordBatch) -> Result<Times, DataFusionError> {
     let column: Option<&ArrayRef> = batch.column_by_name("event_time");
     let times = column.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    times.cloned().ok_or_else(|| DataFusionError::Plan("rows without `event_time` are none of `events`".to_owned()))
+    times.cloned().ok_or_else(|| {
+        DataFusionError::Plan("rows without `event_time` are none of `events`".to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -216,13 +251,17 @@ mod tests {
     use datafusion::arrow::datatypes::TimeUnit;
 
     fn rows(times: &[Option<i64>]) -> RecordBatch {
-        let field = Field::new("event_time", DataType::Timestamp(TimeUnit::Microsecond, None), true);
+        let field =
+            Field::new("event_time", DataType::Timestamp(TimeUnit::Microsecond, None), true);
         let column = Arc::new(TimestampMicrosecondArray::from(times.to_vec()));
         RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]).expect("a batch")
     }
 
     fn held(batches: &[RecordBatch]) -> Vec<i64> {
-        let mut all: Vec<i64> = batches.iter().flat_map(|batch| times(batch).expect("times").values().to_vec()).collect();
+        let mut all: Vec<i64> = batches
+            .iter()
+            .flat_map(|batch| times(batch).expect("times").values().to_vec())
+            .collect();
         all.sort_unstable();
         all
     }
@@ -231,7 +270,10 @@ mod tests {
     fn what_a_window_asks_for_is_there_in_any_order_of_arrival() {
         let mut rows_held = Held::new(i64::MIN);
         for number in [5, 3, 9, 1, 7, 2, 8, 4, 6, 0].into_iter().chain(10..1000) {
-            assert_eq!(rows_held.add(&rows(&[Some(number), None])).expect("added"), Some((number, number)));
+            assert_eq!(
+                rows_held.add(&rows(&[Some(number), None])).expect("added"),
+                Some((number, number))
+            );
         }
         assert_eq!(rows_held.add(&rows(&[None])).expect("added"), None);
         assert_eq!(held(&rows_held.between(3, 7).expect("rows")), [3, 4, 5, 6]);
@@ -242,22 +284,47 @@ mod tests {
     #[test]
     fn texts_of_many_rows_are_held_once_and_are_the_same() {
         let fields = ["who", "id"].map(|name| Field::new(name, DataType::Utf8, true));
-        let schema = Arc::new(Schema::new([rows(&[]).schema().field(0).clone()].into_iter().chain(fields).collect::<Vec<_>>()));
+        let schema = Arc::new(Schema::new(
+            [rows(&[]).schema().field(0).clone()].into_iter().chain(fields).collect::<Vec<_>>(),
+        ));
         let row = |number: i64| {
-            let who: StringArray = [(number % 3 > 0).then(|| format!("somebody with a long name {}", number % 3))].into_iter().collect();
+            let who: StringArray =
+                [(number % 3 > 0).then(|| format!("somebody with a long name {}", number % 3))]
+                    .into_iter()
+                    .collect();
             let id = StringArray::from(vec![number.to_string()]);
             let times = rows(&[Some(number)]);
-            RecordBatch::try_new(Arc::clone(&schema), vec![Arc::clone(times.column(0)), Arc::new(who), Arc::new(id)]).expect("a row")
+            RecordBatch::try_new(
+                Arc::clone(&schema),
+                vec![Arc::clone(times.column(0)), Arc::new(who), Arc::new(id)],
+            )
+            .expect("a row")
         };
         let all: Vec<RecordBatch> = (0..4000).map(row).collect();
         let mut rows_held = Held::new(i64::MIN);
         all.iter().for_each(|row| assert!(rows_held.add(row).expect("added").is_some()));
-        let is_coded = |column: usize| matches!(rows_held.batches[0].batch.column(column).data_type(), DataType::Dictionary(..));
-        assert_eq!((is_coded(1), is_coded(2)), (true, false), "texts that are their own are no fewer than the rows");
+        let is_coded = |column: usize| {
+            matches!(
+                rows_held.batches[0].batch.column(column).data_type(),
+                DataType::Dictionary(..)
+            )
+        };
+        assert_eq!(
+            (is_coded(1), is_coded(2)),
+            (true, false),
+            "texts that are their own are no fewer than the rows"
+        );
         rows_held.drop_before(100).expect("dropped");
-        let held: Vec<RecordBatch> =
-            rows_held.between(i64::MIN, i64::MAX).expect("rows").iter().map(|rows| plain(rows).expect("texts")).collect();
-        assert_eq!(concat_batches(&schema, &held).expect("rows"), concat_batches(&schema, &all[100..]).expect("rows"));
+        let held: Vec<RecordBatch> = rows_held
+            .between(i64::MIN, i64::MAX)
+            .expect("rows")
+            .iter()
+            .map(|rows| plain(rows).expect("texts"))
+            .collect();
+        assert_eq!(
+            concat_batches(&schema, &held).expect("rows"),
+            concat_batches(&schema, &all[100..]).expect("rows")
+        );
     }
 
     #[test]

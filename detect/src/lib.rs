@@ -29,4 +29,6 @@ pub use evaluate::{Decided, Detection, EvaluateError, Range, Selection, Skipped,
 pub use finding::{Evidence, Finding, Operator, Status, Target};
 pub use sift::Unread;
 pub use standing::{Standing, Turn};
-pub use store::{Keeping, RulesRun, StoreError, Stored, cursor, kept, kept_since, rules_run, store};
+pub use store::{
+    Keeping, RulesRun, StoreError, Stored, cursor, kept, kept_since, rules_run, store,
+};

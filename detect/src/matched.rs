@@ -1,6 +1,8 @@
 //! Rows of a rule's query as values.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::error::{DataFusionError, Result};
@@ -41,7 +43,8 @@ pub(crate) const EVENT_COLUMNS: [&str; 27] = [
 ];
 
 /// What a rule's query may add: its judgement of each row.
-pub(crate) const JUDGEMENT_COLUMNS: [&str; 6] = ["severity", "why", "unknowns", "verdict", "variant", "expected_because"];
+pub(crate) const JUDGEMENT_COLUMNS: [&str; 6] =
+    ["severity", "why", "unknowns", "verdict", "variant", "expected_because"];
 
 /// The rows of one batch that a rule's query gave, read where they stand: a flood of them is held once.
 #[derive(Debug, Default)]
@@ -84,7 +87,11 @@ impl Rows {
 impl<'r> Match<'r> {
     /// A text column, `None` where NULL.
     pub(crate) fn text(self, column: &str) -> Option<&'r str> {
-        self.rows.texts.get(column).filter(|texts| texts.is_valid(self.row)).map(|texts| texts.value(self.row))
+        self.rows
+            .texts
+            .get(column)
+            .filter(|texts| texts.is_valid(self.row))
+            .map(|texts| texts.value(self.row))
     }
 
     pub(crate) fn owned(self, column: &str) -> Option<String> {
@@ -101,11 +108,19 @@ impl<'r> Match<'r> {
     }
 
     pub(crate) fn event_time(self) -> Option<i64> {
-        self.rows.event_time.as_ref().filter(|times| times.is_valid(self.row)).map(|times| times.value(self.row))
+        self.rows
+            .event_time
+            .as_ref()
+            .filter(|times| times.is_valid(self.row))
+            .map(|times| times.value(self.row))
     }
 
     pub(crate) fn source_position(self) -> Option<i64> {
-        self.rows.source_position.as_ref().filter(|positions| positions.is_valid(self.row)).map(|positions| positions.value(self.row))
+        self.rows
+            .source_position
+            .as_ref()
+            .filter(|positions| positions.is_valid(self.row))
+            .map(|positions| positions.value(self.row))
     }
 
     pub(crate) fn severity(self) -> Option<Severity> {
@@ -114,11 +129,18 @@ impl<'r> Match<'r> {
 
     /// Values of the rule's dedup columns, as text.
     pub(crate) fn dedup(self) -> impl Iterator<Item = &'r str> {
-        self.rows.dedup.iter().map(move |texts| if texts.is_valid(self.row) { texts.value(self.row) } else { "\u{0}" })
+        self.rows.dedup.iter().map(move |texts| {
+            if texts.is_valid(self.row) { texts.value(self.row) } else { "\u{0}" }
+        })
     }
 
     pub(crate) fn instance_ids(self) -> Vec<String> {
-        self.rows.instance_ids.iter().flat_map(|lists| lists.of(self.row)).map(|(_, id)| id.to_owned()).collect()
+        self.rows
+            .instance_ids
+            .iter()
+            .flat_map(|lists| lists.of(self.row))
+            .map(|(_, id)| id.to_owned())
+            .collect()
     }
 
     /// Type and id of each resource.
@@ -131,7 +153,12 @@ impl<'r> Match<'r> {
     where
         'r: 'o,
     {
-        let source_ip = self.rows.source_ip.as_ref().filter(|ips| ips.is_valid(self.row)).map(|ips| ips.value(self.row));
+        let source_ip = self
+            .rows
+            .source_ip
+            .as_ref()
+            .filter(|ips| ips.is_valid(self.row))
+            .map(|ips| ips.value(self.row));
         parameters::Operator {
             event_time: self.event_time(),
             access_key_id: self.text("access_key_id"),
@@ -163,9 +190,14 @@ impl Lists {
 
     fn of(&self, row: usize) -> impl Iterator<Item = (Option<&str>, &str)> {
         let offsets = self.lists.value_offsets();
-        let range = if self.lists.is_valid(row) { offsets[row] as usize..offsets[row + 1] as usize } else { 0..0 };
+        let range = if self.lists.is_valid(row) {
+            offsets[row] as usize..offsets[row + 1] as usize
+        } else {
+            0..0
+        };
         range.filter(|&at| self.ids.is_valid(at)).map(|at| {
-            let kind = self.kinds.as_ref().filter(|kinds| kinds.is_valid(at)).map(|kinds| kinds.value(at));
+            let kind =
+                self.kinds.as_ref().filter(|kinds| kinds.is_valid(at)).map(|kinds| kinds.value(at));
             (kind, self.ids.value(at))
         })
     }
@@ -178,9 +210,11 @@ pub(crate) fn read(batch: &RecordBatch, dedup: &[String]) -> Result<Rows> {
         read_column(field.name(), column, &mut rows)?;
     }
     for name in dedup {
-        let column = batch
-            .column_by_name(name)
-            .ok_or_else(|| DataFusionError::Plan(format!("the query gives no column `{name}`, which groups its matches")))?;
+        let column = batch.column_by_name(name).ok_or_else(|| {
+            DataFusionError::Plan(format!(
+                "the query gives no column `{name}`, which groups its matches"
+            ))
+        })?;
         rows.dedup.push(text(column)?);
     }
     Ok(rows)
@@ -197,12 +231,20 @@ fn read_column(name: &str, column: &ArrayRef, rows: &mut Rows) -> Result<()> {
         "instance_ids" => rows.instance_ids = Some(Lists::texts(column)?),
         "resources" => rows.resources = Some(Lists::pairs(column)?),
         "severity" => {
-            let known = |name| Severity::from_name(name).ok_or_else(|| DataFusionError::Plan(format!("`{name}` is no severity")));
-            rows.severity = text(column)?.iter().map(|name| name.map(known).transpose()).collect::<Result<_>>()?;
+            let known = |name| {
+                Severity::from_name(name)
+                    .ok_or_else(|| DataFusionError::Plan(format!("`{name}` is no severity")))
+            };
+            rows.severity = text(column)?
+                .iter()
+                .map(|name| name.map(known).transpose())
+                .collect::<Result<_>>()?;
         }
         "flags" => {}
         _ => {
-            if let Some(known) = EVENT_COLUMNS.into_iter().chain(JUDGEMENT_COLUMNS).find(|known| *known == name) {
+            if let Some(known) =
+                EVENT_COLUMNS.into_iter().chain(JUDGEMENT_COLUMNS).find(|known| *known == name)
+            {
                 rows.texts.insert(known, text(column)?);
             }
         }

@@ -68,9 +68,15 @@ impl Taken {
         match self {
             Self::Findings(parcels) => parcels
                 .iter()
-                .map(|parcel| Row { id: &parcel.finding.finding_id, revision: parcel.revision, attempts: parcel.attempts })
+                .map(|parcel| Row {
+                    id: &parcel.finding.finding_id,
+                    revision: parcel.revision,
+                    attempts: parcel.attempts,
+                })
                 .collect(),
-            Self::Report(report) => vec![Row { id: &report.id, revision: 1, attempts: report.attempts }],
+            Self::Report(report) => {
+                vec![Row { id: &report.id, revision: 1, attempts: report.attempts }]
+            }
         }
     }
 
@@ -149,9 +155,18 @@ pub struct Count {
 }
 
 /// Puts each of `said` down for every sink that `routes` names for it.
-pub(crate) async fn put(db: &mut AnyConnection, routes: &Routes, said: &[Said<'_>], now: i64) -> Result<(), StoreError> {
-    let rows: Vec<(&str, &Said<'_>)> =
-        said.iter().flat_map(|said| routes.of(said.finding, said.before.as_ref()).map(move |sink| (sink, said))).collect();
+pub(crate) async fn put(
+    db: &mut AnyConnection,
+    routes: &Routes,
+    said: &[Said<'_>],
+    now: i64,
+) -> Result<(), StoreError> {
+    let rows: Vec<(&str, &Said<'_>)> = said
+        .iter()
+        .flat_map(|said| {
+            routes.of(said.finding, said.before.as_ref()).map(move |sink| (sink, said))
+        })
+        .collect();
     for rows in rows.chunks(ROWS) {
         let text = format!(
             "INSERT INTO trailhound_outbox VALUES {} ON CONFLICT DO NOTHING",
@@ -160,7 +175,8 @@ pub(crate) async fn put(db: &mut AnyConnection, routes: &Routes, said: &[Said<'_
         let mut query = statement(text, rows.len()).bind(now);
         for (sink, said) in rows {
             let severity = said.finding.severity.name();
-            query = query.bind(sink).bind(&said.finding.finding_id).bind(said.revision).bind(severity);
+            query =
+                query.bind(sink).bind(&said.finding.finding_id).bind(said.revision).bind(severity);
         }
         query.execute(&mut *db).await?;
     }
@@ -169,13 +185,21 @@ pub(crate) async fn put(db: &mut AnyConnection, routes: &Routes, said: &[Said<'_
 
 /// Before some of `said` take the place of what is kept: what waits of it is told as it was.
 pub(crate) async fn hold(db: &mut AnyConnection, said: &[Said<'_>]) -> Result<(), StoreError> {
-    let revised: Vec<&str> = said.iter().filter(|said| said.before.is_some()).map(|said| said.finding.finding_id.as_str()).collect();
+    let revised: Vec<&str> = said
+        .iter()
+        .filter(|said| said.before.is_some())
+        .map(|said| said.finding.finding_id.as_str())
+        .collect();
     if revised.is_empty() {
         return Ok(());
     }
     let text = holding(revised.len());
     let count = revised.len();
-    revised.into_iter().fold(statement(text, count), |query, id| query.bind(id)).execute(db).await?;
+    revised
+        .into_iter()
+        .fold(statement(text, count), |query, id| query.bind(id))
+        .execute(db)
+        .await?;
     Ok(())
 }
 
@@ -233,7 +257,14 @@ pub async fn recover(catalogue: &AnyPool, sink: &str, now: i64) -> Result<u64, S
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn take(catalogue: &AnyPool, sink: &str, holder: &str, now: i64, most: usize, held_back: &[&str]) -> Result<Taken, StoreError> {
+pub async fn take(
+    catalogue: &AnyPool,
+    sink: &str,
+    holder: &str,
+    now: i64,
+    most: usize,
+    held_back: &[&str],
+) -> Result<Taken, StoreError> {
     let mut transaction = catalogue.begin().await?;
     // Written first, so that the right to write is held before anything is read.
     sqlx::query("UPDATE trailhound_outbox SET holder = holder WHERE sink = $1 AND state = 'leased' AND holder = $2")
@@ -262,14 +293,20 @@ pub async fn take(catalogue: &AnyPool, sink: &str, holder: &str, now: i64, most:
             values("(?, ?)", rows.len(), 3)
         );
         let query = statement(text, rows.len()).bind(holder).bind(now).bind(sink);
-        let query = rows.iter().fold(query, |query, (finding_id, revision, ..)| query.bind(finding_id).bind(revision));
+        let query = rows
+            .iter()
+            .fold(query, |query, (finding_id, revision, ..)| query.bind(finding_id).bind(revision));
         query.execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
     if report == Some(0)
         && let Some((id, _, attempts, body)) = rows.pop()
     {
-        return Ok(Taken::Report(Box::new(ReportParcel { id, notice: serde_json::from_str(&body)?, attempts })));
+        return Ok(Taken::Report(Box::new(ReportParcel {
+            id,
+            notice: serde_json::from_str(&body)?,
+            attempts,
+        })));
     }
     let parcel = |(_, revision, attempts, body): (String, i64, i64, String)| {
         Ok(Parcel { finding: serde_json::from_str(&body)?, revision, attempts, body })
@@ -292,12 +329,23 @@ pub async fn settle(
 ) -> Result<(), StoreError> {
     let mut transaction = catalogue.begin().await?;
     let rows = taken.rows();
-    let ends: Vec<(&Row<'_>, End<'_>)> = rows.iter().zip(deliveries).map(|(row, delivery)| (row, End::of(row, delivery, now))).collect();
+    let ends: Vec<(&Row<'_>, End<'_>)> = rows
+        .iter()
+        .zip(deliveries)
+        .map(|(row, delivery)| (row, End::of(row, delivery, now)))
+        .collect();
     for ends in ends.chunks(ROWS) {
         let text = settling(ends.len());
         let mut query = statement(text, ends.len()).bind(now).bind(sink).bind(holder);
         for (row, end) in ends {
-            query = query.bind(row.id).bind(row.revision).bind(end.state).bind(end.attempts).bind(end.unsure).bind(end.due).bind(end.note);
+            query = query
+                .bind(row.id)
+                .bind(row.revision)
+                .bind(end.state)
+                .bind(end.attempts)
+                .bind(end.unsure)
+                .bind(end.due)
+                .bind(end.note);
         }
         query.execute(&mut *transaction).await?;
     }
@@ -362,7 +410,10 @@ fn pause(row: &Row<'_>) -> Duration {
 /// # Errors
 /// [`StoreError`].
 pub async fn position(catalogue: &AnyPool, sink: &str) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar("SELECT position FROM trailhound_sink WHERE sink = $1").bind(sink).fetch_optional(catalogue).await?)
+    Ok(sqlx::query_scalar("SELECT position FROM trailhound_sink WHERE sink = $1")
+        .bind(sink)
+        .fetch_optional(catalogue)
+        .await?)
 }
 
 /// When the next row of `sink` is due.
@@ -370,10 +421,12 @@ pub async fn position(catalogue: &AnyPool, sink: &str) -> Result<Option<String>,
 /// # Errors
 /// [`StoreError`].
 pub async fn next_due(catalogue: &AnyPool, sink: &str) -> Result<Option<i64>, StoreError> {
-    let due: Option<i64> = sqlx::query_scalar("SELECT min(due_at) FROM trailhound_outbox WHERE sink = $1 AND state = 'pending'")
-        .bind(sink)
-        .fetch_one(catalogue)
-        .await?;
+    let due: Option<i64> = sqlx::query_scalar(
+        "SELECT min(due_at) FROM trailhound_outbox WHERE sink = $1 AND state = 'pending'",
+    )
+    .bind(sink)
+    .fetch_one(catalogue)
+    .await?;
     Ok(due)
 }
 
@@ -381,7 +434,12 @@ pub async fn next_due(catalogue: &AnyPool, sink: &str) -> Result<Option<i64>, St
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn list(catalogue: &AnyPool, sink: Option<&str>, state: Option<&str>, most: usize) -> Result<Vec<Entry>, StoreError> {
+pub async fn list(
+    catalogue: &AnyPool,
+    sink: Option<&str>,
+    state: Option<&str>,
+    most: usize,
+) -> Result<Vec<Entry>, StoreError> {
     type Row = (String, String, i64, String, String, i64, i64, i64, i64, String);
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT sink, finding_id, revision, severity, state, attempts, unsure, queued_at, due_at, note FROM trailhound_outbox \
@@ -392,7 +450,18 @@ pub async fn list(catalogue: &AnyPool, sink: Option<&str>, state: Option<&str>, 
     .bind(i64::try_from(most).unwrap_or(i64::MAX))
     .fetch_all(catalogue)
     .await?;
-    let entry = |(sink, finding_id, revision, severity, state, attempts, unsure, queued_at, due_at, note): Row| Entry {
+    let entry = |(
+        sink,
+        finding_id,
+        revision,
+        severity,
+        state,
+        attempts,
+        unsure,
+        queued_at,
+        due_at,
+        note,
+    ): Row| Entry {
         sink,
         finding_id,
         revision,
@@ -416,7 +485,10 @@ pub async fn counts(catalogue: &AnyPool) -> Result<Vec<Count>, StoreError> {
         sqlx::query_as("SELECT sink, state, count(*), min(queued_at) FROM trailhound_outbox GROUP BY sink, state ORDER BY sink, state")
             .fetch_all(catalogue)
             .await?;
-    Ok(rows.into_iter().map(|(sink, state, rows, oldest)| Count { sink, state, rows, oldest }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(sink, state, rows, oldest)| Count { sink, state, rows, oldest })
+        .collect())
 }
 
 /// Rows that are not delivered, by sink and state.
@@ -429,14 +501,22 @@ pub async fn waiting(catalogue: &AnyPool) -> Result<Vec<Count>, StoreError> {
     )
     .fetch_all(catalogue)
     .await?;
-    Ok(rows.into_iter().map(|(sink, state, rows, oldest)| Count { sink, state, rows, oldest }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(sink, state, rows, oldest)| Count { sink, state, rows, oldest })
+        .collect())
 }
 
 /// Makes what waits or is parked due at once; gives how many rows that are. An empty `finding_id` means all.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn retry(catalogue: &AnyPool, sink: Option<&str>, finding_id: &str, now: i64) -> Result<u64, StoreError> {
+pub async fn retry(
+    catalogue: &AnyPool,
+    sink: Option<&str>,
+    finding_id: &str,
+    now: i64,
+) -> Result<u64, StoreError> {
     let retried = sqlx::query(
         "UPDATE trailhound_outbox SET state = 'pending', due_at = $1, changed_at = $1 WHERE state IN ('pending', 'parked') \
          AND ($2 = '' OR sink = $2) AND ($3 = '' OR finding_id = $3)",
@@ -454,7 +534,13 @@ pub async fn retry(catalogue: &AnyPool, sink: Option<&str>, finding_id: &str, no
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn dismiss(catalogue: &AnyPool, sink: Option<&str>, finding_id: &str, reason: &str, now: i64) -> Result<u64, StoreError> {
+pub async fn dismiss(
+    catalogue: &AnyPool,
+    sink: Option<&str>,
+    finding_id: &str,
+    reason: &str,
+    now: i64,
+) -> Result<u64, StoreError> {
     let dismissed = sqlx::query(
         "UPDATE trailhound_outbox SET state = 'dismissed', changed_at = $1, note = $2, finding = '' WHERE state IN ('pending', 'parked') \
          AND ($3 = '' OR sink = $3) AND ($4 = '' OR finding_id = $4)",
@@ -494,7 +580,9 @@ mod tests {
             let asked = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")));
             let plan = asked.fetch_all(lake.catalogue()).await.expect("a plan");
             let plan: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
-            let by_key = plan.iter().any(|step| step.contains("sqlite_autoindex_trailhound_outbox_1 (finding_id=?"));
+            let by_key = plan
+                .iter()
+                .any(|step| step.contains("sqlite_autoindex_trailhound_outbox_1 (finding_id=?"));
             assert!(by_key, "{text}: {plan:?}");
         }
     }

@@ -108,12 +108,22 @@ pub fn entities(finding: &Finding) -> BTreeSet<Entity> {
     let mut entities = BTreeSet::new();
     // What the platform does by itself is nobody's risk.
     if operator.kind.as_deref() != Some("system") {
-        entities.extend(operator.principal_id.as_deref().or(operator.name.as_deref()).map(|id| of(EntityKind::Principal, id)));
+        entities.extend(
+            operator
+                .principal_id
+                .as_deref()
+                .or(operator.name.as_deref())
+                .map(|id| of(EntityKind::Principal, id)),
+        );
     }
     entities.extend(operator.access_key_id.as_deref().map(|id| of(EntityKind::AccessKey, id)));
     if finding.source_class.as_deref() == Some("ip") {
         let address = finding.client_ip.as_ref().or(finding.source_ip.as_ref());
-        entities.extend(address.map(|id| Entity { kind: EntityKind::Address, account_id: None, id: id.clone() }));
+        entities.extend(address.map(|id| Entity {
+            kind: EntityKind::Address,
+            account_id: None,
+            id: id.clone(),
+        }));
     }
     entities.extend(finding.targets.iter().map(|target| of(EntityKind::Target, &target.id)));
     entities
@@ -216,8 +226,14 @@ fn risk(entity: Entity, mut findings: Vec<Arc<Counted>>, now: i64) -> Risk {
         });
     }
     terms.sort_by(|a, b| b.adds.total_cmp(&a.adds).then_with(|| a.finding_id.cmp(&b.finding_id)));
-    let name = findings.iter().find_map(|finding| finding.operator.clone()).filter(|_| entity.kind == EntityKind::Principal);
-    let last_seen = findings.iter().max_by_key(|finding| finding.last).and_then(|finding| finding.last_seen.clone());
+    let name = findings
+        .iter()
+        .find_map(|finding| finding.operator.clone())
+        .filter(|_| entity.kind == EntityKind::Principal);
+    let last_seen = findings
+        .iter()
+        .max_by_key(|finding| finding.last)
+        .and_then(|finding| finding.last_seen.clone());
     Risk { entity, name, score: terms.iter().map(|term| term.adds).sum(), last_seen, terms }
 }
 
@@ -237,18 +253,28 @@ pub struct Incident<'f> {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn severity_name<S: serde::Serializer>(severity: &Severity, serializer: S) -> Result<S::Ok, S::Error> {
+fn severity_name<S: serde::Serializer>(
+    severity: &Severity,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(severity.name())
 }
 
-fn finding_ids<S: serde::Serializer>(findings: &[&Finding], serializer: S) -> Result<S::Ok, S::Error> {
+fn finding_ids<S: serde::Serializer>(
+    findings: &[&Finding],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(findings.iter().map(|finding| &finding.finding_id))
 }
 
 /// The incidents among `findings`, in order of time: findings to be looked at, of at least two rules, each within `window` (microseconds)
 /// of the one before that shares an entity with it. `shared` tells addresses that many people come from: they connect nothing.
 #[must_use]
-pub fn incidents<'f>(findings: &'f [Finding], window: i64, shared: &dyn Fn(&Entity) -> bool) -> Vec<Incident<'f>> {
+pub fn incidents<'f>(
+    findings: &'f [Finding],
+    window: i64,
+    shared: &dyn Fn(&Entity) -> bool,
+) -> Vec<Incident<'f>> {
     let mut timed: Vec<(i64, i64, &Finding)> = Vec::new();
     for finding in open(findings) {
         let first = finding.first_seen.as_deref().and_then(parse);
@@ -261,7 +287,9 @@ pub fn incidents<'f>(findings: &'f [Finding], window: i64, shared: &dyn Fn(&Enti
     for (number, (first, last, finding)) in timed.iter().enumerate() {
         for entity in entities(finding).into_iter().filter(|entity| !shared(entity)) {
             let before = latest.get(&entity).copied();
-            if let Some((_, other)) = before.filter(|(until, _)| *first <= until.saturating_add(window)) {
+            if let Some((_, other)) =
+                before.filter(|(until, _)| *first <= until.saturating_add(window))
+            {
                 join(&mut part_of, other, number);
             }
             let until = before.map_or(*last, |(until, _)| until.max(*last));
@@ -287,18 +315,27 @@ fn join(part_of: &mut [usize], a: usize, b: usize) {
     part_of[a.max(b)] = a.min(b);
 }
 
-fn incident<'f>(findings: Vec<&'f Finding>, shared: &dyn Fn(&Entity) -> bool) -> Option<Incident<'f>> {
+fn incident<'f>(
+    findings: Vec<&'f Finding>,
+    shared: &dyn Fn(&Entity) -> bool,
+) -> Option<Incident<'f>> {
     let rules: BTreeSet<&str> = findings.iter().map(|finding| finding.rule_id.as_str()).collect();
     if rules.len() < 2 {
         return None;
     }
     let mut counts: BTreeMap<Entity, usize> = BTreeMap::new();
-    for entity in findings.iter().flat_map(|finding| entities(finding)).filter(|entity| !shared(entity)) {
+    for entity in
+        findings.iter().flat_map(|finding| entities(finding)).filter(|entity| !shared(entity))
+    {
         *counts.entry(entity).or_default() += 1;
     }
     Some(Incident {
         incident_id: findings[0].finding_id.clone(),
-        entities: counts.into_iter().filter(|(_, count)| *count > 1).map(|(entity, _)| entity).collect(),
+        entities: counts
+            .into_iter()
+            .filter(|(_, count)| *count > 1)
+            .map(|(entity, _)| entity)
+            .collect(),
         severity: findings.iter().map(|finding| finding.severity).max()?,
         findings,
     })
@@ -315,16 +352,25 @@ mod tests {
         let severities = [Severity::Info, Severity::Critical, Severity::Low, Severity::High];
         // One finding of each principal, two of a third of them; a fifth of all from addresses that are shared.
         let finding = |number: usize| {
-            let mut finding = Finding { severity: severities[number * 7 % 4], finding_id: format!("f{number}"), ..sample(0) };
+            let mut finding = Finding {
+                severity: severities[number * 7 % 4],
+                finding_id: format!("f{number}"),
+                ..sample(0)
+            };
             finding.operator.principal_id = Some(format!("p{}", number % 3000));
-            finding.client_ip = number.is_multiple_of(5).then(|| format!("203.0.113.{}", number % 250));
+            finding.client_ip =
+                number.is_multiple_of(5).then(|| format!("203.0.113.{}", number % 250));
             finding.source_class = Some("ip".to_owned());
             finding
         };
         let findings: Vec<Finding> = (0..4000).map(finding).collect();
         let shown = |risks: &[Risk]| serde_json::to_value(risks).expect("JSON");
         let all = risks(&findings, now);
-        assert!(all.len() > 3000 && all.windows(2).all(|pair| pair[0].score >= pair[1].score), "{}", all.len());
+        assert!(
+            all.len() > 3000 && all.windows(2).all(|pair| pair[0].score >= pair[1].score),
+            "{}",
+            all.len()
+        );
         let mut some = Risks::default();
         findings.iter().for_each(|finding| some.add(finding));
         assert_eq!(some.len(), all.len());

@@ -44,8 +44,15 @@ impl Routes {
     }
 
     /// Names of the sinks that are told `finding`, of which `before` was kept until now.
-    pub(crate) fn of<'r>(&'r self, finding: &Finding, before: Option<&Finding>) -> impl Iterator<Item = &'r str> {
-        self.0.iter().filter(move |route| route.takes(finding, before)).map(|route| route.sink.as_str())
+    pub(crate) fn of<'r>(
+        &'r self,
+        finding: &Finding,
+        before: Option<&Finding>,
+    ) -> impl Iterator<Item = &'r str> {
+        self.0
+            .iter()
+            .filter(move |route| route.takes(finding, before))
+            .map(|route| route.sink.as_str())
     }
 }
 
@@ -53,13 +60,18 @@ impl Route {
     fn takes(&self, finding: &Finding, before: Option<&Finding>) -> bool {
         // Who was told of it is told of its end, whatever it is now.
         let told = before.is_some_and(|before| self.concerns(before));
-        if finding.status != Status::Open && told && before.is_some_and(|before| before.status != finding.status) {
+        if finding.status != Status::Open
+            && told
+            && before.is_some_and(|before| before.status != finding.status)
+        {
             return true;
         }
         self.concerns(finding)
             && match (self.revisions, before) {
                 (Revisions::All, _) | (Revisions::Essential, None) => true,
-                (Revisions::Essential, Some(before)) => !told || finding.severity > before.severity || finding.status != before.status,
+                (Revisions::Essential, Some(before)) => {
+                    !told || finding.severity > before.severity || finding.status != before.status
+                }
             }
     }
 
@@ -72,7 +84,11 @@ impl Route {
         wanted
             && finding.severity >= self.severity_min
             && self.rules.as_ref().is_none_or(|rules| rules.is_match(&finding.rule_id))
-            && (self.accounts.is_empty() || finding.account_id.as_ref().is_some_and(|account| self.accounts.contains(account)))
+            && (self.accounts.is_empty()
+                || finding
+                    .account_id
+                    .as_ref()
+                    .is_some_and(|account| self.accounts.contains(account)))
     }
 }
 
@@ -82,7 +98,10 @@ mod tests {
     use crate::health::sample;
 
     fn route(revisions: Revisions) -> Route {
-        let rules = globset::GlobSetBuilder::new().add(globset::Glob::new("AT-ROOT-*").expect("a glob")).build().expect("globs");
+        let rules = globset::GlobSetBuilder::new()
+            .add(globset::Glob::new("AT-ROOT-*").expect("a glob"))
+            .build()
+            .expect("globs");
         Route {
             sink: "s".to_owned(),
             severity_min: Severity::Medium,
@@ -94,12 +113,20 @@ mod tests {
     }
 
     fn finding(severity: Severity, status: Status) -> Finding {
-        Finding { severity, status, rule_id: "AT-ROOT-001".to_owned(), account_id: Some("1".to_owned()), ..sample(0) }
+        Finding {
+            severity,
+            status,
+            rule_id: "AT-ROOT-001".to_owned(),
+            account_id: Some("1".to_owned()),
+            ..sample(0)
+        }
     }
 
     #[test]
     fn a_finding_goes_where_all_of_it_fits() {
-        let goes = |finding: &Finding| Routes::new(vec![route(Revisions::All)]).of(finding, None).count() == 1;
+        let goes = |finding: &Finding| {
+            Routes::new(vec![route(Revisions::All)]).of(finding, None).count() == 1
+        };
         let fits = finding(Severity::Medium, Status::Open);
         assert!(goes(&fits));
         assert!(!goes(&Finding { severity: Severity::Low, ..fits.clone() }));
@@ -111,8 +138,12 @@ mod tests {
 
     #[test]
     fn people_are_told_what_changes_matters_and_programs_all() {
-        let (open, graver) = (finding(Severity::Medium, Status::Open), finding(Severity::High, Status::Open));
-        let (ended, hidden) = (finding(Severity::Medium, Status::Withdrawn), finding(Severity::Medium, Status::Suppressed));
+        let (open, graver) =
+            (finding(Severity::Medium, Status::Open), finding(Severity::High, Status::Open));
+        let (ended, hidden) = (
+            finding(Severity::Medium, Status::Withdrawn),
+            finding(Severity::Medium, Status::Suppressed),
+        );
         for (now, before, all, essential) in [
             (&open, &open, true, false),
             (&graver, &open, true, true),
@@ -123,8 +154,15 @@ mod tests {
             // Who was never told is not told of the end.
             (&ended, &hidden, false, false),
         ] {
-            let goes = |revisions| Routes::new(vec![route(revisions)]).of(now, Some(before)).count() == 1;
-            assert_eq!((goes(Revisions::All), goes(Revisions::Essential)), (all, essential), "{:?} {:?}", before.status, now.status);
+            let goes =
+                |revisions| Routes::new(vec![route(revisions)]).of(now, Some(before)).count() == 1;
+            assert_eq!(
+                (goes(Revisions::All), goes(Revisions::Essential)),
+                (all, essential),
+                "{:?} {:?}",
+                before.status,
+                now.status
+            );
         }
     }
 }

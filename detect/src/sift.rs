@@ -74,7 +74,10 @@ impl Unread {
     }
 
     fn next(&self) -> Part<'_> {
-        Part { events: &self.events, rows: self.from..self.events.row_count().min(self.from + PART_ROWS) }
+        Part {
+            events: &self.events,
+            rows: self.from..self.events.row_count().min(self.from + PART_ROWS),
+        }
     }
 }
 
@@ -104,7 +107,8 @@ impl Sift {
     /// [`SessionError::Engine`] where a predicate is none.
     pub(crate) fn new(session: &Session, sets: Vec<Wanted>) -> Result<Self, SessionError> {
         let sieves = Sieves::new(session, sets.iter().map(|set| set.predicate.as_str()))?;
-        let (mut chosen, mut wanted, mut readings) = (Chosen::default(), BTreeSet::new(), Vec::new());
+        let (mut chosen, mut wanted, mut readings) =
+            (Chosen::default(), BTreeSet::new(), Vec::new());
         for (number, mut set) in sets.into_iter().enumerate() {
             let condensing = match set.condense {
                 Some(condensing) => {
@@ -117,7 +121,11 @@ impl Sift {
                 }
                 None => None,
             };
-            readings.push(Reading { schema: some(&set.columns)?, condensing, is_given_up: AtomicBool::new(false) });
+            readings.push(Reading {
+                schema: some(&set.columns)?,
+                condensing,
+                is_given_up: AtomicBool::new(false),
+            });
             wanted.extend(set.columns);
         }
         Ok(Self { sieves, sets: readings, chosen, wanted })
@@ -125,7 +133,13 @@ impl Sift {
 
     /// Every column of `events` that [`Sift::batch`] needs, by place.
     pub(crate) fn columns(&self) -> BTreeSet<usize> {
-        self.sieves.columns().iter().chain(&self.chosen.looked_at).chain(&self.wanted).copied().collect()
+        self.sieves
+            .columns()
+            .iter()
+            .chain(&self.chosen.looked_at)
+            .chain(&self.wanted)
+            .copied()
+            .collect()
     }
 
     /// From now on `set` gets nothing any more.
@@ -147,7 +161,9 @@ impl Sift {
         let choose = |batch: &RecordBatch, hits: &mut Hits| self.choose(batch, hits, &mut news);
         let is_wanted = |set: usize| !self.sets[set].is_given_up.load(Ordering::Relaxed);
         let part = unread.next();
-        self.sieves.read(&part, &self.chosen, &self.wanted, is_wanted, choose, |batch, hits| each(self.found(batch, hits)?))?;
+        self.sieves.read(&part, &self.chosen, &self.wanted, is_wanted, choose, |batch, hits| {
+            each(self.found(batch, hits)?)
+        })?;
         unread.from = part.rows.end;
         Ok(news)
     }
@@ -163,7 +179,12 @@ impl Sift {
     }
 
     /// Takes back the hits of rows that are neither first nor last.
-    fn choose(&self, batch: &RecordBatch, hits: &mut Hits, news: &mut [Span]) -> Result<(), SessionError> {
+    fn choose(
+        &self,
+        batch: &RecordBatch,
+        hits: &mut Hits,
+        news: &mut [Span],
+    ) -> Result<(), SessionError> {
         for (set, reading) in self.sets.iter().enumerate() {
             let Some((condensing, schema)) = &reading.condensing else { continue };
             let rows = hits.rows(set);
@@ -191,5 +212,12 @@ impl Sift {
 /// Places of columns among those of `events`.
 fn places<'c>(names: impl Iterator<Item = &'c str>) -> BTreeSet<usize> {
     let names: BTreeSet<&str> = names.collect();
-    EVENTS.arrow.fields().iter().enumerate().filter(|(_, field)| names.contains(field.name().as_str())).map(|(at, _)| at).collect()
+    EVENTS
+        .arrow
+        .fields()
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| names.contains(field.name().as_str()))
+        .map(|(at, _)| at)
+        .collect()
 }

@@ -86,9 +86,14 @@ pub struct RulesRun {
 /// # Errors
 /// [`StoreError`].
 pub async fn rules_run(catalogue: &AnyPool) -> Result<RulesRun, StoreError> {
-    let rules =
-        sqlx::query_as("SELECT rule_id, rule_version, snapshot_id FROM trailhound_rule_cursor ORDER BY rule_id").fetch_all(catalogue);
-    let newest = sqlx::query_scalar("SELECT COALESCE(max(snapshot_id), 0) FROM trailhound_ledger WHERE stored > 0").fetch_one(catalogue);
+    let rules = sqlx::query_as(
+        "SELECT rule_id, rule_version, snapshot_id FROM trailhound_rule_cursor ORDER BY rule_id",
+    )
+    .fetch_all(catalogue);
+    let newest = sqlx::query_scalar(
+        "SELECT COALESCE(max(snapshot_id), 0) FROM trailhound_ledger WHERE stored > 0",
+    )
+    .fetch_one(catalogue);
     Ok(RulesRun { rules: rules.await?, newest: newest.await? })
 }
 
@@ -97,13 +102,19 @@ pub async fn rules_run(catalogue: &AnyPool) -> Result<RulesRun, StoreError> {
 /// # Errors
 /// [`StoreError`].
 pub async fn kept(catalogue: &AnyPool) -> Result<Vec<Finding>, StoreError> {
-    let bodies: Vec<String> =
-        sqlx::query_scalar("SELECT finding FROM trailhound_finding ORDER BY first_seen, finding_id").fetch_all(catalogue).await?;
+    let bodies: Vec<String> = sqlx::query_scalar(
+        "SELECT finding FROM trailhound_finding ORDER BY first_seen, finding_id",
+    )
+    .fetch_all(catalogue)
+    .await?;
     bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
 }
 
 /// The same of those alone whose first event is not before `since`, RFC 3339 UTC, or has no time; one after the other.
-pub fn kept_since<'c>(catalogue: &'c AnyPool, since: &str) -> BoxStream<'c, Result<Finding, StoreError>> {
+pub fn kept_since<'c>(
+    catalogue: &'c AnyPool,
+    since: &str,
+) -> BoxStream<'c, Result<Finding, StoreError>> {
     let query = "SELECT finding FROM trailhound_finding WHERE first_seen >= $1 OR first_seen IS NULL ORDER BY first_seen, finding_id";
     let bodies = sqlx::query_scalar(query).bind(since.to_owned()).fetch(catalogue);
     bodies.map(|body: Result<String, sqlx::Error>| Ok(serde_json::from_str(&body?)?)).boxed()
@@ -137,7 +148,8 @@ pub async fn store(
     stored: &mut Stored,
 ) -> Result<(), StoreError> {
     // In order of their ids, as the table is; and each once, for a statement may change a row only once.
-    let found: BTreeMap<&str, &Finding> = findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
+    let found: BTreeMap<&str, &Finding> =
+        findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
     let in_order: Vec<&Finding> = found.values().copied().collect();
     let mut t2 = begin(catalogue, keeping).await?;
     // What this transaction keeps.
@@ -168,7 +180,10 @@ pub async fn store(
 }
 
 /// Begins a transaction of who holds the right to detect.
-async fn begin(catalogue: &AnyPool, keeping: Keeping<'_>) -> Result<Transaction<'static, Any>, StoreError> {
+async fn begin(
+    catalogue: &AnyPool,
+    keeping: Keeping<'_>,
+) -> Result<Transaction<'static, Any>, StoreError> {
     let mut t2 = catalogue.begin().await?;
     // Written first, so that the right to write is held before anything is read.
     let held = sqlx::query("UPDATE trailhound_lease SET until = until WHERE holder = $1")
@@ -229,7 +244,10 @@ async fn keep(
 }
 
 /// Revision and text of those of `findings` that are kept, by their ids.
-async fn known(db: &mut AnyConnection, findings: &[&Finding]) -> Result<HashMap<String, (i64, String)>, StoreError> {
+async fn known(
+    db: &mut AnyConnection,
+    findings: &[&Finding],
+) -> Result<HashMap<String, (i64, String)>, StoreError> {
     let text = format!(
         "SELECT finding_id, revision, finding FROM trailhound_finding WHERE finding_id IN (VALUES {})",
         values("(?)", findings.len(), 0)
@@ -270,8 +288,11 @@ async fn write(db: &mut AnyConnection, said: &[Said<'_>], snapshot: i64) -> Resu
 
 /// Time from which on the lake has dropped nothing.
 pub(crate) async fn retained_from(db: &mut AnyConnection) -> Result<i64, StoreError> {
-    let oldest: Option<String> =
-        sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'").fetch_optional(db).await?;
+    let oldest: Option<String> = sqlx::query_scalar(
+        "SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'",
+    )
+    .fetch_optional(db)
+    .await?;
     Ok(oldest.and_then(|oldest| oldest.parse().ok()).unwrap_or(i64::MIN))
 }
 
@@ -296,14 +317,17 @@ async fn withdraw(
     .await?;
     let earliest = retained_from.saturating_add(decided.depends);
     for (finding_id, first_seen) in known {
-        let decides = parse(&first_seen).is_some_and(|time| decided.range.has(time) && time >= earliest);
-        if !decides || found.contains_key(finding_id.as_str()) || decided.same.contains(&finding_id) {
+        let decides =
+            parse(&first_seen).is_some_and(|time| decided.range.has(time) && time >= earliest);
+        if !decides || found.contains_key(finding_id.as_str()) || decided.same.contains(&finding_id)
+        {
             continue;
         }
-        let body: String = sqlx::query_scalar("SELECT finding FROM trailhound_finding WHERE finding_id = $1")
-            .bind(&finding_id)
-            .fetch_one(&mut *db)
-            .await?;
+        let body: String =
+            sqlx::query_scalar("SELECT finding FROM trailhound_finding WHERE finding_id = $1")
+                .bind(&finding_id)
+                .fetch_one(&mut *db)
+                .await?;
         let finding = Finding { status: Status::Withdrawn, ..serde_json::from_str(&body)? };
         keep(db, &[&finding], snapshot, keeping, &mut Stored::default()).await?;
         stored.withdrawn.push(finding);

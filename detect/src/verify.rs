@@ -62,12 +62,19 @@ pub struct VerifiedFindings {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn verify(catalogue: &AnyPool, derived: &Detection, range: Range) -> Result<VerifiedFindings, StoreError> {
+pub async fn verify(
+    catalogue: &AnyPool,
+    derived: &Detection,
+    range: Range,
+) -> Result<VerifiedFindings, StoreError> {
     let mut db = catalogue.acquire().await?;
     let retained_from = retained_from(&mut db).await?;
-    let depends: BTreeMap<&str, i64> = derived.decided.iter().map(|decided| (decided.rule_id.as_str(), decided.depends)).collect();
-    let given: BTreeMap<&str, &Finding> = derived.findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
-    let mut verified = VerifiedFindings { findings: given.len(), beyond_retention: 0, differences: Vec::new() };
+    let depends: BTreeMap<&str, i64> =
+        derived.decided.iter().map(|decided| (decided.rule_id.as_str(), decided.depends)).collect();
+    let given: BTreeMap<&str, &Finding> =
+        derived.findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
+    let mut verified =
+        VerifiedFindings { findings: given.len(), beyond_retention: 0, differences: Vec::new() };
     let rows: Vec<(String, String, String)> =
         sqlx::query_as("SELECT finding_id, rule_id, finding FROM trailhound_finding WHERE status <> $1 ORDER BY first_seen, finding_id")
             .bind(Status::Withdrawn.name())
@@ -79,19 +86,30 @@ pub async fn verify(catalogue: &AnyPool, derived: &Detection, range: Range) -> R
         let found: Finding = serde_json::from_str(&body)?;
         match given.get(finding_id.as_str()) {
             Some(given) => {
-                let members = differing(&serde_json::to_value(given)?, &serde_json::from_str(&body)?);
+                let members =
+                    differing(&serde_json::to_value(given)?, &serde_json::from_str(&body)?);
                 if !members.is_empty() {
-                    verified.differences.push(Difference { finding_id: finding_id.clone(), rule_id, kind: Kind::Other { members } });
+                    verified.differences.push(Difference {
+                        finding_id: finding_id.clone(),
+                        rule_id,
+                        kind: Kind::Other { members },
+                    });
                 }
             }
             None if !range.holds(&found) => {}
-            None if first(&found).is_some_and(|time| time < retained_from.saturating_add(*depends)) => {
+            None if first(&found)
+                .is_some_and(|time| time < retained_from.saturating_add(*depends)) =>
+            {
                 verified.findings += 1;
                 verified.beyond_retention += 1;
             }
             None => {
                 verified.findings += 1;
-                verified.differences.push(Difference { finding_id: finding_id.clone(), rule_id, kind: Kind::NotFound });
+                verified.differences.push(Difference {
+                    finding_id: finding_id.clone(),
+                    rule_id,
+                    kind: Kind::NotFound,
+                });
             }
         }
         kept.insert(finding_id);
@@ -109,6 +127,15 @@ fn first(finding: &Finding) -> Option<i64> {
 
 /// Names of the members in which two objects differ.
 fn differing(a: &Value, b: &Value) -> Vec<String> {
-    let names = |value: &Value| value.as_object().map(|object| object.keys().cloned().collect::<BTreeSet<_>>()).unwrap_or_default();
-    names(a).union(&names(b)).filter(|name| a.get(name.as_str()) != b.get(name.as_str())).cloned().collect()
+    let names = |value: &Value| {
+        value
+            .as_object()
+            .map(|object| object.keys().cloned().collect::<BTreeSet<_>>())
+            .unwrap_or_default()
+    };
+    names(a)
+        .union(&names(b))
+        .filter(|name| a.get(name.as_str()) != b.get(name.as_str()))
+        .cloned()
+        .collect()
 }

@@ -2,15 +2,16 @@
 
 use crate::decode::{Sink, Stop};
 use arrow::array::{
-    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, RecordBatch, StringBuilder, StructBuilder,
-    TimestampMicrosecondBuilder,
+    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, RecordBatch,
+    StringBuilder, StructBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::SchemaRef;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use trailhound_datasets::columns::{
-    COLUMNS, COPIES, COPIES_COLUMNS, Col, EVENTS, Origin, QUARANTINE, QUARANTINE_COLUMNS, Type, resource_fields,
+    COLUMNS, COPIES, COPIES_COLUMNS, Col, EVENTS, Origin, QUARANTINE, QUARANTINE_COLUMNS, Type,
+    resource_fields,
 };
 use trailhound_datasets::derive::Derived;
 use trailhound_datasets::derive::resources::Resource;
@@ -53,13 +54,17 @@ impl Builder {
             Type::Bool => Self::Bool(BooleanBuilder::new()),
             Type::Int => Self::Int(Int64Builder::new()),
             Type::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            Type::TextList => Self::TextList(ListBuilder::new(StringBuilder::new()).with_field(item())),
+            Type::TextList => {
+                Self::TextList(ListBuilder::new(StringBuilder::new()).with_field(item()))
+            }
             Type::ResourceList => {
                 let fields = match item().data_type() {
                     arrow::datatypes::DataType::Struct(fields) => fields.clone(),
                     _ => resource_fields(),
                 };
-                Self::Resources(ListBuilder::new(StructBuilder::from_fields(fields, 0)).with_field(item()))
+                Self::Resources(
+                    ListBuilder::new(StructBuilder::from_fields(fields, 0)).with_field(item()),
+                )
             }
         }
     }
@@ -125,7 +130,9 @@ impl Builder {
             Self::Resources(b) => {
                 for value in values {
                     let pair = b.values();
-                    pair.field_builder::<StringBuilder>(0).expect("type").append_option(value.kind.as_deref());
+                    pair.field_builder::<StringBuilder>(0)
+                        .expect("type")
+                        .append_option(value.kind.as_deref());
                     pair.field_builder::<StringBuilder>(1).expect("id").append_value(&value.id);
                     pair.append(true);
                 }
@@ -142,13 +149,20 @@ fn room_for(bytes: usize) -> usize {
 }
 
 fn builders(schema: &SchemaRef, types: impl Iterator<Item = Type>) -> Vec<Builder> {
-    schema.fields().iter().zip(types).map(|(field, data_type)| Builder::new(data_type, field)).collect()
+    schema
+        .fields()
+        .iter()
+        .zip(types)
+        .map(|(field, data_type)| Builder::new(data_type, field))
+        .collect()
 }
 
 /// `ip` in canonical text: what was `sent` where that is a plain IPv4 address, which has one spelling only.
 fn canonical_text(ip: IpAddr, sent: Option<&str>) -> Cow<'_, str> {
     match sent {
-        Some(sent) if ip.is_ipv4() && sent.bytes().all(|b| b.is_ascii_digit() || b == b'.') => Cow::Borrowed(sent),
+        Some(sent) if ip.is_ipv4() && sent.bytes().all(|b| b.is_ascii_digit() || b == b'.') => {
+            Cow::Borrowed(sent)
+        }
         _ => Cow::Owned(ip.to_string()),
     }
 }
@@ -164,7 +178,12 @@ pub(crate) struct EventBatch {
 impl EventBatch {
     /// An empty batch for the partition named `day`.
     pub(crate) fn new(day: String) -> Self {
-        Self { builders: builders(&EVENTS.arrow, COLUMNS.iter().map(|c| c.data_type)), day, rows: 0, bytes: 0 }
+        Self {
+            builders: builders(&EVENTS.arrow, COLUMNS.iter().map(|c| c.data_type)),
+            day,
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     /// Names the partition of the rows to come.
@@ -181,7 +200,13 @@ impl EventBatch {
         self.bytes
     }
 
-    pub(crate) fn push(&mut self, event: &Event<'_>, derived: &Derived<'_>, key: &[u8; 16], from: &Provenance<'_>) {
+    pub(crate) fn push(
+        &mut self,
+        event: &Event<'_>,
+        derived: &Derived<'_>,
+        key: &[u8; 16],
+        from: &Provenance<'_>,
+    ) {
         for (column, builder) in COLUMNS.iter().zip(&mut self.builders) {
             if let (Origin::Sent(field), Type::Text) = (column.origin, column.data_type) {
                 builder.text(event.get(field));
@@ -217,9 +242,11 @@ impl EventBatch {
         self.at(Col::SessionMfa).text(Some(derived.session_mfa.name()));
         self.at(Col::SourceClass).text(Some(derived.source.name()));
         self.at(Col::SourceIp).bytes(derived.source.bytes().as_ref().map(<[u8; 16]>::as_slice));
-        let client_ip = derived.client.map(|(ip, _)| canonical_text(ip, event.get(Field::SourceIpAddress)));
+        let client_ip =
+            derived.client.map(|(ip, _)| canonical_text(ip, event.get(Field::SourceIpAddress)));
         self.at(Col::ClientIp).text(client_ip.as_deref());
-        self.at(Col::ClientIpProvenance).text(derived.client.map(|(_, provenance)| provenance.name()));
+        self.at(Col::ClientIpProvenance)
+            .text(derived.client.map(|(_, provenance)| provenance.name()));
         self.at(Col::Outcome).text(Some(derived.outcome.name()));
         self.at(Col::Mfa).text(Some(derived.mfa.name()));
         self.at(Col::LoginAccount).text(derived.login_account.as_deref());
@@ -238,7 +265,8 @@ impl EventBatch {
         let columns = self.builders.iter_mut().map(Builder::finish).collect();
         self.rows = 0;
         self.bytes = 0;
-        RecordBatch::try_new(Arc::clone(&EVENTS.arrow), columns).expect("builders follow the schema")
+        RecordBatch::try_new(Arc::clone(&EVENTS.arrow), columns)
+            .expect("builders follow the schema")
     }
 }
 
@@ -251,7 +279,11 @@ pub(crate) struct QuarantineBatch {
 
 impl QuarantineBatch {
     pub(crate) fn new() -> Self {
-        Self { builders: builders(&QUARANTINE.arrow, QUARANTINE_COLUMNS.iter().map(|c| c.1)), rows: 0, bytes: 0 }
+        Self {
+            builders: builders(&QUARANTINE.arrow, QUARANTINE_COLUMNS.iter().map(|c| c.1)),
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -262,9 +294,28 @@ impl QuarantineBatch {
         self.bytes
     }
 
-    pub(crate) fn push(&mut self, reject: &Reject, key: &[u8; 16], from: &Provenance<'_>, day: &str) {
-        let [b_key, code, source, object, record, offset, expected, found, hint, raw, raw_length, ingested_at, b_day] =
-            &mut self.builders[..]
+    pub(crate) fn push(
+        &mut self,
+        reject: &Reject,
+        key: &[u8; 16],
+        from: &Provenance<'_>,
+        day: &str,
+    ) {
+        let [
+            b_key,
+            code,
+            source,
+            object,
+            record,
+            offset,
+            expected,
+            found,
+            hint,
+            raw,
+            raw_length,
+            ingested_at,
+            b_day,
+        ] = &mut self.builders[..]
         else {
             unreachable!("quarantine has thirteen columns");
         };
@@ -289,7 +340,8 @@ impl QuarantineBatch {
         let columns = self.builders.iter_mut().map(Builder::finish).collect();
         self.rows = 0;
         self.bytes = 0;
-        RecordBatch::try_new(Arc::clone(&QUARANTINE.arrow), columns).expect("builders follow the schema")
+        RecordBatch::try_new(Arc::clone(&QUARANTINE.arrow), columns)
+            .expect("builders follow the schema")
     }
 }
 
@@ -310,8 +362,16 @@ impl CopyBatch {
         self.rows
     }
 
-    pub(crate) fn push(&mut self, event: &Event<'_>, derived: &Derived<'_>, key: &[u8; 16], from: &Provenance<'_>) {
-        let [b_key, source, account, region, time, object, partition, position, ingested_at, day] = &mut self.builders[..] else {
+    pub(crate) fn push(
+        &mut self,
+        event: &Event<'_>,
+        derived: &Derived<'_>,
+        key: &[u8; 16],
+        from: &Provenance<'_>,
+    ) {
+        let [b_key, source, account, region, time, object, partition, position, ingested_at, day] =
+            &mut self.builders[..]
+        else {
             unreachable!("copies has ten columns");
         };
         b_key.bytes(Some(key));
@@ -330,7 +390,8 @@ impl CopyBatch {
     pub(crate) fn take(&mut self) -> RecordBatch {
         let columns = self.builders.iter_mut().map(Builder::finish).collect();
         self.rows = 0;
-        RecordBatch::try_new(Arc::clone(&COPIES.arrow), columns).expect("builders follow the schema")
+        RecordBatch::try_new(Arc::clone(&COPIES.arrow), columns)
+            .expect("builders follow the schema")
     }
 }
 
@@ -359,7 +420,13 @@ impl Sink for Rows {
     fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
         let derived = Derived::of(event);
         let key = key::event_key(event, derived.event_time);
-        let from = Provenance { source: "memory", object: "", partition: None, record: self.record, ingested_at: self.now_micros };
+        let from = Provenance {
+            source: "memory",
+            object: "",
+            partition: None,
+            record: self.record,
+            ingested_at: self.now_micros,
+        };
         self.batch.set_day(Partition::of(derived.event_time, self.now_micros).name());
         self.batch.push(event, &derived, &key, &from);
         self.record += 1;
@@ -369,7 +436,13 @@ impl Sink for Rows {
     fn reject(&mut self, reject: Reject) -> Result<(), Stop> {
         self.record += 1;
         self.rejected.get_or_insert_with(|| {
-            format!("{} at byte {}: expected {}, found {}", reject.code.name(), reject.byte_offset, reject.expected, reject.found)
+            format!(
+                "{} at byte {}: expected {}, found {}",
+                reject.code.name(),
+                reject.byte_offset,
+                reject.expected,
+                reject.found
+            )
         });
         Ok(())
     }

@@ -202,8 +202,14 @@ impl KeyIndex {
 
     /// After a commit every key is in the lake, so groups can be let go: those unused for longest, down to the bound.
     pub(crate) fn committed(&mut self) {
-        while self.groups.values().map(|keys| keys.count).sum::<usize>() > self.keys_max && self.groups.len() > 1 {
-            let Some(oldest) = self.groups.iter().min_by_key(|(_, keys)| keys.touched).map(|(&group, _)| group) else { return };
+        while self.groups.values().map(|keys| keys.count).sum::<usize>() > self.keys_max
+            && self.groups.len() > 1
+        {
+            let Some(oldest) =
+                self.groups.iter().min_by_key(|(_, keys)| keys.touched).map(|(&group, _)| group)
+            else {
+                return;
+            };
             self.groups.remove(&oldest);
         }
     }
@@ -266,8 +272,15 @@ impl Known {
     }
 
     /// Notes the event `key` of `source`.
-    pub(crate) fn event(&self, lake: &Lake, event_time: Option<i64>, key: [u8; 16], source: Source) -> Result<Seen, CatalogError> {
-        let seen = lock(&self.events).insert(Group::of(event_time), key, source, |group| self.stored(lake, group))?;
+    pub(crate) fn event(
+        &self,
+        lake: &Lake,
+        event_time: Option<i64>,
+        key: [u8; 16],
+        source: Source,
+    ) -> Result<Seen, CatalogError> {
+        let seen = lock(&self.events)
+            .insert(Group::of(event_time), key, source, |group| self.stored(lake, group))?;
         if let (Some(others), Seen::New | Seen::Conflict | Seen::Copy) = (&self.others, seen) {
             lock(others).events.insert(halves(&key).0);
         }
@@ -279,10 +292,14 @@ impl Known {
         let mut files = lock(&self.files);
         let files = match files.entry(group.day()) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(self.runtime.block_on(lake.key_files(group.day()))?),
+            Entry::Vacant(unknown) => {
+                unknown.insert(self.runtime.block_on(lake.key_files(group.day()))?)
+            }
         };
         let mut keys = Vec::new();
-        for file in files.iter().filter(|file| group.times().is_none_or(|times| file.may_hold(times))) {
+        for file in
+            files.iter().filter(|file| group.times().is_none_or(|times| file.may_hold(times)))
+        {
             read_keys(&file.path, file.table, group.times(), |row| {
                 if Group::of(row.time) == group {
                     keys.push((row.key, self.source(row.source)));
@@ -297,7 +314,9 @@ impl Known {
         let mut rejects = lock(&self.rejects);
         let known = match &mut *rejects {
             Some(known) => known,
-            None => rejects.insert(self.runtime.block_on(lake.quarantine_keys())?.into_iter().collect()),
+            None => {
+                rejects.insert(self.runtime.block_on(lake.quarantine_keys())?.into_iter().collect())
+            }
         };
         let is_new = known.insert(key);
         if let (Some(others), true) = (&self.others, is_new) {
@@ -311,7 +330,12 @@ impl Known {
     /// # Errors
     /// [`CatalogError::Conflict`] where one of them has stored a record that is about to be stored here, and what
     /// [`Lake::commit`] says.
-    pub(crate) fn commit(&self, lake: &Lake, commit: &Commit, now: i64) -> Result<i64, CatalogError> {
+    pub(crate) fn commit(
+        &self,
+        lake: &Lake,
+        commit: &Commit,
+        now: i64,
+    ) -> Result<i64, CatalogError> {
         loop {
             let seen = self.others.as_ref().map(|others| lock(others).seen);
             match self.runtime.block_on(lake.commit(commit, seen, now)) {
@@ -321,7 +345,11 @@ impl Known {
                     lock(&self.events).committed();
                     lock(&self.files).clear();
                     if let Some(others) = &self.others {
-                        *lock(others) = Others { seen: snapshot, events: HashSet::new(), rejects: HashSet::new() };
+                        *lock(others) = Others {
+                            seen: snapshot,
+                            events: HashSet::new(),
+                            rejects: HashSet::new(),
+                        };
                     }
                     return Ok(snapshot);
                 }
@@ -357,7 +385,9 @@ impl Known {
         if both == 0 {
             Ok(())
         } else {
-            Err(CatalogError::Conflict { what: format!("another writer has stored {both} of the same records") })
+            Err(CatalogError::Conflict {
+                what: format!("another writer has stored {both} of the same records"),
+            })
         }
     }
 

@@ -124,7 +124,10 @@ pub async fn ingest(
     let swept_files = if lock.after_crash() { lake.sweep(&lock).await? } else { 0 };
     let runtime = tokio::runtime::Handle::current();
     let (lake_there, options_there) = (lake.clone(), options.clone());
-    let run = tokio::task::spawn_blocking(move || pipeline::run(&lake_there, &runtime, inputs.inputs, &options_there, &progress)).await;
+    let run = tokio::task::spawn_blocking(move || {
+        pipeline::run(&lake_there, &runtime, inputs.inputs, &options_there, &progress)
+    })
+    .await;
     let mut report = run.map_err(|e| IngestError::Internal(e.to_string()))??;
     report.unreadable.extend(inputs.unreadable);
     lock.release()?;
@@ -135,7 +138,11 @@ pub async fn ingest(
         objects_partial: report.partial,
         unreadable: report.unreadable,
         notes: report.notes,
-        quarantine_reasons: report.reasons.into_iter().map(|(code, count)| (code.to_owned(), count)).collect(),
+        quarantine_reasons: report
+            .reasons
+            .into_iter()
+            .map(|(code, count)| (code.to_owned(), count))
+            .collect(),
         commits: report.commits,
         swept_files,
         snapshot: lake.snapshot().await?,
@@ -147,9 +154,13 @@ pub async fn ingest(
 ///
 /// # Errors
 /// The first reject's sentence: a test case with broken events is a broken test case.
-pub fn decode_to_batch(content: &[u8], now_micros: i64) -> Result<arrow::array::RecordBatch, String> {
+pub fn decode_to_batch(
+    content: &[u8],
+    now_micros: i64,
+) -> Result<arrow::array::RecordBatch, String> {
     let mut rows = batch::Rows::new(now_micros);
     // The sink never stops, so neither does the decoder.
-    let _ = decode::object(std::io::Cursor::new(content.to_vec()), None, &Limits::default(), &mut rows);
+    let _ =
+        decode::object(std::io::Cursor::new(content.to_vec()), None, &Limits::default(), &mut rows);
     rows.finish()
 }

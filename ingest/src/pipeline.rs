@@ -101,7 +101,8 @@ pub(crate) fn run(
 
 impl Shared<'_> {
     fn commit(&self, flush: &mut Flush) {
-        let part = SourceCommit { source: files::SOURCE.to_owned(), ..std::mem::take(&mut flush.part) };
+        let part =
+            SourceCommit { source: files::SOURCE.to_owned(), ..std::mem::take(&mut flush.part) };
         let ledger = part.ledger;
         let commit = Commit { files: std::mem::take(&mut flush.files), sources: vec![part] };
         flush.rows = 0;
@@ -133,7 +134,9 @@ impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let mut flush = lock(&self.0.flush);
         if std::thread::panicking() {
-            flush.failed.get_or_insert(CatalogError::Conflict { what: "a worker broke off inside".to_owned() });
+            flush.failed.get_or_insert(CatalogError::Conflict {
+                what: "a worker broke off inside".to_owned(),
+            });
         }
         flush.workers -= 1;
         if flush.workers > 0 && flush.arrived == flush.workers {
@@ -199,8 +202,14 @@ impl<'s> Worker<'s> {
                 return Ok(());
             }
         };
-        let known = match self.shared.runtime.block_on(self.shared.lake.position(files::SOURCE, &opened.object)) {
-            Ok(known) => known.filter(|position| position.incarnation == opened.incarnation && !opened.incarnation.is_empty()),
+        let known = match self
+            .shared
+            .runtime
+            .block_on(self.shared.lake.position(files::SOURCE, &opened.object))
+        {
+            Ok(known) => known.filter(|position| {
+                position.incarnation == opened.incarnation && !opened.incarnation.is_empty()
+            }),
             Err(error) => return Err(self.shared.fail(error)),
         };
         if known.as_ref().is_some_and(|position| position.done) {
@@ -223,7 +232,11 @@ impl<'s> Worker<'s> {
         if let Some(name) = opened.name {
             let md5 = opened.md5.map(|md5| format!("{:x}", lock(&md5).clone().finalize()));
             if let Some(current) = &mut self.current {
-                current.notes.extend(name.mismatches(current.records, opened.bytes, md5.as_deref()));
+                current.notes.extend(name.mismatches(
+                    current.records,
+                    opened.bytes,
+                    md5.as_deref(),
+                ));
             }
         }
         self.finish(end);
@@ -240,7 +253,10 @@ impl<'s> Worker<'s> {
             let mut flush = lock(&self.shared.flush);
             flush.report.objects += 1;
             flush.report.partial += u64::from(end == End::Partial);
-            flush.report.notes.extend(current.notes.iter().map(|note| (current.object.clone(), note.clone())));
+            flush
+                .report
+                .notes
+                .extend(current.notes.iter().map(|note| (current.object.clone(), note.clone())));
         }
         if !current.incarnation.is_empty() {
             self.positions.push(position(&current, true));
@@ -375,9 +391,19 @@ fn position(current: &Current, done: bool) -> (Position, Option<u64>) {
     (position, current.replaces)
 }
 
-fn provenance<'p>(current: Option<&'p Current>, record: i64, options: &IngestOptions) -> Provenance<'p> {
+fn provenance<'p>(
+    current: Option<&'p Current>,
+    record: i64,
+    options: &IngestOptions,
+) -> Provenance<'p> {
     let object = current.map_or("", |current| current.object.as_str());
-    Provenance { source: files::SOURCE, object, partition: None, record, ingested_at: options.now_micros }
+    Provenance {
+        source: files::SOURCE,
+        object,
+        partition: None,
+        record,
+        ingested_at: options.now_micros,
+    }
 }
 
 /// Counts bytes read for the progress display.

@@ -23,10 +23,15 @@ impl Queue {
     /// Objects in the order they shall be read.
     pub(crate) fn new(inputs: Vec<Input>) -> Self {
         let day = |input: &Input| match input {
-            Input::File(path) => ObjectName::parse(&path.to_string_lossy()).map(|name| name.time[..8].to_owned()),
+            Input::File(path) => {
+                ObjectName::parse(&path.to_string_lossy()).map(|name| name.time[..8].to_owned())
+            }
             Input::Stdin => None,
         };
-        Self { waiting: inputs.into_iter().map(|input| Next { day: day(&input), input }).collect(), taken: Vec::new() }
+        Self {
+            waiting: inputs.into_iter().map(|input| Next { day: day(&input), input }).collect(),
+            taken: Vec::new(),
+        }
     }
 
     /// The next object for a worker that has just read one of `day`: of the same day, else of a day nobody is at, else
@@ -37,7 +42,12 @@ impl Queue {
         }
         let same = |next: &Next| next.day.is_some() && next.day == day;
         let free = |next: &Next| next.day.as_ref().is_none_or(|day| !self.taken.contains(day));
-        let at = self.waiting.iter().position(same).or_else(|| self.waiting.iter().position(free)).unwrap_or(0);
+        let at = self
+            .waiting
+            .iter()
+            .position(same)
+            .or_else(|| self.waiting.iter().position(free))
+            .unwrap_or(0);
         let next = self.waiting.remove(at)?;
         self.taken.extend(next.day.clone());
         Some(next)
@@ -53,16 +63,31 @@ mod tests {
     fn a_worker_stays_with_its_day_and_helps_out_at_the_end() {
         let named = |day: u32, serial: u32| {
             let md5 = "8d2a62c7317236ee7bf50184a428d8a9";
-            Input::File(PathBuf::from(format!("Actiontrail_cn-hangzhou_202609{day}070451_{serial}_4_1146_{md5}.gz")))
+            Input::File(PathBuf::from(format!(
+                "Actiontrail_cn-hangzhou_202609{day}070451_{serial}_4_1146_{md5}.gz"
+            )))
         };
-        let inputs = vec![named(10, 0), named(10, 1), named(10, 2), named(11, 3), named(11, 4), Input::Stdin];
+        let inputs = vec![
+            named(10, 0),
+            named(10, 1),
+            named(10, 2),
+            named(11, 3),
+            named(11, 4),
+            Input::Stdin,
+        ];
         let mut queue = Queue::new(inputs);
-        let mut take = |day: Option<&str>| queue.next(day.map(str::to_owned)).map(|next| next.day.unwrap_or_default());
+        let mut take = |day: Option<&str>| {
+            queue.next(day.map(str::to_owned)).map(|next| next.day.unwrap_or_default())
+        };
         assert_eq!(take(None).as_deref(), Some("20260910"), "one worker begins with the first day");
         assert_eq!(take(None).as_deref(), Some("20260911"), "another with the next");
         assert_eq!(take(Some("20260910")).as_deref(), Some("20260910"));
         assert_eq!(take(Some("20260911")).as_deref(), Some("20260911"));
-        assert_eq!(take(Some("20260911")).as_deref(), Some(""), "no day left that nobody is at: what has none");
+        assert_eq!(
+            take(Some("20260911")).as_deref(),
+            Some(""),
+            "no day left that nobody is at: what has none"
+        );
         assert_eq!(take(None).as_deref(), Some("20260910"), "and then a hand to another's day");
         assert_eq!(take(Some("20260910")), None);
     }

@@ -28,7 +28,11 @@ impl SecretRef {
     /// # Errors
     /// As [`SecretRef::read`].
     pub fn read_or_url(&self, folder: &Path) -> Result<String, String> {
-        if self.0.starts_with("https://") || self.0.starts_with("http://") { Ok(self.0.clone()) } else { self.read(folder) }
+        if self.0.starts_with("https://") || self.0.starts_with("http://") {
+            Ok(self.0.clone())
+        } else {
+            self.read(folder)
+        }
     }
 
     /// The secret. Relative paths count from `folder`.
@@ -37,13 +41,20 @@ impl SecretRef {
     /// A sentence where it is no reference, or what it names is not there or empty. Never holds the secret.
     pub fn read(&self, folder: &Path) -> Result<String, String> {
         let (what, text) = match self.0.split_once(':') {
-            Some(("env", name)) if !name.is_empty() => {
-                (format!("environment variable `{name}`"), std::env::var(name).map_err(|_| format!("the environment has no `{name}`"))?)
+            Some(("env", name)) if !name.is_empty() => (
+                format!("environment variable `{name}`"),
+                std::env::var(name).map_err(|_| format!("the environment has no `{name}`"))?,
+            ),
+            Some(("file", path)) if !path.is_empty() => (
+                format!("`{path}`"),
+                std::fs::read_to_string(folder.join(path)).map_err(|e| format!("`{path}`: {e}"))?,
+            ),
+            _ => {
+                return Err(
+                    "a secret is given by reference, as `env:NAME` or `file:PATH`, never as itself"
+                        .to_owned(),
+                );
             }
-            Some(("file", path)) if !path.is_empty() => {
-                (format!("`{path}`"), std::fs::read_to_string(folder.join(path)).map_err(|e| format!("`{path}`: {e}"))?)
-            }
-            _ => return Err("a secret is given by reference, as `env:NAME` or `file:PATH`, never as itself".to_owned()),
         };
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() { Err(format!("{what} is empty")) } else { Ok(text.to_owned()) }
@@ -61,7 +72,15 @@ mod tests {
         std::fs::write(folder.path().join("e"), "\n").expect("a file");
         let read = |text: &str| SecretRef(text.to_owned()).read(folder.path());
         assert_eq!(read("file:s").as_deref(), Ok("id#secret"));
-        for wrong in ["id#secret", "secret", "env:", "file:", "file:e", "file:none", "env:NO_SUCH_VARIABLE_HERE"] {
+        for wrong in [
+            "id#secret",
+            "secret",
+            "env:",
+            "file:",
+            "file:e",
+            "file:none",
+            "env:NO_SUCH_VARIABLE_HERE",
+        ] {
             let error = read(wrong).expect_err(wrong);
             assert!(!error.contains("secret\n") && !error.contains("#secret"), "{error}");
         }

@@ -71,7 +71,12 @@ impl<'s> Staging<'s> {
     }
 
     /// Takes an event. Those with a time before `oldest` (microseconds UTC) are not stored.
-    pub(crate) fn event(&mut self, event: &Event<'_>, from: &Provenance<'_>, oldest: Option<i64>) -> Result<Fate, CatalogError> {
+    pub(crate) fn event(
+        &mut self,
+        event: &Event<'_>,
+        from: &Provenance<'_>,
+        oldest: Option<i64>,
+    ) -> Result<Fate, CatalogError> {
         let mut derived = Derived::of(event);
         if oldest.is_some_and(|oldest| derived.event_time.is_some_and(|time| time < oldest)) {
             return Ok(Fate::Expired);
@@ -82,7 +87,10 @@ impl<'s> Staging<'s> {
         match self.known.event(self.lake, derived.event_time, key, source)? {
             Seen::Duplicate => return Ok(Fate::Duplicate),
             Seen::Copy => {
-                let copies = self.copies.entry(partition).or_insert_with(|| CopyBatch::new(partition.name()));
+                let copies = self
+                    .copies
+                    .entry(partition)
+                    .or_insert_with(|| CopyBatch::new(partition.name()));
                 copies.push(event, &derived, &key, from);
                 return Ok(Fate::Duplicate);
             }
@@ -92,14 +100,19 @@ impl<'s> Staging<'s> {
         if derived.event_time.is_some() && matches!(partition, Partition::OutOfRange(_)) {
             derived.flags.insert(Flag::OutOfRange);
         }
-        let batch = self.batches.entry(partition).or_insert_with(|| EventBatch::new(partition.name()));
+        let batch =
+            self.batches.entry(partition).or_insert_with(|| EventBatch::new(partition.name()));
         let before = batch.bytes();
         batch.push(event, &derived, &key, from);
         self.gathered_bytes += batch.bytes() - before;
         if batch.rows() >= BATCH_ROWS {
             self.encode(partition)?;
         } else if self.gathered_bytes > GATHERED_BYTES_MAX {
-            let fullest = self.batches.iter().max_by_key(|(_, batch)| batch.bytes()).map(|(&partition, _)| partition);
+            let fullest = self
+                .batches
+                .iter()
+                .max_by_key(|(_, batch)| batch.bytes())
+                .map(|(&partition, _)| partition);
             if let Some(fullest) = fullest {
                 self.encode(fullest)?;
             }
@@ -115,7 +128,11 @@ impl<'s> Staging<'s> {
     }
 
     /// Sets a reject aside.
-    pub(crate) fn reject(&mut self, reject: &Reject, from: &Provenance<'_>) -> Result<Fate, CatalogError> {
+    pub(crate) fn reject(
+        &mut self,
+        reject: &Reject,
+        from: &Provenance<'_>,
+    ) -> Result<Fate, CatalogError> {
         let key = reject_key(reject, from);
         if !self.known.reject(self.lake, key)? {
             return Ok(Fate::Duplicate);
@@ -127,7 +144,8 @@ impl<'s> Staging<'s> {
 
     /// True where so much lies in memory that a commit should come soon.
     pub(crate) fn is_full(&self) -> bool {
-        self.rejects.bytes() > REJECT_BYTES_MAX || self.copies.values().map(CopyBatch::rows).sum::<usize>() > COPIES_MAX
+        self.rejects.bytes() > REJECT_BYTES_MAX
+            || self.copies.values().map(CopyBatch::rows).sum::<usize>() > COPIES_MAX
     }
 
     /// Closes everything open and gives it away. `now` dates the quarantine file.
@@ -151,7 +169,10 @@ impl<'s> Staging<'s> {
             file.write(&copies.take())?;
             self.closed.push(file.close()?);
         }
-        Ok(Staged { files: std::mem::take(&mut self.closed), reasons: std::mem::take(&mut self.reasons) })
+        Ok(Staged {
+            files: std::mem::take(&mut self.closed),
+            reasons: std::mem::take(&mut self.reasons),
+        })
     }
 
     /// Throws away everything staged, files included.
@@ -172,17 +193,23 @@ impl<'s> Staging<'s> {
 
     /// Moves the gathered rows of `partition` into its file, and closes files where too much is open.
     fn encode(&mut self, partition: Partition) -> Result<(), CatalogError> {
-        let Some(batch) = self.batches.get_mut(&partition).filter(|batch| batch.rows() > 0) else { return Ok(()) };
+        let Some(batch) = self.batches.get_mut(&partition).filter(|batch| batch.rows() > 0) else {
+            return Ok(());
+        };
         self.gathered_bytes -= batch.bytes();
         let batch = batch.take();
         let file = match self.files.entry(partition) {
             Entry::Occupied(slot) => slot.into_mut(),
-            Entry::Vacant(slot) => slot.insert(LakeFile::create(self.lake, Table::Events, &partition.name())?),
+            Entry::Vacant(slot) => {
+                slot.insert(LakeFile::create(self.lake, Table::Events, &partition.name())?)
+            }
         };
         file.write(&batch)?;
         self.written.retain(|&other| other != partition);
         self.written.push_back(partition);
-        while self.files.len() > OPEN_FILES_MAX || self.files.values().map(LakeFile::memory).sum::<usize>() > ENCODING_BYTES_MAX {
+        while self.files.len() > OPEN_FILES_MAX
+            || self.files.values().map(LakeFile::memory).sum::<usize>() > ENCODING_BYTES_MAX
+        {
             // Input mostly comes in order of time: the day written longest ago is the one that is over.
             let Some(oldest) = self.written.pop_front() else { break };
             self.close(oldest)?;
@@ -204,7 +231,8 @@ impl<'s> Staging<'s> {
 
 fn reject_key(reject: &Reject, from: &Provenance<'_>) -> [u8; 16] {
     let partition = from.partition.map_or_else(String::new, |partition| format!("\n{partition}"));
-    let mut text = format!("{}\n{}{partition}\n{}\n", reject.code.name(), from.object, from.record).into_bytes();
+    let mut text = format!("{}\n{}{partition}\n{}\n", reject.code.name(), from.object, from.record)
+        .into_bytes();
     text.extend_from_slice(&reject.raw);
     xxh3_128(&text).to_be_bytes()
 }

@@ -35,22 +35,37 @@ impl Session {
     ///
     /// # Errors
     /// [`Refused`].
-    pub async fn plan_for_client(&self, statement: sqlparser::ast::Statement) -> Result<LogicalPlan, Refused> {
-        let brought = functions::offered(self.context()).into_iter().filter(|name| !self.engine_functions().contains(name));
+    pub async fn plan_for_client(
+        &self,
+        statement: sqlparser::ast::Statement,
+    ) -> Result<LogicalPlan, Refused> {
+        let brought = functions::offered(self.context())
+            .into_iter()
+            .filter(|name| !self.engine_functions().contains(name));
         // By `version()` clients tell what they may ask; their door gives it a meaning of its own.
-        let functions: BTreeSet<String> = brought.chain(self.functions().iter().cloned()).chain(["version".to_owned()]).collect();
-        let offered = Offered { tables: self.tables(), schemas: &CLIENT_SCHEMAS, functions: &functions };
+        let functions: BTreeSet<String> =
+            brought.chain(self.functions().iter().cloned()).chain(["version".to_owned()]).collect();
+        let offered =
+            Offered { tables: self.tables(), schemas: &CLIENT_SCHEMAS, functions: &functions };
         gate::admit_statement(&statement, &offered)?;
         self.planned(statement).await
     }
 
     async fn planned(&self, statement: sqlparser::ast::Statement) -> Result<LogicalPlan, Refused> {
         let state = self.context().state();
-        let plan = state.statement_to_plan(Statement::Statement(Box::new(statement.clone()))).await.map_err(|e| refused(&e))?;
+        let plan = state
+            .statement_to_plan(Statement::Statement(Box::new(statement.clone())))
+            .await
+            .map_err(|e| refused(&e))?;
         let plan = materialized(&statement, plan).map_err(|e| refused(&e))?;
         // What the syntax tree was checked for, once more on the plan.
-        let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        reads.verify_plan(&plan).map_err(|e| Refused::whole(Code::StatementNotAllowed, e.strip_backtrace()))?;
+        let reads = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        reads
+            .verify_plan(&plan)
+            .map_err(|e| Refused::whole(Code::StatementNotAllowed, e.strip_backtrace()))?;
         Ok(plan)
     }
 }
@@ -58,18 +73,24 @@ impl Session {
 /// What the engine says, as a refusal.
 #[must_use]
 pub fn refused(error: &DataFusionError) -> Refused {
-    let place =
-        error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| Place { line: span.start.line, column: span.start.column });
+    let place = error
+        .diagnostic()
+        .and_then(|diagnostic| diagnostic.span)
+        .map(|span| Place { line: span.start.line, column: span.start.column });
     let root = error.find_root();
     let code = match root {
         DataFusionError::ResourcesExhausted(_) => Code::MemoryLimit,
-        DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::SQL(..) | DataFusionError::NotImplemented(_) => {
-            Code::Invalid
-        }
+        DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::SQL(..)
+        | DataFusionError::NotImplemented(_) => Code::Invalid,
         _ => Code::Failed,
     };
     let message = match code {
-        Code::MemoryLimit => "it needs more memory than a query may have; narrow it by time or ask for fewer columns".to_owned(),
+        Code::MemoryLimit => {
+            "it needs more memory than a query may have; narrow it by time or ask for fewer columns"
+                .to_owned()
+        }
         _ => words(root),
     };
     Refused { code, message, place }
@@ -91,23 +112,39 @@ const COLUMNS_TOLD: usize = 12;
 fn no_column(field: &Column, known: &[Column]) -> String {
     // A name with its table is answered by one.
     let quoted = |name: &str| quote_identifier(name).into_owned();
-    let named = |column: &Column| if field.relation.is_some() { column.quoted_flat_name() } else { quoted(&column.name) };
+    let named = |column: &Column| {
+        if field.relation.is_some() { column.quoted_flat_name() } else { quoted(&column.name) }
+    };
     let names: BTreeSet<String> = known.iter().map(|column| column.name.clone()).collect();
     let missing = format!("there is no column `{}` here", named(field));
-    if let Some(near) = nearest(&field.name, names.iter()).and_then(|near| known.iter().find(|column| column.name == *near)) {
+    if let Some(near) = nearest(&field.name, names.iter())
+        .and_then(|near| known.iter().find(|column| column.name == *near))
+    {
         return format!("{missing}; did you mean `{}`?", named(near));
     }
     if (1..=COLUMNS_TOLD).contains(&names.len()) {
-        return format!("{missing}; there are {}", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "));
+        return format!(
+            "{missing}; there are {}",
+            names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+        );
     }
-    format!("{missing}; `DESCRIBE events` lists those of `events`, and a text stands in single quotes: '{}'", field.name)
+    format!(
+        "{missing}; `DESCRIBE events` lists those of `events`, and a text stands in single quotes: '{}'",
+        field.name
+    )
 }
 
 /// The engine's message without what it puts before and after it.
 fn first_words(message: &str) -> String {
-    let message = ["Error during planning: ", "Schema error: ", "Execution error: ", "This feature is not implemented: ", "Arrow error: "]
-        .iter()
-        .fold(message, |message, prefix| message.strip_prefix(prefix).unwrap_or(message));
+    let message = [
+        "Error during planning: ",
+        "Schema error: ",
+        "Execution error: ",
+        "This feature is not implemented: ",
+        "Arrow error: ",
+    ]
+    .iter()
+    .fold(message, |message, prefix| message.strip_prefix(prefix).unwrap_or(message));
     message.trim_end().to_owned()
 }
 
@@ -132,7 +169,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_query_of_every_rule_can_be_pasted() {
-        let session = Session::over_events(Vec::new(), std::sync::Arc::default(), &QueryLimits::default()).await.expect("a session");
+        let session =
+            Session::over_events(Vec::new(), std::sync::Arc::default(), &QueryLimits::default())
+                .await
+                .expect("a session");
         for rule in Catalogue::built_in().expect("rules").rules {
             if let Err(refused) = session.ask(&rule.sql, &Values::new()).await {
                 panic!("{}: {refused:?}", rule.id);

@@ -9,7 +9,9 @@ use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -54,7 +56,10 @@ pub(crate) trait Beside: Debug + Send + Sync {
 ///
 /// # Errors
 /// As [`Beside::columns`].
-pub(crate) fn batch<B: Beside>(rows: Vec<B::Row>, places: &[usize]) -> Result<RecordBatch, DataFusionError> {
+pub(crate) fn batch<B: Beside>(
+    rows: Vec<B::Row>,
+    places: &[usize],
+) -> Result<RecordBatch, DataFusionError> {
     let schema = Arc::new(B::schema().project(places)?);
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     Ok(RecordBatch::try_new_with_options(schema, B::columns(rows, places)?, &options)?)
@@ -83,7 +88,10 @@ impl<B: Beside + 'static> TableProvider for BesideTable<B> {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
         let supported = |filter: &&Expr| match Condition::of::<B>(filter) {
             // Asked again above: what the catalogue chooses by may be wider.
             Some(_) => TableProviderFilterPushDown::Inexact,
@@ -99,7 +107,8 @@ impl<B: Beside + 'static> TableProvider for BesideTable<B> {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let places = projection.cloned().unwrap_or_else(|| (0..B::schema().fields().len()).collect());
+        let places =
+            projection.cloned().unwrap_or_else(|| (0..B::schema().fields().len()).collect());
         let schema = Arc::new(B::schema().project(&places)?);
         let conditions = filters.iter().filter_map(Condition::of::<B>).collect();
         let rows: Rows<B> = Rows {
@@ -138,17 +147,24 @@ impl Condition {
             among.iter().copied().find(|name| *name == column.name)
         };
         match filter {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if named(left, B::TEXTS).is_some() => {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right })
+                if named(left, B::TEXTS).is_some() =>
+            {
                 Some(Self { column: named(left, B::TEXTS)?, is: Is::In(vec![text(right)?]) })
             }
             Expr::InList(InList { expr, list, negated: false }) if list.len() <= TEXTS_MAX => {
-                Some(Self { column: named(expr, B::TEXTS)?, is: Is::In(list.iter().map(text).collect::<Option<_>>()?) })
+                Some(Self {
+                    column: named(expr, B::TEXTS)?,
+                    is: Is::In(list.iter().map(text).collect::<Option<_>>()?),
+                })
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 let (column, moment) = (named(left, B::TIMES)?, moment(right)?);
                 let is = match op {
                     Operator::Gt | Operator::GtEq => Is::From(second(moment)?),
-                    Operator::Lt | Operator::LtEq => Is::Before(second(moment.checked_add(1_000_000)?)?),
+                    Operator::Lt | Operator::LtEq => {
+                        Is::Before(second(moment.checked_add(1_000_000)?)?)
+                    }
                     _ => return None,
                 };
                 Some(Self { column, is })
@@ -165,7 +181,9 @@ impl Condition {
         };
         let column = self.column;
         match &self.is {
-            Is::In(texts) => format!("{column} IN ({})", texts.iter().map(place).collect::<Vec<_>>().join(", ")),
+            Is::In(texts) => {
+                format!("{column} IN ({})", texts.iter().map(place).collect::<Vec<_>>().join(", "))
+            }
             Is::From(second) => format!("{column} >= {}", place(second)),
             Is::Before(second) => format!("{column} < {}", place(second)),
         }
@@ -206,17 +224,26 @@ impl<B: Beside + 'static> PartitionStream for Rows<B> {
         if let Some(place) = self.place.clone() {
             let (tx, places) = (pieces.tx(), Arc::clone(&self.places));
             let mut values = Vec::new();
-            let conditions: Vec<String> = self.conditions.iter().map(|condition| condition.sql(&mut values)).collect();
-            let chosen = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+            let conditions: Vec<String> =
+                self.conditions.iter().map(|condition| condition.sql(&mut values)).collect();
+            let chosen = if conditions.is_empty() {
+                String::new()
+            } else {
+                format!(" WHERE {}", conditions.join(" AND "))
+            };
             let statement = format!("{}{chosen} ORDER BY {}", B::ALL, B::ORDER);
             pieces.spawn(async move {
                 let external = |e: sqlx::Error| DataFusionError::External(Box::new(e));
                 sqlx::any::install_default_drivers();
                 let mut catalogue = AnyConnection::connect(&place.url()).await.map_err(external)?;
-                let query = values.into_iter().fold(sqlx::query_as(sqlx::AssertSqlSafe(statement)), sqlx::query::QueryAs::bind);
+                let query = values.into_iter().fold(
+                    sqlx::query_as(sqlx::AssertSqlSafe(statement)),
+                    sqlx::query::QueryAs::bind,
+                );
                 let mut rows = query.fetch(&mut catalogue).try_chunks(PIECE);
                 while let Some(piece) = rows.next().await {
-                    let piece = piece.map_err(|e| external(e.1)).and_then(|rows| batch::<B>(rows, &places));
+                    let piece =
+                        piece.map_err(|e| external(e.1)).and_then(|rows| batch::<B>(rows, &places));
                     if tx.send(piece).await.is_err() {
                         // Nobody wants more.
                         break;
@@ -257,10 +284,15 @@ mod tests {
             (col("first_seen").eq(at(0)), None),
             (col("first_seen").gt(at(i64::MAX)), None),
         ] {
-            assert_eq!(Condition::of::<Findings>(&filter).map(|condition| condition.is), expected, "{filter}");
+            assert_eq!(
+                Condition::of::<Findings>(&filter).map(|condition| condition.is),
+                expected,
+                "{filter}"
+            );
         }
         let mut values = vec!["before".to_owned()];
-        let condition = Condition { column: "status", is: Is::In(vec!["a".to_owned(), "'; --".to_owned()]) };
+        let condition =
+            Condition { column: "status", is: Is::In(vec!["a".to_owned(), "'; --".to_owned()]) };
         assert_eq!((condition.sql(&mut values).as_str(), values.len()), ("status IN ($2, $3)", 3));
     }
 }

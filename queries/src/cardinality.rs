@@ -9,10 +9,16 @@ const ALSO_FEW: [&str; 5] = ["event_action", "event_name", "error_code", "role_n
 
 /// Texts that are few.
 pub(crate) static FEW: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
-    let is_few = |column: &&Column| column.data_type == Type::Text && column.storage == Storage::Few;
+    let is_few =
+        |column: &&Column| column.data_type == Type::Text && column.storage == Storage::Few;
     COLUMNS.iter().filter(is_few).map(|column| column.name).chain(ALSO_FEW).collect()
 });
 
 /// Values that are long and mostly their own: to decode them for every row would cost more than all others together.
-pub(crate) static LONG: LazyLock<BTreeSet<&str>> =
-    LazyLock::new(|| COLUMNS.iter().filter(|column| column.storage == Storage::Unique).map(|column| column.name).collect());
+pub(crate) static LONG: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    COLUMNS
+        .iter()
+        .filter(|column| column.storage == Storage::Unique)
+        .map(|column| column.name)
+        .collect()
+});

@@ -160,7 +160,11 @@ fn yes() -> bool {
 /// `30s`, `10m`, `1h`, `30d`.
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let wrong = || serde::de::Error::custom(format!("`{text}` is no duration; write it as `30s`, `10m`, `1h` or `30d`"));
+    let wrong = || {
+        serde::de::Error::custom(format!(
+            "`{text}` is no duration; write it as `30s`, `10m`, `1h` or `30d`"
+        ))
+    };
     let unit = text.chars().last().ok_or_else(wrong)?;
     let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
     let seconds = match unit {
@@ -242,7 +246,10 @@ pub struct Expectation {
 
 /// A rule: its query and everything said about it.
 #[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "named as in the rule's description file, which docs/writing-rules.md explains")]
+#[allow(
+    missing_docs,
+    reason = "named as in the rule's description file, which docs/writing-rules.md explains"
+)]
 pub struct Rule {
     pub id: String,
     pub version: String,
@@ -338,8 +345,12 @@ impl Catalogue {
     pub fn built_in() -> Result<Self, CatalogueError> {
         let mut rules = Vec::new();
         for folder in BUILT_IN.dirs() {
-            for file in folder.files().filter(|file| file.path().extension().is_some_and(|e| e == "toml")) {
-                let sql = BUILT_IN.get_file(file.path().with_extension("sql")).and_then(|file| file.contents_utf8());
+            for file in
+                folder.files().filter(|file| file.path().extension().is_some_and(|e| e == "toml"))
+            {
+                let sql = BUILT_IN
+                    .get_file(file.path().with_extension("sql"))
+                    .and_then(|file| file.contents_utf8());
                 rules.push(read(file.path(), file.contents_utf8().unwrap_or_default(), sql)?);
             }
         }
@@ -362,7 +373,9 @@ impl Catalogue {
                 }
             }
         }
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "toml" || extension == "sql"));
+        files.retain(|file| {
+            file.extension().is_some_and(|extension| extension == "toml" || extension == "sql")
+        });
         files.sort();
         let mut broken = Vec::new();
         for file in &files {
@@ -375,7 +388,10 @@ impl Catalogue {
     }
 
     fn add_file(&mut self, file: &Path, files: &[PathBuf]) -> Result<(), CatalogueError> {
-        let refused = |e: std::io::Error| CatalogueError::Description { path: file.to_owned(), message: e.to_string() };
+        let refused = |e: std::io::Error| CatalogueError::Description {
+            path: file.to_owned(),
+            message: e.to_string(),
+        };
         if file.extension().is_some_and(|extension| extension == "sql") {
             return if files.contains(&file.with_extension("toml")) {
                 Ok(())
@@ -384,10 +400,18 @@ impl Catalogue {
             };
         }
         let sql = file.with_extension("sql");
-        let sql = if sql.is_file() { Some(std::fs::read_to_string(&sql).map_err(refused)?) } else { None };
+        let sql = if sql.is_file() {
+            Some(std::fs::read_to_string(&sql).map_err(refused)?)
+        } else {
+            None
+        };
         let rule = read(file, &std::fs::read_to_string(file).map_err(refused)?, sql.as_deref())?;
         if let Some(first) = self.find(&rule.id) {
-            return Err(CatalogueError::Twice { id: rule.id, first: first.path.clone(), second: rule.path });
+            return Err(CatalogueError::Twice {
+                id: rule.id,
+                first: first.path.clone(),
+                second: rule.path,
+            });
         }
         self.rules.push(rule);
         Ok(())
@@ -396,7 +420,11 @@ impl Catalogue {
     fn new(mut rules: Vec<Rule>) -> Result<Self, CatalogueError> {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(pair) = rules.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(CatalogueError::Twice { id: pair[0].id.clone(), first: pair[0].path.clone(), second: pair[1].path.clone() });
+            return Err(CatalogueError::Twice {
+                id: pair[0].id.clone(),
+                first: pair[0].path.clone(),
+                second: pair[1].path.clone(),
+            });
         }
         Ok(Self { rules })
     }
@@ -422,7 +450,10 @@ impl Catalogue {
     #[must_use]
     pub fn check(&self, parameters: &Parameters) -> Vec<String> {
         let known: BTreeSet<&str> = self.rules.iter().map(|rule| rule.id.as_str()).collect();
-        let unknown = parameters.allowed_principals.iter().filter(|principal| !known.contains(principal.rule.as_str()));
+        let unknown = parameters
+            .allowed_principals
+            .iter()
+            .filter(|principal| !known.contains(principal.rule.as_str()));
         unknown
             .map(|principal| match self.nearest(&principal.rule) {
                 Some(near) => {
@@ -437,8 +468,11 @@ impl Catalogue {
 fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, CatalogueError> {
     let refused = |message: String| CatalogueError::Description { path: path.to_owned(), message };
     let written: Written = toml::from_str(text).map_err(|e| refused(e.to_string()))?;
-    let sql = sql.ok_or(CatalogueError::Alone { path: path.to_owned(), wanted: "sql".to_owned() })?;
-    if !written.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') || written.id.strip_prefix("AT-").is_none_or(str::is_empty) {
+    let sql =
+        sql.ok_or(CatalogueError::Alone { path: path.to_owned(), wanted: "sql".to_owned() })?;
+    if !written.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        || written.id.strip_prefix("AT-").is_none_or(str::is_empty)
+    {
         return Err(refused(format!("`{}` is no rule id; ids look like `AT-ECS-001`", written.id)));
     }
     for name in written.parameters.iter().chain(&written.optional_parameters) {
@@ -446,13 +480,19 @@ fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, CatalogueErr
             return Err(refused(format!("there is no parameter `{name}`")));
         }
     }
-    let columns: Vec<&str> = EVENTS.arrow.fields().iter().map(|field| field.name().as_str()).collect();
+    let columns: Vec<&str> =
+        EVENTS.arrow.fields().iter().map(|field| field.name().as_str()).collect();
     for name in written.condensed.iter().flat_map(|condensed| &condensed.by) {
         if !columns.contains(&name.as_str()) {
-            return Err(refused(format!("`condensed` names `{name}`, which is no column of `events`")));
+            return Err(refused(format!(
+                "`condensed` names `{name}`, which is no column of `events`"
+            )));
         }
     }
-    let group = path.parent().and_then(Path::file_name).map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let group = path
+        .parent()
+        .and_then(Path::file_name)
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(Rule {
         id: written.id,
         version: written.version,

@@ -15,10 +15,19 @@ pub fn rules(catalogue: &Catalogue) -> String {
     let groups: BTreeSet<&str> = catalogue.rules.iter().map(|rule| rule.group.as_str()).collect();
     for group in groups {
         let _ = writeln!(out, "\n## {}\n", group.replace('_', " "));
-        out.push_str("| rule | finds | severity | ATT&CK | needs |\n| --- | --- | --- | --- | --- |\n");
+        out.push_str(
+            "| rule | finds | severity | ATT&CK | needs |\n| --- | --- | --- | --- | --- |\n",
+        );
         for rule in catalogue.rules.iter().filter(|rule| rule.group == group) {
             let title = format!("{}<br>{}", rule.title.en, rule.title.zh);
-            let _ = writeln!(out, "| {} | {title} | {} | {} | {} |", rule.id, rule.severity, rule.attack.join(", "), needs(rule));
+            let _ = writeln!(
+                out,
+                "| {} | {title} | {} | {} | {} |",
+                rule.id,
+                rule.severity,
+                rule.attack.join(", "),
+                needs(rule)
+            );
         }
     }
     out

@@ -4,7 +4,9 @@ use crate::session::{Session, SessionError};
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, col, lit};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, col, lit,
+};
 use datafusion::sql::unparser::expr_to_sql;
 
 /// One condition of a query and what it says of an event.
@@ -33,7 +35,8 @@ impl Step {
     /// True where the event passes.
     #[must_use]
     pub fn passes(&self) -> bool {
-        !self.conditions.is_empty() && self.conditions.iter().all(|condition| condition.holds == Some(true))
+        !self.conditions.is_empty()
+            && self.conditions.iter().all(|condition| condition.holds == Some(true))
     }
 }
 
@@ -42,7 +45,11 @@ impl Step {
 ///
 /// # Errors
 /// [`SessionError`] where the query is no SQL or breaks.
-pub async fn explain(session: &Session, sql: &str, event_key: &[u8]) -> Result<Vec<Step>, SessionError> {
+pub async fn explain(
+    session: &Session,
+    sql: &str,
+    event_key: &[u8],
+) -> Result<Vec<Step>, SessionError> {
     let (_, plan) = session.sql(sql).await?.into_parts();
     let mut filters = Vec::new();
     collect(&plan, None, &mut filters);
@@ -70,7 +77,12 @@ fn collect(plan: &LogicalPlan, part: Option<&str>, filters: &mut Vec<(Option<Str
     }
 }
 
-async fn step(session: &Session, part: Option<String>, filter: &Filter, event_key: &[u8]) -> Result<Option<Step>, SessionError> {
+async fn step(
+    session: &Session,
+    part: Option<String>,
+    filter: &Filter,
+    event_key: &[u8],
+) -> Result<Option<Step>, SessionError> {
     let key = filter.input.schema().columns().into_iter().find(|column| column.name == "event_key");
     let Some(key) = key else { return Ok(None) };
     let conditions: Vec<&Expr> = split_conjunction(&filter.predicate);
@@ -91,19 +103,24 @@ async fn step(session: &Session, part: Option<String>, filter: &Filter, event_ke
     let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
     // An event may be there several times, once for each instance it names: the one that comes farthest tells.
     let read = |(batch, row)| read(&conditions, &looked_at, batch, row);
-    let best = rows.map(read).max_by_key(|conditions| conditions.iter().filter(|condition| condition.holds == Some(true)).count());
+    let best = rows.map(read).max_by_key(|conditions| {
+        conditions.iter().filter(|condition| condition.holds == Some(true)).count()
+    });
     Ok(Some(Step { part, conditions: best.unwrap_or_default() }))
 }
 
 /// What a condition looks at: its columns, and what it compares where that is more than a column.
 fn parts(condition: &Expr) -> Vec<Expr> {
     let mut parts: Vec<Expr> = match condition {
-        Expr::BinaryExpr(BinaryExpr { left, op, .. }) if op.supports_propagation() => vec![left.as_ref().clone()],
+        Expr::BinaryExpr(BinaryExpr { left, op, .. }) if op.supports_propagation() => {
+            vec![left.as_ref().clone()]
+        }
         Expr::InList(list) => vec![list.expr.as_ref().clone()],
         Expr::Like(like) => vec![like.expr.as_ref().clone()],
         _ => Vec::new(),
     };
-    let mut columns: Vec<_> = condition.column_refs().into_iter().cloned().map(Expr::Column).collect();
+    let mut columns: Vec<_> =
+        condition.column_refs().into_iter().cloned().map(Expr::Column).collect();
     columns.sort_by_key(ToString::to_string);
     columns.retain(|column| !parts.contains(column));
     parts.extend(columns);
@@ -122,7 +139,9 @@ fn sql(expr: &Expr) -> String {
     use datafusion::common::tree_node::{Transformed, TreeNode};
     let plain = expr.clone().transform(|expr| {
         Ok(match expr {
-            Expr::Column(column) => Transformed::yes(Expr::Column(datafusion::common::Column::new_unqualified(column.name))),
+            Expr::Column(column) => Transformed::yes(Expr::Column(
+                datafusion::common::Column::new_unqualified(column.name),
+            )),
             other => Transformed::no(other),
         })
     });
@@ -140,13 +159,22 @@ fn sql(expr: &Expr) -> String {
     inner.filter(|inner| balanced(inner)).map_or_else(|| text.clone(), str::to_owned)
 }
 
-fn read(conditions: &[&Expr], looked_at: &[Vec<(String, usize)>], batch: &RecordBatch, row: usize) -> Vec<Condition> {
+fn read(
+    conditions: &[&Expr],
+    looked_at: &[Vec<(String, usize)>],
+    batch: &RecordBatch,
+    row: usize,
+) -> Vec<Condition> {
     let mut at = 0;
     let mut found = Vec::new();
     for (condition, places) in conditions.iter().zip(looked_at) {
         let column = batch.column(at);
-        let holds = column.as_boolean_opt().filter(|values| values.is_valid(row)).map(|values| values.value(row));
-        let seen: Vec<(String, String)> = places.iter().map(|(name, place)| (name.clone(), value(batch, *place, row))).collect();
+        let holds = column
+            .as_boolean_opt()
+            .filter(|values| values.is_valid(row))
+            .map(|values| values.value(row));
+        let seen: Vec<(String, String)> =
+            places.iter().map(|(name, place)| (name.clone(), value(batch, *place, row))).collect();
         let wanted = if holds == Some(true) { None } else { wanted(condition, &seen) };
         found.push(Condition { sql: sql(condition), holds, seen, wanted });
         at += 1 + places.len();
@@ -162,7 +190,8 @@ fn value(batch: &RecordBatch, column: usize, row: usize) -> String {
     if let Some(bytes) = column.as_binary_opt::<i32>() {
         return bytes.value(row).iter().map(|byte| format!("{byte:02x}")).collect();
     }
-    let shown = ArrayFormatter::try_new(column, &FormatOptions::default()).map(|formatter| formatter.value(row).to_string());
+    let shown = ArrayFormatter::try_new(column, &FormatOptions::default())
+        .map(|formatter| formatter.value(row).to_string());
     shown.unwrap_or_else(|error| format!("({error})"))
 }
 
@@ -171,12 +200,16 @@ fn wanted(condition: &Expr, seen: &[(String, String)]) -> Option<String> {
     let (name, value) = seen.first()?;
     let wanted = match condition {
         Expr::BinaryExpr(BinaryExpr { op: Operator::Or | Operator::And, .. }) => return None,
-        Expr::BinaryExpr(BinaryExpr { op, right, .. }) if op.supports_propagation() => format!("{op} {}", sql(right)),
+        Expr::BinaryExpr(BinaryExpr { op, right, .. }) if op.supports_propagation() => {
+            format!("{op} {}", sql(right))
+        }
         Expr::InList(list) => {
             let entries: Vec<String> = list.list.iter().map(sql).collect();
             format!("{} of {}", if list.negated { "none" } else { "one" }, entries.join(", "))
         }
-        Expr::Like(like) => format!("{}like {}", if like.negated { "not " } else { "" }, sql(&like.pattern)),
+        Expr::Like(like) => {
+            format!("{}like {}", if like.negated { "not " } else { "" }, sql(&like.pattern))
+        }
         Expr::IsNotNull(_) => "known".to_owned(),
         Expr::IsNull(_) => "not known".to_owned(),
         _ => return None,

@@ -2,7 +2,9 @@
 
 use crate::beside::Beside;
 use crate::vocabulary::Meanings;
-use datafusion::arrow::array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder, TimestampMicrosecondArray};
+use datafusion::arrow::array::{
+    ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder, TimestampMicrosecondArray,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::DataFusionError;
 use serde_json::Value;
@@ -71,7 +73,12 @@ const COLUMNS: [Column; 36] = [
     ("targets", "/targets", Of::Each("id"), "What it was done to."),
     ("why", "/why", Of::Texts, "The predicates that held, with the values seen."),
     ("unknowns", "/unknowns", Of::Texts, "What could not be known and mattered."),
-    ("verdict", "/verdict", Of::Text, "Operator, platform or schedule, where the rule judges that."),
+    (
+        "verdict",
+        "/verdict",
+        Of::Text,
+        "Operator, platform or schedule, where the rule judges that.",
+    ),
     ("suppressed_by", "/suppressed_by", Of::Text, "What suppressed it."),
     ("event_ids", "/event_ids", Of::Texts, "Ids of all its events."),
     ("finding", "", Of::Whole, "All of it, as JSON."),
@@ -106,7 +113,8 @@ impl Beside for Findings {
     type Row = (i64, String, String);
     const ALL: &'static str = "SELECT revision, status, finding FROM trailhound_finding";
     const ORDER: &'static str = "first_seen, finding_id";
-    const TEXTS: &'static [&'static str] = &["finding_id", "rule_id", "rule_version", "status", "severity", "account_id"];
+    const TEXTS: &'static [&'static str] =
+        &["finding_id", "rule_id", "rule_version", "status", "severity", "account_id"];
     const TIMES: &'static [&'static str] = &["first_seen"];
 
     fn schema() -> SchemaRef {
@@ -118,11 +126,16 @@ impl Beside for Findings {
             return Ok(Vec::new());
         }
         let kept = |(revision, status, text): Self::Row| {
-            let json = serde_json::from_str(&text).map_err(|e| DataFusionError::External(Box::new(e)))?;
+            let json =
+                serde_json::from_str(&text).map_err(|e| DataFusionError::External(Box::new(e)))?;
             Ok(Kept { revision, status, text, json })
         };
         let kept = rows.into_iter().map(kept).collect::<Result<Vec<_>, DataFusionError>>()?;
-        Ok(places.iter().filter_map(|place| COLUMNS.get(*place)).map(|&(_, at, of, _)| column(&kept, at, of)).collect())
+        Ok(places
+            .iter()
+            .filter_map(|place| COLUMNS.get(*place))
+            .map(|&(_, at, of, _)| column(&kept, at, of))
+            .collect())
     }
 }
 
@@ -130,7 +143,11 @@ fn column(kept: &[Kept], place: &str, of: Of) -> ArrayRef {
     let text = |kept: &'_ Kept| kept.json.pointer(place).and_then(Value::as_str).map(str::to_owned);
     match of {
         Of::Text => Arc::new(kept.iter().map(text).collect::<StringArray>()),
-        Of::Int => Arc::new(kept.iter().map(|kept| kept.json.pointer(place).and_then(Value::as_i64)).collect::<Int64Array>()),
+        Of::Int => Arc::new(
+            kept.iter()
+                .map(|kept| kept.json.pointer(place).and_then(Value::as_i64))
+                .collect::<Int64Array>(),
+        ),
         Of::Time => {
             let times = kept.iter().map(|kept| text(kept).as_deref().and_then(parse));
             Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
@@ -138,7 +155,9 @@ fn column(kept: &[Kept], place: &str, of: Of) -> ArrayRef {
         Of::Texts | Of::Each(_) => {
             let mut lists = ListBuilder::new(StringBuilder::new()).with_field(text_item());
             for kept in kept {
-                for entry in kept.json.pointer(place).and_then(Value::as_array).into_iter().flatten() {
+                for entry in
+                    kept.json.pointer(place).and_then(Value::as_array).into_iter().flatten()
+                {
                     let entry = if let Of::Each(member) = of { &entry[member] } else { entry };
                     lists.values().append_option(entry.as_str());
                 }
@@ -146,15 +165,24 @@ fn column(kept: &[Kept], place: &str, of: Of) -> ArrayRef {
             }
             Arc::new(lists.finish())
         }
-        Of::Revision => Arc::new(kept.iter().map(|kept| Some(kept.revision)).collect::<Int64Array>()),
-        Of::Status => Arc::new(kept.iter().map(|kept| Some(kept.status.as_str())).collect::<StringArray>()),
-        Of::Whole => Arc::new(kept.iter().map(|kept| Some(kept.text.as_str())).collect::<StringArray>()),
+        Of::Revision => {
+            Arc::new(kept.iter().map(|kept| Some(kept.revision)).collect::<Int64Array>())
+        }
+        Of::Status => {
+            Arc::new(kept.iter().map(|kept| Some(kept.status.as_str())).collect::<StringArray>())
+        }
+        Of::Whole => {
+            Arc::new(kept.iter().map(|kept| Some(kept.text.as_str())).collect::<StringArray>())
+        }
     }
 }
 
 /// What its columns mean.
 pub(crate) fn meanings() -> Meanings {
-    COLUMNS.iter().map(|(name, _, _, meaning)| ((*name).to_owned(), (*meaning).to_owned())).collect()
+    COLUMNS
+        .iter()
+        .map(|(name, _, _, meaning)| ((*name).to_owned(), (*meaning).to_owned()))
+        .collect()
 }
 
 /// The text of `docs/findings.md`.

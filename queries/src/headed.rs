@@ -10,7 +10,8 @@ const HEAD: &str = "--!";
 /// # Errors
 /// What is wrong with the head.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<(T, String), String> {
-    let head: Vec<&str> = text.lines().map_while(|line| line.strip_prefix(HEAD)).map(str::trim_start).collect();
+    let head: Vec<&str> =
+        text.lines().map_while(|line| line.strip_prefix(HEAD)).map(str::trim_start).collect();
     let sql = text.lines().skip(head.len()).collect::<Vec<_>>().join("\n");
     Ok((toml::from_str(&head.join("\n")).map_err(|e| e.to_string())?, sql))
 }

@@ -39,7 +39,12 @@ impl Hits {
     pub fn rows(&self, condition: usize) -> UInt32Array {
         let (word, bit) = place(condition);
         let holds = |row: &[u64]| row[word] & bit != 0;
-        (0..).zip(self.words.chunks_exact(self.width)).filter(|(_, row)| holds(row)).map(|(at, _)| at).collect::<Vec<u32>>().into()
+        (0..)
+            .zip(self.words.chunks_exact(self.width))
+            .filter(|(_, row)| holds(row))
+            .map(|(at, _)| at)
+            .collect::<Vec<u32>>()
+            .into()
     }
 
     /// The rows of which any condition holds.
@@ -90,7 +95,11 @@ impl Hits {
 
     /// What holds of those `rows`, in their order.
     pub(crate) fn of(&self, rows: &[usize]) -> Self {
-        let words = rows.iter().flat_map(|row| &self.words[row * self.width..][..self.width]).copied().collect();
+        let words = rows
+            .iter()
+            .flat_map(|row| &self.words[row * self.width..][..self.width])
+            .copied()
+            .collect();
         Self { conditions: self.conditions, width: self.width, words }
     }
 
@@ -121,7 +130,11 @@ mod tests {
             assert_eq!((hits.len(), hits.conditions()), (3, conditions));
             for condition in 0..conditions {
                 assert_eq!(held(&hits, condition), [0, 1, 2]);
-                hits.keep(condition, &vec![0, 2].into(), &vec![false, condition == conditions - 1].into());
+                hits.keep(
+                    condition,
+                    &vec![0, 2].into(),
+                    &vec![false, condition == conditions - 1].into(),
+                );
             }
             assert_eq!(held(&hits, conditions - 1), [1, 2]);
             let mut open = Hits::all(2, conditions);

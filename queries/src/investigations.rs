@@ -135,7 +135,10 @@ pub enum InvestigationError {
 }
 
 fn meant(near: Option<&str>) -> String {
-    near.map_or_else(|| "; `trailhound investigate` lists them".to_owned(), |near| format!("; did you mean `{near}`?"))
+    near.map_or_else(
+        || "; `trailhound investigate` lists them".to_owned(),
+        |near| format!("; did you mean `{near}`?"),
+    )
 }
 
 /// Every investigation that comes with the product, by name.
@@ -145,7 +148,11 @@ fn meant(near: Option<&str>) -> String {
 pub fn built_in() -> Result<Vec<Investigation>, InvestigationError> {
     let mut all = Vec::new();
     for file in BUILT_IN.files() {
-        let name = file.path().file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = file
+            .path()
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
         all.push(read(&name, file.contents_utf8().unwrap_or_default())?);
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -159,19 +166,24 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 ///
 /// # Errors
 /// [`InvestigationError::File`] where the folder cannot be read.
-pub fn with_folder(folder: &Path) -> Result<(Vec<Investigation>, Vec<InvestigationError>), InvestigationError> {
+pub fn with_folder(
+    folder: &Path,
+) -> Result<(Vec<Investigation>, Vec<InvestigationError>), InvestigationError> {
     let wrong = |path: &Path, message: &dyn std::fmt::Display| InvestigationError::File {
         path: path.display().to_string(),
         message: message.to_string(),
     };
     let (mut all, mut left_out) = (built_in()?, Vec::new());
-    let files = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| wrong(folder, &e))?;
+    let files = std::fs::read_dir(folder)
+        .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
+        .map_err(|e| wrong(folder, &e))?;
     let mut files: Vec<_> = files.into_iter().map(|file| file.path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
     files.sort();
     for path in files {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = std::fs::File::open(&path).and_then(|file| std::io::read_to_string(file.take(FILE_BYTES_MAX)));
+        let text = std::fs::File::open(&path)
+            .and_then(|file| std::io::read_to_string(file.take(FILE_BYTES_MAX)));
         match text.map_err(|e| wrong(&path, &e)).and_then(|text| read(&name, &text)) {
             Ok(_) if all.iter().any(|one| one.name == name) => {
                 left_out.push(InvestigationError::Twice { name, path: path.display().to_string() });
@@ -190,15 +202,17 @@ pub fn with_folder(folder: &Path) -> Result<(Vec<Investigation>, Vec<Investigati
 /// [`InvestigationError::Unknown`].
 pub fn find(all: &[Investigation], name: &str) -> Result<Investigation, InvestigationError> {
     let names: Vec<String> = all.iter().map(|investigation| investigation.name.clone()).collect();
-    all.iter()
-        .find(|investigation| investigation.name == name)
-        .cloned()
-        .ok_or_else(|| InvestigationError::Unknown { name: name.to_owned(), near: nearest(name, names.iter()).cloned() })
+    all.iter().find(|investigation| investigation.name == name).cloned().ok_or_else(|| {
+        InvestigationError::Unknown {
+            name: name.to_owned(),
+            near: nearest(name, names.iter()).cloned(),
+        }
+    })
 }
 
 fn read(name: &str, text: &str) -> Result<Investigation, InvestigationError> {
-    let (written, sql): (Written, String) =
-        headed::read(text).map_err(|message| InvestigationError::Head { name: name.to_owned(), message })?;
+    let (written, sql): (Written, String) = headed::read(text)
+        .map_err(|message| InvestigationError::Head { name: name.to_owned(), message })?;
     Ok(Investigation {
         name: name.to_owned(),
         question: written.question,
@@ -214,12 +228,25 @@ impl Investigation {
     ///
     /// # Errors
     /// [`InvestigationError`] where one is missing, unknown or no value of its kind.
-    pub fn values(&self, given: &BTreeMap<String, String>, now: DateTime<Utc>) -> Result<Values, InvestigationError> {
+    pub fn values(
+        &self,
+        given: &BTreeMap<String, String>,
+        now: DateTime<Utc>,
+    ) -> Result<Values, InvestigationError> {
         if let Some(name) = given.keys().find(|name| !self.parameters.contains_key(*name)) {
             let known = self.parameters.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(InvestigationError::NoParameter { investigation: self.name.clone(), name: name.clone(), known });
+            return Err(InvestigationError::NoParameter {
+                investigation: self.name.clone(),
+                name: name.clone(),
+                known,
+            });
         }
-        self.parameters.iter().map(|(name, parameter)| Ok((name.clone(), Some(self.value(name, parameter, given, now)?)))).collect()
+        self.parameters
+            .iter()
+            .map(|(name, parameter)| {
+                Ok((name.clone(), Some(self.value(name, parameter, given, now)?)))
+            })
+            .collect()
     }
 
     fn value(
@@ -229,12 +256,18 @@ impl Investigation {
         given: &BTreeMap<String, String>,
         now: DateTime<Utc>,
     ) -> Result<String, InvestigationError> {
-        let value = given.get(name).or(parameter.default.as_ref()).ok_or_else(|| InvestigationError::Needed {
-            investigation: self.name.clone(),
-            name: name.to_owned(),
-            meaning: parameter.meaning.clone(),
+        let value = given.get(name).or(parameter.default.as_ref()).ok_or_else(|| {
+            InvestigationError::Needed {
+                investigation: self.name.clone(),
+                name: name.to_owned(),
+                meaning: parameter.meaning.clone(),
+            }
         })?;
-        let wrong = |expected| InvestigationError::Value { name: name.to_owned(), value: value.clone(), expected };
+        let wrong = |expected| InvestigationError::Value {
+            name: name.to_owned(),
+            value: value.clone(),
+            expected,
+        };
         match parameter.kind {
             Kind::Text => Ok(value.clone()),
             Kind::Number => value.parse::<i64>().map(|number| number.to_string()).map_err(|_| wrong("whole number")),
@@ -279,7 +312,11 @@ pub fn page(all: &[Investigation]) -> String {
         `-7d`, `-12h`, `-30m`. Events without a readable time lie in no period.\n"
             .to_owned();
     for one in all {
-        let _ = writeln!(out, "\n## `{}`\n\n{} {}\n\n{}\n", one.name, one.question.en, one.question.zh, one.when);
+        let _ = writeln!(
+            out,
+            "\n## `{}`\n\n{} {}\n\n{}\n",
+            one.name, one.question.en, one.question.zh, one.when
+        );
         out.push_str("| parameter | default | meaning |\n| --- | --- | --- |\n");
         for (name, parameter) in &one.parameters {
             let default = match parameter.default.as_deref() {
@@ -312,8 +349,13 @@ mod tests {
         assert_eq!(read("-7d").as_deref(), Some("2026-02-22T12:00:00.000000Z"));
         assert_eq!(read("-90m").as_deref(), Some("2026-03-01T10:30:00.000000Z"));
         assert_eq!(read("2026-01-31").as_deref(), Some("2026-01-31T00:00:00.000000Z"));
-        assert_eq!(read("2026-01-31T10:00:00+08:00").as_deref(), Some("2026-01-31T02:00:00.000000Z"));
-        for wrong in ["", "-", "-d", "7d", "yesterday", "-9223372036854775807d", "-1ü", "2026-02-30"] {
+        assert_eq!(
+            read("2026-01-31T10:00:00+08:00").as_deref(),
+            Some("2026-01-31T02:00:00.000000Z")
+        );
+        for wrong in
+            ["", "-", "-d", "7d", "yesterday", "-9223372036854775807d", "-1ü", "2026-02-30"]
+        {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }
@@ -322,14 +364,28 @@ mod tests {
     fn values_are_given_or_defaults_or_missed() {
         let all = built_in().expect("read");
         let stopped = find(&all, "who_stopped").expect("there");
-        let given = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>();
-        let values = stopped.values(&given(&[("instance", "i-bp1x"), ("since", "2026-02-01")]), now()).expect("values");
+        let given = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let values = stopped
+            .values(&given(&[("instance", "i-bp1x"), ("since", "2026-02-01")]), now())
+            .expect("values");
         assert_eq!(values["since"].as_deref(), Some("2026-02-01T00:00:00.000000Z"));
         assert_eq!(values["until"].as_deref(), Some("2026-03-01T12:00:00.000000Z"));
-        let message = |pairs: &[(&str, &str)]| stopped.values(&given(pairs), now()).expect_err("refused").to_string();
+        let message = |pairs: &[(&str, &str)]| {
+            stopped.values(&given(pairs), now()).expect_err("refused").to_string()
+        };
         assert!(message(&[]).contains("needs `--param instance="), "{}", message(&[]));
         assert!(message(&[("instanec", "x")]).contains("no parameter `instanec`"));
         assert!(message(&[("instance", "x"), ("since", "soon")]).contains("`since` is `soon`"));
-        assert!(find(&all, "who_stoped").expect_err("none").to_string().contains("did you mean `who_stopped`?"));
+        assert!(
+            find(&all, "who_stoped")
+                .expect_err("none")
+                .to_string()
+                .contains("did you mean `who_stopped`?")
+        );
     }
 }

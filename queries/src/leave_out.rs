@@ -4,11 +4,15 @@
 use crate::local_files::LocalFiles;
 use crate::rewrites::{Instead, Rewrite};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::Operator;
 use datafusion::object_store::path::Path;
-use datafusion::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use datafusion::parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::ParquetStatisticsPolicy;
 use datafusion::parquet::schema::types::ColumnDescPtr;
@@ -24,8 +28,10 @@ use trailhound_datasets::columns::COLUMNS;
 const FILES_MIN: usize = 3;
 
 /// The rule of the optimizer.
-pub(crate) const REWRITE: Rewrite =
-    Rewrite { name: "leave_out_files", instead: |scan, config| Ok(narrowed(scan, config.execution.target_partitions)) };
+pub(crate) const REWRITE: Rewrite = Rewrite {
+    name: "leave_out_files",
+    instead: |scan, config| Ok(narrowed(scan, config.execution.target_partitions)),
+};
 
 /// A text that a column, or one element of its list, must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +42,18 @@ struct Wanted {
 
 /// `node` without the files that hold nothing of what it looks for; nothing where that is none of them.
 fn narrowed(node: &Arc<dyn ExecutionPlan>, threads: usize) -> Instead {
-    let scan = node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
+    let scan =
+        node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
     let source = scan.file_source();
     let predicate = source.downcast_ref::<ParquetSource>().and_then(|_| source.filter())?;
-    let wanted: Vec<Wanted> = split_conjunction(&predicate).into_iter().filter_map(wanted).collect();
-    let files: HashSet<&Path> = scan.file_groups.iter().flat_map(FileGroup::iter).map(|file| &file.object_meta.location).collect();
+    let wanted: Vec<Wanted> =
+        split_conjunction(&predicate).into_iter().filter_map(wanted).collect();
+    let files: HashSet<&Path> = scan
+        .file_groups
+        .iter()
+        .flat_map(FileGroup::iter)
+        .map(|file| &file.object_meta.location)
+        .collect();
     if wanted.is_empty() || files.len() < FILES_MIN {
         return None;
     }
@@ -51,7 +64,11 @@ fn narrowed(node: &Arc<dyn ExecutionPlan>, threads: usize) -> Instead {
     }
     // As many groups as before: what is above counts on them.
     let stays = |file: &&PartitionedFile| !left_out.contains(&file.object_meta.location);
-    let groups = scan.file_groups.iter().map(|group| FileGroup::new(group.iter().filter(stays).cloned().collect())).collect();
+    let groups = scan
+        .file_groups
+        .iter()
+        .map(|group| FileGroup::new(group.iter().filter(stays).cloned().collect()))
+        .collect();
     let scan = FileScanConfigBuilder::from(scan.clone()).with_file_groups(groups).build();
     Some(DataSourceExec::from_data_source(scan))
 }
@@ -61,7 +78,9 @@ fn wanted(condition: &Arc<dyn PhysicalExpr>) -> Option<Wanted> {
     let (column, text) = if let Some(equal) = condition.downcast_ref::<BinaryExpr>() {
         (*equal.op() == Operator::Eq).then(|| (equal.left(), equal.right()))?
     } else {
-        let function = condition.downcast_ref::<ScalarFunctionExpr>().filter(|function| function.name() == "array_has")?;
+        let function = condition
+            .downcast_ref::<ScalarFunctionExpr>()
+            .filter(|function| function.name() == "array_has")?;
         let [column, text] = function.args() else { return None };
         (column, text)
     };
@@ -78,7 +97,15 @@ fn left_out(files: &[&Path], wanted: &[Wanted], threads: usize) -> HashSet<Path>
         // What cannot be read is not left out, nor what a thread that broke was to look at: whoever reads it says what is wrong with it.
         let lacks = |file: &Path| matches!(holds(file, wanted), Ok(false));
         let threads: Vec<_> = some
-            .map(|files| scope.spawn(move || files.iter().filter(|file| lacks(file)).map(|file| (*file).clone()).collect::<Vec<_>>()))
+            .map(|files| {
+                scope.spawn(move || {
+                    files
+                        .iter()
+                        .filter(|file| lacks(file))
+                        .map(|file| (*file).clone())
+                        .collect::<Vec<_>>()
+                })
+            })
             .collect();
         threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
     })
@@ -103,10 +130,17 @@ fn holds(file: &Path, wanted: &[Wanted]) -> Result<bool, ParquetError> {
     Ok(false)
 }
 
-fn group_holds(reader: &ParquetRecordBatchReaderBuilder<File>, group: usize, wanted: &[Wanted]) -> Result<bool, ParquetError> {
+fn group_holds(
+    reader: &ParquetRecordBatchReaderBuilder<File>,
+    group: usize,
+    wanted: &[Wanted],
+) -> Result<bool, ParquetError> {
     for Wanted { column, text } in wanted {
-        let its = |leaf: &ColumnDescPtr| leaf.path().parts().first().is_some_and(|name| name == column);
-        let Some(leaf) = reader.parquet_schema().columns().iter().position(its) else { return Ok(true) };
+        let its =
+            |leaf: &ColumnDescPtr| leaf.path().parts().first().is_some_and(|name| name == column);
+        let Some(leaf) = reader.parquet_schema().columns().iter().position(its) else {
+            return Ok(true);
+        };
         let filter = reader.get_row_group_column_bloom_filter(group, leaf)?;
         if filter.is_some_and(|filter| !filter.check(text.as_str())) {
             return Ok(false);

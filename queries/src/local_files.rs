@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::object_store::path::Path;
 use datafusion::object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -27,12 +27,15 @@ impl LocalFiles {
 /// `location` as the folders and files are named.
 fn named(location: &Path) -> Result<Path> {
     let generic = |source| Error::Generic { store: "local files", source };
-    let name = percent_decode_str(location.as_ref()).decode_utf8().map_err(|e| generic(Box::new(e)))?;
+    let name =
+        percent_decode_str(location.as_ref()).decode_utf8().map_err(|e| generic(Box::new(e)))?;
     Path::parse(name).map_err(|e| generic(Box::new(e)))
 }
 
 fn read_only(operation: &str) -> Error {
-    Error::NotSupported { source: format!("{operation}: the lake's files are only read here").into() }
+    Error::NotSupported {
+        source: format!("{operation}: the lake's files are only read here").into(),
+    }
 }
 
 impl std::fmt::Display for LocalFiles {
@@ -47,7 +50,11 @@ impl ObjectStore for LocalFiles {
         Err(read_only("put"))
     }
 
-    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        _: &Path,
+        _: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         Err(read_only("put"))
     }
 
@@ -55,7 +62,10 @@ impl ObjectStore for LocalFiles {
         self.0.get_opts(&named(location)?, options).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         locations.map(|_| Err(read_only("delete"))).boxed()
     }
 

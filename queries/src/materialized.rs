@@ -29,7 +29,10 @@ use tokio::sync::OnceCell;
 ///
 /// # Errors
 /// What the engine says.
-pub(crate) fn materialized(statement: &Statement, plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+pub(crate) fn materialized(
+    statement: &Statement,
+    plan: LogicalPlan,
+) -> Result<LogicalPlan, DataFusionError> {
     let names = names(statement);
     if names.is_empty() { Ok(plan) } else { held(plan, &names, &mut Vec::new()) }
 }
@@ -41,7 +44,9 @@ fn names(statement: &Statement) -> BTreeSet<String> {
         type Break = ();
         fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
             let tables = query.with.iter().flat_map(|with| &with.cte_tables);
-            let wanted = tables.filter(|table| matches!(table.materialized, Some(CteAsMaterialized::Materialized)));
+            let wanted = tables.filter(|table| {
+                matches!(table.materialized, Some(CteAsMaterialized::Materialized))
+            });
             self.0.extend(wanted.map(|table| crate::gate::folded(&table.alias.name)));
             ControlFlow::Continue(())
         }
@@ -51,7 +56,11 @@ fn names(statement: &Statement) -> BTreeSet<String> {
     names.0
 }
 
-fn held(plan: LogicalPlan, names: &BTreeSet<String>, known: &mut Vec<(LogicalPlan, Arc<Once>)>) -> Result<LogicalPlan, DataFusionError> {
+fn held(
+    plan: LogicalPlan,
+    names: &BTreeSet<String>,
+    known: &mut Vec<(LogicalPlan, Arc<Once>)>,
+) -> Result<LogicalPlan, DataFusionError> {
     let replaced = plan.transform_down_with_subqueries(|node| {
         let LogicalPlan::SubqueryAlias(named) = &node else { return Ok(Transformed::no(node)) };
         if !names.contains(named.alias.table()) || depends(&named.input)? {
@@ -66,8 +75,12 @@ fn held(plan: LogicalPlan, names: &BTreeSet<String>, known: &mut Vec<(LogicalPla
                 once
             }
         };
-        let scan = LogicalPlanBuilder::scan(named.alias.table(), provider_as_source(once), None)?.build()?;
-        let node = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(scan), named.alias.clone())?);
+        let scan = LogicalPlanBuilder::scan(named.alias.table(), provider_as_source(once), None)?
+            .build()?;
+        let node = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(
+            Arc::new(scan),
+            named.alias.clone(),
+        )?);
         Ok(Transformed::new(node, true, TreeNodeRecursion::Jump))
     })?;
     Ok(replaced.data)
@@ -117,11 +130,25 @@ impl TableProvider for Once {
         _: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let physical = self.physical.get_or_try_init(|| state.create_physical_plan(&self.plan)).await?;
-        let columns: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let physical =
+            self.physical.get_or_try_init(|| state.create_physical_plan(&self.plan)).await?;
+        let columns: Vec<usize> =
+            projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&columns)?);
-        let part = Part { physical: Arc::clone(physical), rows: Arc::clone(&self.rows), columns, schema: Arc::clone(&schema) };
-        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(part)], None, Vec::new(), false, limit)?))
+        let part = Part {
+            physical: Arc::clone(physical),
+            rows: Arc::clone(&self.rows),
+            columns,
+            schema: Arc::clone(&schema),
+        };
+        Ok(Arc::new(StreamingTableExec::try_new(
+            schema,
+            vec![Arc::new(part)],
+            None,
+            Vec::new(),
+            false,
+            limit,
+        )?))
     }
 }
 
@@ -144,7 +171,8 @@ impl PartitionStream for Part {
         let (columns, schema) = (self.columns.clone(), Arc::clone(&self.schema));
         let batches = async move {
             let held = rows.get_or_try_init(|| run(physical, task)).await?;
-            let some: Vec<_> = held.batches.iter().map(|batch| some(batch, &columns, &schema)).collect();
+            let some: Vec<_> =
+                held.batches.iter().map(|batch| some(batch, &columns, &schema)).collect();
             Ok::<_, DataFusionError>(futures::stream::iter(some))
         };
         let stream = futures::stream::once(batches).try_flatten();
@@ -152,7 +180,10 @@ impl PartitionStream for Part {
     }
 }
 
-async fn run(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> Result<Held, DataFusionError> {
+async fn run(
+    plan: Arc<dyn ExecutionPlan>,
+    task: Arc<TaskContext>,
+) -> Result<Held, DataFusionError> {
     let memory = MemoryConsumer::new("MATERIALIZED").register(task.memory_pool());
     // Whoever began to run it may have been called off.
     let mut stream = execute_stream(reset_plan_states(plan)?, task)?;
@@ -166,9 +197,17 @@ async fn run(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> Result<Hel
 }
 
 /// Those columns of `batch`, in the types that were planned: the engine may read text as views.
-fn some(batch: &RecordBatch, columns: &[usize], schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+fn some(
+    batch: &RecordBatch,
+    columns: &[usize],
+    schema: &SchemaRef,
+) -> Result<RecordBatch, DataFusionError> {
     let columns = batch.project(columns)?;
-    let cast = columns.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+    let cast = columns
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()));
     let cast = cast.collect::<Result<_, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), cast, &options)?)
@@ -182,10 +221,12 @@ mod tests {
     use std::sync::Arc;
 
     async fn asked(statement: &str, limits: &QueryLimits) -> Result<String, Code> {
-        let session = Session::over_events(Vec::new(), Arc::default(), limits).await.expect("a session");
+        let session =
+            Session::over_events(Vec::new(), Arc::default(), limits).await.expect("a session");
         let frame = session.ask(statement, &Values::new()).await.map_err(|refused| refused.code)?;
         let stream = frame.execute_stream().await.map_err(|e| crate::ask::refused(&e).code)?;
-        let batches = bounded(stream, limits).await.map_err(|e| crate::gate::Refused::from(e).code)?;
+        let batches =
+            bounded(stream, limits).await.map_err(|e| crate::gate::Refused::from(e).code)?;
         let table = pretty_format_batches(&batches).expect("text").to_string();
         Ok(table
             .lines()
@@ -201,20 +242,38 @@ mod tests {
         let all = QueryLimits::default();
         for (statement, expected) in [
             // A name that counts how often it is computed would be another each time.
-            ("WITH x AS MATERIALIZED (SELECT random() AS r) SELECT a.r = b.r FROM x a JOIN x b ON true", "true"),
-            ("WITH x AS MATERIALIZED (SELECT random() AS r) SELECT (SELECT r FROM x) = r FROM x", "true"),
+            (
+                "WITH x AS MATERIALIZED (SELECT random() AS r) SELECT a.r = b.r FROM x a JOIN x b ON true",
+                "true",
+            ),
+            (
+                "WITH x AS MATERIALIZED (SELECT random() AS r) SELECT (SELECT r FROM x) = r FROM x",
+                "true",
+            ),
             (
                 "WITH x AS MATERIALIZED (SELECT random() AS r), y AS (SELECT r FROM x) SELECT count(DISTINCT r) FROM (SELECT r FROM y UNION ALL SELECT r FROM x)",
                 "1",
             ),
-            ("WITH x AS MATERIALIZED (SELECT 1 AS a), y AS MATERIALIZED (SELECT a + 1 AS b FROM x) SELECT a + b FROM x CROSS JOIN y", "3"),
-            ("WITH x(c) AS MATERIALIZED (VALUES (1), (2)) SELECT sum(c) FROM x WHERE c IN (SELECT c FROM x WHERE c > 1)", "2"),
+            (
+                "WITH x AS MATERIALIZED (SELECT 1 AS a), y AS MATERIALIZED (SELECT a + 1 AS b FROM x) SELECT a + b FROM x CROSS JOIN y",
+                "3",
+            ),
+            (
+                "WITH x(c) AS MATERIALIZED (VALUES (1), (2)) SELECT sum(c) FROM x WHERE c IN (SELECT c FROM x WHERE c > 1)",
+                "2",
+            ),
             ("WITH x AS MATERIALIZED (SELECT 1 AS a) SELECT count(*) FROM x", "1"),
             // Another thing by the same name stays what it is.
             ("WITH x AS MATERIALIZED (SELECT 1 AS a) SELECT x.a FROM (SELECT 2 AS a) AS x", "2"),
-            ("WITH x AS MATERIALIZED (SELECT count(*) AS a FROM events) SELECT a + (SELECT a FROM x) FROM x", "0"),
+            (
+                "WITH x AS MATERIALIZED (SELECT count(*) AS a FROM events) SELECT a + (SELECT a FROM x) FROM x",
+                "0",
+            ),
             ("WITH x AS NOT MATERIALIZED (SELECT 1 AS a) SELECT a FROM x", "1"),
-            ("WITH x AS MATERIALIZED (SELECT value FROM generate_series(1, 100000)) SELECT value FROM x LIMIT 1", "1"),
+            (
+                "WITH x AS MATERIALIZED (SELECT value FROM generate_series(1, 100000)) SELECT value FROM x LIMIT 1",
+                "1",
+            ),
         ] {
             assert_eq!(asked(statement, &all).await.as_deref(), Ok(expected), "{statement}");
         }
@@ -223,9 +282,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_held_counts_as_memory_of_the_query() {
         let limits = QueryLimits { memory_bytes_max: 1 << 20, ..QueryLimits::default() };
-        let statement =
-            "WITH x AS MATERIALIZED (SELECT value FROM generate_series(1, 1000000)) SELECT count(*) FROM x a JOIN x b ON a.value = b.value";
+        let statement = "WITH x AS MATERIALIZED (SELECT value FROM generate_series(1, 1000000)) SELECT count(*) FROM x a JOIN x b ON a.value = b.value";
         assert_eq!(asked(statement, &limits).await, Err(Code::MemoryLimit));
-        assert_eq!(asked("WITH x AS MATERIALIZED (SELECT nothing FROM events) SELECT 1 FROM x", &limits).await, Err(Code::Invalid));
+        assert_eq!(
+            asked("WITH x AS MATERIALIZED (SELECT nothing FROM events) SELECT 1 FROM x", &limits)
+                .await,
+            Err(Code::Invalid)
+        );
     }
 }

@@ -34,15 +34,17 @@ pub(crate) fn is_settled_by(condition: &Expr, among: impl Fn(&str) -> bool + Cop
     if columns.len() == 1 && columns.iter().all(|column| among(column.name())) {
         return true;
     }
-    parts(condition)
-        .is_some_and(|(left, operator, right)| *operator == Operator::And && is_settled_by(left, among) && is_settled_by(right, among))
+    parts(condition).is_some_and(|(left, operator, right)| {
+        *operator == Operator::And && is_settled_by(left, among) && is_settled_by(right, among)
+    })
 }
 
 /// `condition`, which is on the column `name` alone, over that column alone.
 pub(crate) fn alone(condition: &Expr, name: &str) -> Result<Expr> {
     let alone = Arc::clone(condition).transform_down(|expr| {
         let is_column = expr.downcast_ref::<Column>().is_some();
-        let alone: Expr = if is_column { Arc::new(Column::new(name, 0)) } else { Arc::clone(&expr) };
+        let alone: Expr =
+            if is_column { Arc::new(Column::new(name, 0)) } else { Arc::clone(&expr) };
         Ok(if is_column { Transformed::yes(alone) } else { Transformed::no(expr) })
     })?;
     Ok(alone.data)

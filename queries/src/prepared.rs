@@ -68,8 +68,16 @@ impl TableProvider for RowsTable {
             Some(columns) => Arc::new(EVENTS.arrow.project(columns)?),
             None => TableProvider::schema(self),
         };
-        let part: Arc<dyn PartitionStream> = Arc::new(Projected { rows: Arc::clone(&self.0), schema: Arc::clone(&schema) });
-        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![part], None, Vec::new(), false, limit)?))
+        let part: Arc<dyn PartitionStream> =
+            Arc::new(Projected { rows: Arc::clone(&self.0), schema: Arc::clone(&schema) });
+        Ok(Arc::new(StreamingTableExec::try_new(
+            schema,
+            vec![part],
+            None,
+            Vec::new(),
+            false,
+            limit,
+        )?))
     }
 }
 
@@ -89,7 +97,10 @@ impl PartitionStream for Projected {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let schema = Arc::clone(&self.schema);
         let batches = rows.into_iter().map(move |batch| Ok(with_columns(&batch, &schema)?));
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(batches)))
+        Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            futures::stream::iter(batches),
+        ))
     }
 }
 
@@ -100,7 +111,11 @@ fn with_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, 
         None => Ok(new_null_array(field.data_type(), batch.num_rows())),
     };
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), schema.fields().iter().map(column).collect::<Result<_, _>>()?, &options)
+    RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        schema.fields().iter().map(column).collect::<Result<_, _>>()?,
+        &options,
+    )
 }
 
 /// A query with its plan.
@@ -117,7 +132,10 @@ impl Prepared {
     pub async fn new(frame: DataFrame) -> Result<Self, SessionError> {
         let (mut state, plan) = frame.into_parts();
         // They would remember what they have seen from run to run.
-        state.config_mut().options_mut().set("datafusion.optimizer.enable_dynamic_filter_pushdown", "false")?;
+        state
+            .config_mut()
+            .options_mut()
+            .set("datafusion.optimizer.enable_dynamic_filter_pushdown", "false")?;
         let plan = state.optimize(&plan)?;
         let columns = columns(&plan)?;
         // The plan is optimised already, so the planner is asked directly.
@@ -135,7 +153,8 @@ impl Prepared {
     /// # Errors
     /// [`SessionError`].
     pub async fn run(&self, rows: &Rows) -> Result<Vec<RecordBatch>, SessionError> {
-        let stream = execute_stream(reset_plan_states(Arc::clone(&self.plan))?, Arc::clone(&rows.task))?;
+        let stream =
+            execute_stream(reset_plan_states(Arc::clone(&self.plan))?, Arc::clone(&rows.task))?;
         bounded(stream, &rows.limits).await
     }
 }

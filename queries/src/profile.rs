@@ -41,7 +41,8 @@ impl Profile {
         files
             .map(|file| {
                 let text = file.contents_utf8().unwrap_or_default();
-                toml::from_str(text).map_err(|e| format!("profile `{}`: {e}", file.path().display()))
+                toml::from_str(text)
+                    .map_err(|e| format!("profile `{}`: {e}", file.path().display()))
             })
             .collect()
     }

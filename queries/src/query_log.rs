@@ -2,7 +2,9 @@
 
 use crate::beside::Beside;
 use crate::vocabulary::Meanings;
-use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{
+    ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::DataFusionError;
 use std::sync::{Arc, LazyLock};
@@ -43,8 +45,7 @@ pub(crate) struct QueryLog;
 
 impl Beside for QueryLog {
     type Row = Row;
-    const ALL: &'static str =
-        "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query";
+    const ALL: &'static str = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query";
     const ORDER: &'static str = "asked_at, query_id";
     const TEXTS: &'static [&'static str] = &["door", "who", "address", "result"];
     const TIMES: &'static [&'static str] = &[];
@@ -54,9 +55,16 @@ impl Beside for QueryLog {
     }
 
     fn columns(rows: Vec<Row>, places: &[usize]) -> Result<Vec<ArrayRef>, DataFusionError> {
-        let texts = |of: fn(&Row) -> &str| -> ArrayRef { Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>()) };
+        let texts = |of: fn(&Row) -> &str| -> ArrayRef {
+            Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>())
+        };
         let all = [
-            Arc::new(rows.iter().map(|row| Some(row.0)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")) as ArrayRef,
+            Arc::new(
+                rows.iter()
+                    .map(|row| Some(row.0))
+                    .collect::<TimestampMicrosecondArray>()
+                    .with_timezone("UTC"),
+            ) as ArrayRef,
             texts(|row| &row.1),
             texts(|row| &row.2),
             texts(|row| &row.3),

@@ -71,7 +71,8 @@ struct Profiles {
 /// # Errors
 /// What does not read; a test makes sure that all do.
 pub fn profiles() -> Result<Vec<ReportProfile>, String> {
-    let read: Profiles = toml::from_str(text("profiles.toml")?).map_err(|e| format!("profiles.toml: {e}"))?;
+    let read: Profiles =
+        toml::from_str(text("profiles.toml")?).map_err(|e| format!("profiles.toml: {e}"))?;
     Ok(read.profile)
 }
 
@@ -82,14 +83,19 @@ pub fn profiles() -> Result<Vec<ReportProfile>, String> {
 pub fn section(name: &str) -> Result<Section, String> {
     let (section, sql) = match text(&format!("sections/{name}.sql")) {
         Ok(text) => headed::read::<Section>(text).map(|(section, sql)| (section, Some(sql))),
-        Err(_) => toml::from_str(text(&format!("sections/{name}.toml"))?).map(|section| (section, None)).map_err(|e| e.to_string()),
+        Err(_) => toml::from_str(text(&format!("sections/{name}.toml"))?)
+            .map(|section| (section, None))
+            .map_err(|e| e.to_string()),
     }
     .map_err(|e| format!("section `{name}`: {e}"))?;
     Ok(Section { name: name.to_owned(), sql, ..section })
 }
 
 fn text(path: &str) -> Result<&'static str, String> {
-    FILES.get_file(path).and_then(include_dir::File::contents_utf8).ok_or_else(|| format!("there is no `reports/{path}`"))
+    FILES
+        .get_file(path)
+        .and_then(include_dir::File::contents_utf8)
+        .ok_or_else(|| format!("there is no `reports/{path}`"))
 }
 
 /// What stands in reports for people.
@@ -123,11 +129,17 @@ mod tests {
         let mut used = BTreeSet::new();
         for name in profiles.iter().flat_map(|profile| &profile.sections) {
             let section = section(name).unwrap_or_else(|e| panic!("{e}"));
-            assert_eq!(section.sql.is_none(), ["entities_at_risk", "controls", "blind_spots"].contains(&name.as_str()), "{name}");
+            assert_eq!(
+                section.sql.is_none(),
+                ["entities_at_risk", "controls", "blind_spots"].contains(&name.as_str()),
+                "{name}"
+            );
             used.insert(name.clone());
         }
         let there = FILES.get_dir("sections").expect("sections").files();
-        let there: BTreeSet<String> = there.map(|file| file.path().file_stem().expect("a name").to_string_lossy().into_owned()).collect();
+        let there: BTreeSet<String> = there
+            .map(|file| file.path().file_stem().expect("a name").to_string_lossy().into_owned())
+            .collect();
         assert_eq!(used, there);
         words().expect("read");
     }

@@ -9,7 +9,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use std::sync::Arc;
 
 /// All of them, in the order in which they are done.
-pub(crate) const REWRITES: [Rewrite; 3] = [leave_out::REWRITE, time_filters::REWRITE, coded_groups::REWRITE];
+pub(crate) const REWRITES: [Rewrite; 3] =
+    [leave_out::REWRITE, time_filters::REWRITE, coded_groups::REWRITE];
 
 /// What is to stand in the place of a step; nothing where it stays.
 pub(crate) type Instead = Option<Arc<dyn ExecutionPlan>>;
@@ -18,11 +19,16 @@ pub(crate) type Instead = Option<Arc<dyn ExecutionPlan>>;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rewrite {
     pub(crate) name: &'static str,
-    pub(crate) instead: fn(&Arc<dyn ExecutionPlan>, &ConfigOptions) -> Result<Instead, DataFusionError>,
+    pub(crate) instead:
+        fn(&Arc<dyn ExecutionPlan>, &ConfigOptions) -> Result<Instead, DataFusionError>,
 }
 
 impl PhysicalOptimizerRule for Rewrite {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let rewrite = |step: Arc<dyn ExecutionPlan>| match (self.instead)(&step, config)? {
             Some(instead) => Ok(Transformed::yes(instead)),
             None => Ok(Transformed::no(step)),

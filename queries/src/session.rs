@@ -78,7 +78,13 @@ impl QueryLimits {
     /// Limits of a service that has other work to do.
     #[must_use]
     pub const fn of_service(memory_bytes_max: usize) -> Self {
-        Self { memory_bytes_max, spill_bytes_max: SPILL_BYTES_MAX, threads: 1, rows_max: 1_000_000, time_max: Duration::from_secs(60) }
+        Self {
+            memory_bytes_max,
+            spill_bytes_max: SPILL_BYTES_MAX,
+            threads: 1,
+            rows_max: 1_000_000,
+            time_max: Duration::from_secs(60),
+        }
     }
 }
 
@@ -98,13 +104,17 @@ impl Default for QueryLimits {
 #[derive(Debug, Error)]
 pub enum SessionError {
     /// The statement is not one that reads.
-    #[error("only statements that read are allowed here: SELECT, WITH, EXPLAIN, SHOW, DESCRIBE. {0}")]
+    #[error(
+        "only statements that read are allowed here: SELECT, WITH, EXPLAIN, SHOW, DESCRIBE. {0}"
+    )]
     NotReadOnly(String),
     /// The engine said no.
     #[error("{}", .0.strip_backtrace())]
     Engine(#[from] DataFusionError),
     /// A state of the lake that there was never or is no more.
-    #[error("there is no snapshot {0}; `trailhound lake info` tells the newest, and older ones are forgotten after a while")]
+    #[error(
+        "there is no snapshot {0}; `trailhound lake info` tells the newest, and older ones are forgotten after a while"
+    )]
     Snapshot(String),
     /// A rule gives more rows than anybody would look at.
     #[error("it gives more than {0} rows; it was stopped")]
@@ -118,7 +128,10 @@ pub enum SessionError {
 ///
 /// # Errors
 /// [`SessionError::TooManyRows`], [`SessionError::TooLong`], and what the engine says.
-pub async fn bounded(mut stream: SendableRecordBatchStream, limits: &QueryLimits) -> Result<Vec<RecordBatch>, SessionError> {
+pub async fn bounded(
+    mut stream: SendableRecordBatchStream,
+    limits: &QueryLimits,
+) -> Result<Vec<RecordBatch>, SessionError> {
     let all = async {
         let (mut batches, mut rows) = (Vec::new(), 0);
         while let Some(batch) = stream.next().await {
@@ -131,7 +144,9 @@ pub async fn bounded(mut stream: SendableRecordBatchStream, limits: &QueryLimits
         }
         Ok(batches)
     };
-    tokio::time::timeout(limits.time_max, all).await.unwrap_or(Err(SessionError::TooLong(limits.time_max)))
+    tokio::time::timeout(limits.time_max, all)
+        .await
+        .unwrap_or(Err(SessionError::TooLong(limits.time_max)))
 }
 
 /// A SQL context over a lake or over events in memory.
@@ -155,7 +170,11 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::Engine`] where the catalogue cannot be read.
-    pub async fn over_lake(place: &CatalogPlace, parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<Self, SessionError> {
+    pub async fn over_lake(
+        place: &CatalogPlace,
+        parameters: Arc<Parameters>,
+        limits: &QueryLimits,
+    ) -> Result<Self, SessionError> {
         Self::over_lake_at(place, AsOf::Newest, parameters, limits).await
     }
 
@@ -171,22 +190,39 @@ impl Session {
     ) -> Result<Self, SessionError> {
         let url = place.url();
         let provider: Arc<dyn MetadataProvider> = match place {
-            CatalogPlace::Sqlite(_) => Arc::new(SqliteMetadataProvider::new(&url).await.map_err(engine)?),
-            CatalogPlace::Postgresql(_) => Arc::new(PostgresMetadataProvider::new(&url).await.map_err(engine)?),
+            CatalogPlace::Sqlite(_) => {
+                Arc::new(SqliteMetadataProvider::new(&url).await.map_err(engine)?)
+            }
+            CatalogPlace::Postgresql(_) => {
+                Arc::new(PostgresMetadataProvider::new(&url).await.map_err(engine)?)
+            }
         };
         let snapshot = snapshot(provider.as_ref(), place, as_of).await?;
         let context = context(limits)?;
         register_lake(&context, &provider, snapshot).await?;
-        context.register_table(FINDINGS_TABLE, Arc::new(BesideTable::<Findings>::new(Some(place.clone()))))?;
-        context.register_table(QUERY_LOG_TABLE, Arc::new(BesideTable::<QueryLog>::new(Some(place.clone()))))?;
-        Ok(Self { lake: Some((provider, snapshot)), ..Self::finish(context, parameters, limits.clone()).await? })
+        context.register_table(
+            FINDINGS_TABLE,
+            Arc::new(BesideTable::<Findings>::new(Some(place.clone()))),
+        )?;
+        context.register_table(
+            QUERY_LOG_TABLE,
+            Arc::new(BesideTable::<QueryLog>::new(Some(place.clone()))),
+        )?;
+        Ok(Self {
+            lake: Some((provider, snapshot)),
+            ..Self::finish(context, parameters, limits.clone()).await?
+        })
     }
 
     /// A session over `events` held in memory; quarantine and copies are empty.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where a batch does not have the schema of `events`.
-    pub async fn over_events(events: Vec<RecordBatch>, parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<Self, SessionError> {
+    pub async fn over_events(
+        events: Vec<RecordBatch>,
+        parameters: Arc<Parameters>,
+        limits: &QueryLimits,
+    ) -> Result<Self, SessionError> {
         let context = context(limits)?;
         context.register_table(EVENTS_TABLE, memory(&EVENTS.arrow, events)?)?;
         register_empty(&context)?;
@@ -197,7 +233,10 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub async fn over_rows(parameters: Arc<Parameters>, limits: &QueryLimits) -> Result<(Self, Rows), SessionError> {
+    pub async fn over_rows(
+        parameters: Arc<Parameters>,
+        limits: &QueryLimits,
+    ) -> Result<(Self, Rows), SessionError> {
         let context = context(limits)?;
         let table = Arc::new(RowsTable::default());
         context.register_table(EVENTS_TABLE, Arc::clone(&table) as Arc<dyn TableProvider>)?;
@@ -207,7 +246,11 @@ impl Session {
         Ok((session, Rows { table, task, limits: limits.clone() }))
     }
 
-    async fn finish(context: SessionContext, parameters: Arc<Parameters>, limits: QueryLimits) -> Result<Self, SessionError> {
+    async fn finish(
+        context: SessionContext,
+        parameters: Arc<Parameters>,
+        limits: QueryLimits,
+    ) -> Result<Self, SessionError> {
         functions::register(&context, &parameters);
         register_views(&context).await?;
         let views = VIEWS.iter().map(|(name, _)| *name);
@@ -215,7 +258,16 @@ impl Session {
         let engine_functions = Arc::new(functions::offered(&context));
         let functions = functions::allowed(&context);
         let (tables, functions) = (Arc::new(tables), Arc::new(functions));
-        Ok(Self { context, parameters, limits, lake: None, spooled: None, tables, functions, engine_functions })
+        Ok(Self {
+            context,
+            parameters,
+            limits,
+            lake: None,
+            spooled: None,
+            tables,
+            functions,
+            engine_functions,
+        })
     }
 
     /// Number of the snapshot of the lake that it is over; none over events in memory.
@@ -279,9 +331,14 @@ impl Session {
     /// # Errors
     /// [`SessionError`].
     pub async fn sql(&self, statement: &str) -> Result<DataFrame, SessionError> {
-        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let options = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
         self.context.sql_with_options(statement, options).await.map_err(|e| match e {
-            DataFusionError::Plan(message) if message.contains("not supported") || message.contains("not allowed") => {
+            DataFusionError::Plan(message)
+                if message.contains("not supported") || message.contains("not allowed") =>
+            {
                 SessionError::NotReadOnly(message)
             }
             e => SessionError::Engine(e),
@@ -308,7 +365,8 @@ impl Session {
     ) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
         let schema = some(columns)?;
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let stream = self.events_where(predicate).await?.select_columns(&names)?.execute_stream().await?;
+        let stream =
+            self.events_where(predicate).await?.select_columns(&names)?.execute_stream().await?;
         Ok(stream.map(move |batch| Ok(in_types(&batch?, &schema)?)).boxed())
     }
 
@@ -317,7 +375,10 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub async fn files_where(&self, predicate: &str) -> Result<Option<BTreeSet<PathBuf>>, SessionError> {
+    pub async fn files_where(
+        &self,
+        predicate: &str,
+    ) -> Result<Option<BTreeSet<PathBuf>>, SessionError> {
         if self.context.table_provider(EVENTS_TABLE).await?.table_type() != TableType::Base {
             // What narrows it is no file's business and would be lost.
             return Ok(None);
@@ -336,7 +397,11 @@ impl Session {
         findings: impl Stream<Item = Result<(i64, String, String), E>>,
     ) -> Result<Self, E> {
         let spooled = Spooled::new(findings).await?;
-        let session = self.with_events(self.context.table_provider(EVENTS_TABLE).await.map_err(SessionError::from)?).await?;
+        let session = self
+            .with_events(
+                self.context.table_provider(EVENTS_TABLE).await.map_err(SessionError::from)?,
+            )
+            .await?;
         let table = spooled.table(&session.context).await.map_err(SessionError::from)?;
         session.context.deregister_table(FINDINGS_TABLE).map_err(SessionError::from)?;
         session.context.register_table(FINDINGS_TABLE, table).map_err(SessionError::from)?;
@@ -354,16 +419,29 @@ impl Session {
             context.register_table(table, self.context.table_provider(table).await?)?;
         }
         let (lake, spooled) = (self.lake.clone(), self.spooled.clone());
-        Ok(Self { lake, spooled, ..Self::finish(context, Arc::clone(&self.parameters), self.limits.clone()).await? })
+        Ok(Self {
+            lake,
+            spooled,
+            ..Self::finish(context, Arc::clone(&self.parameters), self.limits.clone()).await?
+        })
     }
 }
 
 /// Makes the tables of the lake's `snapshot` those of `context`.
-async fn register_lake(context: &SessionContext, provider: &Arc<dyn MetadataProvider>, snapshot: i64) -> Result<(), SessionError> {
+async fn register_lake(
+    context: &SessionContext,
+    provider: &Arc<dyn MetadataProvider>,
+    snapshot: i64,
+) -> Result<(), SessionError> {
     let catalog = DuckLakeCatalog::with_snapshot(Arc::clone(provider), snapshot).map_err(engine)?;
-    let schema = catalog.schema("main").ok_or_else(|| DataFusionError::Plan("the lake has no schema `main`".to_owned()))?;
+    let schema = catalog
+        .schema("main")
+        .ok_or_else(|| DataFusionError::Plan("the lake has no schema `main`".to_owned()))?;
     for table in [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE] {
-        let of_lake = schema.table(table).await?.ok_or_else(|| DataFusionError::Plan(format!("the lake has no table `{table}`")))?;
+        let of_lake = schema
+            .table(table)
+            .await?
+            .ok_or_else(|| DataFusionError::Plan(format!("the lake has no table `{table}`")))?;
         context.deregister_table(table)?;
         context.register_table(table, of_lake)?;
     }
@@ -384,7 +462,11 @@ fn engine(error: datafusion_ducklake::DuckLakeError) -> DataFusionError {
 }
 
 /// The number of the snapshot that is meant.
-async fn snapshot(provider: &dyn MetadataProvider, place: &CatalogPlace, as_of: AsOf) -> Result<i64, SessionError> {
+async fn snapshot(
+    provider: &dyn MetadataProvider,
+    place: &CatalogPlace,
+    as_of: AsOf,
+) -> Result<i64, SessionError> {
     match as_of {
         AsOf::Newest => Ok(provider.get_current_snapshot().map_err(engine)?),
         AsOf::Snapshot(number) => {
@@ -392,7 +474,9 @@ async fn snapshot(provider: &dyn MetadataProvider, place: &CatalogPlace, as_of: 
             if known { Ok(number) } else { Err(SessionError::Snapshot(number.to_string())) }
         }
         AsOf::Time(time) => {
-            let before = |(id, taken): (i64, Option<DateTime<Utc>>)| taken.is_some_and(|taken| taken <= time).then_some(id);
+            let before = |(id, taken): (i64, Option<DateTime<Utc>>)| {
+                taken.is_some_and(|taken| taken <= time).then_some(id)
+            };
             let newest = snapshots(place).await?.into_iter().filter_map(before).max();
             newest.ok_or_else(|| SessionError::Snapshot(format!("at or before {time}")))
         }
@@ -400,12 +484,15 @@ async fn snapshot(provider: &dyn MetadataProvider, place: &CatalogPlace, as_of: 
 }
 
 /// Every snapshot of the lake and when it was taken.
-async fn snapshots(place: &CatalogPlace) -> Result<Vec<(i64, Option<DateTime<Utc>>)>, SessionError> {
+async fn snapshots(
+    place: &CatalogPlace,
+) -> Result<Vec<(i64, Option<DateTime<Utc>>)>, SessionError> {
     let external = |e: sqlx::Error| DataFusionError::External(Box::new(e));
     sqlx::any::install_default_drivers();
     let mut catalogue = sqlx::AnyConnection::connect(&place.url()).await.map_err(external)?;
     let all = "SELECT snapshot_id, CAST(snapshot_time AS TEXT) FROM ducklake_snapshot";
-    let rows: Vec<(i64, String)> = sqlx::query_as(all).fetch_all(&mut catalogue).await.map_err(external)?;
+    let rows: Vec<(i64, String)> =
+        sqlx::query_as(all).fetch_all(&mut catalogue).await.map_err(external)?;
     Ok(rows.into_iter().map(|(id, taken)| (id, taken_at(&taken))).collect())
 }
 
@@ -418,7 +505,8 @@ fn taken_at(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// The tables of every session.
-const TABLES: [&str; 5] = [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE, FINDINGS_TABLE, QUERY_LOG_TABLE];
+const TABLES: [&str; 5] =
+    [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE, FINDINGS_TABLE, QUERY_LOG_TABLE];
 
 /// The SQL condition that an event's time lies in `[since, until)`, microseconds UTC. Events without a time are outside
 /// of any range.
@@ -428,22 +516,38 @@ pub fn within(since: i64, until: i64) -> String {
     for (bound, sign) in [(since, ">="), (until, "<")] {
         // What lies outside of the calendar bounds nothing.
         if let Some(moment) = chrono::DateTime::from_timestamp_micros(bound) {
-            conditions.push(format!("event_time {sign} TIMESTAMP '{}'", moment.format("%Y-%m-%dT%H:%M:%S%.6fZ")));
+            conditions.push(format!(
+                "event_time {sign} TIMESTAMP '{}'",
+                moment.format("%Y-%m-%dT%H:%M:%S%.6fZ")
+            ));
         }
     }
-    if conditions.is_empty() { "event_time IS NOT NULL".to_owned() } else { conditions.join(" AND ") }
+    if conditions.is_empty() {
+        "event_time IS NOT NULL".to_owned()
+    } else {
+        conditions.join(" AND ")
+    }
 }
 
 /// `batch` in the types of `schema`, which has the same columns: the engine may read text as views.
 fn in_types(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
-    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()));
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)?)
 }
 
 /// Adds the files that `plan` reads; false where it reads anything else, or does more with their rows than to leave some out.
-fn add_files(plan: &Arc<dyn ExecutionPlan>, files: &mut BTreeSet<PathBuf>) -> Result<bool, DataFusionError> {
+fn add_files(
+    plan: &Arc<dyn ExecutionPlan>,
+    files: &mut BTreeSet<PathBuf>,
+) -> Result<bool, DataFusionError> {
     if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
-        let Some(scan) = source.data_source().downcast_ref::<FileScanConfig>() else { return Ok(false) };
+        let Some(scan) = source.data_source().downcast_ref::<FileScanConfig>() else {
+            return Ok(false);
+        };
         for file in scan.file_groups.iter().flat_map(FileGroup::iter) {
             files.insert(LocalFiles::default().path(&file.object_meta.location)?);
         }
@@ -456,8 +560,15 @@ fn add_files(plan: &Arc<dyn ExecutionPlan>, files: &mut BTreeSet<PathBuf>) -> Re
 }
 
 /// Steps of a plan that leave rows as they are, or leave out those that do not fulfil the condition.
-const PASSING: [&str; 7] =
-    ["EmptyExec", "FilterExec", "ProjectionExec", "UnionExec", "RepartitionExec", "CoalescePartitionsExec", "CooperativeExec"];
+const PASSING: [&str; 7] = [
+    "EmptyExec",
+    "FilterExec",
+    "ProjectionExec",
+    "UnionExec",
+    "RepartitionExec",
+    "CoalescePartitionsExec",
+    "CooperativeExec",
+];
 
 /// The other tables of a session over events in memory.
 fn register_empty(context: &SessionContext) -> Result<(), DataFusionError> {
@@ -468,18 +579,27 @@ fn register_empty(context: &SessionContext) -> Result<(), DataFusionError> {
     Ok(())
 }
 
-fn memory(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+fn memory(
+    schema: &SchemaRef,
+    batches: Vec<RecordBatch>,
+) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     Ok(Arc::new(MemTable::try_new(Arc::clone(schema), vec![batches])?))
 }
 
 fn context_of(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
-    let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    let state = REWRITES.into_iter().fold(state, |state, rewrite| state.with_physical_optimizer_rule(Arc::new(rewrite)));
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features();
+    let state = REWRITES
+        .into_iter()
+        .fold(state, |state, rewrite| state.with_physical_optimizer_rule(Arc::new(rewrite)));
     SessionContext::new_with_state(state.build())
 }
 
 fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
-    let mut config = SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(true);
+    let mut config =
+        SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(true);
     let options = config.options_mut();
     // Look-ups read little of a file when the filter runs inside the scan: thirteen times faster by event id.
     options.execution.parquet.pushdown_filters = true;
@@ -491,7 +611,10 @@ fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max)))
         .with_max_temp_directory_size(limits.spill_bytes_max)
         .build_arc()?;
-    runtime.register_object_store(ObjectStoreUrl::local_filesystem().as_ref(), Arc::new(LocalFiles::default()));
+    runtime.register_object_store(
+        ObjectStoreUrl::local_filesystem().as_ref(),
+        Arc::new(LocalFiles::default()),
+    );
     Ok(context_of(config, runtime))
 }
 
@@ -502,14 +625,20 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_end_or_gives_too_much_is_stopped() {
         let limits = QueryLimits { rows_max: 1000, ..QueryLimits::default() };
-        let session = Session::over_events(Vec::new(), Arc::default(), &limits).await.expect("a session");
-        let stream = async |sql: &str| session.sql(sql).await.expect("planned").execute_stream().await.expect("begun");
-        let within = bounded(stream("SELECT * FROM generate_series(1, 1000)").await, &limits).await.expect("rows");
+        let session =
+            Session::over_events(Vec::new(), Arc::default(), &limits).await.expect("a session");
+        let stream = async |sql: &str| {
+            session.sql(sql).await.expect("planned").execute_stream().await.expect("begun")
+        };
+        let within = bounded(stream("SELECT * FROM generate_series(1, 1000)").await, &limits)
+            .await
+            .expect("rows");
         assert_eq!(within.iter().map(RecordBatch::num_rows).sum::<usize>(), 1000);
         let more = bounded(stream("SELECT * FROM generate_series(1, 1001)").await, &limits).await;
         assert!(matches!(more, Err(SessionError::TooManyRows(1000))), "{more:?}");
         let limits = QueryLimits { time_max: Duration::ZERO, ..limits };
-        let endless = "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000000) b";
+        let endless =
+            "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000000) b";
         let longer = bounded(stream(endless).await, &limits).await;
         assert!(matches!(longer, Err(SessionError::TooLong(Duration::ZERO))), "{longer:?}");
     }

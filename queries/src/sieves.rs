@@ -5,7 +5,9 @@ use crate::cardinality::{FEW, LONG};
 use crate::hits::Hits;
 use crate::necessary::{alone, is_settled_by, necessary};
 use crate::session::{Session, SessionError};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array,
+};
 use datafusion::arrow::compute::{cast, prep_null_mask_filter, take};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use datafusion::common::DFSchema;
@@ -14,7 +16,8 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -90,7 +93,10 @@ impl Sieves {
     ///
     /// # Errors
     /// [`SessionError::Engine`] where one is no such condition.
-    pub fn new<'p>(session: &Session, predicates: impl IntoIterator<Item = &'p str>) -> Result<Self, SessionError> {
+    pub fn new<'p>(
+        session: &Session,
+        predicates: impl IntoIterator<Item = &'p str>,
+    ) -> Result<Self, SessionError> {
         let mut sieves = Self { conditions: Vec::new(), few: Vec::new(), columns: BTreeSet::new() };
         for predicate in predicates {
             sieves.add(compiled(session, predicate)?)?;
@@ -102,7 +108,9 @@ impl Sieves {
         let own: BTreeSet<usize> = collect_columns(&predicate).iter().map(Column::index).collect();
         let at = self.conditions.len();
         let schema = some(&own)?;
-        for (&place, field) in own.iter().zip(schema.fields()).filter(|(_, field)| FEW.contains(field.name().as_str())) {
+        for (&place, field) in
+            own.iter().zip(schema.fields()).filter(|(_, field)| FEW.contains(field.name().as_str()))
+        {
             if let Some(needed) = necessary(&predicate, field.name()) {
                 self.need(place, field.name(), alone(&needed, field.name())?, at);
             }
@@ -148,12 +156,23 @@ impl Sieves {
     }
 
     /// The conditions that are not settled by columns of few values, and that `which` chooses.
-    fn unsettled(&self, which: impl Fn(&Condition) -> bool) -> impl Iterator<Item = (usize, &Condition)> {
-        self.conditions.iter().enumerate().filter(move |(_, condition)| !condition.is_settled && which(condition))
+    fn unsettled(
+        &self,
+        which: impl Fn(&Condition) -> bool,
+    ) -> impl Iterator<Item = (usize, &Condition)> {
+        self.conditions
+            .iter()
+            .enumerate()
+            .filter(move |(_, condition)| !condition.is_settled && which(condition))
     }
 
     /// Takes from `hits` those of the conditions that `which` chooses where they do not hold.
-    fn ask(&self, which: impl Fn(&Condition) -> bool, batch: &RecordBatch, hits: &mut Hits) -> Result<(), SessionError> {
+    fn ask(
+        &self,
+        which: impl Fn(&Condition) -> bool,
+        batch: &RecordBatch,
+        hits: &mut Hits,
+    ) -> Result<(), SessionError> {
         for (at, condition) in self.unsettled(which) {
             let rows = hits.rows(at);
             if !rows.is_empty() {
@@ -178,7 +197,8 @@ impl Sieves {
         mut choose: impl FnMut(&RecordBatch, &mut Hits) -> Result<(), SessionError>,
         mut each: impl FnMut(&RecordBatch, &Hits) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
-        let unwanted: Vec<usize> = (0..self.conditions.len()).filter(|condition| !is_wanted(*condition)).collect();
+        let unwanted: Vec<usize> =
+            (0..self.conditions.len()).filter(|condition| !is_wanted(*condition)).collect();
         let mut hits = Hits::all(part.rows.len(), self.conditions.len());
         hits.clear(&unwanted);
         if part.rows.len() <= FEW_ROWS {
@@ -196,12 +216,15 @@ impl Sieves {
         let first: Vec<&Few> = few.pop().into_iter().collect();
         for few in [first, few] {
             let (columns, open) = (few.iter().map(|few| few.place).collect(), hits.any());
-            part.visit(&columns, &mut hits, Some(&open), |batch, hits| narrow(few.iter().copied(), batch, hits))?;
+            part.visit(&columns, &mut hits, Some(&open), |batch, hits| {
+                narrow(few.iter().copied(), batch, hits)
+            })?;
         }
         for is_long in [false, true] {
             let which = |condition: &Condition| condition.is_long == is_long;
             let (numbers, asked): (Vec<usize>, Vec<&Condition>) = self.unsettled(which).unzip();
-            let asked = asked.into_iter().flat_map(|condition| &condition.columns).copied().collect();
+            let asked =
+                asked.into_iter().flat_map(|condition| &condition.columns).copied().collect();
             let open = hits.any_of(&numbers);
             part.visit(&asked, &mut hits, Some(&open), |batch, hits| self.ask(which, batch, hits))?;
         }
@@ -213,7 +236,11 @@ impl Sieves {
 }
 
 /// Takes from `hits` the conditions that `few` columns, which `batch` has, do not leave open.
-fn narrow<'f>(few: impl IntoIterator<Item = &'f Few>, batch: &RecordBatch, hits: &mut Hits) -> Result<(), SessionError> {
+fn narrow<'f>(
+    few: impl IntoIterator<Item = &'f Few>,
+    batch: &RecordBatch,
+    hits: &mut Hits,
+) -> Result<(), SessionError> {
     Ok(few.into_iter().try_for_each(|few| few.narrow(batch, hits))?)
 }
 
@@ -228,7 +255,11 @@ pub struct Chosen {
 
 impl Condition {
     /// Of which of the `rows` of `batch` it holds.
-    fn holds(&self, batch: &RecordBatch, rows: &UInt32Array) -> Result<BooleanArray, DataFusionError> {
+    fn holds(
+        &self,
+        batch: &RecordBatch,
+        rows: &UInt32Array,
+    ) -> Result<BooleanArray, DataFusionError> {
         truths(&*self.predicate, &taken(batch, &self.schema, rows)?, rows.len())
     }
 }
@@ -240,7 +271,10 @@ impl Few {
         let coded = coded.as_dictionary::<UInt32Type>();
         let open = self.open(coded.values(), hits.conditions())?;
         let null = coded.values().len();
-        hits.narrow(&open, coded.keys().iter().map(|value| value.map_or(null, |value| value as usize)));
+        hits.narrow(
+            &open,
+            coded.keys().iter().map(|value| value.map_or(null, |value| value as usize)),
+        );
         Ok(())
     }
 
@@ -251,7 +285,11 @@ impl Few {
         }
         // What NULL gives is asked as a value of its own, the last.
         let count = values.len() + 1;
-        let with_null = take(values, &UInt32Array::from_iter((0..values.len() as u32).map(Some).chain([None])), None)?;
+        let with_null = take(
+            values,
+            &UInt32Array::from_iter((0..values.len() as u32).map(Some).chain([None])),
+            None,
+        )?;
         let asked = RecordBatch::try_new(Arc::clone(&self.schema), vec![with_null])?;
         let mut open = Hits::all(count, conditions);
         for need in &self.needs {
@@ -283,29 +321,45 @@ impl EventsFile {
     pub fn open(path: PathBuf) -> Result<Self, SessionError> {
         let at = |e: &dyn std::fmt::Display| no_events(&path, e);
         let file = File::open(&path).map_err(|e| at(&e))?;
-        let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| at(&e))?;
+        let plain =
+            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| at(&e))?;
         // Columns of few values as they are stored: the values once, and for each row which of them.
         let coded = |field: &Arc<Field>| match field.data_type() {
-            DataType::Utf8 if FEW.contains(field.name().as_str()) => Arc::new(field.as_ref().clone().with_data_type(coded_text())),
+            DataType::Utf8 if FEW.contains(field.name().as_str()) => {
+                Arc::new(field.as_ref().clone().with_data_type(coded_text()))
+            }
             _ => Arc::clone(field),
         };
-        let schema =
-            Schema::new_with_metadata(plain.schema().fields().iter().map(coded).collect::<Vec<_>>(), plain.schema().metadata().clone());
+        let schema = Schema::new_with_metadata(
+            plain.schema().fields().iter().map(coded).collect::<Vec<_>>(),
+            plain.schema().metadata().clone(),
+        );
         let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options).map_err(|e| at(&e))?;
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options)
+            .map_err(|e| at(&e))?;
         Ok(Self { path, file, metadata })
     }
 
     /// How many rows it has.
     #[must_use]
     pub fn row_count(&self) -> usize {
-        self.metadata.metadata().row_groups().iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).sum()
+        self.metadata
+            .metadata()
+            .row_groups()
+            .iter()
+            .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
+            .sum()
     }
 
     /// The rows of `selection` with the `columns` of `events`.
-    fn rows(&self, columns: &BTreeSet<usize>, selection: RowSelection) -> Result<ParquetRecordBatchReader, DataFusionError> {
+    fn rows(
+        &self,
+        columns: &BTreeSet<usize>,
+        selection: RowSelection,
+    ) -> Result<ParquetRecordBatchReader, DataFusionError> {
         let file = self.file.try_clone().map_err(|e| self.at(&e))?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
         let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
         builder.with_row_selection(selection).build().map_err(|e| self.at(&e))
@@ -344,20 +398,28 @@ impl Part<'_> {
         let mut left = &rows[..];
         for batch in self.events.rows(columns, self.selection(open))? {
             let batch = batch.map_err(|e| self.events.at(&e))?;
-            let (now, later) = left.split_at_checked(batch.num_rows()).ok_or_else(|| self.events.at(&"it has more rows than it says"))?;
+            let (now, later) = left
+                .split_at_checked(batch.num_rows())
+                .ok_or_else(|| self.events.at(&"it has more rows than it says"))?;
             let mut of_batch = hits.of(now);
             visitor(&batch, &mut of_batch)?;
             hits.put(now, &of_batch);
             left = later;
         }
-        if left.is_empty() { Ok(()) } else { Err(self.events.at(&"it has fewer rows than it says").into()) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(self.events.at(&"it has fewer rows than it says").into())
+        }
     }
 
     /// Those of its rows that are `open`, all of them without, among those of the file.
     fn selection(&self, open: Option<&BooleanArray>) -> RowSelection {
         let before = std::iter::once(RowSelector::skip(self.rows.start));
         match open {
-            Some(open) => before.chain(Vec::from(RowSelection::from_filters(std::slice::from_ref(open)))).collect(),
+            Some(open) => before
+                .chain(Vec::from(RowSelection::from_filters(std::slice::from_ref(open))))
+                .collect(),
             None => before.chain([RowSelector::select(self.rows.len())]).collect(),
         }
     }
@@ -371,7 +433,9 @@ fn compiled(session: &Session, predicate: &str) -> Result<Arc<dyn PhysicalExpr>,
     let schema = DFSchema::try_from(EVENTS.arrow.as_ref().clone())?;
     let context = session.context();
     // Some functions exist for the optimizer only, which turns them into others.
-    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
+    let simplifier = ExprSimplifier::new(
+        SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build(),
+    );
     let expression = simplifier.coerce(context.parse_sql_expr(predicate, &schema)?, &schema)?;
     let compiled = context.create_physical_expr(simplifier.simplify(expression)?, &schema)?;
     if compiled.data_type(&EVENTS.arrow)? != DataType::Boolean {
@@ -398,21 +462,36 @@ pub fn some(columns: &BTreeSet<usize>) -> Result<SchemaRef, DataFusionError> {
 ///
 /// # Errors
 /// Where `batch` lacks one of the columns.
-pub fn taken(batch: &RecordBatch, schema: &SchemaRef, rows: &UInt32Array) -> Result<RecordBatch, DataFusionError> {
-    let column = |field: &Arc<Field>| Ok(cast(&take(column(batch, field.name())?, rows, None)?, field.data_type())?);
-    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, DataFusionError>>()?;
+pub fn taken(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+    rows: &UInt32Array,
+) -> Result<RecordBatch, DataFusionError> {
+    let column = |field: &Arc<Field>| {
+        Ok(cast(&take(column(batch, field.name())?, rows, None)?, field.data_type())?)
+    };
+    let columns =
+        schema.fields().iter().map(column).collect::<Result<Vec<_>, DataFusionError>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
 fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, DataFusionError> {
-    batch.column_by_name(name).ok_or_else(|| DataFusionError::Plan(format!("there is no column `{name}`")))
+    batch
+        .column_by_name(name)
+        .ok_or_else(|| DataFusionError::Plan(format!("there is no column `{name}`")))
 }
 
 /// Of which rows the predicate holds; unknown is no.
-fn truths(predicate: &dyn PhysicalExpr, batch: &RecordBatch, rows: usize) -> Result<BooleanArray, DataFusionError> {
+fn truths(
+    predicate: &dyn PhysicalExpr,
+    batch: &RecordBatch,
+    rows: usize,
+) -> Result<BooleanArray, DataFusionError> {
     let values = predicate.evaluate(batch)?.into_array(rows)?;
-    let holds = values.as_boolean_opt().ok_or_else(|| DataFusionError::Plan(format!("`{predicate}` is no condition")))?;
+    let holds = values
+        .as_boolean_opt()
+        .ok_or_else(|| DataFusionError::Plan(format!("`{predicate}` is no condition")))?;
     Ok(if holds.null_count() == 0 { holds.clone() } else { prep_null_mask_filter(holds) })
 }
 
@@ -443,24 +522,53 @@ mod tests {
 
     /// Rows of which most columns are NULL.
     fn rows(count: usize) -> RecordBatch {
-        let kinds = [Some("createuser"), None, Some("deleteuser"), Some(""), Some("stopinstance"), Some("failure")];
+        let kinds = [
+            Some("createuser"),
+            None,
+            Some("deleteuser"),
+            Some(""),
+            Some("stopinstance"),
+            Some("failure"),
+        ];
         let outcomes = [Some("success"), Some("failure"), None];
         let column = |field: &Arc<Field>| -> ArrayRef {
             match field.name().as_str() {
-                "event_action" => Arc::new((0..count).map(|row| kinds[row % kinds.len()]).collect::<StringArray>()),
-                "outcome" => Arc::new((0..count).map(|row| outcomes[row / 7 % outcomes.len()]).collect::<StringArray>()),
-                "event_id" => Arc::new((0..count).map(|row| Some(row.to_string())).collect::<StringArray>()),
-                "source_position" => Arc::new((0_i64..).take(count).map(Some).collect::<Int64Array>()),
+                "event_action" => Arc::new(
+                    (0..count).map(|row| kinds[row % kinds.len()]).collect::<StringArray>(),
+                ),
+                "outcome" => Arc::new(
+                    (0..count)
+                        .map(|row| outcomes[row / 7 % outcomes.len()])
+                        .collect::<StringArray>(),
+                ),
+                "event_id" => {
+                    Arc::new((0..count).map(|row| Some(row.to_string())).collect::<StringArray>())
+                }
+                "source_position" => {
+                    Arc::new((0_i64..).take(count).map(Some).collect::<Int64Array>())
+                }
                 _ => new_null_array(field.data_type(), count),
             }
         };
-        let nullable: Vec<Field> = EVENTS.arrow.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-        RecordBatch::try_new(Arc::new(Schema::new(nullable)), EVENTS.arrow.fields().iter().map(column).collect()).expect("rows")
+        let nullable: Vec<Field> = EVENTS
+            .arrow
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect();
+        RecordBatch::try_new(
+            Arc::new(Schema::new(nullable)),
+            EVENTS.arrow.fields().iter().map(column).collect(),
+        )
+        .expect("rows")
     }
 
     fn ids(batch: &RecordBatch, rows: &UInt32Array) -> Vec<String> {
         let ids = cast(column(batch, "event_id").expect("ids"), &DataType::Utf8).expect("texts");
-        rows.values().iter().map(|&row| ids.as_string::<i32>().value(row as usize).to_owned()).collect()
+        rows.values()
+            .iter()
+            .map(|&row| ids.as_string::<i32>().value(row as usize).to_owned())
+            .collect()
     }
 
     /// What SQL says of each predicate.
@@ -469,16 +577,25 @@ mod tests {
         context.register_batch("rows", all.clone()).expect("a table");
         let mut expected = Vec::new();
         for predicate in PREDICATES {
-            let sql = format!("SELECT event_id FROM rows WHERE {predicate} ORDER BY source_position");
+            let sql =
+                format!("SELECT event_id FROM rows WHERE {predicate} ORDER BY source_position");
             let batches = context.sql(&sql).await.expect("planned").collect().await.expect("run");
-            expected.push(batches.iter().flat_map(|batch| ids(batch, &(0..batch.num_rows() as u32).collect::<Vec<_>>().into())).collect());
+            expected.push(
+                batches
+                    .iter()
+                    .flat_map(|batch| {
+                        ids(batch, &(0..batch.num_rows() as u32).collect::<Vec<_>>().into())
+                    })
+                    .collect(),
+            );
         }
         expected
     }
 
     #[tokio::test]
     async fn many_conditions_at_once_hold_where_each_alone_does_in_sql() {
-        let (session, _) = Session::over_rows(Arc::default(), &QueryLimits::default()).await.expect("a session");
+        let (session, _) =
+            Session::over_rows(Arc::default(), &QueryLimits::default()).await.expect("a session");
         let sieves = Sieves::new(&session, PREDICATES).expect("predicates");
         // Few rows are read at once, of many only those that columns before have left.
         for count in [300, 3 * BATCH_ROWS] {
@@ -488,22 +605,40 @@ mod tests {
             for (at, expected) in expected.iter().enumerate() {
                 assert_eq!(&ids(&all, &hits.rows(at)), expected, "{}", PREDICATES[at]);
             }
-            assert!(expected[2..13].iter().all(|rows| !rows.is_empty() && rows.len() < count), "each tells rows apart");
+            assert!(
+                expected[2..13].iter().all(|rows| !rows.is_empty() && rows.len() < count),
+                "each tells rows apart"
+            );
             for part_rows in [count, 2 * FEW_ROWS + 77, 1000] {
-                assert_eq!(read(&sieves, &all, part_rows, &expected[0]), expected[1..], "{part_rows}");
+                assert_eq!(
+                    read(&sieves, &all, part_rows, &expected[0]),
+                    expected[1..],
+                    "{part_rows}"
+                );
             }
         }
     }
 
     /// What each condition but the first is found to hold of in a file with `all`, in several groups of rows and read in parts of `part_rows`. The
     /// first, which holds `of_first`, has its rows chosen and takes all back.
-    fn read(sieves: &Sieves, all: &RecordBatch, part_rows: usize, of_first: &[String]) -> Vec<Vec<String>> {
+    fn read(
+        sieves: &Sieves,
+        all: &RecordBatch,
+        part_rows: usize,
+        of_first: &[String],
+    ) -> Vec<Vec<String>> {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(all.num_rows() / 3 + 1)).build();
-        let mut writer = ArrowWriter::try_new(file.reopen().expect("a file"), all.schema(), Some(properties)).expect("a writer");
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(all.num_rows() / 3 + 1))
+            .build();
+        let mut writer =
+            ArrowWriter::try_new(file.reopen().expect("a file"), all.schema(), Some(properties))
+                .expect("a writer");
         writer.write(all).expect("written");
         writer.close().expect("closed");
-        let places: BTreeSet<usize> = ["event_id", "event_action"].map(|name| EVENTS.arrow.index_of(name).expect("a column")).into();
+        let places: BTreeSet<usize> = ["event_id", "event_action"]
+            .map(|name| EVENTS.arrow.index_of(name).expect("a column"))
+            .into();
         let (mut seen, mut found) = (Vec::new(), vec![Vec::new(); PREDICATES.len()]);
         let mut without_the_first = |batch: &RecordBatch, hits: &mut Hits| {
             let first = hits.rows(0);
@@ -512,14 +647,26 @@ mod tests {
             Ok(())
         };
         let mut each = |batch: &RecordBatch, hits: &Hits| {
-            (0..).zip(&mut found).for_each(|(at, found): (usize, &mut Vec<String>)| found.extend(ids(batch, &hits.rows(at))));
+            (0..).zip(&mut found).for_each(|(at, found): (usize, &mut Vec<String>)| {
+                found.extend(ids(batch, &hits.rows(at)))
+            });
             Ok(())
         };
         let chosen = Chosen { conditions: vec![0], looked_at: places.clone() };
         let events = EventsFile::open(file.path().to_owned()).expect("events");
         for from in (0..events.row_count()).step_by(part_rows) {
-            let part = Part { events: &events, rows: from..events.row_count().min(from + part_rows) };
-            sieves.read(&part, &chosen, &places, |condition| condition != 1, &mut without_the_first, &mut each).expect("read");
+            let part =
+                Part { events: &events, rows: from..events.row_count().min(from + part_rows) };
+            sieves
+                .read(
+                    &part,
+                    &chosen,
+                    &places,
+                    |condition| condition != 1,
+                    &mut without_the_first,
+                    &mut each,
+                )
+                .expect("read");
         }
         assert_eq!((seen.as_slice(), found.remove(0).len()), (of_first, 0));
         found

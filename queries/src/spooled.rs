@@ -29,12 +29,15 @@ impl Spooled {
     ///
     /// # Errors
     /// Where one does not read or there is no room; what is wrong with one that cannot be had.
-    pub(crate) async fn new<E: From<SessionError>>(findings: impl Stream<Item = Result<(i64, String, String), E>>) -> Result<Self, E> {
+    pub(crate) async fn new<E: From<SessionError>>(
+        findings: impl Stream<Item = Result<(i64, String, String), E>>,
+    ) -> Result<Self, E> {
         let places: Vec<usize> = (0..Findings::schema().fields().len()).collect();
         let (file, mut writer) = begun().map_err(SessionError::from)?;
         let mut some = pin!(findings.try_chunks(AT_A_TIME));
         while let Some(some) = some.next().await {
-            let batch = batch::<Findings>(some.map_err(|e| e.1)?, &places).map_err(SessionError::from)?;
+            let batch =
+                batch::<Findings>(some.map_err(|e| e.1)?, &places).map_err(SessionError::from)?;
             writer.write(&batch).map_err(engine)?;
         }
         writer.close().map_err(engine)?;
@@ -45,7 +48,10 @@ impl Spooled {
     ///
     /// # Errors
     /// What the engine says.
-    pub(crate) async fn table(&self, context: &SessionContext) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    pub(crate) async fn table(
+        &self,
+        context: &SessionContext,
+    ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
         let schema = Findings::schema();
         let options = ParquetReadOptions::default().schema(&schema);
         Ok(context.read_parquet(self.0.path().display().to_string(), options).await?.into_view())
@@ -55,7 +61,10 @@ impl Spooled {
 fn begun() -> Result<(NamedTempFile, ArrowWriter<std::fs::File>), DataFusionError> {
     let file = tempfile::Builder::new().prefix("trailhound-findings-").suffix(SUFFIX).tempfile()?;
     let compression = Compression::ZSTD(ZstdLevel::default());
-    let properties = WriterProperties::builder().set_compression(compression).set_max_row_group_row_count(Some(16 * AT_A_TIME)).build();
+    let properties = WriterProperties::builder()
+        .set_compression(compression)
+        .set_max_row_group_row_count(Some(16 * AT_A_TIME))
+        .build();
     let writer = ArrowWriter::try_new(file.reopen()?, Findings::schema(), Some(properties))?;
     Ok((file, writer))
 }

@@ -19,18 +19,28 @@ use trailhound_datasets::columns::{COLUMNS, Type};
 const TIME: &str = "event_time";
 
 /// The rule of the optimizer.
-pub(crate) const REWRITE: Rewrite = Rewrite { name: "time_filters_above_scans", instead: |scan, _| asked_above(scan) };
+pub(crate) const REWRITE: Rewrite =
+    Rewrite { name: "time_filters_above_scans", instead: |scan, _| asked_above(scan) };
 
 /// `node` with its condition above it; nothing where it stays inside.
 fn asked_above(node: &Arc<dyn ExecutionPlan>) -> Result<Instead, DataFusionError> {
-    let scan = node.downcast_ref::<DataSourceExec>().and_then(|exec| exec.data_source().downcast_ref::<FileScanConfig>());
+    let scan = node
+        .downcast_ref::<DataSourceExec>()
+        .and_then(|exec| exec.data_source().downcast_ref::<FileScanConfig>());
     // The first rows that fulfil it are another number of rows than the first that are read.
     let Some(scan) = scan.filter(|scan| scan.limit.is_none()) else { return Ok(None) };
     let source = scan.file_source();
-    let (Some(parquet), Some(condition)) = (source.downcast_ref::<ParquetSource>(), source.filter()) else { return Ok(None) };
+    let (Some(parquet), Some(condition)) =
+        (source.downcast_ref::<ParquetSource>(), source.filter())
+    else {
+        return Ok(None);
+    };
     let Some(projection) = source.projection() else { return Ok(None) };
-    let shown: Vec<&Arc<dyn PhysicalExpr>> = projection.iter().map(|projected| &projected.expr).collect();
-    let is_shown_fast = shown.iter().all(|shown| collect_columns(shown).iter().all(|column| is_read_fast(column.name())));
+    let shown: Vec<&Arc<dyn PhysicalExpr>> =
+        projection.iter().map(|projected| &projected.expr).collect();
+    let is_shown_fast = shown
+        .iter()
+        .all(|shown| collect_columns(shown).iter().all(|column| is_read_fast(column.name())));
     // Something else may bear its name.
     let Some(time) = shown.iter().position(|shown| is_time(shown)) else { return Ok(None) };
     if !is_shown_fast || !split_conjunction(&condition).into_iter().all(is_on_time) {
@@ -40,7 +50,11 @@ fn asked_above(node: &Arc<dyn ExecutionPlan>) -> Result<Instead, DataFusionError
     let time = Column::new(schema.field(time).name(), time);
     let above = Arc::clone(&condition).transform(|expr: Arc<dyn PhysicalExpr>| {
         let is_column = expr.downcast_ref::<Column>().is_some();
-        Ok(if is_column { Transformed::yes(Arc::new(time.clone()) as Arc<dyn PhysicalExpr>) } else { Transformed::no(expr) })
+        Ok(if is_column {
+            Transformed::yes(Arc::new(time.clone()) as Arc<dyn PhysicalExpr>)
+        } else {
+            Transformed::no(expr)
+        })
     })?;
     // What it cannot find in statistics it still leaves to the condition above.
     let parquet = parquet.clone().with_pushdown_filters(false);
@@ -54,12 +68,15 @@ fn is_time(expr: &Arc<dyn PhysicalExpr>) -> bool {
 
 /// The time beside a moment.
 fn is_on_time(condition: &Arc<dyn PhysicalExpr>) -> bool {
-    condition.downcast_ref::<BinaryExpr>().is_some_and(|both| is_time(both.left()) && both.right().downcast_ref::<Literal>().is_some())
+    condition.downcast_ref::<BinaryExpr>().is_some_and(|both| {
+        is_time(both.left()) && both.right().downcast_ref::<Literal>().is_some()
+    })
 }
 
 fn is_read_fast(name: &str) -> bool {
     let is_fast = |column: &trailhound_datasets::columns::Column| {
-        !LONG.contains(column.name) && !matches!(column.data_type, Type::TextList | Type::ResourceList)
+        !LONG.contains(column.name)
+            && !matches!(column.data_type, Type::TextList | Type::ResourceList)
     };
     COLUMNS.iter().any(|column| column.name == name && is_fast(column))
 }

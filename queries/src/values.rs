@@ -17,10 +17,12 @@ fn text(column: &dyn Array, row: usize) -> String {
     }
     match bytes(column, row) {
         Some(bytes) => hex(bytes),
-        None => match ArrayFormatter::try_new(column, &FormatOptions::default().with_null("null")) {
-            Ok(formatter) => formatter.value(row).to_string(),
-            Err(error) => format!("({error})"),
-        },
+        None => {
+            match ArrayFormatter::try_new(column, &FormatOptions::default().with_null("null")) {
+                Ok(formatter) => formatter.value(row).to_string(),
+                Err(error) => format!("({error})"),
+            }
+        }
     }
 }
 
@@ -60,7 +62,11 @@ pub fn json_value(column: &dyn Array, row: usize) -> Value {
         }
         DataType::Struct(fields) => {
             let parts = column.as_struct();
-            fields.iter().zip(parts.columns()).map(|(field, part)| (field.name().clone(), json_value(part, row))).collect()
+            fields
+                .iter()
+                .zip(parts.columns())
+                .map(|(field, part)| (field.name().clone(), json_value(part, row)))
+                .collect()
         }
         _ => Value::from(text(column, row)),
     }

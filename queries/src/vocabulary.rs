@@ -42,13 +42,30 @@ pub(crate) type Meanings = BTreeMap<String, String>;
 /// # Errors
 /// [`SessionError`].
 pub async fn relations(session: &Session) -> Result<Vec<Relation>, SessionError> {
-    let of_events: Meanings = COLUMNS.iter().map(|column| (column.name.to_owned(), column.meaning.to_owned())).collect();
+    let of_events: Meanings =
+        COLUMNS.iter().map(|column| (column.name.to_owned(), column.meaning.to_owned())).collect();
     let tables = [
         ("events", "Every event, once.", of_events.clone()),
-        ("findings", "What the rules have found and kept, suppressed and withdrawn too.", findings::meanings()),
-        ("query_log", "What was asked by the doors of the service, and how it ended.", query_log::meanings()),
-        ("quarantine", "Records that are no events, with their bytes and the reason.", meanings(QUARANTINE_COLUMNS)),
-        ("copies", "Further sources that have brought an event which is stored already.", meanings(COPIES_COLUMNS)),
+        (
+            "findings",
+            "What the rules have found and kept, suppressed and withdrawn too.",
+            findings::meanings(),
+        ),
+        (
+            "query_log",
+            "What was asked by the doors of the service, and how it ended.",
+            query_log::meanings(),
+        ),
+        (
+            "quarantine",
+            "Records that are no events, with their bytes and the reason.",
+            meanings(QUARANTINE_COLUMNS),
+        ),
+        (
+            "copies",
+            "Further sources that have brought an event which is stored already.",
+            meanings(COPIES_COLUMNS),
+        ),
     ];
     let mut all = Vec::new();
     for (name, shows, meanings) in tables {
@@ -64,7 +81,12 @@ pub async fn relations(session: &Session) -> Result<Vec<Relation>, SessionError>
     Ok(all)
 }
 
-async fn relation(session: &Session, name: &str, shows: String, meanings: &Meanings) -> Result<Relation, SessionError> {
+async fn relation(
+    session: &Session,
+    name: &str,
+    shows: String,
+    meanings: &Meanings,
+) -> Result<Relation, SessionError> {
     let schema = session.context().table_provider(name).await?.schema();
     let columns = schema.fields().iter().map(|field| Described {
         name: field.name().clone(),
@@ -81,10 +103,17 @@ fn meanings(columns: &[(&str, Type, &str)]) -> Meanings {
 /// The comment at the head of a view's file, and what it says of columns.
 fn head(sql: &str) -> (String, Meanings) {
     let lines = sql.lines().take_while(|line| line.starts_with("--"));
-    let (of_columns, of_all): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with(OF_COLUMN));
-    let of_columns = of_columns.iter().filter_map(|line| line.strip_prefix(OF_COLUMN)?.split_once(':'));
+    let (of_columns, of_all): (Vec<&str>, Vec<&str>) =
+        lines.partition(|line| line.starts_with(OF_COLUMN));
+    let of_columns =
+        of_columns.iter().filter_map(|line| line.strip_prefix(OF_COLUMN)?.split_once(':'));
     let words: Vec<&str> = of_all.iter().map(|line| line.trim_start_matches('-').trim()).collect();
-    (words.join(" ").trim().to_owned(), of_columns.map(|(name, meaning)| (name.trim().to_owned(), meaning.trim().to_owned())).collect())
+    (
+        words.join(" ").trim().to_owned(),
+        of_columns
+            .map(|(name, meaning)| (name.trim().to_owned(), meaning.trim().to_owned()))
+            .collect(),
+    )
 }
 
 /// A type in words.
@@ -96,7 +125,10 @@ pub fn kind(data_type: &DataType) -> String {
         DataType::Boolean => "boolean".to_owned(),
         DataType::Timestamp(TimeUnit::Microsecond, _) => "timestamp".to_owned(),
         DataType::List(item) => format!("list of {}", kind(item.data_type())),
-        DataType::Struct(fields) => format!("{{{}}}", fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")),
+        DataType::Struct(fields) => format!(
+            "{{{}}}",
+            fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")
+        ),
         kind if kind.is_integer() => "whole number".to_owned(),
         kind if kind.is_floating() => "number".to_owned(),
         other => other.to_string(),
@@ -112,14 +144,23 @@ pub async fn page(session: &Session) -> Result<String, SessionError> {
     let mut out = "# What there is to ask for\n\nGenerated; a test compares. NULL means \"not known\", never \"no\". The tables:\n\
         [`events`](events.md), [`findings`](findings.md), `quarantine` and `copies` (in [events.md](events.md)), and `query_log`, below.\n\n## `query_log` and the views\n"
         .to_owned();
-    let of_its_own = |name: &str| VIEWS.iter().all(|(view, sql)| *view != name || sql.lines().any(|line| line.starts_with(OF_COLUMN)));
+    let of_its_own = |name: &str| {
+        VIEWS
+            .iter()
+            .all(|(view, sql)| *view != name || sql.lines().any(|line| line.starts_with(OF_COLUMN)))
+    };
     let elsewhere = ["events", "findings", "quarantine", "copies"];
-    for relation in relations(session).await?.iter().filter(|relation| !elsewhere.contains(&relation.name.as_str())) {
+    for relation in relations(session)
+        .await?
+        .iter()
+        .filter(|relation| !elsewhere.contains(&relation.name.as_str()))
+    {
         let _ = writeln!(out, "\n### `{}`\n\n{}\n", relation.name, relation.shows);
         if of_its_own(&relation.name) {
             out.push_str("| column | type | meaning |\n| --- | --- | --- |\n");
             for column in &relation.columns {
-                let _ = writeln!(out, "| `{}` | {} | {} |", column.name, column.kind, column.meaning);
+                let _ =
+                    writeln!(out, "| `{}` | {} | {} |", column.name, column.kind, column.meaning);
             }
         } else {
             out.push_str("Its columns are those of [`events`](events.md).\n");

@@ -17,7 +17,12 @@ pub(crate) async fn run(config: &Config, args: cli::Coverage) -> Result<Exit, Fa
     match args.format {
         // Day by day, for programs; the view is there for every other question.
         Format::Csv => {
-            query::ask(&session, "SELECT * FROM coverage ORDER BY account_id, acs_region, day", Format::Csv).await?;
+            query::ask(
+                &session,
+                "SELECT * FROM coverage ORDER BY account_id, acs_region, day",
+                Format::Csv,
+            )
+            .await?;
         }
         Format::Json => {
             for account in of(&session, &config.catalogue).await? {
@@ -33,7 +38,11 @@ pub(crate) async fn run(config: &Config, args: cli::Coverage) -> Result<Exit, Fa
 }
 
 async fn of(session: &Session, catalogue: &Catalogue) -> Result<Vec<AccountCoverage>, Failure> {
-    let rules: Vec<&Rule> = catalogue.rules.iter().filter(|rule| rule.enabled && rule.missing(session.parameters()).is_empty()).collect();
+    let rules: Vec<&Rule> = catalogue
+        .rules
+        .iter()
+        .filter(|rule| rule.enabled && rule.missing(session.parameters()).is_empty())
+        .collect();
     Ok(coverage(session, &rules).await?)
 }
 
@@ -42,7 +51,11 @@ pub(super) async fn print_briefly(session: &Session, catalogue: &Catalogue) -> R
     print(session, catalogue, ACCOUNTS_SHOWN).await
 }
 
-async fn print(session: &Session, catalogue: &Catalogue, accounts_max: usize) -> Result<(), Failure> {
+async fn print(
+    session: &Session,
+    catalogue: &Catalogue,
+    accounts_max: usize,
+) -> Result<(), Failure> {
     let mut accounts = of(session, catalogue).await?;
     // Where most happens is what one looks for.
     accounts.sort_by_key(|account| std::cmp::Reverse(account.seen.events));
@@ -64,16 +77,30 @@ async fn print(session: &Session, catalogue: &Catalogue, accounts_max: usize) ->
 /// What is not looked for at all.
 fn print_rules(config: &Config) -> Result<(), Failure> {
     let ids = |which: &dyn Fn(&Rule) -> bool| -> Vec<&str> {
-        config.catalogue.rules.iter().filter(|rule| which(rule)).map(|rule| rule.id.as_str()).collect()
+        config
+            .catalogue
+            .rules
+            .iter()
+            .filter(|rule| which(rule))
+            .map(|rule| rule.id.as_str())
+            .collect()
     };
     let off = ids(&|rule| !rule.enabled);
     if !off.is_empty() {
-        printer::line(&format!("\nOff by default, run with `detect --rules ID`: {}", off.join(", ")))?;
+        printer::line(&format!(
+            "\nOff by default, run with `detect --rules ID`: {}",
+            off.join(", ")
+        ))?;
     }
     for rule in config.catalogue.rules.iter().filter(|rule| rule.enabled) {
         let missing = rule.missing(&config.parameters);
         if !missing.is_empty() {
-            printer::line(&format!("Not loaded for want of {}: {} {}", missing.join(", "), rule.id, rule.title.en))?;
+            printer::line(&format!(
+                "Not loaded for want of {}: {} {}",
+                missing.join(", "),
+                rule.id,
+                rule.title.en
+            ))?;
         }
     }
     Ok(())

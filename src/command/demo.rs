@@ -9,15 +9,24 @@ use trailhound_datasets::generate::Spec;
 
 pub(crate) async fn run(config: &Config, args: &cli::Demo) -> Result<Exit, Failure> {
     let folder = tempfile::tempdir()?;
-    let now = chrono::DateTime::from_timestamp_micros(config.ingest_options().now_micros).unwrap_or_default();
-    let spec =
-        Spec { events: args.events, seed: args.seed, company: None, stories: Vec::new(), end_micros: now.timestamp_micros(), days: 14 };
+    let now = chrono::DateTime::from_timestamp_micros(config.ingest_options().now_micros)
+        .unwrap_or_default();
+    let spec = Spec {
+        events: args.events,
+        seed: args.seed,
+        company: None,
+        stories: Vec::new(),
+        end_micros: now.timestamp_micros(),
+        days: 14,
+    };
     printer::line(&format!(
         "Making {} events of three invented accounts over two weeks, with seven attack stories among them ...",
         args.events
     ))?;
     let files = generate::write(spec, folder.path())?;
-    printer::line(&format!("{files} gzip files as a trail delivers them to OSS. Ingesting them into a lake and running the rules ...\n"))?;
+    printer::line(&format!(
+        "{files} gzip files as a trail delivers them to OSS. Ingesting them into a lake and running the rules ...\n"
+    ))?;
     let shown = Config::load(Some(&folder.path().join("trailhound.toml")), Some(now))?;
     let events = folder.path().join("events").display().to_string();
     let exit = scan::scan(&shown, &[events], &folder.path().join("lake"), &everything()).await?;

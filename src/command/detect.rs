@@ -6,7 +6,9 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::sync::Arc;
-use trailhound_detect::{Detection, EvaluateError, Keeping, Range, Selection, Status, Stored, detect, store};
+use trailhound_detect::{
+    Detection, EvaluateError, Keeping, Range, Selection, Status, Stored, detect, store,
+};
 use trailhound_ingest::IngestReport;
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::session::{QueryLimits, Session};
@@ -20,22 +22,51 @@ pub(crate) async fn run(config: &Config, args: cli::Detect) -> Result<Exit, Fail
 }
 
 /// Runs the rules over `lake`, keeps what they find and prints it; with it what was ingested, if anything was.
-pub(crate) async fn over(config: &Config, lake: &Lake, report: Option<&IngestReport>, args: &DetectionArgs) -> Result<Exit, Failure> {
+pub(crate) async fn over(
+    config: &Config,
+    lake: &Lake,
+    report: Option<&IngestReport>,
+    args: &DetectionArgs,
+) -> Result<Exit, Failure> {
     let snapshot = lake.snapshot().await?;
-    let session = Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default()).await?;
-    let selection = Selection { rules: selected(config, args)?, require_all: args.require_all_rules };
-    let range = Range { since: args.since.map(|t| t.timestamp_micros()), until: args.until.map(|t| t.timestamp_micros()), timeless: false };
-    let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(|error| match &error {
-        EvaluateError::Missing { parameter, .. } => Failure::Usage(format!("{error}.\n{}", findings::how_to_give(parameter))),
-        _ => Failure::usage(error),
-    })?;
+    let session =
+        Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default())
+            .await?;
+    let selection =
+        Selection { rules: selected(config, args)?, require_all: args.require_all_rules };
+    let range = Range {
+        since: args.since.map(|t| t.timestamp_micros()),
+        until: args.until.map(|t| t.timestamp_micros()),
+        timeless: false,
+    };
+    let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(
+        |error| match &error {
+            EvaluateError::Missing { parameter, .. } => {
+                Failure::Usage(format!("{error}.\n{}", findings::how_to_give(parameter)))
+            }
+            _ => Failure::usage(error),
+        },
+    )?;
     // A rule that ran over a part of the lake has not seen the rest.
-    let ran = detection.ran.iter().filter(|_| range.is_everything()).filter_map(|id| config.catalogue.find(id));
-    let versions: Vec<(String, String)> = ran.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
+    let ran = detection
+        .ran
+        .iter()
+        .filter(|_| range.is_everything())
+        .filter_map(|id| config.catalogue.find(id));
+    let versions: Vec<(String, String)> =
+        ran.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
     let mut kept = Stored::default();
-    store(lake.catalogue(), &detection.findings, &detection.decided, &versions, snapshot, Keeping::default(), &mut kept)
-        .await
-        .map_err(Failure::internal)?;
+    store(
+        lake.catalogue(),
+        &detection.findings,
+        &detection.decided,
+        &versions,
+        snapshot,
+        Keeping::default(),
+        &mut kept,
+    )
+    .await
+    .map_err(Failure::internal)?;
     findings::print(&session, &config.catalogue, report, &detection, kept, args).await?;
     Ok(exit(report, &detection, args))
 }
@@ -44,7 +75,9 @@ fn exit(report: Option<&IngestReport>, detection: &Detection, args: &DetectionAr
     if !detection.failed.is_empty() {
         return Exit::Internal;
     }
-    let serious = |fail_on| detection.findings.iter().any(|f| f.status == Status::Open && f.severity >= fail_on);
+    let serious = |fail_on| {
+        detection.findings.iter().any(|f| f.status == Status::Open && f.severity >= fail_on)
+    };
     if args.fail_on.is_some_and(serious) {
         return Exit::Found;
     }

@@ -73,7 +73,9 @@ fn list(risks: &[Risk], limit: usize, format: Format) -> Result<(), Failure> {
             }
             printer::line(&table.to_string())?;
             printer::talk(&match risks.len().checked_sub(limit).filter(|more| *more > 0) {
-                Some(more) => format!("{more} more: --limit, --format json; how a risk comes about: trailhound entities ID"),
+                Some(more) => format!(
+                    "{more} more: --limit, --format json; how a risk comes about: trailhound entities ID"
+                ),
                 None => "How a risk comes about: trailhound entities ID".to_owned(),
             });
         }
@@ -87,11 +89,13 @@ fn show(risk: &Risk, findings: &[Finding], format: Format) -> Result<(), Failure
         return Ok(printer::line(&serde_json::to_string(risk).map_err(Failure::internal)?)?);
     }
     let Entity { kind, account_id, id } = &risk.entity;
-    let account = account_id.as_ref().map_or_else(String::new, |account| format!(" of account {account}"));
+    let account =
+        account_id.as_ref().map_or_else(String::new, |account| format!(" of account {account}"));
     let name = risk.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
     let title = format!("{} {id}{name}{account}: risk {:.1}", kind.name(), risk.score);
     printer::line(&trailhound_datasets::harmless::inert(&title))?;
-    let mut sum = printer::table(&["adds", "weight", "age in days", "n-th of its rule", "rule", "finding"]);
+    let mut sum =
+        printer::table(&["adds", "weight", "age in days", "n-th of its rule", "rule", "finding"]);
     for term in &risk.terms {
         let row = [
             format!("{:.1}", term.adds),
@@ -105,18 +109,43 @@ fn show(risk: &Risk, findings: &[Finding], format: Format) -> Result<(), Failure
     }
     printer::line(&sum.to_string())?;
     printer::line("Each adds weight * 0.5 ^ (age / 7 days) / n.\n")?;
-    let concerned: Vec<&Finding> = findings.iter().filter(|finding| entities(finding).contains(&risk.entity)).collect();
+    let concerned: Vec<&Finding> =
+        findings.iter().filter(|finding| entities(finding).contains(&risk.entity)).collect();
     print_timeline(&concerned)
 }
 
 fn print_timeline(findings: &[&Finding]) -> Result<(), Failure> {
-    let mut table = printer::table(&["first seen", "severity", "rule", "title", "who", "from", "why", "status"]);
+    let mut table = printer::table(&[
+        "first seen",
+        "severity",
+        "rule",
+        "title",
+        "who",
+        "from",
+        "why",
+        "status",
+    ]);
     for finding in findings {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let mut row = vec![printer::cell(text(&finding.first_seen)), printer::severity_cell(finding.severity)];
-        let who = finding.operator.name.clone().or_else(|| finding.operator.principal_id.clone()).unwrap_or_default();
+        let mut row = vec![
+            printer::cell(text(&finding.first_seen)),
+            printer::severity_cell(finding.severity),
+        ];
+        let who = finding
+            .operator
+            .name
+            .clone()
+            .or_else(|| finding.operator.principal_id.clone())
+            .unwrap_or_default();
         let why = finding.why.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-        let rest = [&finding.rule_id, &finding.title, &who, &finding.shown_source(), &why, finding.status.name()];
+        let rest = [
+            &finding.rule_id,
+            &finding.title,
+            &who,
+            &finding.shown_source(),
+            &why,
+            finding.status.name(),
+        ];
         row.extend(rest.map(printer::cell));
         table.add_row(row);
     }
@@ -128,8 +157,13 @@ pub(crate) async fn run_incidents(config: &Config, args: cli::Incidents) -> Resu
     let window = i64::from(args.window_minutes) * 60_000_000;
     // People of one office share its address.
     let shared = |entity: &Entity| {
-        let corporate =
-            |ip: IpAddr| config.parameters.corporate_cidrs.as_ref().is_some_and(|list| list.label(ip, None).flatten().is_some());
+        let corporate = |ip: IpAddr| {
+            config
+                .parameters
+                .corporate_cidrs
+                .as_ref()
+                .is_some_and(|list| list.label(ip, None).flatten().is_some())
+        };
         entity.kind == EntityKind::Address && entity.id.parse().is_ok_and(corporate)
     };
     let found = incidents(&findings, window, &shared);
@@ -161,11 +195,19 @@ fn incident_cells(incident: &Incident<'_>) -> Vec<String> {
     for finding in &incident.findings {
         *rules.entry(&finding.rule_id).or_default() += 1;
     }
-    let entities: Vec<String> = incident.entities.iter().map(|entity| format!("{} {}", entity.kind.name(), entity.id)).collect();
+    let entities: Vec<String> = incident
+        .entities
+        .iter()
+        .map(|entity| format!("{} {}", entity.kind.name(), entity.id))
+        .collect();
     vec![
         incident.incident_id.clone(),
         incident.severity.name().to_owned(),
-        incident.findings.first().and_then(|finding| finding.first_seen.clone()).unwrap_or_default(),
+        incident
+            .findings
+            .first()
+            .and_then(|finding| finding.first_seen.clone())
+            .unwrap_or_default(),
         incident.findings.len().to_string(),
         rules.into_keys().collect::<Vec<_>>().join(" "),
         entities.join(", "),

@@ -34,7 +34,10 @@ pub(crate) async fn print(
             talk_about(report, detection);
         }
         Format::Csv => {
-            printer::csv(&CSV_HEADER, detection.findings.iter().chain(&kept.withdrawn).map(csv_row))?;
+            printer::csv(
+                &CSV_HEADER,
+                detection.findings.iter().chain(&kept.withdrawn).map(csv_row),
+            )?;
             talk_about(report, detection);
         }
         Format::Table => {
@@ -72,7 +75,9 @@ fn talk_about(report: Option<&IngestReport>, detection: &Detection) {
 
 fn tell_failed(detection: &Detection) {
     for (rule, reason) in &detection.failed {
-        printer::talk(&format!("error: rule {rule} broke and found nothing; the others ran. {reason}"));
+        printer::talk(&format!(
+            "error: rule {rule} broke and found nothing; the others ran. {reason}"
+        ));
     }
 }
 
@@ -84,26 +89,43 @@ fn not_loaded(skipped: &[Skipped]) -> Vec<String> {
             by_parameter.entry(parameter).or_default().push(&rule.rule_id);
         }
     }
-    by_parameter.into_iter().map(|(parameter, rules)| format!("NOT LOADED: {}.\n{}", rules.join(", "), how_to_give(parameter))).collect()
+    by_parameter
+        .into_iter()
+        .map(|(parameter, rules)| {
+            format!("NOT LOADED: {}.\n{}", rules.join(", "), how_to_give(parameter))
+        })
+        .collect()
 }
 
 /// What to write, and where, to give a parameter.
 pub(crate) fn how_to_give(parameter: &str) -> String {
     let example = match parameter {
-        "corporate_cidrs" => r#"corporate_cidrs = [{ cidr = "203.0.113.0/24", label = "office" }]   # your ranges, IPv6 too"#,
-        "business_hours" => r#"business_hours = { timezone = "Asia/Shanghai", from = "09:00", to = "18:00" }"#,
-        "geo_city" => r#"geo_city = "GeoLite2-City.mmdb"   # a database in MaxMind's format, counted from this file"#,
+        "corporate_cidrs" => {
+            r#"corporate_cidrs = [{ cidr = "203.0.113.0/24", label = "office" }]   # your ranges, IPv6 too"#
+        }
+        "business_hours" => {
+            r#"business_hours = { timezone = "Asia/Shanghai", from = "09:00", to = "18:00" }"#
+        }
+        "geo_city" => {
+            r#"geo_city = "GeoLite2-City.mmdb"   # a database in MaxMind's format, counted from this file"#
+        }
         "geo_asn" => r#"geo_asn = "GeoLite2-ASN.mmdb""#,
         "approved_images" => r#"approved_images = ["m-bp1golden*"]"#,
         "allowed_regions" => r#"allowed_regions = ["cn-*", "ap-southeast-1"]"#,
         "sso_mode" => r#"sso_mode = "user_sso"   # or role_sso, cloudsso"#,
         other => return format!("  Give `{other}` under [parameters] in trailhound.toml."),
     };
-    format!("  For it to run, write under [parameters] in trailhound.toml (here, or named with --config):\n    {example}")
+    format!(
+        "  For it to run, write under [parameters] in trailhound.toml (here, or named with --config):\n    {example}"
+    )
 }
 
 fn print_table(detection: &Detection, args: &DetectionArgs) -> Result<(), Failure> {
-    let mut shown: Vec<&Finding> = detection.findings.iter().filter(|f| args.show_suppressed || f.status == Status::Open).collect();
+    let mut shown: Vec<&Finding> = detection
+        .findings
+        .iter()
+        .filter(|f| args.show_suppressed || f.status == Status::Open)
+        .collect();
     shown.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.event_time.cmp(&b.event_time)));
     if shown.is_empty() {
         printer::line("No findings.")?;
@@ -112,12 +134,18 @@ fn print_table(detection: &Detection, args: &DetectionArgs) -> Result<(), Failur
     let mut table = printer::table(&["severity", "time (UTC)", "who", "from", "what", "why"]);
     for finding in shown.iter().take(TABLE_FINDINGS_MAX) {
         let mut row = vec![printer::severity_cell(finding.severity)];
-        row.extend([when(finding), who(finding), finding.shown_source(), what(finding), why(finding)].map(printer::cell));
+        row.extend(
+            [when(finding), who(finding), finding.shown_source(), what(finding), why(finding)]
+                .map(printer::cell),
+        );
         table.add_row(row);
     }
     printer::line(&table.to_string())?;
     if shown.len() > TABLE_FINDINGS_MAX {
-        printer::line(&format!("... and {} more; --format json gives all", shown.len() - TABLE_FINDINGS_MAX))?;
+        printer::line(&format!(
+            "... and {} more; --format json gives all",
+            shown.len() - TABLE_FINDINGS_MAX
+        ))?;
     }
     Ok(())
 }
@@ -132,7 +160,11 @@ fn when(finding: &Finding) -> String {
 
 fn who(finding: &Finding) -> String {
     let operator = &finding.operator;
-    let mut text = operator.name.clone().or_else(|| operator.principal_id.clone()).unwrap_or_else(|| "nobody named".to_owned());
+    let mut text = operator
+        .name
+        .clone()
+        .or_else(|| operator.principal_id.clone())
+        .unwrap_or_else(|| "nobody named".to_owned());
     if let Some(kind) = &operator.kind {
         text.push_str(&format!(" ({kind})"));
     }
@@ -185,7 +217,8 @@ fn cut(parts: &[String]) -> String {
 fn print_summary(detection: &Detection) -> Result<(), Failure> {
     let mut rows: BTreeMap<(&str, &str), (u64, u64, u64, Severity)> = BTreeMap::new();
     for finding in &detection.findings {
-        let row = rows.entry((&finding.rule_id, &finding.title)).or_insert((0, 0, 0, Severity::Info));
+        let row =
+            rows.entry((&finding.rule_id, &finding.title)).or_insert((0, 0, 0, Severity::Info));
         match finding.status {
             Status::Open => {
                 row.0 += 1;
@@ -198,12 +231,21 @@ fn print_summary(detection: &Detection) -> Result<(), Failure> {
     }
     let mut table = printer::table(&["rule", "title", "open", "suppressed", "events", "worst"]);
     for ((id, title), (open, suppressed, events, worst)) in rows {
-        let mut row =
-            [id.to_owned(), title.to_owned(), open.to_string(), suppressed.to_string(), events.to_string()].map(printer::cell).to_vec();
+        let mut row = [
+            id.to_owned(),
+            title.to_owned(),
+            open.to_string(),
+            suppressed.to_string(),
+            events.to_string(),
+        ]
+        .map(printer::cell)
+        .to_vec();
         row.push(if open > 0 { printer::severity_cell(worst) } else { printer::cell("") });
         table.add_row(row);
     }
-    for id in detection.ran.iter().filter(|id| !detection.findings.iter().any(|f| f.rule_id == **id)) {
+    for id in
+        detection.ran.iter().filter(|id| !detection.findings.iter().any(|f| f.rule_id == **id))
+    {
         table.add_row([id.as_str(), "", "0", "0", "0", ""].map(printer::cell));
     }
     Ok(printer::line(&table.to_string())?)
@@ -221,13 +263,20 @@ count(*) FILTER (WHERE cardinality(flags) > 0 AND array_has(flags, 'id_conflict'
 async fn print_unjudged(session: &Session) -> Result<(), Failure> {
     let batches = session.sql(UNJUDGED).await?.collect().await.map_err(Failure::internal)?;
     let count = |index: usize| -> i64 {
-        batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| batch.column(index).as_primitive::<Int64Type>().value(0)).sum()
+        batches
+            .iter()
+            .filter(|batch| batch.num_rows() > 0)
+            .map(|batch| batch.column(index).as_primitive::<Int64Type>().value(0))
+            .sum()
     };
     let mut lines = Vec::new();
     let (unknown_mfa, sign_ins) = (count(0), count(1));
     if sign_ins > 0 {
         lines.push(format!("{unknown_mfa} of {sign_ins} sign-ins do not say whether MFA was used"));
-        lines.push(format!("{} of {sign_ins} sign-ins come from something that is no address", count(2)));
+        lines.push(format!(
+            "{} of {sign_ins} sign-ins come from something that is no address",
+            count(2)
+        ));
     }
     for (index, what) in [
         (3, "stops and releases were dry runs: somebody tried what would happen"),

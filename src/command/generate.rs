@@ -33,13 +33,22 @@ pub(crate) async fn run(config: &Config, args: &cli::Generate) -> Result<Exit, F
         printer::talk(&format!("{sent} events sent to the topic `{}`", args.topic));
     } else if let Some(out) = &args.out {
         let files = write(spec, out)?;
-        printer::talk(&format!("{} events in {files} files below {}, with trailhound.toml and truth.json", args.events, out.display()));
+        printer::talk(&format!(
+            "{} events in {files} files below {}, with trailhound.toml and truth.json",
+            args.events,
+            out.display()
+        ));
     }
     Ok(Exit::Done)
 }
 
 fn plan(spec: Spec) -> Result<Traffic, Failure> {
-    Traffic::new(spec).map_err(|unknown| Failure::Usage(format!("there is no story `{unknown}`; there are {}", STORY_NAMES.join(", "))))
+    Traffic::new(spec).map_err(|unknown| {
+        Failure::Usage(format!(
+            "there is no story `{unknown}`; there are {}",
+            STORY_NAMES.join(", ")
+        ))
+    })
 }
 
 /// Writes what belongs to the traffic beside its events.
@@ -66,11 +75,15 @@ fn send(spec: Spec, servers: &str, args: &cli::Generate) -> Result<u64, Failure>
         let events: Vec<&RawValue> = serde_json::from_str(&text).map_err(Failure::internal)?;
         for event in events {
             if let Some(rate) = args.rate {
-                let due = started + Duration::from_secs_f64(f64::from(u32::try_from(sent).unwrap_or(u32::MAX)) / f64::from(rate.get()));
+                let due = started
+                    + Duration::from_secs_f64(
+                        f64::from(u32::try_from(sent).unwrap_or(u32::MAX)) / f64::from(rate.get()),
+                    );
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
             let sent_now = if args.live { Some(happening_now(event)?) } else { None };
-            send_one(&sender, sent_now.as_deref().unwrap_or(event.get()), sent).map_err(Failure::internal)?;
+            send_one(&sender, sent_now.as_deref().unwrap_or(event.get()), sent)
+                .map_err(Failure::internal)?;
             sent += 1;
         }
     }
@@ -85,7 +98,9 @@ async fn put(config: &Config, spec: Spec, args: &cli::Generate) -> Result<usize,
         write_expected(&traffic, out)?;
     }
     let buckets = config.live_options()?.oss;
-    let bucket = buckets.first().ok_or_else(|| Failure::Usage("the configuration names no bucket; write a [[source.oss]]".to_owned()))?;
+    let bucket = buckets.first().ok_or_else(|| {
+        Failure::Usage("the configuration names no bucket; write a [[source.oss]]".to_owned())
+    })?;
     let writer = Writer::new(bucket).map_err(Failure::usage)?;
     let mut count = 0;
     for file in traffic.files() {
@@ -97,8 +112,12 @@ async fn put(config: &Config, spec: Spec, args: &cli::Generate) -> Result<usize,
 
 /// The event with the present as its time.
 fn happening_now(event: &RawValue) -> Result<String, Failure> {
-    let mut event: Map<String, Value> = serde_json::from_str(event.get()).map_err(Failure::internal)?;
-    event.insert("eventTime".to_owned(), Value::from(Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)));
+    let mut event: Map<String, Value> =
+        serde_json::from_str(event.get()).map_err(Failure::internal)?;
+    event.insert(
+        "eventTime".to_owned(),
+        Value::from(Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)),
+    );
     serde_json::to_string(&event).map_err(Failure::internal)
 }
 

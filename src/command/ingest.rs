@@ -27,7 +27,11 @@ pub(crate) async fn run(config: &Config, args: cli::Ingest) -> Result<Exit, Fail
 }
 
 /// Ingests `paths` into the lake in `folder`, showing progress and telling what was odd.
-pub(crate) async fn into_lake(config: &Config, paths: &[String], folder: &Path) -> Result<IngestReport, Failure> {
+pub(crate) async fn into_lake(
+    config: &Config,
+    paths: &[String],
+    folder: &Path,
+) -> Result<IngestReport, Failure> {
     let inputs = files::find(paths).map_err(Failure::usage)?;
     if inputs.inputs.is_empty() && inputs.unreadable.is_empty() {
         return Err(Failure::Usage(format!("no files below {}", paths.join(", "))));
@@ -42,7 +46,10 @@ pub(crate) async fn into_lake(config: &Config, paths: &[String], folder: &Path) 
         printer::talk(&format!("note: {}: {}", inert(object), inert(note)));
     }
     if report.notes.len() > NOTES_SHOWN {
-        printer::talk(&format!("note: and {} more like these; `trailhound ingest --json` lists all", report.notes.len() - NOTES_SHOWN));
+        printer::talk(&format!(
+            "note: and {} more like these; `trailhound ingest --json` lists all",
+            report.notes.len() - NOTES_SHOWN
+        ));
     }
     for (path, reason) in &report.unreadable {
         printer::talk(&format!("warning: `{}` could not be read: {}", inert(path), inert(reason)));
@@ -58,14 +65,23 @@ pub(crate) fn summary(report: &IngestReport) -> Vec<String> {
     let ledger = &report.ledger;
     let mut lines = vec![format!(
         "{} records received = {} stored + {} duplicate + {} quarantined + {} expired, from {} objects",
-        ledger.received, ledger.stored, ledger.duplicate, ledger.quarantined, ledger.expired, report.objects
+        ledger.received,
+        ledger.stored,
+        ledger.duplicate,
+        ledger.quarantined,
+        ledger.expired,
+        report.objects
     )];
     if report.objects_unchanged > 0 {
-        lines
-            .push(format!("{} objects were in the lake already and are unchanged: nothing read, nothing stored", report.objects_unchanged));
+        lines.push(format!(
+            "{} objects were in the lake already and are unchanged: nothing read, nothing stored",
+            report.objects_unchanged
+        ));
     }
     for (reason, count) in &report.quarantine_reasons {
-        lines.push(format!("quarantined: {count} x {reason}  (SELECT * FROM quarantine WHERE code = '{reason}')"));
+        lines.push(format!(
+            "quarantined: {count} x {reason}  (SELECT * FROM quarantine WHERE code = '{reason}')"
+        ));
     }
     lines
 }

@@ -12,7 +12,8 @@ pub(crate) async fn run(config: &Config, args: cli::Investigate) -> Result<Exit,
     let Some(name) = &args.name else {
         return list(config);
     };
-    let investigation = investigations::find(&config.investigations()?, name).map_err(Failure::usage)?;
+    let investigation =
+        investigations::find(&config.investigations()?, name).map_err(Failure::usage)?;
     if args.show {
         show(&investigation)?;
         return Ok(Exit::Done);
@@ -38,16 +39,26 @@ fn list(config: &Config) -> Result<Exit, Failure> {
             Some(default) => format!("[{name}={default}]"),
         });
         let parameters: Vec<String> = parameters.collect();
-        table.add_row(vec![one.name, format!("{}\n{}", one.question.en, one.question.zh), parameters.join("\n")]);
+        table.add_row(vec![
+            one.name,
+            format!("{}\n{}", one.question.en, one.question.zh),
+            parameters.join("\n"),
+        ]);
     }
     printer::line(&table.to_string())?;
     Ok(Exit::Done)
 }
 
 fn show(investigation: &Investigation) -> Result<(), Failure> {
-    printer::line(&format!("{}\n{}\n\n{}\n", investigation.question.en, investigation.question.zh, investigation.when))?;
+    printer::line(&format!(
+        "{}\n{}\n\n{}\n",
+        investigation.question.en, investigation.question.zh, investigation.when
+    ))?;
     for (name, parameter) in &investigation.parameters {
-        let default = parameter.default.as_deref().map_or_else(|| "must be given".to_owned(), |default| format!("default `{default}`"));
+        let default = parameter
+            .default
+            .as_deref()
+            .map_or_else(|| "must be given".to_owned(), |default| format!("default `{default}`"));
         printer::line(&format!("--param {name}=...  {} ({default})", parameter.meaning))?;
     }
     printer::line(&format!("\n{}", investigation.sql))?;

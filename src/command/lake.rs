@@ -42,10 +42,14 @@ pub(crate) async fn run(config: &Config, args: cli::Lake) -> Result<Exit, Failur
             let lock = WriterLock::take(&lake)?;
             let moved = lake.migrate(&to, &lock).await?;
             lock.release()?;
-            printer::line(&format!("{moved} rows of the catalogue moved; several services may share the lake from now on"))?;
+            printer::line(&format!(
+                "{moved} rows of the catalogue moved; several services may share the lake from now on"
+            ))?;
             Ok(Exit::Done)
         }
-        cli::Lake::Reconcile { place, all, format } => super::reconcile::run(config, place.lake.as_deref(), all, format).await,
+        cli::Lake::Reconcile { place, all, format } => {
+            super::reconcile::run(config, place.lake.as_deref(), all, format).await
+        }
         cli::Lake::Verify { place, findings: true, since, until, json } => {
             super::verify_findings::run(config, place.lake.as_deref(), since, until, json).await
         }
@@ -57,7 +61,12 @@ pub(crate) async fn run(config: &Config, args: cli::Lake) -> Result<Exit, Failur
                 for problem in &verified.problems {
                     printer::line(&format!("PROBLEM {problem}"))?;
                 }
-                printer::line(&format!("{} files, {} rows checked; {} problems", verified.files, verified.rows, verified.problems.len()))?;
+                printer::line(&format!(
+                    "{} files, {} rows checked; {} problems",
+                    verified.files,
+                    verified.rows,
+                    verified.problems.len()
+                ))?;
                 if verified.unreferenced_files > 0 {
                     printer::line(&format!(
                         "{} files of an interrupted run lie about; the next ingest removes them",
@@ -84,11 +93,23 @@ fn print(info: &LakeInfo) -> Result<(), Failure> {
     ))?;
     let mut days = printer::table(&["day", "files", "rows", "bytes"]);
     for day in &info.days {
-        days.add_row([day.day.clone(), day.files.to_string(), day.rows.to_string(), day.bytes.to_string()].map(printer::cell));
+        days.add_row(
+            [day.day.clone(), day.files.to_string(), day.rows.to_string(), day.bytes.to_string()]
+                .map(printer::cell),
+        );
     }
     printer::line(&days.to_string())?;
-    let mut sources =
-        printer::table(&["source", "objects done", "in part", "noted", "received", "stored", "duplicate", "quarantined", "expired"]);
+    let mut sources = printer::table(&[
+        "source",
+        "objects done",
+        "in part",
+        "noted",
+        "received",
+        "stored",
+        "duplicate",
+        "quarantined",
+        "expired",
+    ]);
     for source in &info.sources {
         let ledger = &source.ledger;
         let counts = [
@@ -101,14 +122,22 @@ fn print(info: &LakeInfo) -> Result<(), Failure> {
             ledger.quarantined,
             ledger.expired,
         ];
-        sources.add_row(std::iter::once(source.source.clone()).chain(counts.iter().map(u64::to_string)).map(printer::cell));
+        sources.add_row(
+            std::iter::once(source.source.clone())
+                .chain(counts.iter().map(u64::to_string))
+                .map(printer::cell),
+        );
     }
     printer::line(&sources.to_string())?;
     if !info.gaps.is_empty() {
-        let mut gaps = printer::table(&["source", "missing from", "first", "first after", "reason", "noted"]);
+        let mut gaps =
+            printer::table(&["source", "missing from", "first", "first after", "reason", "noted"]);
         for gap in &info.gaps {
             let (from, to) = (gap.from.to_string(), gap.to.to_string());
-            gaps.add_row([&gap.source, &gap.object, &from, &to, &gap.reason, &gap.noted_at].map(printer::cell));
+            gaps.add_row(
+                [&gap.source, &gap.object, &from, &to, &gap.reason, &gap.noted_at]
+                    .map(printer::cell),
+            );
         }
         printer::line(&gaps.to_string())?;
         printer::line(

@@ -35,7 +35,10 @@ use trailhound_ingest::lake::Lake;
 
 /// Does what was asked.
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::internal)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::internal)?;
     let config = Config::load(cli.config.as_deref(), cli.now)?;
     for broken in &config.broken_rules {
         printer::talk(&format!("error: {broken}\nThe rule is left out; the others run."));
@@ -51,8 +54,12 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Ingest(args) => ingest::run(&config, args).await,
             Command::Query(args) => query::run(&config, args).await,
             Command::Investigate(args) => investigate::run(&config, args).await,
-            Command::ServePostgres(args) => doors::serve_connection(&config, &config.lake(args.lake.as_deref())?).await,
-            Command::Answer(args) => doors::answer(&config, &config.lake(args.lake.as_deref())?).await,
+            Command::ServePostgres(args) => {
+                doors::serve_connection(&config, &config.lake(args.lake.as_deref())?).await
+            }
+            Command::Answer(args) => {
+                doors::answer(&config, &config.lake(args.lake.as_deref())?).await
+            }
             Command::Rules(args) => rules::run(&config, args).await,
             Command::Report(args) => report::run(&config, args).await,
             Command::Lake(args) => lake::run(&config, args).await,

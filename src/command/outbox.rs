@@ -15,19 +15,26 @@ pub(crate) async fn run(config: &Config, command: cli::Outbox) -> Result<Exit, F
         cli::Outbox::List { which, state, limit, format } => {
             let lake = open(config, &which).await?;
             let state = state.map(name);
-            let entries = outbox::list(lake.catalogue(), which.sink.as_deref(), state, limit).await.map_err(Failure::internal)?;
+            let entries = outbox::list(lake.catalogue(), which.sink.as_deref(), state, limit)
+                .await
+                .map_err(Failure::internal)?;
             print(&entries, format)?;
         }
         cli::Outbox::Retry { which, finding } => {
             let lake = open(config, &which).await?;
             let finding = finding.unwrap_or_default();
-            let rows = outbox::retry(lake.catalogue(), which.sink.as_deref(), &finding, now).await.map_err(Failure::internal)?;
+            let rows = outbox::retry(lake.catalogue(), which.sink.as_deref(), &finding, now)
+                .await
+                .map_err(Failure::internal)?;
             printer::line(&format!("{rows} to be sent now by the service"))?;
         }
         cli::Outbox::Dismiss { which, finding, reason } => {
             let lake = open(config, &which).await?;
             let finding = finding.unwrap_or_default();
-            let rows = outbox::dismiss(lake.catalogue(), which.sink.as_deref(), &finding, &reason, now).await.map_err(Failure::internal)?;
+            let rows =
+                outbox::dismiss(lake.catalogue(), which.sink.as_deref(), &finding, &reason, now)
+                    .await
+                    .map_err(Failure::internal)?;
             printer::line(&format!("{rows} given up"))?;
         }
     }
@@ -50,10 +57,13 @@ fn name(state: OutboxState) -> &'static str {
 
 /// A moment of the outbox, RFC 3339.
 pub(super) fn moment(micros: i64) -> String {
-    DateTime::from_timestamp_micros(micros).map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default()
+    DateTime::from_timestamp_micros(micros)
+        .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+        .unwrap_or_default()
 }
 
-const HEADER: [&str; 9] = ["sink", "finding_id", "revision", "severity", "state", "attempts", "unsure", "queued", "note"];
+const HEADER: [&str; 9] =
+    ["sink", "finding_id", "revision", "severity", "state", "attempts", "unsure", "queued", "note"];
 
 fn row(entry: &Entry) -> [String; 9] {
     let Entry { sink, finding_id, severity, state, note, .. } = entry.clone();

@@ -23,7 +23,8 @@ pub(crate) fn show(progress: &Arc<Progress>, inputs: &Inputs) -> Option<Shown> {
         Input::Stdin => None,
     });
     let (files, bar) = (inputs.inputs.len(), ProgressBar::new(bytes.sum()));
-    let style = ProgressStyle::with_template("{spinner} {wide_bar} {percent}% {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{spinner} {wide_bar} {percent}% {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style);
     let (watched, drawn) = (Arc::clone(progress), bar.clone());
     let started = Instant::now();

@@ -35,10 +35,19 @@ pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failu
         }
         (None, None) => read(Path::new("-"))?,
     };
-    let session = Session::over_lake_at(&place, as_of, Arc::clone(&config.parameters), &QueryLimits::default()).await?;
+    let session = Session::over_lake_at(
+        &place,
+        as_of,
+        Arc::clone(&config.parameters),
+        &QueryLimits::default(),
+    )
+    .await?;
     let pieces = statements(&text);
     if pieces.len() != 1 && args.form.is_binary() {
-        return Err(Failure::Usage(format!("one file holds the rows of one statement; these are {}", pieces.len())));
+        return Err(Failure::Usage(format!(
+            "one file holds the rows of one statement; these are {}",
+            pieces.len()
+        )));
     }
     if pieces.is_empty() {
         return Err(Failure::Usage("there is no statement".to_owned()));
@@ -69,7 +78,11 @@ pub(super) async fn session(config: &Config, lake: Option<&Path>) -> Result<Sess
 }
 
 /// The same with other parameters.
-pub(super) async fn session_with(config: &Config, lake: Option<&Path>, parameters: Arc<Parameters>) -> Result<Session, Failure> {
+pub(super) async fn session_with(
+    config: &Config,
+    lake: Option<&Path>,
+    parameters: Arc<Parameters>,
+) -> Result<Session, Failure> {
     Ok(Session::over_lake(&place(config, lake).await?, parameters, &QueryLimits::default()).await?)
 }
 
@@ -103,7 +116,10 @@ pub(super) async fn answer(
     if matches!(form, Form::Table | Form::Expanded) {
         printer::talk(&match left {
             0 => format!("{rows} rows"),
-            _ => format!("{rows} rows, the first {} shown; --format json or csv gives all", rows - left),
+            _ => format!(
+                "{rows} rows, the first {} shown; --format json or csv gives all",
+                rows - left
+            ),
         });
     }
     Ok(rows)
@@ -113,33 +129,43 @@ pub(super) async fn answer(
 pub(super) fn output(file: Option<&Path>, form: Form) -> Result<Box<dyn Write + Send>, Failure> {
     match file {
         Some(path) => {
-            let file = File::create(path).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))?;
+            let file = File::create(path)
+                .map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))?;
             Ok(Box::new(BufWriter::new(file)))
         }
-        None if form.is_binary() && io::stdout().is_terminal() => {
-            Err(Failure::Usage("that format is no text; write it to a file with --output, or into a pipe".to_owned()))
-        }
+        None if form.is_binary() && io::stdout().is_terminal() => Err(Failure::Usage(
+            "that format is no text; write it to a file with --output, or into a pipe".to_owned(),
+        )),
         None => Ok(Box::new(BufWriter::new(io::stdout()))),
     }
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
     let wrong = |problem: String| Failure::Usage(format!("{}: {problem}", path.display()));
-    let source: Box<dyn Read> =
-        if path == Path::new("-") { Box::new(io::stdin().lock()) } else { Box::new(File::open(path).map_err(|e| wrong(e.to_string()))?) };
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(|e| wrong(e.to_string()))?)
+    };
     let mut bytes = Vec::new();
     source.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|e| wrong(e.to_string()))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(wrong(format!("more than {FILE_BYTES_MAX} bytes of statements")));
     }
-    String::from_utf8(bytes).map_err(|e| wrong(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
+    String::from_utf8(bytes)
+        .map_err(|e| wrong(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
 }
 
 /// `name=value`.
 pub(crate) fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if plain { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` is no name of a parameter")) }
+    let plain =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if plain {
+        Ok((name.to_owned(), value.to_owned()))
+    } else {
+        Err(format!("`{name}` is no name of a parameter"))
+    }
 }
 
 /// A snapshot by its number or by a moment.

@@ -34,9 +34,11 @@ pub(crate) async fn run(config: &Config, args: cli::Report) -> Result<Exit, Fail
     let period = Period::last_over(args.period, at, args.time_zone)
         .ok_or_else(|| Failure::Usage(format!("before {at} no {} is over", args.period.name())))?;
     let shown = Shown::new(profile.sections.len());
-    let report = report::make(config, &lake, &profile, period, &|section| shown.at(section)).await?;
+    let report =
+        report::make(config, &lake, &profile, period, &|section| shown.at(section)).await?;
     drop(shown);
-    let files = report::write(&report, args.lang, &args.forms.into_iter().collect(), &args.output).await?;
+    let files =
+        report::write(&report, args.lang, &args.forms.into_iter().collect(), &args.output).await?;
     if args.in_service {
         let notice = Notice::new(&report, args.lang, files).map_err(Failure::Internal)?;
         printer::line(&serde_json::to_string(&notice).map_err(Failure::internal)?)?;
@@ -66,7 +68,11 @@ struct Shown(ProgressBar);
 
 impl Shown {
     fn new(sections: usize) -> Self {
-        let bar = if io::stderr().is_terminal() { ProgressBar::new(sections as u64) } else { ProgressBar::hidden() };
+        let bar = if io::stderr().is_terminal() {
+            ProgressBar::new(sections as u64)
+        } else {
+            ProgressBar::hidden()
+        };
         let style = ProgressStyle::with_template("{spinner} {wide_bar} section {pos} of {len}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self(bar)
@@ -102,7 +108,10 @@ async fn verify(config: &Config, lake: &Lake, file: &Path) -> Result<Exit, Failu
         differences.len()
     ))?;
     if !differences.is_empty() && !given.proof.behind.is_empty() {
-        printer::talk(&format!("When it was made, {} rules had not yet run over everything.", given.proof.behind.len()));
+        printer::talk(&format!(
+            "When it was made, {} rules had not yet run over everything.",
+            given.proof.behind.len()
+        ));
     }
     Ok(if differences.is_empty() { Exit::Done } else { Exit::Found })
 }
@@ -115,26 +124,43 @@ fn read(file: &Path) -> Result<Report, Failure> {
         Some((_, rest)) => rest.split_once(DATA.1).map_or(rest, |(data, _)| data),
         None => &text,
     };
-    serde_json::from_str(data).map_err(|e| wrong(format!("no report in its HTML or JSON form: {e}")))
+    serde_json::from_str(data)
+        .map_err(|e| wrong(format!("no report in its HTML or JSON form: {e}")))
 }
 
 /// The schedule and the last runs.
 async fn list(config: &Config, lake: &Lake) -> Result<Exit, Failure> {
     let reports = config.reports()?;
     let runs = runs::list(lake.catalogue()).await.map_err(Failure::internal)?;
-    let time = |time: Option<DateTime<Utc>>| time.map(|time| moment(time.timestamp_micros())).unwrap_or_default();
-    let mut table = printer::table(&["report", "schedule", "time zone", "about", "profile", "next"]);
+    let time = |time: Option<DateTime<Utc>>| {
+        time.map(|time| moment(time.timestamp_micros())).unwrap_or_default()
+    };
+    let mut table =
+        printer::table(&["report", "schedule", "time zone", "about", "profile", "next"]);
     for report in &reports {
         let about = format!("the last {}", report.span.name());
         let next = time(report.after(config.now()));
-        let row = [report.name.clone(), report.schedule.clone(), report.time_zone.to_string(), about, report.profile.clone(), next];
+        let row = [
+            report.name.clone(),
+            report.schedule.clone(),
+            report.time_zone.to_string(),
+            about,
+            report.profile.clone(),
+            next,
+        ];
         table.add_row(row.map(printer::cell));
     }
     printer::line(&table.to_string())?;
     let mut table = printer::table(&["report", "was due", "state", "at", "what became of it"]);
     for name in runs.iter().map(|run| &run.report).collect::<std::collections::BTreeSet<_>>() {
         for run in runs.iter().filter(|run| run.report == *name).take(RUNS_SHOWN) {
-            let row = [run.report.clone(), moment(run.due_at), run.state.clone(), moment(run.changed_at), run.note.clone()];
+            let row = [
+                run.report.clone(),
+                moment(run.due_at),
+                run.state.clone(),
+                moment(run.changed_at),
+                run.note.clone(),
+            ];
             table.add_row(row.map(printer::cell));
         }
     }

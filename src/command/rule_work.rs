@@ -18,18 +18,31 @@ use trailhound_queries::session::Session;
 /// Findings named one by one.
 const SHOWN: usize = 20;
 
-pub(super) async fn run_explain(config: &Config, rule: &Rule, args: &cli::RulesExplain) -> Result<Exit, Failure> {
+pub(super) async fn run_explain(
+    config: &Config,
+    rule: &Rule,
+    args: &cli::RulesExplain,
+) -> Result<Exit, Failure> {
     let session = query::session(config, args.place.lake.as_deref()).await?;
     let Some(explained) = explain(&session, rule, &args.event).await? else {
-        return Err(Failure::Usage(format!("the lake holds no event with the id or key `{}`", args.event)));
+        return Err(Failure::Usage(format!(
+            "the lake holds no event with the id or key `{}`",
+            args.event
+        )));
     };
     printer::line(&format!("{} {}: event {}", rule.id, rule.title.en, inert(&args.event)))?;
     if explained.events > 1 {
-        printer::line(&format!("{} events have this id; the first is explained. Name another by its event_key.", explained.events))?;
+        printer::line(&format!(
+            "{} events have this id; the first is explained. Name another by its event_key.",
+            explained.events
+        ))?;
     }
     let missing = rule.missing(&config.parameters);
     if !missing.is_empty() {
-        printer::line(&format!("The rule is not loaded: it needs {}. Where these are asked for, nothing is known.", missing.join(", ")))?;
+        printer::line(&format!(
+            "The rule is not loaded: it needs {}. Where these are asked for, nothing is known.",
+            missing.join(", ")
+        ))?;
     }
     print_steps(&explained)?;
     for finding in &explained.findings {
@@ -47,7 +60,8 @@ fn print_steps(explained: &Explanation) -> Result<(), Failure> {
             (false, true) => "passed",
             (false, false) => "NOT passed",
         };
-        let part = step.part.as_ref().map_or_else(|| "the result".to_owned(), |part| format!("`{part}`"));
+        let part =
+            step.part.as_ref().map_or_else(|| "the result".to_owned(), |part| format!("`{part}`"));
         printer::line(&format!("\n{part}: {verdict}"))?;
         for condition in &step.conditions {
             print_condition(condition)?;
@@ -65,7 +79,8 @@ fn print_condition(condition: &Condition) -> Result<(), Failure> {
     };
     let sql = condition.sql.split_whitespace().collect::<Vec<_>>().join(" ");
     printer::line(&inert(&format!("   {holds} {sql}")))?;
-    let seen: Vec<String> = condition.seen.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let seen: Vec<String> =
+        condition.seen.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     if !seen.is_empty() {
         printer::line(&inert(&format!("           seen: {}", seen.join("; "))))?;
     }
@@ -90,13 +105,21 @@ fn print_finding(finding: &Finding) -> Result<(), Failure> {
     Ok(printer::line(&inert(&text))?)
 }
 
-pub(super) async fn run_backtest(config: &Config, args: &cli::RulesBacktest) -> Result<Exit, Failure> {
+pub(super) async fn run_backtest(
+    config: &Config,
+    args: &cli::RulesBacktest,
+) -> Result<Exit, Failure> {
     let session = query::session(config, args.place.lake.as_deref()).await?;
     let before = past(&session, config, args).await?;
     let after = match &args.with {
         Some(path) => {
             let other = Config::load(Some(path), Some(config.now()))?;
-            let session = query::session_with(config, args.place.lake.as_deref(), Arc::clone(&other.parameters)).await?;
+            let session = query::session_with(
+                config,
+                args.place.lake.as_deref(),
+                Arc::clone(&other.parameters),
+            )
+            .await?;
             Some(past(&session, config, args).await?)
         }
         None => None,
@@ -107,7 +130,10 @@ pub(super) async fn run_backtest(config: &Config, args: &cli::RulesBacktest) -> 
         Format::Json => print_json(&before, after.as_ref(), events, days)?,
         Format::Csv => {
             let noise = Noise::of(&before.findings);
-            printer::csv(&["day", "findings"], noise.by_day.into_iter().map(|(day, count)| vec![day, count.to_string()]))?;
+            printer::csv(
+                &["day", "findings"],
+                noise.by_day.into_iter().map(|(day, count)| vec![day, count.to_string()]),
+            )?;
         }
         Format::Table => {
             print_noise(&before, events, days)?;
@@ -126,26 +152,40 @@ pub(super) async fn run_backtest(config: &Config, args: &cli::RulesBacktest) -> 
 }
 
 /// What the rules find in the past with the parameters of `session`; nothing of it is kept.
-async fn past(session: &Session, config: &Config, args: &cli::RulesBacktest) -> Result<Detection, Failure> {
+async fn past(
+    session: &Session,
+    config: &Config,
+    args: &cli::RulesBacktest,
+) -> Result<Detection, Failure> {
     let range = range(args);
     let selection = Selection { rules: args.ids.clone(), require_all: !args.ids.is_empty() };
     detect(session, &config.catalogue, &selection, range).await.map_err(Failure::usage)
 }
 
 fn range(args: &cli::RulesBacktest) -> Range {
-    Range { since: args.since.map(|t| t.timestamp_micros()), until: args.until.map(|t| t.timestamp_micros()), timeless: false }
+    Range {
+        since: args.since.map(|t| t.timestamp_micros()),
+        until: args.until.map(|t| t.timestamp_micros()),
+        timeless: false,
+    }
 }
 
 async fn events(session: &Session, args: &cli::RulesBacktest) -> Result<usize, Failure> {
     let Range { since, until, .. } = range(args);
-    let within = trailhound_queries::session::within(since.unwrap_or(i64::MIN), until.unwrap_or(i64::MAX));
+    let within =
+        trailhound_queries::session::within(since.unwrap_or(i64::MIN), until.unwrap_or(i64::MAX));
     let frame = session.sql(&format!("SELECT 1 FROM events WHERE {within}")).await?;
     frame.count().await.map_err(Failure::internal)
 }
 
 /// Days of the range: as asked for, or from the first finding's to the last's.
 fn days(args: &cli::RulesBacktest, config: &Config, detection: &Detection) -> u64 {
-    let times = || detection.findings.iter().filter_map(|finding| crate::config::moment(finding.first_seen.as_deref()?).ok());
+    let times = || {
+        detection
+            .findings
+            .iter()
+            .filter_map(|finding| crate::config::moment(finding.first_seen.as_deref()?).ok())
+    };
     let since = args.since.or_else(|| times().min()).unwrap_or_else(|| config.now());
     let until = args.until.or_else(|| times().max()).unwrap_or_else(|| config.now());
     u64::try_from((until - since).num_days()).unwrap_or(0) + 1
@@ -155,7 +195,12 @@ fn print_noise(detection: &Detection, events: usize, days: u64) -> Result<(), Fa
     let noise = Noise::of(&detection.findings);
     let mut rules = printer::table(&["rule", "findings", "worst"]);
     for (rule, count) in &noise.by_rule {
-        let worst = detection.findings.iter().filter(|f| f.rule_id == *rule && f.status == Status::Open).map(|f| f.severity).max();
+        let worst = detection
+            .findings
+            .iter()
+            .filter(|f| f.rule_id == *rule && f.status == Status::Open)
+            .map(|f| f.severity)
+            .max();
         let mut row = [rule.clone(), count.to_string()].map(printer::cell).to_vec();
         row.extend(worst.map(printer::severity_cell));
         rules.add_row(row);
@@ -172,7 +217,10 @@ fn print_noise(detection: &Detection, events: usize, days: u64) -> Result<(), Fa
         }
         printer::line(&table.to_string())?;
         if counts.len() > SHOWN {
-            printer::line(&format!("... and {} more; --format json gives all", counts.len() - SHOWN))?;
+            printer::line(&format!(
+                "... and {} more; --format json gives all",
+                counts.len() - SHOWN
+            ))?;
         }
     }
     let (median, most) = noise.per_day(days);
@@ -186,13 +234,27 @@ fn print_noise(detection: &Detection, events: usize, days: u64) -> Result<(), Fa
 }
 
 fn line_of(finding: &Finding) -> String {
-    let who = finding.operator.name.as_deref().or(finding.operator.principal_id.as_deref()).unwrap_or("nobody named");
+    let who = finding
+        .operator
+        .name
+        .as_deref()
+        .or(finding.operator.principal_id.as_deref())
+        .unwrap_or("nobody named");
     let time = finding.first_seen.as_deref().unwrap_or("no time");
-    inert(&format!("{time} {} {} {who}: {}", finding.rule_id, finding.severity, finding.why.join("; ")))
+    inert(&format!(
+        "{time} {} {} {who}: {}",
+        finding.rule_id,
+        finding.severity,
+        finding.why.join("; ")
+    ))
 }
 
 fn print_change(change: &Change<'_>) -> Result<(), Failure> {
-    printer::line(&format!("\nWith the other parameters {} would be added and {} removed.", change.added.len(), change.removed.len()))?;
+    printer::line(&format!(
+        "\nWith the other parameters {} would be added and {} removed.",
+        change.added.len(),
+        change.removed.len()
+    ))?;
     for finding in change.added.iter().take(SHOWN) {
         printer::line(&format!("+ {}", line_of(finding)))?;
     }
@@ -208,15 +270,19 @@ fn print_change(change: &Change<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_json(before: &Detection, after: Option<&Detection>, events: usize, days: u64) -> Result<(), Failure> {
+fn print_json(
+    before: &Detection,
+    after: Option<&Detection>,
+    events: usize,
+    days: u64,
+) -> Result<(), Failure> {
     let noise = Noise::of(&before.findings);
     let (median, most) = noise.per_day(days);
     let mut line = json!({ "open": noise.open, "suppressed": noise.suppressed, "events": events, "days": days,
         "per_day": { "median": median, "most": most }, "by_rule": noise.by_rule, "by_day": noise.by_day, "by_entity": noise.by_entity });
     if let Some(after) = after {
         let change = compare(&before.findings, &after.findings);
-        let brief =
-            |finding: &Finding| json!({ "finding_id": finding.finding_id, "rule_id": finding.rule_id, "event_ids": finding.event_ids });
+        let brief = |finding: &Finding| json!({ "finding_id": finding.finding_id, "rule_id": finding.rule_id, "event_ids": finding.event_ids });
         line["added"] = change.added.iter().map(|finding| brief(finding)).collect();
         line["removed"] = change
             .removed

@@ -19,7 +19,9 @@ const CASES_NOW_MICROS: i64 = 1_790_812_800_000_000; // 2026-10-01T00:00:00Z
 pub(crate) async fn run(config: &Config, args: cli::Rules) -> Result<Exit, Failure> {
     match args {
         cli::Rules::List(args) => list(config, &args),
-        cli::Rules::Explain(args) => rule_work::run_explain(config, find(config, &args.id)?, &args).await,
+        cli::Rules::Explain(args) => {
+            rule_work::run_explain(config, find(config, &args.id)?, &args).await
+        }
         cli::Rules::Backtest(args) => rule_work::run_backtest(config, &args).await,
         cli::Rules::Show { id } => show(config, &id),
         cli::Rules::Test { ids, junit } => test(config, &ids, junit.as_deref()).await,
@@ -33,7 +35,9 @@ pub(crate) async fn run(config: &Config, args: cli::Rules) -> Result<Exit, Failu
 fn find<'c>(config: &'c Config, id: &str) -> Result<&'c Rule, Failure> {
     config.catalogue.find(id).ok_or_else(|| match config.catalogue.nearest(id) {
         Some(near) => Failure::Usage(format!("there is no rule `{id}`; did you mean `{near}`?")),
-        None => Failure::Usage(format!("there is no rule `{id}`; `trailhound rules list` shows all")),
+        None => {
+            Failure::Usage(format!("there is no rule `{id}`; `trailhound rules list` shows all"))
+        }
     })
 }
 
@@ -41,8 +45,9 @@ fn find<'c>(config: &'c Config, id: &str) -> Result<&'c Rule, Failure> {
 fn chosen<'c>(config: &'c Config, args: &cli::RulesList) -> Result<Vec<&'c Rule>, Failure> {
     let profile = args.profile.as_deref().map(|name| config.profile(name)).transpose()?;
     let tactic = args.tactic.as_ref().map(|tactic| tactic.to_lowercase().replace([' ', '_'], "-"));
-    let has_tactic =
-        |rule: &Rule, tactic: &String| rule.attack.iter().flat_map(|technique| tactics(technique)).any(|known| known == tactic);
+    let has_tactic = |rule: &Rule, tactic: &String| {
+        rule.attack.iter().flat_map(|technique| tactics(technique)).any(|known| known == tactic)
+    };
     let chosen = config.catalogue.rules.iter().filter(|rule| {
         args.group.as_ref().is_none_or(|group| *group == rule.group)
             && args.severity.is_none_or(|severity| rule.severity >= severity)
@@ -51,11 +56,22 @@ fn chosen<'c>(config: &'c Config, args: &cli::RulesList) -> Result<Vec<&'c Rule>
     });
     let chosen: Vec<&Rule> = chosen.collect();
     if chosen.is_empty() {
-        let groups: BTreeSet<&str> = config.catalogue.rules.iter().map(|rule| rule.group.as_str()).collect();
-        let known: BTreeSet<&str> =
-            config.catalogue.rules.iter().flat_map(|rule| &rule.attack).flat_map(|technique| tactics(technique)).copied().collect();
+        let groups: BTreeSet<&str> =
+            config.catalogue.rules.iter().map(|rule| rule.group.as_str()).collect();
+        let known: BTreeSet<&str> = config
+            .catalogue
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.attack)
+            .flat_map(|technique| tactics(technique))
+            .copied()
+            .collect();
         let list = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(Failure::Usage(format!("no rule is like that. Groups: {}. Tactics: {}", list(groups), list(known))));
+        return Err(Failure::Usage(format!(
+            "no rule is like that. Groups: {}. Tactics: {}",
+            list(groups),
+            list(known)
+        )));
     }
     Ok(chosen)
 }
@@ -110,7 +126,13 @@ fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
     let rule = find(config, id)?;
     let mut lines = vec![
         format!("{}  {}  ({})", rule.id, rule.title.en, rule.title.zh),
-        format!("version {}, {}, severity {}, ATT&CK {}", rule.version, rule.status, rule.severity, rule.attack.join(", ")),
+        format!(
+            "version {}, {}, severity {}, ATT&CK {}",
+            rule.version,
+            rule.status,
+            rule.severity,
+            rule.attack.join(", ")
+        ),
     ];
     if !rule.parameters.is_empty() {
         lines.push(format!("requires parameters: {}", rule.parameters.join(", ")));
@@ -125,7 +147,11 @@ fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
     lines.push(format!("\nRunbook:\n  {}\n  {}", rule.runbook.en, rule.runbook.zh));
     lines.push("\nReferences:".to_owned());
     lines.extend(rule.references.iter().map(|text| format!("  - {text}")));
-    lines.push(format!("\nQuery (runs as it is in `trailhound query -c`), {} test cases:\n\n{}", rule.cases.len(), rule.sql.trim_end()));
+    lines.push(format!(
+        "\nQuery (runs as it is in `trailhound query -c`), {} test cases:\n\n{}",
+        rule.cases.len(),
+        rule.sql.trim_end()
+    ));
     for line in lines {
         printer::line(&line)?;
     }
@@ -133,7 +159,11 @@ fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
 }
 
 fn selected<'c>(config: &'c Config, ids: &[String]) -> Result<Vec<&'c Rule>, Failure> {
-    if ids.is_empty() { Ok(config.catalogue.rules.iter().collect()) } else { ids.iter().map(|id| find(config, id)).collect() }
+    if ids.is_empty() {
+        Ok(config.catalogue.rules.iter().collect())
+    } else {
+        ids.iter().map(|id| find(config, id)).collect()
+    }
 }
 
 async fn lint(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
@@ -142,7 +172,12 @@ async fn lint(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
     for problem in &problems {
         printer::line(&problem.to_string())?;
     }
-    printer::line(&format!("{} rules, {} checks each: {} problems", rules.len(), lint::CHECKS, problems.len()))?;
+    printer::line(&format!(
+        "{} rules, {} checks each: {} problems",
+        rules.len(),
+        lint::CHECKS,
+        problems.len()
+    ))?;
     Ok(if problems.is_empty() && config.broken_rules.is_empty() { Exit::Done } else { Exit::Found })
 }
 
@@ -161,7 +196,10 @@ async fn test(config: &Config, ids: &[String], junit: Option<&Path>) -> Result<E
                 }
                 Some(failure) => {
                     failed += 1;
-                    printer::line(&format!("FAILED {} \"{}\": {failure}", result.rule_id, result.case))?;
+                    printer::line(&format!(
+                        "FAILED {} \"{}\": {failure}",
+                        result.rule_id, result.case
+                    ))?;
                     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                     status.set_message(failure);
                     status
@@ -174,7 +212,8 @@ async fn test(config: &Config, ids: &[String], junit: Option<&Path>) -> Result<E
         report.add_test_suite(suite);
     }
     if let Some(path) = junit {
-        let file = std::fs::File::create(path).map_err(|e| Failure::Usage(format!("`{}`: {e}", path.display())))?;
+        let file = std::fs::File::create(path)
+            .map_err(|e| Failure::Usage(format!("`{}`: {e}", path.display())))?;
         report.serialize(file).map_err(Failure::internal)?;
     }
     printer::line(&format!("{passed} cases passed, {failed} failed"))?;

@@ -18,7 +18,12 @@ pub(crate) async fn run(config: &Config, args: cli::Scan) -> Result<Exit, Failur
 }
 
 /// Ingests `paths` into the lake in `folder`, runs the rules over it and prints what they find.
-pub(crate) async fn scan(config: &Config, paths: &[String], folder: &Path, args: &cli::DetectionArgs) -> Result<Exit, Failure> {
+pub(crate) async fn scan(
+    config: &Config,
+    paths: &[String],
+    folder: &Path,
+    args: &cli::DetectionArgs,
+) -> Result<Exit, Failure> {
     for warning in config.parameters.warnings() {
         printer::talk(&format!("warning: {warning}"));
     }

@@ -22,7 +22,9 @@ pub(super) async fn run_import(config: &Config, args: &cli::RulesImport) -> Resu
         let hint = "name a folder with --out, or for good in trailhound.toml:\n    [rules]\n    folder = \"rules\"";
         return Err(Failure::Usage(hint.to_owned()));
     };
-    let (engine, _) = Session::over_rows(Arc::new(Parameters::default()), &QueryLimits::default()).await.map_err(Failure::internal)?;
+    let (engine, _) = Session::over_rows(Arc::new(Parameters::default()), &QueryLimits::default())
+        .await
+        .map_err(Failure::internal)?;
     let (mut taken, mut refused) = (0, 0);
     for path in files(&args.paths)? {
         let imported = import(&read(&path)?);
@@ -35,8 +37,14 @@ pub(super) async fn run_import(config: &Config, args: &cli::RulesImport) -> Resu
             match written {
                 Ok(path) => {
                     taken += 1;
-                    let mapped = if rule.mapped { ", carried over from AWS CloudTrail" } else { "" };
-                    printer::line(&format!("{} \"{}\"{mapped}: {}", rule.id, inert(&rule.title), path.display()))?;
+                    let mapped =
+                        if rule.mapped { ", carried over from AWS CloudTrail" } else { "" };
+                    printer::line(&format!(
+                        "{} \"{}\"{mapped}: {}",
+                        rule.id,
+                        inert(&rule.title),
+                        path.display()
+                    ))?;
                 }
                 Err(reason) => refusals.push(Refused { title: rule.title.clone(), reason }),
             }
@@ -60,9 +68,13 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             files.push(path.clone());
             continue;
         }
-        let mut entries = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        let mut entries = std::fs::read_dir(path)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<Vec<_>>>()?;
         entries.sort();
-        let yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
+        let yaml = |path: &PathBuf| {
+            path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
+        };
         files.extend(entries.into_iter().filter(yaml));
     }
     Ok(files)
@@ -86,16 +98,26 @@ async fn runs(engine: &Session, rule: &Translated) -> Result<(), String> {
             Ok(frame) => frame.collect().await.map(|_| ()).map_err(|e| e.strip_backtrace()),
             Err(error) => Err(error.to_string()),
         };
-        tried.map_err(|error| format!("the regular expression `{pattern}` cannot be used here: {error}"))?;
+        tried.map_err(|error| {
+            format!("the regular expression `{pattern}` cannot be used here: {error}")
+        })?;
     }
     Ok(())
 }
 
 /// Writes the two files of a rule; gives the first.
-fn write(config: &Config, folder: &Path, rule: &Translated, replace: bool) -> Result<PathBuf, String> {
+fn write(
+    config: &Config,
+    folder: &Path,
+    rule: &Translated,
+    replace: bool,
+) -> Result<PathBuf, String> {
     let name = rule.id.trim_start_matches("AT-").to_lowercase().replace('-', "_");
     let path = folder.join(name).with_extension("toml");
-    let elsewhere = config.catalogue.find(&rule.id).filter(|known| known.path.canonicalize().ok() != path.canonicalize().ok());
+    let elsewhere = config
+        .catalogue
+        .find(&rule.id)
+        .filter(|known| known.path.canonicalize().ok() != path.canonicalize().ok());
     if let Some(known) = elsewhere {
         return Err(format!("there is a rule {} already: `{}`", rule.id, known.path.display()));
     }

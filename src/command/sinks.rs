@@ -13,12 +13,19 @@ use trailhound_ingest::lake::Lake;
 pub(crate) async fn run(config: &Config, command: cli::Sinks) -> Result<Exit, Failure> {
     let (sinks, _) = config.sinks()?;
     match command {
-        cli::Sinks::List { place, format } => list(config, &sinks, place.lake.as_deref(), format).await,
+        cli::Sinks::List { place, format } => {
+            list(config, &sinks, place.lake.as_deref(), format).await
+        }
         cli::Sinks::Test { name } => test(config, sinks, &name).await,
     }
 }
 
-async fn list(config: &Config, sinks: &[Ready], lake: Option<&std::path::Path>, format: Format) -> Result<Exit, Failure> {
+async fn list(
+    config: &Config,
+    sinks: &[Ready],
+    lake: Option<&std::path::Path>,
+    format: Format,
+) -> Result<Exit, Failure> {
     let counts = match Lake::open(&config.lake(lake)?).await {
         Ok(lake) => outbox::counts(lake.catalogue()).await.map_err(Failure::internal)?,
         // Before the first run there is nothing to count.
@@ -27,10 +34,19 @@ async fn list(config: &Config, sinks: &[Ready], lake: Option<&std::path::Path>, 
     };
     const HEADER: [&str; 6] = ["sink", "kind", "pending", "parked", "delivered", "oldest pending"];
     let rows = sinks.iter().map(|ready| {
-        let of = |state: &str| counts.iter().find(|count| count.sink == ready.name && count.state == state);
+        let of = |state: &str| {
+            counts.iter().find(|count| count.sink == ready.name && count.state == state)
+        };
         let rows = |state: &str| of(state).map_or(0, |count: &Count| count.rows).to_string();
         let oldest = of("pending").map(|count| moment(count.oldest)).unwrap_or_default();
-        [ready.name.clone(), ready.kind.to_owned(), rows("pending"), rows("parked"), rows("delivered"), oldest]
+        [
+            ready.name.clone(),
+            ready.kind.to_owned(),
+            rows("pending"),
+            rows("parked"),
+            rows("delivered"),
+            oldest,
+        ]
     });
     match format {
         Format::Table => {
@@ -61,11 +77,18 @@ async fn test(config: &Config, sinks: Vec<Ready>, name: &str) -> Result<Exit, Fa
     };
     let finding = sample(config.now().timestamp_micros());
     let body = serde_json::to_string(&finding).map_err(Failure::internal)?;
-    let deliveries = ready.sink.deliver(&[Parcel { finding, revision: 1, attempts: 0, body }]).await;
+    let deliveries =
+        ready.sink.deliver(&[Parcel { finding, revision: 1, attempts: 0, body }]).await;
     let (words, exit) = match deliveries.into_iter().next().unwrap_or(Delivery::Untried) {
-        Delivery::Delivered(proof) => (format!("{name} ({}) has taken it: {proof}", ready.kind), Exit::Done),
-        Delivery::Parked(reason) => (format!("{name} ({}) refuses it, and will again: {reason}", ready.kind), Exit::Found),
-        Delivery::Retry { reason, .. } => (format!("{name} ({}) does not take it now: {reason}", ready.kind), Exit::Found),
+        Delivery::Delivered(proof) => {
+            (format!("{name} ({}) has taken it: {proof}", ready.kind), Exit::Done)
+        }
+        Delivery::Parked(reason) => {
+            (format!("{name} ({}) refuses it, and will again: {reason}", ready.kind), Exit::Found)
+        }
+        Delivery::Retry { reason, .. } => {
+            (format!("{name} ({}) does not take it now: {reason}", ready.kind), Exit::Found)
+        }
         Delivery::Untried => (format!("{name} ({}) was not asked", ready.kind), Exit::Found),
     };
     printer::line(&words)?;

@@ -39,7 +39,11 @@ pub(crate) async fn run(config: &Config, args: cli::Suppressions) -> Result<Exit
     for window in &config.parameters.change_windows {
         entries.entry(format!("change_windows: {}", window.reason)).or_default().configured = true;
     }
-    for finding in kept(config, args.place.lake.as_deref()).await?.iter().filter(|finding| finding.status == Status::Suppressed) {
+    for finding in kept(config, args.place.lake.as_deref())
+        .await?
+        .iter()
+        .filter(|finding| finding.status == Status::Suppressed)
+    {
         if let Some(label) = &finding.suppressed_by {
             entries.entry(label.clone()).or_default().add(finding, since);
         }
@@ -49,7 +53,11 @@ pub(crate) async fn run(config: &Config, args: cli::Suppressions) -> Result<Exit
 
 impl Entry {
     fn add(&mut self, finding: &Finding, since: NaiveDate) {
-        let day = finding.last_seen.as_deref().and_then(|time| DateTime::parse_from_rfc3339(time).ok()).map(|time| time.date_naive());
+        let day = finding
+            .last_seen
+            .as_deref()
+            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
+            .map(|time| time.date_naive());
         // What has no time may be of today.
         if day.is_none_or(|day| day >= since) {
             self.findings += 1;
@@ -73,8 +81,13 @@ impl Entry {
     }
 }
 
-fn print(entries: &BTreeMap<String, Entry>, today: NaiveDate, format: Format) -> Result<Exit, Failure> {
-    let header = ["suppressed by", "rules", "expires", "findings in 90 days", "events", "last", "to do"];
+fn print(
+    entries: &BTreeMap<String, Entry>,
+    today: NaiveDate,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let header =
+        ["suppressed by", "rules", "expires", "findings in 90 days", "events", "last", "to do"];
     let row = |(label, entry): (&String, &Entry)| {
         vec![
             label.clone(),
@@ -95,14 +108,18 @@ fn print(entries: &BTreeMap<String, Entry>, today: NaiveDate, format: Format) ->
             }
         }
         Format::Csv => printer::csv(&header, entries.iter().map(row))?,
-        Format::Table if entries.is_empty() => printer::line("Nothing is suppressed, and nothing would be.")?,
+        Format::Table if entries.is_empty() => {
+            printer::line("Nothing is suppressed, and nothing would be.")?
+        }
         Format::Table => {
             let mut table = printer::table(&header);
             for entry in entries {
                 table.add_row(row(entry).into_iter().map(printer::cell));
             }
             printer::line(&table.to_string())?;
-            printer::talk("What is hidden: trailhound query -c \"SELECT * FROM findings WHERE status = 'suppressed'\"");
+            printer::talk(
+                "What is hidden: trailhound query -c \"SELECT * FROM findings WHERE status = 'suppressed'\"",
+            );
         }
     }
     Ok(Exit::Done)

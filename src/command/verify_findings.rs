@@ -20,11 +20,21 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let lake = Lake::open(&config.lake(lake)?).await?;
     let snapshot = lake.snapshot().await?;
-    let session = Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default()).await?;
-    let range = Range { since: since.map(|t| t.timestamp_micros()), until: until.map(|t| t.timestamp_micros()), timeless: false };
-    let derived = detect(&session, &config.catalogue, &Selection::default(), range).await.map_err(Failure::usage)?;
+    let session =
+        Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default())
+            .await?;
+    let range = Range {
+        since: since.map(|t| t.timestamp_micros()),
+        until: until.map(|t| t.timestamp_micros()),
+        timeless: false,
+    };
+    let derived = detect(&session, &config.catalogue, &Selection::default(), range)
+        .await
+        .map_err(Failure::usage)?;
     for (rule, reason) in &derived.failed {
-        printer::talk(&format!("error: rule {rule} broke, its findings were not compared. {reason}"));
+        printer::talk(&format!(
+            "error: rule {rule} broke, its findings were not compared. {reason}"
+        ));
     }
     let verified = verify(lake.catalogue(), &derived, range).await.map_err(Failure::internal)?;
     let rules = derived.ran.iter().filter_map(|id| config.catalogue.find(id));
@@ -36,8 +46,13 @@ pub(super) async fn run(
                 "Not every rule has run over everything the lake holds: `trailhound detect` does that, and the service by itself.",
             );
         }
-        let under = config.path.as_ref().map_or_else(|| "without a configuration".to_owned(), |path| format!("under {}", path.display()));
-        printer::talk(&format!("Derived {under}: other parameters find other things; name those of the service with --config."));
+        let under = config.path.as_ref().map_or_else(
+            || "without a configuration".to_owned(),
+            |path| format!("under {}", path.display()),
+        );
+        printer::talk(&format!(
+            "Derived {under}: other parameters find other things; name those of the service with --config."
+        ));
     }
     if json {
         printer::line(&serde_json::to_string(&verified).map_err(Failure::internal)?)?;

@@ -25,9 +25,15 @@ impl Config {
 /// Adds what stands in the files whose names are among the texts of `value`.
 fn add_files(value: &Value, folder: &Path, hash: &mut Xxh3) -> std::io::Result<()> {
     match value {
-        Value::String(text) if folder.join(text).is_file() => hash.update(&fs::read(folder.join(text))?),
-        Value::Array(values) => values.iter().try_for_each(|value| add_files(value, folder, hash))?,
-        Value::Table(table) => table.values().try_for_each(|value| add_files(value, folder, hash))?,
+        Value::String(text) if folder.join(text).is_file() => {
+            hash.update(&fs::read(folder.join(text))?)
+        }
+        Value::Array(values) => {
+            values.iter().try_for_each(|value| add_files(value, folder, hash))?
+        }
+        Value::Table(table) => {
+            table.values().try_for_each(|value| add_files(value, folder, hash))?
+        }
         _ => {}
     }
     Ok(())

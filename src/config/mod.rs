@@ -115,12 +115,18 @@ impl Config {
             Some(path) => read(path)?,
             None => Written::default(),
         };
-        let folder = path.as_ref().and_then(|path| path.parent()).map(Path::to_owned).unwrap_or_default();
-        written.parameters.open(&folder).map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?;
+        let folder =
+            path.as_ref().and_then(|path| path.parent()).map(Path::to_owned).unwrap_or_default();
+        written
+            .parameters
+            .open(&folder)
+            .map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?;
         let mut catalogue = Catalogue::built_in().map_err(Failure::internal)?;
         let rules_folder = written.rules.folder.map(|rules| folder.join(rules));
         let broken_rules = match &rules_folder {
-            Some(rules) => catalogue.add(rules).map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?,
+            Some(rules) => catalogue
+                .add(rules)
+                .map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?,
             None => Vec::new(),
         };
         if let Some(problem) = catalogue.check(&written.parameters).first() {
@@ -129,7 +135,10 @@ impl Config {
         Ok(Self {
             broken_rules,
             rules_folder,
-            investigations_folder: written.investigations.folder.map(|investigations| folder.join(investigations)),
+            investigations_folder: written
+                .investigations
+                .folder
+                .map(|investigations| folder.join(investigations)),
             lake: written.lake.path.map(|lake| folder.join(lake)),
             retention_days: written.lake.retention_days,
             ingest: written.ingest,
@@ -154,10 +163,14 @@ impl Config {
 
     /// Saved investigations, the user's own among them. One that does not read is left out, and its user told.
     pub(crate) fn investigations(&self) -> Result<Vec<Investigation>, Failure> {
-        let Some(folder) = &self.investigations_folder else { return investigations::built_in().map_err(Failure::internal) };
+        let Some(folder) = &self.investigations_folder else {
+            return investigations::built_in().map_err(Failure::internal);
+        };
         let (all, left_out) = investigations::with_folder(folder).map_err(Failure::usage)?;
         for error in left_out {
-            printer::talk(&format!("error: {error}\nThe investigation is left out; the others are there."));
+            printer::talk(&format!(
+                "error: {error}\nThe investigation is left out; the others are there."
+            ));
         }
         Ok(all)
     }
@@ -166,7 +179,9 @@ impl Config {
     pub(crate) fn profile(&self, name: &str) -> Result<Profile, Failure> {
         let profiles = Profile::all().map_err(Failure::Internal)?;
         let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
-        let unknown = || Failure::Usage(format!("there is no profile `{name}`; there is {}", names.join(", ")));
+        let unknown = || {
+            Failure::Usage(format!("there is no profile `{name}`; there is {}", names.join(", ")))
+        };
         profiles.iter().find(|profile| profile.name == name).cloned().ok_or_else(unknown)
     }
 
@@ -187,14 +202,18 @@ impl Config {
         let written = &self.ingest;
         let limits = &mut options.limits;
         limits.event_bytes_max = written.event_bytes_max.map_or(limits.event_bytes_max, Into::into);
-        limits.content_bytes_max = written.content_bytes_max.map_or(limits.content_bytes_max, Into::into);
+        limits.content_bytes_max =
+            written.content_bytes_max.map_or(limits.content_bytes_max, Into::into);
         limits.expansion_max = written.expansion_max.map_or(limits.expansion_max, Into::into);
-        limits.quarantine_raw_bytes_max = written.quarantine_raw_bytes_max.map_or(limits.quarantine_raw_bytes_max, Into::into);
+        limits.quarantine_raw_bytes_max =
+            written.quarantine_raw_bytes_max.map_or(limits.quarantine_raw_bytes_max, Into::into);
         limits.block_bytes_max = written.block_bytes_max.map_or(limits.block_bytes_max, Into::into);
         options.workers = written.workers.map_or(options.workers, Into::into);
         options.flush_rows_max = written.flush_rows_max.map_or(options.flush_rows_max, Into::into);
         options.keys_max = written.keys_max.map_or(options.keys_max, Into::into);
-        options.oldest_micros = self.retention_days.map(|days| (self.now - chrono::Duration::days(days.into())).timestamp_micros());
+        options.oldest_micros = self
+            .retention_days
+            .map(|days| (self.now - chrono::Duration::days(days.into())).timestamp_micros());
         options
     }
 }
@@ -204,24 +223,31 @@ fn shown(path: Option<&Path>) -> String {
 }
 
 fn read(path: &Path) -> Result<Written, Failure> {
-    toml::from_str(&read_text(path)?).map_err(|e| Failure::Usage(format!("{}: {}", shown(Some(path)), with_nearest_key(&e))))
+    toml::from_str(&read_text(path)?)
+        .map_err(|e| Failure::Usage(format!("{}: {}", shown(Some(path)), with_nearest_key(&e))))
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
     let wrong = |message: String| Failure::Usage(format!("{}: {message}", shown(Some(path))));
     let size = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
     if size > BYTES_MAX {
-        return Err(wrong(format!("{size} bytes is no configuration; at most {BYTES_MAX} are read")));
+        return Err(wrong(format!(
+            "{size} bytes is no configuration; at most {BYTES_MAX} are read"
+        )));
     }
     let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    String::from_utf8(bytes).map_err(|e| wrong(format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to())))
+    String::from_utf8(bytes)
+        .map_err(|e| wrong(format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to())))
 }
 
 /// The error with the key that was probably meant. TOML's own message lists all keys, and shows line and column.
 fn with_nearest_key(error: &toml::de::Error) -> String {
     let text = error.to_string();
     let mut quoted = error.message().split('`').skip(1).step_by(2);
-    let (Some(unknown), true) = (quoted.next(), error.message().starts_with("unknown field")) else { return text };
+    let (Some(unknown), true) = (quoted.next(), error.message().starts_with("unknown field"))
+    else {
+        return text;
+    };
     match quoted.min_by_key(|known| strsim::levenshtein(known, unknown)) {
         Some(nearest) => format!("{}\nhint: did you mean `{nearest}`?", text.trim_end()),
         None => text,

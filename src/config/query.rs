@@ -80,10 +80,17 @@ impl Config {
     /// The PostgreSQL door; none where it stays shut.
     pub(crate) fn postgres_door(&self) -> Result<Option<PostgresDoor>, Failure> {
         let Some(written) = &self.query.postgres else { return Ok(None) };
-        let wrong = |problem: String| Failure::Usage(format!("{}: [query.postgres] {problem}", shown(self.path.as_deref())));
-        let password = written.password.read(&self.folder).map_err(|problem| wrong(format!("password: {problem}")))?;
+        let wrong = |problem: String| {
+            Failure::Usage(format!("{}: [query.postgres] {problem}", shown(self.path.as_deref())))
+        };
+        let password = written
+            .password
+            .read(&self.folder)
+            .map_err(|problem| wrong(format!("password: {problem}")))?;
         let tls = match (&written.certificate, &written.key) {
-            (Some(certificate), Some(key)) => Some((self.folder.join(certificate), self.folder.join(key))),
+            (Some(certificate), Some(key)) => {
+                Some((self.folder.join(certificate), self.folder.join(key)))
+            }
             (None, None) if written.listen.ip().is_loopback() => None,
             (None, None) => {
                 return Err(wrong(format!(
@@ -94,7 +101,10 @@ impl Config {
             _ => return Err(wrong("`certificate` and `key` belong together".to_owned())),
         };
         if password.len() < TOKEN_LENGTH_MIN {
-            return Err(wrong(format!("password: it has {} characters; take at least {TOKEN_LENGTH_MIN} random ones", password.len())));
+            return Err(wrong(format!(
+                "password: it has {} characters; take at least {TOKEN_LENGTH_MIN} random ones",
+                password.len()
+            )));
         }
         Ok(Some(PostgresDoor { listen: written.listen, user: written.user.clone(), password, tls }))
     }
@@ -102,10 +112,15 @@ impl Config {
     /// What opens the HTTP door; without, it stays shut.
     pub(crate) fn query_token(&self) -> Result<Option<String>, Failure> {
         let Some(reference) = &self.query.token else { return Ok(None) };
-        let wrong = |problem: String| Failure::Usage(format!("{}: [query] token: {problem}", shown(self.path.as_deref())));
+        let wrong = |problem: String| {
+            Failure::Usage(format!("{}: [query] token: {problem}", shown(self.path.as_deref())))
+        };
         let token = reference.read(&self.folder).map_err(wrong)?;
         if token.len() < TOKEN_LENGTH_MIN {
-            return Err(wrong(format!("it has {} characters; take at least {TOKEN_LENGTH_MIN} random ones", token.len())));
+            return Err(wrong(format!(
+                "it has {} characters; take at least {TOKEN_LENGTH_MIN} random ones",
+                token.len()
+            )));
         }
         Ok(Some(token))
     }

@@ -133,21 +133,41 @@ impl Config {
         let mut names = HashSet::new();
         let profiles = reports::profiles().map_err(Failure::Internal)?;
         let scheduled = |written: &ReportWritten| {
-            let wrong =
-                |problem: String| Failure::Usage(format!("{}: [[report]] `{}`: {problem}", shown(self.path.as_deref()), written.name));
+            let wrong = |problem: String| {
+                Failure::Usage(format!(
+                    "{}: [[report]] `{}`: {problem}",
+                    shown(self.path.as_deref()),
+                    written.name
+                ))
+            };
             let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             if written.name.is_empty() || !written.name.chars().all(is_plain) {
                 // It stands in the header of a webhook, among others.
                 return Err(wrong("name: only letters, digits, `-` and `_`".to_owned()));
             }
-            let cron = cron(&written.schedule)
-                .map_err(|e| wrong(format!("schedule: `{}`: {e}; write for instance \"0 8 * * MON\"", written.schedule)))?;
+            let cron = cron(&written.schedule).map_err(|e| {
+                wrong(format!(
+                    "schedule: `{}`: {e}; write for instance \"0 8 * * MON\"",
+                    written.schedule
+                ))
+            })?;
             if !profiles.iter().any(|profile| profile.name == written.profile) {
-                let known: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
-                return Err(wrong(format!("there is no profile `{}`; there is {}", written.profile, known.join(", "))));
+                let known: Vec<&str> =
+                    profiles.iter().map(|profile| profile.name.as_str()).collect();
+                return Err(wrong(format!(
+                    "there is no profile `{}`; there is {}",
+                    written.profile,
+                    known.join(", ")
+                )));
             }
-            if let Some(sink) = written.sinks.iter().find(|sink| !self.sink.iter().any(|one| one.is_told_of_reports(sink))) {
-                return Err(wrong(format!("sinks: there is no sink `{sink}` for mail, a chat or a webhook")));
+            if let Some(sink) = written
+                .sinks
+                .iter()
+                .find(|sink| !self.sink.iter().any(|one| one.is_told_of_reports(sink)))
+            {
+                return Err(wrong(format!(
+                    "sinks: there is no sink `{sink}` for mail, a chat or a webhook"
+                )));
             }
             let report = Scheduled {
                 name: written.name.clone(),
@@ -170,7 +190,11 @@ impl Config {
         };
         let reports = self.report.iter().map(scheduled).collect::<Result<Vec<_>, _>>()?;
         match reports.iter().find(|report| !names.insert(&report.name)) {
-            Some(twice) => Err(Failure::Usage(format!("{}: two [[report]] are called `{}`", shown(self.path.as_deref()), twice.name))),
+            Some(twice) => Err(Failure::Usage(format!(
+                "{}: two [[report]] are called `{}`",
+                shown(self.path.as_deref()),
+                twice.name
+            ))),
             None => Ok(reports.clone()),
         }
     }

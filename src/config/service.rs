@@ -140,18 +140,25 @@ impl Config {
         let mut names = HashSet::new();
         // The ingest of files has positions under a name of its own.
         names.insert(trailhound_ingest::source::files::SOURCE);
-        let mut unique = |name| if names.insert(name) { Ok(()) } else { Err("another source has this name".to_owned()) };
+        let mut unique = |name| {
+            if names.insert(name) { Ok(()) } else { Err("another source has this name".to_owned()) }
+        };
         let wrong = |kind: &str, name: &str, problem: String| {
-            Failure::Usage(format!("{}: [[source.{kind}]] `{name}`: {problem}", shown(self.path.as_deref())))
+            Failure::Usage(format!(
+                "{}: [[source.{kind}]] `{name}`: {problem}",
+                shown(self.path.as_deref())
+            ))
         };
         let mut kafka = Vec::new();
         for written in &self.source.kafka {
-            let options = unique(written.name.as_str()).and_then(|()| written.options(&self.folder));
+            let options =
+                unique(written.name.as_str()).and_then(|()| written.options(&self.folder));
             kafka.push(options.map_err(|problem| wrong("kafka", &written.name, problem))?);
         }
         let mut oss = Vec::new();
         for written in &self.source.oss {
-            let options = unique(written.name.as_str()).and_then(|()| written.options(&self.folder));
+            let options =
+                unique(written.name.as_str()).and_then(|()| written.options(&self.folder));
             oss.push(options.map_err(|problem| wrong("oss", &written.name, problem))?);
         }
         if kafka.is_empty() && oss.is_empty() {
@@ -162,7 +169,11 @@ impl Config {
         }
         let ingest = self.ingest_options();
         let now = self.now.timestamp_micros();
-        let clock: Clock = if self.now_given { Arc::new(move || now) } else { Arc::new(|| Utc::now().timestamp_micros()) };
+        let clock: Clock = if self.now_given {
+            Arc::new(move || now)
+        } else {
+            Arc::new(|| Utc::now().timestamp_micros())
+        };
         Ok(LiveOptions {
             limits: ingest.limits,
             keys_max: ingest.keys_max,
@@ -180,7 +191,10 @@ impl OssWritten {
     /// What the ingest needs to know, the secrets read.
     fn options(&self, folder: &Path) -> Result<OssOptions, String> {
         if !self.endpoint.starts_with("http://") && !self.endpoint.starts_with("https://") {
-            return Err(format!("`endpoint` is `{}`; write it with its scheme, `https://...`", self.endpoint));
+            return Err(format!(
+                "`endpoint` is `{}`; write it with its scheme, `https://...`",
+                self.endpoint
+            ));
         }
         Ok(OssOptions {
             name: self.name.clone(),
@@ -200,19 +214,33 @@ impl OssWritten {
 impl OssWritten {
     fn credentials(&self, folder: &Path) -> Result<Option<Credentials>, String> {
         let read = |key: &str, secret: &Option<SecretRef>| {
-            secret.as_ref().map(|secret| secret.read(folder).map_err(|e| format!("{key}: {e}"))).transpose()
+            secret
+                .as_ref()
+                .map(|secret| secret.read(folder).map_err(|e| format!("{key}: {e}")))
+                .transpose()
         };
-        let key = (read("access_key_id", &self.access_key_id)?, read("access_key_secret", &self.access_key_secret)?);
+        let key = (
+            read("access_key_id", &self.access_key_id)?,
+            read("access_key_secret", &self.access_key_secret)?,
+        );
         match (key, &self.instance_role) {
-            ((Some(id), Some(secret)), None) => {
-                Ok(Some(Credentials::Key { id, secret, token: read("security_token", &self.security_token)? }))
-            }
+            ((Some(id), Some(secret)), None) => Ok(Some(Credentials::Key {
+                id,
+                secret,
+                token: read("security_token", &self.security_token)?,
+            })),
             ((None, None), Some(role)) => {
                 let role = Some(role.clone()).filter(|role| !role.is_empty());
-                Ok(Some(Credentials::InstanceRole { endpoint: self.metadata_endpoint.clone(), role }))
+                Ok(Some(Credentials::InstanceRole {
+                    endpoint: self.metadata_endpoint.clone(),
+                    role,
+                }))
             }
             ((None, None), None) => Ok(None),
-            (_, Some(_)) => Err("`instance_role` takes the place of `access_key_id` and `access_key_secret`".to_owned()),
+            (_, Some(_)) => {
+                Err("`instance_role` takes the place of `access_key_id` and `access_key_secret`"
+                    .to_owned())
+            }
             (_, None) => Err("`access_key_id` and `access_key_secret` belong together".to_owned()),
         }
     }
@@ -232,16 +260,27 @@ impl KafkaWritten {
             ("group.id".to_owned(), self.group_id.clone()),
             ("security.protocol".to_owned(), protocol.to_owned()),
         ]);
-        for (key, value) in [("sasl.mechanism", &self.sasl_mechanism), ("sasl.username", &self.username)] {
+        for (key, value) in
+            [("sasl.mechanism", &self.sasl_mechanism), ("sasl.username", &self.username)]
+        {
             if let Some(value) = value {
                 settings.insert(key.to_owned(), value.clone());
             }
         }
         if let Some(password) = &self.password {
-            settings.insert("sasl.password".to_owned(), password.read(folder).map_err(|e| format!("password: {e}"))?);
+            settings.insert(
+                "sasl.password".to_owned(),
+                password.read(folder).map_err(|e| format!("password: {e}"))?,
+            );
         }
-        if let Some(key) = self.settings.keys().find(|key| matches!(key.as_str(), "sasl.password" | "ssl.key.password")) {
-            return Err(format!("`{key}` does not belong under settings; give `password` by reference"));
+        if let Some(key) = self
+            .settings
+            .keys()
+            .find(|key| matches!(key.as_str(), "sasl.password" | "ssl.key.password"))
+        {
+            return Err(format!(
+                "`{key}` does not belong under settings; give `password` by reference"
+            ));
         }
         settings.extend(self.settings.clone());
         Ok(KafkaOptions { name: self.name.clone(), topics: self.topics.clone(), settings })

@@ -14,7 +14,8 @@ use trailhound_detect::routes::{Revisions, Route, Routes};
 use trailhound_detect::sinks::address::{Allowed, Url};
 use trailhound_detect::sinks::words::Language;
 use trailhound_detect::sinks::{
-    Alertmanager, Chat, Encryption, FileSink, Form, KafkaSink, Mail, MailOptions, Service, Sink, Syslog, SyslogOptions, Webhook,
+    Alertmanager, Chat, Encryption, FileSink, Form, KafkaSink, Mail, MailOptions, Service, Sink,
+    Syslog, SyslogOptions, Webhook,
 };
 use trailhound_ingest::secret::SecretRef;
 use trailhound_queries::catalogue::Severity;
@@ -82,7 +83,8 @@ fn gravest() -> Severity {
 
 fn hour<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
     let text = String::deserialize(deserializer)?;
-    NaiveTime::parse_from_str(&text, "%H:%M").map_err(|_| serde::de::Error::custom("write the time of day as \"22:00\""))
+    NaiveTime::parse_from_str(&text, "%H:%M")
+        .map_err(|_| serde::de::Error::custom("write the time of day as \"22:00\""))
 }
 
 impl Quiet {
@@ -219,8 +221,13 @@ impl Config {
     pub(crate) fn sinks(&self) -> Result<(Vec<Ready>, Routes), Failure> {
         let (mut ready, mut routes, mut names) = (Vec::new(), Vec::new(), HashSet::new());
         for written in &self.sink {
-            let wrong =
-                |problem: String| Failure::Usage(format!("{}: [[sink]] `{}`: {problem}", shown(self.path.as_deref()), written.name));
+            let wrong = |problem: String| {
+                Failure::Usage(format!(
+                    "{}: [[sink]] `{}`: {problem}",
+                    shown(self.path.as_deref()),
+                    written.name
+                ))
+            };
             if !names.insert(&written.name) {
                 return Err(wrong("another sink has this name".to_owned()));
             }
@@ -238,7 +245,11 @@ impl SinkWritten {
         for rule in &self.rules {
             rules.add(Glob::new(rule).map_err(|e| format!("rules: {e}"))?);
         }
-        let rules = if self.rules.is_empty() { None } else { Some(rules.build().map_err(|e| format!("rules: {e}"))?) };
+        let rules = if self.rules.is_empty() {
+            None
+        } else {
+            Some(rules.build().map_err(|e| format!("rules: {e}"))?)
+        };
         let for_people = matches!(kind, "dingtalk" | "feishu" | "wecom" | "slack" | "mail");
         Ok(Route {
             sink: self.name.clone(),
@@ -246,24 +257,35 @@ impl SinkWritten {
             rules,
             accounts: self.accounts.clone(),
             suppressed: self.suppressed,
-            revisions: self.revisions.unwrap_or(if for_people { Revisions::Essential } else { Revisions::All }),
+            revisions: self.revisions.unwrap_or(if for_people {
+                Revisions::Essential
+            } else {
+                Revisions::All
+            }),
         })
     }
 
     /// It is called `name` and for people, or a webhook.
     pub(super) fn is_told_of_reports(&self, name: &str) -> bool {
         let chats = [&self.dingtalk, &self.feishu, &self.wecom, &self.slack];
-        self.name == name && (self.mail.is_some() || self.webhook.is_some() || chats.iter().any(|chat| chat.is_some()))
+        self.name == name
+            && (self.mail.is_some()
+                || self.webhook.is_some()
+                || chats.iter().any(|chat| chat.is_some()))
     }
 
     /// The one thing that it is.
     fn open(&self, folder: &Path) -> Result<(&'static str, Box<dyn Sink>), String> {
-        let chat = |service, written: &ChatWritten| written.open(service, folder).map(|sink| Box::new(sink) as Box<dyn Sink>);
+        let chat = |service, written: &ChatWritten| {
+            written.open(service, folder).map(|sink| Box::new(sink) as Box<dyn Sink>)
+        };
         let all = [
             self.file.as_ref().map(|file| ("file", file.open(folder))),
             self.kafka.as_ref().map(|kafka| ("kafka", kafka.open(folder))),
             self.webhook.as_ref().map(|webhook| ("webhook", webhook.open(folder))),
-            self.alertmanager.as_ref().map(|alertmanager| ("alertmanager", alertmanager.open(folder))),
+            self.alertmanager
+                .as_ref()
+                .map(|alertmanager| ("alertmanager", alertmanager.open(folder))),
             self.dingtalk.as_ref().map(|written| ("dingtalk", chat(Service::Dingtalk, written))),
             self.feishu.as_ref().map(|written| ("feishu", chat(Service::Feishu, written))),
             self.wecom.as_ref().map(|written| ("wecom", chat(Service::Wecom, written))),
@@ -272,8 +294,11 @@ impl SinkWritten {
             self.mail.as_ref().map(|mail| ("mail", mail.open(folder))),
         ];
         let mut given = all.into_iter().flatten();
-        let kinds = "file, kafka, webhook, alertmanager, dingtalk, feishu, wecom, slack, syslog or mail";
-        let (kind, sink) = given.next().ok_or_else(|| format!("it says not what it is; give it one of {kinds}"))?;
+        let kinds =
+            "file, kafka, webhook, alertmanager, dingtalk, feishu, wecom, slack, syslog or mail";
+        let (kind, sink) = given
+            .next()
+            .ok_or_else(|| format!("it says not what it is; give it one of {kinds}"))?;
         if let Some((other, _)) = given.next() {
             return Err(format!("it is both {kind} and {other}; make two of it"));
         }
@@ -283,7 +308,10 @@ impl SinkWritten {
 
 /// Networks inside to which a sink may go.
 fn allowed(written: &[String]) -> Result<Allowed, String> {
-    let network = |text: &String| text.parse::<IpNet>().map_err(|_| format!("private_allowed: `{text}` is no network such as 10.1.0.0/16"));
+    let network = |text: &String| {
+        text.parse::<IpNet>()
+            .map_err(|_| format!("private_allowed: `{text}` is no network such as 10.1.0.0/16"))
+    };
     Ok(Allowed::new(written.iter().map(network).collect::<Result<_, _>>()?))
 }
 
@@ -295,7 +323,12 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    fn read(url: Result<String, String>, private_allowed: &[String], ca: Option<&PathBuf>, folder: &Path) -> Result<Self, String> {
+    fn read(
+        url: Result<String, String>,
+        private_allowed: &[String],
+        ca: Option<&PathBuf>,
+        folder: &Path,
+    ) -> Result<Self, String> {
         let allowed = allowed(private_allowed)?;
         let url = url.and_then(|url| allowed.url(&url)).map_err(|e| format!("url: {e}"))?;
         Ok(Self { url, allowed, ca: read(ca, folder)? })
@@ -304,7 +337,10 @@ impl Endpoint {
 
 /// What a file says, if one is named.
 fn read(path: Option<&PathBuf>, folder: &Path) -> Result<Option<Vec<u8>>, String> {
-    path.map(|path| std::fs::read(folder.join(path)).map_err(|e| format!("`{}`: {e}", path.display()))).transpose()
+    path.map(|path| {
+        std::fs::read(folder.join(path)).map_err(|e| format!("`{}`: {e}", path.display()))
+    })
+    .transpose()
 }
 
 fn secret(name: &str, secret: Option<&SecretRef>, folder: &Path) -> Result<Option<String>, String> {
@@ -319,12 +355,23 @@ impl FileWritten {
 
 impl KafkaWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let mut settings = BTreeMap::from([("bootstrap.servers".to_owned(), self.bootstrap_servers.clone())]);
-        if let Some(key) = self.settings.keys().find(|key| matches!(key.as_str(), "sasl.password" | "ssl.key.password")) {
-            return Err(format!("`{key}` does not belong under settings; give `password` by reference"));
+        let mut settings =
+            BTreeMap::from([("bootstrap.servers".to_owned(), self.bootstrap_servers.clone())]);
+        if let Some(key) = self
+            .settings
+            .keys()
+            .find(|key| matches!(key.as_str(), "sasl.password" | "ssl.key.password"))
+        {
+            return Err(format!(
+                "`{key}` does not belong under settings; give `password` by reference"
+            ));
         }
-        settings.extend(self.username.iter().map(|name| ("sasl.username".to_owned(), name.clone())));
-        settings.extend(secret("password", self.password.as_ref(), folder)?.map(|password| ("sasl.password".to_owned(), password)));
+        settings
+            .extend(self.username.iter().map(|name| ("sasl.username".to_owned(), name.clone())));
+        settings.extend(
+            secret("password", self.password.as_ref(), folder)?
+                .map(|password| ("sasl.password".to_owned(), password)),
+        );
         settings.extend(self.settings.clone());
         Ok(Box::new(KafkaSink::new(&settings, &self.topic, self.form)?))
     }
@@ -332,16 +379,33 @@ impl KafkaWritten {
 
 impl WebhookWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let Endpoint { url, allowed, ca } = Endpoint::read(self.url.read_or_url(folder), &self.private_allowed, self.ca.as_ref(), folder)?;
+        let Endpoint { url, allowed, ca } = Endpoint::read(
+            self.url.read_or_url(folder),
+            &self.private_allowed,
+            self.ca.as_ref(),
+            folder,
+        )?;
         let key = secret("secret", self.secret.as_ref(), folder)?;
         let authorization = secret("authorization", self.authorization.as_ref(), folder)?;
-        Ok(Box::new(Webhook::new(url, allowed, ca.as_deref(), self.form, key.as_deref(), authorization.as_deref())?))
+        Ok(Box::new(Webhook::new(
+            url,
+            allowed,
+            ca.as_deref(),
+            self.form,
+            key.as_deref(),
+            authorization.as_deref(),
+        )?))
     }
 }
 
 impl AlertmanagerWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let Endpoint { url, allowed, ca } = Endpoint::read(self.url.read_or_url(folder), &self.private_allowed, self.ca.as_ref(), folder)?;
+        let Endpoint { url, allowed, ca } = Endpoint::read(
+            self.url.read_or_url(folder),
+            &self.private_allowed,
+            self.ca.as_ref(),
+            folder,
+        )?;
         Ok(Box::new(Alertmanager::new(url, allowed, ca.as_deref())?))
     }
 }
@@ -349,15 +413,29 @@ impl AlertmanagerWritten {
 impl ChatWritten {
     fn open(&self, service: Service, folder: &Path) -> Result<Chat, String> {
         // Whoever has the URL of a robot can write to its group, so it is given by reference.
-        let Endpoint { url, allowed, ca } = Endpoint::read(self.url.read(folder), &self.private_allowed, self.ca.as_ref(), folder)?;
-        Chat::new(service, url, allowed, ca.as_deref(), secret("secret", self.secret.as_ref(), folder)?, self.language)
+        let Endpoint { url, allowed, ca } =
+            Endpoint::read(self.url.read(folder), &self.private_allowed, self.ca.as_ref(), folder)?;
+        Chat::new(
+            service,
+            url,
+            allowed,
+            ca.as_deref(),
+            secret("secret", self.secret.as_ref(), folder)?,
+            self.language,
+        )
     }
 }
 
 impl SyslogWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
         let ca = read(self.ca.as_ref(), folder)?;
-        Ok(Box::new(Syslog::new(SyslogOptions { host: self.host.clone(), port: self.port, tls: self.tls, ca, form: self.form })?))
+        Ok(Box::new(Syslog::new(SyslogOptions {
+            host: self.host.clone(),
+            port: self.port,
+            tls: self.tls,
+            ca,
+            form: self.form,
+        })?))
     }
 }
 
@@ -365,9 +443,13 @@ impl MailWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
         let password = secret("password", self.password.as_ref(), folder)?;
         let credentials = match (&self.username, password) {
-            (Some(name), Some(password)) if self.encryption != Encryption::None => Some((name.clone(), password)),
+            (Some(name), Some(password)) if self.encryption != Encryption::None => {
+                Some((name.clone(), password))
+            }
             (None, None) => None,
-            (Some(_), Some(_)) => return Err("a password is not sent without encryption".to_owned()),
+            (Some(_), Some(_)) => {
+                return Err("a password is not sent without encryption".to_owned());
+            }
             _ => return Err("`username` and `password` belong together".to_owned()),
         };
         Ok(Box::new(Mail::new(MailOptions {
@@ -390,7 +472,9 @@ mod tests {
     #[test]
     fn quiet_hours_hold_back_what_is_less_grave_also_over_midnight() {
         let quiet = |text: &str| toml::from_str::<Quiet>(text).expect("read");
-        let night = quiet("from = \"22:00\"\nuntil = \"07:00\"\ntime_zone = \"Asia/Shanghai\"\nexcept = \"high\"");
+        let night = quiet(
+            "from = \"22:00\"\nuntil = \"07:00\"\ntime_zone = \"Asia/Shanghai\"\nexcept = \"high\"",
+        );
         let at = |quiet: &Quiet, time: &str| quiet.held_back(time.parse().expect("a time"));
         let held = ["info", "low", "medium"];
         // 22:00, 06:59, 07:00 and 21:59 in Shanghai.
@@ -401,6 +485,9 @@ mod tests {
         let noon = quiet("from = \"12:00\"\nuntil = \"13:30\"\ntime_zone = \"UTC\"");
         assert_eq!(at(&noon, "2026-09-30T13:29:59Z"), ["info", "low", "medium", "high"]);
         assert!(at(&noon, "2026-09-30T13:30:00Z").is_empty());
-        assert!(toml::from_str::<Quiet>("from = \"25:00\"\nuntil = \"1:00\"\ntime_zone = \"UTC\"").is_err());
+        assert!(
+            toml::from_str::<Quiet>("from = \"25:00\"\nuntil = \"1:00\"\ntime_zone = \"UTC\"")
+                .is_err()
+        );
     }
 }

@@ -40,11 +40,18 @@ pub(super) fn confine(bounds: &Bounds) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::process::nice(NICE)?;
     let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: u64 = statm.split(' ').next().unwrap_or_default().parse().map_err(io::Error::other)?;
+    let pages: u64 =
+        statm.split(' ').next().unwrap_or_default().parse().map_err(io::Error::other)?;
     let used = pages * rustix::param::page_size() as u64;
     let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
-    rustix::process::setrlimit(Resource::As, limit(used + 2 * bounds.memory_bytes_max as u64 + UNCOUNTED_BYTES))?;
-    rustix::process::setrlimit(Resource::Fsize, limit(bounds.bytes_max.max(bounds.spill_bytes_max)))?;
+    rustix::process::setrlimit(
+        Resource::As,
+        limit(used + 2 * bounds.memory_bytes_max as u64 + UNCOUNTED_BYTES),
+    )?;
+    rustix::process::setrlimit(
+        Resource::Fsize,
+        limit(bounds.bytes_max.max(bounds.spill_bytes_max)),
+    )?;
     rustix::process::setrlimit(Resource::Core, limit(0))?;
     Ok(())
 }
@@ -52,8 +59,15 @@ pub(super) fn confine(bounds: &Bounds) -> io::Result<()> {
 async fn answer(config: &Config, lake: &Path, request: &Request) -> Result<usize, Refused> {
     let bounds = &request.bounds;
     let failed = |e: &dyn std::fmt::Display| Refused::whole(Code::Failed, e.to_string());
-    let place = find_catalogue(lake).map_err(|e| failed(&e))?.ok_or_else(|| failed(&"there is no lake"))?;
-    let session = Session::over_lake_at(&place, request.as_of, Arc::clone(&config.parameters), &bounds.limits()).await?;
+    let place =
+        find_catalogue(lake).map_err(|e| failed(&e))?.ok_or_else(|| failed(&"there is no lake"))?;
+    let session = Session::over_lake_at(
+        &place,
+        request.as_of,
+        Arc::clone(&config.parameters),
+        &bounds.limits(),
+    )
+    .await?;
     let frame = session.ask(&request.sql, &request.values).await?;
     let schema = Arc::clone(frame.schema().inner());
     let mut stream = frame.execute_stream().await.map_err(|e| refused(&e))?;
@@ -64,8 +78,10 @@ async fn answer(config: &Config, lake: &Path, request: &Request) -> Result<usize
         let batch = batch.map_err(|e| refused(&e))?;
         rows += batch.num_rows();
         if rows > bounds.rows_max {
-            let message =
-                format!("it gives more than {} rows; narrow it, aggregate, or ask in parts with LIMIT and OFFSET", bounds.rows_max);
+            let message = format!(
+                "it gives more than {} rows; narrow it, aggregate, or ask in parts with LIMIT and OFFSET",
+                bounds.rows_max
+            );
             return Err(Refused::whole(Code::RowLimit, message));
         }
         writer.add(&batch).map_err(|e| written(e, bounds))?;
@@ -76,9 +92,13 @@ async fn answer(config: &Config, lake: &Path, request: &Request) -> Result<usize
 
 fn written(failure: Failure, bounds: &Bounds) -> Refused {
     match failure {
-        Failure::Output(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            Refused::whole(Code::ByteLimit, format!("its rows have more than {} bytes; ask for fewer columns or rows", bounds.bytes_max))
-        }
+        Failure::Output(error) if error.kind() == io::ErrorKind::FileTooLarge => Refused::whole(
+            Code::ByteLimit,
+            format!(
+                "its rows have more than {} bytes; ask for fewer columns or rows",
+                bounds.bytes_max
+            ),
+        ),
         other => Refused::whole(Code::Failed, other.to_string()),
     }
 }
@@ -91,7 +111,9 @@ struct Bounded<W> {
 
 impl<W: Write> Write for Bounded<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(left) = self.left.checked_sub(bytes.len() as u64) else { return Err(io::ErrorKind::FileTooLarge.into()) };
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        };
         self.left = left;
         self.out.write_all(bytes)?;
         Ok(bytes.len())

@@ -46,13 +46,29 @@ struct Asked {
 /// The route, for who brings `token`.
 pub(crate) fn router(doors: Arc<Doors>, token: String) -> Router {
     let door = Arc::new(Door { doors, token });
-    Router::new().route("/api/v1/query", post(query)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(door)
+    Router::new()
+        .route("/api/v1/query", post(query))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(door)
 }
 
-async fn query(State(door): State<Arc<Door>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap, body: Bytes) -> Response {
+async fn query(
+    State(door): State<Arc<Door>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     if !door.opens(&headers) {
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-        return (challenge, problem(StatusCode::UNAUTHORIZED, "unauthorized", "send `Authorization: Bearer` and the token", None))
+        return (
+            challenge,
+            problem(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "send `Authorization: Bearer` and the token",
+                None,
+            ),
+        )
             .into_response();
     }
     let (form, kind) = match form(&headers) {
@@ -66,12 +82,21 @@ async fn query(State(door): State<Arc<Door>>, ConnectInfo(peer): ConnectInfo<Soc
         Ok(asked) => asked,
         Err(error) => {
             let message = format!("the body is no {{\"sql\": ..., \"params\": {{...}}}}: {error}");
-            return problem(StatusCode::BAD_REQUEST, "bad_request", &message, Some((error.line() as u64, error.column() as u64)));
+            return problem(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                &message,
+                Some((error.line() as u64, error.column() as u64)),
+            );
         }
     };
     let request = Request {
         sql: asked.sql,
-        values: asked.params.into_iter().map(|(name, value)| (name, text(value))).collect::<Values>(),
+        values: asked
+            .params
+            .into_iter()
+            .map(|(name, value)| (name, text(value)))
+            .collect::<Values>(),
         form,
         as_of: asked.snapshot.map_or(AsOf::Newest, AsOf::Snapshot),
         bounds: door.doors.bounds,
@@ -80,17 +105,34 @@ async fn query(State(door): State<Arc<Door>>, ConnectInfo(peer): ConnectInfo<Soc
     match door.doors.ask(&asker, request).await {
         // With its length, an answer that was cut does not look whole.
         Ok(Answer::Rows { file, bytes, .. }) => {
-            let headers = [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_LENGTH, bytes.to_string())];
+            let headers = [
+                (header::CONTENT_TYPE, kind.to_owned()),
+                (header::CONTENT_LENGTH, bytes.to_string()),
+            ];
             (headers, Body::from_stream(chunks(file))).into_response()
         }
         Ok(Answer::Refused(outcome)) => refused(outcome),
         Ok(Answer::Busy) => {
             let again = [(header::RETRY_AFTER, "1")];
-            (again, problem(StatusCode::TOO_MANY_REQUESTS, "busy", "too many queries are waiting; try again", None)).into_response()
+            (
+                again,
+                problem(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "busy",
+                    "too many queries are waiting; try again",
+                    None,
+                ),
+            )
+                .into_response()
         }
         Err(error) => {
             tracing::error!(%error, "a query could not be answered");
-            problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the service cannot answer queries now", None)
+            problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the service cannot answer queries now",
+                None,
+            )
         }
     }
 }
@@ -98,10 +140,14 @@ async fn query(State(door): State<Arc<Door>>, ConnectInfo(peer): ConnectInfo<Soc
 impl Door {
     /// True where the headers bring the token. Takes as long for a wrong one as for the right one.
     fn opens(&self, headers: &HeaderMap) -> bool {
-        let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+        let given =
+            headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
         let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
         let wanted = self.token.as_bytes();
-        let different = wanted.iter().enumerate().fold(0, |different, (at, byte)| different | (byte ^ given.get(at).unwrap_or(&0)));
+        let different = wanted
+            .iter()
+            .enumerate()
+            .fold(0, |different, (at, byte)| different | (byte ^ given.get(at).unwrap_or(&0)));
         different == 0 && given.len() == wanted.len() && !wanted.is_empty()
     }
 }
@@ -109,13 +155,19 @@ impl Door {
 /// The form that is asked for.
 fn form(headers: &HeaderMap) -> Option<(Form, &'static str)> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
-    accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim()).find_map(|kind| match kind {
-        "*/*" | "application/*" | "application/json" => Some((Form::Document, "application/json")),
-        "application/x-ndjson" => Some((Form::Json, "application/x-ndjson")),
-        "text/csv" => Some((Form::Csv, "text/csv; charset=utf-8")),
-        "application/vnd.apache.arrow.stream" => Some((Form::Arrow, "application/vnd.apache.arrow.stream")),
-        _ => None,
-    })
+    accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim()).find_map(
+        |kind| match kind {
+            "*/*" | "application/*" | "application/json" => {
+                Some((Form::Document, "application/json"))
+            }
+            "application/x-ndjson" => Some((Form::Json, "application/x-ndjson")),
+            "text/csv" => Some((Form::Csv, "text/csv; charset=utf-8")),
+            "application/vnd.apache.arrow.stream" => {
+                Some((Form::Arrow, "application/vnd.apache.arrow.stream"))
+            }
+            _ => None,
+        },
+    )
 }
 
 /// A value of a parameter, as text.
@@ -129,14 +181,22 @@ fn text(value: Value) -> Option<String> {
 
 fn refused(outcome: Outcome) -> Response {
     let Outcome::Refused { code, message, line, column } = outcome else {
-        return problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an answer without rows", None);
+        return problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "an answer without rows",
+            None,
+        );
     };
     let is = |known: Code| known.name() == code;
     let status = if is(Code::StatementNotAllowed) || is(Code::FunctionNotAllowed) {
         StatusCode::FORBIDDEN
     } else if is(Code::TableNotFound) {
         StatusCode::NOT_FOUND
-    } else if [Code::MemoryLimit, Code::TimeLimit, Code::RowLimit, Code::ByteLimit, Code::Failed].into_iter().any(is) {
+    } else if [Code::MemoryLimit, Code::TimeLimit, Code::RowLimit, Code::ByteLimit, Code::Failed]
+        .into_iter()
+        .any(is)
+    {
         StatusCode::UNPROCESSABLE_ENTITY
     } else {
         StatusCode::BAD_REQUEST
@@ -163,7 +223,8 @@ fn chunks(mut file: File) -> impl futures::Stream<Item = std::io::Result<Bytes>>
                 }
                 Err(error) => Err(error),
             };
-            if !matches!(tokio::time::timeout(SEND_TIME_MAX, sender.send(chunk)).await, Ok(Ok(()))) {
+            if !matches!(tokio::time::timeout(SEND_TIME_MAX, sender.send(chunk)).await, Ok(Ok(())))
+            {
                 return;
             }
         }

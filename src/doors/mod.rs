@@ -72,8 +72,22 @@ pub(crate) enum Answer {
 }
 
 impl Doors {
-    pub(crate) fn new(lake: Lake, config: Option<PathBuf>, bounds: Bounds, clock: Clock, running: Gauge) -> Self {
-        Self { lake, config, bounds, turns: Semaphore::new(AT_ONCE), waiting: AtomicUsize::new(0), clock, running }
+    pub(crate) fn new(
+        lake: Lake,
+        config: Option<PathBuf>,
+        bounds: Bounds,
+        clock: Clock,
+        running: Gauge,
+    ) -> Self {
+        Self {
+            lake,
+            config,
+            bounds,
+            turns: Semaphore::new(AT_ONCE),
+            waiting: AtomicUsize::new(0),
+            clock,
+            running,
+        }
     }
 
     /// Waits for its turn, has `request` answered and notes it. Who stops waiting for the answer stops the question.
@@ -92,7 +106,9 @@ impl Doors {
         let noted = match &answer {
             Answer::Rows { rows, bytes, .. } => note.ended("answered", *rows, *bytes).await,
             Answer::Refused(Outcome::Refused { code, .. }) => note.ended(code, 0, 0).await,
-            Answer::Refused(Outcome::Answered { .. }) | Answer::Busy => note.ended("busy", 0, 0).await,
+            Answer::Refused(Outcome::Answered { .. }) | Answer::Busy => {
+                note.ended("busy", 0, 0).await
+            }
         };
         noted.map_err(std::io::Error::other)?;
         Ok(answer)
@@ -118,7 +134,11 @@ impl Doors {
             command.arg("--config").arg(config);
         }
         command.arg("answer").arg("--lake").arg(self.lake.folder());
-        command.stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .stdin(Stdio::piped())
+            .stdout(file.try_clone()?)
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = command.spawn()?;
         let within = Duration::from_secs(request.bounds.seconds_max) + GRACE;
         let line = serde_json::to_string(request)? + "\n";
@@ -136,7 +156,10 @@ impl Doors {
         };
         let Ok(ended) = tokio::time::timeout(within, answered).await else {
             // Dropping it kills it.
-            let message = format!("it was not answered within {} s; narrow it by time, or aggregate less", request.bounds.seconds_max);
+            let message = format!(
+                "it was not answered within {} s; narrow it by time, or aggregate less",
+                request.bounds.seconds_max
+            );
             return Ok(Answer::Refused(Outcome::refused(Code::TimeLimit, message)));
         };
         let (status, told) = ended?;

@@ -28,7 +28,12 @@ impl Note {
     }
 
     /// It ended so.
-    pub(super) async fn ended(mut self, result: &str, rows: u64, bytes: u64) -> Result<(), CatalogError> {
+    pub(super) async fn ended(
+        mut self,
+        result: &str,
+        rows: u64,
+        bytes: u64,
+    ) -> Result<(), CatalogError> {
         let Some(asked) = self.asked.take() else { return Ok(()) };
         let took = self.begun.elapsed();
         self.lake.note_query(&Asked { result: result.to_owned(), rows, bytes, took, ..asked }).await

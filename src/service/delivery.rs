@@ -37,7 +37,13 @@ pub(super) struct Deliveries {
 }
 
 impl Deliveries {
-    pub(super) fn start(lake: &Lake, sinks: Vec<Ready>, routes: &Arc<Routes>, clock: &Clock, watch: &Arc<Watch>) -> Self {
+    pub(super) fn start(
+        lake: &Lake,
+        sinks: Vec<Ready>,
+        routes: &Arc<Routes>,
+        clock: &Clock,
+        watch: &Arc<Watch>,
+    ) -> Self {
         let lease = Lease::new("delivery");
         let names: Vec<String> = sinks.iter().map(|ready| ready.name.clone()).collect();
         watch.metrics.sinks(&names);
@@ -45,7 +51,14 @@ impl Deliveries {
         let (sender, ending) = tokio::sync::watch::channel(false);
         let courier = |ready| {
             let (lake, routes, lease) = (lake.clone(), Arc::clone(routes), lease.clone());
-            let courier = Courier { lake, ready, routes, lease, clock: Arc::clone(clock), ending: ending.clone() };
+            let courier = Courier {
+                lake,
+                ready,
+                routes,
+                lease,
+                clock: Arc::clone(clock),
+                ending: ending.clone(),
+            };
             tokio::spawn(run(courier, Arc::clone(watch)))
         };
         let couriers = sinks.into_iter().map(courier).collect();
@@ -58,7 +71,9 @@ impl Deliveries {
         let ended = tokio::time::timeout(END_MAX, join_all(self.couriers)).await;
         self.tally.abort();
         let Ok(couriers) = ended else {
-            tracing::warn!("a sink has not answered in time; what it was sent is sent again at the next start");
+            tracing::warn!(
+                "a sink has not answered in time; what it was sent is sent again at the next start"
+            );
             // The right is not given back: that one may still be sending.
             return Ok(());
         };
@@ -108,7 +123,8 @@ impl Courier {
                 self.begin(now).await?;
             }
             has_right = held;
-            let (sent, pause) = if held { self.round(now, &mut failures, watch).await? } else { (0, LOOK) };
+            let (sent, pause) =
+                if held { self.round(now, &mut failures, watch).await? } else { (0, LOOK) };
             // At the end everything that is due was tried.
             if last && (sent == 0 || failures > 0) {
                 return Ok(());
@@ -130,24 +146,47 @@ impl Courier {
         let (catalogue, name) = (self.lake.in_turn(), self.ready.name.as_str());
         let recovered = outbox::recover(catalogue, name, now).await.map_err(Failure::internal)?;
         if recovered > 0 {
-            tracing::warn!(sink = name, findings = recovered, "of these nobody knows whether they were sent; they are sent again");
+            tracing::warn!(
+                sink = name,
+                findings = recovered,
+                "of these nobody knows whether they were sent; they are sent again"
+            );
         }
-        self.ready.sink.resume(outbox::position(catalogue, name).await.map_err(Failure::internal)?.as_deref());
+        self.ready
+            .sink
+            .resume(outbox::position(catalogue, name).await.map_err(Failure::internal)?.as_deref());
         Ok(())
     }
 
     /// One time; gives how many findings were tried and the pause after it.
-    async fn round(&mut self, now: i64, failures: &mut u32, watch: &Watch) -> Result<(usize, Duration), Failure> {
+    async fn round(
+        &mut self,
+        now: i64,
+        failures: &mut u32,
+        watch: &Watch,
+    ) -> Result<(usize, Duration), Failure> {
         let (catalogue, name) = (self.lake.in_turn(), self.ready.name.as_str());
-        if outbox::next_due(catalogue, name).await.map_err(Failure::internal)?.is_none_or(|due| due > now) {
+        if outbox::next_due(catalogue, name)
+            .await
+            .map_err(Failure::internal)?
+            .is_none_or(|due| due > now)
+        {
             return Ok((0, LOOK));
         }
         let held_back = match (&self.ready.quiet, DateTime::from_timestamp_micros(now)) {
             (Some(quiet), Some(now)) => quiet.held_back(now),
             _ => Vec::new(),
         };
-        let taken =
-            outbox::take(catalogue, name, &self.lease.holder, now, self.ready.sink.most(), &held_back).await.map_err(Failure::internal)?;
+        let taken = outbox::take(
+            catalogue,
+            name,
+            &self.lease.holder,
+            now,
+            self.ready.sink.most(),
+            &held_back,
+        )
+        .await
+        .map_err(Failure::internal)?;
         if taken.is_empty() {
             return Ok((0, LOOK));
         }
@@ -156,7 +195,15 @@ impl Courier {
             Taken::Report(report) => vec![self.ready.sink.report(report).await],
         };
         let position = self.ready.sink.position();
-        let settled = outbox::settle(catalogue, name, &self.lease.holder, (self.clock)(), &taken, &deliveries, position.as_deref());
+        let settled = outbox::settle(
+            catalogue,
+            name,
+            &self.lease.holder,
+            (self.clock)(),
+            &taken,
+            &deliveries,
+            position.as_deref(),
+        );
         settled.await.map_err(Failure::internal)?;
         let mut pause = self.ready.sink.pace();
         let mut reason = None;
@@ -172,9 +219,16 @@ impl Courier {
                 Delivery::Retry { reason, after, .. } => {
                     watch.metrics.delivered(name, "failed");
                     *failures = failed.saturating_add(1);
-                    let rest = Duration::from_millis(500).saturating_mul(1 << failed.min(10)).min(REST_MAX);
+                    let rest = Duration::from_millis(500)
+                        .saturating_mul(1 << failed.min(10))
+                        .min(REST_MAX);
                     pause = pause.max(after.unwrap_or(rest));
-                    tracing::warn!(sink = name, reason, pause_ms = pause.as_millis(), "a sink does not take findings; tried again");
+                    tracing::warn!(
+                        sink = name,
+                        reason,
+                        pause_ms = pause.as_millis(),
+                        "a sink does not take findings; tried again"
+                    );
                 }
                 Delivery::Untried => {}
             }
@@ -188,12 +242,18 @@ impl Courier {
     /// A sink that refuses findings for good is a finding too.
     async fn tell_parked(&self, reason: &str, watch: &Watch) -> Result<(), Failure> {
         let name = self.ready.name.as_str();
-        tracing::error!(sink = name, reason, "a sink refuses findings; they are parked: `trailhound outbox list --state parked`");
+        tracing::error!(
+            sink = name,
+            reason,
+            "a sink refuses findings; they are parked: `trailhound outbox list --state parked`"
+        );
         let finding = parked(name, (self.clock)());
         let keeping = Keeping { holder: None, routes: Some(&self.routes), now: (self.clock)() };
         let mut kept = Stored::default();
         let findings = std::slice::from_ref(&finding);
-        store(self.lake.in_turn(), findings, &[], &[], 0, keeping, &mut kept).await.map_err(Failure::internal)?;
+        store(self.lake.in_turn(), findings, &[], &[], 0, keeping, &mut kept)
+            .await
+            .map_err(Failure::internal)?;
         if kept.new > 0 {
             watch.metrics.finding(&finding.rule_id);
             printer::line(&serde_json::to_string(&finding).map_err(Failure::internal)?)?;
@@ -218,10 +278,19 @@ async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) 
         let took = begun.elapsed();
         match counted {
             Ok(counts) => {
-                for (sink, state) in sinks.iter().flat_map(|sink| ["pending", "parked"].map(|state| (sink, state))) {
-                    let count = counts.iter().find(|count| count.sink == *sink && count.state == state);
-                    let age = count.map_or(0, |count| u64::try_from(now - count.oldest).unwrap_or(0));
-                    watch.metrics.waits(sink, state, count.map_or(0, |count| count.rows), Duration::from_micros(age));
+                for (sink, state) in
+                    sinks.iter().flat_map(|sink| ["pending", "parked"].map(|state| (sink, state)))
+                {
+                    let count =
+                        counts.iter().find(|count| count.sink == *sink && count.state == state);
+                    let age =
+                        count.map_or(0, |count| u64::try_from(now - count.oldest).unwrap_or(0));
+                    watch.metrics.waits(
+                        sink,
+                        state,
+                        count.map_or(0, |count| count.rows),
+                        Duration::from_micros(age),
+                    );
                 }
             }
             Err(error) => tracing::warn!(%error, "the outbox could not be counted"),

@@ -56,11 +56,20 @@ pub(super) struct Detector {
 }
 
 impl Detector {
-    pub(super) async fn new(config: &Config, lake: Lake, clock: Clock, routes: Arc<Routes>) -> Result<Self, Failure> {
+    pub(super) async fn new(
+        config: &Config,
+        lake: Lake,
+        clock: Clock,
+        routes: Arc<Routes>,
+    ) -> Result<Self, Failure> {
         let parameters = Arc::clone(&config.parameters);
         let (standing, rules) = stand(&config.catalogue, &parameters).await?;
         for (rule_id, reason) in standing.broken() {
-            tracing::error!(rule_id, reason, "a rule cannot be planned and is left out; the others run");
+            tracing::error!(
+                rule_id,
+                reason,
+                "a rule cannot be planned and is left out; the others run"
+            );
         }
         Ok(Self {
             lake,
@@ -104,7 +113,10 @@ impl Detector {
                 watch.metrics.reloaded(true);
             }
             Ok(Err(reason)) => {
-                tracing::error!(reason, "the changed rules were not taken up; those from before run on");
+                tracing::error!(
+                    reason,
+                    "the changed rules were not taken up; those from before run on"
+                );
                 watch.metrics.reloaded(false);
             }
             Err(error) => {
@@ -131,7 +143,9 @@ impl Detector {
             None => cursor(self.lake.catalogue(), &known).await.map_err(Failure::internal)?,
         };
         let nothing = &mut Stored::default();
-        store(self.lake.in_turn(), &[], &[], &new, seen, self.keeping(), nothing).await.map_err(Failure::internal)?;
+        store(self.lake.in_turn(), &[], &[], &new, seen, self.keeping(), nothing)
+            .await
+            .map_err(Failure::internal)?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         self.standing = standing;
         self.taken = None;
@@ -185,13 +199,22 @@ impl Detector {
     }
 
     /// Runs the rules over what was taken; with it everything up to `snapshot` is seen.
-    async fn run(&mut self, turn: Turn, snapshot: Option<i64>, watch: &Watch) -> Result<(), Failure> {
+    async fn run(
+        &mut self,
+        turn: Turn,
+        snapshot: Option<i64>,
+        watch: &Watch,
+    ) -> Result<(), Failure> {
         let begun = Instant::now();
         let detection = self.standing.run(turn, self.lake.place(), (self.clock)()).await?;
         let held: usize = self.standing.held().map(|(_, bytes)| bytes).sum();
         watch.metrics.held.set(i64::try_from(held).unwrap_or(i64::MAX));
         for (rule_id, reason) in &detection.failed {
-            tracing::error!(rule_id, reason, "a rule broke; it lags behind the others until it runs");
+            tracing::error!(
+                rule_id,
+                reason,
+                "a rule broke; it lags behind the others until it runs"
+            );
             watch.metrics.rule_failed(rule_id);
         }
         if let Some(snapshot) = snapshot {
@@ -202,7 +225,8 @@ impl Detector {
         }
         let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);
         let ran: Vec<_> = self.rules_now().iter().filter(ran).cloned().collect();
-        self.keep(&detection.findings, &detection.decided, &ran, snapshot.unwrap_or(0), watch).await?;
+        self.keep(&detection.findings, &detection.decided, &ran, snapshot.unwrap_or(0), watch)
+            .await?;
         watch.metrics.detected(begun.elapsed());
         Ok(())
     }
@@ -219,7 +243,9 @@ impl Detector {
         watch: &Watch,
     ) -> Result<(), Failure> {
         let mut kept = Stored::default();
-        let ended = store(self.lake.in_turn(), findings, decided, ran, snapshot, self.keeping(), &mut kept).await;
+        let ended =
+            store(self.lake.in_turn(), findings, decided, ran, snapshot, self.keeping(), &mut kept)
+                .await;
         watch.kept.notify_waiters();
         let changed = findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id));
         for finding in changed.chain(&kept.withdrawn) {
@@ -240,7 +266,15 @@ impl Detector {
             let GapInfo { source, object, from, to, reason, noted_at } = gap;
             // The catalogue writes `2026-11-23 15:43:57+00`.
             let noted_at = noted_at.replacen(' ', "T", 1).replace("+00", "Z");
-            missing_records(Missing { source, object, from: *from, to: *to, reason, noted_at: &noted_at, lake: &lake })
+            missing_records(Missing {
+                source,
+                object,
+                from: *from,
+                to: *to,
+                reason,
+                noted_at: &noted_at,
+                lake: &lake,
+            })
         };
         self.keep(&gaps.iter().map(finding).collect::<Vec<_>>(), &[], &[], 0, watch).await?;
         self.gaps_told = gaps.len();
@@ -259,16 +293,31 @@ impl Detector {
 }
 
 /// The rules of `catalogue` that are on and have their parameters, planned; and which of them could be.
-async fn stand(catalogue: &Catalogue, parameters: &Arc<Parameters>) -> Result<(Standing, Rules), Failure> {
-    let runnable: Vec<_> = catalogue.rules.iter().filter(|rule| rule.enabled && rule.missing(parameters).is_empty()).collect();
+async fn stand(
+    catalogue: &Catalogue,
+    parameters: &Arc<Parameters>,
+) -> Result<(Standing, Rules), Failure> {
+    let runnable: Vec<_> = catalogue
+        .rules
+        .iter()
+        .filter(|rule| rule.enabled && rule.missing(parameters).is_empty())
+        .collect();
     let standing = Standing::new(&runnable, Arc::clone(parameters), LIMITS).await?;
     let is_broken = |id: &str| standing.broken().iter().any(|(broken, _)| broken == id);
-    let rules = runnable.iter().filter(|rule| !is_broken(&rule.id)).map(|rule| (rule.id.clone(), rule.version.clone())).collect();
+    let rules = runnable
+        .iter()
+        .filter(|rule| !is_broken(&rule.id))
+        .map(|rule| (rule.id.clone(), rule.version.clone()))
+        .collect();
     Ok((standing, rules))
 }
 
 /// Detects after each commit until `ingested` is set, and once more then.
-pub(super) async fn run(mut detector: Detector, watch: Arc<Watch>, ingested: Arc<AtomicBool>) -> Result<(), Failure> {
+pub(super) async fn run(
+    mut detector: Detector,
+    watch: Arc<Watch>,
+    ingested: Arc<AtomicBool>,
+) -> Result<(), Failure> {
     loop {
         let last = ingested.load(Ordering::Relaxed);
         let begun = Instant::now();
@@ -292,7 +341,8 @@ pub(super) async fn run(mut detector: Detector, watch: Arc<Watch>, ingested: Arc
         tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
         // Others commit without a word, and so do people who write rules; and whoever has rested is due by itself.
         let look = (detector.lake.is_shared() || detector.files.is_some()).then_some(LOOK);
-        let rested = detector.standing.rested().map(|until| until.saturating_duration_since(Instant::now()));
+        let rested =
+            detector.standing.rested().map(|until| until.saturating_duration_since(Instant::now()));
         match look.into_iter().chain(rested).min() {
             Some(pause) => {
                 let _ = tokio::time::timeout(pause, watch.committed.notified()).await;

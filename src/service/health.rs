@@ -23,7 +23,13 @@ struct State {
 impl Health {
     pub(super) fn new(options: &LiveOptions) -> Self {
         let waiting = |name: &String| (name.clone(), Some("not connected yet".to_owned()));
-        let sources = options.kafka.iter().map(|kafka| &kafka.name).chain(options.oss.iter().map(|oss| &oss.name)).map(waiting).collect();
+        let sources = options
+            .kafka
+            .iter()
+            .map(|kafka| &kafka.name)
+            .chain(options.oss.iter().map(|oss| &oss.name))
+            .map(waiting)
+            .collect();
         Self(Mutex::new(State { alive: Instant::now(), stalled: None, sources, detection: None }))
     }
 
@@ -57,9 +63,15 @@ impl Health {
     /// Everything does its work; beside it, what does not and why.
     pub(super) fn readiness(&self) -> (bool, Value) {
         let state = self.state();
-        let troubles: BTreeMap<&str, &str> =
-            state.sources.iter().filter_map(|(name, trouble)| Some((name.as_str(), trouble.as_deref()?))).collect();
+        let troubles: BTreeMap<&str, &str> = state
+            .sources
+            .iter()
+            .filter_map(|(name, trouble)| Some((name.as_str(), trouble.as_deref()?)))
+            .collect();
         let ready = troubles.is_empty() && state.stalled.is_none() && state.detection.is_none();
-        (ready, json!({ "ready": ready, "sources_in_trouble": troubles, "stalled": state.stalled, "detection": state.detection }))
+        (
+            ready,
+            json!({ "ready": ready, "sources_in_trouble": troubles, "stalled": state.stalled, "detection": state.detection }),
+        )
     }
 }

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|e| Failure::Usage(format!("cannot listen on {address}: {e}; give another `listen` under [service]")))
+    TcpListener::bind(address).await.map_err(|e| {
+        Failure::Usage(format!(
+            "cannot listen on {address}: {e}; give another `listen` under [service]"
+        ))
+    })
 }
 
 /// Where `listener` listens; with port 0 asked for, the port it got.
@@ -23,18 +25,27 @@ pub(super) fn address(listener: &TcpListener) -> String {
 
 /// Serves what shows how the service is, and the door for queries where it is open.
 pub(super) async fn serve(listener: TcpListener, watch: Arc<Watch>, door: Option<Router>) {
-    let mut router =
-        Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics)).with_state(watch);
+    let mut router = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(watch);
     if let Some(door) = door {
         router = router.merge(door);
     }
-    if let Err(error) = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await {
+    if let Err(error) =
+        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+    {
         tracing::error!(%error, "the HTTP server ended");
     }
 }
 
 async fn healthz(State(watch): State<Arc<Watch>>) -> impl IntoResponse {
-    if watch.health.is_alive() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "the ingest hangs\n") }
+    if watch.health.is_alive() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the ingest hangs\n")
+    }
 }
 
 async fn readyz(State(watch): State<Arc<Watch>>) -> impl IntoResponse {

@@ -42,14 +42,24 @@ pub(super) async fn run(maintenance: Maintenance, watch: Arc<Watch>) {
 impl Maintenance {
     async fn round(&self, watch: &Watch) -> Result<(), String> {
         let now = (self.clock)();
-        if !self.lake.lease(&self.lease, now, now.saturating_add(LEASED)).await.map_err(|e| e.to_string())? {
+        if !self
+            .lake
+            .lease(&self.lease, now, now.saturating_add(LEASED))
+            .await
+            .map_err(|e| e.to_string())?
+        {
             return Ok(());
         }
         if let Some(days) = self.retention_days {
             let oldest = now.saturating_sub(i64::from(days) * DAY_MICROS);
-            let dropped = self.lake.drop_days_before(oldest, now).await.map_err(|e| e.to_string())?;
+            let dropped =
+                self.lake.drop_days_before(oldest, now).await.map_err(|e| e.to_string())?;
             if dropped.files > 0 {
-                tracing::info!(rows = dropped.rows, files = dropped.files, "days beyond the retention dropped");
+                tracing::info!(
+                    rows = dropped.rows,
+                    files = dropped.files,
+                    "days beyond the retention dropped"
+                );
             }
         }
         let done = self.lake.compact(now).await.map_err(|e| e.to_string())?;

@@ -126,10 +126,18 @@ impl Metrics {
         let r = &mut self.registry;
         r.register("records", "Records committed, by what became of them", self.records.clone());
         r.register("commits", "Commits made", self.commits.clone());
-        r.register("commits_refused", "Commits refused because another member had moved the positions", self.refused.clone());
+        r.register(
+            "commits_refused",
+            "Commits refused because another member had moved the positions",
+            self.refused.clone(),
+        );
         r.register("gaps", "Stretches of records that can no longer be read", self.gaps.clone());
         r.register("files_merged", "Small files merged into larger ones", self.merged.clone());
-        r.register("lag_records", "Messages the broker holds beyond what is stored, as it last said", self.lag.clone());
+        r.register(
+            "lag_records",
+            "Messages the broker holds beyond what is stored, as it last said",
+            self.lag.clone(),
+        );
         r.register_with_unit(
             "lag",
             "How old the newest stored message was when it was stored, while the broker holds more; else 0",
@@ -137,23 +145,82 @@ impl Metrics {
             self.lag_seconds.clone(),
         );
         r.register("lake_files", "Files of the newest snapshot", self.files.clone());
-        r.register_with_unit("memory", "Memory of the process, as the system counts it", Unit::Bytes, self.memory.clone());
-        r.register_with_unit("allocated", "Memory in use, without what the allocator keeps for later", Unit::Bytes, self.allocated.clone());
-        r.register_with_unit("held", "Memory of the rows that rules hold", Unit::Bytes, self.held.clone());
-        r.register("queries_running", "Questions from outside that are being answered", self.queries.clone());
-        r.register("rule_lag_snapshots", "Snapshots a rule has not run over yet", self.rule_lag.clone());
+        r.register_with_unit(
+            "memory",
+            "Memory of the process, as the system counts it",
+            Unit::Bytes,
+            self.memory.clone(),
+        );
+        r.register_with_unit(
+            "allocated",
+            "Memory in use, without what the allocator keeps for later",
+            Unit::Bytes,
+            self.allocated.clone(),
+        );
+        r.register_with_unit(
+            "held",
+            "Memory of the rows that rules hold",
+            Unit::Bytes,
+            self.held.clone(),
+        );
+        r.register(
+            "queries_running",
+            "Questions from outside that are being answered",
+            self.queries.clone(),
+        );
+        r.register(
+            "rule_lag_snapshots",
+            "Snapshots a rule has not run over yet",
+            self.rule_lag.clone(),
+        );
         r.register("snapshot", "Newest snapshot of the lake", self.snapshot.clone());
-        r.register_with_unit("staged", "Time the first record of a commit had waited for it", Unit::Seconds, self.waited.clone());
+        r.register_with_unit(
+            "staged",
+            "Time the first record of a commit had waited for it",
+            Unit::Seconds,
+            self.waited.clone(),
+        );
         r.register_with_unit("commit", "Time a commit took", Unit::Seconds, self.commit.clone());
-        r.register_with_unit("detection", "Time the rules took over what a commit brought", Unit::Seconds, self.detection.clone());
+        r.register_with_unit(
+            "detection",
+            "Time the rules took over what a commit brought",
+            Unit::Seconds,
+            self.detection.clone(),
+        );
         r.register("findings", "Findings new or revised, by rule", self.findings.clone());
         r.register("rule_failures", "Runs of a rule that broke", self.failures.clone());
-        r.register_with_unit("rule", "Time a rule has run in all", Unit::Seconds, self.cost.clone());
-        r.register("rule_reloads", "Changes of the user's rules, by whether they were taken up", self.reloads.clone());
-        r.register("deliveries", "Attempts to tell a sink of a finding, by what became of them", self.deliveries.clone());
-        r.register("reports", "Reports that were due, by what became of them", self.reports.clone());
-        r.register("outbox", "Findings in the outbox that are not delivered, by sink and state", self.outbox.clone());
-        r.register_with_unit("outbox_age", "How long the oldest of them has been there", Unit::Seconds, self.outbox_age.clone());
+        r.register_with_unit(
+            "rule",
+            "Time a rule has run in all",
+            Unit::Seconds,
+            self.cost.clone(),
+        );
+        r.register(
+            "rule_reloads",
+            "Changes of the user's rules, by whether they were taken up",
+            self.reloads.clone(),
+        );
+        r.register(
+            "deliveries",
+            "Attempts to tell a sink of a finding, by what became of them",
+            self.deliveries.clone(),
+        );
+        r.register(
+            "reports",
+            "Reports that were due, by what became of them",
+            self.reports.clone(),
+        );
+        r.register(
+            "outbox",
+            "Findings in the outbox that are not delivered, by sink and state",
+            self.outbox.clone(),
+        );
+        r.register_with_unit(
+            "outbox_age",
+            "How long the oldest of them has been there",
+            Unit::Seconds,
+            self.outbox_age.clone(),
+        );
     }
 
     fn stand_at_zero<'r>(&self, rules: impl Iterator<Item = &'r str>) {
@@ -208,7 +275,9 @@ impl Metrics {
 
     /// The user's rules have changed and were taken up, or refused.
     pub(super) fn reloaded(&self, taken: bool) {
-        self.reloads.get_or_create(&Outcome { outcome: if taken { "taken" } else { "refused" } }).inc();
+        self.reloads
+            .get_or_create(&Outcome { outcome: if taken { "taken" } else { "refused" } })
+            .inc();
     }
 
     /// So many snapshots the rule has not run over yet.

@@ -33,15 +33,33 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let (sinks, routes) = config.sinks()?;
     let routes = Arc::new(routes);
     let reports = config.reports()?;
-    let detector = Detector::new(config, lake.clone(), Arc::clone(&options.clock), Arc::clone(&routes)).await?;
+    let detector =
+        Detector::new(config, lake.clone(), Arc::clone(&options.clock), Arc::clone(&routes))
+            .await?;
     let rules = detector.rules();
-    let metrics = Metrics::new(rules.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(id, _)| id.as_str()));
-    let watch = Arc::new(Watch { metrics, health: Health::new(&options), committed: Notify::new(), kept: Notify::new() });
+    let metrics = Metrics::new(
+        rules.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(id, _)| id.as_str()),
+    );
+    let watch = Arc::new(Watch {
+        metrics,
+        health: Health::new(&options),
+        committed: Notify::new(),
+        kept: Notify::new(),
+    });
     let stop = Arc::new(AtomicBool::new(false));
     let listener = http::bind(config.listen()).await?;
-    printer::talk(&format!("serving on http://{}; lake: {}", http::address(&listener), folder.display()));
-    let doors =
-        Doors::new(lake.clone(), config.path.clone(), config.query_bounds(), Arc::clone(&options.clock), watch.metrics.queries.clone());
+    printer::talk(&format!(
+        "serving on http://{}; lake: {}",
+        http::address(&listener),
+        folder.display()
+    ));
+    let doors = Doors::new(
+        lake.clone(),
+        config.path.clone(),
+        config.query_bounds(),
+        Arc::clone(&options.clock),
+        watch.metrics.queries.clone(),
+    );
     let doors = Arc::new(doors);
     let door = config.query_token()?.map(|token| doors::router(Arc::clone(&doors), token));
     let postgres = match config.postgres_door()? {
@@ -66,7 +84,9 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     // On one thread, which takes memory for a run and gives it back: every other would keep some of it.
     let runtime = tokio::runtime::Handle::current();
     let (watched, last) = (Arc::clone(&watch), Arc::clone(&ingested));
-    let detecting = tokio::task::spawn_blocking(move || runtime.block_on(detector::run(detector, watched, last)));
+    let detecting = tokio::task::spawn_blocking(move || {
+        runtime.block_on(detector::run(detector, watched, last))
+    });
     let maintained = tokio::spawn(maintenance::run(maintenance, Arc::clone(&watch)));
     let schedule = Schedule {
         lake: lake.clone(),
@@ -80,7 +100,8 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let reporting = tokio::spawn(schedule::run(schedule));
     let deliveries = Deliveries::start(&lake, sinks, &routes, &options.clock, &watch);
     let signals = tokio::spawn(signals(Arc::clone(&stop)));
-    let ended = live::run(&lake, options, Arc::clone(&watch) as Arc<dyn Observer>, Arc::clone(&stop)).await;
+    let ended =
+        live::run(&lake, options, Arc::clone(&watch) as Arc<dyn Observer>, Arc::clone(&stop)).await;
     ingested.store(true, Ordering::Relaxed);
     watch.committed.notify_one();
     let detected = detecting.await.map_err(Failure::internal)?;
@@ -100,7 +121,11 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
 /// The first signal asks for an orderly end; the second ends at once, which is as safe: the lake tells where to go on.
 async fn signals(stop: Arc<AtomicBool>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
     for asked in 0.. {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -158,7 +183,14 @@ impl Observer for Watch {
     }
 
     fn gap(&self, source: &str, object: &str, from: u64, to: u64, reason: &str) {
-        tracing::error!(source, object, from, to, reason, "records are missing; see `trailhound lake info`");
+        tracing::error!(
+            source,
+            object,
+            from,
+            to,
+            reason,
+            "records are missing; see `trailhound lake info`"
+        );
         self.metrics.gaps.inc();
     }
 }

@@ -57,11 +57,23 @@ fn read(folder: &std::path::Path) -> Result<Catalogue, String> {
 
 fn fingerprint(folder: &std::path::Path) -> Fingerprint {
     let mut files = Vec::new();
-    let entries =
-        |folder: &std::path::Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
-    for path in entries(folder).into_iter().filter(|path| path.is_dir()).flat_map(|group| entries(&group)) {
+    let entries = |folder: &std::path::Path| {
+        std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect::<Vec<_>>()
+    };
+    for path in
+        entries(folder).into_iter().filter(|path| path.is_dir()).flat_map(|group| entries(&group))
+    {
         let about = std::fs::metadata(&path);
-        files.push((path, about.as_ref().map_or(0, std::fs::Metadata::len), about.ok().and_then(|about| about.modified().ok())));
+        files.push((
+            path,
+            about.as_ref().map_or(0, std::fs::Metadata::len),
+            about.ok().and_then(|about| about.modified().ok()),
+        ));
     }
     files.sort();
     files

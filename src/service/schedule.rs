@@ -64,9 +64,17 @@ pub(super) async fn run(schedule: Schedule) {
 }
 
 impl Schedule {
-    async fn round(&self, lease: &Lease, started: i64, troubles: &mut HashMap<String, Trouble>) -> Result<(), String> {
+    async fn round(
+        &self,
+        lease: &Lease,
+        started: i64,
+        troubles: &mut HashMap<String, Trouble>,
+    ) -> Result<(), String> {
         for report in &self.reports {
-            if troubles.get(&report.name).is_some_and(|trouble| trouble.again > tokio::time::Instant::now()) {
+            if troubles
+                .get(&report.name)
+                .is_some_and(|trouble| trouble.again > tokio::time::Instant::now())
+            {
                 continue;
             }
             for due in self.due(report, started).await? {
@@ -96,10 +104,22 @@ impl Schedule {
     }
 
     fn run(&self, report: &Scheduled, due_at: i64, state: &str, note: String) -> Run {
-        Run { report: report.name.clone(), due_at, state: state.to_owned(), changed_at: (self.clock)(), note }
+        Run {
+            report: report.name.clone(),
+            due_at,
+            state: state.to_owned(),
+            changed_at: (self.clock)(),
+            note,
+        }
     }
 
-    async fn note(&self, report: &Scheduled, due_at: i64, state: &str, note: String) -> Result<(), String> {
+    async fn note(
+        &self,
+        report: &Scheduled,
+        due_at: i64,
+        state: &str,
+        note: String,
+    ) -> Result<(), String> {
         let run = self.run(report, due_at, state, note);
         runs::note(self.lake.in_turn(), &run).await.map_err(|e| e.to_string())
     }
@@ -122,25 +142,44 @@ impl Schedule {
             CatchUp::None => times.into_iter().partition(|due| *due < started),
         };
         for due in skipped {
-            self.note(report, due, "skipped", "it was missed, and the configuration says not to make up for it".to_owned()).await?;
+            self.note(
+                report,
+                due,
+                "skipped",
+                "it was missed, and the configuration says not to make up for it".to_owned(),
+            )
+            .await?;
             self.watch.metrics.reported(&report.name, "skipped");
         }
         Ok(due)
     }
 
     /// Makes `report` as it was due at `due`; false where that failed.
-    async fn attend(&self, report: &Scheduled, due: i64, lease: &Lease, troubles: &mut HashMap<String, Trouble>) -> Result<bool, String> {
+    async fn attend(
+        &self,
+        report: &Scheduled,
+        due: i64,
+        lease: &Lease,
+        troubles: &mut HashMap<String, Trouble>,
+    ) -> Result<bool, String> {
         match self.make_with_right(report, due, lease).await {
             Ok(notice) => {
                 let notice = match &report.link {
                     Some(link) => notice.linked(link),
                     None => notice,
                 };
-                let files = notice.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ");
+                let files = notice
+                    .files
+                    .iter()
+                    .map(|file| file.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(" ");
                 tracing::info!(report = report.name, files, "report made");
                 troubles.remove(&report.name);
                 let run = self.run(report, due, "made", files);
-                runs::made(self.lake.in_turn(), &run, &report.sinks, &notice).await.map_err(|e| e.to_string())?;
+                runs::made(self.lake.in_turn(), &run, &report.sinks, &notice)
+                    .await
+                    .map_err(|e| e.to_string())?;
                 self.watch.metrics.reported(&report.name, "made");
                 // Those that are told of it need not look for themselves.
                 self.watch.kept.notify_waiters();
@@ -149,8 +188,14 @@ impl Schedule {
             Err(reason) => {
                 let failures = troubles.get(&report.name).map_or(0, |trouble| trouble.failures);
                 let pause = PAUSE.saturating_mul(1 << failures.min(10)).min(PAUSE_MAX);
-                tracing::error!(report = report.name, reason, pause_seconds = pause.as_secs(), "a report could not be made; tried again");
-                let trouble = Trouble { failures: failures + 1, again: tokio::time::Instant::now() + pause };
+                tracing::error!(
+                    report = report.name,
+                    reason,
+                    pause_seconds = pause.as_secs(),
+                    "a report could not be made; tried again"
+                );
+                let trouble =
+                    Trouble { failures: failures + 1, again: tokio::time::Instant::now() + pause };
                 troubles.insert(report.name.clone(), trouble);
                 self.watch.metrics.reported(&report.name, "failed");
                 self.note(report, due, "failed", reason).await?;
@@ -159,7 +204,12 @@ impl Schedule {
         }
     }
 
-    async fn make_with_right(&self, report: &Scheduled, due: i64, lease: &Lease) -> Result<Notice, String> {
+    async fn make_with_right(
+        &self,
+        report: &Scheduled,
+        due: i64,
+        lease: &Lease,
+    ) -> Result<Notice, String> {
         let mut making = std::pin::pin!(self.make(report, due));
         loop {
             tokio::select! {
@@ -175,14 +225,30 @@ impl Schedule {
 
     /// In a process of its own: what it takes it gives back, what it breaks it breaks alone.
     async fn make(&self, report: &Scheduled, due: i64) -> Result<Notice, String> {
-        let time = |micros| DateTime::<Utc>::from_timestamp_micros(micros).unwrap_or_default().to_rfc3339();
+        let time = |micros| {
+            DateTime::<Utc>::from_timestamp_micros(micros).unwrap_or_default().to_rfc3339()
+        };
         let mut command = Command::new(&self.program);
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
-        command.args(["--now", &time((self.clock)()), "report", "--in-service", "--at", &time(due)]);
+        command.args([
+            "--now",
+            &time((self.clock)()),
+            "report",
+            "--in-service",
+            "--at",
+            &time(due),
+        ]);
         command.arg("--lake").arg(&self.folder).arg("--output").arg(&report.folder);
-        command.args(["--period", report.span.name(), "--profile", &report.profile, "--lang", report.language.name()]);
+        command.args([
+            "--period",
+            report.span.name(),
+            "--profile",
+            &report.profile,
+            "--lang",
+            report.language.name(),
+        ]);
         command.args(["--time-zone", report.time_zone.name()]);
         for form in &report.forms {
             command.args(["--format", form.name()]);
@@ -190,10 +256,15 @@ impl Schedule {
         command.stdin(Stdio::null()).kill_on_drop(true);
         let output = command.output().await.map_err(|e| e.to_string())?;
         if output.status.success() {
-            return serde_json::from_slice(&output.stdout).map_err(|e| format!("what it said does not read: {e}"));
+            return serde_json::from_slice(&output.stdout)
+                .map_err(|e| format!("what it said does not read: {e}"));
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        Err(said.lines().rev().find(|line| !line.trim().is_empty()).map_or_else(|| output.status.to_string(), str::to_owned))
+        Err(said
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .map_or_else(|| output.status.to_string(), str::to_owned))
     }
 }
 

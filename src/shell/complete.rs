@@ -79,7 +79,8 @@ pub(super) struct Assistant {
 impl Assistant {
     pub(super) fn new(session: &Session, relations: Arc<Vec<Relation>>) -> Self {
         let functions = session.functions().iter().map(|name| format!("{name}("));
-        let names = relations.iter().map(|relation| relation.name.clone()).chain(functions).collect();
+        let names =
+            relations.iter().map(|relation| relation.name.clone()).chain(functions).collect();
         Self { names, relations }
     }
 
@@ -96,11 +97,22 @@ impl Assistant {
         let lower = word.to_lowercase();
         let last = before.split_whitespace().next_back().unwrap_or_default().to_uppercase();
         if BEFORE_TABLES.contains(&last.as_str()) {
-            return self.relations.iter().map(|relation| relation.name.clone()).filter(|name| name.starts_with(&lower)).collect();
+            return self
+                .relations
+                .iter()
+                .map(|relation| relation.name.clone())
+                .filter(|name| name.starts_with(&lower))
+                .collect();
         }
-        let (table, column) = lower.rsplit_once('.').map_or((None, lower.as_str()), |(table, column)| (Some(table), column));
+        let (table, column) = lower
+            .rsplit_once('.')
+            .map_or((None, lower.as_str()), |(table, column)| (Some(table), column));
         // The columns of what the statement names; of all tables while it names none.
-        let named: Vec<&Relation> = self.relations.iter().filter(|relation| text.to_lowercase().contains(&relation.name)).collect();
+        let named: Vec<&Relation> = self
+            .relations
+            .iter()
+            .filter(|relation| text.to_lowercase().contains(&relation.name))
+            .collect();
         let of = if named.is_empty() { self.relations.iter().collect() } else { named };
         let mut found: Vec<String> = of
             .iter()
@@ -114,7 +126,11 @@ impl Assistant {
             let upper = word.to_uppercase();
             let small = word.chars().all(|letter| letter.is_lowercase());
             let keywords = KEYWORDS.iter().filter(|keyword| keyword.starts_with(&upper));
-            found.extend(keywords.map(|keyword| if small { keyword.to_lowercase() } else { (*keyword).to_owned() }));
+            found.extend(
+                keywords.map(
+                    |keyword| if small { keyword.to_lowercase() } else { (*keyword).to_owned() },
+                ),
+            );
         }
         found.sort();
         found.dedup();
@@ -125,22 +141,41 @@ impl Assistant {
 impl Completer for Assistant {
     type Candidate = Pair;
 
-    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let part_of_word = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.' | '\\');
-        let start = line[..pos].char_indices().rev().take_while(|(_, letter)| part_of_word(*letter)).last().map_or(pos, |(at, _)| at);
+    fn complete(
+        &self,
+        line: &str,
+        pos: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let part_of_word =
+            |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.' | '\\');
+        let start = line[..pos]
+            .char_indices()
+            .rev()
+            .take_while(|(_, letter)| part_of_word(*letter))
+            .last()
+            .map_or(pos, |(at, _)| at);
         let word = &line[start..pos];
         if word.is_empty() {
             return Ok((start, Vec::new()));
         }
         let found = self.candidates(line, &line[..start], word);
-        Ok((start, found.into_iter().map(|text| Pair { display: text.clone(), replacement: text }).collect()))
+        Ok((
+            start,
+            found
+                .into_iter()
+                .map(|text| Pair { display: text.clone(), replacement: text })
+                .collect(),
+        ))
     }
 }
 
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let text = context.input();
-        let whole = matches!(text.trim(), "quit" | "exit") || text.trim_start().starts_with('\\') || is_whole(text);
+        let whole = matches!(text.trim(), "quit" | "exit")
+            || text.trim_start().starts_with('\\')
+            || is_whole(text);
         Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }

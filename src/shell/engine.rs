@@ -17,8 +17,14 @@ impl Engine {
         Ok(Self(Some(runtime()?)))
     }
 
-    pub(super) fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Result<JoinHandle<T>, Failure> {
-        let runtime = self.0.as_ref().ok_or_else(|| Failure::Internal("the shell's engine has ended".to_owned()))?;
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<JoinHandle<T>, Failure> {
+        let runtime = self
+            .0
+            .as_ref()
+            .ok_or_else(|| Failure::Internal("the shell's engine has ended".to_owned()))?;
         Ok(runtime.spawn(future))
     }
 
@@ -26,7 +32,8 @@ impl Engine {
     pub(super) async fn cancel<T>(&mut self, mut task: JoinHandle<T>) -> Result<bool, Failure> {
         task.abort();
         // The task itself may end while what it has set going does not: only an idle engine is one that goes on being used.
-        let ended = tokio::time::timeout(PATIENCE, &mut task).await.is_ok() && tokio::time::timeout(PATIENCE, self.is_idle()).await.is_ok();
+        let ended = tokio::time::timeout(PATIENCE, &mut task).await.is_ok()
+            && tokio::time::timeout(PATIENCE, self.is_idle()).await.is_ok();
         if !ended && let Some(old) = self.0.replace(runtime()?) {
             old.shutdown_background();
         }

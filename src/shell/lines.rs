@@ -29,13 +29,20 @@ pub(super) fn read(text: &str) -> Input<'_> {
 pub(crate) fn pointed(statement: &str, refused: &Refused) -> String {
     let told = refused.to_string();
     let Some(Place { line, column }) = refused.place else { return told };
-    let Some(text) = usize::try_from(line - 1).ok().and_then(|line| statement.lines().nth(line)) else { return told };
+    let Some(text) = usize::try_from(line - 1).ok().and_then(|line| statement.lines().nth(line))
+    else {
+        return told;
+    };
     let column = usize::try_from(column).unwrap_or(1);
     // What cannot be printed as it is takes more room.
     let before: String = text.chars().take(column - 1).collect();
     let room = trailhound_datasets::harmless::inert(&before).chars().count();
     let number = format!("{line} | ");
-    format!("{told}\n{number}{}\n{}^", trailhound_datasets::harmless::inert(text), " ".repeat(number.len() + room))
+    format!(
+        "{told}\n{number}{}\n{}^",
+        trailhound_datasets::harmless::inert(text),
+        " ".repeat(number.len() + room)
+    )
 }
 
 #[cfg(test)]
@@ -45,8 +52,15 @@ mod tests {
 
     #[test]
     fn errors_point_at_their_place() {
-        let refused = Refused { code: Code::Invalid, message: "no such column".to_owned(), place: Some(Place { line: 2, column: 7 }) };
-        assert_eq!(pointed("SELECT\n  1 + usr", &refused), "no such column\n2 |   1 + usr\n          ^");
+        let refused = Refused {
+            code: Code::Invalid,
+            message: "no such column".to_owned(),
+            place: Some(Place { line: 2, column: 7 }),
+        };
+        assert_eq!(
+            pointed("SELECT\n  1 + usr", &refused),
+            "no such column\n2 |   1 + usr\n          ^"
+        );
         assert_eq!(pointed("SELECT 1", &refused), "no such column");
     }
 }

@@ -27,7 +27,10 @@ pub(super) const COMMANDS: [(&str, &str); 13] = [
     ("\\o", "`\\o FILE`: rows go to the end of the file; `\\o` alone: to the terminal again"),
     ("\\i", "`\\i FILE`: run the statements in the file"),
     ("\\investigate", "saved investigations; `\\investigate NAME parameter=value ...` runs one"),
-    ("\\asof", "`\\asof SNAPSHOT` or `\\asof TIME`: ask an earlier state of the lake; `\\asof` alone: the newest again"),
+    (
+        "\\asof",
+        "`\\asof SNAPSHOT` or `\\asof TIME`: ask an earlier state of the lake; `\\asof` alone: the newest again",
+    ),
     ("\\refresh", "see what has been stored since the shell was started"),
     ("\\q", "leave; so does Ctrl-D"),
 ];
@@ -56,7 +59,13 @@ impl Meta {
         let line = line.trim_end_matches(';').trim_end();
         let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
-        let one = |what: &str| if rest.is_empty() { Err(format!("{command} needs {what}")) } else { Ok(rest.to_owned()) };
+        let one = |what: &str| {
+            if rest.is_empty() {
+                Err(format!("{command} needs {what}"))
+            } else {
+                Ok(rest.to_owned())
+            }
+        };
         match command {
             "\\?" | "\\h" | "\\help" => Ok(Self::Help),
             "\\d" | "\\dt" | "\\dv" if rest.is_empty() => Ok(Self::Tables),
@@ -72,8 +81,11 @@ impl Meta {
             "\\investigate" => {
                 let mut words = rest.split_whitespace();
                 let name = words.next().unwrap_or_default().to_owned();
-                let given = words.map(|word| word.split_once('=').ok_or_else(|| format!("write `{word}` as parameter=value")));
-                let given = given.map(|pair| pair.map(|(name, value)| (name.to_owned(), value.to_owned())));
+                let given = words.map(|word| {
+                    word.split_once('=').ok_or_else(|| format!("write `{word}` as parameter=value"))
+                });
+                let given =
+                    given.map(|pair| pair.map(|(name, value)| (name.to_owned(), value.to_owned())));
                 Ok(Self::Investigate { name, given: given.collect::<Result<_, _>>()? })
             }
             "\\asof" if rest.is_empty() => Ok(Self::AsOf(AsOf::Newest)),
@@ -89,22 +101,46 @@ impl Shell<'_> {
     pub(super) async fn obey(&mut self, meta: Meta) -> Result<(), Failure> {
         match meta {
             Meta::Quit => {}
-            Meta::Help => pager::show(rows(COMMANDS.iter().map(|(name, does)| vec![*name, does]), &["command", "does"]).as_bytes())?,
+            Meta::Help => pager::show(
+                rows(COMMANDS.iter().map(|(name, does)| vec![*name, does]), &["command", "does"])
+                    .as_bytes(),
+            )?,
             Meta::Tables => {
-                let all = self.relations.iter().map(|relation| vec![relation.name.as_str(), relation.shows.as_str()]);
+                let all = self
+                    .relations
+                    .iter()
+                    .map(|relation| vec![relation.name.as_str(), relation.shows.as_str()]);
                 pager::show(rows(all, &["name", "shows"]).as_bytes())?;
             }
             Meta::Table { name, meanings } => self.describe(&name, meanings)?,
             Meta::Functions => {
-                let own = FUNCTIONS.iter().map(|(name, arguments, meaning)| (format!("{name}{arguments}"), (*meaning).to_owned()));
-                let named = |name: &&String| !FUNCTIONS.iter().any(|(own, ..)| own == &name.as_str());
-                let engine = self.session.functions().iter().filter(named).map(|name| (name.clone(), "of the engine".to_owned()));
+                let own = FUNCTIONS.iter().map(|(name, arguments, meaning)| {
+                    (format!("{name}{arguments}"), (*meaning).to_owned())
+                });
+                let named =
+                    |name: &&String| !FUNCTIONS.iter().any(|(own, ..)| own == &name.as_str());
+                let engine = self
+                    .session
+                    .functions()
+                    .iter()
+                    .filter(named)
+                    .map(|name| (name.clone(), "of the engine".to_owned()));
                 let all: Vec<(String, String)> = own.chain(engine).collect();
-                pager::show(rows(all.iter().map(|(name, gives)| vec![name.as_str(), gives.as_str()]), &["function", "gives"]).as_bytes())?;
+                pager::show(
+                    rows(
+                        all.iter().map(|(name, gives)| vec![name.as_str(), gives.as_str()]),
+                        &["function", "gives"],
+                    )
+                    .as_bytes(),
+                )?;
             }
             Meta::Expanded => {
                 self.form = if self.form == Form::Expanded { Form::Table } else { Form::Expanded };
-                printer::talk(if self.form == Form::Expanded { "a line a column" } else { "a line a row" });
+                printer::talk(if self.form == Form::Expanded {
+                    "a line a column"
+                } else {
+                    "a line a row"
+                });
             }
             Meta::Form(form) => self.form = form,
             Meta::Timing => {
@@ -129,8 +165,9 @@ impl Shell<'_> {
             }
             Meta::Investigate { name, given } => {
                 let all = self.config.investigations()?;
-                let asked =
-                    investigations::find(&all, &name).and_then(|one| one.values(&given, self.config.now).map(|values| (one.sql, values)));
+                let asked = investigations::find(&all, &name).and_then(|one| {
+                    one.values(&given, self.config.now).map(|values| (one.sql, values))
+                });
                 match asked {
                     Ok((sql, values)) => drop(self.ask(&sql, &values).await?),
                     Err(error) => printer::talk(&format!("error: {error}")),
@@ -144,7 +181,14 @@ impl Shell<'_> {
 
     /// Turns to that state of the lake, if there is one.
     async fn turn_to(&mut self, as_of: AsOf) {
-        match Session::over_lake_at(&self.place, as_of, Arc::clone(&self.config.parameters), &QueryLimits::default()).await {
+        match Session::over_lake_at(
+            &self.place,
+            as_of,
+            Arc::clone(&self.config.parameters),
+            &QueryLimits::default(),
+        )
+        .await
+        {
             Ok(session) => {
                 printer::talk(&format!("snapshot {}", session.snapshot().unwrap_or_default()));
                 (self.session, self.as_of) = (session, as_of);
@@ -154,9 +198,15 @@ impl Shell<'_> {
     }
 
     fn describe(&self, name: &str, meanings: bool) -> Result<(), Failure> {
-        let Some(relation) = self.relations.iter().find(|relation| relation.name.eq_ignore_ascii_case(name)) else {
-            let names: Vec<String> = self.relations.iter().map(|relation| relation.name.clone()).collect();
-            let near = nearest(name, names.iter()).map_or_else(|| "`\\d` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+        let Some(relation) =
+            self.relations.iter().find(|relation| relation.name.eq_ignore_ascii_case(name))
+        else {
+            let names: Vec<String> =
+                self.relations.iter().map(|relation| relation.name.clone()).collect();
+            let near = nearest(name, names.iter()).map_or_else(
+                || "`\\d` lists them".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             printer::talk(&format!("there is no table or view `{name}`; {near}"));
             return Ok(());
         };
@@ -167,8 +217,13 @@ impl Shell<'_> {
             line
         };
         let lines: Vec<Vec<String>> = relation.columns.iter().map(line).collect();
-        let header: &[&str] = if meanings { &["column", "type", "meaning"] } else { &["column", "type"] };
-        let _ = write!(text, "{}", rows(lines.iter().map(|line| line.iter().map(String::as_str).collect()), header));
+        let header: &[&str] =
+            if meanings { &["column", "type", "meaning"] } else { &["column", "type"] };
+        let _ = write!(
+            text,
+            "{}",
+            rows(lines.iter().map(|line| line.iter().map(String::as_str).collect()), header)
+        );
         Ok(pager::show(text.as_bytes())?)
     }
 }

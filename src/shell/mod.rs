@@ -47,8 +47,20 @@ pub(crate) struct Shell<'s> {
 }
 
 /// Reads, asks and shows until the end of input.
-pub(crate) async fn run(config: &Config, place: CatalogPlace, folder: &Path, as_of: AsOf, form: Form) -> Result<(), Failure> {
-    let session = Session::over_lake_at(&place, as_of, Arc::clone(&config.parameters), &QueryLimits::default()).await?;
+pub(crate) async fn run(
+    config: &Config,
+    place: CatalogPlace,
+    folder: &Path,
+    as_of: AsOf,
+    form: Form,
+) -> Result<(), Failure> {
+    let session = Session::over_lake_at(
+        &place,
+        as_of,
+        Arc::clone(&config.parameters),
+        &QueryLimits::default(),
+    )
+    .await?;
     let relations = Arc::new(vocabulary::relations(&session).await?);
     let mut editor = editor(&session, &relations)?;
     printer::talk(&format!(
@@ -57,7 +69,17 @@ pub(crate) async fn run(config: &Config, place: CatalogPlace, folder: &Path, as_
         session.snapshot().unwrap_or_default(),
         folder.display()
     ));
-    let mut shell = Shell { config, place, session, engine: Engine::new()?, as_of, relations, form, timing: false, out: None };
+    let mut shell = Shell {
+        config,
+        place,
+        session,
+        engine: Engine::new()?,
+        as_of,
+        relations,
+        form,
+        timing: false,
+        out: None,
+    };
     loop {
         // The editor waits for keys; whatever else runs must not wait with it.
         let read = tokio::task::block_in_place(|| editor.readline("trailhound> "));
@@ -82,7 +104,10 @@ pub(crate) async fn run(config: &Config, place: CatalogPlace, folder: &Path, as_
     Ok(())
 }
 
-fn editor(session: &Session, relations: &Arc<Vec<Relation>>) -> Result<Editor<Assistant, FileHistory>, Failure> {
+fn editor(
+    session: &Session,
+    relations: &Arc<Vec<Relation>>,
+) -> Result<Editor<Assistant, FileHistory>, Failure> {
     let settings = rustyline::Config::builder()
         .completion_type(CompletionType::List)
         .max_history_size(HISTORY_MAX)
@@ -138,9 +163,12 @@ impl Shell<'_> {
     /// Asks one statement; false where it was refused or cancelled, which has been told.
     async fn ask(&mut self, statement: &str, values: &Values) -> Result<bool, Failure> {
         let begun = Instant::now();
-        let form = if self.form == Form::Table && self.out.is_none() { Form::Wide } else { self.form };
-        let (session, form, sql, values) = (self.session.clone(), form, statement.to_owned(), values.clone());
-        let mut task = self.engine.spawn(async move { collect(&session, &sql, &values, form).await })?;
+        let form =
+            if self.form == Form::Table && self.out.is_none() { Form::Wide } else { self.form };
+        let (session, form, sql, values) =
+            (self.session.clone(), form, statement.to_owned(), values.clone());
+        let mut task =
+            self.engine.spawn(async move { collect(&session, &sql, &values, form).await })?;
         let answered = tokio::select! {
             answered = &mut task => answered.map_err(Failure::internal)?,
             _ = tokio::signal::ctrl_c() => {
@@ -153,11 +181,18 @@ impl Shell<'_> {
             Ok((text, rows, left)) => {
                 self.show(&text)?;
                 let shown = if left > 0 {
-                    format!(", the first {} shown; `\\o FILE` with `\\format csv` gives all", rows - left)
+                    format!(
+                        ", the first {} shown; `\\o FILE` with `\\format csv` gives all",
+                        rows - left
+                    )
                 } else {
                     String::new()
                 };
-                let time = if self.timing { format!(" in {:.3} s", begun.elapsed().as_secs_f64()) } else { String::new() };
+                let time = if self.timing {
+                    format!(" in {:.3} s", begun.elapsed().as_secs_f64())
+                } else {
+                    String::new()
+                };
                 printer::talk(&format!("({rows} rows{shown}){time}"));
                 Ok(true)
             }
@@ -178,7 +213,11 @@ impl Shell<'_> {
             }
             return Ok(pager::show(text)?);
         };
-        let written = File::options().create(true).append(true).open(path).and_then(|mut file| file.write_all(text));
+        let written = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(text));
         if let Err(error) = written {
             printer::talk(&format!("{}: {error}", path.display()));
         }
@@ -205,7 +244,12 @@ impl From<Failure> for Trouble {
 }
 
 /// The whole answer in `form`, the number of its rows, and how many of them are not in it.
-async fn collect(session: &Session, sql: &str, values: &Values, form: Form) -> Result<(Vec<u8>, usize, usize), Trouble> {
+async fn collect(
+    session: &Session,
+    sql: &str,
+    values: &Values,
+    form: Form,
+) -> Result<(Vec<u8>, usize, usize), Trouble> {
     use futures::StreamExt;
     let frame = session.ask(sql, values).await?;
     let schema = Arc::clone(frame.schema().inner());

@@ -10,10 +10,11 @@ const COLUMNS: usize = 80;
 
 /// Writes `text` to the terminal, through the pager where it is longer than the screen.
 pub(super) fn show(text: &[u8]) -> io::Result<()> {
-    let (height, width) =
-        rustix::termios::tcgetwinsize(io::stdout()).map_or((LINES, COLUMNS), |size| (usize::from(size.ws_row), usize::from(size.ws_col)));
+    let (height, width) = rustix::termios::tcgetwinsize(io::stdout())
+        .map_or((LINES, COLUMNS), |size| (usize::from(size.ws_row), usize::from(size.ws_col)));
     let text_of = String::from_utf8_lossy(text);
-    let fits = text_of.lines().count() + 2 <= height && text_of.lines().all(|line| line.chars().count() <= width);
+    let fits = text_of.lines().count() + 2 <= height
+        && text_of.lines().all(|line| line.chars().count() <= width);
     if io::stdout().is_terminal() && !fits && paged(text).is_ok() {
         return Ok(());
     }

@@ -25,7 +25,11 @@ fn well(request: &Request) -> Reply {
 #[test]
 fn whoever_was_away_is_told_everything_when_back() {
     let (Some(broker), Some(frozen)) = (broker(), Broker::own()) else { return };
-    let (Some(python), Some(rsyslogd)) = (part("TRAILHOUND_CLIENTS_PYTHON"), part("TRAILHOUND_RSYSLOGD")) else { return };
+    let (Some(python), Some(rsyslogd)) =
+        (part("TRAILHOUND_CLIENTS_PYTHON"), part("TRAILHOUND_RSYSLOGD"))
+    else {
+        return;
+    };
     let stage = Stage::new(broker, "told-away", 1, 20_000, 9);
     if !crate::certificate::make(&stage.program.path("")) {
         return;
@@ -34,13 +38,17 @@ fn whoever_was_away_is_told_everything_when_back() {
     let (http, mail, syslog) = (free_port(), free_port(), free_port());
     let sinks = ["hook", "ding", "feishu", "wecom", "slack", "alerts", "mail", "syslog", "topic"];
     let mut configuration = String::new();
-    for (name, kind) in [("ding", "dingtalk"), ("feishu", "feishu"), ("wecom", "wecom"), ("slack", "slack")] {
+    for (name, kind) in
+        [("ding", "dingtalk"), ("feishu", "feishu"), ("wecom", "wecom"), ("slack", "slack")]
+    {
         stage.program.write(name, format!("http://127.0.0.1:{http}/{name}"));
         configuration.push_str(&format!(
             "[[sink]]\nname = \"{name}\"\n[sink.{kind}]\nurl = \"file:{name}\"\nprivate_allowed = [\"127.0.0.1/32\"]\n"
         ));
     }
-    for (name, kind, path) in [("hook", "webhook", "hook"), ("alerts", "alertmanager", "api/v2/alerts")] {
+    for (name, kind, path) in
+        [("hook", "webhook", "hook"), ("alerts", "alertmanager", "api/v2/alerts")]
+    {
         let url = format!("http://127.0.0.1:{http}/{path}");
         configuration
             .push_str(&format!("[[sink]]\nname = \"{name}\"\n[sink.{kind}]\nurl = \"{url}\"\nprivate_allowed = [\"127.0.0.1/32\"]\n"));
@@ -56,20 +64,32 @@ fn whoever_was_away_is_told_everything_when_back() {
     frozen.signal("STOP");
     let service = stage.serve();
     stage.send(broker);
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    service.wait_until("everything stored", |service| {
+        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
+    });
     // An attempt at who says nothing takes its twenty seconds.
     service.wait_until("every one tried, and again", |_| {
         let rows = stage.outbox(&[]);
-        let tried = |sink: &str| rows.iter().filter(|row| row["sink"] == sink).filter_map(|row| row["attempts"].as_i64()).max();
+        let tried = |sink: &str| {
+            rows.iter()
+                .filter(|row| row["sink"] == sink)
+                .filter_map(|row| row["attempts"].as_i64())
+                .max()
+        };
         sinks.iter().all(|sink| tried(sink) >= Some(if *sink == "topic" { 1 } else { 2 }))
     });
-    assert!(stage.outbox(&[]).iter().all(|row| row["state"] == "pending" || row["state"] == "leased"), "nothing is given up");
+    assert!(
+        stage.outbox(&[]).iter().all(|row| row["state"] == "pending" || row["state"] == "leased"),
+        "nothing is given up"
+    );
     let receiver = Receiver::start_at(&format!("127.0.0.1:{http}"), |_, request| well(request));
     let _mail = MailServer::start_on(mail, &stage.program, &python, "none");
     let mut logging = start_syslog(syslog, &stage.program, &rsyslogd, false);
     frozen.signal("CONT");
     stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
-    service.wait_until("everything delivered", |_| stage.outbox(&[]).iter().all(|row| row["state"] == "delivered"));
+    service.wait_until("everything delivered", |_| {
+        stage.outbox(&[]).iter().all(|row| row["state"] == "delivered")
+    });
     assert_eq!(service.end().0, 0);
     let owed = stage.owed("hook");
     assert!(owed.len() > 50, "{} findings are few", owed.len());
@@ -77,17 +97,24 @@ fn whoever_was_away_is_told_everything_when_back() {
         assert_eq!(stage.owed(sink), owed, "{sink}");
     }
     let at = |path: &str| -> Vec<Request> {
-        receiver.requests().into_iter().filter(|request| request.target.split('?').next() == Some(path)).collect()
+        receiver
+            .requests()
+            .into_iter()
+            .filter(|request| request.target.split('?').next() == Some(path))
+            .collect()
     };
     assert_eq!(taken(&at("/hook")), owed);
     for path in ["/ding", "/feishu", "/wecom", "/slack", "/api/v2/alerts"] {
         assert!(!at(path).is_empty(), "{path} was told nothing");
     }
-    let ids: BTreeSet<String> = owed.iter().filter_map(|key| key.split('.').next()).map(str::to_owned).collect();
+    let ids: BTreeSet<String> =
+        owed.iter().filter_map(|key| key.split('.').next()).map(str::to_owned).collect();
     let topic = messages(&frozen.servers(), "told-away", owed.len());
     assert!(ids.iter().all(|id| topic.contains_key(id)), "the topic lacks some");
     let received = std::fs::read_to_string(stage.program.path("received")).expect("text");
-    let logged = received.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line.get(line.find('{')?..)?).ok());
+    let logged = received.lines().filter_map(|line| {
+        serde_json::from_str::<serde_json::Value>(line.get(line.find('{')?..)?).ok()
+    });
     assert_eq!(logged.map(|finding| text(&finding["finding_id"])).collect::<BTreeSet<_>>(), ids);
     drop(logging.stdin.take());
     logging.wait().expect("it ends");

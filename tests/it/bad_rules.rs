@@ -27,7 +27,10 @@ fn program() -> Program {
 
 #[test]
 fn a_rule_that_cannot_run_is_named_and_the_others_find_what_they_find() {
-    let long = format!("SELECT events.* FROM events WHERE regexp_like(event_name, '{}')", "(a|b)".repeat(200_000));
+    let long = format!(
+        "SELECT events.* FROM events WHERE regexp_like(event_name, '{}')",
+        "(a|b)".repeat(200_000)
+    );
     let many = "SELECT * FROM (SELECT events.*, unnest(range(0, 11000000)) AS n FROM events) AS x";
     let wrong = [
         ("SELECT events.* FROM events WHERE (", "SQL"),
@@ -39,7 +42,10 @@ fn a_rule_that_cannot_run_is_named_and_the_others_find_what_they_find() {
         ("SELECT x.* FROM no_such_table AS x", "no_such_table"),
         ("SELECT * FROM '/etc/passwd'", "/etc/passwd"),
         ("SELECT event_id FROM events", "event_key"),
-        ("SELECT events.*, CAST(1 / (length(event_id) - length(event_id)) AS VARCHAR) AS why FROM events", "ivide by zero"),
+        (
+            "SELECT events.*, CAST(1 / (length(event_id) - length(event_id)) AS VARCHAR) AS why FROM events",
+            "ivide by zero",
+        ),
         ("SELECT events.*, 'grave' AS severity FROM events", "`grave` is no severity"),
         ("SELECT events.* FROM events; SELECT events.* FROM events", "statement"),
         (&long, ""),
@@ -53,7 +59,11 @@ fn a_rule_that_cannot_run_is_named_and_the_others_find_what_they_find() {
         assert_eq!(ran.status, 4, "{}", ran.err);
         for (number, (sql, reason)) in wrong.iter().enumerate() {
             let id = format!("AT-OWN-{number:03}");
-            let said = ran.err.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("{id}: {}", ran.err));
+            let said = ran
+                .err
+                .lines()
+                .find(|line| line.contains(&id))
+                .unwrap_or_else(|| panic!("{id}: {}", ran.err));
             assert!(said.contains(reason), "{}: {said}", &sql[..sql.len().min(100)]);
             assert!(said.len() < 2_000, "{id}: an error is no place for all of it");
         }
@@ -68,13 +78,28 @@ fn a_rule_that_cannot_run_is_named_and_the_others_find_what_they_find() {
     rule(&everything, "every", "AT-OWN-001", "SELECT events.* FROM events", "reads = \"true\"");
     assert!(
         everything
-            .ok(&["scan", "events.json", "--lake", "l", "--format", "json", "--rules", "AT-OWN-001"])
+            .ok(&[
+                "scan",
+                "events.json",
+                "--lake",
+                "l",
+                "--format",
+                "json",
+                "--rules",
+                "AT-OWN-001"
+            ])
             .open()
             .contains_key("AT-OWN-001")
     );
     // Slow to others, not to this engine.
     let program = program();
-    rule(&program, "slow", "AT-OWN-001", "SELECT events.* FROM events WHERE regexp_like(repeat('a', 5000) || '!', '(a+)+$')", "");
+    rule(
+        &program,
+        "slow",
+        "AT-OWN-001",
+        "SELECT events.* FROM events WHERE regexp_like(repeat('a', 5000) || '!', '(a+)+$')",
+        "",
+    );
     program.ok(&["scan", "events.json", "--lake", "l"]);
 }
 
@@ -137,7 +162,8 @@ fn the_service_takes_up_changed_rules_all_or_none() {
     rule(program, "broken", "AT-OWN-001", every, reads);
     service.wait_until("a reload", |service| reloads(service, "taken") >= 1.0);
     stage.send(broker);
-    service.findings_until(|open| open.contains_key("AT-OWN-001") && open.contains_key("AT-OWN-002"));
+    service
+        .findings_until(|open| open.contains_key("AT-OWN-001") && open.contains_key("AT-OWN-002"));
     // Half a file, then nothing: those from before run on.
     let taken = reloads(&service, "taken");
     program.write("rules/own/sound.toml", "id = \"AT-OWN-0");
@@ -160,5 +186,8 @@ fn the_service_takes_up_changed_rules_all_or_none() {
         "-c",
         "SELECT DISTINCT rule_id FROM findings WHERE rule_id LIKE 'AT-OWN%' ORDER BY 1",
     ]);
-    assert_eq!(kept.json().iter().map(|row| text(&row["rule_id"])).collect::<Vec<_>>(), ["AT-OWN-001", "AT-OWN-002"]);
+    assert_eq!(
+        kept.json().iter().map(|row| text(&row["rule_id"])).collect::<Vec<_>>(),
+        ["AT-OWN-001", "AT-OWN-002"]
+    );
 }

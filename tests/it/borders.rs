@@ -8,9 +8,21 @@ use std::process::Command;
 const FORBIDDEN: [(&str, &[&str]); 4] = [
     (
         "trailhound-datasets",
-        &["tokio", "datafusion", "sqlx", "parquet", "trailhound-ingest", "trailhound-queries", "trailhound-detect", "clap"],
+        &[
+            "tokio",
+            "datafusion",
+            "sqlx",
+            "parquet",
+            "trailhound-ingest",
+            "trailhound-queries",
+            "trailhound-detect",
+            "clap",
+        ],
     ),
-    ("trailhound-ingest", &["datafusion", "datafusion-ducklake", "trailhound-queries", "trailhound-detect", "clap"]),
+    (
+        "trailhound-ingest",
+        &["datafusion", "datafusion-ducklake", "trailhound-queries", "trailhound-detect", "clap"],
+    ),
     ("trailhound-queries", &["trailhound-ingest", "trailhound-detect", "clap"]),
     ("trailhound-detect", &["trailhound-ingest", "clap"]),
 ];
@@ -27,7 +39,12 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
     packages
         .iter()
         .map(|package| {
-            let normal = package["dependencies"].as_array().expect("dependencies").iter().filter(|d| d["kind"].is_null()).map(name);
+            let normal = package["dependencies"]
+                .as_array()
+                .expect("dependencies")
+                .iter()
+                .filter(|d| d["kind"].is_null())
+                .map(name);
             (name(package), normal.collect())
         })
         .collect()
@@ -41,7 +58,11 @@ fn crates_keep_to_their_side() {
         let mut next = 0;
         while next < reached.len() {
             for dependency in dependencies.get(&reached[next]).into_iter().flatten() {
-                assert!(!forbidden.contains(&dependency.as_str()), "{krate} reaches {dependency} through {}", reached[next]);
+                assert!(
+                    !forbidden.contains(&dependency.as_str()),
+                    "{krate} reaches {dependency} through {}",
+                    reached[next]
+                );
                 if dependency.starts_with("trailhound-") && !reached.contains(dependency) {
                     reached.push(dependency.clone());
                 }
@@ -53,8 +74,11 @@ fn crates_keep_to_their_side() {
 
 #[test]
 fn one_version_of_each_engine() {
-    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).expect("Cargo.lock");
-    for name in ["arrow-array", "arrow-schema", "parquet", "object_store", "datafusion", "libsqlite3-sys"] {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"))
+        .expect("Cargo.lock");
+    for name in
+        ["arrow-array", "arrow-schema", "parquet", "object_store", "datafusion", "libsqlite3-sys"]
+    {
         let count = lock.matches(&format!("name = \"{name}\"\n")).count();
         assert_eq!(count, 1, "{name}");
     }
@@ -64,18 +88,32 @@ fn one_version_of_each_engine() {
 fn sources_are_tidy() {
     let root = env!("CARGO_MANIFEST_DIR");
     let folders = ["src", "datasets/src", "ingest/src", "queries/src", "detect/src", "benches"];
-    let mut pending: Vec<std::path::PathBuf> = folders.iter().map(|folder| std::path::Path::new(root).join(folder)).collect();
+    let mut pending: Vec<std::path::PathBuf> =
+        folders.iter().map(|folder| std::path::Path::new(root).join(folder)).collect();
     let mut seen = 0;
     while let Some(path) = pending.pop() {
         if path.is_dir() {
-            pending.extend(std::fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()));
+            pending.extend(
+                std::fs::read_dir(&path)
+                    .expect("a folder")
+                    .map(|entry| entry.expect("an entry").path()),
+            );
             continue;
         }
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        assert!(!["util", "utils", "common", "helper", "helpers", "manager", "misc"].contains(&name.as_str()), "{}", path.display());
+        assert!(
+            !["util", "utils", "common", "helper", "helpers", "manager", "misc"]
+                .contains(&name.as_str()),
+            "{}",
+            path.display()
+        );
         if path.extension().is_some_and(|e| e == "rs") {
             let text = std::fs::read_to_string(&path).expect("text");
-            assert!(text.starts_with("//!"), "{} opens without saying what it is for", path.display());
+            assert!(
+                text.starts_with("//!"),
+                "{} opens without saying what it is for",
+                path.display()
+            );
             assert!(text.lines().count() <= 700, "{} is too long", path.display());
             seen += 1;
         }

@@ -37,18 +37,32 @@ const KEY_STORE: &str = "keys.p12";
 fn make_certificate(folder: &Path) -> PathBuf {
     let certificate = folder.join("certificate.pem");
     let keytool = |args: &[&str]| {
-        let done = Command::new("keytool").current_dir(folder).args(args).output().expect("keytool runs");
+        let done =
+            Command::new("keytool").current_dir(folder).args(args).output().expect("keytool runs");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
     };
-    let store = ["-keystore", KEY_STORE, "-storepass", "testing", "-storetype", "PKCS12", "-alias", "broker"];
-    let names = ["-dname", "CN=127.0.0.1", "-ext", "san=ip:127.0.0.1", "-keyalg", "RSA", "-validity", "2"];
+    let store = [
+        "-keystore",
+        KEY_STORE,
+        "-storepass",
+        "testing",
+        "-storetype",
+        "PKCS12",
+        "-alias",
+        "broker",
+    ];
+    let names =
+        ["-dname", "CN=127.0.0.1", "-ext", "san=ip:127.0.0.1", "-keyalg", "RSA", "-validity", "2"];
     keytool(&[&["-genkeypair"], &store[..], &names[..]].concat());
     keytool(&[&["-exportcert", "-rfc", "-file", "certificate.pem"], &store[..]].concat());
     certificate
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 impl Broker {
@@ -59,8 +73,10 @@ impl Broker {
 
     /// Sends it the signal `name`.
     pub(crate) fn signal(&self, name: &str) {
-        let sent =
-            Command::new("pkill").args([&format!("-{name}"), "-P", &self.process.id().to_string(), "java"]).status().expect("pkill runs");
+        let sent = Command::new("pkill")
+            .args([&format!("-{name}"), "-P", &self.process.id().to_string(), "java"])
+            .status()
+            .expect("pkill runs");
         assert!(sent.success(), "the broker is not there");
     }
 
@@ -90,17 +106,26 @@ impl Broker {
         std::fs::write(&settings, text).expect("a file");
         let classes = format!("{jars}/*");
         let formatted = Command::new("java")
-            .args(["-cp", &classes, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"])
+            .args([
+                "-cp",
+                &classes,
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                "MkU3OEVBNTcwNTJENDM2Qk",
+                "-c",
+            ])
             .arg(&settings)
-            .args(
-                ["SCRAM-SHA-256", "SCRAM-SHA-512"]
-                    .iter()
-                    .flat_map(|kind| ["-S".to_owned(), format!("{kind}=[name=project,password={PASSWORD}]")]),
-            )
+            .args(["SCRAM-SHA-256", "SCRAM-SHA-512"].iter().flat_map(|kind| {
+                ["-S".to_owned(), format!("{kind}=[name=project,password={PASSWORD}]")]
+            }))
             .output()
             .expect("java runs");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
-        let process = keep("java", ["-Xmx384m", "-cp", &classes, "kafka.Kafka", &settings.display().to_string()]);
+        let process = keep(
+            "java",
+            ["-Xmx384m", "-cp", &classes, "kafka.Kafka", &settings.display().to_string()],
+        );
         let broker = Self { port, secure_port, certificate, process, folder };
         broker.wait();
         broker
@@ -130,12 +155,16 @@ impl Broker {
 
     pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        let created = futures::executor::block_on(self.admin().create_topics([&topic], &AdminOptions::new())).expect("the broker answers");
+        let created =
+            futures::executor::block_on(self.admin().create_topics([&topic], &AdminOptions::new()))
+                .expect("the broker answers");
         assert!(created.iter().all(Result::is_ok), "{created:?}");
     }
 
     pub(crate) fn delete_topic(&self, name: &str) {
-        let deleted = futures::executor::block_on(self.admin().delete_topics(&[name], &AdminOptions::new())).expect("the broker answers");
+        let deleted =
+            futures::executor::block_on(self.admin().delete_topics(&[name], &AdminOptions::new()))
+                .expect("the broker answers");
         assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
     }
 
@@ -147,7 +176,10 @@ impl Broker {
     /// Gives the topic so many partitions.
     pub(crate) fn widen(&self, topic: &str, partitions: usize) {
         let wider = NewPartitions::new(topic, partitions);
-        let done = futures::executor::block_on(self.admin().create_partitions([&wider], &AdminOptions::new())).expect("the broker answers");
+        let done = futures::executor::block_on(
+            self.admin().create_partitions([&wider], &AdminOptions::new()),
+        )
+        .expect("the broker answers");
         assert!(done.iter().all(Result::is_ok), "{done:?}");
     }
 
@@ -155,6 +187,7 @@ impl Broker {
     pub(crate) fn drop_before(&self, topic: &str, offset: i64) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("a partition");
-        futures::executor::block_on(self.admin().delete_records(&list, &AdminOptions::new())).expect("the broker answers");
+        futures::executor::block_on(self.admin().delete_records(&list, &AdminOptions::new()))
+            .expect("the broker answers");
     }
 }

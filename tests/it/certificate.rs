@@ -6,11 +6,29 @@ use std::process::Command;
 
 /// Makes `certificate.pem` and `key.pem` in `folder`; false, with a notice, where there is no openssl.
 pub(crate) fn make(folder: &Path) -> bool {
-    let names =
-        ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"];
+    let names = [
+        "-subj",
+        "/CN=127.0.0.1",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1,DNS:localhost",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ];
     let made = Command::new("openssl")
         .current_dir(folder)
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "key.pem", "-out", "certificate.pem"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "certificate.pem",
+        ])
         .args(names)
         .output();
     match made {
@@ -33,7 +51,8 @@ const AUTHORITY: &str = "[ca]\ndefault_ca = c\n[c]\ndatabase = index\nnew_certs_
 pub(crate) fn expire(folder: &Path) {
     std::fs::write(folder.join("ca.cnf"), AUTHORITY).expect("written");
     std::fs::write(folder.join("index"), "").expect("written");
-    let request = ["req", "-new", "-key", "key.pem", "-out", "request.pem", "-subj", "/CN=127.0.0.1"];
+    let request =
+        ["req", "-new", "-key", "key.pem", "-out", "request.pem", "-subj", "/CN=127.0.0.1"];
     let sign = [
         "ca",
         "-batch",
@@ -50,7 +69,8 @@ pub(crate) fn expire(folder: &Path) {
     ];
     let times = ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"];
     for args in [&request[..], &[&sign[..], &times].concat()] {
-        let ran = Command::new("openssl").current_dir(folder).args(args).output().expect("openssl runs");
+        let ran =
+            Command::new("openssl").current_dir(folder).args(args).output().expect("openssl runs");
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     }
 }

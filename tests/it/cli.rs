@@ -35,12 +35,20 @@ fn a_rule_without_its_parameter_is_told_and_can_be_an_error() {
     let program = Program::new();
     program.write("a.json", event("li"));
     let ran = program.run(&["scan", "a.json", "--no-keep"]);
-    assert!(ran.out.contains("NOT LOADED: AT-LOGIN-002") && ran.out.contains("corporate_cidrs = ["), "{}", ran.out);
+    assert!(
+        ran.out.contains("NOT LOADED: AT-LOGIN-002") && ran.out.contains("corporate_cidrs = ["),
+        "{}",
+        ran.out
+    );
     let ran = program.run(&["scan", "a.json", "--no-keep", "--require-all-rules"]);
     assert_eq!(ran.status, 2);
     assert!(ran.err.contains("corporate_cidrs"), "{}", ran.err);
-    program.write("trailhound.toml", "[parameters]\ncorporate_cidrs = [{ cidr = \"203.0.113.0/24\" }]\n");
-    let ran = program.run(&["scan", "a.json", "--no-keep", "--require-all-rules", "--format", "json"]);
+    program.write(
+        "trailhound.toml",
+        "[parameters]\ncorporate_cidrs = [{ cidr = \"203.0.113.0/24\" }]\n",
+    );
+    let ran =
+        program.run(&["scan", "a.json", "--no-keep", "--require-all-rules", "--format", "json"]);
     assert_eq!(ran.open().len(), 2, "{}", ran.out);
 }
 
@@ -54,7 +62,10 @@ fn configuration_mistakes_name_place_and_remedy() {
         ("[ingest]\nworkers = 0\n", &["line 2"]),
         ("[ingest]\nworkers = \"two\"\n", &["line 2"]),
         ("[lake]\npath = \"a\"\npath = \"b\"\n", &["line 3", "duplicate key"]),
-        ("[parameters]\ncorporate_cidrs = [{ cidr = \"10.1.2.3/8\" }]\n", &["host bits", "10.0.0.0/8"]),
+        (
+            "[parameters]\ncorporate_cidrs = [{ cidr = \"10.1.2.3/8\" }]\n",
+            &["host bits", "10.0.0.0/8"],
+        ),
         (
             "[parameters]\nallowed_principals = [{ rule = \"AT-ROOT-01\", reason = \"x\", expires = \"2027-01-01\" }]\n",
             &["did you mean `AT-ROOT-001`"],
@@ -63,7 +74,10 @@ fn configuration_mistakes_name_place_and_remedy() {
             "[parameters]\nallowed_principals = [{ rule = \"AT-ROOT-001\", acess_key = \"x\", reason = \"x\", expires = \"2027-01-01\" }]\n",
             &["acess_key", "access_key_id"],
         ),
-        ("[parameters]\nallowed_principals = [{ rule = \"AT-ROOT-001\", reason = \"x\" }]\n", &["expires"]),
+        (
+            "[parameters]\nallowed_principals = [{ rule = \"AT-ROOT-001\", reason = \"x\" }]\n",
+            &["expires"],
+        ),
         ("\u{0}binary", &["line 1"]),
         ("[ingest]\ncontent_bytes_max = \"10 GB\"\n", &["line 2", "content_bytes_max"]),
         ("[ingest]\nevent_bytes_max = -1\n", &["line 2"]),
@@ -93,7 +107,12 @@ fn rules_that_need_a_database_of_addresses_say_that_they_are_off() {
     let program = Program::new();
     program.write("a.json", event("li"));
     let ran = program.ok(&["scan", "a.json", "--no-keep"]);
-    assert!(ran.out.contains("NOT LOADED: AT-LOGIN-007, AT-LOGIN-008") && ran.out.contains("geo_city = "), "{}", ran.out);
+    assert!(
+        ran.out.contains("NOT LOADED: AT-LOGIN-007, AT-LOGIN-008")
+            && ran.out.contains("geo_city = "),
+        "{}",
+        ran.out
+    );
     program.write("trailhound.toml", "[parameters]\ngeo_city = \"sample\"\n");
     assert!(!program.ok(&["scan", "a.json", "--no-keep"]).out.contains("NOT LOADED: AT-LOGIN-007"));
 }
@@ -111,7 +130,14 @@ fn the_same_input_again_stores_nothing_and_says_so() {
     program.write("in/copy.json", event("li"));
     program.write("in/bad.json", "[{\"eventId\":1}] ");
     let third = program.run(&["ingest", "in", "--lake", "l", "--json"]).json();
-    assert_eq!((third[0]["received"].as_u64(), third[0]["duplicate"].as_u64(), third[0]["stored"].as_u64()), (Some(2), Some(1), Some(1)));
+    assert_eq!(
+        (
+            third[0]["received"].as_u64(),
+            third[0]["duplicate"].as_u64(),
+            third[0]["stored"].as_u64()
+        ),
+        (Some(2), Some(1), Some(1))
+    );
     assert_eq!(program.run(&["lake", "verify", "--lake", "l"]).status, 0);
 }
 
@@ -121,7 +147,10 @@ fn standard_input_patterns_and_folders() {
     program.write("x/one.json", event("a"));
     program.write("x/two.json", event("b").replace("E1", "E2"));
     program.write("x/.hidden.json", event("c").replace("E1", "E3"));
-    let ran = program.run_with_input(&["ingest", "-", "x/*.json", "x", "--lake", "l", "--json"], event("d").replace("E1", "E4").as_bytes());
+    let ran = program.run_with_input(
+        &["ingest", "-", "x/*.json", "x", "--lake", "l", "--json"],
+        event("d").replace("E1", "E4").as_bytes(),
+    );
     assert_eq!(ran.json()[0]["stored"].as_u64(), Some(3), "{}", ran.err);
     let ran = program.run(&["ingest", "x/*.nothing", "--lake", "l"]);
     assert_eq!((ran.status, ran.err.contains("no file matches")), (2, true), "{}", ran.err);
@@ -133,7 +162,13 @@ fn hostile_text_is_inert_in_every_output() {
     let name = "=cmd|' /C calc'!A0\\u001b[31m\\u202e";
     program.write("a.json", event(name));
     let table = program.run(&["scan", "a.json", "--no-keep"]);
-    assert!(!table.out.contains('\u{1b}') && !table.out.contains('\u{202e}') && table.out.contains("\\u{1b}"), "{}", table.out);
+    assert!(
+        !table.out.contains('\u{1b}')
+            && !table.out.contains('\u{202e}')
+            && table.out.contains("\\u{1b}"),
+        "{}",
+        table.out
+    );
     let csv = program.run(&["scan", "a.json", "--no-keep", "--format", "csv"]);
     assert!(csv.out.contains("'=cmd"), "{}", csv.out);
     let json = program.run(&["scan", "a.json", "--no-keep", "--format", "json"]).json();
@@ -154,8 +189,17 @@ fn queries_read_and_only_read() {
         "-c",
         "SELECT user_name, mfa, param(additional_event_data, 'mfaChecked') AS flag, event_time FROM signins",
     ]);
-    assert_eq!(ran.json()[0], serde_json::json!({ "user_name": "li", "mfa": "no", "flag": "false", "event_time": "2026-09-21T02:14:05Z" }));
-    assert_eq!(program.number("l", "SELECT count(*) FROM events WHERE ip_in_cidr(source_ip, '198.51.100.0/24')"), 1);
+    assert_eq!(
+        ran.json()[0],
+        serde_json::json!({ "user_name": "li", "mfa": "no", "flag": "false", "event_time": "2026-09-21T02:14:05Z" })
+    );
+    assert_eq!(
+        program.number(
+            "l",
+            "SELECT count(*) FROM events WHERE ip_in_cidr(source_ip, '198.51.100.0/24')"
+        ),
+        1
+    );
     for wrong in [
         "DROP TABLE events",
         "INSERT INTO events VALUES (1)",
@@ -186,17 +230,34 @@ fn rules_are_listed_shown_and_tested() {
     }
     let ran = program.ok(&["rules", "test"]);
     assert!(ran.out.contains(" cases passed, 0 failed"), "{}", ran.out);
-    assert!(program.run(&["rules", "show", "AT-ESC-001"]).err.contains("did you mean `AT-ECS-001`"));
+    assert!(
+        program.run(&["rules", "show", "AT-ESC-001"]).err.contains("did you mean `AT-ECS-001`")
+    );
 }
 
 #[test]
 fn since_and_until_bound_the_findings() {
     let program = Program::new();
-    let days = ["19", "20", "21"].map(|day| event(&format!("u{day}")).replace("2026-09-21", &format!("2026-09-{day}")).replace("E1", day));
+    let days = ["19", "20", "21"].map(|day| {
+        event(&format!("u{day}"))
+            .replace("2026-09-21", &format!("2026-09-{day}"))
+            .replace("E1", day)
+    });
     program.write("a.json", days.join("\n"));
-    let ran = program.ok(&["scan", "a.json", "--no-keep", "--format", "json", "--since", "2026-09-20", "--until", "2026-09-21T00:00:00Z"]);
+    let ran = program.ok(&[
+        "scan",
+        "a.json",
+        "--no-keep",
+        "--format",
+        "json",
+        "--since",
+        "2026-09-20",
+        "--until",
+        "2026-09-21T00:00:00Z",
+    ]);
     assert_eq!(ran.open()["AT-LOGIN-001"].iter().collect::<Vec<_>>(), ["20"]);
-    let ran = program.ok(&["scan", "a.json", "--no-keep", "--format", "json", "--rules", "at-root-001"]);
+    let ran =
+        program.ok(&["scan", "a.json", "--no-keep", "--format", "json", "--rules", "at-root-001"]);
     assert!(ran.out.is_empty());
 }
 
@@ -205,7 +266,11 @@ fn one_writer_at_a_time() {
     let program = Program::new();
     program.write("a.json", event("li"));
     program.ok(&["ingest", "a.json", "--lake", "l"]);
-    let lock = std::fs::OpenOptions::new().read(true).write(true).open(program.path("l/writer.lock")).expect("the lock file");
+    let lock = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(program.path("l/writer.lock"))
+        .expect("the lock file");
     lock.lock().expect("the lock");
     let ran = program.run(&["ingest", "a.json", "--lake", "l"]);
     assert_eq!(ran.status, 2);
@@ -223,7 +288,12 @@ fn a_moved_lake_and_a_damaged_lake() {
     program.ok(&["lake", "info", "--lake", "moved"]);
     program.ok(&["lake", "verify", "--lake", "moved"]);
     let file = program.path("moved/files/main/events/day=2026-09-21");
-    let file = std::fs::read_dir(file).expect("the partition").next().expect("a file").expect("a file").path();
+    let file = std::fs::read_dir(file)
+        .expect("the partition")
+        .next()
+        .expect("a file")
+        .expect("a file")
+        .path();
     let mut content = std::fs::read(&file).expect("readable");
     let middle = content.len() / 2;
     content[middle] ^= 1;
@@ -254,7 +324,9 @@ fn names_of_objects_are_checked_not_trusted() {
 fn the_demonstration_shows_findings() {
     let program = Program::new();
     let ran = program.ok(&["demo", "--events", "5000"]);
-    for part in ["AT-LOGIN-001", "AT-LOGIN-002", "AT-ROOT-001", "AT-ECS-001", "critical", "What this shows"] {
+    for part in
+        ["AT-LOGIN-001", "AT-LOGIN-002", "AT-ROOT-001", "AT-ECS-001", "critical", "What this shows"]
+    {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }
 }
@@ -268,7 +340,12 @@ fn a_lake_may_lie_anywhere() {
         let found = program.run(&["scan", "a.json", "--lake", &lake, "--fail-on", "high"]);
         assert_eq!(found.status, 1, "{folder}: {}", found.err);
         let again = program.run(&["detect", "--lake", &lake, "--fail-on", "high"]);
-        assert_eq!((again.status, again.err.contains("rror")), (1, false), "{folder}: {}", again.err);
+        assert_eq!(
+            (again.status, again.err.contains("rror")),
+            (1, false),
+            "{folder}: {}",
+            again.err
+        );
         let asked = program.run(&["query", "--lake", &lake, "-c", "SELECT user_name FROM events"]);
         assert!(asked.out.contains("li"), "{folder}: {}{}", asked.out, asked.err);
     }

@@ -7,16 +7,26 @@ fn many_small_commits_leave_few_files_and_every_row() {
     let program = Program::new();
     for number in 0..40 {
         let event = |id: u32, time: &str| {
-            format!(r#"{{"eventId":"{number}-{id}","eventName":"DescribeInstances","eventTime":"{time}","serviceName":"Ecs"}}"#)
+            format!(
+                r#"{{"eventId":"{number}-{id}","eventName":"DescribeInstances","eventTime":"{time}","serviceName":"Ecs"}}"#
+            )
         };
         let day = 10 + number % 2;
-        let times = [format!("2026-09-{day}T08:00:00Z"), format!("2026-09-{day}T09:00:00.5Z"), "1999-01-01T00:00:00Z".to_owned()];
+        let times = [
+            format!("2026-09-{day}T08:00:00Z"),
+            format!("2026-09-{day}T09:00:00.5Z"),
+            "1999-01-01T00:00:00Z".to_owned(),
+        ];
         let events: Vec<String> = times.iter().zip(0..).map(|(time, id)| event(id, time)).collect();
         let name = format!("in/{number}.json");
         program.write(&name, events.join("\n") + "\nbroken\n");
         program.run(&["ingest", &name, "--lake", "lake"]);
     }
-    let files = || program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["files"].as_u64().expect("a count");
+    let files = || {
+        program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["files"]
+            .as_u64()
+            .expect("a count")
+    };
     let (keys, before) = (program.keys("lake"), files());
     assert_eq!(keys.len(), 120);
     let merged = program.ok(&["lake", "compact", "--lake", "lake"]);

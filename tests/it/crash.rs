@@ -14,7 +14,10 @@ const CONFIG: &str = "[ingest]\nflush_rows_max = 4000\nworkers = 2\n";
 fn killed_at_random_moments_and_resumed() {
     let program = Program::new();
     program.ok(&["generate", "--events", "40000", "--seed", "9", "--days", "6", "--out", "g"]);
-    program.write("g/events/broken.json", "[{\"eventId\":\"good\",\"eventTime\":\"2026-09-21T02:14:05Z\"},{\"eventId\":oops}]");
+    program.write(
+        "g/events/broken.json",
+        "[{\"eventId\":\"good\",\"eventTime\":\"2026-09-21T02:14:05Z\"},{\"eventId\":oops}]",
+    );
     program.write("c.toml", CONFIG);
     let ingest = ["--config", "c.toml", "ingest", "g/events", "--json", "--lake"];
     let run = |lake: &str| program.run(&[&ingest[..], &[lake]].concat());
@@ -36,7 +39,9 @@ fn killed_at_random_moments_and_resumed() {
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("the program starts");
-            std::thread::sleep(Duration::from_micros(rng.random_range(0..undisturbed.as_micros() as u64)));
+            std::thread::sleep(Duration::from_micros(
+                rng.random_range(0..undisturbed.as_micros() as u64),
+            ));
             interrupted += usize::from(child.try_wait().expect("a child").is_none());
             child.kill().expect("killed");
             child.wait().expect("gone");
@@ -45,7 +50,11 @@ fn killed_at_random_moments_and_resumed() {
         assert!(last.status == 3 || last.status == 0, "round {round}: {}", last.err);
         let verified = program.run(&["lake", "verify", "--lake", &lake, "--json"]);
         assert_eq!(verified.status, 0, "round {round}: {}", verified.out);
-        assert_eq!(verified.json()[0]["unreferenced_files"], 0, "round {round}: leftovers are swept");
+        assert_eq!(
+            verified.json()[0]["unreferenced_files"],
+            0,
+            "round {round}: leftovers are swept"
+        );
         assert_eq!(ledger(&program, &lake), ledger(&program, "whole"), "round {round}");
         assert!(program.keys(&lake) == program.keys("whole"), "round {round}: other events");
         std::fs::remove_dir_all(program.path(&lake)).expect("removed");

@@ -40,11 +40,24 @@ fn open(bounds: &str, events: u32) -> Open {
 
 /// The same in the folder of `program`, with `more` said of the PostgreSQL door.
 fn open_with(program: Program, bounds: &str, events: u32, more: &str) -> Open {
-    program.ok(&["generate", "--events", &events.to_string(), "--seed", "41", "--days", "10", "--out", "g"]);
+    program.ok(&[
+        "generate",
+        "--events",
+        &events.to_string(),
+        "--seed",
+        "41",
+        "--days",
+        "10",
+        "--out",
+        "g",
+    ]);
     program.ok(&["--config", "g/trailhound.toml", "scan", "g/events", "--lake", "lake"]);
     with_secrets(&program);
     let source = "[[source.kafka]]\nname = \"sls\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"none\"]\n";
-    program.write("serve.toml", format!("[service]\nlisten = \"127.0.0.1:0\"\n{}{more}{source}", doors(bounds)));
+    program.write(
+        "serve.toml",
+        format!("[service]\nlisten = \"127.0.0.1:0\"\n{}{more}{source}", doors(bounds)),
+    );
     let mut service = Service::start(&program, "serve.toml", "lake");
     let line = service.said("answering PostgreSQL clients on ");
     let postgres = line.rsplit(' ').next().expect("an address").to_owned();
@@ -60,11 +73,15 @@ struct Answer {
 
 impl Answer {
     fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
     }
 
     fn code(&self) -> String {
-        self.json()["error"]["code"].as_str().unwrap_or_else(|| panic!("{}", self.json())).to_owned()
+        self.json()["error"]["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{}", self.json()))
+            .to_owned()
     }
 }
 
@@ -115,26 +132,41 @@ fn http_answers_as_the_shell_does_in_every_form() {
     assert_eq!(document.json()["row_count"], 50);
     assert_eq!(document.json()["columns"][0], json!({ "name": "event_id", "type": "text" }));
     let lines = post(at, "application/x-ndjson", &json!({ "sql": sql }));
-    let lines: Vec<Value> =
-        String::from_utf8(lines.body).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<Value> = String::from_utf8(lines.body)
+        .expect("UTF-8")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     assert_eq!(lines, expected);
     let csv = post(at, "text/csv", &json!({ "sql": sql }));
     assert_eq!(String::from_utf8(csv.body).expect("UTF-8").lines().count(), 51);
     let arrow = post(at, "application/vnd.apache.arrow.stream", &json!({ "sql": sql }));
-    let batches = arrow::ipc::reader::StreamReader::try_new(arrow.body.as_slice(), None).expect("a stream");
+    let batches =
+        arrow::ipc::reader::StreamReader::try_new(arrow.body.as_slice(), None).expect("a stream");
     assert_eq!(batches.map(|batch| batch.expect("rows").num_rows()).sum::<usize>(), 50);
     // Nothing is an answer too.
     assert_eq!(
         ask(at, "SELECT 1 AS a WHERE false").json(),
         json!({ "columns": [{ "name": "a", "type": "whole number" }], "rows": [], "row_count": 0 })
     );
-    let bound = post(at, "*/*", &json!({ "sql": "SELECT $a AS a, $b AS b", "params": { "a": "x' OR '1'='1", "b": null } }));
+    let bound = post(
+        at,
+        "*/*",
+        &json!({ "sql": "SELECT $a AS a, $b AS b", "params": { "a": "x' OR '1'='1", "b": null } }),
+    );
     assert_eq!(bound.json()["rows"], json!([{ "a": "x' OR '1'='1", "b": null }]));
-    let early = post(at, "*/*", &json!({ "sql": "SELECT count(*) AS n FROM events", "snapshot": 0 }));
+    let early =
+        post(at, "*/*", &json!({ "sql": "SELECT count(*) AS n FROM events", "snapshot": 0 }));
     assert_eq!(early.json()["rows"], json!([{ "n": 0 }]));
-    assert_eq!(post(at, "*/*", &json!({ "sql": "SELECT 1", "snapshot": 999_999 })).code(), "invalid");
+    assert_eq!(
+        post(at, "*/*", &json!({ "sql": "SELECT 1", "snapshot": 999_999 })).code(),
+        "invalid"
+    );
     // Each was noted, with who, what and how it ended.
-    let noted = same(&open.program, "SELECT door, who, address, result, rows, statement FROM query_log ORDER BY asked_at");
+    let noted = same(
+        &open.program,
+        "SELECT door, who, address, result, rows, statement FROM query_log ORDER BY asked_at",
+    );
     assert_eq!(noted.len(), 8, "{noted:?}");
     assert_eq!(
         noted[0],
@@ -147,7 +179,13 @@ fn http_refuses_who_brings_no_token_and_what_is_no_request() {
     let open = open("", 1_000);
     let at = &open.service.address;
     let body = json!({ "sql": "SELECT 1" }).to_string();
-    for token in ["", "token", "token-of-the-tests-012345678", "token-of-the-tests-01234567890", "Token-of-the-tests-0123456789"] {
+    for token in [
+        "",
+        "token",
+        "token-of-the-tests-012345678",
+        "token-of-the-tests-01234567890",
+        "Token-of-the-tests-0123456789",
+    ] {
         let refused = received(send(at, token, "*/*", body.as_bytes()));
         assert_eq!((refused.status, refused.code().as_str()), (401, "unauthorized"), "{token}");
         assert!(refused.head.to_lowercase().contains("www-authenticate: bearer"));
@@ -164,10 +202,16 @@ fn http_refuses_who_brings_no_token_and_what_is_no_request() {
         (b"{\"sql\":\"SELECT 1\",\"params\":{\"a\":{\"b\":1}}}", 400),
         (&vec![b' '; 1 << 20], 413),
     ] {
-        assert_eq!(received(send(at, TOKEN, "*/*", body)).status, status, "{}", String::from_utf8_lossy(&body[..body.len().min(60)]));
+        assert_eq!(
+            received(send(at, TOKEN, "*/*", body)).status,
+            status,
+            "{}",
+            String::from_utf8_lossy(&body[..body.len().min(60)])
+        );
     }
     assert_eq!(post(at, "image/png", &json!({ "sql": "SELECT 1" })).status, 406);
-    let placed = ask(at, "SELECT event_id\nFROM events\nWHERE usr_name = 'x'").json()["error"].clone();
+    let placed =
+        ask(at, "SELECT event_id\nFROM events\nWHERE usr_name = 'x'").json()["error"].clone();
     assert_eq!((&placed["line"], &placed["column"]), (&json!(3), &json!(7)), "{placed}");
     assert!(placed["message"].as_str().expect("text").contains("user_name"), "{placed}");
     assert_eq!(ask(at, "SELECT 1").status, 200);
@@ -227,7 +271,9 @@ fn attacks_are_refused_or_stopped_while_the_ingest_goes_on() {
     stage.program.write("serve.toml", format!("{config}\n{}", doors(bounds)));
     let service = stage.serve();
     stage.send(broker);
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 4_000);
+    service.wait_until("everything stored", |service| {
+        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 4_000
+    });
     let at = &service.address;
     let before = service.metric("trailhound_memory_bytes");
     let (mut tried, mut wrong) = (0, Vec::new());
@@ -240,9 +286,10 @@ fn attacks_are_refused_or_stopped_while_the_ingest_goes_on() {
             wrong.push(format!("{sql}: {found}, not {code}"));
         }
         let said = answer.json()["error"]["message"].as_str().expect("words").to_owned();
-        let leaks = ["catalog.sqlite", ".parquet", &*stage.program.path("lake").display().to_string()]
-            .into_iter()
-            .any(|text| said.contains(text) && !sql.contains(text));
+        let leaks =
+            ["catalog.sqlite", ".parquet", &*stage.program.path("lake").display().to_string()]
+                .into_iter()
+                .any(|text| said.contains(text) && !sql.contains(text));
         assert!(!leaks, "{sql}: {said}");
         tried += 1;
     }
@@ -255,16 +302,20 @@ fn attacks_are_refused_or_stopped_while_the_ingest_goes_on() {
     stage.send(broker);
     for sql in too_much() {
         let answer = ask(at, &sql);
-        let shown = String::from_utf8_lossy(&answer.body[..answer.body.len().min(300)]).into_owned();
+        let shown =
+            String::from_utf8_lossy(&answer.body[..answer.body.len().min(300)]).into_owned();
         assert_eq!(answer.status, 422, "{sql}: {shown}");
         tried += 1;
     }
     assert!(tried >= 200, "{tried}");
     assert_eq!(ask(at, "SELECT count(*) AS n FROM events").json()["rows"], json!([{ "n": 4_000 }]));
-    service.wait_until("the copies told apart", |service| service.metric("trailhound_records_total{fate=\"duplicate\"}") as u64 == 4_000);
+    service.wait_until("the copies told apart", |service| {
+        service.metric("trailhound_records_total{fate=\"duplicate\"}") as u64 == 4_000
+    });
     let grown = service.metric("trailhound_memory_bytes") - before;
     assert!(grown < f64::from(200 << 20), "the service has grown by {grown} bytes");
-    let noted = stage.program.number("lake", "SELECT count(*) FROM query_log WHERE result <> 'answered'");
+    let noted =
+        stage.program.number("lake", "SELECT count(*) FROM query_log WHERE result <> 'answered'");
     assert_eq!(noted, tried);
     assert_eq!(service.end().0, 0);
 }
@@ -273,22 +324,31 @@ fn attacks_are_refused_or_stopped_while_the_ingest_goes_on() {
 fn who_goes_away_or_comes_too_often_is_no_harm() {
     let open = open("time_max_seconds = 60\nrows_max = 100000\n", 3_000);
     let at = open.service.address.clone();
-    let endless = json!({ "sql": "SELECT count(*) FROM generate_series(1, 1000000000000000)" }).to_string();
+    let endless =
+        json!({ "sql": "SELECT count(*) FROM generate_series(1, 1000000000000000)" }).to_string();
     // What is cut off before it was read was never asked.
     let gone = send(&at, TOKEN, "*/*", endless.as_bytes());
-    open.service.wait_until("it is being answered", |service| service.metric("trailhound_queries_running") == 1.0);
+    open.service.wait_until("it is being answered", |service| {
+        service.metric("trailhound_queries_running") == 1.0
+    });
     drop(gone);
-    let noted = |result: &str| open.program.number("lake", &format!("SELECT count(*) FROM query_log WHERE result = '{result}'"));
+    let noted = |result: &str| {
+        open.program
+            .number("lake", &format!("SELECT count(*) FROM query_log WHERE result = '{result}'"))
+    };
     open.service.wait_until("the cancelled one noted", |_| noted("cancelled") == 1);
     // Two are answered at once, a few wait, the others are told to come again.
-    let askers: Vec<TcpStream> = (0..100).map(|_| send(&at, TOKEN, "*/*", endless.as_bytes())).collect();
+    let askers: Vec<TcpStream> =
+        (0..100).map(|_| send(&at, TOKEN, "*/*", endless.as_bytes())).collect();
     open.service.wait_until("the busy ones noted", |_| noted("busy") == 90);
     drop(askers);
     open.service.wait_until("all of them noted", |_| noted("cancelled") == 11);
     assert_eq!(ask(&at, "SELECT 1").status, 200);
     // Who reads slowly holds nobody up.
-    let rows = json!({ "sql": "SELECT a.* FROM events a CROSS JOIN generate_series(1, 3)" }).to_string();
-    let slow: Vec<TcpStream> = (0..4).map(|_| send(&at, TOKEN, "application/x-ndjson", rows.as_bytes())).collect();
+    let rows =
+        json!({ "sql": "SELECT a.* FROM events a CROSS JOIN generate_series(1, 3)" }).to_string();
+    let slow: Vec<TcpStream> =
+        (0..4).map(|_| send(&at, TOKEN, "application/x-ndjson", rows.as_bytes())).collect();
     open.service.wait_until("the slow ones answered", |_| noted("answered") >= 5);
     assert_eq!(ask(&at, "SELECT 1").status, 200);
     drop(slow);
@@ -301,7 +361,8 @@ fn psql(open: &Open, args: &[&str]) -> (bool, String, String) {
 
 fn psql_as(open: &Open, user: &str, password: &str, args: &[&str]) -> (bool, String, String) {
     let (host, port) = open.postgres.rsplit_once(':').expect("HOST:PORT");
-    let program = format!("{}/psql", std::env::var("TRAILHOUND_POSTGRESQL").expect("psql is there"));
+    let program =
+        format!("{}/psql", std::env::var("TRAILHOUND_POSTGRESQL").expect("psql is there"));
     let mut command = Command::new(program);
     command
         .env("PGPASSWORD", password)
@@ -317,10 +378,20 @@ fn psql_as(open: &Open, user: &str, password: &str, args: &[&str]) -> (bool, Str
 fn an_answer_that_is_too_large_is_refused_in_every_form() {
     let open = open("bytes_max_mib = 1\n", 3_000);
     let at = &open.service.address;
-    for accept in ["application/json", "application/x-ndjson", "text/csv", "application/vnd.apache.arrow.stream"] {
-        let refused = post(at, accept, &json!({ "sql": "SELECT repeat(event_id, 1000) AS a FROM events" }));
+    for accept in [
+        "application/json",
+        "application/x-ndjson",
+        "text/csv",
+        "application/vnd.apache.arrow.stream",
+    ] {
+        let refused =
+            post(at, accept, &json!({ "sql": "SELECT repeat(event_id, 1000) AS a FROM events" }));
         assert_eq!((refused.status, refused.code().as_str()), (422, "byte_limit"), "{accept}");
-        assert_eq!(post(at, accept, &json!({ "sql": "SELECT event_id FROM events LIMIT 10" })).status, 200, "{accept}");
+        assert_eq!(
+            post(at, accept, &json!({ "sql": "SELECT event_id FROM events LIMIT 10" })).status,
+            200,
+            "{accept}"
+        );
     }
 }
 
@@ -333,14 +404,21 @@ fn psql_speaks_tls_and_knows_whom_it_speaks_to() {
     if !certificate::make(&program.path("")) {
         return;
     }
-    let open = open_with(program, "", 1_000, "certificate = \"certificate.pem\"\nkey = \"key.pem\"\n");
+    let open =
+        open_with(program, "", 1_000, "certificate = \"certificate.pem\"\nkey = \"key.pem\"\n");
     let (host, port) = open.postgres.rsplit_once(':').expect("HOST:PORT");
     let psql = format!("{}/psql", std::env::var("TRAILHOUND_POSTGRESQL").expect("psql is there"));
     let ask = |how: &str| {
         let place = format!("host={host} port={port} user=analyst dbname=lake {how}");
         let mut command = Command::new(&psql);
-        command.current_dir(open.program.path("")).env("PGPASSWORD", PASSWORD).env("PGCONNECT_TIMEOUT", "20");
-        let output = command.args(["-X", "-A", "-t", "-c", "SELECT count(*) FROM events", &place]).output().expect("psql runs");
+        command
+            .current_dir(open.program.path(""))
+            .env("PGPASSWORD", PASSWORD)
+            .env("PGCONNECT_TIMEOUT", "20");
+        let output = command
+            .args(["-X", "-A", "-t", "-c", "SELECT count(*) FROM events", &place])
+            .output()
+            .expect("psql runs");
         (
             output.status.success(),
             String::from_utf8_lossy(&output.stdout).trim().to_owned(),
@@ -366,7 +444,13 @@ fn psql_asks_as_the_shell_does_and_changes_nothing() {
     assert!(ok, "{err}");
     let expected: Vec<String> = same(&open.program, sql)
         .iter()
-        .map(|row| format!("{}\t{}", row["event_id"].as_str().expect("text"), row["outcome"].as_str().expect("text")))
+        .map(|row| {
+            format!(
+                "{}\t{}",
+                row["event_id"].as_str().expect("text"),
+                row["outcome"].as_str().expect("text")
+            )
+        })
         .collect();
     assert_eq!(out.lines().collect::<Vec<_>>(), expected);
     for (what, says) in [
@@ -391,7 +475,10 @@ fn psql_asks_as_the_shell_does_and_changes_nothing() {
         ("SELECT nothing FROM events", "nothing"),
         ("SELECT * FROM evnets", "did you mean"),
         ("SELECT * FROM events", "more than 1000 rows"),
-        ("SELECT count(*) FROM events a, events b, events c WHERE a.event_id || b.event_id || c.event_id = 'x'", ""),
+        (
+            "SELECT count(*) FROM events a, events b, events c WHERE a.event_id || b.event_id || c.event_id = 'x'",
+            "",
+        ),
     ];
     let long = format!("SELECT {}", "'',".repeat(30_000));
     for (sql, says) in refused.into_iter().chain([(long.as_str(), "at most 65536")]) {
@@ -399,13 +486,24 @@ fn psql_asks_as_the_shell_does_and_changes_nothing() {
         assert!(!ok && err.contains(says), "{sql}: {out}{err}");
     }
     // Whoever tries what is not let through is known too.
-    let tried =
-        || same(&open.program, "SELECT result, length(statement) AS length FROM query_log WHERE result <> 'answered' ORDER BY asked_at");
+    let tried = || {
+        same(
+            &open.program,
+            "SELECT result, length(statement) AS length FROM query_log WHERE result <> 'answered' ORDER BY asked_at",
+        )
+    };
     open.service.wait_until("every refusal noted", |_| tried().len() == refused.len() + 1);
-    let codes: Vec<String> = tried().iter().map(|row| crate::program::text(&row["result"])).collect();
-    assert_eq!(codes[..3], ["statement_not_allowed", "statement_not_allowed", "syntax"], "{codes:?}");
+    let codes: Vec<String> =
+        tried().iter().map(|row| crate::program::text(&row["result"])).collect();
+    assert_eq!(
+        codes[..3],
+        ["statement_not_allowed", "statement_not_allowed", "syntax"],
+        "{codes:?}"
+    );
     assert_eq!(tried().last().map(|row| row["length"].as_i64()), Some(Some(65_536)));
-    for (user, password) in [("analyst", "wrong-password-0123456789"), ("analyst", ""), ("postgres", PASSWORD)] {
+    for (user, password) in
+        [("analyst", "wrong-password-0123456789"), ("analyst", ""), ("postgres", PASSWORD)]
+    {
         let (ok, _, err) = psql_as(&open, user, password, &["-w", "-c", "SELECT 1"]);
         assert!(!ok, "{user} came in: {err}");
     }
@@ -435,35 +533,71 @@ print(json.dumps(said))
 
 #[test]
 fn psycopg_and_sqlalchemy_ask_too() {
-    let (Some(python), Some(_)) = (part("TRAILHOUND_CLIENTS_PYTHON"), part("TRAILHOUND_POSTGRESQL")) else { return };
+    let (Some(python), Some(_)) =
+        (part("TRAILHOUND_CLIENTS_PYTHON"), part("TRAILHOUND_POSTGRESQL"))
+    else {
+        return;
+    };
     let open = open("", 3_000);
     let (host, port) = open.postgres.rsplit_once(':').expect("HOST:PORT");
-    let output = Command::new(python).args(["-c", CLIENT, host, port, PASSWORD]).output().expect("python runs");
+    let output = Command::new(python)
+        .args(["-c", CLIENT, host, port, PASSWORD])
+        .output()
+        .expect("python runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let failures = open.program.number("lake", "SELECT count(*) FROM events WHERE outcome = 'failure'");
-    assert_eq!((said["param"].as_i64(), said["bound"].as_i64()), (Some(failures), Some(failures)), "{said}");
+    let failures =
+        open.program.number("lake", "SELECT count(*) FROM events WHERE outcome = 'failure'");
+    assert_eq!(
+        (said["param"].as_i64(), said["bound"].as_i64()),
+        (Some(failures), Some(failures)),
+        "{said}"
+    );
     assert_eq!(said["refused"], "25006");
-    assert!(said["version"].as_str().is_some_and(|version| version.starts_with("16.6 (Trailhound")), "{said}");
+    assert!(
+        said["version"].as_str().is_some_and(|version| version.starts_with("16.6 (Trailhound")),
+        "{said}"
+    );
     let newest = &same(&open.program, "SELECT max(event_time) AS t FROM events")[0]["t"];
-    assert_eq!(said["binary"].as_str().map(|text| &text[..19]), newest.as_str().map(|text| text[..19].replace('T', " ")).as_deref());
-    let list = &same(&open.program, "SELECT instance_ids FROM stops WHERE cardinality(instance_ids) > 1 ORDER BY event_id LIMIT 1")[0]["instance_ids"];
+    assert_eq!(
+        said["binary"].as_str().map(|text| &text[..19]),
+        newest.as_str().map(|text| text[..19].replace('T', " ")).as_deref()
+    );
+    let list = &same(
+        &open.program,
+        "SELECT instance_ids FROM stops WHERE cardinality(instance_ids) > 1 ORDER BY event_id LIMIT 1",
+    )[0]["instance_ids"];
     assert_eq!(&said["list"], list);
 }
 
 #[test]
 fn jdbc_asks_and_sees_what_there_is() {
-    let (Some(jar), Some(_)) = (part("TRAILHOUND_JDBC"), part("TRAILHOUND_POSTGRESQL")) else { return };
+    let (Some(jar), Some(_)) = (part("TRAILHOUND_JDBC"), part("TRAILHOUND_POSTGRESQL")) else {
+        return;
+    };
     let open = open("", 3_000);
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/clients/Ask.java");
-    let output = Command::new("java").args(["-cp", &jar, source, &open.postgres, PASSWORD]).output().expect("java runs");
+    let output = Command::new("java")
+        .args(["-cp", &jar, source, &open.postgres, PASSWORD])
+        .output()
+        .expect("java runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let out = String::from_utf8_lossy(&output.stdout);
-    let said = |name: &str| out.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect::<Vec<_>>();
-    let failures = open.program.number("lake", "SELECT count(*) FROM events WHERE outcome = 'failure'").to_string();
+    let said = |name: &str| {
+        out.lines()
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .collect::<Vec<_>>()
+    };
+    let failures = open
+        .program
+        .number("lake", "SELECT count(*) FROM events WHERE outcome = 'failure'")
+        .to_string();
     assert_eq!(said("failures"), vec![failures.as_str(); 8]);
     let newest = &same(&open.program, "SELECT max(event_time) AS t FROM events")[0]["t"];
-    assert_eq!(said("newest")[0].parse::<chrono::DateTime<chrono::Utc>>(), newest.as_str().expect("a time").parse());
+    assert_eq!(
+        said("newest")[0].parse::<chrono::DateTime<chrono::Utc>>(),
+        newest.as_str().expect("a time").parse()
+    );
     let stops = "SELECT array_to_string(instance_ids, ',') AS ids FROM stops WHERE cardinality(instance_ids) > 1 ORDER BY event_id LIMIT 1";
     assert_eq!(said("list"), [same(&open.program, stops)[0]["ids"].as_str().expect("text")]);
     assert_eq!(said("refused"), ["25006"]);
@@ -471,13 +605,19 @@ fn jdbc_asks_and_sees_what_there_is() {
     for table in ["events", "findings", "quarantine", "stops", "query_log"] {
         assert!(named.contains(&table), "{named:?}");
     }
-    assert!(said("columns")[0].split(',').any(|column| column.starts_with("event_time:timestamp")), "{out}");
+    assert!(
+        said("columns")[0].split(',').any(|column| column.starts_with("event_time:timestamp")),
+        "{out}"
+    );
 }
 
 /// What Grafana's data source asks while somebody builds a panel, and what its macros make of a panel's statement.
 const GRAFANA: [(&str, &str); 7] = [
     ("SELECT current_setting('server_version_num')::int/100 as version", "1600"),
-    ("SELECT data_type FROM information_schema.columns WHERE table_name = 'events' AND column_name = 'event_id'", "text"),
+    (
+        "SELECT data_type FROM information_schema.columns WHERE table_name = 'events' AND column_name = 'event_id'",
+        "text",
+    ),
     ("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'", ""),
     (
         r#"select quote_ident(table_name) as "table" from information_schema.tables
@@ -538,20 +678,30 @@ fn a_postgresql_client_that_goes_away_takes_its_process_with_it() {
     }
     let open = open("time_max_seconds = 60\n", 1_000);
     let (host, port) = open.postgres.rsplit_once(':').expect("HOST:PORT");
-    let program = format!("{}/psql", std::env::var("TRAILHOUND_POSTGRESQL").expect("psql is there"));
+    let program =
+        format!("{}/psql", std::env::var("TRAILHOUND_POSTGRESQL").expect("psql is there"));
     let ask = || {
         let mut client = Command::new(&program);
-        client.env("PGPASSWORD", PASSWORD).args(["-X", "-h", host, "-p", port, "-U", "analyst", "-d", "lake"]);
-        client.args(["-c", "SELECT count(*) FROM generate_series(1, 1000000000000000)"]).spawn().expect("psql runs")
+        client
+            .env("PGPASSWORD", PASSWORD)
+            .args(["-X", "-h", host, "-p", port, "-U", "analyst", "-d", "lake"]);
+        client
+            .args(["-c", "SELECT count(*) FROM generate_series(1, 1000000000000000)"])
+            .spawn()
+            .expect("psql runs")
     };
     let mut client = ask();
     let runs = |service: &Service| service.metric("trailhound_queries_running") > 0.0;
     open.service.wait_until("the statement running", |service| runs(service));
     // Called off as Ctrl-C does, the client goes on.
-    let interrupted = Command::new("kill").args(["-INT", &client.id().to_string()]).status().expect("kill runs");
+    let interrupted =
+        Command::new("kill").args(["-INT", &client.id().to_string()]).status().expect("kill runs");
     assert!(interrupted.success());
     assert!(!client.wait().expect("ends").success());
-    let noted = |result: &str| open.program.number("lake", &format!("SELECT count(*) FROM query_log WHERE result = '{result}'"));
+    let noted = |result: &str| {
+        open.program
+            .number("lake", &format!("SELECT count(*) FROM query_log WHERE result = '{result}'"))
+    };
     open.service.wait_until("the statement noted", |_| noted("cancelled") == 1);
     open.service.wait_until("nothing running", |service| !runs(service));
     let mut client = ask();
@@ -564,23 +714,48 @@ fn a_postgresql_client_that_goes_away_takes_its_process_with_it() {
 
 #[test]
 fn what_the_page_shows_gives_the_same_by_every_way() {
-    let (Some(bin), Some(python)) = (part("TRAILHOUND_POSTGRESQL"), part("TRAILHOUND_DUCKDB_PYTHON")) else { return };
+    let (Some(bin), Some(python)) =
+        (part("TRAILHOUND_POSTGRESQL"), part("TRAILHOUND_DUCKDB_PYTHON"))
+    else {
+        return;
+    };
     let open = open("", 3_000);
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/asking.md")).expect("the page");
-    let failed = open.program.number("lake", "SELECT count(*) FROM events WHERE outcome = 'failure'");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/asking.md"))
+        .expect("the page");
+    let failed =
+        open.program.number("lake", "SELECT count(*) FROM events WHERE outcome = 'failure'");
     let postgres_port = open.postgres.rsplit(':').next().expect("a port");
-    let folder = |file: &str| std::path::Path::new(file).parent().expect("a folder").display().to_string();
-    let path =
-        [folder(&crate::program::binary().to_string_lossy()), bin, folder(&python), std::env::var("PATH").expect("a path")].join(":");
-    let blocks: Vec<&str> = page.split("```sh\n").skip(1).map(|block| block.split("```").next().expect("an end")).collect();
+    let folder =
+        |file: &str| std::path::Path::new(file).parent().expect("a folder").display().to_string();
+    let path = [
+        folder(&crate::program::binary().to_string_lossy()),
+        bin,
+        folder(&python),
+        std::env::var("PATH").expect("a path"),
+    ]
+    .join(":");
+    let blocks: Vec<&str> = page
+        .split("```sh\n")
+        .skip(1)
+        .map(|block| block.split("```").next().expect("an end"))
+        .collect();
     assert_eq!(blocks.len(), 4);
     for block in blocks {
-        let here = block.replace("127.0.0.1:8640", &open.service.address).replace("--port 5433", &format!("--port {postgres_port}"));
+        let here = block
+            .replace("127.0.0.1:8640", &open.service.address)
+            .replace("--port 5433", &format!("--port {postgres_port}"));
         // Its extensions come as wheels where nothing beyond this machine is to be reached.
         let install = "import duckdb_extensions\nfor name in ('ducklake', 'sqlite_scanner'):\n    duckdb_extensions.import_extension(name)\ndb.execute(\"LOAD ducklake; LOAD sqlite_scanner\")";
-        let here = here.replace("db.execute(\"INSTALL ducklake; LOAD ducklake; INSTALL sqlite; LOAD sqlite\")", install);
-        let output =
-            Command::new("bash").args(["-euc", &here]).current_dir(open.program.path("")).env("PATH", &path).output().expect("bash runs");
+        let here = here.replace(
+            "db.execute(\"INSTALL ducklake; LOAD ducklake; INSTALL sqlite; LOAD sqlite\")",
+            install,
+        );
+        let output = Command::new("bash")
+            .args(["-euc", &here])
+            .current_dir(open.program.path(""))
+            .env("PATH", &path)
+            .output()
+            .expect("bash runs");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{here}\n{}", String::from_utf8_lossy(&output.stderr));
         let numbers: Vec<&str> = said.split(|letter: char| !letter.is_ascii_digit()).collect();

@@ -32,12 +32,18 @@ print(json.dumps({
 fn duckdb_reads_the_lake_and_agrees() {
     let Some(python) = part("TRAILHOUND_DUCKDB_PYTHON") else { return };
     let program = lake();
-    assert_agrees(&program, &python, &format!("sqlite:{}/catalog.sqlite", program.path("l").display()));
+    assert_agrees(
+        &program,
+        &python,
+        &format!("sqlite:{}/catalog.sqlite", program.path("l").display()),
+    );
 }
 
 #[test]
 fn duckdb_reads_a_lake_with_its_catalogue_in_postgresql_and_agrees() {
-    let (Some(python), Some(postgres)) = (part("TRAILHOUND_DUCKDB_PYTHON"), postgres()) else { return };
+    let (Some(python), Some(postgres)) = (part("TRAILHOUND_DUCKDB_PYTHON"), postgres()) else {
+        return;
+    };
     let program = lake();
     program.write("l/url", postgres.database("duck"));
     program.ok(&["lake", "migrate", "--lake", "l", "--to", "file:url"]);
@@ -47,14 +53,18 @@ fn duckdb_reads_a_lake_with_its_catalogue_in_postgresql_and_agrees() {
 fn lake() -> Program {
     let program = Program::new();
     program.ok(&["generate", "--events", "20000", "--seed", "3", "--days", "10", "--out", "g"]);
-    program.write("g/events/odd.json", "[1,{\"eventId\":\"x\",\"eventTime\":\"2015-01-01T00:00:00Z\"}]");
+    program.write(
+        "g/events/odd.json",
+        "[1,{\"eventId\":\"x\",\"eventTime\":\"2015-01-01T00:00:00Z\"}]",
+    );
     assert_eq!(program.run(&["ingest", "g/events", "--lake", "l"]).status, 3);
     program
 }
 
 /// DuckDB attaches the lake behind `catalogue` and says the same of it as the program.
 fn assert_agrees(program: &Program, python: &str, catalogue: &str) {
-    let output = Command::new(python).args(["-c", SCRIPT, catalogue]).output().expect("Python runs");
+    let output =
+        Command::new(python).args(["-c", SCRIPT, catalogue]).output().expect("Python runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let theirs: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let count = |sql: &str| program.number("l", sql);
@@ -62,10 +72,18 @@ fn assert_agrees(program: &Program, python: &str, catalogue: &str) {
     assert_eq!(theirs["events"], 20_001);
     assert_eq!((&theirs["quarantine"], &theirs["copies"]), (&1.into(), &0.into()));
     assert_eq!(theirs["keys"], 20_001);
-    assert_eq!(theirs["typed"], count("SELECT count(*) FROM events WHERE cardinality(instance_ids) > 0"));
-    assert_eq!(theirs["early"], count("SELECT count(*) FROM events WHERE event_time < TIMESTAMP '2026-09-25T00:00:00Z'"));
+    assert_eq!(
+        theirs["typed"],
+        count("SELECT count(*) FROM events WHERE cardinality(instance_ids) > 0")
+    );
+    assert_eq!(
+        theirs["early"],
+        count("SELECT count(*) FROM events WHERE event_time < TIMESTAMP '2026-09-25T00:00:00Z'")
+    );
     for (column, name) in [("day", "days"), ("event_action", "actions")] {
-        let sql = format!("SELECT {column} AS name, count(*) AS n FROM events WHERE {column} IS NOT NULL GROUP BY 1");
+        let sql = format!(
+            "SELECT {column} AS name, count(*) AS n FROM events WHERE {column} IS NOT NULL GROUP BY 1"
+        );
         for row in program.ok(&["query", "--lake", "l", "--format", "json", "-c", &sql]).json() {
             assert_eq!(theirs[name][row["name"].as_str().expect("a name")], row["n"], "{row}");
         }
@@ -74,6 +92,9 @@ fn assert_agrees(program: &Program, python: &str, catalogue: &str) {
     let ours: Vec<_> = program.ok(&["query", "--lake", "l", "--format", "json", "-c", sql]).json();
     assert!(!ours.is_empty());
     for (ours, theirs) in ours.iter().zip(theirs["stops"].as_array().expect("rows")) {
-        assert_eq!([&ours["event_id"], &ours["event_time"], &ours["ids"]], [&theirs[0], &theirs[1], &theirs[2]]);
+        assert_eq!(
+            [&ours["event_id"], &ours["event_time"], &ours["ids"]],
+            [&theirs[0], &theirs[1], &theirs[2]]
+        );
     }
 }

@@ -52,7 +52,9 @@ impl Delivery<'_> {
             self.sender.send(None, message).expect("sent");
         }
         self.sender.flush().expect("taken");
-        self.objects[self.put..part(self.objects.len())].iter().for_each(|(key, content)| self.store.put(key, content));
+        self.objects[self.put..part(self.objects.len())]
+            .iter()
+            .for_each(|(key, content)| self.store.put(key, content));
         (self.sent, self.put) = (part(self.messages.len()), part(self.objects.len()));
     }
 }
@@ -64,7 +66,8 @@ fn one_life(program: &Program, life: u64, rng: &mut Pcg64, done: &mut Done) {
     if kind < 5 {
         // Before it says that it serves: while it opens the lake, sweeps, and joins its group.
         let mut child = program.command(&["--config", "serve.toml", "serve", "--lake", "lake"]);
-        let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+        let mut child =
+            child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
         std::thread::sleep(Duration::from_micros(rng.random_range(0..120_000)));
         child.kill().expect("killed");
         assert_eq!(child.wait().expect("gone").signal(), Some(9), "it had ended by itself");
@@ -111,10 +114,19 @@ fn killed_again_and_again_it_loses_and_doubles_nothing() {
     );
     configure(&program, &format!("{}\n{kafka}", store.source()));
     let config = std::fs::read_to_string(program.path("serve.toml")).expect("a file");
-    program.write("serve.toml", config.replace("[service]\n", "[service]\ntidy_every_seconds = 1\n"));
-    let events = |content: &[u8]| serde_json::from_reader::<_, Vec<Value>>(GzDecoder::new(content)).expect("an array");
-    let messages = objects.iter().flat_map(|(_, content)| events(content)).map(|event| event.to_string().into_bytes()).collect();
-    let sender = Sender::connect(&[("bootstrap.servers".to_owned(), broker.servers())].into(), "kills").expect("a client");
+    program
+        .write("serve.toml", config.replace("[service]\n", "[service]\ntidy_every_seconds = 1\n"));
+    let events = |content: &[u8]| {
+        serde_json::from_reader::<_, Vec<Value>>(GzDecoder::new(content)).expect("an array")
+    };
+    let messages = objects
+        .iter()
+        .flat_map(|(_, content)| events(content))
+        .map(|event| event.to_string().into_bytes())
+        .collect();
+    let sender =
+        Sender::connect(&[("bootstrap.servers".to_owned(), broker.servers())].into(), "kills")
+            .expect("a client");
     let mut delivery = Delivery { sender, store: &store, messages, objects, sent: 0, put: 0 };
     let mut done = Done::default();
     for life in 0..kills {
@@ -124,17 +136,32 @@ fn killed_again_and_again_it_loses_and_doubles_nothing() {
     let told = format!("seed {seed}, {kills} lives: {:?}\n", done.0);
     std::io::stderr().write_all(told.as_bytes()).expect("standard error");
     let service = Service::start_at_the_tests_time(&program, "serve.toml", "lake");
-    let ledger = |field: &str| program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"][field].as_u64();
+    let ledger = |field: &str| {
+        program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"][field]
+            .as_u64()
+    };
     service.wait_until(&told, |_| ledger("received") == Some(2 * EVENTS as u64));
     assert_eq!(service.end().0, 0, "{told}");
-    assert_eq!((ledger("stored"), ledger("duplicate")), (Some(EVENTS as u64), Some(EVENTS as u64)), "{told}");
+    assert_eq!(
+        (ledger("stored"), ledger("duplicate")),
+        (Some(EVENTS as u64), Some(EVENTS as u64)),
+        "{told}"
+    );
     let copies = "SELECT count(*) FROM copies JOIN events ON copies.event_key = events.event_key WHERE copies.source <> events.source";
-    assert_eq!(program.number("lake", copies), EVENTS as i64, "{told}each event has come by both ways");
+    assert_eq!(
+        program.number("lake", copies),
+        EVENTS as i64,
+        "{told}each event has come by both ways"
+    );
     let verified = program.run(&["lake", "verify", "--lake", "lake"]);
     assert_eq!(verified.status, 0, "{told}{}", verified.out);
     program.ok(&["ingest", "g/events", "--lake", "whole"]);
     assert!(program.keys("lake") == program.keys("whole"), "{told}the lakes hold other events");
-    let scan = |format: &[&str]| program.ok(&[&["--config", "serve.toml", "scan", "g/events", "--lake", "lake"], format].concat());
+    let scan = |format: &[&str]| {
+        program
+            .ok(&[&["--config", "serve.toml", "scan", "g/events", "--lake", "lake"], format]
+                .concat())
+    };
     assert_eq!(scan(&["--format", "json"]).open(), truth(&program.path("g")), "{told}");
     let known = scan(&[]);
     assert!(known.out.contains("findings: 0 new, 0 revised"), "{told}{}", known.out);

@@ -32,8 +32,16 @@ enum Fault {
     Silence,
 }
 
-const FAULTS: [Fault; 8] =
-    [Fault::TooMany, Fault::Internal, Fault::SlowDown, Fault::Reset, Fault::Truncated, Fault::Shortened, Fault::Dawdle, Fault::Silence];
+const FAULTS: [Fault; 8] = [
+    Fault::TooMany,
+    Fault::Internal,
+    Fault::SlowDown,
+    Fault::Reset,
+    Fault::Truncated,
+    Fault::Shortened,
+    Fault::Dawdle,
+    Fault::Silence,
+];
 
 /// How often each has happened, to listings and to objects.
 type Done = Arc<Mutex<BTreeMap<(bool, Fault), u64>>>;
@@ -56,8 +64,13 @@ fn bad_line(port: u16) -> (u16, Done) {
 
 /// Every other request goes through; listings and objects have their turns apart, as nobody knows in which order they come.
 fn next_fault(is_listing: bool, done: &mut BTreeMap<(bool, Fault), u64>) -> Fault {
-    let number = done.iter().filter(|((of_listing, _), _)| *of_listing == is_listing).map(|(_, count)| *count as usize).sum::<usize>();
-    let fault = match if number % 2 == 1 { Fault::None } else { FAULTS[number / 2 % FAULTS.len()] } {
+    let number = done
+        .iter()
+        .filter(|((of_listing, _), _)| *of_listing == is_listing)
+        .map(|(_, count)| *count as usize)
+        .sum::<usize>();
+    let fault = match if number % 2 == 1 { Fault::None } else { FAULTS[number / 2 % FAULTS.len()] }
+    {
         // What a listing leaves out nobody can notice.
         Fault::Shortened if is_listing => Fault::Truncated,
         fault => fault,
@@ -71,13 +84,27 @@ fn answer(mut client: TcpStream, port: u16, done: &Done) -> std::io::Result<()> 
     let is_listing = request.contains("list-type=2");
     let fault = next_fault(is_listing, &mut done.lock().expect("whole"));
     let error = |status: &str, code: &str, more: &str| {
-        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>not now</Message></Error>");
-        format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len())
+        let body = format!(
+            "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>not now</Message></Error>"
+        );
+        format!(
+            "HTTP/1.1 {status}\r\nConnection: close\r\n{more}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
     };
     match fault {
-        Fault::TooMany => return client.write_all(error("429 Too Many Requests", "TooManyRequests", "Retry-After: 0\r\n").as_bytes()),
-        Fault::Internal => return client.write_all(error("500 Internal Server Error", "InternalError", "").as_bytes()),
-        Fault::SlowDown => return client.write_all(error("503 Service Unavailable", "SlowDown", "").as_bytes()),
+        Fault::TooMany => {
+            return client.write_all(
+                error("429 Too Many Requests", "TooManyRequests", "Retry-After: 0\r\n").as_bytes(),
+            );
+        }
+        Fault::Internal => {
+            return client
+                .write_all(error("500 Internal Server Error", "InternalError", "").as_bytes());
+        }
+        Fault::SlowDown => {
+            return client.write_all(error("503 Service Unavailable", "SlowDown", "").as_bytes());
+        }
         Fault::Silence => return Ok(()),
         _ => {}
     }
@@ -95,7 +122,10 @@ fn answer(mut client: TcpStream, port: u16, done: &Done) -> std::io::Result<()> 
             client.write_all(&body[..half])
         }
         Fault::Shortened => {
-            client.write_all(head.replace(&format!("ength: {}\r\n", body.len()), &format!("ength: {half}\r\n")).as_bytes())?;
+            client.write_all(
+                head.replace(&format!("ength: {}\r\n", body.len()), &format!("ength: {half}\r\n"))
+                    .as_bytes(),
+            )?;
             client.write_all(&body[..half])
         }
         Fault::Dawdle => {
@@ -128,10 +158,17 @@ fn ask(port: u16, request: &str) -> std::io::Result<(String, Vec<u8>)> {
     store.write_all(request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1).as_bytes())?;
     let mut answer = Vec::new();
     store.read_to_end(&mut answer)?;
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .map_or(answer.len(), |at| at + 4);
     let body = answer.split_off(end);
     let head = String::from_utf8_lossy(&answer).into_owned();
-    let head = if head.contains("Connection: close") { head } else { head.replacen("\r\n", "\r\nConnection: close\r\n", 1) };
+    let head = if head.contains("Connection: close") {
+        head
+    } else {
+        head.replacen("\r\n", "\r\nConnection: close\r\n", 1)
+    };
     Ok((head, body))
 }
 
@@ -145,7 +182,9 @@ fn a_store_behind_a_bad_line_is_read_exactly() {
     objects.iter().for_each(|(key, content)| store.put(key, content));
     let mut service = Service::start_at_the_tests_time(&program, "serve.toml", "lake");
     let expected = truth(&program.path("g"));
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 6_000);
+    service.wait_until("everything stored", |service| {
+        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 6_000
+    });
     service.findings_are(&expected);
     service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
     let every = |done: &Done| {

@@ -22,7 +22,11 @@ fn grows_to(service: &Service, name: &str, least: u64) {
         if now > last {
             (last, since) = (now, Instant::now());
         }
-        assert!(since.elapsed() < PATIENCE, "{name} stays at {last} of {least}\n{}", service.get("/metrics").1);
+        assert!(
+            since.elapsed() < PATIENCE,
+            "{name} stays at {last} of {least}\n{}",
+            service.get("/metrics").1
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -41,7 +45,10 @@ fn key_made(number: u64, time: chrono::DateTime<chrono::Utc>) -> String {
 #[test]
 fn a_flood_of_findings_is_grouped_for_people_and_whole_for_programs() {
     let Some(broker) = broker() else { return };
-    let findings: u64 = std::env::var("TRAILHOUND_FLOOD").ok().and_then(|findings| findings.parse().ok()).unwrap_or(20_000);
+    let findings: u64 = std::env::var("TRAILHOUND_FLOOD")
+        .ok()
+        .and_then(|findings| findings.parse().ok())
+        .unwrap_or(20_000);
     let stage = Stage::new(broker, "flood", 1, 100, 9);
     broker.create_topic("flood-told", 1);
     let group = Receiver::start(|_, _| Reply::Say(200, "", r#"{"errcode":0,"errmsg":"ok"}"#));
@@ -54,22 +61,34 @@ fn a_flood_of_findings_is_grouped_for_people_and_whole_for_programs() {
     ));
     let service = stage.serve().unheard();
     let settings = [("bootstrap.servers".to_owned(), broker.servers())].into();
-    let sender = trailhound_ingest::source::kafka::Sender::connect(&settings, "flood").expect("a client");
+    let sender =
+        trailhound_ingest::source::kafka::Sender::connect(&settings, "flood").expect("a client");
     let hour_ago = chrono::Utc::now() - chrono::TimeDelta::hours(1);
     for number in 0..findings {
-        let time = hour_ago + chrono::TimeDelta::milliseconds(3_500_000 * number as i64 / findings as i64);
+        let time =
+            hour_ago + chrono::TimeDelta::milliseconds(3_500_000 * number as i64 / findings as i64);
         sender.send(None, key_made(number, time).as_bytes()).expect("sent");
     }
     sender.flush().expect("sent");
     grows_to(&service, "trailhound_records_total{fate=\"stored\"}", findings);
     for sink in ["file", "topic", "group"] {
-        grows_to(&service, &format!("trailhound_deliveries_total{{sink=\"{sink}\",outcome=\"delivered\"}}"), findings);
+        grows_to(
+            &service,
+            &format!("trailhound_deliveries_total{{sink=\"{sink}\",outcome=\"delivered\"}}"),
+            findings,
+        );
     }
     service.wait_until("nothing waits", |_| stage.outbox(&["--state", "pending"]).is_empty());
-    let sent = service.metric("trailhound_deliveries_total{sink=\"topic\",outcome=\"delivered\"}") as usize;
+    let sent = service.metric("trailhound_deliveries_total{sink=\"topic\",outcome=\"delivered\"}")
+        as usize;
     let said = group.requests();
-    assert!((said.len() as u64) < findings / 100, "{} messages for {findings} findings", said.len());
-    let counted: u64 = said.iter().map(|request| told(&text(&request.json()["text"]["content"]))).sum();
+    assert!(
+        (said.len() as u64) < findings / 100,
+        "{} messages for {findings} findings",
+        said.len()
+    );
+    let counted: u64 =
+        said.iter().map(|request| told(&text(&request.json()["text"]["content"]))).sum();
     assert!(counted >= findings, "the group was told of {counted}");
     assert_eq!(service.end().0, 0);
     // Each of them by itself, once, in what programs read.
@@ -77,7 +96,10 @@ fn a_flood_of_findings_is_grouped_for_people_and_whole_for_programs() {
     assert_eq!(stage.program.number("lake", of_rule) as u64, findings);
     let (mut ids, mut lines) = (HashSet::new(), 0);
     for file in std::fs::read_dir(stage.program.path("told")).expect("a folder") {
-        for line in BufReader::new(std::fs::File::open(file.expect("a file").path()).expect("a file")).lines() {
+        for line in
+            BufReader::new(std::fs::File::open(file.expect("a file").path()).expect("a file"))
+                .lines()
+        {
             let finding: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
             if finding["rule_id"] == "AT-CRED-001" {
                 lines += 1;
@@ -88,18 +110,32 @@ fn a_flood_of_findings_is_grouped_for_people_and_whole_for_programs() {
     assert_eq!((ids.len() as u64, lines), (findings, findings));
     // And each can still be looked up.
     let first = ids.iter().next().expect("one").clone();
-    assert_eq!(stage.program.number("lake", &format!("SELECT count(*) FROM findings WHERE finding_id = '{first}'")), 1);
+    assert_eq!(
+        stage
+            .program
+            .number("lake", &format!("SELECT count(*) FROM findings WHERE finding_id = '{first}'")),
+        1
+    );
     each_message(&broker.servers(), "flood-told", sent, |id, _| {
         ids.remove(&id);
     });
-    assert!(ids.is_empty(), "the topic lacks {} of them, {:?} for one", ids.len(), ids.iter().next());
+    assert!(
+        ids.is_empty(),
+        "the topic lacks {} of them, {:?} for one",
+        ids.len(),
+        ids.iter().next()
+    );
 }
 
 /// How many findings a message tells of.
 fn told(message: &str) -> u64 {
     let first = message.lines().next().unwrap_or_default();
     match first.strip_suffix(" findings") {
-        Some(many) => many.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{first}")),
+        Some(many) => many
+            .rsplit(' ')
+            .next()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_else(|| panic!("{first}")),
         None => 1,
     }
 }

@@ -11,7 +11,13 @@ use std::process::{Command, Stdio};
 fn under(program: &Program, wrapper: &[&str], args: &[&str]) -> Command {
     let mut command = Command::new(wrapper[0]);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    command.args(&wrapper[1..]).arg(binary()).args(args).current_dir(program.path("")).env_clear().env("PATH", path);
+    command
+        .args(&wrapper[1..])
+        .arg(binary())
+        .args(args)
+        .current_dir(program.path(""))
+        .env_clear()
+        .env("PATH", path);
     command.env("HOME", program.path("")).stdin(Stdio::null());
     command
 }
@@ -23,10 +29,18 @@ fn one_core_few_files_no_temporary_folder_and_an_odd_locale() {
     let Some(broker) = broker() else { return };
     let stage = Stage::new(broker, "machine", 2, 20_000, 41);
     stage.send(broker);
-    let mut command = under(&stage.program, &["prlimit", "--nofile=64", "taskset", "-c", "0"], &SERVE);
-    command.envs([("TZ", "Asia/Kathmandu"), ("LC_ALL", "tr_TR.UTF-8"), ("LANG", "C"), ("TMPDIR", "/nowhere")]);
+    let mut command =
+        under(&stage.program, &["prlimit", "--nofile=64", "taskset", "-c", "0"], &SERVE);
+    command.envs([
+        ("TZ", "Asia/Kathmandu"),
+        ("LC_ALL", "tr_TR.UTF-8"),
+        ("LANG", "C"),
+        ("TMPDIR", "/nowhere"),
+    ]);
     let service = Service::spawn(command);
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    service.wait_until("everything stored", |service| {
+        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
+    });
     assert_eq!(service.end().0, 0);
     stage.assert_exact_with_findings();
 }
@@ -39,11 +53,12 @@ fn too_little_memory_ends_it_and_costs_nothing() {
     // The first lives have less and less of what they need; however each ends, the last has everything.
     for mebibytes in [900, 600, 400, 200, 60] {
         let limit = format!("--as={}", mebibytes << 20);
-        let mut child = under(&stage.program, &["prlimit", &limit, "timeout", "--signal=KILL", "2"], &SERVE)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
+        let mut child =
+            under(&stage.program, &["prlimit", &limit, "timeout", "--signal=KILL", "2"], &SERVE)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("it starts");
         child.wait().expect("it ends");
     }
     let service = stage.serve();
@@ -56,14 +71,20 @@ fn too_little_memory_ends_it_and_costs_nothing() {
 fn a_clock_ten_years_off_doubles_and_loses_nothing() {
     let Some(broker) = broker() else { return };
     let stage = Stage::new(broker, "clock", 1, 3_000, 43);
-    for (number, now) in ["2036-10-01T00:00:00Z", "2016-10-01T00:00:00Z", "2026-10-01T00:00:00Z"].into_iter().enumerate() {
+    for (number, now) in ["2036-10-01T00:00:00Z", "2016-10-01T00:00:00Z", "2026-10-01T00:00:00Z"]
+        .into_iter()
+        .enumerate()
+    {
         stage.send(broker);
         let mut command = stage.program.command(&SERVE);
         command.env("TRAILHOUND_NOW", now);
         let service = Service::spawn(command);
         service.wait_until(now, |_| stage.ledger("received") == 3_000 * (number as u64 + 1));
         assert_eq!(service.end().0, 0);
-        assert_eq!((stage.ledger("stored"), stage.ledger("duplicate")), (3_000, 3_000 * number as u64));
+        assert_eq!(
+            (stage.ledger("stored"), stage.ledger("duplicate")),
+            (3_000, 3_000 * number as u64)
+        );
     }
     stage.assert_exact();
 }
@@ -76,9 +97,13 @@ fn a_disk_that_turns_read_only_is_waited_out() {
     service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
     let Some(disk) = ReadOnly::mount(&stage.program.path("lake/files")) else { return };
     stage.send(broker);
-    service.wait_until("a stall that is told", |service| service.get("/readyz").1.contains("\"stalled\":\""));
+    service.wait_until("a stall that is told", |service| {
+        service.get("/readyz").1.contains("\"stalled\":\"")
+    });
     drop(disk);
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    service.wait_until("everything stored", |service| {
+        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
+    });
     service.wait_until("readiness again", |service| service.get("/readyz").0 == 200);
     assert_eq!(service.end().0, 0);
     stage.assert_exact();

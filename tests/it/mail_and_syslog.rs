@@ -11,7 +11,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 fn wait_for(port: u16) {
@@ -75,13 +78,16 @@ impl MailServer {
             .expect("python runs");
         let (sender, lines) = std::sync::mpsc::channel();
         let out = BufReader::new(child.stdout.take().expect("piped"));
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        std::thread::spawn(move || {
+            out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         wait_for(port);
         Self { child, lines, port }
     }
 
     fn mail(&self) -> Value {
-        serde_json::from_str(&self.lines.recv_timeout(Duration::from_secs(30)).expect("a mail")).expect("JSON")
+        serde_json::from_str(&self.lines.recv_timeout(Duration::from_secs(30)).expect("a mail"))
+            .expect("JSON")
     }
 }
 
@@ -103,7 +109,10 @@ fn mail_goes_by_tls_and_what_the_server_says_is_understood() {
     program.write("wrong", "other-password\n");
     for (mode, more) in [
         ("tls", "ca = \"certificate.pem\""),
-        ("starttls", "ca = \"certificate.pem\"\nusername = \"trailhound\"\npassword = \"file:password\""),
+        (
+            "starttls",
+            "ca = \"certificate.pem\"\nusername = \"trailhound\"\npassword = \"file:password\"",
+        ),
         ("none", ""),
     ] {
         let server = MailServer::start(&program, &python, mode);
@@ -121,22 +130,39 @@ fn mail_goes_by_tls_and_what_the_server_says_is_understood() {
         write("\"soc@example.com\", \"lead@example.com\"", more);
         let ran = test();
         assert!(
-            ran.status == 1 && ran.out.contains("does not take it now") && ran.out.contains("try again later"),
+            ran.status == 1
+                && ran.out.contains("does not take it now")
+                && ran.out.contains("try again later"),
             "{mode}: {}{}",
             ran.out,
             ran.err
         );
         let ran = test();
-        assert_eq!((ran.status, ran.out.as_str()), (0, "m (mail) has taken it: OK queued as 7\n"), "{mode}");
+        assert_eq!(
+            (ran.status, ran.out.as_str()),
+            (0, "m (mail) has taken it: OK queued as 7\n"),
+            "{mode}"
+        );
         let mail = server.mail();
-        assert_eq!((&mail["from"], &mail["starttls"]), (&"trailhound@example.com".into(), &(mode == "starttls").into()), "{mode}");
+        assert_eq!(
+            (&mail["from"], &mail["starttls"]),
+            (&"trailhound@example.com".into(), &(mode == "starttls").into()),
+            "{mode}"
+        );
         assert_eq!(mail["to"], serde_json::json!(["soc@example.com", "lead@example.com"]));
         let data = mail["data"].as_str().expect("text");
-        assert!(data.contains("Message-ID: <") && data.contains(".1@trailhound>") && data.contains("Subject: =?utf-8?"), "{data}");
+        assert!(
+            data.contains("Message-ID: <")
+                && data.contains(".1@trailhound>")
+                && data.contains("Subject: =?utf-8?"),
+            "{data}"
+        );
         write("\"nobody@example.com\"", more);
         let ran = test();
         assert!(
-            ran.status == 1 && ran.out.contains("refuses it, and will again") && ran.out.contains("no such user"),
+            ran.status == 1
+                && ran.out.contains("refuses it, and will again")
+                && ran.out.contains("no such user"),
             "{mode}: {}",
             ran.out
         );
@@ -144,12 +170,23 @@ fn mail_goes_by_tls_and_what_the_server_says_is_understood() {
             // Nobody vouches for that certificate.
             write("\"soc@example.com\"", &more.replace("ca = \"certificate.pem\"", ""));
             let ran = test();
-            assert!(ran.status == 1 && ran.out.contains("UnknownIssuer"), "{mode}: {}{}", ran.out, ran.err);
+            assert!(
+                ran.status == 1 && ran.out.contains("UnknownIssuer"),
+                "{mode}: {}{}",
+                ran.out,
+                ran.err
+            );
         }
         if mode == "starttls" {
             write("\"soc@example.com\"", &more.replace("file:password", "file:wrong"));
             let ran = test();
-            assert!(ran.status == 1 && ran.out.contains("refuses it") && !ran.out.contains("other-password"), "{}", ran.out);
+            assert!(
+                ran.status == 1
+                    && ran.out.contains("refuses it")
+                    && !ran.out.contains("other-password"),
+                "{}",
+                ran.out
+            );
         }
     }
 }
@@ -164,10 +201,18 @@ fn mail_does_not_go_to_a_server_whose_certificate_has_expired() {
     certificate::expire(&program.path(""));
     let server = MailServer::start(&program, &python, "tls");
     let to = "from = \"a@example.com\"\nto = [\"b@example.com\"]\nca = \"certificate.pem\"";
-    program.write("c.toml", format!("[[sink]]\nname = \"m\"\n[sink.mail]\nhost = \"127.0.0.1\"\nport = {}\n{to}\n", server.port));
+    program.write(
+        "c.toml",
+        format!(
+            "[[sink]]\nname = \"m\"\n[sink.mail]\nhost = \"127.0.0.1\"\nport = {}\n{to}\n",
+            server.port
+        ),
+    );
     let ran = program.run(&["--config", "c.toml", "sinks", "test", "m"]);
     assert!(
-        ran.status == 1 && ran.out.contains("does not take it now") && ran.out.to_lowercase().contains("expired"),
+        ran.status == 1
+            && ran.out.contains("does not take it now")
+            && ran.out.to_lowercase().contains("expired"),
         "{}{}",
         ran.out,
         ran.err
@@ -182,7 +227,11 @@ fn a_password_does_not_go_in_clear_text() {
                            username = \"x\"\npassword = \"file:password\"\n";
     program.write("c.toml", secret_in_clear);
     let ran = program.run(&["--config", "c.toml", "sinks", "test", "m"]);
-    assert!(ran.status == 2 && ran.err.contains("a password is not sent without encryption"), "{}", ran.err);
+    assert!(
+        ran.status == 2 && ran.err.contains("a password is not sent without encryption"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -206,7 +255,11 @@ fn a_report_goes_with_its_files() {
         command.env("TRAILHOUND_NOW", now);
         Service::spawn(command)
     };
-    let outbox = || program.run(&["--config", "c.toml", "outbox", "list", "--lake", "l", "--format", "json"]).json();
+    let outbox = || {
+        program
+            .run(&["--config", "c.toml", "outbox", "list", "--lake", "l", "--format", "json"])
+            .json()
+    };
     let listed = || program.run(&["--config", "c.toml", "report", "--list", "--lake", "l"]).out;
     let service = serve("2026-09-20T10:00:00Z");
     service.wait_until("its registration", |_| listed().contains("registered"));
@@ -222,7 +275,10 @@ fn a_report_goes_with_its_files() {
     assert_eq!(outbox().len(), 1);
     let data = mail["data"].as_str().expect("text");
     assert!(data.contains("Message-ID: <") && data.contains("Subject: =?utf-8?"), "{data}");
-    for file in ["trailhound-security-2026-09-20-day.zh.html", "trailhound-security-2026-09-20-day.figures.csv"] {
+    for file in [
+        "trailhound-security-2026-09-20-day.zh.html",
+        "trailhound-security-2026-09-20-day.figures.csv",
+    ] {
         assert!(data.contains(file), "{file} is not with it");
     }
     assert!(server.lines.try_recv().is_err(), "it came once");
@@ -252,7 +308,8 @@ pub(crate) fn start_syslog(port: u16, program: &Program, rsyslogd: &str, tls: bo
             file("received"),
         ),
     );
-    let server = keep(rsyslogd, ["-n", "-f", &file("rsyslog.conf"), "-i", &file(&format!("pid-{port}"))]);
+    let server =
+        keep(rsyslogd, ["-n", "-f", &file("rsyslog.conf"), "-i", &file(&format!("pid-{port}"))]);
     wait_for(port);
     server
 }
@@ -292,7 +349,10 @@ fn syslog_goes_by_tls_and_arrives_whole() {
             std::thread::sleep(Duration::from_millis(20));
         };
         let (head, body) = line.split_once('{').expect("an object");
-        assert_eq!(head.trim_end_matches('\u{feff}').trim(), "local0 info trailhound AT-HEALTH-000");
+        assert_eq!(
+            head.trim_end_matches('\u{feff}').trim(),
+            "local0 info trailhound AT-HEALTH-000"
+        );
         let finding: Value = serde_json::from_str(&format!("{{{body}")).expect("JSON");
         assert_eq!(finding["title_zh"], "告警通道测试");
         if tls {

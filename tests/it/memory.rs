@@ -8,8 +8,12 @@ use std::io::{BufWriter, Write};
 /// Peak memory of a run in KiB, measured by the system's own `time`-like accounting in `/proc`.
 #[cfg(target_os = "linux")]
 fn peak_kib(program: &Program, args: &[&str]) -> u64 {
-    let child =
-        program.command(args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("the program starts");
+    let child = program
+        .command(args)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
     let status = format!("/proc/{}/status", child.id());
     let mut child = child;
     let mut peak = 0;
@@ -17,7 +21,8 @@ fn peak_kib(program: &Program, args: &[&str]) -> u64 {
     while child.try_wait().expect("a child").is_none() {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
-        peak = peak.max(line.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0));
+        peak =
+            peak.max(line.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0));
         std::thread::yield_now();
     }
     peak
@@ -28,7 +33,10 @@ fn peak_kib(program: &Program, args: &[&str]) -> u64 {
 fn a_one_gigabyte_line_and_a_bomb_stay_within_the_budget() {
     let program = Program::new();
     let path = program.write("big.json.gz", "");
-    let mut gzip = GzEncoder::new(BufWriter::new(std::fs::File::create(path).expect("a file")), Compression::fast());
+    let mut gzip = GzEncoder::new(
+        BufWriter::new(std::fs::File::create(path).expect("a file")),
+        Compression::fast(),
+    );
     gzip.write_all(b"[").expect("disk");
     // About a gigabyte in one line of one array.
     let filler: String = (0..1_100).map(|n| char::from(b'a' + (n * 7 % 26) as u8)).collect();

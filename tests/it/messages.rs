@@ -12,7 +12,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::Duration;
 
 fn event(id: &str) -> String {
-    format!(r#"{{"eventId":"{id}","eventName":"DescribeInstances","eventTime":"2026-09-30T10:00:00Z"}}"#)
+    format!(
+        r#"{{"eventId":"{id}","eventName":"DescribeInstances","eventTime":"2026-09-30T10:00:00Z"}}"#
+    )
 }
 
 /// Follows `topic` of any cluster, with more lines for the source.
@@ -44,7 +46,10 @@ fn producer(servers: &str, settings: &[(&str, &str)]) -> BaseProducer {
 /// Sends each value as a batch of its own.
 fn send(producer: &BaseProducer, topic: &str, partition: i32, values: &[String]) {
     for value in values {
-        producer.send(BaseRecord::<str, str>::to(topic).partition(partition).payload(value)).map_err(|(e, _)| e).expect("sent");
+        producer
+            .send(BaseRecord::<str, str>::to(topic).partition(partition).payload(value))
+            .map_err(|(e, _)| e)
+            .expect("sent");
         producer.flush(Duration::from_secs(30)).expect("taken");
     }
 }
@@ -60,7 +65,15 @@ fn stored(service: &Service) -> usize {
 /// Ends the service; its lake holds `events` events, each once, and is sound.
 fn assert_holds(program: &Program, service: Service, events: usize) {
     assert_eq!(service.end().0, 0);
-    let counts = program.ok(&["query", "--lake", "lake", "--format", "csv", "-c", "SELECT count(*), count(DISTINCT event_id) FROM events"]);
+    let counts = program.ok(&[
+        "query",
+        "--lake",
+        "lake",
+        "--format",
+        "csv",
+        "-c",
+        "SELECT count(*), count(DISTINCT event_id) FROM events",
+    ]);
     assert_eq!(counts.out.lines().nth(1), Some(format!("{events},{events}").as_str()));
     let verified = program.run(&["lake", "verify", "--lake", "lake"]);
     assert_eq!(verified.status, 0, "{}", verified.out);
@@ -68,10 +81,17 @@ fn assert_holds(program: &Program, service: Service, events: usize) {
 
 /// Turns one bit in the first place of the broker's file where `text` stands.
 fn damage(broker: &Broker, topic: &str, text: &str) {
-    let mut file = std::fs::File::options().read(true).write(true).open(broker.log_file(topic, 0)).expect("the broker's file");
+    let mut file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(broker.log_file(topic, 0))
+        .expect("the broker's file");
     let mut content = Vec::new();
     file.read_to_end(&mut content).expect("read");
-    let at = content.windows(text.len()).position(|window| window == text.as_bytes()).expect("the text is there");
+    let at = content
+        .windows(text.len())
+        .position(|window| window == text.as_bytes())
+        .expect("the text is there");
     file.seek(SeekFrom::Start(at as u64)).expect("within");
     file.write_all(&[content[at] ^ 1]).expect("written");
 }
@@ -87,13 +107,15 @@ fn damaged_messages_stop_their_partition_until_they_are_mended() {
     let service = serve(&program);
     service.wait_until("what comes before the damage", |service| stored(service) == 10);
     // Sometimes the client says last that it has no offset to go on from.
-    let is_told = |told: &str| told.contains("Bad message format") || told.contains("AutoOffsetReset");
+    let is_told =
+        |told: &str| told.contains("Bad message format") || told.contains("AutoOffsetReset");
     service.wait_until("the damage is told", |service| is_told(&service.get("/readyz").1));
     // Another partition goes on, however long the damage lasts.
     send(&sender, "damaged", 1, &ids("b", 50));
     service.wait_until("the other partition", |service| stored(service) == 60);
     assert_eq!(service.get("/readyz").0, 503);
-    let position = program.number("lake", "SELECT max(source_position) FROM events WHERE source_partition = 0");
+    let position = program
+        .number("lake", "SELECT max(source_position) FROM events WHERE source_partition = 0");
     assert_eq!(position, 9, "nothing behind the damage is taken");
     // The same bit again.
     damage(broker, "damaged", &format!("{}00010", char::from(b'a' ^ 1)));
@@ -112,7 +134,12 @@ fn a_transaction_taken_back_leaves_a_jump_and_nothing_else() {
     for round in 0..6 {
         sender.begin_transaction().expect("begun");
         send(&sender, "transactions", 0, &ids(&format!("r{round}-"), 20));
-        if round % 2 == 0 { sender.commit_transaction(wait) } else { sender.abort_transaction(wait) }.expect("the broker answers");
+        if round % 2 == 0 {
+            sender.commit_transaction(wait)
+        } else {
+            sender.abort_transaction(wait)
+        }
+        .expect("the broker answers");
     }
     let program = follow(&broker.servers(), "transactions", "");
     let service = serve(&program);
@@ -120,7 +147,8 @@ fn a_transaction_taken_back_leaves_a_jump_and_nothing_else() {
     // The markers take offsets too: with them behind it, the lag is none.
     service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
     assert_holds(&program, service, 60);
-    let ledger = program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"].clone();
+    let ledger =
+        program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"].clone();
     assert_eq!((&ledger["received"], &ledger["duplicate"]), (&60.into(), &0.into()));
 }
 
@@ -129,7 +157,12 @@ fn every_compression_and_a_message_larger_than_a_fetch() {
     let Some(broker) = broker() else { return };
     broker.create_topic("sizes", 1);
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
-        send(&producer(&broker.servers(), &[("compression.codec", codec)]), "sizes", 0, &ids(codec, 20));
+        send(
+            &producer(&broker.servers(), &[("compression.codec", codec)]),
+            "sizes",
+            0,
+            &ids(codec, 20),
+        );
     }
     let large = event("large").replace("DescribeInstances", &"x".repeat(600_000));
     send(&producer(&broker.servers(), &[]), "sizes", 0, &[large, event("after")]);
@@ -148,13 +181,21 @@ fn a_thousand_poisoned_messages_are_set_aside_without_a_thousand_words() {
     let sender = producer(&broker.servers(), &[("linger.ms", "50")]);
     let poison = (0..1_000).map(|number| format!("{{\"eventId\":\"p{number}\",,}}"));
     for value in ids("before", 4_500).into_iter().chain(poison).chain(ids("after", 4_500)) {
-        sender.send(BaseRecord::<str, str>::to("poison").payload(&value)).map_err(|(e, _)| e).expect("sent");
+        sender
+            .send(BaseRecord::<str, str>::to("poison").payload(&value))
+            .map_err(|(e, _)| e)
+            .expect("sent");
     }
-    sender.send(BaseRecord::<str, str>::to("poison").key("only a key")).map_err(|(e, _)| e).expect("sent");
+    sender
+        .send(BaseRecord::<str, str>::to("poison").key("only a key"))
+        .map_err(|(e, _)| e)
+        .expect("sent");
     sender.flush(Duration::from_secs(30)).expect("taken");
     let program = follow(&broker.servers(), "poison", "");
     let mut service = serve(&program);
-    service.wait_until("everything", |service| service.metric("trailhound_records_total{fate=\"received\"}") as usize == 10_001);
+    service.wait_until("everything", |service| {
+        service.metric("trailhound_records_total{fate=\"received\"}") as usize == 10_001
+    });
     service.wait_until("no lag", |service| service.metric("trailhound_lag_records") == 0.0);
     assert_eq!(service.metric("trailhound_records_total{fate=\"quarantined\"}") as usize, 1_001);
     let said = service.said_so_far();
@@ -170,7 +211,8 @@ fn partitions_that_appear_are_read_from_their_start() {
     send(&sender, "wider", 0, &ids("a", 10));
     let program = follow(&broker.servers(), "wider", "");
     let config = std::fs::read_to_string(program.path("serve.toml")).expect("a file");
-    program.write("serve.toml", format!("{config}\"topic.metadata.refresh.interval.ms\" = \"500\"\n"));
+    program
+        .write("serve.toml", format!("{config}\"topic.metadata.refresh.interval.ms\" = \"500\"\n"));
     let service = serve(&program);
     service.wait_until("the first partition", |service| stored(service) == 10);
     broker.widen("wider", 3);
@@ -204,7 +246,8 @@ fn a_source_in_trouble_says_why_and_the_others_run_on() {
     send(&sender, "well", 0, &ids("w", 10));
     service.wait_until("the one that is well", |service| stored(service) == 10);
     let troubles = |service: &Service| {
-        let ready: serde_json::Value = serde_json::from_str(&service.get("/readyz").1).expect("JSON");
+        let ready: serde_json::Value =
+            serde_json::from_str(&service.get("/readyz").1).expect("JSON");
         ready["sources_in_trouble"].clone()
     };
     service.wait_until("the missing topic is told", |service| {
@@ -217,7 +260,9 @@ fn a_source_in_trouble_says_why_and_the_others_run_on() {
     broker.create_topic("not-there-yet", 1);
     send(&sender, "not-there-yet", 0, &ids("n", 10));
     service.wait_until("the topic that came late", |service| stored(service) == 20);
-    service.wait_until("nothing of it is told any more", |service| troubles(service).get("missing").is_none());
+    service.wait_until("nothing of it is told any more", |service| {
+        troubles(service).get("missing").is_none()
+    });
     assert_holds(&program, service, 20);
 }
 
@@ -237,7 +282,9 @@ impl Mock {
 
     fn send(&self, topic: &str, partitions: i32, values: &[String]) {
         for (number, value) in values.iter().enumerate() {
-            let record = BaseRecord::<str, str>::to(topic).partition(number as i32 % partitions).payload(value);
+            let record = BaseRecord::<str, str>::to(topic)
+                .partition(number as i32 % partitions)
+                .payload(value);
             self.producer.send(record).map_err(|(e, _): (KafkaError, _)| e).expect("sent");
         }
         self.producer.flush(Duration::from_secs(60)).expect("taken");
@@ -262,10 +309,19 @@ fn whatever_a_broker_answers_nothing_is_lost_or_doubled() {
                 E::RD_KAFKA_RESP_ERR__TRANSPORT,
             ],
         ),
-        (RDKafkaApiKey::Fetch, &[E::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, E::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE]),
+        (
+            RDKafkaApiKey::Fetch,
+            &[E::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, E::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE],
+        ),
         (RDKafkaApiKey::Fetch, &[E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]),
-        (RDKafkaApiKey::Heartbeat, &[E::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, E::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION]),
-        (RDKafkaApiKey::OffsetCommit, &[E::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, E::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT]),
+        (
+            RDKafkaApiKey::Heartbeat,
+            &[E::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, E::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION],
+        ),
+        (
+            RDKafkaApiKey::OffsetCommit,
+            &[E::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, E::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT],
+        ),
         (RDKafkaApiKey::ListOffsets, &[E::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE]),
         (RDKafkaApiKey::Metadata, &[E::RD_KAFKA_RESP_ERR__TRANSPORT]),
     ];
@@ -288,7 +344,9 @@ fn leaders_change_and_links_are_slow() {
     let mut sent = 0;
     for round in 0..4 {
         for partition in 0..3 {
-            mock.cluster.partition_leader("leaders", partition, Some((round + partition) % 3 + 1)).expect("a leader");
+            mock.cluster
+                .partition_leader("leaders", partition, Some((round + partition) % 3 + 1))
+                .expect("a leader");
         }
         if round == 2 {
             mock.cluster.broker_round_trip_time(-1, Duration::from_millis(400)).expect("slow");
@@ -317,13 +375,19 @@ fn what_is_trimmed_while_it_reads_is_a_gap() {
     mock.send("trimmed", 1, &ids("first", 100));
     service.wait_until("the first", |service| stored(service) == 100);
     service.signal("STOP");
-    let large: Vec<String> = (0..600).map(|n| event(&format!("large{n}")).replace("DescribeInstances", &"x".repeat(20_000))).collect();
+    let large: Vec<String> = (0..600)
+        .map(|n| event(&format!("large{n}")).replace("DescribeInstances", &"x".repeat(20_000)))
+        .collect();
     mock.send("trimmed", 1, &large);
     service.signal("CONT");
     service.said("records are missing");
-    service.wait_until("the rest", |service| service.metric("trailhound_lag_records") == 0.0 && stored(service) > 100);
-    let gap = program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["gaps"][0].clone();
-    let (from, to) = (gap["from"].as_u64().expect("a number"), gap["to"].as_u64().expect("a number"));
+    service.wait_until("the rest", |service| {
+        service.metric("trailhound_lag_records") == 0.0 && stored(service) > 100
+    });
+    let gap =
+        program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["gaps"][0].clone();
+    let (from, to) =
+        (gap["from"].as_u64().expect("a number"), gap["to"].as_u64().expect("a number"));
     assert!(gap["reason"] == "ingest_gap" && from >= 100 && to > from, "{gap}");
     // Every record is stored or in the gap.
     service.wait_until("all that is left", |service| stored(service) as u64 + (to - from) == 700);

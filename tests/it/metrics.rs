@@ -9,7 +9,11 @@ fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let metrics = words.filter(|word| word.starts_with("trailhound_"));
     let endings = ["_total", "_bucket", "_sum", "_count"];
-    metrics.map(|name| endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name).to_owned()).collect()
+    metrics
+        .map(|name| {
+            endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name).to_owned()
+        })
+        .collect()
 }
 
 #[test]
@@ -26,8 +30,11 @@ fn every_metric_is_documented_and_none_is_made_up() {
     assert_eq!(service.get("/healthz").0, 200);
     assert_eq!(service.get("/readyz").0, 503);
     let text = service.get("/metrics").1;
-    let told: BTreeSet<String> =
-        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect();
+    let told: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .map(str::to_owned)
+        .collect();
     let documented = named(include_str!("../../docs/live.md"));
     assert_eq!(documented, told, "docs/live.md");
     let shown = named(include_str!("../../docs/deploy/dashboard.json"));

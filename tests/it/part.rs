@@ -21,10 +21,14 @@ pub(crate) fn notice(why: &str) {
 }
 
 /// Runs its arguments and ends them when its standard input closes: with this process, however that ends.
-const KEPT: &str = r#"exec 3<&0; "$@" </dev/null >/dev/null 2>&1 & part=$!; cat <&3 >/dev/null; kill -9 $part"#;
+const KEPT: &str =
+    r#"exec 3<&0; "$@" </dev/null >/dev/null 2>&1 & part=$!; cat <&3 >/dev/null; kill -9 $part"#;
 
 /// Starts a part that lives no longer than the tests.
-pub(crate) fn keep<S: AsRef<std::ffi::OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Child {
+pub(crate) fn keep<S: AsRef<std::ffi::OsStr>>(
+    program: &str,
+    args: impl IntoIterator<Item = S>,
+) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", KEPT, "sh", program]).args(args).stdin(Stdio::piped());
     command.spawn().expect("a shell")
@@ -38,7 +42,8 @@ impl SmallDisk {
     pub(crate) fn mount(folder: &Path, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir(folder).expect("a folder");
         let size = format!("size={mebibytes}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(folder.to_owned()));
         }
@@ -76,7 +81,13 @@ pub(crate) struct ReadOnly(PathBuf);
 impl ReadOnly {
     /// Makes `folder` read-only for everybody; `None`, with a notice, where that is not allowed.
     pub(crate) fn mount(folder: &Path) -> Option<Self> {
-        let mount = |args: &[&str]| Command::new("mount").args(args).arg(folder).status().is_ok_and(|status| status.success());
+        let mount = |args: &[&str]| {
+            Command::new("mount")
+                .args(args)
+                .arg(folder)
+                .status()
+                .is_ok_and(|status| status.success())
+        };
         let place = folder.display().to_string();
         if !mount(&["--bind", &place]) {
             notice("no right to mount a folder");
@@ -95,20 +106,32 @@ impl Drop for ReadOnly {
 }
 
 /// Runs its arguments from the third on where the first is the list of hosts and the second says who else is asked for names.
-const AMONG: &str = r#"mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && shift 2 && exec "$@""#;
+const AMONG: &str =
+    r#"mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && shift 2 && exec "$@""#;
 
 /// `command` where names are what the file `hosts` says, also when it says something else later, and no others are known; `None`, with a
 /// notice, where that is not allowed.
 pub(crate) fn among(hosts: &Path, command: &Command) -> Option<Command> {
-    let mounts = Command::new("unshare").args(["--mount", "mount", "--bind"]).arg(hosts).arg("/etc/hosts").status();
+    let mounts = Command::new("unshare")
+        .args(["--mount", "mount", "--bind"])
+        .arg(hosts)
+        .arg("/etc/hosts")
+        .status();
     if !mounts.is_ok_and(|status| status.success()) {
         notice("no right to have other names than the system's");
         return None;
     }
     let nobody = hosts.with_extension("resolv");
-    std::fs::write(&nobody, "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n").expect("a file");
+    std::fs::write(&nobody, "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n")
+        .expect("a file");
     let mut among = Command::new("unshare");
-    among.env_clear().args(["--mount", "sh", "-c", AMONG, "sh"]).arg(hosts).arg(nobody).arg(command.get_program()).args(command.get_args());
+    among
+        .env_clear()
+        .args(["--mount", "sh", "-c", AMONG, "sh"])
+        .arg(hosts)
+        .arg(nobody)
+        .arg(command.get_program())
+        .args(command.get_args());
     among.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     among.current_dir(command.get_current_dir().expect("a folder")).stdin(Stdio::null());
     Some(among)

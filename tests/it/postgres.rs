@@ -26,7 +26,11 @@ pub(crate) fn postgres() -> Option<&'static Postgres> {
 /// The server refuses to run as root; there it runs as the user its package makes.
 fn as_its_user(program: &str) -> Vec<String> {
     let id = Command::new("id").arg("-u").output().expect("id runs");
-    let words: &[&str] = if id.stdout.trim_ascii() == b"0" { &["runuser", "-u", "postgres", "--", program] } else { &[program] };
+    let words: &[&str] = if id.stdout.trim_ascii() == b"0" {
+        &["runuser", "-u", "postgres", "--", program]
+    } else {
+        &[program]
+    };
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
@@ -46,11 +50,28 @@ impl Postgres {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+            .port();
         let server = as_its_user(&format!("{bin}/postgres"));
         let place = |path: &Path| path.display().to_string();
-        let args = ["-D".to_owned(), place(&data), "-k".to_owned(), place(folder.path()), "-p".to_owned(), port.to_string()];
-        let process = keep(&server[0], server[1..].iter().cloned().chain(args).chain(["-h".to_owned(), "127.0.0.1".to_owned()]));
+        let args = [
+            "-D".to_owned(),
+            place(&data),
+            "-k".to_owned(),
+            place(folder.path()),
+            "-p".to_owned(),
+            port.to_string(),
+        ];
+        let process = keep(
+            &server[0],
+            server[1..]
+                .iter()
+                .cloned()
+                .chain(args)
+                .chain(["-h".to_owned(), "127.0.0.1".to_owned()]),
+        );
         let server = Self { bin, port, _process: process, _folder: folder };
         let deadline = Instant::now() + Duration::from_secs(60);
         while !server.client("psql", &["-c", "SELECT 1", "postgres"]) {
@@ -62,8 +83,10 @@ impl Postgres {
 
     fn client(&self, program: &str, args: &[&str]) -> bool {
         let port = self.port.to_string();
-        let ran =
-            Command::new(format!("{}/{program}", self.bin)).args(["-h", "127.0.0.1", "-U", "trailhound", "-p", &port]).args(args).output();
+        let ran = Command::new(format!("{}/{program}", self.bin))
+            .args(["-h", "127.0.0.1", "-U", "trailhound", "-p", &port])
+            .args(args)
+            .output();
         ran.expect("a client").status.success()
     }
 

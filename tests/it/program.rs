@@ -17,7 +17,8 @@ pub(crate) struct Program {
 
 /// The program under test: the one built beside the tests, or another that `TRAILHOUND_PROGRAM` names, a release build perhaps.
 pub(crate) fn binary() -> std::ffi::OsString {
-    std::env::var_os("TRAILHOUND_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_trailhound").into())
+    std::env::var_os("TRAILHOUND_PROGRAM")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_trailhound").into())
 }
 
 /// What a run left.
@@ -45,7 +46,12 @@ impl Program {
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.current_dir(self.folder.path()).env_clear().env("HOME", self.folder.path()).env("TRAILHOUND_NOW", NOW).args(args);
+        command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("TRAILHOUND_NOW", NOW)
+            .args(args);
         command.stdin(Stdio::null());
         command
     }
@@ -55,8 +61,13 @@ impl Program {
     }
 
     pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
-        let mut child =
-            self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         child.stdin.take().expect("piped").write_all(input).expect("the program reads");
         Ran::of(child.wait_with_output().expect("the program ends"))
     }
@@ -71,12 +82,24 @@ impl Program {
     /// The one number a query gives.
     pub(crate) fn number(&self, lake: &str, sql: &str) -> i64 {
         let ran = self.ok(&["query", "--lake", lake, "--format", "csv", "-c", sql]);
-        ran.out.lines().nth(1).and_then(|line| line.parse().ok()).unwrap_or_else(|| panic!("{sql}: {}", ran.out))
+        ran.out
+            .lines()
+            .nth(1)
+            .and_then(|line| line.parse().ok())
+            .unwrap_or_else(|| panic!("{sql}: {}", ran.out))
     }
 
     /// Every stored event's key, in order.
     pub(crate) fn keys(&self, lake: &str) -> Vec<String> {
-        let ran = self.ok(&["query", "--lake", lake, "--format", "csv", "-c", "SELECT event_key FROM events ORDER BY event_key"]);
+        let ran = self.ok(&[
+            "query",
+            "--lake",
+            lake,
+            "--format",
+            "csv",
+            "-c",
+            "SELECT event_key FROM events ORDER BY event_key",
+        ]);
         ran.out.lines().skip(1).map(str::to_owned).collect()
     }
 }
@@ -92,7 +115,10 @@ impl Ran {
 
     /// Standard output as JSON lines.
     pub(crate) fn json(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+        self.out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect()
     }
 
     /// Event ids of the open findings, by rule.
@@ -114,7 +140,15 @@ pub(crate) fn text(value: &Value) -> String {
 
 /// What `truth.json` in `folder` demands.
 pub(crate) fn truth(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
-    let truth: Value = serde_json::from_slice(&std::fs::read(folder.join("truth.json")).expect("truth.json")).expect("JSON");
-    let ids = |entry: &Value| entry["event_ids"].as_array().expect("ids").iter().map(text).collect();
-    truth["expected"].as_array().expect("a list").iter().map(|entry| (text(&entry["rule_id"]), ids(entry))).collect()
+    let truth: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("truth.json")).expect("truth.json"))
+            .expect("JSON");
+    let ids =
+        |entry: &Value| entry["event_ids"].as_array().expect("ids").iter().map(text).collect();
+    truth["expected"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|entry| (text(&entry["rule_id"]), ids(entry)))
+        .collect()
 }

@@ -60,10 +60,17 @@ impl Receiver {
     }
 
     /// The same at an address of its own.
-    pub(crate) fn start_at(address: &str, answer: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start_at(
+        address: &str,
+        answer: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let state = Arc::new(State { requests: Mutex::default(), came: Condvar::new(), answer: Box::new(answer) });
+        let state = Arc::new(State {
+            requests: Mutex::default(),
+            came: Condvar::new(),
+            answer: Box::new(answer),
+        });
         let receiver = Self { port, state };
         let serving = receiver.clone();
         std::thread::spawn(move || {
@@ -103,9 +110,10 @@ impl Receiver {
             self.state.came.notify_all();
             let mut say = |text: String| writer.write_all(text.as_bytes()).is_ok();
             let goes_on = match reply {
-                Reply::Say(status, headers, body) => {
-                    say(format!("HTTP/1.1 {status} it\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()))
-                }
+                Reply::Say(status, headers, body) => say(format!(
+                    "HTTP/1.1 {status} it\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )),
                 Reply::BreakOff => {
                     say("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf".to_owned());
                     false
@@ -117,7 +125,8 @@ impl Receiver {
                 }
                 Reply::HangUp => false,
                 Reply::Endless => {
-                    let mut goes_on = say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned());
+                    let mut goes_on =
+                        say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned());
                     while goes_on {
                         goes_on = say(format!("1000\r\n{}\r\n", "x".repeat(0x1000)));
                     }
@@ -142,7 +151,8 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         let Some((name, value)) = line.trim().split_once(": ") else { break };
         headers.insert(name.to_lowercase(), value.to_owned());
     }
-    let length: usize = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let length: usize =
+        headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     Some(Request { target, headers, body: String::from_utf8(body).ok()?, taken: false })

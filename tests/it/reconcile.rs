@@ -28,22 +28,35 @@ struct Ways {
 
 fn place(event: &Value) -> (String, String, String) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let account = [&event["userIdentity"]["accountId"], &event["recipientAccountId"]].into_iter().map(text).find(|text| !text.is_empty());
-    (account.unwrap_or_default(), text(&event["acsRegion"]), text(&event["eventTime"])[..13].to_owned())
+    let account = [&event["userIdentity"]["accountId"], &event["recipientAccountId"]]
+        .into_iter()
+        .map(text)
+        .find(|text| !text.is_empty());
+    (
+        account.unwrap_or_default(),
+        text(&event["acsRegion"]),
+        text(&event["eventTime"])[..13].to_owned(),
+    )
 }
 
 fn split(program: &Program, seed: u64) -> Ways {
     let mut rng = Pcg64::seed_from_u64(seed);
     let mut ways = Ways { sls: Vec::new(), bucket: Vec::new(), report: Report::new() };
     for (_, content) in traffic(program, &EVENTS.to_string(), &seed.to_string()) {
-        for event in serde_json::from_reader::<_, Vec<Value>>(GzDecoder::new(&content[..])).expect("an array") {
+        for event in serde_json::from_reader::<_, Vec<Value>>(GzDecoder::new(&content[..]))
+            .expect("an array")
+        {
             let share = rng.random_range(0..100);
             let (account, region, hour) = place(&event);
             for (source, brings) in [("sls", share < 80), ("bucket", share >= 15)] {
-                let counts = ways.report.entry((account.clone(), region.clone(), hour.clone(), source.to_owned())).or_default();
+                let counts = ways
+                    .report
+                    .entry((account.clone(), region.clone(), hour.clone(), source.to_owned()))
+                    .or_default();
                 *counts = (counts.0 + 1, counts.1 + u64::from(brings));
                 if brings {
-                    if source == "sls" { &mut ways.sls } else { &mut ways.bucket }.push(event.clone());
+                    if source == "sls" { &mut ways.sls } else { &mut ways.bucket }
+                        .push(event.clone());
                 }
             }
         }
@@ -57,13 +70,15 @@ fn from_its_first(report: Report) -> Report {
     let mut first: BTreeMap<(String, String), String> = BTreeMap::new();
     for ((account, _, hour, source), (_, seen)) in &report {
         if *seen > 0 {
-            let first = first.entry((account.clone(), source.clone())).or_insert_with(|| hour.clone());
+            let first =
+                first.entry((account.clone(), source.clone())).or_insert_with(|| hour.clone());
             *first = first.clone().min(hour.clone());
         }
     }
     let ways = |account: &String| first.keys().filter(|(of, _)| of == account).count();
     let asked = |(account, _, hour, source): &(String, String, String, String)| {
-        ways(account) > 1 && first.get(&(account.clone(), source.clone())).is_some_and(|first| first <= hour)
+        ways(account) > 1
+            && first.get(&(account.clone(), source.clone())).is_some_and(|first| first <= hour)
     };
     report.clone().into_iter().filter(|(key, _)| asked(key)).collect()
 }
@@ -75,8 +90,14 @@ fn reported(program: &Program) -> Report {
     let count = |value: &Value| value.as_u64().expect("a count");
     let mut report = Report::new();
     for row in ran.json() {
-        let key = (text(&row["account_id"]), text(&row["acs_region"]), text(&row["hour"])[..13].to_owned(), text(&row["source"]));
-        let (events, seen, missed) = (count(&row["events"]), count(&row["seen"]), count(&row["missed"]));
+        let key = (
+            text(&row["account_id"]),
+            text(&row["acs_region"]),
+            text(&row["hour"])[..13].to_owned(),
+            text(&row["source"]),
+        );
+        let (events, seen, missed) =
+            (count(&row["events"]), count(&row["seen"]), count(&row["missed"]));
         assert_eq!(events, seen + missed);
         assert_eq!(row["status"] == "complete", missed == 0, "{row}");
         assert!(report.insert(key, (events, seen)).is_none(), "{row} stands there twice");
@@ -94,7 +115,11 @@ struct Trail<'t> {
 
 impl Trail<'_> {
     fn send(&self) {
-        let sender = Sender::connect(&[("bootstrap.servers".to_owned(), self.broker.servers())].into(), &self.topic).expect("a client");
+        let sender = Sender::connect(
+            &[("bootstrap.servers".to_owned(), self.broker.servers())].into(),
+            &self.topic,
+        )
+        .expect("a client");
         for event in &self.ways.sls {
             sender.send(None, event.to_string().as_bytes()).expect("sent");
         }
@@ -104,7 +129,10 @@ impl Trail<'_> {
     fn put(&self) {
         for (number, events) in self.ways.bucket.chunks(OBJECT).enumerate() {
             let content = Value::from(events.to_vec()).to_string();
-            self.store.put(&format!("AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/part-{number}.json"), content.as_bytes());
+            self.store.put(
+                &format!("AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/part-{number}.json"),
+                content.as_bytes(),
+            );
         }
     }
 
@@ -160,9 +188,15 @@ fn what_one_way_missed_is_filled_from_the_other_and_told() {
         // Another delivery of what the bucket has brought already is no further copy.
         let again = Service::start_at_the_tests_time(&trail.program, "serve.toml", "lake");
         let repeated = Value::from(trail.ways.bucket[..OBJECT].to_vec()).to_string();
-        trail.store.put("AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/again.json", repeated.as_bytes());
+        trail
+            .store
+            .put("AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/again.json", repeated.as_bytes());
         trail.wait(&again, OBJECT);
         assert_eq!(again.end().0, 0);
-        assert_eq!(reported(&trail.program), from_its_first(trail.ways.report.clone()), "{order}, repeated");
+        assert_eq!(
+            reported(&trail.program),
+            from_its_first(trail.ways.report.clone()),
+            "{order}, repeated"
+        );
     }
 }

@@ -30,23 +30,37 @@ fn read(path: &Path) -> Value {
 
 /// Rows of a section as objects.
 fn rows(report: &Value, name: &str) -> Vec<BTreeMap<String, Value>> {
-    let section = report["sections"].as_array().expect("sections").iter().find(|section| section["name"] == name);
+    let section = report["sections"]
+        .as_array()
+        .expect("sections")
+        .iter()
+        .find(|section| section["name"] == name);
     let section = section.unwrap_or_else(|| panic!("no section {name}"));
-    let columns: Vec<String> = section["columns"].as_array().expect("columns").iter().map(crate::program::text).collect();
-    let object = |row: &Value| columns.iter().cloned().zip(row.as_array().expect("a row").iter().cloned()).collect();
+    let columns: Vec<String> =
+        section["columns"].as_array().expect("columns").iter().map(crate::program::text).collect();
+    let object = |row: &Value| {
+        columns.iter().cloned().zip(row.as_array().expect("a row").iter().cloned()).collect()
+    };
     section["rows"].as_array().expect("rows").iter().map(object).collect()
 }
 
-const SEPTEMBER: &str = "event_time >= '2026-09-01T00:00:00Z' AND event_time < '2026-10-01T00:00:00Z'";
+const SEPTEMBER: &str =
+    "event_time >= '2026-09-01T00:00:00Z' AND event_time < '2026-10-01T00:00:00Z'";
 
 #[test]
 fn its_numbers_are_those_of_sql_and_of_the_stories() {
     let program = month();
-    let report = read(&report(&program, &["--period", "month", "--format", "json", "--output", "r"])[0]);
-    assert_eq!((&report["period"]["since"], &report["period"]["until"]), (&json!("2026-09-01T00:00:00Z"), &json!("2026-10-01T00:00:00Z")));
+    let report =
+        read(&report(&program, &["--period", "month", "--format", "json", "--output", "r"])[0]);
+    assert_eq!(
+        (&report["period"]["since"], &report["period"]["until"]),
+        (&json!("2026-09-01T00:00:00Z"), &json!("2026-10-01T00:00:00Z"))
+    );
     let figures: BTreeMap<String, i64> = rows(&report, "figures")
         .iter()
-        .map(|row| (crate::program::text(&row["figure"]), row["this_period"].as_i64().expect("a number")))
+        .map(|row| {
+            (crate::program::text(&row["figure"]), row["this_period"].as_i64().expect("a number"))
+        })
         .collect();
     let sign_in = "(lower(event_name) LIKE 'consolesignin%' OR (lower(event_name) = 'login' AND lower(service_name) = 'cloudsso'))";
     for (figure, condition) in [
@@ -59,36 +73,64 @@ fn its_numbers_are_those_of_sql_and_of_the_stories() {
         ("sign_ins_failed", format!("{sign_in} AND outcome = 'failure'")),
         ("root_events", "lower(user_type) = 'root-account'".to_owned()),
     ] {
-        let counted = program.number("l", &format!("SELECT count(*) FROM events WHERE {SEPTEMBER} AND {condition}"));
+        let counted = program
+            .number("l", &format!("SELECT count(*) FROM events WHERE {SEPTEMBER} AND {condition}"));
         assert_eq!(figures[figure], counted, "{figure}");
         assert!(counted > 0, "{figure} says something");
     }
-    assert_eq!(figures["sign_ins"], figures["sign_ins_with_mfa"] + figures["sign_ins_without_mfa"] + figures["sign_ins_mfa_unknown"]);
+    assert_eq!(
+        figures["sign_ins"],
+        figures["sign_ins_with_mfa"]
+            + figures["sign_ins_without_mfa"]
+            + figures["sign_ins_mfa_unknown"]
+    );
     // The stories lie in these twenty days: what a correct detector finds is what the report counts.
-    let expected: BTreeMap<String, usize> = truth(&program.path("g")).into_iter().map(|(rule, ids)| (rule, ids.len())).collect();
+    let expected: BTreeMap<String, usize> =
+        truth(&program.path("g")).into_iter().map(|(rule, ids)| (rule, ids.len())).collect();
     let by_rule: BTreeMap<String, usize> = rows(&report, "findings_by_rule")
         .iter()
-        .map(|row| (crate::program::text(&row["rule_id"]), usize::try_from(row["events"].as_u64().expect("a number")).expect("few")))
+        .map(|row| {
+            (
+                crate::program::text(&row["rule_id"]),
+                usize::try_from(row["events"].as_u64().expect("a number")).expect("few"),
+            )
+        })
         .collect();
     assert_eq!(by_rule, expected);
-    let by_severity: i64 = ["critical", "high", "medium", "low", "info"].iter().map(|severity| figures[*severity]).sum();
+    let by_severity: i64 = ["critical", "high", "medium", "low", "info"]
+        .iter()
+        .map(|severity| figures[*severity])
+        .sum();
     let listed = rows(&report, "findings").len();
     assert_eq!(usize::try_from(by_severity).expect("few"), listed);
-    let over_time: i64 =
-        rows(&report, "findings_by_day").iter().flat_map(|row| row.values().filter_map(Value::as_i64).collect::<Vec<_>>()).sum();
+    let over_time: i64 = rows(&report, "findings_by_day")
+        .iter()
+        .flat_map(|row| row.values().filter_map(Value::as_i64).collect::<Vec<_>>())
+        .sum();
     assert_eq!(over_time, by_severity, "each finding stands on its day");
     let stops = program.number("l", &format!("SELECT count(*) FROM stops WHERE {SEPTEMBER}"));
     assert_eq!(rows(&report, "stops").len(), usize::try_from(stops).expect("few"));
-    let posture: i64 = rows(&report, "sign_in_posture").iter().map(|row| row["sign_ins"].as_i64().expect("a number")).sum();
+    let posture: i64 = rows(&report, "sign_in_posture")
+        .iter()
+        .map(|row| row["sign_ins"].as_i64().expect("a number"))
+        .sum();
     assert_eq!(posture, figures["sign_ins"]);
 }
 
 /// Columns of tables that people would see by the names that they have in the data.
 fn unworded(report: &Value) -> Vec<String> {
     let words = trailhound_queries::reports::words().expect("words").columns;
-    let sections = report["sections"].as_array().expect("sections").iter().filter(|section| section["show"] != "bars");
-    let columns = sections.flat_map(|section| section["columns"].as_array().expect("columns").iter().map(crate::program::text));
-    columns.filter(|name| !words.contains_key(name.trim_end_matches("_en").trim_end_matches("_zh"))).collect()
+    let sections = report["sections"]
+        .as_array()
+        .expect("sections")
+        .iter()
+        .filter(|section| section["show"] != "bars");
+    let columns = sections.flat_map(|section| {
+        section["columns"].as_array().expect("columns").iter().map(crate::program::text)
+    });
+    columns
+        .filter(|name| !words.contains_key(name.trim_end_matches("_en").trim_end_matches("_zh")))
+        .collect()
 }
 
 #[test]
@@ -96,27 +138,59 @@ fn every_profile_has_its_report_in_every_form_and_language() {
     let program = month();
     for profile in ["security", "audit", "cis-alibaba-v2", "member"] {
         for language in ["en", "zh"] {
-            let args = ["--profile", profile, "--lang", language, "--format", "html,md,json,csv", "--output", "r"];
-            let files = report(&program, &[&args[..], &["--period", "month", "--time-zone", "Asia/Shanghai"]].concat());
+            let args = [
+                "--profile",
+                profile,
+                "--lang",
+                language,
+                "--format",
+                "html,md,json,csv",
+                "--output",
+                "r",
+            ];
+            let files = report(
+                &program,
+                &[&args[..], &["--period", "month", "--time-zone", "Asia/Shanghai"]].concat(),
+            );
             for file in &files {
                 assert!(std::fs::metadata(file).expect("there").len() > 20, "{}", file.display());
             }
-            let json = files.iter().find(|file| file.extension().is_some_and(|extension| extension == "json")).expect("JSON");
-            assert_eq!(unworded(&read(json)), Vec::<String>::new(), "{profile}: columns without a word for people");
+            let json = files
+                .iter()
+                .find(|file| file.extension().is_some_and(|extension| extension == "json"))
+                .expect("JSON");
+            assert_eq!(
+                unworded(&read(json)),
+                Vec::<String>::new(),
+                "{profile}: columns without a word for people"
+            );
             let page = std::fs::read_to_string(&files[0]).expect("text");
-            assert!(page.contains(&format!("<html lang=\"{language}\">")) && page.contains("2026-09-01 – 2026-09-30 (Asia"));
+            assert!(
+                page.contains(&format!("<html lang=\"{language}\">"))
+                    && page.contains("2026-09-01 – 2026-09-30 (Asia")
+            );
             for (en, zh) in [("At a glance", "概览"), ("What the data covers", "数据覆盖")] {
                 let here = |text: &str| page.contains(&format!("<h2>{text}</h2>"));
-                assert!(profile == "member" || en != "At a glance" || here(en) != here(zh), "{profile} {language}");
-                assert!(language == "en" || !here(en), "{profile}: {en} stands in the Chinese page");
+                assert!(
+                    profile == "member" || en != "At a glance" || here(en) != here(zh),
+                    "{profile} {language}"
+                );
+                assert!(
+                    language == "en" || !here(en),
+                    "{profile}: {en} stands in the Chinese page"
+                );
             }
         }
     }
-    let controls = rows(&read(&program.path("r/trailhound-cis-alibaba-v2-2026-09-01-month.json")), "controls");
+    let controls =
+        rows(&read(&program.path("r/trailhound-cis-alibaba-v2-2026-09-01-month.json")), "controls");
     assert_eq!(controls.len(), 13);
     let root = controls.iter().find(|row| row["section"] == "2.18").expect("2.18");
     let found = program.number("l", "SELECT count(*) FROM findings WHERE status = 'open' AND rule_id LIKE 'AT-ROOT-%' AND first_seen >= '2026-08-31T16:00:00Z' AND first_seen < '2026-09-30T16:00:00Z'");
-    assert_eq!((root["findings"].as_i64(), root["status"].as_str()), (Some(found), Some("monitored")));
+    assert_eq!(
+        (root["findings"].as_i64(), root["status"].as_str()),
+        (Some(found), Some("monitored"))
+    );
 }
 
 #[test]
@@ -124,13 +198,30 @@ fn it_is_computed_again_from_the_events_and_what_was_changed_shows() {
     let program = month();
     let files = report(&program, &["--period", "month", "--format", "html,json", "--output", "r"]);
     let verify = |config: &str, file: &Path, status: i32| {
-        let ran = program.run(&["--config", config, "report", "--lake", "l", "--verify", &file.display().to_string()]);
+        let ran = program.run(&[
+            "--config",
+            config,
+            "report",
+            "--lake",
+            "l",
+            "--verify",
+            &file.display().to_string(),
+        ]);
         assert_eq!(ran.status, status, "{}\n{}", ran.out, ran.err);
         ran.out
     };
     // What comes later, also from days of the report, is not counted; merged files are as good.
     program.ok(&["generate", "--events", "5000", "--days", "20", "--seed", "77", "--out", "later"]);
-    program.ok(&["--now", "2026-10-02T00:00:00Z", "--config", "g/trailhound.toml", "scan", "later/events", "--lake", "l"]);
+    program.ok(&[
+        "--now",
+        "2026-10-02T00:00:00Z",
+        "--config",
+        "g/trailhound.toml",
+        "scan",
+        "later/events",
+        "--lake",
+        "l",
+    ]);
     program.ok(&["lake", "compact", "--lake", "l"]);
     for file in &files {
         let said = verify("g/trailhound.toml", file, 0);
@@ -138,16 +229,28 @@ fn it_is_computed_again_from_the_events_and_what_was_changed_shows() {
     }
     // A number that somebody has changed.
     let mut changed = read(&files[1]);
-    let figures =
-        changed["sections"].as_array_mut().expect("sections").iter_mut().find(|section| section["name"] == "figures").expect("figures");
+    let figures = changed["sections"]
+        .as_array_mut()
+        .expect("sections")
+        .iter_mut()
+        .find(|section| section["name"] == "figures")
+        .expect("figures");
     figures["rows"][0][1] = json!(0);
     let forged = program.write("forged.json", changed.to_string());
     let said = verify("g/trailhound.toml", &forged, 1);
-    assert!(said.contains("DIFFERENCE section `figures`") && said.contains("1 differences"), "{said}");
+    assert!(
+        said.contains("DIFFERENCE section `figures`") && said.contains("1 differences"),
+        "{said}"
+    );
     // Other parameters.
     let config = std::fs::read_to_string(program.path("g/trailhound.toml")).expect("text");
-    program.write("g/other.toml", config.replace("[parameters]\n", "[parameters]\nburst_instances = 9\n"));
-    assert!(verify("g/other.toml", &files[0], 1).contains("the parameters are not those of the report"));
+    program.write(
+        "g/other.toml",
+        config.replace("[parameters]\n", "[parameters]\nburst_instances = 9\n"),
+    );
+    assert!(
+        verify("g/other.toml", &files[0], 1).contains("the parameters are not those of the report")
+    );
     // What is no report, or says nothing that can be computed again.
     changed["proof"]["stored_until"] = json!("yesterday");
     for text in ["", "{}", "<html></html>", &changed.to_string()] {
@@ -161,7 +264,8 @@ fn an_empty_lake_and_wrong_questions_are_told_so() {
     let program = Program::new();
     program.write("trail.toml", "");
     let refused = |args: &[&str], says: &str| {
-        let ran = program.run(&[&["--config", "trail.toml", "report", "--lake", "l"], args].concat());
+        let ran =
+            program.run(&[&["--config", "trail.toml", "report", "--lake", "l"], args].concat());
         assert!(ran.status == 2 && ran.err.contains(says), "{args:?}: {} {}", ran.status, ran.err);
     };
     refused(&[], "`l`");
@@ -215,7 +319,10 @@ fn naughty() -> Vec<String> {
     match std::env::var("TRAILHOUND_CORPORA") {
         Ok(folder) => {
             let path = Path::new(&folder).join("naughty-strings/blns.json");
-            texts.extend(serde_json::from_slice::<Vec<String>>(&std::fs::read(path).expect("the strings")).expect("JSON"));
+            texts.extend(
+                serde_json::from_slice::<Vec<String>>(&std::fs::read(path).expect("the strings"))
+                    .expect("JSON"),
+            );
         }
         Err(_) => notice("TRAILHOUND_CORPORA is not set; with its own traps alone it did"),
     }
@@ -242,7 +349,8 @@ fn attacked() -> Program {
         })
     };
     let texts = naughty();
-    let events: Vec<Value> = texts.iter().enumerate().map(event).chain(texts.iter().enumerate().map(ram)).collect();
+    let events: Vec<Value> =
+        texts.iter().enumerate().map(event).chain(texts.iter().enumerate().map(ram)).collect();
     program.write("events.json", serde_json::to_vec(&events).expect("JSON"));
     program.write("g/trailhound.toml", "");
     program.run(&["--config", "g/trailhound.toml", "scan", "events.json", "--lake", "l"]);
@@ -286,9 +394,16 @@ fn browse(program: &Program, page: &Path) -> Option<Value> {
     let (python, browser) = (part("TRAILHOUND_CLIENTS_PYTHON")?, part("TRAILHOUND_BROWSER")?);
     // `TRAILHOUND_SCREENSHOTS=DIR` keeps pictures for people.
     let name = page.file_name().expect("a name").to_string_lossy().into_owned();
-    let shots = std::env::var("TRAILHOUND_SCREENSHOTS").map_or_else(|_| "-".to_owned(), |folder| format!("{folder}/{name}"));
+    let shots = std::env::var("TRAILHOUND_SCREENSHOTS")
+        .map_or_else(|_| "-".to_owned(), |folder| format!("{folder}/{name}"));
     let script = program.write("browse.py", BROWSE);
-    let ran = Command::new(python).arg(script).arg(browser).arg(page).arg(shots).output().expect("python runs");
+    let ran = Command::new(python)
+        .arg(script)
+        .arg(browser)
+        .arg(page)
+        .arg(shots)
+        .output()
+        .expect("python runs");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     Some(serde_json::from_slice(&ran.stdout).expect("JSON"))
 }
@@ -296,17 +411,32 @@ fn browse(program: &Program, page: &Path) -> Option<Value> {
 #[test]
 fn its_page_is_quiet_and_complete_in_a_real_browser() {
     let program = month();
-    for (profile, language) in [("security", "en"), ("security", "zh"), ("cis-alibaba-v2", "en"), ("member", "zh")] {
+    for (profile, language) in
+        [("security", "en"), ("security", "zh"), ("cis-alibaba-v2", "en"), ("member", "zh")]
+    {
         let args = ["--period", "month", "--profile", profile, "--lang", language, "--output", "r"];
         let page = report(&program, &args).remove(0);
         let Some(seen) = browse(&program, &page) else { return };
         assert_eq!((&seen["console"], &seen["dialogs"]), (&json!([]), &json!([])), "{profile}");
-        let urls: Vec<&str> = seen["requests"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        let urls: Vec<&str> =
+            seen["requests"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
         assert!(urls.iter().all(|url| *url == format!("file://{}", page.display())), "{urls:?}");
         assert!(seen["rows"].as_u64() > Some(20), "{seen}");
         if profile == "security" {
-            let numbers = |at: usize| seen["sorted"][at].as_array().expect("numbers").iter().filter_map(Value::as_i64).collect::<Vec<_>>();
-            assert!(numbers(0).is_sorted() && numbers(1).iter().rev().is_sorted() && numbers(0).len() > 5, "{seen}");
+            let numbers = |at: usize| {
+                seen["sorted"][at]
+                    .as_array()
+                    .expect("numbers")
+                    .iter()
+                    .filter_map(Value::as_i64)
+                    .collect::<Vec<_>>()
+            };
+            assert!(
+                numbers(0).is_sorted()
+                    && numbers(1).iter().rev().is_sorted()
+                    && numbers(0).len() > 5,
+                "{seen}"
+            );
         }
     }
 }
@@ -314,29 +444,47 @@ fn its_page_is_quiet_and_complete_in_a_real_browser() {
 #[test]
 fn nothing_that_an_event_says_is_acted_upon() {
     let program = attacked();
-    let files = report(&program, &["--format", "html,md,csv,json", "--period", "month", "--output", "r"]);
+    let files =
+        report(&program, &["--format", "html,md,csv,json", "--period", "month", "--output", "r"]);
     let page = &files[0];
     let html = std::fs::read_to_string(page).expect("text");
     assert_eq!(html.matches("<script").count(), 2, "its own data and its own script");
     assert!(html.contains("{{ 7 * 7 }}"), "a template in an event is text");
     let markdown = std::fs::read_to_string(&files[1]).expect("text");
-    for acted in ["<script", "<img", "](", "](javascript", "http://evil", "@all", "\u{202e}", "\u{1b}"] {
+    for acted in
+        ["<script", "<img", "](", "](javascript", "http://evil", "@all", "\u{202e}", "\u{1b}"]
+    {
         assert!(!markdown.contains(acted), "{acted} stands in the Markdown form");
     }
-    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "csv")) {
+    for file in
+        files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "csv"))
+    {
         let mut reader = csv::Reader::from_path(file).expect("a file");
         for record in reader.records() {
             for field in &record.expect("a record") {
                 let risky = field.starts_with(['=', '+', '@', '\t', '\r', '＝', '＋', '－', '＠']);
                 let number = field.parse::<f64>().is_ok();
-                assert!(!risky && (number || !field.starts_with('-')), "{}: {field}", file.display());
+                assert!(
+                    !risky && (number || !field.starts_with('-')),
+                    "{}: {field}",
+                    file.display()
+                );
             }
         }
     }
     if let Some(seen) = browse(&program, page) {
-        assert_eq!((&seen["trapped"], &seen["dialogs"], &seen["console"]), (&json!([true, true]), &json!([]), &json!([])));
+        assert_eq!(
+            (&seen["trapped"], &seen["dialogs"], &seen["console"]),
+            (&json!([true, true]), &json!([]), &json!([]))
+        );
         assert_eq!(seen["elements"], 0, "nothing that an event says became an element");
-        assert!(seen["requests"].as_array().expect("a list").iter().all(|url| url.as_str().is_some_and(|url| url.starts_with("file://"))));
+        assert!(
+            seen["requests"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .all(|url| url.as_str().is_some_and(|url| url.starts_with("file://")))
+        );
     }
     spreadsheet(&program, &files);
 }
@@ -344,7 +492,10 @@ fn nothing_that_an_event_says_is_acted_upon() {
 /// LibreOffice opens the CSV forms and makes no formula of any field.
 fn spreadsheet(program: &Program, files: &[PathBuf]) {
     let Some(office) = part("TRAILHOUND_SOFFICE") else { return };
-    let sheet = files.iter().find(|file| file.to_string_lossy().contains(".permission_changes.csv")).expect("a sheet");
+    let sheet = files
+        .iter()
+        .find(|file| file.to_string_lossy().contains(".permission_changes.csv"))
+        .expect("a sheet");
     let folder = program.path("sheets");
     let ran = Command::new(office)
         .args(["--headless", "--convert-to", "fods", "--outdir"])
@@ -364,13 +515,34 @@ fn spreadsheet(program: &Program, files: &[PathBuf]) {
 #[test]
 fn the_page_is_printed_by_a_browser_that_is_there() {
     let program = month();
-    let args = ["--config", "g/trailhound.toml", "report", "--lake", "l", "--period", "month", "--lang", "zh", "--format", "pdf"];
+    let args = [
+        "--config",
+        "g/trailhound.toml",
+        "report",
+        "--lake",
+        "l",
+        "--period",
+        "month",
+        "--lang",
+        "zh",
+        "--format",
+        "pdf",
+    ];
     let ran = program.run(&args);
-    assert!(ran.status == 2 && ran.err.contains("TRAILHOUND_BROWSER"), "without a browser it says so: {}", ran.err);
+    assert!(
+        ran.status == 2 && ran.err.contains("TRAILHOUND_BROWSER"),
+        "without a browser it says so: {}",
+        ran.err
+    );
     let Some(browser) = part("TRAILHOUND_BROWSER") else { return };
-    let output = program.command(&args).env("TRAILHOUND_BROWSER", browser).output().expect("the program starts");
+    let output = program
+        .command(&args)
+        .env("TRAILHOUND_BROWSER", browser)
+        .output()
+        .expect("the program starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let pdf = std::fs::read(program.path(String::from_utf8_lossy(&output.stdout).trim())).expect("a file");
+    let pdf = std::fs::read(program.path(String::from_utf8_lossy(&output.stdout).trim()))
+        .expect("a file");
     assert!(pdf.starts_with(b"%PDF-") && pdf.len() > 20_000, "{} bytes", pdf.len());
 }
 
@@ -414,8 +586,13 @@ catch_up = "none"
 fn runs(program: &Program) -> Vec<(String, String, String)> {
     let ran = program.ok(&["--config", "schedule.toml", "report", "--lake", "l", "--list"]);
     let cells = |line: &str| line.split_whitespace().take(3).map(str::to_owned).collect::<Vec<_>>();
-    let lines = ran.out.lines().map(cells).filter(|cells| cells.len() == 3 && cells[1].starts_with("2026-"));
-    let mut all: Vec<_> = lines.map(|cells| (cells[0].clone(), cells[1].clone(), cells[2].clone())).collect();
+    let lines = ran
+        .out
+        .lines()
+        .map(cells)
+        .filter(|cells| cells.len() == 3 && cells[1].starts_with("2026-"));
+    let mut all: Vec<_> =
+        lines.map(|cells| (cells[0].clone(), cells[1].clone(), cells[2].clone())).collect();
     all.sort();
     all
 }
@@ -426,7 +603,9 @@ fn serve_at(program: &Program, now: &str, due: &[(&str, &str, &str)]) {
     command.env("TRAILHOUND_NOW", now);
     let service = Service::spawn(command);
     let there = |runs: &[(String, String, String)]| {
-        due.iter().all(|(name, time, state)| runs.contains(&((*name).to_owned(), (*time).to_owned(), (*state).to_owned())))
+        due.iter().all(|(name, time, state)| {
+            runs.contains(&((*name).to_owned(), (*time).to_owned(), (*state).to_owned()))
+        })
     };
     service.wait_until("the schedule", |_| there(&runs(program)));
     service.kill();
@@ -440,18 +619,25 @@ fn a_week_every_report_once_across_restarts_and_downtime() {
     serve_at(
         &program,
         "2026-09-20T10:00:00Z",
-        &[("daily", "2026-09-20T10:00:00Z", "registered"), ("watched", "2026-09-20T10:00:00Z", "registered")],
+        &[
+            ("daily", "2026-09-20T10:00:00Z", "registered"),
+            ("watched", "2026-09-20T10:00:00Z", "registered"),
+        ],
     );
     // Monday, a minute before, on time, and again.
     serve_at(&program, "2026-09-21T00:29:59Z", &[]);
     assert!(!program.path("daily").exists());
     serve_at(&program, "2026-09-21T00:30:00Z", &[("daily", "2026-09-21T00:30:00Z", "made")]);
-    let first =
-        std::fs::metadata(program.path("daily/trailhound-security-2026-09-20-day.json")).and_then(|file| file.modified()).expect("made");
+    let first = std::fs::metadata(program.path("daily/trailhound-security-2026-09-20-day.json"))
+        .and_then(|file| file.modified())
+        .expect("made");
     serve_at(
         &program,
         "2026-09-21T09:05:00Z",
-        &[("weekly", "2026-09-21T09:00:00Z", "made"), ("watched", "2026-09-20T12:00:00Z", "skipped")],
+        &[
+            ("weekly", "2026-09-21T09:00:00Z", "made"),
+            ("watched", "2026-09-20T12:00:00Z", "skipped"),
+        ],
     );
     // Three days away: each daily report is made, what was to be watched is not.
     serve_at(
@@ -469,7 +655,11 @@ fn a_week_every_report_once_across_restarts_and_downtime() {
     serve_at(
         &program,
         "2026-10-06T00:00:00Z",
-        &[("daily", "2026-10-05T00:30:00Z", "made"), ("weekly", "2026-10-05T09:00:00Z", "made"), ("daily", "2026-10-04T00:30:00Z", "made")],
+        &[
+            ("daily", "2026-10-05T00:30:00Z", "made"),
+            ("weekly", "2026-10-05T09:00:00Z", "made"),
+            ("daily", "2026-10-04T00:30:00Z", "made"),
+        ],
     );
     let made = |folder: &str| {
         let files = std::fs::read_dir(program.path(folder))
@@ -486,9 +676,14 @@ fn a_week_every_report_once_across_restarts_and_downtime() {
         (days[0].as_str(), days[14].as_str()),
         ("trailhound-security-2026-09-20-day.json", "trailhound-security-2026-10-04-day.json")
     );
-    assert_eq!(made("weekly"), ["trailhound-audit-2026-09-14-week.json", "trailhound-audit-2026-09-28-week.json"]);
+    assert_eq!(
+        made("weekly"),
+        ["trailhound-audit-2026-09-14-week.json", "trailhound-audit-2026-09-28-week.json"]
+    );
     let unchanged =
-        std::fs::metadata(program.path("daily/trailhound-security-2026-09-20-day.json")).and_then(|file| file.modified()).expect("there");
+        std::fs::metadata(program.path("daily/trailhound-security-2026-09-20-day.json"))
+            .and_then(|file| file.modified())
+            .expect("there");
     assert_eq!(first, unchanged, "none is made twice");
     assert!(!program.path("watched").exists());
 }
@@ -503,7 +698,10 @@ fn services_that_share_a_lake_make_each_report_once() {
         "[[sink]]\nname = \"hook\"\nrules = [\"AT-NONE\"]\n[sink.webhook]\nurl = \"http://127.0.0.1:{}/\"\nprivate_allowed = [\"127.0.0.1/32\"]\n",
         hook.port
     );
-    program.write("schedule.toml", SCHEDULE.replace("folder = \"daily\"", "folder = \"daily\"\nsinks = [\"hook\"]") + &sink);
+    program.write(
+        "schedule.toml",
+        SCHEDULE.replace("folder = \"daily\"", "folder = \"daily\"\nsinks = [\"hook\"]") + &sink,
+    );
     serve_at(&program, "2026-09-20T10:00:00Z", &[("daily", "2026-09-20T10:00:00Z", "registered")]);
     let serve = || {
         let mut command = program.command(&["--config", "schedule.toml", "serve", "--lake", "l"]);
@@ -512,17 +710,26 @@ fn services_that_share_a_lake_make_each_report_once() {
     };
     let services = [serve(), serve()];
     hook.until("the messages", |requests| requests.len() == 4);
-    let made = |service: &Service| service.metric("trailhound_reports_total{report=\"daily\",outcome=\"made\"}") as u32;
+    let made = |service: &Service| {
+        service.metric("trailhound_reports_total{report=\"daily\",outcome=\"made\"}") as u32
+    };
     services[0].wait_until("all made", |_| services.iter().map(made).sum::<u32>() == 4);
-    let delivered = |service: &Service| service.metric("trailhound_deliveries_total{sink=\"hook\",outcome=\"delivered\"}") as u32;
+    let delivered = |service: &Service| {
+        service.metric("trailhound_deliveries_total{sink=\"hook\",outcome=\"delivered\"}") as u32
+    };
     services[0].wait_until("all told", |_| services.iter().map(delivered).sum::<u32>() == 4);
     for service in services {
         service.kill();
     }
-    let ids: BTreeSet<String> = hook.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
+    let ids: BTreeSet<String> =
+        hook.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
     assert_eq!((ids.len(), hook.requests().len()), (4, 4), "{ids:?}");
     let listed = runs(&program);
-    assert_eq!(listed.iter().filter(|(name, _, state)| name == "daily" && state == "made").count(), 4, "{listed:?}");
+    assert_eq!(
+        listed.iter().filter(|(name, _, state)| name == "daily" && state == "made").count(),
+        4,
+        "{listed:?}"
+    );
     assert_eq!(std::fs::read_dir(program.path("daily")).expect("a folder").count(), 4);
 }
 
@@ -545,12 +752,18 @@ fn a_group_is_told_its_first_numbers_and_where_it_is() {
     let service = Service::spawn(command);
     chat.until("the message", |requests| requests.len() == 1);
     hook.until("the request", |requests| requests.len() == 1);
-    let outbox = || program.ok(&["--config", "schedule.toml", "outbox", "list", "--lake", "l", "--format", "json"]).json();
+    let outbox = || {
+        program
+            .ok(&["--config", "schedule.toml", "outbox", "list", "--lake", "l", "--format", "json"])
+            .json()
+    };
     service.wait_until("the proof", |_| outbox().iter().all(|row| row["state"] == "delivered"));
     service.kill();
     let text = crate::program::text(&chat.requests()[0].json()["text"]["content"]);
     let place = "https://reports.example.com/trailhound-security-2026-09-20-day.json";
-    for says in ["Security report, 2026-09-20 (Asia/Shanghai)", "critical findings: 0 (before 0)", place] {
+    for says in
+        ["Security report, 2026-09-20 (Asia/Shanghai)", "critical findings: 0 (before 0)", place]
+    {
         assert!(text.contains(says), "{text}");
     }
     let request = &hook.requests()[0];
@@ -584,7 +797,10 @@ fn a_full_disk_keeps_a_report_waiting_and_no_link_is_followed() {
     serve_at(&program, "2026-09-21T00:30:00Z", &[("daily", "2026-09-21T00:30:00Z", "failed")]);
     let listed = program.ok(&["--config", "schedule.toml", "report", "--lake", "l", "--list"]);
     assert!(listed.out.contains("No space left"), "{}", listed.out);
-    assert!(std::fs::symlink_metadata(&file).expect("there").is_symlink(), "what stood there stays");
+    assert!(
+        std::fs::symlink_metadata(&file).expect("there").is_symlink(),
+        "what stood there stays"
+    );
     disk.free();
     serve_at(&program, "2026-09-21T00:40:00Z", &[("daily", "2026-09-21T00:30:00Z", "made")]);
     assert!(std::fs::symlink_metadata(&file).expect("there").is_file());
@@ -605,7 +821,11 @@ fn wrong_schedules_are_refused_at_start() {
         ("catch_up = \"all\"", "catch_up = \"some\"", "catch_up"),
         ("formats = [\"json\"]", "formats = [\"docx\"]", "docx"),
         ("name = \"weekly\"", "name = \"周报\"", "name: only letters"),
-        ("folder = \"daily\"", "folder = \"daily\"\nsinks = [\"nobody\"]", "there is no sink `nobody`"),
+        (
+            "folder = \"daily\"",
+            "folder = \"daily\"\nsinks = [\"nobody\"]",
+            "there is no sink `nobody`",
+        ),
     ] {
         program.write("schedule.toml", SCHEDULE.replacen(from, to, 1));
         let ran = program.run(&["--config", "schedule.toml", "serve", "--lake", "l"]);

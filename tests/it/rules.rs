@@ -24,13 +24,17 @@ pub(crate) fn assert_written(file: &str, found: &str) {
 fn the_pages_about_rules_are_generated() {
     assert_written("docs/rules.md", &documentation::rules(&catalogue()));
     assert_written("docs/findings.md", &trailhound_queries::findings::documentation());
-    let layer = serde_json::to_string_pretty(&documentation::navigator_layer(&catalogue())).expect("JSON");
+    let layer =
+        serde_json::to_string_pretty(&documentation::navigator_layer(&catalogue())).expect("JSON");
     assert_written("docs/attack-navigator.json", &format!("{layer}\n"));
 }
 
 #[test]
 fn every_function_is_documented() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/writing-rules.md")).expect("a page");
+    let page = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/writing-rules.md"),
+    )
+    .expect("a page");
     for (name, arguments, meaning) in trailhound_queries::functions::FUNCTIONS {
         let line = format!("| `{name}` | `{arguments}` | {meaning} |");
         assert!(page.contains(&line), "docs/writing-rules.md lacks: {line}");
@@ -65,15 +69,24 @@ fn a_new_rule_passes_checks_and_cases_and_runs_over_what_is_there() {
     program.write("events.json", event);
     program.ok(&["ingest", "events.json", "--lake", "lake"]);
     let detect = |more: &[&str]| {
-        let ran = program.ok(&[&["detect", "--lake", "lake", "--rules", "AT-OWN-001"], more].concat());
+        let ran =
+            program.ok(&[&["detect", "--lake", "lake", "--rules", "AT-OWN-001"], more].concat());
         ran.out.lines().find(|line| line.starts_with("findings: ")).expect("a summary").to_owned()
     };
-    assert_eq!(detect(&["--since", "2026-09-22"]), "findings: 0 new, 0 revised, 0 known, 0 withdrawn");
-    assert_eq!(detect(&["--until", "2026-09-22"]), "findings: 1 new, 0 revised, 0 known, 0 withdrawn");
+    assert_eq!(
+        detect(&["--since", "2026-09-22"]),
+        "findings: 0 new, 0 revised, 0 known, 0 withdrawn"
+    );
+    assert_eq!(
+        detect(&["--until", "2026-09-22"]),
+        "findings: 1 new, 0 revised, 0 known, 0 withdrawn"
+    );
     assert_eq!(detect(&[]), "findings: 0 new, 0 revised, 1 known, 0 withdrawn");
     // Narrowed, it no longer finds that, and says so.
     let sql = program.path("rules/own/own_001.sql");
-    let narrowed = std::fs::read_to_string(&sql).expect("SQL").replace("'deletesnapshot'", "'deletesnapshots'");
+    let narrowed = std::fs::read_to_string(&sql)
+        .expect("SQL")
+        .replace("'deletesnapshot'", "'deletesnapshots'");
     std::fs::write(&sql, narrowed).expect("written");
     assert_eq!(detect(&[]), "findings: 0 new, 0 revised, 0 known, 1 withdrawn");
 }
@@ -81,8 +94,12 @@ fn a_new_rule_passes_checks_and_cases_and_runs_over_what_is_there() {
 #[test]
 fn checks_name_what_is_wrong_with_a_rule() {
     let program = with_a_new_rule();
-    let (toml, sql) = (program.path("rules/own/own_001.toml"), program.path("rules/own/own_001.sql"));
-    let (sound_toml, sound_sql) = (std::fs::read_to_string(&toml).expect("TOML"), std::fs::read_to_string(&sql).expect("SQL"));
+    let (toml, sql) =
+        (program.path("rules/own/own_001.toml"), program.path("rules/own/own_001.sql"));
+    let (sound_toml, sound_sql) = (
+        std::fs::read_to_string(&toml).expect("TOML"),
+        std::fs::read_to_string(&sql).expect("SQL"),
+    );
     for (from, to, check) in [
         ("1.0.0", "one", "version"),
         ("experimental", "brand new", "status"),
@@ -93,28 +110,53 @@ fn checks_name_what_is_wrong_with_a_rule() {
         ("window = \"1h\"", "window = \"30d\"", "dedup-window"),
         ("dedup =", "lookback = \"1h\"\ndedup =", "lookback-used"),
         ("dedup =", "condensed = { by = [\"principal_id\"], per = \"2d\" }\ndedup =", "condensed"),
-        ("dedup =", "condensed = { by = [\"principal_id\"], per = \"1d\" }\ndedup =", "condensed-groups"),
+        (
+            "dedup =",
+            "condensed = { by = [\"principal_id\"], per = \"1d\" }\ndedup =",
+            "condensed-groups",
+        ),
         ("reads =", "needs = [\"read_events\"]\ngaps = [\"read_events\"]\nreads =", "needs"),
         ("lower(service_name) = 'ecs'", "lower(no_such_column) = 'ecs'", "reads-plans"),
         ("sample = \"ram_key_call\"", "sample = \"no_such_sample\"", "case-samples"),
         ("a near miss", "it happens", "cases-names"),
         ("errorCode", "requestId", "case-failed"),
-        (", remove = [\"userIdentity\", \"sourceIpAddress\", \"requestParameters\"]", "", "case-lacking"),
+        (
+            ", remove = [\"userIdentity\", \"sourceIpAddress\", \"requestParameters\"]",
+            "",
+            "case-lacking",
+        ),
         ("-- Which", "Which", "comment"),
         ("event_action = 'deletesnapshot'", "event_action = 'DeleteSnapshot'", "event-action"),
         ("event_action = 'deletesnapshot'", "event_name = 'DeleteSnapshot'", "no-event-name"),
         ("events.*,", "event_id,", "columns"),
         ("outcome = 'success'\n", "outcome = 'success' AND event_time < now()\n", "no-clock"),
         ("outcome = 'success'\n", "outcome = 'success' LIMIT 5\n", "no-limit"),
-        ("outcome = 'success'\n", "outcome = 'success' AND event_time > event_time - INTERVAL '2 hours'\n", "lookback"),
-        ("outcome = 'success'\n", "outcome = 'success' AND off_hours(event_time)\n", "parameters-said"),
+        (
+            "outcome = 'success'\n",
+            "outcome = 'success' AND event_time > event_time - INTERVAL '2 hours'\n",
+            "lookback",
+        ),
+        (
+            "outcome = 'success'\n",
+            "outcome = 'success' AND off_hours(event_time)\n",
+            "parameters-said",
+        ),
         ("columns = [\"principal_id\"]", "columns = [\"who\"]", "dedup-columns"),
         ("FROM events", "FROM evens", "query"),
     ] {
         // In the description where it stands there, else in the query.
-        let in_toml = sound_toml.contains(from) && !(sound_sql.contains(from) && check != "reads-plans");
-        std::fs::write(&toml, if in_toml { sound_toml.replacen(from, to, 1) } else { sound_toml.clone() }).expect("written");
-        std::fs::write(&sql, if in_toml { sound_sql.clone() } else { sound_sql.replacen(from, to, 1) }).expect("written");
+        let in_toml =
+            sound_toml.contains(from) && !(sound_sql.contains(from) && check != "reads-plans");
+        std::fs::write(
+            &toml,
+            if in_toml { sound_toml.replacen(from, to, 1) } else { sound_toml.clone() },
+        )
+        .expect("written");
+        std::fs::write(
+            &sql,
+            if in_toml { sound_sql.clone() } else { sound_sql.replacen(from, to, 1) },
+        )
+        .expect("written");
         let ran = program.run(&["rules", "lint", "AT-OWN-001"]);
         assert_eq!(ran.status, 1, "{check}: {}{}", ran.out, ran.err);
         assert!(ran.out.contains(&format!("AT-OWN-001 {check}: ")), "{check}: {}", ran.out);
@@ -126,7 +168,9 @@ fn a_broken_rule_is_named_and_the_others_run() {
     let program = with_a_new_rule();
     program.write("rules/own/broken.toml", "id = \"AT-OWN-002\"\nseverity = \"grave\"\n");
     program.write("rules/own/alone.sql", "SELECT 1");
-    let taken = std::fs::read_to_string(program.path("rules/own/own_001.toml")).expect("TOML").replace("AT-OWN-001", "AT-ECS-001");
+    let taken = std::fs::read_to_string(program.path("rules/own/own_001.toml"))
+        .expect("TOML")
+        .replace("AT-OWN-001", "AT-ECS-001");
     program.write("rules/own/taken.toml", taken);
     program.write("rules/own/taken.sql", "SELECT events.* FROM events");
     let ran = program.run(&["rules", "list", "--format", "csv"]);
@@ -135,7 +179,11 @@ fn a_broken_rule_is_named_and_the_others_run() {
         assert!(ran.err.contains(said), "{said}: {}", ran.err);
     }
     assert!(ran.out.contains("AT-OWN-001") && !ran.out.contains("AT-OWN-002"));
-    assert_eq!(program.run(&["rules", "lint", "AT-OWN-001"]).status, 1, "what is left out is no rule that passed");
+    assert_eq!(
+        program.run(&["rules", "lint", "AT-OWN-001"]).status,
+        1,
+        "what is left out is no rule that passed"
+    );
     program.write("trailhound.toml", "[rules]\nfolder = \"nowhere\"\n");
     let ran = program.run(&["rules", "list"]);
     assert_eq!(ran.status, 2);
@@ -154,9 +202,17 @@ fn every_rule_has_a_story() {
     };
     let traffic = trailhound_datasets::generate::Traffic::new(spec).expect("known stories");
     // Rules whose parameters the stories are not told with do not run over them.
-    let is_run = |rule: &&Rule| rule.enabled && rule.parameters.iter().all(|name| traffic.configuration().contains(name.as_str()));
+    let is_run = |rule: &&Rule| {
+        rule.enabled
+            && rule.parameters.iter().all(|name| traffic.configuration().contains(name.as_str()))
+    };
     let truth = traffic.truth();
-    let told: BTreeSet<&str> = truth["expected"].as_array().expect("a list").iter().filter_map(|entry| entry["rule_id"].as_str()).collect();
+    let told: BTreeSet<&str> = truth["expected"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|entry| entry["rule_id"].as_str())
+        .collect();
     for rule in catalogue().rules.iter().filter(is_run) {
         assert!(told.contains(rule.id.as_str()), "no story makes {} fire", rule.id);
     }

@@ -9,8 +9,16 @@ fn real_samples_are_read_and_judged() {
     let program = Program::new();
     let ran = program.run(&["scan", &samples, "--lake", "l", "--format", "json"]);
     assert_eq!(ran.status, 3, "{}", ran.err);
-    let counts: Vec<(String, usize)> = ran.open().into_iter().map(|(rule, ids)| (rule, ids.len())).collect();
-    let expected = [("AT-ECS-001", 1), ("AT-LOG-001", 2), ("AT-LOGIN-001", 2), ("AT-ROOT-001", 6), ("AT-ROOT-002", 1), ("AT-ROOT-003", 4)];
+    let counts: Vec<(String, usize)> =
+        ran.open().into_iter().map(|(rule, ids)| (rule, ids.len())).collect();
+    let expected = [
+        ("AT-ECS-001", 1),
+        ("AT-LOG-001", 2),
+        ("AT-LOGIN-001", 2),
+        ("AT-ROOT-001", 6),
+        ("AT-ROOT-002", 1),
+        ("AT-ROOT-003", 4),
+    ];
     assert_eq!(counts, expected.map(|(rule, count)| (rule.to_owned(), count)));
     // 28 events; the delivery that is there twice, and two raw texts that are valid as they are.
     assert_eq!(program.number("l", "SELECT count(*) FROM events"), 28);

@@ -38,7 +38,11 @@ impl Service {
 
     /// Starts `command`, which serves, and waits until it listens.
     pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         let (found, findings) = channel();
         let out = BufReader::new(child.stdout.take().expect("piped"));
         std::thread::spawn(move || {
@@ -51,10 +55,18 @@ impl Service {
         });
         let (said, errors) = channel();
         let err = BufReader::new(child.stderr.take().expect("piped"));
-        std::thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        let mut service = Self { child, address: String::new(), findings, errors, told: BTreeMap::new() };
+        std::thread::spawn(move || {
+            err.lines().map_while(Result::ok).try_for_each(|line| said.send(line))
+        });
+        let mut service =
+            Self { child, address: String::new(), findings, errors, told: BTreeMap::new() };
         let line = service.said("serving on http://");
-        service.address = line.split("http://").nth(1).and_then(|rest| rest.split(';').next()).expect("an address").to_owned();
+        service.address = line
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.split(';').next())
+            .expect("an address")
+            .to_owned();
         service
     }
 
@@ -82,11 +94,17 @@ impl Service {
     }
 
     /// Takes findings until `enough` says so.
-    pub(crate) fn findings_until(&mut self, mut enough: impl FnMut(&BTreeMap<String, BTreeSet<String>>) -> bool) {
+    pub(crate) fn findings_until(
+        &mut self,
+        mut enough: impl FnMut(&BTreeMap<String, BTreeSet<String>>) -> bool,
+    ) {
         let deadline = Instant::now() + PATIENCE;
         while !enough(&self.open()) {
-            let finding = self.findings.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-            self.take(finding.unwrap_or_else(|e| panic!("{e}; findings so far: {:?}", self.open())));
+            let finding =
+                self.findings.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            self.take(
+                finding.unwrap_or_else(|e| panic!("{e}; findings so far: {:?}", self.open())),
+            );
         }
     }
 
@@ -98,14 +116,20 @@ impl Service {
                 Ok(finding) => self.take(finding),
                 Err(e) => {
                     let open = self.open();
-                    let beside = |these: &BTreeMap<String, BTreeSet<String>>, those: &BTreeMap<String, BTreeSet<String>>| {
-                        these
-                            .iter()
-                            .filter(|(rule, ids)| those.get(*rule) != Some(*ids))
-                            .map(|(rule, ids)| (rule.clone(), ids.clone()))
-                            .collect::<Vec<_>>()
-                    };
-                    panic!("{e}\nexpected: {:?}\nfound: {:?}", beside(expected, &open), beside(&open, expected));
+                    let beside =
+                        |these: &BTreeMap<String, BTreeSet<String>>,
+                         those: &BTreeMap<String, BTreeSet<String>>| {
+                            these
+                                .iter()
+                                .filter(|(rule, ids)| those.get(*rule) != Some(*ids))
+                                .map(|(rule, ids)| (rule.clone(), ids.clone()))
+                                .collect::<Vec<_>>()
+                        };
+                    panic!(
+                        "{e}\nexpected: {:?}\nfound: {:?}",
+                        beside(expected, &open),
+                        beside(&open, expected)
+                    );
                 }
             }
         }
@@ -119,7 +143,8 @@ impl Service {
     pub(crate) fn open(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut open: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for finding in self.told.values().filter(|finding| finding["status"] == "open") {
-            let ids = finding["event_ids"].as_array().expect("ids").iter().map(crate::program::text);
+            let ids =
+                finding["event_ids"].as_array().expect("ids").iter().map(crate::program::text);
             open.entry(crate::program::text(&finding["rule_id"])).or_default().extend(ids);
         }
         open
@@ -128,18 +153,27 @@ impl Service {
     /// Status and body of a GET.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("sent");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            .expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("UTF-8");
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-        (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status"), body.to_owned())
+        (
+            head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status"),
+            body.to_owned(),
+        )
     }
 
     /// Asks `question` until it is true.
     pub(crate) fn wait_until(&self, what: &str, mut question: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !question(self) {
-            assert!(Instant::now() < deadline, "{what} does not come true; {}\n{}", self.get("/readyz").1, self.get("/metrics").1);
+            assert!(
+                Instant::now() < deadline,
+                "{what} does not come true; {}\n{}",
+                self.get("/readyz").1,
+                self.get("/metrics").1
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -151,7 +185,10 @@ impl Service {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().expect("kill runs");
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .expect("kill runs");
         assert!(sent.success());
     }
 

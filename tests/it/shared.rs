@@ -20,22 +20,30 @@ fn a_lake_moves_to_postgresql_and_stays_what_it_is() {
     program.ok(&["generate", "--events", "20000", "--seed", "21", "--days", "3", "--out", "g"]);
     program.write("g/events/odd.json", "[1,7]");
     let config = program.path("g/trailhound.toml").display().to_string();
-    let scan = |lake: &str| program.run(&["--config", &config, "scan", "g/events", "--lake", lake, "--format", "json"]);
+    let scan = |lake: &str| {
+        program.run(&["--config", &config, "scan", "g/events", "--lake", lake, "--format", "json"])
+    };
     let before = scan("lake");
-    let (keys, info) = (program.keys("lake"), program.ok(&["lake", "info", "--lake", "lake", "--json"]).json());
+    let (keys, info) =
+        (program.keys("lake"), program.ok(&["lake", "info", "--lake", "lake", "--json"]).json());
     program.write("lake/url", postgres.database("moved"));
     let moved = program.ok(&["lake", "migrate", "--lake", "lake", "--to", "file:url"]);
     assert!(moved.out.contains("rows of the catalogue moved"), "{}", moved.out);
     assert!(!program.path("lake/catalog.sqlite").exists());
     assert!(program.keys("lake") == keys);
     let same = program.ok(&["lake", "info", "--lake", "lake", "--json"]).json();
-    assert_eq!((&same[0]["ledger"], &same[0]["days"], &same[0]["sources"]), (&info[0]["ledger"], &info[0]["days"], &info[0]["sources"]));
+    assert_eq!(
+        (&same[0]["ledger"], &same[0]["days"], &same[0]["sources"]),
+        (&info[0]["ledger"], &info[0]["days"], &info[0]["sources"])
+    );
     let verified = program.run(&["lake", "verify", "--lake", "lake"]);
     assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
     // It knows what it holds, takes what is new, and says the same of it.
     assert_eq!(scan("lake").open(), before.open());
     program.write("more.json", r#"{"eventId":"more","eventTime":"2026-09-30T10:00:00Z"}"#);
-    let more = program.ok(&["ingest", "more.json", "g/events", "--lake", "lake", "--json"]).json()[0].clone();
+    let more = program.ok(&["ingest", "more.json", "g/events", "--lake", "lake", "--json"]).json()
+        [0]
+    .clone();
     assert_eq!((&more["stored"], &more["duplicate"]), (&1.into(), &0.into()));
     program.ok(&["lake", "compact", "--lake", "lake"]);
     assert_eq!(program.keys("lake").len(), keys.len() + 1);
@@ -47,10 +55,17 @@ fn a_lake_moves_to_postgresql_and_stays_what_it_is() {
     // Another lake cannot be moved into a database that is taken, and says no secret on the way.
     program.ok(&["ingest", "more.json", "--lake", "other"]);
     std::fs::copy(program.path("lake/url"), program.path("other/url")).expect("copied");
-    for (to, says) in [("file:url", "holds a catalogue"), ("postgresql://user:hidden@host/db", "by reference"), ("env:NOWHERE", "NOWHERE")]
-    {
+    for (to, says) in [
+        ("file:url", "holds a catalogue"),
+        ("postgresql://user:hidden@host/db", "by reference"),
+        ("env:NOWHERE", "NOWHERE"),
+    ] {
         let refused = program.run(&["lake", "migrate", "--lake", "other", "--to", to]);
-        assert!(refused.status == 2 && refused.err.contains(says) && !refused.err.contains("hidden"), "{}", refused.err);
+        assert!(
+            refused.status == 2 && refused.err.contains(says) && !refused.err.contains("hidden"),
+            "{}",
+            refused.err
+        );
     }
     assert_eq!(program.keys("other").len(), 1);
 }
@@ -88,7 +103,10 @@ fn who_reads_what_another_reads_has_its_commits_refused() {
     share(&stage.program, "lake", &postgres.database("zombies"));
     // In a group of its own it is given every partition, as a member is that does not know it was thrown out.
     let config = std::fs::read_to_string(stage.program.path("serve.toml")).expect("a file");
-    stage.program.write("zombie.toml", config.replace("group_id = \"zombies\"", "group_id = \"of-its-own\""));
+    stage.program.write(
+        "zombie.toml",
+        config.replace("group_id = \"zombies\"", "group_id = \"of-its-own\""),
+    );
     let (member, zombie) = (stage.serve(), Service::start(&stage.program, "zombie.toml", "lake"));
     for service in [&member, &zombie] {
         service.wait_until("readiness", |service| service.get("/readyz").0 == 200);

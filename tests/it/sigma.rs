@@ -18,7 +18,9 @@ fn imported(rules: &[String]) -> Program {
 
 /// A detection rule: the selections and the condition as YAML, under `detection`.
 fn rule(number: u32, detection: &str) -> String {
-    format!("title: rule {number}\nid: {number:08}-0000-4000-8000-000000000000\n{SOURCE}\ndetection:\n{detection}\n")
+    format!(
+        "title: rule {number}\nid: {number:08}-0000-4000-8000-000000000000\n{SOURCE}\ndetection:\n{detection}\n"
+    )
 }
 
 fn call(id: &str, members: Value) -> Value {
@@ -37,9 +39,13 @@ fn scan(program: &Program, events: &[Value]) -> Ran {
 
 /// Which of `events` a rule with that detection matches.
 fn matched(detections: &[&str], events: &[Value]) -> Vec<BTreeSet<String>> {
-    let rules: Vec<String> = (1..).zip(detections).map(|(number, detection)| rule(number, detection)).collect();
+    let rules: Vec<String> =
+        (1..).zip(detections).map(|(number, detection)| rule(number, detection)).collect();
     let open = scan(&imported(&rules), events).open();
-    (1..).zip(detections).map(|(number, _)| open.get(&format!("AT-SIGMA-{number:08}")).cloned().unwrap_or_default()).collect()
+    (1..)
+        .zip(detections)
+        .map(|(number, _)| open.get(&format!("AT-SIGMA-{number:08}")).cloned().unwrap_or_default())
+        .collect()
 }
 
 fn ids(ids: &[&str]) -> BTreeSet<String> {
@@ -49,13 +55,19 @@ fn ids(ids: &[&str]) -> BTreeSet<String> {
 #[test]
 fn values_and_modifiers_mean_what_sigma_says() {
     let events = [
-        call("plain", json!({ "userAgent": "aliyun-cli/3.0", "requestParameters": { "UserName": "Bob", "Size": "20" } })),
+        call(
+            "plain",
+            json!({ "userAgent": "aliyun-cli/3.0", "requestParameters": { "UserName": "Bob", "Size": "20" } }),
+        ),
         call(
             "agent",
             json!({ "userAgent": "50%_Off tool", "requestParameters": { "UserName": "alice", "Size": "7", "Command": "cm0gLXJmIC8=" } }),
         ),
         call("bare", json!({ "sourceIpAddress": "203.0.113.9", "errorCode": "NoPermission" })),
-        call("v6", json!({ "sourceIpAddress": "2001:db8::9", "userAgent": "", "requestParameters": { "UserName": "a*b" } })),
+        call(
+            "v6",
+            json!({ "sourceIpAddress": "2001:db8::9", "userAgent": "", "requestParameters": { "UserName": "a*b" } }),
+        ),
     ];
     let found = matched(
         &[
@@ -106,20 +118,36 @@ fn values_and_modifiers_mean_what_sigma_says() {
 
 #[test]
 fn correlations_count_and_follow_an_order() {
-    let named = |name: &str, detection: &str| format!("title: {name}\nname: {name}\n{SOURCE}\ndetection:\n{detection}\n");
+    let named = |name: &str, detection: &str| {
+        format!("title: {name}\nname: {name}\n{SOURCE}\ndetection:\n{detection}\n")
+    };
     let correlation = |number: u32, kind: &str, more: &str| {
         format!(
             "title: correlation {number}\nid: {number:08}-0000-4000-8000-000000000000\ncorrelation:\n    type: {kind}\n    group-by: [userIdentity.principalId]\n    timespan: 5m\n{more}\n"
         )
     };
     let program = imported(&[
-        named("refused", "    s: {eventName: CreateUser, errorCode|exists: true}\n    condition: s"),
-        named("done", "    s: {eventName: CreateUser}\n    f: {errorCode|exists: true}\n    condition: s and not f"),
+        named(
+            "refused",
+            "    s: {eventName: CreateUser, errorCode|exists: true}\n    condition: s",
+        ),
+        named(
+            "done",
+            "    s: {eventName: CreateUser}\n    f: {errorCode|exists: true}\n    condition: s and not f",
+        ),
         correlation(1, "event_count", "    rules: [refused]\n    condition: {gte: 3}"),
-        correlation(2, "value_count", "    rules: [refused]\n    condition: {gte: 3, field: requestParameters.UserName}"),
+        correlation(
+            2,
+            "value_count",
+            "    rules: [refused]\n    condition: {gte: 3, field: requestParameters.UserName}",
+        ),
         correlation(3, "temporal", "    rules: [refused, done]"),
         correlation(4, "temporal_ordered", "    rules: [refused, done]"),
-        correlation(5, "value_sum", "    rules: [refused]\n    condition: {gt: 5, field: requestParameters.Size}"),
+        correlation(
+            5,
+            "value_sum",
+            "    rules: [refused]\n    condition: {gt: 5, field: requestParameters.Size}",
+        ),
     ]);
     let event = |id: &str, who: &str, minute: u32, refused: bool, user: &str| {
         let mut event = call(
@@ -158,56 +186,116 @@ fn correlations_count_and_follow_an_order() {
 #[test]
 fn filters_leave_out_what_they_name() {
     let filter = "title: not the builders\nlogsource: {product: alibaba, service: actiontrail}\nfilter:\n    rules: ['00000001-0000-4000-8000-000000000000']\n    selection: {userIdentity.principalId: 2builder}\n    condition: not selection\n";
-    let program = imported(&[rule(1, "    s: {eventName: CreateUser}\n    condition: s"), filter.to_owned()]);
+    let program =
+        imported(&[rule(1, "    s: {eventName: CreateUser}\n    condition: s"), filter.to_owned()]);
     let mut builder = call("builder", json!({}));
     builder["userIdentity"]["principalId"] = "2builder".into();
-    assert_eq!(scan(&program, &[builder, call("other", json!({}))]).open()["AT-SIGMA-00000001"], ids(&["other"]));
+    assert_eq!(
+        scan(&program, &[builder, call("other", json!({}))]).open()["AT-SIGMA-00000001"],
+        ids(&["other"])
+    );
 }
 
 #[test]
 fn cloudtrail_rules_are_carried_over_where_there_is_a_counterpart() {
-    let aws = |number: u32, detection: &str| rule(number, detection).replace("alibaba", "aws").replace("actiontrail", "cloudtrail");
+    let aws = |number: u32, detection: &str| {
+        rule(number, detection).replace("alibaba", "aws").replace("actiontrail", "cloudtrail")
+    };
     let program = imported(&[
-        aws(1, "    s: {eventSource: iam.amazonaws.com, eventName: [AttachUserPolicy, CreateAccessKey]}\n    condition: s"),
-        aws(2, "    s: {eventName: ConsoleLogin, additionalEventData.MFAUsed: 'No', userIdentity.type: Root}\n    condition: s"),
+        aws(
+            1,
+            "    s: {eventSource: iam.amazonaws.com, eventName: [AttachUserPolicy, CreateAccessKey]}\n    condition: s",
+        ),
+        aws(
+            2,
+            "    s: {eventName: ConsoleLogin, additionalEventData.MFAUsed: 'No', userIdentity.type: Root}\n    condition: s",
+        ),
     ]);
     let mut root = call(
         "root",
         json!({ "eventName": "ConsoleSignin", "serviceName": "AasCustomer", "additionalEventData": { "isMFAChecked": "false" } }),
     );
     root["userIdentity"]["type"] = "root-account".into();
-    let open = scan(&program, &[call("attach", json!({ "eventName": "AttachPolicyToUser" })), call("create", json!({})), root]).open();
+    let open = scan(
+        &program,
+        &[
+            call("attach", json!({ "eventName": "AttachPolicyToUser" })),
+            call("create", json!({})),
+            root,
+        ],
+    )
+    .open();
     assert_eq!(open["AT-SIGMA-00000001"], ids(&["attach"]));
     assert_eq!(open["AT-SIGMA-00000002"], ids(&["root"]));
-    assert!(program.ok(&["rules", "show", "AT-SIGMA-00000001"]).out.contains("carried over by a field mapping"));
+    assert!(
+        program
+            .ok(&["rules", "show", "AT-SIGMA-00000001"])
+            .out
+            .contains("carried over by a field mapping")
+    );
 }
 
 #[test]
 fn what_cannot_be_said_is_refused_with_the_reason() {
-    let aws = |detection: &str| rule(1, detection).replace("alibaba", "aws").replace("actiontrail", "cloudtrail");
+    let aws = |detection: &str| {
+        rule(1, detection).replace("alibaba", "aws").replace("actiontrail", "cloudtrail")
+    };
     let correlation = |more: &str| {
         format!(
             "{}\n---\ntitle: c\ncorrelation:\n{more}",
-            rule(1, "    s: {eventName: a}\n    condition: s").replace("title:", "name: base\ntitle:")
+            rule(1, "    s: {eventName: a}\n    condition: s")
+                .replace("title:", "name: base\ntitle:")
         )
     };
     for (yaml, reason) in [
         (rule(1, "    k: [evil]\n    condition: k"), "keywords"),
-        (rule(1, "    s: {userIdentity.nam: x}\n    condition: s"), "has no field `userIdentity.nam`"),
+        (
+            rule(1, "    s: {userIdentity.nam: x}\n    condition: s"),
+            "has no field `userIdentity.nam`",
+        ),
         (rule(1, "    s: {userAgent|re: '(?=x)y'}\n    condition: s"), "regular expression"),
         (rule(1, "    s: {userAgent|expand: '%tools%'}\n    condition: s"), "list of the company"),
         (rule(1, "    s: {sourceIpAddress|cidr: 10.1.2.3/8}\n    condition: s"), "10.0.0.0/8"),
         (rule(1, "    s: {eventName: a}\n    condition: t"), "no selection is called `t`"),
-        (rule(1, "    s: {eventName: a}\n    timeframe: 5m\n    condition: s"), "write a correlation"),
-        (rule(1, "    s: {eventName: a}\n    condition: s").replace("alibaba", "windows"), "is not this trail"),
-        (aws("    s: {eventName: DescribeTrails*}\n    condition: s"), "names differ between the clouds"),
-        (aws("    s: {eventName: LookupGalaxies}\n    condition: s"), "`LookupGalaxies`"),
-        (aws("    s: {requestParameters.userName: x}\n    condition: s"), "CloudTrail's field `requestParameters.userName`"),
-        (correlation("    type: event_count\n    rules: [base]\n    timespan: 5m\n    condition: {lt: 3}"), "quiet moment"),
-        (correlation("    type: event_count\n    rules: [other]\n    timespan: 5m\n    condition: {gte: 3}"), "not in the file"),
-        (correlation("    type: event_count\n    rules: [base]\n    timespan: 30d\n    condition: {gte: 3}"), "longer than a week"),
         (
-            correlation("    type: value_percentile\n    rules: [base]\n    timespan: 5m\n    condition: {gte: 3, field: eventName}"),
+            rule(1, "    s: {eventName: a}\n    timeframe: 5m\n    condition: s"),
+            "write a correlation",
+        ),
+        (
+            rule(1, "    s: {eventName: a}\n    condition: s").replace("alibaba", "windows"),
+            "is not this trail",
+        ),
+        (
+            aws("    s: {eventName: DescribeTrails*}\n    condition: s"),
+            "names differ between the clouds",
+        ),
+        (aws("    s: {eventName: LookupGalaxies}\n    condition: s"), "`LookupGalaxies`"),
+        (
+            aws("    s: {requestParameters.userName: x}\n    condition: s"),
+            "CloudTrail's field `requestParameters.userName`",
+        ),
+        (
+            correlation(
+                "    type: event_count\n    rules: [base]\n    timespan: 5m\n    condition: {lt: 3}",
+            ),
+            "quiet moment",
+        ),
+        (
+            correlation(
+                "    type: event_count\n    rules: [other]\n    timespan: 5m\n    condition: {gte: 3}",
+            ),
+            "not in the file",
+        ),
+        (
+            correlation(
+                "    type: event_count\n    rules: [base]\n    timespan: 30d\n    condition: {gte: 3}",
+            ),
+            "longer than a week",
+        ),
+        (
+            correlation(
+                "    type: value_percentile\n    rules: [base]\n    timespan: 5m\n    condition: {gte: 3, field: eventName}",
+            ),
             "percentiles",
         ),
         ("title: [".to_owned(), "REFUSED"),
@@ -236,18 +324,34 @@ fn a_rule_exported_and_imported_finds_the_same() {
     let files: Vec<&str> = exported.lines().collect();
     assert!(files.len() >= 25, "{exported}");
     program.write("g/rules/.keep", "");
-    let configuration = std::fs::read_to_string(program.path("g/trailhound.toml")).expect("a configuration");
+    let configuration =
+        std::fs::read_to_string(program.path("g/trailhound.toml")).expect("a configuration");
     program.write("g/trailhound.toml", format!("[rules]\nfolder = \"rules\"\n{configuration}"));
     program.ok(&["--config", "g/trailhound.toml", "rules", "import", "sigma"]);
     // Which imported rule came of which of ours: by the name in the file and the beginning of the UUID.
     let mut came_of: BTreeMap<String, String> = BTreeMap::new();
     for file in files {
         let yaml = std::fs::read_to_string(program.path(file)).expect("a file");
-        let member = |name: &str| yaml.lines().find_map(|line| line.strip_prefix(name)).expect("a member").trim().to_owned();
+        let member = |name: &str| {
+            yaml.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .expect("a member")
+                .trim()
+                .to_owned()
+        };
         let ours = member("name:").to_uppercase().replace('_', "-");
         came_of.insert(format!("AT-SIGMA-{}", member("id:")[..8].to_uppercase()), ours);
     }
-    let ran = program.ok(&["--config", "g/trailhound.toml", "scan", "g/events", "--lake", "l", "--format", "json"]);
+    let ran = program.ok(&[
+        "--config",
+        "g/trailhound.toml",
+        "scan",
+        "g/events",
+        "--lake",
+        "l",
+        "--format",
+        "json",
+    ]);
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for finding in ran.json() {
         let ids = finding["event_ids"].as_array().expect("ids").iter().map(text);

@@ -32,7 +32,22 @@ impl Stage {
     /// Rows of the outbox.
     pub(crate) fn outbox(&self, which: &[&str]) -> Vec<Value> {
         self.program
-            .ok(&[&["--config", "serve.toml", "outbox", "list", "--lake", "lake", "--format", "json", "--limit", "100000"], which].concat())
+            .ok(&[
+                &[
+                    "--config",
+                    "serve.toml",
+                    "outbox",
+                    "list",
+                    "--lake",
+                    "lake",
+                    "--format",
+                    "json",
+                    "--limit",
+                    "100000",
+                ],
+                which,
+            ]
+            .concat())
             .json()
     }
 
@@ -48,8 +63,10 @@ fn key(row: &Value) -> String {
 
 /// The lines of the files of a sink, those put aside too.
 fn lines(stage: &Stage, folder: &str) -> Vec<String> {
-    let mut files: Vec<_> =
-        std::fs::read_dir(stage.program.path(folder)).expect("a folder").map(|entry| entry.expect("a file").path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(stage.program.path(folder))
+        .expect("a folder")
+        .map(|entry| entry.expect("a file").path())
+        .collect();
     files.sort();
     let texts = files.iter().map(|file| std::fs::read_to_string(file).expect("text"));
     texts
@@ -66,9 +83,17 @@ pub(crate) fn messages(servers: &str, topic: &str, most: usize) -> BTreeMap<Stri
 }
 
 /// Takes key and text of the first `most` messages of a topic of one partition.
-pub(crate) fn each_message(servers: &str, topic: &str, most: usize, mut take: impl FnMut(String, String)) {
+pub(crate) fn each_message(
+    servers: &str,
+    topic: &str,
+    most: usize,
+    mut take: impl FnMut(String, String),
+) {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", servers).set("group.id", format!("{topic}-test")).set("isolation.level", "read_uncommitted");
+    config
+        .set("bootstrap.servers", servers)
+        .set("group.id", format!("{topic}-test"))
+        .set("isolation.level", "read_uncommitted");
     // Each commit of an offset would end a poll before its time, with nothing.
     config.set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create().expect("a client");
@@ -82,14 +107,19 @@ pub(crate) fn each_message(servers: &str, topic: &str, most: usize, mut take: im
             panic!("of {most} messages only {number} come; the topic has {ends:?}")
         });
         let message = message.expect("no error");
-        let of = |bytes: Option<&[u8]>| String::from_utf8(bytes.expect("there").to_vec()).expect("text");
+        let of =
+            |bytes: Option<&[u8]>| String::from_utf8(bytes.expect("there").to_vec()).expect("text");
         take(of(message.key()), of(message.payload()));
     }
 }
 
 /// Ids of the requests that were taken.
 pub(crate) fn taken(requests: &[Request]) -> BTreeSet<String> {
-    requests.iter().filter(|request| request.taken).map(|request| request.headers["webhook-id"].clone()).collect()
+    requests
+        .iter()
+        .filter(|request| request.taken)
+        .map(|request| request.headers["webhook-id"].clone())
+        .collect()
 }
 
 /// One fault after the other.
@@ -121,12 +151,17 @@ impl Servers {
     fn start() -> Self {
         let robot = |answers: &'static [&'static str], well: &'static str| {
             // Who says that messages come too fast would otherwise be left alone for a minute.
-            Receiver::start(move |number, _| Reply::Say(200, "Retry-After: 1\r\n", answers.get(number).copied().unwrap_or(well)))
+            Receiver::start(move |number, _| {
+                Reply::Say(200, "Retry-After: 1\r\n", answers.get(number).copied().unwrap_or(well))
+            })
         };
         Self {
             hook: Receiver::start(|number, _| FAULTS.get(number).cloned().unwrap_or(TAKEN)),
             ding: robot(
-                &[r#"{"errcode":310000,"errmsg":"sign not match"}"#, r#"{"errcode":130101,"errmsg":"send too fast"}"#],
+                &[
+                    r#"{"errcode":310000,"errmsg":"sign not match"}"#,
+                    r#"{"errcode":130101,"errmsg":"send too fast"}"#,
+                ],
                 r#"{"errcode":0,"errmsg":"ok"}"#,
             ),
             feishu: robot(&[], r#"{"code":0,"msg":"success"}"#),
@@ -139,8 +174,15 @@ impl Servers {
     /// Makes sinks of them, and of files and a topic.
     fn configure(&self, stage: &Stage, servers: &str) {
         stage.program.write("hook", format!("http://127.0.0.1:{}/findings", self.hook.port));
-        for (name, robot) in [("ding", &self.ding), ("feishu", &self.feishu), ("wecom", &self.wecom), ("slack", &self.slack)] {
-            stage.program.write(name, format!("http://127.0.0.1:{}/robot?key=canary-7f3a", robot.port));
+        for (name, robot) in [
+            ("ding", &self.ding),
+            ("feishu", &self.feishu),
+            ("wecom", &self.wecom),
+            ("slack", &self.slack),
+        ] {
+            stage
+                .program
+                .write(name, format!("http://127.0.0.1:{}/robot?key=canary-7f3a", robot.port));
         }
         stage.program.write("key", SECRET);
         stage.program.write("sec", "SECcanary-7f3a");
@@ -163,12 +205,29 @@ impl Servers {
 /// What was refused for good, and why.
 fn assert_parked(stage: &Stage) {
     let parked = stage.outbox(&["--state", "parked"]);
-    let notes: BTreeSet<String> = parked.iter().map(|row| format!("{}: {}", text(&row["sink"]), text(&row["note"]))).collect();
-    for expected in ["hook: HTTP 401: no such token", "hook: HTTP 413: too large", "hook: HTTP 404", "slack: HTTP 200: no_text"] {
+    let notes: BTreeSet<String> = parked
+        .iter()
+        .map(|row| format!("{}: {}", text(&row["sink"]), text(&row["note"])))
+        .collect();
+    for expected in [
+        "hook: HTTP 401: no such token",
+        "hook: HTTP 413: too large",
+        "hook: HTTP 404",
+        "slack: HTTP 200: no_text",
+    ] {
         assert!(notes.contains(expected), "{notes:?}");
     }
-    assert!(notes.iter().any(|note| note.starts_with("ding: HTTP 200") && note.contains("sign not match")), "{notes:?}");
-    assert!(notes.iter().any(|note| note.starts_with("hook: HTTP 302") && note.contains("redirects are not followed")), "{notes:?}");
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.starts_with("ding: HTTP 200") && note.contains("sign not match")),
+        "{notes:?}"
+    );
+    assert!(
+        notes.iter().any(|note| note.starts_with("hook: HTTP 302")
+            && note.contains("redirects are not followed")),
+        "{notes:?}"
+    );
 }
 
 /// Each request has its id, and a signature over id, time and body.
@@ -176,8 +235,13 @@ fn assert_signed(requests: &[Request]) {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"secret of the test which is none");
     for request in requests {
         let header = |name: &str| request.headers[name].as_str();
-        let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), request.body);
-        let tag = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &header("webhook-signature")[3..]).expect("base64");
+        let signed =
+            format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), request.body);
+        let tag = base64::Engine::decode(
+            &base64::engine::general_purpose::STANDARD,
+            &header("webhook-signature")[3..],
+        )
+        .expect("base64");
         ring::hmac::verify(&key, signed.as_bytes(), &tag).expect("signed");
     }
 }
@@ -186,11 +250,31 @@ fn assert_signed(requests: &[Request]) {
 fn assert_told(stage: &Stage, servers: &Servers, findings: usize) {
     let burst: Vec<Value> = servers.slack.requests().iter().map(Request::json).collect();
     assert!(burst.len() < findings / 2, "{} messages for {} findings", burst.len(), findings);
-    assert!(burst.iter().any(|message| text(&message["blocks"][0]["text"]["text"]).contains(" findings\n")), "{burst:?}");
+    assert!(
+        burst
+            .iter()
+            .any(|message| text(&message["blocks"][0]["text"]["text"]).contains(" findings\n")),
+        "{burst:?}"
+    );
     let ding_messages: Vec<Request> = servers.ding.requests();
-    assert!(ding_messages.iter().all(|request| request.target.contains("&timestamp=") && request.target.contains("&sign=")));
-    assert!(ding_messages.iter().any(|request| text(&request.json()["text"]["content"]).contains("条检测结果")));
-    assert!(servers.feishu.requests().iter().all(|request| request.json()["sign"].is_string() && request.body.contains("AT-ROOT-")));
+    assert!(
+        ding_messages
+            .iter()
+            .all(|request| request.target.contains("&timestamp=")
+                && request.target.contains("&sign="))
+    );
+    assert!(
+        ding_messages
+            .iter()
+            .any(|request| text(&request.json()["text"]["content"]).contains("条检测结果"))
+    );
+    assert!(
+        servers
+            .feishu
+            .requests()
+            .iter()
+            .all(|request| request.json()["sign"].is_string() && request.body.contains("AT-ROOT-"))
+    );
     for row in stage.outbox(&["--sink", "wecom"]) {
         assert_eq!(row["severity"], "critical");
     }
@@ -206,18 +290,27 @@ fn every_finding_arrives_whatever_the_sinks_do() {
     let hook = &servers.hook;
     let mut service = stage.serve();
     stage.send(broker);
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    service.wait_until("everything stored", |service| {
+        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
+    });
     service.findings_until(|open| open.contains_key("AT-HEALTH-002"));
     // What was refused for good waits for somebody.
     service.wait_until("all faults", |_| hook.requests().len() > FAULTS.len());
     service.wait_until("nothing pending", |_| stage.outbox(&["--state", "pending"]).is_empty());
     assert_parked(&stage);
     stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
-    service.wait_until("everything delivered", |_| stage.outbox(&[]).iter().all(|row| row["state"] == "delivered"));
+    service.wait_until("everything delivered", |_| {
+        stage.outbox(&[]).iter().all(|row| row["state"] == "delivered")
+    });
 
     // Of what was cut off nobody knows whether it was taken, and what came too fast came again.
     assert!(stage.outbox(&["--sink", "hook"]).iter().any(|row| row["unsure"].as_i64() > Some(0)));
-    assert!(stage.outbox(&["--sink", "ding"]).iter().any(|row| row["attempts"].as_i64() > Some(1) && row["unsure"] == 0));
+    assert!(
+        stage
+            .outbox(&["--sink", "ding"])
+            .iter()
+            .any(|row| row["attempts"].as_i64() > Some(1) && row["unsure"] == 0)
+    );
 
     // Each exactly once where that can be, and each at all everywhere.
     let all = stage.owed("file");
@@ -225,7 +318,9 @@ fn every_finding_arrives_whatever_the_sinks_do() {
     let written = lines(&stage, "told");
     assert_eq!((written.len(), &written.into_iter().collect::<BTreeSet<_>>()), (all.len(), &all));
     let topic = messages(&broker.servers(), "told-findings", all.len());
-    assert!(topic.iter().all(|(id, bodies)| bodies.iter().all(|body| body.contains(&format!("\"finding_id\":\"{id}\"")))));
+    assert!(topic.iter().all(|(id, bodies)| {
+        bodies.iter().all(|body| body.contains(&format!("\"finding_id\":\"{id}\"")))
+    }));
     let requests = hook.requests();
     assert_eq!(taken(&requests), stage.owed("hook"));
     assert_eq!(stage.owed("hook"), all);
@@ -238,25 +333,36 @@ fn every_finding_arrives_whatever_the_sinks_do() {
         .flat_map(|request| request.json().as_array().expect("alerts").clone())
         .map(|alert| text(&alert["labels"]["finding_id"]))
         .collect();
-    assert_eq!(labels, all.iter().map(|key| key.split('.').next().expect("an id").to_owned()).collect());
+    assert_eq!(
+        labels,
+        all.iter().map(|key| key.split('.').next().expect("an id").to_owned()).collect()
+    );
     let ocsf: Value = {
-        let text = std::fs::read_to_string(stage.program.path("ocsf/findings.jsonl")).expect("text");
+        let text =
+            std::fs::read_to_string(stage.program.path("ocsf/findings.jsonl")).expect("text");
         serde_json::from_str(text.lines().next().expect("a line")).expect("JSON")
     };
     assert_eq!((&ocsf["class_uid"], &ocsf["category_uid"]), (&2004.into(), &2.into()));
 
     // What waits is counted from time to time.
     service.wait_until("nothing counted as waiting", |service| {
-        ["pending", "parked"].iter().all(|state| service.metric(&format!("trailhound_outbox{{sink=\"hook\",state=\"{state}\"}}")) == 0.0)
+        ["pending", "parked"].iter().all(|state| {
+            service.metric(&format!("trailhound_outbox{{sink=\"hook\",state=\"{state}\"}}")) == 0.0
+        })
     });
-    assert_eq!(service.metric("trailhound_deliveries_total{sink=\"hook\",outcome=\"delivered\"}") as usize, all.len());
+    assert_eq!(
+        service.metric("trailhound_deliveries_total{sink=\"hook\",outcome=\"delivered\"}") as usize,
+        all.len()
+    );
     // No secret is told anywhere.
     let said = service.said_so_far();
     assert!(!said.is_empty() && said.iter().all(|line| !line.contains("canary")), "{said:?}");
     let (status, _) = service.end();
     assert_eq!(status, 0);
     let listed = stage.program.ok(&["--config", "serve.toml", "sinks", "list", "--lake", "lake"]);
-    let rows = stage.program.ok(&["outbox", "list", "--lake", "lake", "--limit", "100000", "--format", "json"]);
+    let rows = stage
+        .program
+        .ok(&["outbox", "list", "--lake", "lake", "--limit", "100000", "--format", "json"]);
     assert!(!listed.out.contains("canary") && !rows.out.contains("canary"));
 }
 
@@ -272,8 +378,10 @@ fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once(
         hook.port
     ));
     stage.send(broker);
-    let kills: u32 = std::env::var("TRAILHOUND_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(8);
-    let seed: u64 = std::env::var("TRAILHOUND_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(61);
+    let kills: u32 =
+        std::env::var("TRAILHOUND_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(8);
+    let seed: u64 =
+        std::env::var("TRAILHOUND_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(61);
     let mut rng = Pcg64::seed_from_u64(seed);
     for kill in 0..kills {
         // A part is taken back to where it is not delivered, so that there is something to interrupt each time.
@@ -285,7 +393,8 @@ fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once(
             stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
         }
         let more = rng.random_range(0..20);
-        let deadline = std::time::Instant::now() + Duration::from_millis(rng.random_range(50..1500));
+        let deadline =
+            std::time::Instant::now() + Duration::from_millis(rng.random_range(50..1500));
         while hook.requests().len() < before + more && std::time::Instant::now() < deadline {
             std::thread::yield_now();
         }
@@ -294,7 +403,12 @@ fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once(
     // Torn by a full disk or a sudden end, as it looks afterwards.
     let path = stage.program.path("told/findings.jsonl");
     if path.exists() {
-        std::fs::OpenOptions::new().append(true).open(path).expect("open").write_all(b"{\"revision\":1,\"torn").expect("written");
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(path)
+            .expect("open")
+            .write_all(b"{\"revision\":1,\"torn")
+            .expect("written");
     }
     let mut service = stage.serve();
     let expected = crate::program::truth(&stage.program.path("g"));
@@ -302,7 +416,15 @@ fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once(
     service.wait_until("the findings", |_| {
         let open: BTreeSet<String> = stage
             .program
-            .ok(&["query", "--lake", "lake", "--format", "csv", "-c", "SELECT DISTINCT rule_id FROM findings WHERE status = 'open'"])
+            .ok(&[
+                "query",
+                "--lake",
+                "lake",
+                "--format",
+                "csv",
+                "-c",
+                "SELECT DISTINCT rule_id FROM findings WHERE status = 'open'",
+            ])
             .out
             .lines()
             .skip(1)
@@ -331,10 +453,14 @@ fn a_full_disk_keeps_findings_waiting_and_then_each_is_written_once() {
     stage.tell("[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n");
     let service = stage.serve();
     stage.send(broker);
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
+    service.wait_until("everything stored", |service| {
+        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
+    });
     // In one look: what is tried again is on its way in the next.
     service.wait_until("a failed attempt that says why", |_| {
-        let why = |row: &Value| row["attempts"].as_i64() > Some(0) && text(&row["note"]).contains("No space left");
+        let why = |row: &Value| {
+            row["attempts"].as_i64() > Some(0) && text(&row["note"]).contains("No space left")
+        };
         stage.outbox(&["--state", "pending"]).iter().any(why)
     });
     disk.free();
@@ -368,15 +494,24 @@ fn a_name_that_turns_inward_or_is_unknown_keeps_findings_waiting() {
     let inside = Receiver::start_at(&format!("127.0.0.2:{}", hook.port), |_, _| TAKEN);
     let sink = |name: &str, host: &str| {
         let url = format!("http://{host}:{}/{name}", hook.port);
-        format!("[[sink]]\nname = \"{name}\"\n[sink.webhook]\nurl = \"{url}\"\nprivate_allowed = [\"127.0.0.1/32\"]\n")
+        format!(
+            "[[sink]]\nname = \"{name}\"\n[sink.webhook]\nurl = \"{url}\"\nprivate_allowed = [\"127.0.0.1/32\"]\n"
+        )
     };
     stage.tell(&[sink("hook", "hook.example.com"), sink("gone", "gone.example.com")].concat());
     let service = Service::spawn(command);
     stage.send(broker);
-    service.wait_until("everything stored", |service| service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000);
-    let waits =
-        |sink: &str, why: &str| stage.outbox(&["--sink", sink, "--state", "pending"]).iter().any(|row| text(&row["note"]).contains(why));
-    service.wait_until("the name seen through", |_| waits("hook", "127.0.0.2 is an inside address"));
+    service.wait_until("everything stored", |service| {
+        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
+    });
+    let waits = |sink: &str, why: &str| {
+        stage
+            .outbox(&["--sink", sink, "--state", "pending"])
+            .iter()
+            .any(|row| text(&row["note"]).contains(why))
+    };
+    service
+        .wait_until("the name seen through", |_| waits("hook", "127.0.0.2 is an inside address"));
     service.wait_until("the unknown name told", |_| waits("gone", "it could not be asked"));
     assert_eq!(inside.requests().len(), 0, "who was not meant was told");
     std::fs::write(&hosts, "127.0.0.1 hook.example.com gone.example.com\n").expect("written");
@@ -387,7 +522,11 @@ fn a_name_that_turns_inward_or_is_unknown_keeps_findings_waiting() {
     });
     assert_eq!(service.end().0, 0);
     for name in ["hook", "gone"] {
-        let requests: Vec<Request> = hook.requests().into_iter().filter(|request| request.target == format!("/{name}")).collect();
+        let requests: Vec<Request> = hook
+            .requests()
+            .into_iter()
+            .filter(|request| request.target == format!("/{name}"))
+            .collect();
         assert_eq!(taken(&requests), stage.owed(name));
     }
     assert_eq!(inside.requests().len(), 0, "who was not meant was told");
@@ -412,17 +551,22 @@ fn services_that_share_a_lake_tell_each_finding_once() {
     hook.until("some findings", |requests| requests.len() > 5);
     assert_eq!(first.end().0, 0);
     second.wait_until("everything stored", |_| stage.ledger("stored") == 20_000);
-    let expected: BTreeSet<String> = crate::program::truth(&stage.program.path("g")).into_keys().collect();
+    let expected: BTreeSet<String> =
+        crate::program::truth(&stage.program.path("g")).into_keys().collect();
     let open = "SELECT DISTINCT rule_id FROM findings WHERE status = 'open'";
     second.wait_until("the findings", |_| {
-        let rows = stage.program.ok(&["query", "--lake", "lake", "--format", "json", "-c", open]).json();
+        let rows =
+            stage.program.ok(&["query", "--lake", "lake", "--format", "json", "-c", open]).json();
         expected.is_subset(&rows.iter().map(|row| text(&row["rule_id"])).collect())
     });
-    second.wait_until("everything delivered", |_| stage.outbox(&[]).iter().all(|row| row["state"] == "delivered"));
+    second.wait_until("everything delivered", |_| {
+        stage.outbox(&[]).iter().all(|row| row["state"] == "delivered")
+    });
     assert_eq!(second.end().0, 0);
     let (owed, written) = (stage.owed("file"), lines(&stage, "told"));
     assert_eq!((written.len(), written.into_iter().collect::<BTreeSet<_>>()), (owed.len(), owed));
-    let ids: Vec<String> = hook.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
+    let ids: Vec<String> =
+        hook.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
     assert_eq!(ids.iter().cloned().collect::<BTreeSet<_>>(), stage.owed("hook"));
     assert_eq!(ids.len(), stage.owed("hook").len(), "nobody was killed, so nothing was sent twice");
 }
@@ -430,7 +574,9 @@ fn services_that_share_a_lake_tell_each_finding_once() {
 #[test]
 fn a_sink_is_tried_by_hand_and_a_wrong_one_says_what_is_wrong() {
     let program = crate::program::Program::new();
-    let hook = Receiver::start(|number, _| if number == 0 { TAKEN } else { Reply::Say(403, "", "gone away") });
+    let hook = Receiver::start(
+        |number, _| if number == 0 { TAKEN } else { Reply::Say(403, "", "gone away") },
+    );
     let write = |sink: &str| program.write("c.toml", format!("[[sink]]\nname = \"s\"\n{sink}\n"));
     let test = || program.run(&["--config", "c.toml", "sinks", "test", "s"]);
     let url = format!("url = \"http://127.0.0.1:{}/\"", hook.port);
@@ -439,17 +585,32 @@ fn a_sink_is_tried_by_hand_and_a_wrong_one_says_what_is_wrong() {
     assert_eq!((first.status, first.out.as_str()), (0, "s (webhook) has taken it: HTTP 204\n"));
     assert_eq!(hook.requests()[0].json()["rule_id"], "AT-HEALTH-000");
     let second = test();
-    assert_eq!((second.status, second.out.as_str()), (1, "s (webhook) refuses it, and will again: HTTP 403: gone away\n"));
+    assert_eq!(
+        (second.status, second.out.as_str()),
+        (1, "s (webhook) refuses it, and will again: HTTP 403: gone away\n")
+    );
     for (sink, complaint) in [
         ("", "it says not what it is"),
         ("[sink.file]\npath = \"a\"\n[sink.slack]\nurl = \"env:X\"", "it is both file and slack"),
         (&format!("[sink.webhook]\n{url}"), "private_allowed = [\"127.0.0.1/32\"]"),
         ("[sink.webhook]\nurl = \"http://2130706433/\"", "127.0.0.1 is an inside address"),
         ("[sink.webhook]\nurl = \"https://user:canary@example.com/\"", "must not hold a user name"),
-        ("[sink.slack]\nurl = \"https://hooks.example.com/canary\"", "a secret is given by reference"),
-        ("[sink.dingtalk]\nurl = \"env:NO_SUCH_VARIABLE\"", "the environment has no `NO_SUCH_VARIABLE`"),
-        ("[sink.mail]\nhost = \"mail.example.com\"\nfrom = \"nobody\"\nto = [\"a@example.com\"]", "`nobody` is no address"),
-        ("[sink.mail]\nhost = \"mail.example.com\"\nfrom = \"a@example.com\"\nto = []", "`to` names nobody"),
+        (
+            "[sink.slack]\nurl = \"https://hooks.example.com/canary\"",
+            "a secret is given by reference",
+        ),
+        (
+            "[sink.dingtalk]\nurl = \"env:NO_SUCH_VARIABLE\"",
+            "the environment has no `NO_SUCH_VARIABLE`",
+        ),
+        (
+            "[sink.mail]\nhost = \"mail.example.com\"\nfrom = \"nobody\"\nto = [\"a@example.com\"]",
+            "`nobody` is no address",
+        ),
+        (
+            "[sink.mail]\nhost = \"mail.example.com\"\nfrom = \"a@example.com\"\nto = []",
+            "`to` names nobody",
+        ),
         ("severity_min = \"urgent\"\n[sink.file]\npath = \"a\"", "unknown variant `urgent`"),
         (
             "quiet = { from = \"22\", until = \"07:00\", time_zone = \"Asia/Shanghai\" }\n[sink.file]\npath = \"a\"",
@@ -467,14 +628,37 @@ fn a_sink_is_tried_by_hand_and_a_wrong_one_says_what_is_wrong() {
     assert!(test().err.contains("another sink has this name"));
     write("[sink.file]\npath = \"a/findings.jsonl\"");
     assert_eq!(test().status, 0);
-    assert!(program.run(&["--config", "c.toml", "sinks", "test", "other"]).err.contains("there is no sink `other`; there is s"));
+    assert!(
+        program
+            .run(&["--config", "c.toml", "sinks", "test", "other"])
+            .err
+            .contains("there is no sink `other`; there is s")
+    );
     // What the page shows is understood.
-    let page = include_str!("../../docs/sinks.md").split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let page = include_str!("../../docs/sinks.md")
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("an example");
     program.write("page.toml", page);
-    let mut command = program.command(&["--config", "page.toml", "sinks", "list", "--lake", "none", "--format", "csv"]);
-    command.env("DINGTALK_URL", "https://oapi.dingtalk.com/robot/send?access_token=x").env("DINGTALK_SECRET", "SECx");
+    let mut command = program.command(&[
+        "--config",
+        "page.toml",
+        "sinks",
+        "list",
+        "--lake",
+        "none",
+        "--format",
+        "csv",
+    ]);
+    command
+        .env("DINGTALK_URL", "https://oapi.dingtalk.com/robot/send?access_token=x")
+        .env("DINGTALK_SECRET", "SECx");
     let listed = String::from_utf8(command.output().expect("it runs").stdout).expect("text");
-    assert_eq!(listed.lines().skip(1).collect::<Vec<_>>(), ["archive,file,0,0,0,", "oncall,dingtalk,0,0,0,"]);
+    assert_eq!(
+        listed.lines().skip(1).collect::<Vec<_>>(),
+        ["archive,file,0,0,0,", "oncall,dingtalk,0,0,0,"]
+    );
     // A link leads nowhere, a folder is no file.
     std::os::unix::fs::symlink("elsewhere", program.path("link")).expect("a link");
     write("[sink.file]\npath = \"link\"");

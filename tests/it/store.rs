@@ -24,19 +24,38 @@ impl Store {
         let keys = folder.path().join("keys.json");
         std::fs::write(&keys, KEYS).expect("a file");
         // Held all at once, so that no port is given twice.
-        let listeners: Vec<TcpListener> = (0..8).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().expect("bound").port()).collect();
+        let listeners: Vec<TcpListener> =
+            (0..8).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+        let ports: Vec<u16> =
+            listeners.iter().map(|listener| listener.local_addr().expect("bound").port()).collect();
         drop(listeners);
         let named = ["master", "volume", "filer", "s3"].iter().zip(ports.chunks(2));
-        let port_args = named.flat_map(|(part, port)| [format!("-{part}.port={}", port[0]), format!("-{part}.port.grpc={}", port[1])]);
-        let fixed = ["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"];
+        let port_args = named.flat_map(|(part, port)| {
+            [format!("-{part}.port={}", port[0]), format!("-{part}.port.grpc={}", port[1])]
+        });
+        let fixed = [
+            "server",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            "-s3",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+        ];
         let sizes = ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.minFreeSpace=0"];
-        let places = [format!("-dir={}", folder.path().display()), format!("-s3.config={}", keys.display())];
-        let process = keep(&weed, fixed.into_iter().chain(sizes).map(str::to_owned).chain(places).chain(port_args));
+        let places =
+            [format!("-dir={}", folder.path().display()), format!("-s3.config={}", keys.display())];
+        let process = keep(
+            &weed,
+            fixed.into_iter().chain(sizes).map(str::to_owned).chain(places).chain(port_args),
+        );
         let store = Self { filer: ports[4], s3: ports[6], _process: process, _folder: folder };
         let deadline = Instant::now() + Duration::from_secs(60);
         // 409: an earlier turn of this loop has made it.
-        let made = |store: &Self| store.send("POST", "/buckets/trail/", b"").is_ok_and(|status| status < 300 || status == 409);
+        let made = |store: &Self| {
+            store
+                .send("POST", "/buckets/trail/", b"")
+                .is_ok_and(|status| status < 300 || status == 409)
+        };
         while !made(&store) || TcpStream::connect(("127.0.0.1", store.s3)).is_err() {
             assert!(Instant::now() < deadline, "the store does not come up");
             std::thread::sleep(Duration::from_millis(100));
@@ -47,7 +66,10 @@ impl Store {
     /// Puts an object into the bucket; waits while the store is still making room.
     pub(crate) fn put(&self, key: &str, content: &[u8]) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !self.send("PUT", &format!("/buckets/trail/{key}"), content).is_ok_and(|status| status < 300) {
+        while !self
+            .send("PUT", &format!("/buckets/trail/{key}"), content)
+            .is_ok_and(|status| status < 300)
+        {
             assert!(Instant::now() < deadline, "the store takes no objects");
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -55,11 +77,18 @@ impl Store {
 
     fn send(&self, method: &str, path: &str, content: &[u8]) -> std::io::Result<u16> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.filer))?;
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: store\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", content.len())?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: store\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            content.len()
+        )?;
         stream.write_all(content)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        let status = answer.split(|&b| b == b' ').nth(1).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
+        let status = answer
+            .split(|&b| b == b' ')
+            .nth(1)
+            .and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
         Ok(status.unwrap_or(500))
     }
 

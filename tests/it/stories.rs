@@ -15,22 +15,38 @@ const EVENTS: &str = "200000";
 /// Every second time over months, for what has a past.
 fn generate(program: &Program, seed: u64) {
     let days = if seed.is_multiple_of(2) { "120" } else { "30" };
-    program.ok(&["generate", "--events", EVENTS, "--days", days, "--seed", &seed.to_string(), "--out", "g"]);
+    program.ok(&[
+        "generate",
+        "--events",
+        EVENTS,
+        "--days",
+        days,
+        "--seed",
+        &seed.to_string(),
+        "--out",
+        "g",
+    ]);
 }
 
 fn scan(program: &Program, paths: &[&str], lake: &str) -> Ran {
-    let mut args = vec!["--config", "g/trailhound.toml", "scan", "--lake", lake, "--format", "json"];
+    let mut args =
+        vec!["--config", "g/trailhound.toml", "scan", "--lake", lake, "--format", "json"];
     args.extend(paths);
     program.ok(&args)
 }
 
 fn events(folder: &Path) -> Vec<Box<RawValue>> {
-    let files = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(|entry| entry.expect("an entry"));
+    let files = walkdir::WalkDir::new(folder)
+        .sort_by_file_name()
+        .into_iter()
+        .map(|entry| entry.expect("an entry"));
     files
         .filter(|entry| entry.file_type().is_file())
         .flat_map(|entry| {
             let mut text = String::new();
-            GzDecoder::new(std::fs::File::open(entry.path()).expect("a file")).read_to_string(&mut text).expect("gzip");
+            GzDecoder::new(std::fs::File::open(entry.path()).expect("a file"))
+                .read_to_string(&mut text)
+                .expect("gzip");
             serde_json::from_str::<Vec<Box<RawValue>>>(&text).expect("an array")
         })
         .collect()
@@ -63,7 +79,12 @@ fn splitting_shuffling_and_repeating_change_nothing() {
     drop(all);
     let ran = scan(&program, &["shuffled", "again"], "shuffled-lake");
     assert_eq!(ran.open(), truth(&program.path("g")));
-    assert!(ran.err.contains("400000 records received = 200000 stored + 200000 duplicate + 0 quarantined"), "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("400000 records received = 200000 stored + 200000 duplicate + 0 quarantined"),
+        "{}",
+        ran.err
+    );
     assert_eq!(program.keys("straight"), program.keys("shuffled-lake"));
     // The findings themselves are the same, but for where the evidence lies.
     let without_place = |ran: &Ran| {
@@ -78,7 +99,15 @@ fn splitting_shuffling_and_repeating_change_nothing() {
     };
     assert_eq!(without_place(&expected), without_place(&ran));
     // And again: nothing new anywhere.
-    let again = program.run(&["--config", "g/trailhound.toml", "scan", "--lake", "shuffled-lake", "shuffled", "again"]);
+    let again = program.run(&[
+        "--config",
+        "g/trailhound.toml",
+        "scan",
+        "--lake",
+        "shuffled-lake",
+        "shuffled",
+        "again",
+    ]);
     assert!(again.out.contains("findings: 0 new, 0 revised,"), "{}", again.out);
 }
 
@@ -90,7 +119,19 @@ fn a_week_of_everyday_traffic_keeps_within_the_noise_budget() {
     let mut findings = Vec::new();
     for seed in 1..=5 {
         let program = Program::new();
-        program.ok(&["generate", "--events", "20000", "--days", "7", "--story", "none", "--seed", &seed.to_string(), "--out", "g"]);
+        program.ok(&[
+            "generate",
+            "--events",
+            "20000",
+            "--days",
+            "7",
+            "--story",
+            "none",
+            "--seed",
+            &seed.to_string(),
+            "--out",
+            "g",
+        ]);
         assert!(truth(&program.path("g")).is_empty());
         let ran = scan(&program, &["g/events"], "l");
         findings.extend(ran.json().into_iter().filter(|finding| finding["status"] == "open"));

@@ -127,7 +127,12 @@ pub fn parse_ip(text: &str) -> Option<IpAddr> {
 
 fn parse_v6(text: &str) -> Option<IpAddr> {
     let address = match text.split_once('%') {
-        Some((address, zone)) if !zone.is_empty() && zone.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) => address,
+        Some((address, zone))
+            if !zone.is_empty()
+                && zone.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) =>
+        {
+            address
+        }
         Some(_) => return None,
         None => text,
     };
@@ -141,8 +146,11 @@ fn is_port(text: &str) -> bool {
 /// A dotted name whose last label is not made of digits or stars: `ecs.aliyuncs.com`, not `192.168.XX.XX`.
 fn is_host_name(text: &str) -> bool {
     let labels: Vec<&str> = text.split('.').collect();
-    let label_fits =
-        |label: &&str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let label_fits = |label: &&str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
     let top = labels[labels.len() - 1];
     text.len() <= 253
         && labels.len() >= 2
@@ -222,9 +230,13 @@ mod tests {
     fn internal_calls_take_the_callers_word_and_say_so() {
         let mut event = Event::empty("");
         event.values[Field::SourceIpAddress as usize] = Some(Cow::Borrowed("Internal"));
-        event.values[Field::RequestParameters as usize] = Some(Cow::Borrowed(r#"{"userClientIp":"198.51.100.7"}"#));
+        event.values[Field::RequestParameters as usize] =
+            Some(Cow::Borrowed(r#"{"userClientIp":"198.51.100.7"}"#));
         let source = Source::parse(event.get(Field::SourceIpAddress));
         let (ip, provenance) = client(&event, &source).expect("an address");
-        assert_eq!((ip.to_string().as_str(), provenance.name()), ("198.51.100.7", "request_parameter"));
+        assert_eq!(
+            (ip.to_string().as_str(), provenance.name()),
+            ("198.51.100.7", "request_parameter")
+        );
     }
 }

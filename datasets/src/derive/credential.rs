@@ -34,7 +34,10 @@ impl Credential {
         if key.is_empty() || key.eq_ignore_ascii_case("null") {
             return if event.has_session { Self::ConsoleSession } else { Self::None };
         }
-        if ["STS.", "TMP."].iter().any(|prefix| key.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(prefix))) {
+        if ["STS.", "TMP."]
+            .iter()
+            .any(|prefix| key.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(prefix)))
+        {
             return Self::Temporary;
         }
         Self::LongTerm

@@ -49,9 +49,10 @@ impl Mfa {
         }
         let additional = event.get(Field::AdditionalEventData).unwrap_or("");
         let of = |name| parameters::find_text(additional, name).and_then(|value| truth(&value));
-        let said = of("mfaChecked")
-            .or_else(|| of("isMFAChecked"))
-            .or_else(|| parameters::of(event, b"MFAAuthenticated", "MFAAuthenticated").and_then(|value| truth(&value)));
+        let said = of("mfaChecked").or_else(|| of("isMFAChecked")).or_else(|| {
+            parameters::of(event, b"MFAAuthenticated", "MFAAuthenticated")
+                .and_then(|value| truth(&value))
+        });
         Self::from_truth(said)
     }
 }
@@ -67,7 +68,12 @@ mod tests {
     use super::*;
     use std::borrow::Cow;
 
-    fn mfa(action: &str, additional: &'static str, parameters: &'static str, session: Option<&'static str>) -> &'static str {
+    fn mfa(
+        action: &str,
+        additional: &'static str,
+        parameters: &'static str,
+        session: Option<&'static str>,
+    ) -> &'static str {
         let mut event = Event::empty("");
         event.values[Field::AdditionalEventData as usize] = Some(Cow::Borrowed(additional));
         event.values[Field::RequestParameters as usize] = Some(Cow::Borrowed(parameters));

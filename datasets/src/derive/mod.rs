@@ -100,7 +100,11 @@ impl<'a> Derived<'a> {
 /// `text` in lower case without surrounding white space; borrowed where it already is.
 fn lower_trimmed(text: &str) -> Cow<'_, str> {
     let text = text.trim();
-    if text.bytes().any(|b| b.is_ascii_uppercase() || !b.is_ascii()) { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) }
+    if text.bytes().any(|b| b.is_ascii_uppercase() || !b.is_ascii()) {
+        Cow::Owned(text.to_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// A boolean as events write it: JSON boolean or text of any case. `None` for everything else.

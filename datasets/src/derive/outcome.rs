@@ -30,7 +30,10 @@ impl Outcome {
     #[must_use]
     pub fn of(event: &Event<'_>) -> Self {
         let code = absent_if_null(event.get(Field::ErrorCode));
-        if code.eq_ignore_ascii_case("DryRunOperation") || code.eq_ignore_ascii_case("DRYRUN.SUCCESS") || is_dry_run(event) {
+        if code.eq_ignore_ascii_case("DryRunOperation")
+            || code.eq_ignore_ascii_case("DRYRUN.SUCCESS")
+            || is_dry_run(event)
+        {
             return Self::DryRun;
         }
         let message = absent_if_null(event.get(Field::ErrorMessage));
@@ -42,7 +45,8 @@ impl Outcome {
 }
 
 fn absent_if_null(text: Option<&str>) -> &str {
-    let text = text.unwrap_or("").trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+    let text =
+        text.unwrap_or("").trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
     if text.eq_ignore_ascii_case("null") { "" } else { text }
 }
 
@@ -55,7 +59,11 @@ mod tests {
     use super::*;
     use std::borrow::Cow;
 
-    fn outcome(code: Option<&'static str>, message: Option<&'static str>, parameters: Option<&'static str>) -> &'static str {
+    fn outcome(
+        code: Option<&'static str>,
+        message: Option<&'static str>,
+        parameters: Option<&'static str>,
+    ) -> &'static str {
         let mut event = Event::empty("");
         event.values[Field::ErrorCode as usize] = code.map(Cow::Borrowed);
         event.values[Field::ErrorMessage as usize] = message.map(Cow::Borrowed);
@@ -66,7 +74,9 @@ mod tests {
     #[test]
     fn absent_empty_null_and_the_word_success_are_success() {
         for code in [None, Some(""), Some("null"), Some("NULL"), Some(" "), Some("\"\"")] {
-            for message in [None, Some(""), Some("success"), Some("SUCCESS"), Some(" success "), Some("null")] {
+            for message in
+                [None, Some(""), Some("success"), Some("SUCCESS"), Some(" success "), Some("null")]
+            {
                 assert_eq!(outcome(code, message, None), "success", "{code:?} {message:?}");
             }
         }
@@ -81,7 +91,10 @@ mod tests {
 
     #[test]
     fn dry_runs_by_code_and_by_parameter() {
-        assert_eq!(outcome(Some("DryRunOperation"), Some("Request validation has been passed"), None), "dry_run");
+        assert_eq!(
+            outcome(Some("DryRunOperation"), Some("Request validation has been passed"), None),
+            "dry_run"
+        );
         assert_eq!(outcome(Some("dryrun.success"), None, None), "dry_run");
         assert_eq!(outcome(None, None, Some(r#"{"DryRun":true}"#)), "dry_run");
         assert_eq!(outcome(None, None, Some(r#"{"DryRun":"True"}"#)), "dry_run");

@@ -28,7 +28,10 @@ fn find_value<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
         if key.trim().eq_ignore_ascii_case(name) && folded.is_none() {
             folded = Some(value);
         }
-        let index = key.get(..name.len()).filter(|head| head.eq_ignore_ascii_case(name)).and_then(|_| key[name.len()..].strip_prefix('.'));
+        let index = key
+            .get(..name.len())
+            .filter(|head| head.eq_ignore_ascii_case(name))
+            .and_then(|_| key[name.len()..].strip_prefix('.'));
         if let Some(index) = index.and_then(|digits| digits.parse().ok()) {
             flattened.push((index, value));
         }
@@ -62,7 +65,9 @@ fn descend<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
     if text.trim_start().starts_with('[') {
         return match name.split_once('.') {
             Some(_) => along_path(text, name),
-            None => json::elements(text).nth(name.parse::<usize>().ok()?.checked_sub(1)?).map(Cow::Borrowed),
+            None => json::elements(text)
+                .nth(name.parse::<usize>().ok()?.checked_sub(1)?)
+                .map(Cow::Borrowed),
         };
     }
     find_value(text, name)

@@ -22,13 +22,22 @@ pub fn account<'a>(event: &'a Event<'_>) -> (Option<&'a str>, Option<Flag>) {
 /// the session but only the role's id).
 #[must_use]
 pub fn role<'a>(event: &'a Event<'_>) -> Option<(&'a str, Option<&'a str>)> {
-    if !event.get(Field::UserType).is_some_and(|kind| kind.trim().eq_ignore_ascii_case("assumed-role")) {
+    if !event
+        .get(Field::UserType)
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("assumed-role"))
+    {
         return None;
     }
     let name = event.non_empty(Field::UserName)?;
     match name.split_once(':') {
         Some((role, session)) => Some((role, Some(session))),
-        None => Some((name, event.get(Field::PrincipalId).and_then(|id| id.split_once(':')).map(|(_, session)| session))),
+        None => Some((
+            name,
+            event
+                .get(Field::PrincipalId)
+                .and_then(|id| id.split_once(':'))
+                .map(|(_, session)| session),
+        )),
     }
 }
 

@@ -39,7 +39,9 @@ fn add<'a>(found: &mut Vec<Resource<'a>>, kind: Option<Cow<'a, str>>, id: Cow<'a
         return;
     }
     // Within one event a resource may be named with its type here and without it there.
-    let known = found.iter_mut().find(|have| have.id == id && (have.kind == kind || have.kind.is_none() || kind.is_none()));
+    let known = found
+        .iter_mut()
+        .find(|have| have.id == id && (have.kind == kind || have.kind.is_none() || kind.is_none()));
     match known {
         Some(have) => have.kind = have.kind.take().or(kind),
         None => found.push(Resource { kind, id }),
@@ -49,7 +51,8 @@ fn add<'a>(found: &mut Vec<Resource<'a>>, kind: Option<Cow<'a, str>>, id: Cow<'a
 fn referenced<'a>(text: &'a str, found: &mut Vec<Resource<'a>>) {
     if text.starts_with('[') {
         for entry in json::elements(text) {
-            let id = parameters::find_text(entry, "resourceName").or_else(|| parameters::find_text(entry, "resourceId"));
+            let id = parameters::find_text(entry, "resourceName")
+                .or_else(|| parameters::find_text(entry, "resourceId"));
             if let Some(id) = id {
                 add(found, parameters::find_text(entry, "resourceType"), id);
             }
@@ -74,7 +77,10 @@ fn named<'a>(names: &'a str, types: &'a str, found: &mut Vec<Resource<'a>>) {
 /// `InstanceId` and `InstanceIds` in each of their shapes. Other services use the same parameter names for their own
 /// things, so these count as ECS instances only for ECS calls.
 fn instance_parameters<'a>(event: &'a Event<'_>, found: &mut Vec<Resource<'a>>) {
-    if !event.get(Field::ServiceName).is_some_and(|service| service.trim().eq_ignore_ascii_case("ecs")) {
+    if !event
+        .get(Field::ServiceName)
+        .is_some_and(|service| service.trim().eq_ignore_ascii_case("ecs"))
+    {
         return;
     }
     for field in [Field::RequestParameters, Field::RequestParameterJson] {
@@ -92,17 +98,28 @@ fn instance_parameters<'a>(event: &'a Event<'_>, found: &mut Vec<Resource<'a>>) 
 
 /// `InstanceId`, `InstanceIds`, and both with a number behind a dot.
 fn is_instance_key(key: &str) -> bool {
-    let (name, index) = key.split_once('.').map_or((key, None), |(name, index)| (name, Some(index)));
+    let (name, index) =
+        key.split_once('.').map_or((key, None), |(name, index)| (name, Some(index)));
     (name.eq_ignore_ascii_case("InstanceId") || name.eq_ignore_ascii_case("InstanceIds"))
-        && index.is_none_or(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        && index
+            .is_none_or(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Ids of the ECS instances among `resources`.
 #[must_use]
 pub fn instances<'a>(event: &Event<'_>, resources: &[Resource<'a>]) -> Vec<Cow<'a, str>> {
-    let is_ecs = event.get(Field::ServiceName).is_some_and(|service| service.trim().eq_ignore_ascii_case("ecs"));
-    let is_instance = |kind: &str| kind.eq_ignore_ascii_case(ECS_INSTANCE) || (is_ecs && kind.eq_ignore_ascii_case(ECS_INSTANCE_OLD));
-    resources.iter().filter(|r| r.kind.as_deref().is_some_and(is_instance)).map(|r| r.id.clone()).collect()
+    let is_ecs = event
+        .get(Field::ServiceName)
+        .is_some_and(|service| service.trim().eq_ignore_ascii_case("ecs"));
+    let is_instance = |kind: &str| {
+        kind.eq_ignore_ascii_case(ECS_INSTANCE)
+            || (is_ecs && kind.eq_ignore_ascii_case(ECS_INSTANCE_OLD))
+    };
+    resources
+        .iter()
+        .filter(|r| r.kind.as_deref().is_some_and(is_instance))
+        .map(|r| r.id.clone())
+        .collect()
 }
 
 #[cfg(test)]
@@ -145,8 +162,14 @@ mod tests {
 
     #[test]
     fn names_and_types_match_by_position() {
-        let event = event(&[(Field::ResourceType, "ACS::ECS::Instance;ACS::VPC::VPC"), (Field::ResourceName, "i-1,i-2;vpc-1")]);
-        assert_eq!(shown(&event), ["ACS::ECS::Instance=i-1", "ACS::ECS::Instance=i-2", "ACS::VPC::VPC=vpc-1"]);
+        let event = event(&[
+            (Field::ResourceType, "ACS::ECS::Instance;ACS::VPC::VPC"),
+            (Field::ResourceName, "i-1,i-2;vpc-1"),
+        ]);
+        assert_eq!(
+            shown(&event),
+            ["ACS::ECS::Instance=i-1", "ACS::ECS::Instance=i-2", "ACS::VPC::VPC=vpc-1"]
+        );
     }
 
     #[test]
@@ -162,7 +185,10 @@ mod tests {
 
     #[test]
     fn another_services_instance_is_no_ecs_instance() {
-        let event = event(&[(Field::ServiceName, "CloudCallCenter"), (Field::RequestParameters, r#"{"InstanceId":"13c33db2"}"#)]);
+        let event = event(&[
+            (Field::ServiceName, "CloudCallCenter"),
+            (Field::RequestParameters, r#"{"InstanceId":"13c33db2"}"#),
+        ]);
         assert!(instances(&event, &of(&event)).is_empty());
     }
 }

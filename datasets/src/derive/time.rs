@@ -16,9 +16,16 @@ fn utc_seconds(text: &[u8]) -> Option<i64> {
         return None;
     }
     let number = |range: std::ops::Range<usize>| -> Option<u32> {
-        text[range].iter().try_fold(0u32, |n, b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))
+        text[range]
+            .iter()
+            .try_fold(0u32, |n, b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))
     };
-    if text[4] != b'-' || text[7] != b'-' || text[10] != b'T' || text[13] != b':' || text[16] != b':' {
+    if text[4] != b'-'
+        || text[7] != b'-'
+        || text[10] != b'T'
+        || text[13] != b':'
+        || text[16] != b':'
+    {
         return None;
     }
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
@@ -42,8 +49,9 @@ fn general(text: &str) -> Option<i64> {
     if leap {
         spelled.replace_range(17..19, "59");
     }
-    let zone_without_colon =
-        bytes.len() > 24 && matches!(bytes[bytes.len() - 5], b'+' | b'-') && bytes[bytes.len() - 4..].iter().all(u8::is_ascii_digit);
+    let zone_without_colon = bytes.len() > 24
+        && matches!(bytes[bytes.len() - 5], b'+' | b'-')
+        && bytes[bytes.len() - 4..].iter().all(u8::is_ascii_digit);
     if zone_without_colon {
         spelled.insert(spelled.len() - 2, ':');
     }
@@ -55,7 +63,8 @@ fn general(text: &str) -> Option<i64> {
 /// order of texts. `None` outside of the years that four digits write.
 #[must_use]
 pub fn second(micros: i64) -> Option<String> {
-    let time = DateTime::from_timestamp_micros(micros).filter(|time| (0..10_000).contains(&time.year()))?;
+    let time = DateTime::from_timestamp_micros(micros)
+        .filter(|time| (0..10_000).contains(&time.year()))?;
     Some(time.format("%Y-%m-%dT%H:%M:%S").to_string())
 }
 

@@ -1,7 +1,9 @@
 //! Everyday traffic: many principals, few of them busy; calls as frequent as they are in life; nothing a rule flags.
 
 use super::event::{Builder, Made, hex24, time_text, token, uuid};
-use super::names::{ACCOUNTS, AGENTS, BROWSERS, CALLS, FAMILY, GIVEN, REGIONS, SERVICE_ROLES, zone_prefix};
+use super::names::{
+    ACCOUNTS, AGENTS, BROWSERS, CALLS, FAMILY, GIVEN, REGIONS, SERVICE_ROLES, zone_prefix,
+};
 use crate::layout::{DAY_MICROS, day_of};
 use rand::Rng;
 use rand_distr::{Distribution, Zipf};
@@ -51,16 +53,24 @@ impl Background {
 
     /// Spreads `events` over days and regions up to `end_micros`: fewer at weekends and on a day that is not over, more in the big
     /// regions.
-    pub(super) fn plan(&self, events: u64, first_day: i32, end_micros: i64, rng: &mut Pcg64) -> Vec<((i32, &'static str), u64)> {
+    pub(super) fn plan(
+        &self,
+        events: u64,
+        first_day: i32,
+        end_micros: i64,
+        rng: &mut Pcg64,
+    ) -> Vec<((i32, &'static str), u64)> {
         let last_day = day_of(end_micros);
-        let today = u64::try_from((end_micros - i64::from(last_day) * DAY_MICROS) / 1_000_000).unwrap_or(0);
+        let today =
+            u64::try_from((end_micros - i64::from(last_day) * DAY_MICROS) / 1_000_000).unwrap_or(0);
         let mut weights = Vec::new();
         for day in first_day..=last_day {
             // 1970-01-01 was a Thursday.
             let weekend = matches!((day + 3).rem_euclid(7), 5 | 6);
             for (region, share) in REGIONS {
                 let seconds = if day == last_day { today.max(1) } else { 86_400 };
-                let weight = share * if weekend { 35 } else { 100 } * rng.random_range(80..120) * seconds;
+                let weight =
+                    share * if weekend { 35 } else { 100 } * rng.random_range(80..120) * seconds;
                 weights.push(((day, region), weight));
             }
         }
@@ -95,7 +105,11 @@ impl Background {
         let call = CALLS[self.calls.sample(rng) as usize - 1];
         let (service, endpoint, version, name, rw, kind, prefix) = call;
         let id = if matches!(service, "SLS" | "Oss") { hex24(rng) } else { uuid(rng) };
-        let resource = format!("{prefix}{}{}", if prefix.len() < 4 { zone_prefix(region) } else { "" }, token(rng, 17));
+        let resource = format!(
+            "{prefix}{}{}",
+            if prefix.len() < 4 { zone_prefix(region) } else { "" },
+            token(rng, 17)
+        );
         let mut builder = Builder::new(id, service, name, region, time)
             .with("eventSource", format!("{endpoint}.{region}.aliyuncs.com"))
             .with("apiVersion", version)
@@ -110,7 +124,16 @@ impl Background {
             .with("resourceType", kind)
             .with("resourceName", resource.as_str())
             .with("referencedResources", json!({ kind: [resource.as_str()] }));
-        let parameters = parameters(&builder.event_id, service, endpoint, region, name, &resource, principal, rng);
+        let parameters = parameters(
+            &builder.event_id,
+            service,
+            endpoint,
+            region,
+            name,
+            &resource,
+            principal,
+            rng,
+        );
         if rng.random_ratio(1, 8) {
             builder = builder.with("requestParameterJson", parameters.to_string());
         }
@@ -124,8 +147,12 @@ impl Background {
             builder = builder.with("responseElements", answer);
         }
         if matches!(principal.kind, Kind::Console) {
-            builder =
-                builder.with("eventType", if rng.random_ratio(1, 2) { "ConsoleOperation" } else { "ApiCall" }).with("eventVersion", 1);
+            builder = builder
+                .with(
+                    "eventType",
+                    if rng.random_ratio(1, 2) { "ConsoleOperation" } else { "ApiCall" },
+                )
+                .with("eventVersion", 1);
         }
         builder.make(rng)
     }
@@ -133,27 +160,50 @@ impl Background {
 
 fn principal(index: usize, rng: &mut Pcg64) -> Principal {
     let account = ACCOUNTS[rng.random_range(0..ACCOUNTS.len())];
-    let name = format!("{}.{}{}", GIVEN[index % GIVEN.len()], FAMILY[(index / GIVEN.len()) % FAMILY.len()], index / 300);
+    let name = format!(
+        "{}.{}{}",
+        GIVEN[index % GIVEN.len()],
+        FAMILY[(index / GIVEN.len()) % FAMILY.len()],
+        index / 300
+    );
     let office = |rng: &mut Pcg64| match rng.random_range(0..6) {
         0 => format!("2001:db8:10:{:x}::{:x}", rng.random_range(1..9), rng.random_range(1..0xffff)),
         _ => format!("203.0.113.{}", rng.random_range(1..255)),
     };
     let (kind, agent, addresses) = match index % 10 {
-        0..=3 => (Kind::Console, BROWSERS[index % BROWSERS.len()], (0..3).map(|_| office(rng)).collect()),
+        0..=3 => {
+            (Kind::Console, BROWSERS[index % BROWSERS.len()], (0..3).map(|_| office(rng)).collect())
+        }
         4 | 5 => {
             let key = format!("LTAI5t{}", token(rng, 18));
-            (Kind::Key(key), AGENTS[index % AGENTS.len()], (0..2).map(|_| format!("192.0.2.{}", rng.random_range(1..255))).collect())
+            (
+                Kind::Key(key),
+                AGENTS[index % AGENTS.len()],
+                (0..2).map(|_| format!("192.0.2.{}", rng.random_range(1..255))).collect(),
+            )
         }
         6..=8 => {
             let role = if index.is_multiple_of(4) {
                 "ops-autostop".to_owned()
             } else {
-                format!("{}-{}", ["ops", "ci", "data", "dev"][index % 4], ["deploy", "reader", "admin"][index % 3])
+                format!(
+                    "{}-{}",
+                    ["ops", "ci", "data", "dev"][index % 4],
+                    ["deploy", "reader", "admin"][index % 3]
+                )
             };
             (
                 Kind::Role { role, session: name.clone() },
                 AGENTS[index % AGENTS.len()],
-                vec![office(rng), format!("10.{}.{}.{}", rng.random_range(0..99), index % 250, rng.random_range(1..250))],
+                vec![
+                    office(rng),
+                    format!(
+                        "10.{}.{}.{}",
+                        rng.random_range(0..99),
+                        index % 250,
+                        rng.random_range(1..250)
+                    ),
+                ],
             )
         }
         _ => {
@@ -175,8 +225,12 @@ fn source(principal: &Principal, rng: &mut Pcg64) -> String {
 fn identity(principal: &Principal, time: i64) -> Value {
     let session = |mfa: &str| json!({ "attributes": { "mfaAuthenticated": mfa, "creationDate": time_text(time) } });
     let (kind, id, name, key, session) = match &principal.kind {
-        Kind::Console => ("ram-user", principal.id.clone(), principal.name.clone(), None, Some(session("true"))),
-        Kind::Key(key) => ("ram-user", principal.id.clone(), principal.name.clone(), Some(key.clone()), None),
+        Kind::Console => {
+            ("ram-user", principal.id.clone(), principal.name.clone(), None, Some(session("true")))
+        }
+        Kind::Key(key) => {
+            ("ram-user", principal.id.clone(), principal.name.clone(), Some(key.clone()), None)
+        }
         Kind::Role { role, session: name } => (
             "assumed-role",
             format!("3{}:{name}", &principal.id[1..]),
@@ -237,13 +291,21 @@ fn parameters(
         } else {
             members.insert("ResourceId".to_owned(), Value::from(resource));
             members.insert("Tag.1.Key".to_owned(), Value::from("env"));
-            members.insert("Tag.1.Value".to_owned(), Value::from(["prod", "staging", "test"][rng.random_range(0..3)]));
+            members.insert(
+                "Tag.1.Value".to_owned(),
+                Value::from(["prod", "staging", "test"][rng.random_range(0..3)]),
+            );
             members.insert("ClientToken".to_owned(), Value::from(uuid(rng)));
         }
         if let Kind::Role { role, session } = &principal.kind {
-            members.insert("stsTokenPrincipalName".to_owned(), Value::from(format!("{role}/{session}")));
-            members
-                .insert("stsTokenPlayerUid".to_owned(), Value::from(rng.random_range(10_000_000_000_000_000u64..99_999_999_999_999_999)));
+            members.insert(
+                "stsTokenPrincipalName".to_owned(),
+                Value::from(format!("{role}/{session}")),
+            );
+            members.insert(
+                "stsTokenPlayerUid".to_owned(),
+                Value::from(rng.random_range(10_000_000_000_000_000u64..99_999_999_999_999_999)),
+            );
         }
     }
     parameters
@@ -251,7 +313,12 @@ fn parameters(
 
 /// A sign-in as it should be: from the office, with MFA; now and then a wrong password.
 fn sign_in(principal: &Principal, time: i64, region: &'static str, rng: &mut Pcg64) -> Made {
-    let id = format!("1.{}_{}_{}", rng.random_range(100..200), time / 1000 + rng.random_range(0..1000), token(rng, 6));
+    let id = format!(
+        "1.{}_{}_{}",
+        rng.random_range(100..200),
+        time / 1000 + rng.random_range(0..1000),
+        token(rng, 6)
+    );
     let failed = rng.random_ratio(1, 12);
     Builder::new(id, "AasSub", "ConsoleSignin", region, time)
         .with("eventType", "ConsoleSignin")
@@ -294,8 +361,9 @@ fn automated_stop(principal: &Principal, time: i64, region: &'static str, rng: &
         )
         .with("referencedResources", json!({ "ACS::ECS::Instance": [instance] }));
     if dry_run {
-        builder =
-            builder.with("errorCode", "DryRunOperation").with("errorMessage", "Request validation has been passed with DryRun flag set.");
+        builder = builder
+            .with("errorCode", "DryRunOperation")
+            .with("errorMessage", "Request validation has been passed with DryRun flag set.");
     }
     builder.make(rng)
 }

@@ -43,7 +43,10 @@ pub(super) fn token(rng: &mut Pcg64, length: usize) -> String {
 
 /// `2026-09-21T02:14:05Z`.
 pub(super) fn time_text(micros: i64) -> String {
-    DateTime::from_timestamp_micros(micros).unwrap_or_default().format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    DateTime::from_timestamp_micros(micros)
+        .unwrap_or_default()
+        .format("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 /// An instance id of the region.
@@ -62,7 +65,13 @@ pub(super) struct Builder {
 
 impl Builder {
     /// A call of `name` to `service` with the id `event_id`.
-    pub(super) fn new(event_id: String, service: &str, name: &str, region: &'static str, time_micros: i64) -> Self {
+    pub(super) fn new(
+        event_id: String,
+        service: &str,
+        name: &str,
+        region: &'static str,
+        time_micros: i64,
+    ) -> Self {
         let mut members = Map::new();
         members.insert("eventId".to_owned(), Value::from(event_id.as_str()));
         members.insert("requestId".to_owned(), Value::from(event_id.as_str()));
@@ -101,6 +110,12 @@ impl Builder {
             text.push_str(&value.to_string());
         }
         text.push('}');
-        Made { event_id: self.event_id, time_micros: self.time_micros, region: self.region, text, expected: self.expected }
+        Made {
+            event_id: self.event_id,
+            time_micros: self.time_micros,
+            region: self.region,
+            text,
+            expected: self.expected,
+        }
     }
 }

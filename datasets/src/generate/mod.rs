@@ -74,12 +74,13 @@ impl Traffic {
         let mut rng = Pcg64::seed_from_u64(spec.seed);
         let last_day = day_of(spec.end_micros);
         let first_day = last_day - i32::try_from(spec.days.max(1)).unwrap_or(i32::MAX) + 1;
-        let chosen: Vec<&str> = match spec.stories.iter().find(|name| !STORY_NAMES.contains(&name.as_str())) {
-            Some(none) if none == NO_STORY => Vec::new(),
-            Some(unknown) => return Err(unknown.clone()),
-            None if spec.stories.is_empty() => STORY_NAMES.to_vec(),
-            None => spec.stories.iter().map(String::as_str).collect(),
-        };
+        let chosen: Vec<&str> =
+            match spec.stories.iter().find(|name| !STORY_NAMES.contains(&name.as_str())) {
+                Some(none) if none == NO_STORY => Vec::new(),
+                Some(unknown) => return Err(unknown.clone()),
+                None if spec.stories.is_empty() => STORY_NAMES.to_vec(),
+                None => spec.stories.iter().map(String::as_str).collect(),
+            };
         let mut story_events: BTreeMap<_, Vec<Made>> = BTreeMap::new();
         let mut expected: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         let mut told = 0;
@@ -93,7 +94,10 @@ impl Traffic {
                         expected.entry(rule).or_default().push(made.event_id.clone());
                     }
                     told += 1;
-                    story_events.entry((day_of(made.time_micros), made.region)).or_default().push(made);
+                    story_events
+                        .entry((day_of(made.time_micros), made.region))
+                        .or_default()
+                        .push(made);
                 }
             }
         }
@@ -101,7 +105,8 @@ impl Traffic {
             Some(company) => background::Background::new(&mut Pcg64::seed_from_u64(company)),
             None => background::Background::new(&mut rng),
         };
-        let planned = background.plan(spec.events.saturating_sub(told), first_day, spec.end_micros, &mut rng);
+        let planned =
+            background.plan(spec.events.saturating_sub(told), first_day, spec.end_micros, &mut rng);
         Ok(Self { spec, background, story_events, planned, expected })
     }
 
@@ -136,8 +141,8 @@ impl Traffic {
     }
 
     fn slot(&mut self, day: i32, region: &'static str, count: u64) -> Vec<Generated> {
-        let stream =
-            (i64::from(day) as u64).wrapping_mul(0x9e37_79b9) ^ region.bytes().fold(0u64, |h, b| h.wrapping_mul(31) + u64::from(b));
+        let stream = (i64::from(day) as u64).wrapping_mul(0x9e37_79b9)
+            ^ region.bytes().fold(0u64, |h, b| h.wrapping_mul(31) + u64::from(b));
         let mut rng = Pcg64::new(u128::from(self.spec.seed), u128::from(stream));
         let start = i64::from(day) * DAY_MICROS;
         let length = (self.spec.end_micros - start).clamp(1_000_000, DAY_MICROS) / 1_000_000;
@@ -152,7 +157,8 @@ impl Traffic {
 }
 
 fn file(region: &str, events: &[Made]) -> Generated {
-    let mut text = String::with_capacity(events.iter().map(|e| e.text.len() + 1).sum::<usize>() + 2);
+    let mut text =
+        String::with_capacity(events.iter().map(|e| e.text.len() + 1).sum::<usize>() + 2);
     text.push('[');
     for (index, event) in events.iter().enumerate() {
         if index > 0 {
@@ -164,7 +170,10 @@ fn file(region: &str, events: &[Made]) -> Generated {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     // Writing to memory cannot fail.
     let content = gzip.write_all(text.as_bytes()).and_then(|()| gzip.finish()).unwrap_or_default();
-    let newest = events.last().and_then(|e| DateTime::from_timestamp_micros(e.time_micros)).unwrap_or_default();
+    let newest = events
+        .last()
+        .and_then(|e| DateTime::from_timestamp_micros(e.time_micros))
+        .unwrap_or_default();
     let path = format!(
         "AliyunLogs/Actiontrail/{region}/{}/Actiontrail_{region}_{}_1002_{}_{}_{:x}.gz",
         newest.format("%Y/%m/%d"),
@@ -181,7 +190,14 @@ mod tests {
     use super::*;
 
     fn spec(seed: u64) -> Spec {
-        Spec { events: 3_000, seed, company: None, stories: Vec::new(), end_micros: 1_790_812_800_000_000, days: 14 }
+        Spec {
+            events: 3_000,
+            seed,
+            company: None,
+            stories: Vec::new(),
+            end_micros: 1_790_812_800_000_000,
+            days: 14,
+        }
     }
 
     #[test]
@@ -190,7 +206,11 @@ mod tests {
             let spec = Spec { company, stories: vec![NO_STORY.to_owned()], ..spec(seed) };
             let mut text = String::new();
             for file in Traffic::new(spec).expect("a company").files() {
-                std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&file.content[..]), &mut text).expect("text");
+                std::io::Read::read_to_string(
+                    &mut flate2::read::GzDecoder::new(&file.content[..]),
+                    &mut text,
+                )
+                .expect("text");
             }
             text.split("LTAI5t").skip(1).map(|rest| rest.chars().take(18).collect()).collect()
         };
@@ -200,7 +220,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_bytes() {
-        let files = |seed| Traffic::new(spec(seed)).expect("all stories exist").files().collect::<Vec<_>>();
+        let files =
+            |seed| Traffic::new(spec(seed)).expect("all stories exist").files().collect::<Vec<_>>();
         assert_eq!(files(7), files(7));
         assert_ne!(files(7), files(8));
         assert_eq!(files(7).iter().map(|file| file.events).sum::<u64>(), 3_000);
@@ -209,9 +230,13 @@ mod tests {
     #[test]
     fn every_story_tells_something_and_unknown_ones_are_refused() {
         for name in STORY_NAMES {
-            let traffic = Traffic::new(Spec { stories: vec![name.to_owned()], ..spec(1) }).expect("exists");
+            let traffic =
+                Traffic::new(Spec { stories: vec![name.to_owned()], ..spec(1) }).expect("exists");
             assert!(!traffic.expected.is_empty(), "{name}");
         }
-        assert_eq!(Traffic::new(Spec { stories: vec!["x".to_owned()], ..spec(1) }).err().as_deref(), Some("x"));
+        assert_eq!(
+            Traffic::new(Spec { stories: vec!["x".to_owned()], ..spec(1) }).err().as_deref(),
+            Some("x")
+        );
     }
 }

@@ -2,8 +2,13 @@
 //! documentation.
 
 /// Regions with their share of the traffic, in percent.
-pub(super) const REGIONS: [(&str, u64); 5] =
-    [("cn-hangzhou", 46), ("cn-shanghai", 24), ("cn-beijing", 15), ("ap-southeast-1", 10), ("us-west-1", 5)];
+pub(super) const REGIONS: [(&str, u64); 5] = [
+    ("cn-hangzhou", 46),
+    ("cn-shanghai", 24),
+    ("cn-beijing", 15),
+    ("ap-southeast-1", 10),
+    ("us-west-1", 5),
+];
 
 /// What instance ids of a region begin with.
 pub(super) fn zone_prefix(region: &str) -> &'static str {
@@ -21,7 +26,15 @@ pub(super) const ACCOUNTS: [&str; 3] = ["1000000000000001", "1000000000000002", 
 
 /// A call the background makes: service, endpoint, version, name, read or write, and the type of resource it concerns
 /// with the beginning of its ids.
-pub(super) type Call = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+pub(super) type Call = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
 
 /// Calls in order of frequency.
 pub(super) const CALLS: [Call; 56] = [
@@ -33,15 +46,47 @@ pub(super) const CALLS: [Call; 56] = [
     ("Oss", "oss", "2019-05-17", "GetBucketInfo", "Read", "ACS::OSS::Bucket", "bucket-"),
     ("SLS", "log", "2020-12-30", "GetLogStore", "Read", "ACS::SLS::LogStore", "store-"),
     ("Vpc", "vpc", "2016-04-28", "DescribeVSwitches", "Read", "ACS::VPC::VSwitch", "vsw-"),
-    ("Ecs", "ecs", "2014-05-26", "DescribeSecurityGroups", "Read", "ACS::ECS::SecurityGroup", "sg-"),
+    (
+        "Ecs",
+        "ecs",
+        "2014-05-26",
+        "DescribeSecurityGroups",
+        "Read",
+        "ACS::ECS::SecurityGroup",
+        "sg-",
+    ),
     ("Ram", "ram", "2015-05-01", "GetUser", "Read", "ACS::RAM::User", "user-"),
     ("Kms", "kms", "2016-01-20", "Decrypt", "Read", "ACS::KMS::Key", "key-"),
-    ("Actiontrail", "actiontrail", "2020-07-06", "LookupEvents", "Read", "ACS::ActionTrail::Trail", "trail-"),
+    (
+        "Actiontrail",
+        "actiontrail",
+        "2020-07-06",
+        "LookupEvents",
+        "Read",
+        "ACS::ActionTrail::Trail",
+        "trail-",
+    ),
     ("Ecs", "ecs", "2014-05-26", "DescribeDisks", "Read", "ACS::ECS::Disk", "d-"),
     ("Ess", "ess", "2014-08-28", "DescribeScalingGroups", "Read", "ACS::ESS::ScalingGroup", "asg-"),
     ("Cs", "cs", "2015-12-15", "DescribeClusterDetail", "Read", "ACS::CS::Cluster", "c"),
-    ("R-kvstore", "r-kvstore", "2015-01-01", "DescribeInstances", "Read", "ACS::Redis::DBInstance", "r-"),
-    ("PolarDB", "polardb", "2017-08-01", "DescribeDBClusters", "Read", "ACS::PolarDB::DBCluster", "pc-"),
+    (
+        "R-kvstore",
+        "r-kvstore",
+        "2015-01-01",
+        "DescribeInstances",
+        "Read",
+        "ACS::Redis::DBInstance",
+        "r-",
+    ),
+    (
+        "PolarDB",
+        "polardb",
+        "2017-08-01",
+        "DescribeDBClusters",
+        "Read",
+        "ACS::PolarDB::DBCluster",
+        "pc-",
+    ),
     ("Ecs", "ecs", "2014-05-26", "CreateSnapshot", "Write", "ACS::ECS::Snapshot", "s-"),
     ("Ecs", "ecs", "2014-05-26", "TagResources", "Write", "ACS::ECS::Instance", "i-"),
     ("Cr", "cr", "2018-12-01", "ListRepoTag", "Read", "ACS::CR::Repository", "crr-"),
@@ -51,11 +96,27 @@ pub(super) const CALLS: [Call; 56] = [
     ("Ecs", "ecs", "2014-05-26", "StartInstance", "Write", "ACS::ECS::Instance", "i-"),
     ("Ecs", "ecs", "2014-05-26", "RunInstances", "Write", "ACS::ECS::Instance", "i-"),
     ("Vpc", "vpc", "2016-04-28", "AllocateEipAddress", "Write", "ACS::EIP::EipAddress", "eip-"),
-    ("Ecs", "ecs", "2014-05-26", "AuthorizeSecurityGroup", "Write", "ACS::ECS::SecurityGroup", "sg-"),
+    (
+        "Ecs",
+        "ecs",
+        "2014-05-26",
+        "AuthorizeSecurityGroup",
+        "Write",
+        "ACS::ECS::SecurityGroup",
+        "sg-",
+    ),
     ("Oss", "oss", "2019-05-17", "PutBucketLogging", "Write", "ACS::OSS::Bucket", "bucket-"),
     ("Rds", "rds", "2014-08-15", "ModifySecurityIps", "Write", "ACS::RDS::DBInstance", "rm-"),
     ("Ram", "ram", "2015-05-01", "ListPoliciesForUser", "Read", "ACS::RAM::User", "user-"),
-    ("ResourceManager", "resourcemanager", "2020-03-31", "ListResourceGroups", "Read", "ACS::ResourceManager::ResourceGroup", "rg-"),
+    (
+        "ResourceManager",
+        "resourcemanager",
+        "2020-03-31",
+        "ListResourceGroups",
+        "Read",
+        "ACS::ResourceManager::ResourceGroup",
+        "rg-",
+    ),
     ("Slb", "slb", "2014-05-15", "SetBackendServers", "Write", "ACS::SLB::LoadBalancer", "lb-"),
     ("Ess", "ess", "2014-08-28", "ExecuteScalingRule", "Write", "ACS::ESS::ScalingGroup", "asg-"),
     ("Cdn", "cdn", "2018-05-10", "RefreshObjectCaches", "Write", "ACS::CDN::Domain", "cdn-"),
@@ -70,16 +131,48 @@ pub(super) const CALLS: [Call; 56] = [
     ("Ots", "ots", "2016-06-20", "ListInstance", "Read", "ACS::OTS::Instance", "ots-"),
     ("Config", "config", "2020-09-07", "ListConfigRules", "Read", "ACS::Config::Rule", "cr-"),
     ("Oos", "oos", "2019-06-01", "ListExecutions", "Read", "ACS::OOS::Execution", "exec-"),
-    ("Cas", "cas", "2020-04-07", "ListUserCertificateOrder", "Read", "ACS::CAS::Certificate", "cas-"),
+    (
+        "Cas",
+        "cas",
+        "2020-04-07",
+        "ListUserCertificateOrder",
+        "Read",
+        "ACS::CAS::Certificate",
+        "cas-",
+    ),
     ("Waf", "wafopenapi", "2021-10-01", "DescribeDefenseRules", "Read", "ACS::WAF::Rule", "waf-"),
     ("Ecs", "ecs", "2014-05-26", "ModifyInstanceAttribute", "Write", "ACS::ECS::Instance", "i-"),
-    ("Dds", "mongodb", "2015-12-01", "DescribeDBInstances", "Read", "ACS::MongoDB::DBInstance", "dds-"),
+    (
+        "Dds",
+        "mongodb",
+        "2015-12-01",
+        "DescribeDBInstances",
+        "Read",
+        "ACS::MongoDB::DBInstance",
+        "dds-",
+    ),
     ("Hbr", "hbr", "2017-09-08", "DescribeVaults", "Read", "ACS::HBR::Vault", "v-"),
-    ("Eci", "eci", "2018-08-08", "DescribeContainerGroups", "Read", "ACS::ECI::ContainerGroup", "eci-"),
+    (
+        "Eci",
+        "eci",
+        "2018-08-08",
+        "DescribeContainerGroups",
+        "Read",
+        "ACS::ECI::ContainerGroup",
+        "eci-",
+    ),
     ("Oss", "oss", "2019-05-17", "DeleteObject", "Write", "ACS::OSS::Bucket", "bucket-"),
     ("Ecs", "ecs", "2014-05-26", "DeleteSnapshot", "Write", "ACS::ECS::Snapshot", "s-"),
     ("Rds", "rds", "2014-08-15", "CreateBackup", "Write", "ACS::RDS::DBInstance", "rm-"),
-    ("Sgw", "sgw", "2018-05-11", "DescribeGateways", "Read", "ACS::CloudStorageGateway::Gateway", "gw-"),
+    (
+        "Sgw",
+        "sgw",
+        "2018-05-11",
+        "DescribeGateways",
+        "Read",
+        "ACS::CloudStorageGateway::Gateway",
+        "gw-",
+    ),
     ("Yundun", "aegis", "2016-11-11", "DescribeAlarmEventList", "Read", "ACS::SAS::Event", "ev-"),
 ];
 
@@ -105,13 +198,15 @@ pub(super) const BROWSERS: [&str; 3] = [
 
 /// First names of people.
 pub(super) const GIVEN: [&str; 20] = [
-    "lin", "wei", "mei", "jun", "yan", "hao", "xin", "fang", "tao", "li", "qing", "bo", "ning", "rui", "chao", "ying", "kai", "min",
-    "peng", "shu",
+    "lin", "wei", "mei", "jun", "yan", "hao", "xin", "fang", "tao", "li", "qing", "bo", "ning",
+    "rui", "chao", "ying", "kai", "min", "peng", "shu",
 ];
 
 /// Family names.
-pub(super) const FAMILY: [&str; 15] =
-    ["chen", "wang", "zhang", "liu", "zhao", "huang", "zhou", "wu", "xu", "sun", "ma", "zhu", "hu", "guo", "he"];
+pub(super) const FAMILY: [&str; 15] = [
+    "chen", "wang", "zhang", "liu", "zhao", "huang", "zhou", "wu", "xu", "sun", "ma", "zhu", "hu",
+    "guo", "he",
+];
 
 /// Service roles, with the host that acts.
 pub(super) const SERVICE_ROLES: [(&str, &str); 5] = [

@@ -19,13 +19,24 @@ fn colour(name: &str, at: usize) -> RGBColor {
         "low" => RGBColor(0x2b, 0x6c, 0xb0),
         "yes" => RGBColor(0x2f, 0x85, 0x5a),
         "info" | "unknown" => RGBColor(0x7a, 0x86, 0x94),
-        _ => [RGBColor(0x2b, 0x6c, 0xb0), RGBColor(0x2f, 0x85, 0x5a), RGBColor(0xb3, 0x7d, 0x0a), RGBColor(0x7a, 0x86, 0x94)][at % 4],
+        _ => [
+            RGBColor(0x2b, 0x6c, 0xb0),
+            RGBColor(0x2f, 0x85, 0x5a),
+            RGBColor(0xb3, 0x7d, 0x0a),
+            RGBColor(0x7a, 0x86, 0x94),
+        ][at % 4],
     }
 }
 
 /// The rows of `part` as stacked bars: its first column names them, each further one is a series.
 pub(super) fn bars(part: &Part) -> Result<String, String> {
-    let value = |row: usize, column: usize| part.rows[row][column].sort.as_deref().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let value = |row: usize, column: usize| {
+        part.rows[row][column]
+            .sort
+            .as_deref()
+            .and_then(|text| text.parse::<u64>().ok())
+            .unwrap_or(0)
+    };
     let sum = |row: usize| (1..part.columns.len()).map(|column| value(row, column)).sum::<u64>();
     let rows = part.rows.len();
     let most = (0..rows).map(sum).max().unwrap_or(0).max(1);
@@ -46,9 +57,14 @@ fn draw(
         .margin(6)
         .x_label_area_size(28)
         .y_label_area_size(52)
-        .build_cartesian_2d((0..rows.saturating_sub(1)).into_segmented(), 0..most + most.div_ceil(20))?;
+        .build_cartesian_2d(
+        (0..rows.saturating_sub(1)).into_segmented(),
+        0..most + most.div_ceil(20),
+    )?;
     let name = |at: &SegmentValue<usize>| match at {
-        SegmentValue::CenterOf(at) => part.rows.get(*at).map(|row| row[0].text.clone()).unwrap_or_default(),
+        SegmentValue::CenterOf(at) => {
+            part.rows.get(*at).map(|row| row[0].text.clone()).unwrap_or_default()
+        }
         _ => String::new(),
     };
     chart
@@ -67,8 +83,12 @@ fn draw(
         for (at, column) in part.columns.iter().enumerate().skip(1) {
             let high = low + value(row, at);
             if high > low {
-                let next = if row + 1 < rows { SegmentValue::Exact(row + 1) } else { SegmentValue::Last };
-                let mut bar = Rectangle::new([(SegmentValue::Exact(row), low), (next, high)], colour(&column.name, at - 1).filled());
+                let next =
+                    if row + 1 < rows { SegmentValue::Exact(row + 1) } else { SegmentValue::Last };
+                let mut bar = Rectangle::new(
+                    [(SegmentValue::Exact(row), low), (next, high)],
+                    colour(&column.name, at - 1).filled(),
+                );
                 bar.set_margin(0, 0, 2, 2);
                 chart.draw_series(std::iter::once(bar))?;
             }

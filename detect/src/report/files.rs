@@ -14,7 +14,10 @@ const MODE: u32 = 0o640;
 /// Where it cannot be written to its end; what stood there stays then.
 pub fn keep(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".report-").permissions(Permissions::from_mode(MODE)).tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".report-")
+        .permissions(Permissions::from_mode(MODE))
+        .tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     let path = folder.join(name);

@@ -33,7 +33,10 @@ pub fn html(report: &Report, language: Language) -> Result<String, String> {
     let page = page(report, &said, ROWS_SHOWN);
     let charts = page.sections.iter().map(drawn).collect::<Result<Vec<_>, _>>()?;
     // What the page shows is what it can be proved by: a file that is forwarded must stay small.
-    let shown = Report { sections: report.sections.iter().map(|section| section.cut(ROWS_SHOWN)).collect(), ..report.clone() };
+    let shown = Report {
+        sections: report.sections.iter().map(|section| section.cut(ROWS_SHOWN)).collect(),
+        ..report.clone()
+    };
     // A text that ends the element would end the page's order.
     let data = serde_json::to_string(&shown).map_err(|e| e.to_string())?.replace('<', "\\u003c");
     written(&page, &said, &charts, &data).map_err(|e| format!("{e:#}"))
@@ -41,19 +44,38 @@ pub fn html(report: &Report, language: Language) -> Result<String, String> {
 
 fn drawn(part: &Part) -> Result<Option<Chart>, String> {
     match part.show {
-        Show::Bars if !part.rows.is_empty() => Ok(Some(Chart { svg: chart::bars(part)?, legend: chart::legend(part) })),
+        Show::Bars if !part.rows.is_empty() => {
+            Ok(Some(Chart { svg: chart::bars(part)?, legend: chart::legend(part) }))
+        }
         _ => Ok(None),
     }
 }
 
-fn written(page: &Page, said: &Said, charts: &[Option<Chart>], data: &str) -> Result<String, minijinja::Error> {
+fn written(
+    page: &Page,
+    said: &Said,
+    charts: &[Option<Chart>],
+    data: &str,
+) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     // Lines of the template that say nothing leave none behind.
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_template("page.html", PAGE)?;
     let word = |name: &str| said.page(name);
-    let words = ["contents", "period", "made_at", "more", "left", "figures", "proof", "proof_text", "no_period_before", "before"];
-    let words: std::collections::BTreeMap<&str, String> = words.into_iter().map(|name| (name, word(name))).collect();
+    let words = [
+        "contents",
+        "period",
+        "made_at",
+        "more",
+        "left",
+        "figures",
+        "proof",
+        "proof_text",
+        "no_period_before",
+        "before",
+    ];
+    let words: std::collections::BTreeMap<&str, String> =
+        words.into_iter().map(|name| (name, word(name))).collect();
     environment.get_template("page.html")?.render(context! {
         page => Value::from(Serde(page)), charts => Value::from(Serde(charts)), words, data, style => STYLE, script => SCRIPT, style_hash => hash(STYLE), script_hash => hash(SCRIPT),
     })

@@ -15,8 +15,14 @@ const ROWS_SHOWN: usize = 50;
 pub fn markdown(report: &Report, language: Language) -> Result<String, String> {
     let said = Said::new(language)?;
     let page = page(report, &said, ROWS_SHOWN);
-    let mut out =
-        format!("# {}\n\n{}: **{}**\n\n{}: {}\n", page.title, said.page("period"), page.period, said.page("made_at"), page.made_at);
+    let mut out = format!(
+        "# {}\n\n{}: **{}**\n\n{}: {}\n",
+        page.title,
+        said.page("period"),
+        page.period,
+        said.page("made_at"),
+        page.made_at
+    );
     if page.nothing_before {
         out.push_str(&format!("\n{}\n", said.page("no_period_before")));
     }
@@ -33,7 +39,11 @@ pub fn markdown(report: &Report, language: Language) -> Result<String, String> {
             }
         }
     }
-    out.push_str(&format!("\n## {}\n\n{} `trailhound report --verify FILE`\n\n", said.page("proof"), said.page("proof_text")));
+    out.push_str(&format!(
+        "\n## {}\n\n{} `trailhound report --verify FILE`\n\n",
+        said.page("proof"),
+        said.page("proof_text")
+    ));
     for (label, value) in &page.proof {
         out.push_str(&format!("- {label}: {}\n", escaped(value)));
     }
@@ -47,7 +57,9 @@ fn table(out: &mut String, part: &Part) {
     out.push_str(&line(part.columns.iter().map(|column| rule(column.number)).collect()));
     for row in &part.rows {
         // Quiet times make no rows of their own.
-        if part.show == Show::Bars && row.iter().skip(1).all(|cell| cell.sort.as_deref() == Some("0")) {
+        if part.show == Show::Bars
+            && row.iter().skip(1).all(|cell| cell.sort.as_deref() == Some("0"))
+        {
             continue;
         }
         out.push_str(&line(row.iter().map(|cell| escaped(&cell.text)).collect()));
@@ -58,7 +70,9 @@ fn table(out: &mut String, part: &Part) {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in harmless(text).chars() {
-        if c.is_ascii_punctuation() && !matches!(c, ',' | ':' | ';' | '.' | '/' | '?' | '%' | '"' | '\'' | '=') {
+        if c.is_ascii_punctuation()
+            && !matches!(c, ',' | ':' | ';' | '.' | '/' | '?' | '%' | '"' | '\'' | '=')
+        {
             out.push('\\');
         }
         out.push(c);

@@ -111,7 +111,9 @@ impl Filled {
 
     /// As many rows there are, and those that it holds are the first of `other`.
     fn is_beginning_of(&self, other: &Self) -> bool {
-        self.columns == other.columns && self.all() == other.all() && other.rows.starts_with(&self.rows)
+        self.columns == other.columns
+            && self.all() == other.all()
+            && other.rows.starts_with(&self.rows)
     }
 }
 
@@ -164,7 +166,8 @@ pub async fn report(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Report, ReportError> {
     let Material { session, catalogue, findings, proof } = material;
-    let session = as_stored(session, proof.stored_until).await?.with_findings(rows(findings, period)).await?;
+    let session =
+        as_stored(session, proof.stored_until).await?.with_findings(rows(findings, period)).await?;
     let values = values(period, proof.stored_until);
     let seen = Seen { session: &session, catalogue, period, rules: &proof.rules };
     let mut sections = Vec::with_capacity(profile.sections.len());
@@ -178,10 +181,21 @@ pub async fn report(
             }
             None => seen.section(name, profile.benchmark.as_deref()).await?,
         };
-        let table = if section.show == Show::Bars { over_time(&table, &section.series, period) } else { table };
+        let table = if section.show == Show::Bars {
+            over_time(&table, &section.series, period)
+        } else {
+            table
+        };
         sections.push(filled(section, table));
     }
-    Ok(Report { profile: profile.name.clone(), title: profile.title.clone(), period, made_at, proof, sections })
+    Ok(Report {
+        profile: profile.name.clone(),
+        title: profile.title.clone(),
+        period,
+        made_at,
+        proof,
+        sections,
+    })
 }
 
 /// The session with the events stored until `moment`.
@@ -197,7 +211,12 @@ pub async fn as_stored(session: &Session, moment: DateTime<Utc>) -> Result<Sessi
 /// # Errors
 /// [`SessionError`].
 pub async fn stored_until(session: &Session) -> Result<Option<DateTime<Utc>>, SessionError> {
-    let batches = session.sql("SELECT max(ingested_at) FROM events").await?.collect().await.map_err(SessionError::from)?;
+    let batches = session
+        .sql("SELECT max(ingested_at) FROM events")
+        .await?
+        .collect()
+        .await
+        .map_err(SessionError::from)?;
     let text = batches.first().map(|batch| json_value(batch.column(0), 0)).unwrap_or_default();
     let moment = text.as_str().map(str::parse::<DateTime<Utc>>).transpose();
     moment.map_err(|e| SessionError::Engine(DataFusionError::External(Box::new(e))))
@@ -209,10 +228,16 @@ fn rows<'f>(
     period: Period,
 ) -> impl Stream<Item = Result<(i64, String, String), ReportError>> + 'f {
     let history = rfc3339(period.history());
-    let counts =
-        move |finding: &Finding| finding.status != Status::Withdrawn && finding.first_seen.as_ref().is_none_or(|first| *first >= history);
-    let row = |finding: Finding| Ok((1, finding.status.name().to_owned(), serde_json::to_string(&finding)?));
-    findings.try_filter(move |finding| std::future::ready(counts(finding))).map(move |finding| row(finding?))
+    let counts = move |finding: &Finding| {
+        finding.status != Status::Withdrawn
+            && finding.first_seen.as_ref().is_none_or(|first| *first >= history)
+    };
+    let row = |finding: Finding| {
+        Ok((1, finding.status.name().to_owned(), serde_json::to_string(&finding)?))
+    };
+    findings
+        .try_filter(move |finding| std::future::ready(counts(finding)))
+        .map(move |finding| row(finding?))
 }
 
 /// As statements and findings write times.
@@ -250,8 +275,11 @@ impl Table {
 
 /// What `sql` gives, with the values that it asks for.
 async fn asked(session: &Session, sql: &str, values: &Values) -> Result<Table, Refused> {
-    let its =
-        values.iter().filter(|(name, _)| sql.contains(&format!("${name}"))).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let its = values
+        .iter()
+        .filter(|(name, _)| sql.contains(&format!("${name}")))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let frame = session.ask(sql, &its).await?;
     let columns = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
     let mut table = Table { columns, rows: Vec::new(), left: 0 };
@@ -266,7 +294,8 @@ impl Table {
     fn add(&mut self, batch: &RecordBatch) {
         for row in 0..batch.num_rows() {
             if self.rows.len() < ROWS_MAX {
-                self.rows.push(batch.columns().iter().map(|column| json_value(column, row)).collect());
+                self.rows
+                    .push(batch.columns().iter().map(|column| json_value(column, row)).collect());
             } else {
                 self.left += 1;
             }
@@ -278,21 +307,24 @@ impl Table {
 fn over_time(table: &Table, series: &[String], period: Period) -> Table {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
     let there: BTreeSet<String> = table.rows.iter().map(|row| text(row.get(1))).collect();
-    let series: Vec<String> = if series.is_empty() { there.into_iter().collect() } else { series.to_vec() };
+    let series: Vec<String> =
+        if series.is_empty() { there.into_iter().collect() } else { series.to_vec() };
     let parts = period.parts();
     let mut counts = vec![vec![0_i64; series.len()]; parts.len()];
     for row in &table.rows {
         let moment = text(row.first()).parse::<DateTime<Utc>>().ok();
         let at = series.iter().position(|name| *name == text(row.get(1)));
         if let (Some(moment), Some(at)) = (moment, at)
-            && let Some(count) = counts.get_mut(period.part(moment)).and_then(|part| part.get_mut(at))
+            && let Some(count) =
+                counts.get_mut(period.part(moment)).and_then(|part| part.get_mut(at))
         {
             *count += row.get(2).and_then(Value::as_i64).unwrap_or(0);
         }
     }
     let is_empty = table.rows.is_empty();
-    let rows =
-        parts.into_iter().zip(counts).map(|(part, counts)| [json!(part)].into_iter().chain(counts.into_iter().map(Value::from)).collect());
+    let rows = parts.into_iter().zip(counts).map(|(part, counts)| {
+        [json!(part)].into_iter().chain(counts.into_iter().map(Value::from)).collect()
+    });
     let columns = ["moment".to_owned()].into_iter().chain(series).collect();
     Table { columns, rows: if is_empty { Vec::new() } else { rows.collect() }, left: table.left }
 }
@@ -313,7 +345,9 @@ pub fn differences(report: &Report, again: &Report) -> Vec<String> {
     for (rule, version) in &report.proof.rules {
         match again.proof.rules.get(rule) {
             Some(now) if now == version => {}
-            Some(now) => all.push(format!("rule {rule} was of version {version} and is of version {now}")),
+            Some(now) => {
+                all.push(format!("rule {rule} was of version {version} and is of version {now}"))
+            }
             None => all.push(format!("rule {rule} does not run here")),
         }
     }
@@ -321,7 +355,9 @@ pub fn differences(report: &Report, again: &Report) -> Vec<String> {
         match again.sections.iter().find(|other| other.name == section.name) {
             None => all.push(format!("section `{}`: this program does not know it", section.name)),
             Some(other) if section.is_beginning_of(other) => {}
-            Some(other) => all.push(format!("section `{}`: {}", section.name, difference(section, other))),
+            Some(other) => {
+                all.push(format!("section `{}`: {}", section.name, difference(section, other)))
+            }
         }
     }
     all
@@ -329,7 +365,9 @@ pub fn differences(report: &Report, again: &Report) -> Vec<String> {
 
 /// The first row that differs.
 fn difference(section: &Filled, other: &Filled) -> String {
-    let line = |row: Option<&Vec<Value>>| row.map_or_else(|| "nothing".to_owned(), |row| json!(row).to_string());
+    let line = |row: Option<&Vec<Value>>| {
+        row.map_or_else(|| "nothing".to_owned(), |row| json!(row).to_string())
+    };
     if section.columns != other.columns {
         return "its columns are others now".to_owned();
     }
@@ -337,7 +375,14 @@ fn difference(section: &Filled, other: &Filled) -> String {
     let of = format!("{} rows in the report, {} now", section.all(), other.all());
     first.map_or_else(
         || of.clone(),
-        |at| format!("{of}; row {}: {} in the report, {} now", at + 1, line(section.rows.get(at)), line(other.rows.get(at))),
+        |at| {
+            format!(
+                "{of}; row {}: {} in the report, {} now",
+                at + 1,
+                line(section.rows.get(at)),
+                line(other.rows.get(at))
+            )
+        },
     )
 }
 

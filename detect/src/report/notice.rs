@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Figures that are told.
-const TOLD: [&str; 8] = ["critical", "high", "medium", "low", "info", "sign_ins_without_mfa", "root_events", "stops"];
+const TOLD: [&str; 8] =
+    ["critical", "high", "medium", "low", "info", "sign_ins_without_mfa", "root_events", "stops"];
 /// Files beyond so many bytes in all are not attached to a mail.
 const ATTACHED_BYTES_MAX: u64 = 10 << 20;
 
@@ -31,12 +32,25 @@ impl Notice {
     /// What of the product's own material does not read; a test makes sure that all does.
     pub fn new(report: &Report, language: Language, files: Vec<PathBuf>) -> Result<Self, String> {
         let said = Said::new(language)?;
-        let figures = report.sections.iter().find(|section| section.name == "figures").map(|section| said.part(section, usize::MAX));
-        let told = |row: &&Vec<Cell>| row[0].tone.as_deref().is_some_and(|figure| TOLD.contains(&figure));
-        let line = |row: &Vec<Cell>| format!("{}: {} ({} {})", row[0].text, row[1].text, said.page("before"), row[2].text);
+        let figures = report
+            .sections
+            .iter()
+            .find(|section| section.name == "figures")
+            .map(|section| said.part(section, usize::MAX));
+        let told =
+            |row: &&Vec<Cell>| row[0].tone.as_deref().is_some_and(|figure| TOLD.contains(&figure));
+        let line = |row: &Vec<Cell>| {
+            format!("{}: {} ({} {})", row[0].text, row[1].text, said.page("before"), row[2].text)
+        };
         Ok(Self {
-            subject: format!("{}, {}", super::said(&report.title, language), report.period.in_words()),
-            figures: figures.map(|part| part.rows.iter().filter(told).map(line).collect()).unwrap_or_default(),
+            subject: format!(
+                "{}, {}",
+                super::said(&report.title, language),
+                report.period.in_words()
+            ),
+            figures: figures
+                .map(|part| part.rows.iter().filter(told).map(line).collect())
+                .unwrap_or_default(),
             places: files.iter().map(|file| file.display().to_string()).collect(),
             files,
         })
@@ -45,15 +59,24 @@ impl Notice {
     /// The same with links below `base` in the place of paths.
     #[must_use]
     pub fn linked(mut self, base: &str) -> Self {
-        let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        self.places = self.files.iter().map(|file| format!("{}/{}", base.trim_end_matches('/'), name(file))).collect();
+        let name =
+            |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.places = self
+            .files
+            .iter()
+            .map(|file| format!("{}/{}", base.trim_end_matches('/'), name(file)))
+            .collect();
         self
     }
 
     /// The message, at most `bytes_max` bytes.
     #[must_use]
     pub fn text(&self, bytes_max: usize) -> String {
-        let lines: Vec<&str> = std::iter::once(&self.subject).chain(&self.figures).chain(&self.places).map(String::as_str).collect();
+        let lines: Vec<&str> = std::iter::once(&self.subject)
+            .chain(&self.figures)
+            .chain(&self.places)
+            .map(String::as_str)
+            .collect();
         cut(&lines.join("\n"), bytes_max)
     }
 
@@ -62,7 +85,11 @@ impl Notice {
     /// # Errors
     /// Where one cannot be read.
     pub(crate) fn attachments(&self) -> std::io::Result<Vec<(String, &'static str, Vec<u8>)>> {
-        let sizes = self.files.iter().map(|file| Ok(std::fs::metadata(file)?.len())).collect::<std::io::Result<Vec<u64>>>()?;
+        let sizes = self
+            .files
+            .iter()
+            .map(|file| Ok(std::fs::metadata(file)?.len()))
+            .collect::<std::io::Result<Vec<u64>>>()?;
         if sizes.iter().sum::<u64>() > ATTACHED_BYTES_MAX {
             return Ok(Vec::new());
         }
@@ -74,7 +101,11 @@ impl Notice {
                 Some("csv") => "text/csv",
                 _ => "text/markdown",
             };
-            Ok((file.file_name().unwrap_or_default().to_string_lossy().into_owned(), media, std::fs::read(file)?))
+            Ok((
+                file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                media,
+                std::fs::read(file)?,
+            ))
         };
         self.files.iter().map(attached).collect()
     }

@@ -34,7 +34,9 @@ impl Span {
     fn first(self, day: NaiveDate) -> Option<NaiveDate> {
         match self {
             Self::Day => Some(day),
-            Self::Week => day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())),
+            Self::Week => {
+                day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into()))
+            }
             Self::Month => day.with_day(1),
         }
     }
@@ -72,7 +74,13 @@ impl Period {
         let since = span.before(until)?;
         let before = span.before(since)?;
         let begins = |day| begins(day, time_zone);
-        Some(Self { span, time_zone, before: begins(before)?, since: begins(since)?, until: begins(until)? })
+        Some(Self {
+            span,
+            time_zone,
+            before: begins(before)?,
+            since: begins(since)?,
+            until: begins(until)?,
+        })
     }
 
     /// From when on a report looks back: to tell what is new, and what findings still weigh.
@@ -87,7 +95,11 @@ impl Period {
             Span::Day => (0..24).map(|hour| format!("{hour:02}:00")).collect(),
             Span::Week | Span::Month => {
                 let (first, end) = (self.local(self.since), self.local(self.until));
-                first.iter_days().take_while(|day| *day < end).map(|day| day.format("%m-%d").to_string()).collect()
+                first
+                    .iter_days()
+                    .take_while(|day| *day < end)
+                    .map(|day| day.format("%m-%d").to_string())
+                    .collect()
             }
         }
     }
@@ -127,7 +139,9 @@ fn begins(day: NaiveDate, time_zone: Tz) -> Option<DateTime<Utc>> {
     let midnight = day.and_hms_opt(0, 0, 0)?;
     // Where clocks are put forward at midnight there is none.
     (0..24)
-        .find_map(|quarter| time_zone.from_local_datetime(&(midnight + Duration::minutes(15 * quarter))).earliest())
+        .find_map(|quarter| {
+            time_zone.from_local_datetime(&(midnight + Duration::minutes(15 * quarter))).earliest()
+        })
         .map(|time| time.to_utc())
 }
 
@@ -136,7 +150,8 @@ mod tests {
     use super::*;
 
     fn of(span: Span, at: &str, time_zone: Tz) -> (String, String, String) {
-        let period = Period::last_over(span, at.parse().expect("a time"), time_zone).expect("a period");
+        let period =
+            Period::last_over(span, at.parse().expect("a time"), time_zone).expect("a period");
         let text = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%MZ").to_string();
         (text(period.before), text(period.since), text(period.until))
     }
@@ -149,10 +164,22 @@ mod tests {
     fn it_is_the_last_one_over_in_the_days_of_its_zone() {
         use chrono_tz::{America, Asia, UTC};
         let at = "2026-10-01T00:00:00Z";
-        assert_eq!(of(Span::Day, at, UTC), texts(["2026-09-29T00:00Z", "2026-09-30T00:00Z", "2026-10-01T00:00Z"]));
-        assert_eq!(of(Span::Week, at, UTC), texts(["2026-09-14T00:00Z", "2026-09-21T00:00Z", "2026-09-28T00:00Z"]));
-        assert_eq!(of(Span::Month, at, UTC), texts(["2026-08-01T00:00Z", "2026-09-01T00:00Z", "2026-10-01T00:00Z"]));
-        assert_eq!(of(Span::Month, "2026-09-30T23:59:59Z", UTC), texts(["2026-07-01T00:00Z", "2026-08-01T00:00Z", "2026-09-01T00:00Z"]));
+        assert_eq!(
+            of(Span::Day, at, UTC),
+            texts(["2026-09-29T00:00Z", "2026-09-30T00:00Z", "2026-10-01T00:00Z"])
+        );
+        assert_eq!(
+            of(Span::Week, at, UTC),
+            texts(["2026-09-14T00:00Z", "2026-09-21T00:00Z", "2026-09-28T00:00Z"])
+        );
+        assert_eq!(
+            of(Span::Month, at, UTC),
+            texts(["2026-08-01T00:00Z", "2026-09-01T00:00Z", "2026-10-01T00:00Z"])
+        );
+        assert_eq!(
+            of(Span::Month, "2026-09-30T23:59:59Z", UTC),
+            texts(["2026-07-01T00:00Z", "2026-08-01T00:00Z", "2026-09-01T00:00Z"])
+        );
         // Eight hours ahead it is October already.
         assert_eq!(
             of(Span::Month, "2026-09-30T16:00:00Z", Asia::Shanghai),
@@ -173,11 +200,26 @@ mod tests {
     fn moments_fall_into_its_parts() {
         let zone = chrono_tz::America::New_York;
         let at = |text: &str| text.parse::<DateTime<Utc>>().expect("a time");
-        let week = Period::last_over(Span::Week, at("2026-03-11T12:00:00Z"), zone).expect("a period");
+        let week =
+            Period::last_over(Span::Week, at("2026-03-11T12:00:00Z"), zone).expect("a period");
         assert_eq!(week.parts(), ["03-02", "03-03", "03-04", "03-05", "03-06", "03-07", "03-08"]);
-        assert_eq!((week.part(week.since), week.part(at("2026-03-08T04:59:59Z")), week.part(at("2026-03-09T03:59:59Z"))), (0, 5, 6));
+        assert_eq!(
+            (
+                week.part(week.since),
+                week.part(at("2026-03-08T04:59:59Z")),
+                week.part(at("2026-03-09T03:59:59Z"))
+            ),
+            (0, 5, 6)
+        );
         let day = Period::last_over(Span::Day, at("2026-03-09T12:00:00Z"), zone).expect("a period");
-        assert_eq!((day.parts().len(), day.part(at("2026-03-08T06:30:00Z")), day.part(at("2026-03-08T07:30:00Z"))), (24, 1, 3));
+        assert_eq!(
+            (
+                day.parts().len(),
+                day.part(at("2026-03-08T06:30:00Z")),
+                day.part(at("2026-03-08T07:30:00Z"))
+            ),
+            (24, 1, 3)
+        );
         assert_eq!(day.in_words(), "2026-03-08 (America/New_York)");
         assert_eq!(week.in_file_name(), "2026-03-02-week");
     }

@@ -7,8 +7,14 @@ use thiserror::Error;
 use tokio::process::Command;
 
 /// Browsers by their names, the first that is there is taken.
-const BROWSERS: [&str; 6] =
-    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome-headless-shell", "microsoft-edge"];
+const BROWSERS: [&str; 6] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome-headless-shell",
+    "microsoft-edge",
+];
 /// A page that takes longer will never be ready.
 const PRINT_MAX: Duration = Duration::from_secs(120);
 
@@ -40,7 +46,9 @@ pub fn browser(given: Option<&Path>) -> Result<PathBuf, PrintError> {
         return Ok(given.to_owned());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let there = std::env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name))).find(|program| program.is_file());
+    let there = std::env::split_paths(&path)
+        .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
+        .find(|program| program.is_file());
     there.ok_or(PrintError::NoBrowser)
 }
 
@@ -48,8 +56,14 @@ pub fn browser(given: Option<&Path>) -> Result<PathBuf, PrintError> {
 ///
 /// # Errors
 /// [`PrintError`].
-pub async fn print(browser: &Path, page: &Path, pdf: &Path, folder: &Path) -> Result<(), PrintError> {
-    let failed = |reason: String| PrintError::Browser { browser: browser.display().to_string(), reason };
+pub async fn print(
+    browser: &Path,
+    page: &Path,
+    pdf: &Path,
+    folder: &Path,
+) -> Result<(), PrintError> {
+    let failed =
+        |reason: String| PrintError::Browser { browser: browser.display().to_string(), reason };
     let mut command = Command::new(browser);
     command
         .args([
@@ -68,14 +82,22 @@ pub async fn print(browser: &Path, page: &Path, pdf: &Path, folder: &Path) -> Re
     if rustix::process::geteuid().is_root() {
         command.arg("--no-sandbox");
     }
-    let url = reqwest::Url::from_file_path(page).map_err(|()| failed(format!("`{}` has no absolute path", page.display())))?;
-    command.arg(url.as_str()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let url = reqwest::Url::from_file_path(page)
+        .map_err(|()| failed(format!("`{}` has no absolute path", page.display())))?;
+    command
+        .arg(url.as_str())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let child = command.spawn().map_err(|e| failed(e.to_string()))?;
     let ended = tokio::time::timeout(PRINT_MAX, child.wait_with_output()).await;
-    let output = ended.map_err(|_| failed(format!("it had not ended after {} s", PRINT_MAX.as_secs())))??;
+    let output = ended
+        .map_err(|_| failed(format!("it had not ended after {} s", PRINT_MAX.as_secs())))??;
     if !output.status.success() || !pdf.is_file() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        let last =
+            said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
         return Err(failed(format!("{}, {last}", output.status)));
     }
     Ok(())

@@ -25,7 +25,9 @@ pub struct Run {
 /// # Errors
 /// [`StoreError`].
 pub async fn settled(catalogue: &AnyPool, report: &str) -> Result<Option<i64>, StoreError> {
-    let last = sqlx::query_scalar("SELECT max(due_at) FROM trailhound_report WHERE report = $1 AND state <> 'failed'");
+    let last = sqlx::query_scalar(
+        "SELECT max(due_at) FROM trailhound_report WHERE report = $1 AND state <> 'failed'",
+    );
     Ok(last.bind(report).fetch_one(catalogue).await?)
 }
 
@@ -41,7 +43,12 @@ pub async fn note(catalogue: &AnyPool, run: &Run) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError`]; nothing is written down then.
-pub async fn made(catalogue: &AnyPool, run: &Run, sinks: &[String], notice: &Notice) -> Result<(), StoreError> {
+pub async fn made(
+    catalogue: &AnyPool,
+    run: &Run,
+    sinks: &[String],
+    notice: &Notice,
+) -> Result<(), StoreError> {
     let mut transaction = catalogue.begin().await?;
     written(&mut transaction, run).await?;
     put_report(&mut transaction, sinks, &run.report, run.due_at, notice, run.changed_at).await?;
@@ -73,5 +80,14 @@ pub async fn list(catalogue: &AnyPool) -> Result<Vec<Run>, StoreError> {
         sqlx::query_as("SELECT report, due_at, state, changed_at, note FROM trailhound_report ORDER BY due_at DESC, report")
             .fetch_all(catalogue)
             .await?;
-    Ok(rows.into_iter().map(|(report, due_at, state, changed_at, note)| Run { report, due_at, state, changed_at, note }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(report, due_at, state, changed_at, note)| Run {
+            report,
+            due_at,
+            state,
+            changed_at,
+            note,
+        })
+        .collect())
 }

@@ -73,7 +73,10 @@ impl Said {
 
     /// A word around the sections.
     pub(super) fn page(&self, word: &str) -> String {
-        self.words.page.get(word).map_or_else(|| word.to_owned(), |text| said(text, self.language).to_owned())
+        self.words
+            .page
+            .get(word)
+            .map_or_else(|| word.to_owned(), |text| said(text, self.language).to_owned())
     }
 
     fn column(&self, name: &str) -> String {
@@ -84,7 +87,10 @@ impl Said {
     }
 
     fn series(&self, value: &str) -> Option<String> {
-        ["severity", "mfa"].iter().find_map(|column| self.value(column, value)).map(|(_, text)| text)
+        ["severity", "mfa"]
+            .iter()
+            .find_map(|column| self.value(column, value))
+            .map(|(_, text)| text)
     }
 
     /// What a value of a closed list is called, and its place in the list.
@@ -103,8 +109,12 @@ impl Said {
                 Cell { text: grouped(&text), sort: Some(text), tone: None }
             }
             Value::String(text) => match self.value(column, text) {
-                Some((at, word)) => Cell { text: word, sort: Some(at.to_string()), tone: Some(text.clone()) },
-                None if column.ends_with("_time") || column.ends_with("_seen") => Cell { text: time(text), sort: None, tone: None },
+                Some((at, word)) => {
+                    Cell { text: word, sort: Some(at.to_string()), tone: Some(text.clone()) }
+                }
+                None if column.ends_with("_time") || column.ends_with("_seen") => {
+                    Cell { text: time(text), sort: None, tone: None }
+                }
                 None => Cell { text: shown(text), sort: None, tone: None },
             },
             other => Cell { text: shown(&other.to_string()), sort: None, tone: None },
@@ -113,14 +123,29 @@ impl Said {
 
     pub(super) fn part(&self, section: &Filled, rows_max: usize) -> Part {
         let other = if self.language == Language::Zh { "_en" } else { "_zh" };
-        let places: Vec<usize> = (0..section.columns.len()).filter(|&at| !section.columns[at].ends_with(other)).collect();
-        let is_number = |at: usize| section.rows.iter().all(|row| matches!(row.get(at), Some(Value::Number(_) | Value::Null)));
+        let places: Vec<usize> = (0..section.columns.len())
+            .filter(|&at| !section.columns[at].ends_with(other))
+            .collect();
+        let is_number = |at: usize| {
+            section
+                .rows
+                .iter()
+                .all(|row| matches!(row.get(at), Some(Value::Number(_) | Value::Null)))
+        };
         let column = |&at: &usize| {
             let name = section.columns[at].clone();
-            Column { label: self.column(&name), number: is_number(at) && !section.rows.is_empty(), name }
+            Column {
+                label: self.column(&name),
+                number: is_number(at) && !section.rows.is_empty(),
+                name,
+            }
         };
-        let row =
-            |row: &Vec<Value>| places.iter().map(|&at| self.cell(&section.columns[at], row.get(at).unwrap_or(&Value::Null))).collect();
+        let row = |row: &Vec<Value>| {
+            places
+                .iter()
+                .map(|&at| self.cell(&section.columns[at], row.get(at).unwrap_or(&Value::Null)))
+                .collect()
+        };
         let text = |text: &Bilingual| said(text, self.language).to_owned();
         Part {
             name: section.name.clone(),
@@ -150,8 +175,10 @@ pub(super) fn page(report: &Report, said: &Said, rows_max: usize) -> Page {
         ("behind", or_none(behind)),
     ];
     let before = |section: &Filled| {
-        let events = section.rows.iter().find(|row| row.first().and_then(Value::as_str) == Some("events"));
-        section.name == "figures" && events.and_then(|row| row.get(2)).and_then(Value::as_i64) == Some(0)
+        let events =
+            section.rows.iter().find(|row| row.first().and_then(Value::as_str) == Some("events"));
+        section.name == "figures"
+            && events.and_then(|row| row.get(2)).and_then(Value::as_i64) == Some(0)
     };
     Page {
         language: if said.language == Language::Zh { "zh" } else { "en" },
@@ -179,7 +206,8 @@ fn time(text: &str) -> String {
 /// A number with its digits in threes.
 fn grouped(number: &str) -> String {
     let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("\u{2212}", rest));
-    let (whole, part) = rest.split_once('.').map_or((rest, ""), |(whole, _)| (whole, &rest[whole.len()..]));
+    let (whole, part) =
+        rest.split_once('.').map_or((rest, ""), |(whole, _)| (whole, &rest[whole.len()..]));
     if !whole.bytes().all(|byte| byte.is_ascii_digit()) {
         return number.to_owned();
     }

@@ -32,7 +32,10 @@ impl Allowed {
             return Ok(());
         }
         let address = plain(address);
-        Err(format!("{address} is an inside address; if it is meant, list it: private_allowed = [\"{address}/{}\"]", bits(address)))
+        Err(format!(
+            "{address} is an inside address; if it is meant, list it: private_allowed = [\"{address}/{}\"]",
+            bits(address)
+        ))
     }
 
     /// Reads the URL of a sink.
@@ -50,8 +53,12 @@ impl Allowed {
         }
         self.literal(&url)?;
         let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
-        if (host == "localhost" || host.ends_with(".localhost")) && !self.permits(IpAddr::V4(Ipv4Addr::LOCALHOST)) {
-            return Err(format!("{host} is an inside address; if it is meant, list it: private_allowed = [\"127.0.0.1/32\"]"));
+        if (host == "localhost" || host.ends_with(".localhost"))
+            && !self.permits(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        {
+            return Err(format!(
+                "{host} is an inside address; if it is meant, list it: private_allowed = [\"127.0.0.1/32\"]"
+            ));
         }
         Ok(url)
     }
@@ -74,7 +81,9 @@ impl Allowed {
     /// # Errors
     /// A sentence.
     pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let found = tokio::net::lookup_host((host, port)).await.map_err(|e| format!("`{host}` is not found: {e}"))?;
+        let found = tokio::net::lookup_host((host, port))
+            .await
+            .map_err(|e| format!("`{host}` is not found: {e}"))?;
         let addresses: Vec<SocketAddr> = found.collect();
         addresses.iter().try_for_each(|address| self.check(address.ip()))?;
         if addresses.is_empty() { Err(format!("`{host}` has no address")) } else { Ok(addresses) }
@@ -184,21 +193,38 @@ mod tests {
         ] {
             assert!(none.url(inside).is_err(), "{inside}");
         }
-        for wrong in
-            ["ftp://example.com/", "file:///etc/passwd", "http://user:pass@example.com/", "http://user@example.com/", "example.com", ""]
-        {
+        for wrong in [
+            "ftp://example.com/",
+            "file:///etc/passwd",
+            "http://user:pass@example.com/",
+            "http://user@example.com/",
+            "example.com",
+            "",
+        ] {
             let error = none.url(wrong).expect_err(wrong);
             assert!(!error.contains("pass@"), "{error}");
         }
-        for outside in ["https://oapi.dingtalk.com/robot/send?access_token=x", "http://203.0.113.9/", "https://[2001:db8::1]/"] {
+        for outside in [
+            "https://oapi.dingtalk.com/robot/send?access_token=x",
+            "http://203.0.113.9/",
+            "https://[2001:db8::1]/",
+        ] {
             assert!(none.url(outside).is_ok(), "{outside}");
         }
     }
 
     #[test]
     fn what_is_listed_is_allowed_and_nothing_else() {
-        let some = Allowed::new(vec!["127.0.0.1/32".parse().expect("a network"), "10.1.0.0/16".parse().expect("a network")]);
-        for allowed in ["http://127.0.0.1:8080/", "http://localhost/", "http://10.1.200.3/", "http://[::ffff:10.1.0.1]/"] {
+        let some = Allowed::new(vec![
+            "127.0.0.1/32".parse().expect("a network"),
+            "10.1.0.0/16".parse().expect("a network"),
+        ]);
+        for allowed in [
+            "http://127.0.0.1:8080/",
+            "http://localhost/",
+            "http://10.1.200.3/",
+            "http://[::ffff:10.1.0.1]/",
+        ] {
             assert!(some.url(allowed).is_ok(), "{allowed}");
         }
         for inside in ["http://127.0.0.2/", "http://10.2.0.1/"] {
@@ -210,9 +236,12 @@ mod tests {
     async fn a_name_that_turns_inward_leads_nowhere() {
         let error = Allowed::default().resolve("localhost", 1).await.expect_err("inside");
         assert!(error.contains("inside address"), "{error}");
-        Allowed::new(vec!["127.0.0.0/8".parse().expect("a network"), "::1/128".parse().expect("a network")])
-            .resolve("localhost", 1)
-            .await
-            .expect("listed");
+        Allowed::new(vec![
+            "127.0.0.0/8".parse().expect("a network"),
+            "::1/128".parse().expect("a network"),
+        ])
+        .resolve("localhost", 1)
+        .await
+        .expect("listed");
     }
 }

@@ -53,7 +53,11 @@ impl Sink for Alertmanager {
 
     async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
         let alerts: Vec<Value> = parcels.iter().map(alert).collect();
-        let delivery = match self.0.send(self.0.url().clone(), HeaderMap::new(), Value::Array(alerts).to_string()).await {
+        let delivery = match self
+            .0
+            .send(self.0.url().clone(), HeaderMap::new(), Value::Array(alerts).to_string())
+            .await
+        {
             Ok(answer) => answer.judged(),
             Err(delivery) => delivery,
         };

@@ -73,7 +73,9 @@ impl Chat {
 
     fn body(&self, text: &str, now: chrono::DateTime<chrono::Utc>) -> Value {
         match self.service {
-            Service::Dingtalk | Service::Wecom => json!({"msgtype": "text", "text": {"content": text}}),
+            Service::Dingtalk | Service::Wecom => {
+                json!({"msgtype": "text", "text": {"content": text}})
+            }
             Service::Feishu => {
                 let mut body = json!({"msg_type": "text", "content": {"text": text}});
                 if let Some(secret) = &self.secret {
@@ -93,7 +95,11 @@ impl Chat {
 
     async fn say(&self, text: &str) -> Delivery {
         let now = chrono::Utc::now();
-        match self.post.send(self.url(now), HeaderMap::new(), self.body(text, now).to_string()).await {
+        match self
+            .post
+            .send(self.url(now), HeaderMap::new(), self.body(text, now).to_string())
+            .await
+        {
             Ok(answer) => self.judged(&answer),
             Err(delivery) => delivery,
         }
@@ -105,18 +111,26 @@ impl Chat {
         if !matches!(judged, Delivery::Delivered(_)) {
             return judged;
         }
-        let code = |name: &str| serde_json::from_str::<Value>(&answer.body).ok().and_then(|body| body.get(name).and_then(Value::as_i64));
+        let code = |name: &str| {
+            serde_json::from_str::<Value>(&answer.body)
+                .ok()
+                .and_then(|body| body.get(name).and_then(Value::as_i64))
+        };
         let (code, too_fast): (_, &[i64]) = match self.service {
             Service::Dingtalk => (code("errcode"), &[-1, 130_101, 130_102, 410_100]),
             Service::Wecom => (code("errcode"), &[-1, 45_009, 45_033]),
-            Service::Feishu => (code("code").or_else(|| code("StatusCode")), &[9499, 11_232, 99_991_400]),
+            Service::Feishu => {
+                (code("code").or_else(|| code("StatusCode")), &[9499, 11_232, 99_991_400])
+            }
             Service::Slack => (if answer.body.trim() == "ok" { Some(0) } else { None }, &[]),
         };
         match code {
             Some(0) => judged,
-            Some(code) if too_fast.contains(&code) => {
-                Delivery::Retry { reason: answer.said(), after: Some(answer.after().unwrap_or(TOO_FAST)), unsure: false }
-            }
+            Some(code) if too_fast.contains(&code) => Delivery::Retry {
+                reason: answer.said(),
+                after: Some(answer.after().unwrap_or(TOO_FAST)),
+                unsure: false,
+            },
             _ => Delivery::Parked(answer.said()),
         }
     }
@@ -158,7 +172,13 @@ mod tests {
     #[test]
     fn signatures_are_those_of_the_services() {
         // Computed with Python's hmac from the services' own descriptions.
-        assert_eq!(signed(b"SECabc", b"1700000000000\nSECabc"), "jcUpW0QmtKduN03n4JqQ0PBosVjqnM8gU7fIIvsDmCM=");
-        assert_eq!(signed(b"1700000000\nSECabc", b""), "XprR1de+0SSBnwWyU/4k6x2TL+Q2SJlM5NNEdAv7MWg=");
+        assert_eq!(
+            signed(b"SECabc", b"1700000000000\nSECabc"),
+            "jcUpW0QmtKduN03n4JqQ0PBosVjqnM8gU7fIIvsDmCM="
+        );
+        assert_eq!(
+            signed(b"1700000000\nSECabc", b""),
+            "XprR1de+0SSBnwWyU/4k6x2TL+Q2SJlM5NNEdAv7MWg="
+        );
     }
 }

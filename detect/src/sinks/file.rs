@@ -54,10 +54,15 @@ impl FileSink {
             _ => Open::at(&self.path, self.noted)?,
         };
         let coming: usize = lines.iter().map(|line| line.len() + 1).sum();
-        let full = open.position.bytes > 0 && open.position.bytes.saturating_add(coming as u64) > self.rotate_bytes;
+        let full = open.position.bytes > 0
+            && open.position.bytes.saturating_add(coming as u64) > self.rotate_bytes;
         if full && (open.written.is_empty() || open.drained) && open.position == self.noted {
             set_aside(&self.path)?;
-            open = Open { written: open.written, drained: true, ..Open::at(&self.path, Position::default())? };
+            open = Open {
+                written: open.written,
+                drained: true,
+                ..Open::at(&self.path, Position::default())?
+            };
         }
         let mut places = Vec::with_capacity(lines.len());
         let mut bytes = Vec::new();
@@ -90,12 +95,22 @@ impl Open {
         }
         // Neither does a link lead elsewhere nor does a pipe keep us waiting.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o640)
+            .custom_flags(flags)
+            .open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::other("it is no plain file"));
         }
-        let known = if metadata.ino() == noted.inode && metadata.len() >= noted.bytes { noted.bytes } else { 0 };
+        let known = if metadata.ino() == noted.inode && metadata.len() >= noted.bytes {
+            noted.bytes
+        } else {
+            0
+        };
         file.seek(SeekFrom::Start(known))?;
         let (written, whole) = lines_of(&mut file)?;
         let bytes = known + whole;
@@ -103,12 +118,19 @@ impl Open {
             // A line that was torn by a full disk or a sudden end.
             file.set_len(bytes)?;
         }
-        Ok(Self { file, position: Position { inode: metadata.ino(), bytes }, written, drained: false })
+        Ok(Self {
+            file,
+            position: Position { inode: metadata.ino(), bytes },
+            written,
+            drained: false,
+        })
     }
 
     /// Whether `path` still names this file, and nobody has cut it.
     fn is_still(&self, path: &Path) -> bool {
-        let same = |there: std::fs::Metadata| there.ino() == self.position.inode && there.len() == self.position.bytes;
+        let same = |there: std::fs::Metadata| {
+            there.ino() == self.position.inode && there.len() == self.position.bytes
+        };
         std::fs::symlink_metadata(path).is_ok_and(same)
     }
 }
@@ -130,13 +152,17 @@ fn lines_of(file: &mut File) -> io::Result<(HashSet<u128>, u64)> {
 /// Gives the file a name with the time, never that of another.
 fn set_aside(path: &Path) -> io::Result<()> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+    let extension = path
+        .extension()
+        .map(|extension| format!(".{}", extension.to_string_lossy()))
+        .unwrap_or_default();
     let time = chrono::Utc::now().format("%Y%m%dT%H%M%S%6f");
     let aside = path.with_file_name(format!("{stem}-{time}{extension}"));
     // Unlike a rename it replaces nothing.
     std::fs::hard_link(path, &aside)?;
     std::fs::remove_file(path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
 
@@ -169,7 +195,8 @@ impl Sink for FileSink {
 
     fn resume(&mut self, position: Option<&str>) {
         self.open = None;
-        self.noted = position.and_then(|position| serde_json::from_str(position).ok()).unwrap_or_default();
+        self.noted =
+            position.and_then(|position| serde_json::from_str(position).ok()).unwrap_or_default();
         // Mends at once what was torn; where that does not go, the next delivery says why.
         self.open = if self.path.exists() { Open::at(&self.path, self.noted).ok() } else { None };
     }
@@ -187,7 +214,8 @@ mod tests {
 
     fn parcels(count: usize) -> Vec<Parcel> {
         let parcel = |number: usize| {
-            let finding = sample(1_700_000_000_000_000 + i64::try_from(number).expect("small") * 1_000_000);
+            let finding =
+                sample(1_700_000_000_000_000 + i64::try_from(number).expect("small") * 1_000_000);
             let body = serde_json::to_string(&finding).expect("JSON");
             Parcel { finding, revision: 1, attempts: 0, body }
         };
@@ -199,9 +227,21 @@ mod tests {
     }
 
     fn lines(folder: &Path) -> Vec<String> {
-        let mut files: Vec<_> = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path()).collect();
+        let mut files: Vec<_> = fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("a file").path())
+            .collect();
         files.sort();
-        files.iter().flat_map(|file| fs::read_to_string(file).expect("text").lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+        files
+            .iter()
+            .flat_map(|file| {
+                fs::read_to_string(file)
+                    .expect("text")
+                    .lines()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +264,11 @@ mod tests {
         assert_eq!(written.len(), 10);
         assert_eq!(
             written.iter().collect::<HashSet<_>>(),
-            all.iter().map(|parcel| line(Form::Native, parcel)).collect::<Vec<_>>().iter().collect()
+            all.iter()
+                .map(|parcel| line(Form::Native, parcel))
+                .collect::<Vec<_>>()
+                .iter()
+                .collect()
         );
     }
 
@@ -245,11 +289,17 @@ mod tests {
         assert!(all_delivered(&sink.deliver(&all[..1]).await));
         fs::write(&path, "of somebody else\n").expect("written");
         assert!(all_delivered(&sink.deliver(&all[1..2]).await));
-        assert_eq!(fs::read_to_string(&path).expect("text"), format!("of somebody else\n{}\n", line(Form::Native, &all[1])));
+        assert_eq!(
+            fs::read_to_string(&path).expect("text"),
+            format!("of somebody else\n{}\n", line(Form::Native, &all[1]))
+        );
         for parcel in &all[2..6] {
             assert!(all_delivered(&sink.deliver(std::slice::from_ref(parcel)).await));
         }
-        assert!(fs::metadata(&path).expect("there").len() <= 2000, "what somebody else wrote keeps nothing from being put aside");
+        assert!(
+            fs::metadata(&path).expect("there").len() <= 2000,
+            "what somebody else wrote keeps nothing from being put aside"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -260,10 +310,21 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&target, &link).expect("a link");
         let pipe = folder.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .expect("mkfifo runs")
+                .success()
+        );
         for path in [link, pipe, folder.path().to_owned(), PathBuf::from("/dev/full")] {
-            let deliveries = FileSink::new(path.clone(), Form::Native, 1 << 30).deliver(&parcels(1)).await;
-            assert!(matches!(&deliveries[0], Delivery::Retry { unsure: false, .. }), "{}: {deliveries:?}", path.display());
+            let deliveries =
+                FileSink::new(path.clone(), Form::Native, 1 << 30).deliver(&parcels(1)).await;
+            assert!(
+                matches!(&deliveries[0], Delivery::Retry { unsure: false, .. }),
+                "{}: {deliveries:?}",
+                path.display()
+            );
         }
         assert_eq!(fs::read(&target).expect("there"), b"");
     }

@@ -29,9 +29,15 @@ impl KafkaSink {
     ///
     /// # Errors
     /// A sentence where the client does not take a setting.
-    pub fn new(settings: &BTreeMap<String, String>, topic: &str, form: Form) -> Result<Self, String> {
+    pub fn new(
+        settings: &BTreeMap<String, String>,
+        topic: &str,
+        form: Form,
+    ) -> Result<Self, String> {
         let mut config = ClientConfig::new();
-        config.set("enable.idempotence", "true").set("message.timeout.ms", SEND_MAX.as_millis().to_string());
+        config
+            .set("enable.idempotence", "true")
+            .set("message.timeout.ms", SEND_MAX.as_millis().to_string());
         config.extend(settings.clone());
         let producer = config.create().map_err(|e| e.to_string())?;
         Ok(Self { producer, topic: topic.to_owned(), form })
@@ -39,10 +45,16 @@ impl KafkaSink {
 
     async fn send(&self, parcel: &Parcel) -> Delivery {
         let (body, revision) = (self.form.text(parcel), parcel.revision.to_string());
-        let headers = OwnedHeaders::new().insert(Header { key: "revision", value: Some(&revision) });
-        let record = FutureRecord::to(&self.topic).key(&parcel.finding.finding_id).payload(&body).headers(headers);
+        let headers =
+            OwnedHeaders::new().insert(Header { key: "revision", value: Some(&revision) });
+        let record = FutureRecord::to(&self.topic)
+            .key(&parcel.finding.finding_id)
+            .payload(&body)
+            .headers(headers);
         match self.producer.send(record, SEND_MAX).await {
-            Ok(at) => Delivery::Delivered(format!("{}[{}]@{}", self.topic, at.partition, at.offset)),
+            Ok(at) => {
+                Delivery::Delivered(format!("{}[{}]@{}", self.topic, at.partition, at.offset))
+            }
             Err((error, _)) => failed(&error),
         }
     }
@@ -51,9 +63,13 @@ impl KafkaSink {
 fn failed(error: &KafkaError) -> Delivery {
     let code = error.rdkafka_error_code();
     match code {
-        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => Delivery::Parked(error.to_string()),
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
+            Delivery::Parked(error.to_string())
+        }
         // It never left.
-        Some(RDKafkaErrorCode::QueueFull) => Delivery::Retry { reason: error.to_string(), after: None, unsure: false },
+        Some(RDKafkaErrorCode::QueueFull) => {
+            Delivery::Retry { reason: error.to_string(), after: None, unsure: false }
+        }
         _ => Delivery::Retry { reason: error.to_string(), after: None, unsure: true },
     }
 }

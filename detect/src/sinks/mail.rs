@@ -84,14 +84,21 @@ impl Mail {
             Encryption::None => 25,
         };
         let to = options.to.iter().map(|to| address(to)).collect::<Result<_, _>>()?;
-        let envelope = Envelope::new(Some(address(&options.from)?), to).map_err(|_| "`to` names nobody".to_owned())?;
-        let tls = if options.encryption == Encryption::None { None } else { Some(tls::connector(options.ca.as_deref())?) };
+        let envelope = Envelope::new(Some(address(&options.from)?), to)
+            .map_err(|_| "`to` names nobody".to_owned())?;
+        let tls = if options.encryption == Encryption::None {
+            None
+        } else {
+            Some(tls::connector(options.ca.as_deref())?)
+        };
         Ok(Self {
             host: options.host,
             port: options.port.unwrap_or(usual),
             encryption: options.encryption,
             tls,
-            credentials: options.credentials.map(|(name, password)| Credentials::new(name, password)),
+            credentials: options
+                .credentials
+                .map(|(name, password)| Credentials::new(name, password)),
             from: options.from,
             to: options.to,
             envelope,
@@ -123,7 +130,11 @@ impl Mail {
     /// A message that has the same id when it is sent again.
     fn begun(&self, id: &str, subject: String) -> MessageBuilder<'_> {
         let to: Vec<&str> = self.to.iter().map(String::as_str).collect();
-        MessageBuilder::new().from(self.from.as_str()).to(to).subject(subject).message_id(format!("{id}@trailhound"))
+        MessageBuilder::new()
+            .from(self.from.as_str())
+            .to(to)
+            .subject(subject)
+            .message_id(format!("{id}@trailhound"))
     }
 
     /// Hands the message over, and tells what became of it.
@@ -133,7 +144,11 @@ impl Mail {
             Ok(message) => match tokio::time::timeout(SEND_MAX, self.send(message)).await {
                 Ok(Ok(said)) => Delivery::Delivered(trailhound_datasets::harmless::inert(&said)),
                 Ok(Err(error)) => failed(&error),
-                Err(_) => Delivery::Retry { reason: "it did not answer in time".to_owned(), after: None, unsure: true },
+                Err(_) => Delivery::Retry {
+                    reason: "it did not answer in time".to_owned(),
+                    after: None,
+                    unsure: true,
+                },
             },
         }
     }
@@ -143,20 +158,36 @@ impl Mail {
         match (self.encryption, &self.tls) {
             (Encryption::Tls, Some(tls)) => {
                 let stream = self.protect(tls, plain.into_inner()).await?;
-                self.hand_over(SmtpTransport::new(SmtpClient::new().pipelining(false), BufStream::new(stream)).await?, message).await
+                self.hand_over(
+                    SmtpTransport::new(SmtpClient::new().pipelining(false), BufStream::new(stream))
+                        .await?,
+                    message,
+                )
+                .await
             }
             (Encryption::Starttls, Some(tls)) => {
                 let plain = SmtpTransport::new(SmtpClient::new(), plain).await?.starttls().await?;
                 // `into_inner` drops what came in clear text behind the answer, so that nobody can put words before the protection.
                 let stream = self.protect(tls, plain.into_inner()).await?;
                 let client = SmtpClient::new().pipelining(false).without_greeting();
-                self.hand_over(SmtpTransport::new(client, BufStream::new(stream)).await?, message).await
+                self.hand_over(SmtpTransport::new(client, BufStream::new(stream)).await?, message)
+                    .await
             }
-            _ => self.hand_over(SmtpTransport::new(SmtpClient::new().pipelining(false), plain).await?, message).await,
+            _ => {
+                self.hand_over(
+                    SmtpTransport::new(SmtpClient::new().pipelining(false), plain).await?,
+                    message,
+                )
+                .await
+            }
         }
     }
 
-    async fn protect(&self, tls: &TlsConnector, stream: TcpStream) -> Result<TlsStream<TcpStream>, Error> {
+    async fn protect(
+        &self,
+        tls: &TlsConnector,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Error> {
         let name = ServerName::try_from(self.host.clone()).map_err(std::io::Error::other)?;
         Ok(tls.connect(name, stream).await?)
     }
@@ -177,9 +208,13 @@ impl Mail {
 }
 
 fn address(text: &str) -> Result<EmailAddress, String> {
-    let wrong = || format!("`{}` is no address; write it as name@example.com", text.escape_default());
-    let is_one = text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
-    if !is_one || text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',')) {
+    let wrong =
+        || format!("`{}` is no address; write it as name@example.com", text.escape_default());
+    let is_one =
+        text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+    if !is_one
+        || text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ','))
+    {
         return Err(wrong());
     }
     EmailAddress::new(text.to_owned()).map_err(|_| wrong())

@@ -8,7 +8,9 @@ use trailhound_queries::catalogue::Severity;
 /// The finding in OCSF's words; times are milliseconds since 1970 UTC.
 #[must_use]
 pub fn detection_finding(finding: &Finding, revision: i64) -> Value {
-    let millis = |time: &Option<String>| time.as_deref().and_then(parse).map(|micros| micros.div_euclid(1000));
+    let millis = |time: &Option<String>| {
+        time.as_deref().and_then(parse).map(|micros| micros.div_euclid(1000))
+    };
     let (severity_id, severity) = severity(finding.severity);
     let (activity_id, activity) = match (finding.status, revision) {
         (Status::Withdrawn, _) => (3, "Close"),

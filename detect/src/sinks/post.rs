@@ -42,7 +42,13 @@ impl Post {
             .connect_timeout(CONNECT_MAX)
             .timeout(REQUEST_MAX)
             .user_agent(concat!("trailhound/", env!("CARGO_PKG_VERSION")));
-        for certificate in ca.map(reqwest::Certificate::from_pem_bundle).transpose().map_err(|e| told(&e))?.into_iter().flatten() {
+        for certificate in ca
+            .map(reqwest::Certificate::from_pem_bundle)
+            .transpose()
+            .map_err(|e| told(&e))?
+            .into_iter()
+            .flatten()
+        {
             client = client.add_root_certificate(certificate);
         }
         Ok(Self { client: client.build().map_err(|e| told(&e))?, allowed, url })
@@ -53,11 +59,21 @@ impl Post {
     }
 
     /// Posts `body` to `url`, which is the sink's with what a service wants signed in it.
-    pub(super) async fn send(&self, url: Url, headers: HeaderMap, body: String) -> Result<Answer, Delivery> {
+    pub(super) async fn send(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<Answer, Delivery> {
         if let Err(reason) = self.allowed.literal(&url) {
             return Err(Delivery::Parked(reason));
         }
-        let request = self.client.post(url).headers(headers).header(CONTENT_TYPE, "application/json").body(body);
+        let request = self
+            .client
+            .post(url)
+            .headers(headers)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
         let mut response = request.send().await.map_err(|e| retry(&e))?;
         let (status, after) = (response.status(), after(response.headers()));
         let mut bytes = Vec::new();
@@ -84,16 +100,27 @@ impl Answer {
                 Delivery::Retry { reason: said, after: self.after, unsure: false }
             }
             // It may have taken it before it failed.
-            status if status.is_server_error() => Delivery::Retry { reason: said, after: self.after, unsure: true },
-            status if status.is_redirection() => Delivery::Parked(format!("{said}: redirects are not followed; write the URL it leads to")),
+            status if status.is_server_error() => {
+                Delivery::Retry { reason: said, after: self.after, unsure: true }
+            }
+            status if status.is_redirection() => Delivery::Parked(format!(
+                "{said}: redirects are not followed; write the URL it leads to"
+            )),
             _ => Delivery::Parked(said),
         }
     }
 
     /// Status and first words.
     pub(super) fn said(&self) -> String {
-        let words = super::words::cut(&trailhound_datasets::harmless::inert(self.body.trim()), TOLD_BYTES_MAX);
-        if words.is_empty() { format!("HTTP {}", self.status.as_u16()) } else { format!("HTTP {}: {words}", self.status.as_u16()) }
+        let words = super::words::cut(
+            &trailhound_datasets::harmless::inert(self.body.trim()),
+            TOLD_BYTES_MAX,
+        );
+        if words.is_empty() {
+            format!("HTTP {}", self.status.as_u16())
+        } else {
+            format!("HTTP {}: {words}", self.status.as_u16())
+        }
     }
 
     /// The pause that was asked for.
@@ -122,7 +149,11 @@ fn retry(error: &reqwest::Error) -> Delivery {
 
 /// The error with its causes, without the URL, which may hold a secret.
 fn told(error: &reqwest::Error) -> String {
-    let mut told = if error.is_timeout() { "it did not answer in time".to_owned() } else { "it could not be asked".to_owned() };
+    let mut told = if error.is_timeout() {
+        "it did not answer in time".to_owned()
+    } else {
+        "it could not be asked".to_owned()
+    };
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         let words = error.to_string();

@@ -49,8 +49,13 @@ impl Syslog {
     pub fn new(options: SyslogOptions) -> Result<Self, String> {
         let tls = if options.tls { Some(tls::connector(options.ca.as_deref())?) } else { None };
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let hostname: String = hostname.trim().chars().filter(char::is_ascii_graphic).take(255).collect();
-        Ok(Self { options, tls, hostname: if hostname.is_empty() { "-".to_owned() } else { hostname } })
+        let hostname: String =
+            hostname.trim().chars().filter(char::is_ascii_graphic).take(255).collect();
+        Ok(Self {
+            options,
+            tls,
+            hostname: if hostname.is_empty() { "-".to_owned() } else { hostname },
+        })
     }
 
     async fn send(&self, messages: &[u8]) -> io::Result<()> {
@@ -70,16 +75,27 @@ impl Syslog {
         let priority = FACILITY * 8 + level(finding.severity);
         let time = finding.last_seen.as_deref().unwrap_or("-");
         let id: String = finding.rule_id.chars().filter(char::is_ascii_graphic).take(32).collect();
-        let origin = concat!("[origin software=\"trailhound\" swVersion=\"", env!("CARGO_PKG_VERSION"), "\"]");
+        let origin = concat!(
+            "[origin software=\"trailhound\" swVersion=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"]"
+        );
         // The mark says that the text is UTF-8.
-        let text = format!("<{priority}>1 {time} {} trailhound - {id} {origin} \u{feff}{}", self.hostname, self.options.form.text(parcel));
+        let text = format!(
+            "<{priority}>1 {time} {} trailhound - {id} {origin} \u{feff}{}",
+            self.hostname,
+            self.options.form.text(parcel)
+        );
         let mut counted = format!("{} ", text.len()).into_bytes();
         counted.extend_from_slice(text.as_bytes());
         counted
     }
 }
 
-async fn hand_over<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, messages: &[u8]) -> io::Result<()> {
+async fn hand_over<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    messages: &[u8],
+) -> io::Result<()> {
     stream.write_all(messages).await?;
     stream.shutdown().await?;
     // A receiver that broke resets instead.
@@ -114,12 +130,18 @@ impl Sink for Syslog {
     async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
         let messages: Vec<u8> = parcels.iter().flat_map(|parcel| self.message(parcel)).collect();
         let delivery = match tokio::time::timeout(SEND_MAX, self.send(&messages)).await {
-            Ok(Ok(())) => Delivery::Delivered(format!("taken by {}:{}", self.options.host, self.options.port)),
+            Ok(Ok(())) => {
+                Delivery::Delivered(format!("taken by {}:{}", self.options.host, self.options.port))
+            }
             Ok(Err(error)) => {
                 let unsure = error.kind() != io::ErrorKind::ConnectionRefused;
                 Delivery::Retry { reason: error.to_string(), after: None, unsure }
             }
-            Err(_) => Delivery::Retry { reason: "it did not take everything in time".to_owned(), after: None, unsure: true },
+            Err(_) => Delivery::Retry {
+                reason: "it did not take everything in time".to_owned(),
+                after: None,
+                unsure: true,
+            },
         };
         all(parcels, &delivery)
     }

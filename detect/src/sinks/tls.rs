@@ -15,7 +15,9 @@ pub(super) fn connector(ca: Option<&[u8]>) -> Result<TlsConnector, String> {
         roots.add(certificate.map_err(|e| format!("ca: {e}"))?).map_err(|e| format!("ca: {e}"))?;
     }
     if roots.is_empty() {
-        return Err("this system has no certificates of authorities; name a file with `ca`".to_owned());
+        return Err(
+            "this system has no certificates of authorities; name a file with `ca`".to_owned()
+        );
     }
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
     let config = config.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;

@@ -39,14 +39,22 @@ impl Webhook {
     ) -> Result<Self, String> {
         let key = secret.map(|secret| {
             let bytes = BASE64.decode(secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret));
-            bytes.map(|bytes| ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &bytes)).map_err(|_| "the secret must be base64".to_owned())
+            bytes
+                .map(|bytes| ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &bytes))
+                .map_err(|_| "the secret must be base64".to_owned())
         });
         let authorization = authorization.map(|text| {
-            let mut value = HeaderValue::from_str(text).map_err(|_| "the authorization is no header value".to_owned())?;
+            let mut value = HeaderValue::from_str(text)
+                .map_err(|_| "the authorization is no header value".to_owned())?;
             value.set_sensitive(true);
             Ok::<_, String>(value)
         });
-        Ok(Self { post: Post::new(url, allowed, ca)?, form, key: key.transpose()?, authorization: authorization.transpose()? })
+        Ok(Self {
+            post: Post::new(url, allowed, ca)?,
+            form,
+            key: key.transpose()?,
+            authorization: authorization.transpose()?,
+        })
     }
 
     async fn send(&self, id: &str, body: String) -> Delivery {
@@ -104,7 +112,8 @@ impl Sink for Webhook {
 
     async fn report(&mut self, report: &ReportParcel) -> Delivery {
         let notice = &report.notice;
-        let body = json!({"report": notice.subject, "figures": notice.figures, "places": notice.places});
+        let body =
+            json!({"report": notice.subject, "figures": notice.figures, "places": notice.places});
         self.send(&report.id, body.to_string()).await
     }
 }

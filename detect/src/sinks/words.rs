@@ -113,11 +113,20 @@ fn single(finding: &Finding, language: Language) -> String {
     fact(label("account", "账号"), account(finding));
     fact(label("who", "操作者"), who(finding));
     fact(label("from", "来源"), harmless(&finding.shown_source()));
-    let (first, last) = (finding.first_seen.as_deref().unwrap_or_default(), finding.last_seen.as_deref().unwrap_or_default());
-    fact(label("when", "时间"), if first == last { first.to_owned() } else { format!("{first} – {last}") });
+    let (first, last) = (
+        finding.first_seen.as_deref().unwrap_or_default(),
+        finding.last_seen.as_deref().unwrap_or_default(),
+    );
+    fact(
+        label("when", "时间"),
+        if first == last { first.to_owned() } else { format!("{first} – {last}") },
+    );
     fact(label("events", "事件数"), finding.count.to_string());
     fact(label("what", "操作"), list(&finding.actions));
-    fact(label("on", "对象"), list(&finding.targets.iter().map(|target| target.id.clone()).collect::<Vec<_>>()));
+    fact(
+        label("on", "对象"),
+        list(&finding.targets.iter().map(|target| target.id.clone()).collect::<Vec<_>>()),
+    );
     fact(label("why", "依据"), list(&finding.why));
     fact(label("unknown", "未知"), list(&finding.unknowns));
     fact(label("id", "编号"), finding.finding_id.clone());
@@ -126,11 +135,17 @@ fn single(finding: &Finding, language: Language) -> String {
 
 fn digest(findings: &[&Finding], language: Language) -> String {
     let mut gravest: Vec<&&Finding> = findings.iter().collect();
-    gravest.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.first_seen.cmp(&b.first_seen)));
+    gravest
+        .sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.first_seen.cmp(&b.first_seen)));
     let mut lines = vec![subject(findings, language)];
     for finding in gravest.iter().take(NAMED_MAX) {
         let when = finding.first_seen.as_deref().unwrap_or_default();
-        lines.push(format!("{} | {} | {when} | {}", headline(finding, language), cut(&who(finding), 80), finding.finding_id));
+        lines.push(format!(
+            "{} | {} | {when} | {}",
+            headline(finding, language),
+            cut(&who(finding), 80),
+            finding.finding_id
+        ));
     }
     let others = findings.len().saturating_sub(NAMED_MAX);
     if others > 0 {
@@ -144,19 +159,27 @@ fn digest(findings: &[&Finding], language: Language) -> String {
 
 fn account(finding: &Finding) -> String {
     let id = finding.account_id.as_deref().map(harmless).unwrap_or_default();
-    finding.account_name.as_deref().map_or_else(|| id.clone(), |name| format!("{id} {}", harmless(name)))
+    finding
+        .account_name
+        .as_deref()
+        .map_or_else(|| id.clone(), |name| format!("{id} {}", harmless(name)))
 }
 
 fn who(finding: &Finding) -> String {
     let operator = &finding.operator;
     let name = operator.name.as_deref().or(operator.principal_id.as_deref()).map(harmless);
-    let parts = [operator.kind.as_deref().map(harmless), name, operator.access_key_id.as_deref().map(harmless)];
+    let parts = [
+        operator.kind.as_deref().map(harmless),
+        name,
+        operator.access_key_id.as_deref().map(harmless),
+    ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// Up to three values and how many more there are.
 fn list(values: &[String]) -> String {
-    let mut shown = values.iter().take(3).map(|value| harmless(value)).collect::<Vec<_>>().join("; ");
+    let mut shown =
+        values.iter().take(3).map(|value| harmless(value)).collect::<Vec<_>>().join("; ");
     if values.len() > 3 {
         shown.push_str(&format!(" (+{})", values.len() - 3));
     }
@@ -195,16 +218,22 @@ mod tests {
     fn a_message_has_its_facts_and_keeps_its_bounds() {
         let mut finding = sample(0);
         finding.operator.name = Some("mallory <@here> http://evil.example".to_owned());
-        finding.targets = (0..5).map(|number| Target { kind: None, id: format!("i-{number}") }).collect();
+        finding.targets =
+            (0..5).map(|number| Target { kind: None, id: format!("i-{number}") }).collect();
         let text = message(&[&finding], Language::En, 2000);
         assert!(text.starts_with("[INFO] A test of this sink (AT-HEALTH-000)\n"), "{text}");
-        assert!(text.contains("who: mallory ＜＠here＞ http[:]//evil[.]example\n") && text.contains("on: i-0; i-1; i-2 (+2)\n"), "{text}");
+        assert!(
+            text.contains("who: mallory ＜＠here＞ http[:]//evil[.]example\n")
+                && text.contains("on: i-0; i-1; i-2 (+2)\n"),
+            "{text}"
+        );
         assert!(text.ends_with(&format!("id: {}", finding.finding_id)));
         assert!(message(&[&finding], Language::Zh, 2000).contains("操作者: mallory"));
         let many = vec![&finding; 1000];
         let text = message(&many, Language::En, 10_000);
         assert!(
-            text.starts_with("[INFO] 1000 findings\n") && text.ends_with("and 980 more; all of them: SELECT * FROM findings"),
+            text.starts_with("[INFO] 1000 findings\n")
+                && text.ends_with("and 980 more; all of them: SELECT * FROM findings"),
             "{text}"
         );
         assert!(message(&many, Language::En, 2000).len() <= 2000);

@@ -34,7 +34,11 @@ struct Lake<'l> {
 
 impl Lake<'_> {
     async fn session(&self) -> Result<&Session, SessionError> {
-        self.session.get_or_try_init(|| Session::over_lake(self.place, Arc::clone(&self.parameters), self.limits)).await
+        self.session
+            .get_or_try_init(|| {
+                Session::over_lake(self.place, Arc::clone(&self.parameters), self.limits)
+            })
+            .await
     }
 }
 
@@ -73,11 +77,18 @@ impl Standing {
     ///
     /// # Errors
     /// [`SessionError::Engine`] where there is no engine.
-    pub async fn new(rules: &[&Rule], parameters: Arc<Parameters>, limits: QueryLimits) -> Result<Self, SessionError> {
+    pub async fn new(
+        rules: &[&Rule],
+        parameters: Arc<Parameters>,
+        limits: QueryLimits,
+    ) -> Result<Self, SessionError> {
         let mut by_reads: BTreeMap<(&str, Option<&Condensed>), Vec<&Rule>> = BTreeMap::new();
         for rule in rules {
             // A rule that does not say what it reads may look at every row.
-            by_reads.entry((rule.reads.as_deref().unwrap_or("true"), rule.condensed.as_ref())).or_default().push(rule);
+            by_reads
+                .entry((rule.reads.as_deref().unwrap_or("true"), rule.condensed.as_ref()))
+                .or_default()
+                .push(rule);
         }
         let (session, rows) = Session::over_rows(Arc::clone(&parameters), &limits).await?;
         let (mut sets, mut broken) = (Vec::new(), Vec::new());
@@ -86,9 +97,19 @@ impl Standing {
         }
         let (readers, wanted): (Vec<Reader>, Vec<Wanted>) = (0..)
             .zip(&sets)
-            .flat_map(|(at, set)| set.wanted().map(move |(memory_of, wanted)| (Reader { set: at, memory_of }, wanted)))
+            .flat_map(|(at, set)| {
+                set.wanted().map(move |(memory_of, wanted)| (Reader { set: at, memory_of }, wanted))
+            })
             .unzip();
-        Ok(Self { parameters, limits, rows, sift: Sift::new(&session, wanted)?, readers, sets, broken })
+        Ok(Self {
+            parameters,
+            limits,
+            rows,
+            sift: Sift::new(&session, wanted)?,
+            readers,
+            sets,
+            broken,
+        })
     }
 
     /// Ids of the rules that were left out because they cannot be planned, and why.
@@ -175,9 +196,19 @@ impl Standing {
     ///
     /// # Errors
     /// [`SessionError`]; then [`Standing::load`] must follow.
-    pub async fn run(&mut self, turn: Turn, lake: &CatalogPlace, now: i64) -> Result<Detection, SessionError> {
+    pub async fn run(
+        &mut self,
+        turn: Turn,
+        lake: &CatalogPlace,
+        now: i64,
+    ) -> Result<Detection, SessionError> {
         let mut detection = Detection::default();
-        let lake = Lake { place: lake, parameters: Arc::clone(&self.parameters), limits: &self.limits, session: OnceCell::new() };
+        let lake = Lake {
+            place: lake,
+            parameters: Arc::clone(&self.parameters),
+            limits: &self.limits,
+            session: OnceCell::new(),
+        };
         for set in &mut self.sets {
             set.run_all(turn, &self.rows, &self.parameters, &lake, &mut detection).await;
         }

@@ -97,7 +97,8 @@ impl Set {
         session: &Session,
         broken: &mut Vec<(String, String)>,
     ) -> Option<Self> {
-        let mut refused = |rule: &Rule, error: &SessionError| broken.push((rule.id.clone(), error.to_string()));
+        let mut refused =
+            |rule: &Rule, error: &SessionError| broken.push((rule.id.clone(), error.to_string()));
         if let Err(error) = Sieves::new(session, [predicate]) {
             rules.iter().for_each(|&rule| refused(rule, &error));
             return None;
@@ -105,8 +106,14 @@ impl Set {
         let mut ready = Vec::new();
         // Always there: what rows are held by, and what must not be NULL.
         let is_needed = |field: &Field| field.name() == "event_time" || !field.is_nullable();
-        let mut columns: BTreeSet<usize> =
-            EVENTS.arrow.fields().iter().enumerate().filter(|(_, field)| is_needed(field)).map(|(at, _)| at).collect();
+        let mut columns: BTreeSet<usize> = EVENTS
+            .arrow
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| is_needed(field))
+            .map(|(at, _)| at)
+            .collect();
         for &rule in rules {
             match Ready::new(rule, session).await {
                 Ok(planned) => {
@@ -143,7 +150,11 @@ impl Set {
 
     /// What it reads, and what each of its rules remembers, with the rule's place.
     pub(super) fn wanted(&self) -> impl Iterator<Item = (Option<usize>, Wanted)> {
-        let own = Wanted { predicate: self.predicate.clone(), columns: self.columns.clone(), condense: self.condensing.clone() };
+        let own = Wanted {
+            predicate: self.predicate.clone(),
+            columns: self.columns.clone(),
+            condense: self.condensing.clone(),
+        };
         let memories = self.rules.iter().enumerate().filter_map(|(at, ready)| {
             let rows = &ready.memory.as_ref()?.rows;
             let predicate = format!("({}) AND ({rows})", self.predicate);
@@ -153,7 +164,12 @@ impl Set {
     }
 
     /// Holds rows that it reads, or that one of its rules remembers; as news, or without running any rule for them.
-    pub(super) fn add(&mut self, memory_of: Option<usize>, rows: &RecordBatch, as_news: bool) -> Result<(), SessionError> {
+    pub(super) fn add(
+        &mut self,
+        memory_of: Option<usize>,
+        rows: &RecordBatch,
+        as_news: bool,
+    ) -> Result<(), SessionError> {
         if let Some(rule) = memory_of {
             let ready = &mut self.rules[rule];
             let Some(memory) = &mut ready.memory else { return Ok(()) };
@@ -215,20 +231,33 @@ impl Set {
 
     /// How far back anything is held.
     pub(super) fn span_of_all(&self) -> i64 {
-        self.span().saturating_add(self.rules.iter().map(|ready| memory(&ready.rule)).max().unwrap_or(0))
+        self.span()
+            .saturating_add(self.rules.iter().map(|ready| memory(&ready.rule)).max().unwrap_or(0))
     }
 
     /// Memory of what is held, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let known = self.condensing.as_ref().map_or(0, |condensing| condensing.known().bytes());
-        known + self.held.bytes() + self.rules.iter().filter_map(|ready| Some(ready.memory.as_ref()?.held.bytes())).sum::<usize>()
+        known
+            + self.held.bytes()
+            + self
+                .rules
+                .iter()
+                .filter_map(|ready| Some(ready.memory.as_ref()?.held.bytes()))
+                .sum::<usize>()
     }
 
     /// Lets go of what is old where more than `bytes_max` is held.
     pub(super) fn let_go(&mut self, now: i64, bytes_max: usize) -> Result<(), SessionError> {
         let latest = self.held.latest().unwrap_or(i64::MIN).min(now);
         // What the next run needs is held even where it is old.
-        let news = self.rules.iter().filter_map(|ready| ready.news?.times).map(|(first, _)| first).min().unwrap_or(i64::MAX);
+        let news = self
+            .rules
+            .iter()
+            .filter_map(|ready| ready.news?.times)
+            .map(|(first, _)| first)
+            .min()
+            .unwrap_or(i64::MAX);
         if self.bytes() <= bytes_max {
             return Ok(());
         }
@@ -240,7 +269,8 @@ impl Set {
             (self.span(), self.reach)
         };
         let keep_from = latest.saturating_sub(span).min(news.saturating_sub(reach));
-        let share = bytes_max / (1 + self.rules.iter().filter(|ready| ready.memory.is_some()).count());
+        let share =
+            bytes_max / (1 + self.rules.iter().filter(|ready| ready.memory.is_some()).count());
         self.held.let_go(keep_from, now, share)?;
         for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
             memory.held.let_go(keep_from.saturating_sub(memory.duration), now, share)?;
@@ -274,16 +304,30 @@ impl Set {
 
     /// When the first of its rules that rest with something to look at has rested.
     pub(super) fn rested(&self) -> Option<Instant> {
-        self.rules.iter().filter(|ready| ready.news.is_some()).filter_map(|ready| ready.rests_until).min()
+        self.rules
+            .iter()
+            .filter(|ready| ready.news.is_some())
+            .filter_map(|ready| ready.rests_until)
+            .min()
     }
 
     /// Runs every rule that has news and whose `turn` it is, each for itself.
-    pub(super) async fn run_all(&mut self, turn: Turn, rows: &Rows, parameters: &Parameters, lake: &Lake<'_>, detection: &mut Detection) {
+    pub(super) async fn run_all(
+        &mut self,
+        turn: Turn,
+        rows: &Rows,
+        parameters: &Parameters,
+        lake: &Lake<'_>,
+        detection: &mut Detection,
+    ) {
         for at in 0..self.rules.len() {
             let ready = &self.rules[at];
             let rule_id = ready.rule.id.clone();
             let may_rest = ready.news.is_some_and(|news| news.rows < REST_ROWS_MAX);
-            if turn == Turn::Rested && may_rest && ready.rests_until.is_some_and(|until| until > Instant::now()) {
+            if turn == Turn::Rested
+                && may_rest
+                && ready.rests_until.is_some_and(|until| until > Instant::now())
+            {
                 continue;
             }
             if let Some(news) = ready.news {
@@ -342,7 +386,12 @@ impl Set {
     }
 
     /// The rows that what the rule says of `[since, until)` depends on, and whether they are all held.
-    fn around(&self, ready: &Ready, since: i64, until: i64) -> Result<(Vec<RecordBatch>, bool), SessionError> {
+    fn around(
+        &self,
+        ready: &Ready,
+        since: i64,
+        until: i64,
+    ) -> Result<(Vec<RecordBatch>, bool), SessionError> {
         let lookback = lookback(&ready.rule);
         let mut since = since.saturating_sub(lookback);
         if self.is_condensed() {
@@ -362,7 +411,8 @@ impl Set {
 /// Keys of the events of `rows`.
 fn keys(rows: &RecordBatch) -> Result<impl Iterator<Item = Box<[u8]>>, DataFusionError> {
     let column = rows.column_by_name("event_key").and_then(|column| column.as_binary_opt::<i32>());
-    let column = column.ok_or_else(|| DataFusionError::Internal("events have no keys".to_owned()))?;
+    let column =
+        column.ok_or_else(|| DataFusionError::Internal("events have no keys".to_owned()))?;
     Ok(column.iter().flatten().map(Box::from))
 }
 
@@ -379,20 +429,35 @@ impl Ready {
             Some(_) if rule.condensed.is_some() => None,
             Some(remembers) => {
                 Sieves::new(session, [remembers.rows.as_str()])?;
-                Some(Memory { rows: remembers.rows.clone(), held: Held::new(i64::MIN), duration: memory(rule) })
+                Some(Memory {
+                    rows: remembers.rows.clone(),
+                    held: Held::new(i64::MIN),
+                    duration: memory(rule),
+                })
             }
             None => None,
         };
         let is_alone = lookback(rule) == 0 && rule.remembers.is_none() && rule.condensed.is_none();
         let fresh = is_alone.then(Keys::new);
-        Ok(Self { rule: rule.clone(), query, memory, news: None, fresh, has_run: false, rests_until: None })
+        Ok(Self {
+            rule: rule.clone(),
+            query,
+            memory,
+            news: None,
+            fresh,
+            has_run: false,
+            rests_until: None,
+        })
     }
 
     /// The range of the findings that `news` can have changed. Without a time there is no range, only what has none either.
     fn changed(&self, news: News) -> Range {
-        let Some((first, last)) = news.times else { return Range { since: Some(0), until: Some(0), timeless: true } };
+        let Some((first, last)) = news.times else {
+            return Range { since: Some(0), until: Some(0), timeless: true };
+        };
         let (lookback, stretch) = (lookback(&self.rule), stretch(&self.rule).max(1));
-        let remembered = news.remembered.map_or(i64::MIN, |(_, last)| last.saturating_add(memory(&self.rule)));
+        let remembered =
+            news.remembered.map_or(i64::MIN, |(_, last)| last.saturating_add(memory(&self.rule)));
         // Whole stretches, for a finding holds all events of its own.
         let since = first.saturating_sub(lookback).div_euclid(stretch).saturating_mul(stretch);
         let last = last.max(remembered).saturating_add(lookback);
@@ -407,8 +472,18 @@ mod tests {
 
     #[test]
     fn only_what_takes_long_rests() {
-        for (took, rests) in [(0, None), (250, None), (251, Some(1004)), (5000, Some(20_000)), (600_000, Some(300_000))] {
-            assert_eq!(rest(Duration::from_millis(took)), rests.map(Duration::from_millis), "{took}");
+        for (took, rests) in [
+            (0, None),
+            (250, None),
+            (251, Some(1004)),
+            (5000, Some(20_000)),
+            (600_000, Some(300_000)),
+        ] {
+            assert_eq!(
+                rest(Duration::from_millis(took)),
+                rests.map(Duration::from_millis),
+                "{took}"
+            );
         }
     }
 }

@@ -14,14 +14,22 @@ use trailhound_queries::session::{QueryLimits, Session};
 
 /// A sign-in that failed, every ten seconds.
 fn failed_sign_ins(count: usize) -> Vec<Value> {
-    let sample: Value = serde_json::from_str(samples::event("ram_sign_in_failed").expect("a sample")).expect("JSON");
+    let sample: Value =
+        serde_json::from_str(samples::event("ram_sign_in_failed").expect("a sample"))
+            .expect("JSON");
     let begin = 1_789_956_000; // 2026-09-21T02:00:00Z
     let event = |number: usize| {
         let seconds = begin + 10 * number as i64;
         let day = day_text(i32::try_from(seconds / 86_400).expect("a day"));
         let mut event = sample.clone();
         event["eventId"] = format!("flood-{number}").into();
-        event["eventTime"] = format!("{day}T{:02}:{:02}:{:02}Z", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60).into();
+        event["eventTime"] = format!(
+            "{day}T{:02}:{:02}:{:02}Z",
+            seconds / 3600 % 24,
+            seconds / 60 % 60,
+            seconds % 60
+        )
+        .into();
         event
     };
     (0..count).map(event).collect()
@@ -39,11 +47,20 @@ async fn rules_whose_rows_are_too_many_to_be_held_find_the_same() {
     let mut found: Vec<BTreeMap<String, Value>> = Vec::new();
     for memory_bytes_max in [1 << 30, 24 << 20] {
         let limits = QueryLimits { memory_bytes_max, ..QueryLimits::default() };
-        let session = Session::over_lake(lake.place(), Arc::new(Parameters::default()), &limits).await.expect("a session");
+        let session = Session::over_lake(lake.place(), Arc::new(Parameters::default()), &limits)
+            .await
+            .expect("a session");
         let selection = Selection { rules: vec!["AT-LOGIN-003".to_owned()], require_all: true };
-        let detection = detect(&session, &catalogue, &selection, Range::default()).await.expect("detected");
+        let detection =
+            detect(&session, &catalogue, &selection, Range::default()).await.expect("detected");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
-        found.push(detection.findings.into_iter().map(|finding| (finding.finding_id.clone(), json!(finding))).collect());
+        found.push(
+            detection
+                .findings
+                .into_iter()
+                .map(|finding| (finding.finding_id.clone(), json!(finding)))
+                .collect(),
+        );
     }
     assert!(found[0].len() > 10, "{}", found[0].len());
     assert_eq!(found[0], found[1]);

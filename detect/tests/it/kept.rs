@@ -24,9 +24,19 @@ async fn a_run_that_breaks_tells_what_it_has_kept_and_is_run_again() {
     let found = standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
     let ran = [(rule.id.clone(), rule.version.clone())];
     let keep = async |stored: &mut Stored| {
-        store(lake.catalogue(), &found.findings, &found.decided, &ran, snapshot, Keeping::default(), stored).await
+        store(
+            lake.catalogue(),
+            &found.findings,
+            &found.decided,
+            &ran,
+            snapshot,
+            Keeping::default(),
+            stored,
+        )
+        .await
     };
-    let execute = async |sql: &'static str| sqlx::query(sql).execute(lake.catalogue()).await.expect("done");
+    let execute =
+        async |sql: &'static str| sqlx::query(sql).execute(lake.catalogue()).await.expect("done");
     execute(
         "CREATE TRIGGER full BEFORE INSERT ON trailhound_finding WHEN (SELECT count(*) FROM trailhound_finding) >= 3000 \
          BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
@@ -36,7 +46,11 @@ async fn a_run_that_breaks_tells_what_it_has_kept_and_is_run_again() {
     let error = keep(&mut first).await.expect_err("no room");
     assert!(error.to_string().contains("the disk is full"), "{error}");
     assert_eq!((first.new, first.changed.len() as u64, first.unchanged), (FIRST, FIRST, 0));
-    assert_eq!(cursor(lake.catalogue(), &ran).await.expect("asked"), 0, "what was not kept is to be found again");
+    assert_eq!(
+        cursor(lake.catalogue(), &ran).await.expect("asked"),
+        0,
+        "what was not kept is to be found again"
+    );
     execute("DROP TRIGGER full").await;
     let mut second = Stored::default();
     keep(&mut second).await.expect("kept");
@@ -57,31 +71,50 @@ async fn what_waits_is_told_as_it_was_when_it_was_put_there() {
         suppressed: false,
         revisions,
     };
-    let routes = Routes::new(vec![route("all", Revisions::All), route("essential", Revisions::Essential)]);
+    let routes =
+        Routes::new(vec![route("all", Revisions::All), route("essential", Revisions::Essential)]);
     let keeping = Keeping { holder: None, routes: Some(&routes), now: NOW };
-    let others: Vec<Finding> = (0..3).map(|number| parked(&format!("other-{number}"), NOW)).collect();
+    let others: Vec<Finding> =
+        (0..3).map(|number| parked(&format!("other-{number}"), NOW)).collect();
     let first = parked("hook", NOW);
     for why in ["first", "second", "third"] {
         let finding = Finding { why: vec![why.to_owned()], ..first.clone() };
         let findings: Vec<Finding> = others.iter().cloned().chain([finding]).collect();
-        store(lake.catalogue(), &findings, &[], &[], 0, keeping, &mut Stored::default()).await.expect("kept");
+        store(lake.catalogue(), &findings, &[], &[], 0, keeping, &mut Stored::default())
+            .await
+            .expect("kept");
     }
     let told = async |sink: &str| {
-        let Taken::Findings(parcels) = outbox::take(lake.catalogue(), sink, "us", NOW, 100, &[]).await.expect("taken") else {
+        let Taken::Findings(parcels) =
+            outbox::take(lake.catalogue(), sink, "us", NOW, 100, &[]).await.expect("taken")
+        else {
             panic!("a report")
         };
-        let of_first = parcels.into_iter().filter(|parcel| parcel.finding.finding_id == first.finding_id);
-        of_first.map(|parcel| (parcel.revision, parcel.finding.why.concat(), parcel.body.contains("\"first\""))).collect::<Vec<_>>()
+        let of_first =
+            parcels.into_iter().filter(|parcel| parcel.finding.finding_id == first.finding_id);
+        of_first
+            .map(|parcel| {
+                (parcel.revision, parcel.finding.why.concat(), parcel.body.contains("\"first\""))
+            })
+            .collect::<Vec<_>>()
     };
     let revision = |number: i64, why: &str| (number, why.to_owned(), why == "first");
-    assert_eq!(told("all").await, [revision(1, "first"), revision(2, "second"), revision(3, "third")]);
+    assert_eq!(
+        told("all").await,
+        [revision(1, "first"), revision(2, "second"), revision(3, "third")]
+    );
     assert_eq!(told("essential").await, [revision(1, "first")]);
     let fourth = Finding { why: vec!["fourth".to_owned()], ..first.clone() };
-    store(lake.catalogue(), &[fourth], &[], &[], 0, keeping, &mut Stored::default()).await.expect("kept");
+    store(lake.catalogue(), &[fourth], &[], &[], 0, keeping, &mut Stored::default())
+        .await
+        .expect("kept");
     // Nobody knows what became of those that were on their way.
     for sink in ["all", "essential"] {
         outbox::recover(lake.catalogue(), sink, NOW).await.expect("recovered");
     }
-    assert_eq!(told("all").await, [revision(1, "first"), revision(2, "second"), revision(3, "third"), revision(4, "fourth")]);
+    assert_eq!(
+        told("all").await,
+        [revision(1, "first"), revision(2, "second"), revision(3, "third"), revision(4, "fourth")]
+    );
     assert_eq!(told("essential").await, [revision(1, "first")]);
 }

@@ -21,12 +21,25 @@ fn sample(name: &str) -> Value {
 
 /// Runs AT-ECS-001 over the lake and keeps what it finds.
 async fn run(lake: &Lake, range: Range) -> Stored {
-    let session = Session::over_lake(lake.place(), Arc::new(Parameters::default()), &QueryLimits::default()).await.expect("a session");
+    let session =
+        Session::over_lake(lake.place(), Arc::new(Parameters::default()), &QueryLimits::default())
+            .await
+            .expect("a session");
     let catalogue = Catalogue::built_in().expect("rules");
     let selection = Selection { rules: vec!["AT-ECS-001".to_owned()], require_all: true };
     let detection = detect(&session, &catalogue, &selection, range).await.expect("detected");
     let mut kept = Stored::default();
-    store(lake.catalogue(), &detection.findings, &detection.decided, &[], 1, Keeping::default(), &mut kept).await.expect("kept");
+    store(
+        lake.catalogue(),
+        &detection.findings,
+        &detection.decided,
+        &[],
+        1,
+        Keeping::default(),
+        &mut kept,
+    )
+    .await
+    .expect("kept");
     kept
 }
 
@@ -53,7 +66,10 @@ async fn what_a_late_event_explains_is_withdrawn_once() {
     let again = run(&lake, Range::default()).await;
     assert_eq!((again.new, again.revised, again.unchanged, again.withdrawn.len()), (0, 0, 1, 0));
     let revisions: Vec<(String, i64)> =
-        sqlx::query_as("SELECT status, revision FROM trailhound_finding ORDER BY status").fetch_all(lake.catalogue()).await.expect("asked");
+        sqlx::query_as("SELECT status, revision FROM trailhound_finding ORDER BY status")
+            .fetch_all(lake.catalogue())
+            .await
+            .expect("asked");
     assert_eq!(revisions, [("suppressed".to_owned(), 1), ("withdrawn".to_owned(), 2)]);
 }
 

@@ -51,7 +51,8 @@ impl Event {
             name: text(sent, "/eventName").expect("a name").to_lowercase(),
             service: text(sent, "/serviceName").expect("a service").to_lowercase(),
             principal: text(sent, "/userIdentity/principalId"),
-            who: text(sent, "/userIdentity/principalId").or_else(|| text(sent, "/userIdentity/userName")),
+            who: text(sent, "/userIdentity/principalId")
+                .or_else(|| text(sent, "/userIdentity/userName")),
             user_type: text(sent, "/userIdentity/type").unwrap_or_default(),
             key: text(sent, "/userIdentity/accessKeyId"),
             from: text(sent, "/sourceIpAddress").unwrap_or_default(),
@@ -118,7 +119,8 @@ pub(crate) const SHORT: [Promise; 7] = [
 pub(crate) const ABSENT: [Promise; 1] = [("AT-LOG-003", silent, 60)];
 
 /// Rules that compare with months of the past.
-pub(crate) const LONG: [Promise; 3] = [("AT-CRED-004", new_network, 60), ("AT-CRED-005", woken, 60), ("AT-GEO-001", new_region, 60)];
+pub(crate) const LONG: [Promise; 3] =
+    [("AT-CRED-004", new_network, 60), ("AT-CRED-005", woken, 60), ("AT-GEO-001", new_region, 60)];
 
 fn findings(rule_id: &str, hits: Vec<Hit<'_>>, window: i64) -> BTreeSet<Expected> {
     let ranks = ["info", "low", "medium", "high", "critical"];
@@ -130,7 +132,9 @@ fn findings(rule_id: &str, hits: Vec<Hit<'_>>, window: i64) -> BTreeSet<Expected
             None => format!("alone {}", hit.event.id),
         };
         let shares = if hit.event.time.is_some() { hit.shares } else { String::new() };
-        let group = groups.entry((hit.event.account.clone(), shares, stretch)).or_insert_with(|| (BTreeSet::new(), hit.severity));
+        let group = groups
+            .entry((hit.event.account.clone(), shares, stretch))
+            .or_insert_with(|| (BTreeSet::new(), hit.severity));
         group.0.insert(hit.event.id.clone());
         if rank(hit.severity) > rank(group.1) {
             group.1 = hit.severity;
@@ -138,7 +142,12 @@ fn findings(rule_id: &str, hits: Vec<Hit<'_>>, window: i64) -> BTreeSet<Expected
     }
     let mut found = BTreeSet::new();
     for ((account, ..), (event_ids, severity)) in groups {
-        found.insert(Expected { rule_id: rule_id.to_owned(), account, event_ids, severity: severity.to_owned() });
+        found.insert(Expected {
+            rule_id: rule_id.to_owned(),
+            account,
+            event_ids,
+            severity: severity.to_owned(),
+        });
     }
     found
 }
@@ -150,17 +159,30 @@ fn root_key(events: &[Event]) -> Vec<Hit<'_>> {
         (false, true) => "high",
         (false, false) => "critical",
     };
-    let hit = |event| Hit { event, severity: severity(event), shares: format!("{:?} {}", event.key, event.from) };
+    let hit = |event| Hit {
+        event,
+        severity: severity(event),
+        shares: format!("{:?} {}", event.key, event.from),
+    };
     events.iter().filter(is).map(hit).collect()
 }
 
 /// Those of `events` that lie in some window of `minutes` in which `enough` of the others (and itself) do; windows end at an event.
-fn in_windows<'e>(events: Vec<&'e Event>, minutes: i64, enough: impl Fn(&[&Event]) -> bool) -> Vec<&'e Event> {
+fn in_windows<'e>(
+    events: Vec<&'e Event>,
+    minutes: i64,
+    enough: impl Fn(&[&Event]) -> bool,
+) -> Vec<&'e Event> {
     let mut chosen: BTreeMap<&str, &Event> = BTreeMap::new();
     for last in &events {
         let end = last.time.expect("timed");
-        let window: Vec<&'e Event> =
-            events.iter().copied().filter(|other| other.time.is_some_and(|time| time <= end && time >= end - minutes * MINUTE)).collect();
+        let window: Vec<&'e Event> = events
+            .iter()
+            .copied()
+            .filter(|other| {
+                other.time.is_some_and(|time| time <= end && time >= end - minutes * MINUTE)
+            })
+            .collect();
         if enough(&window) {
             chosen.extend(window.into_iter().map(|event| (event.id.as_str(), event)));
         }
@@ -169,7 +191,10 @@ fn in_windows<'e>(events: Vec<&'e Event>, minutes: i64, enough: impl Fn(&[&Event
 }
 
 /// `events` apart by account and whatever `by` says; those of which it knows nothing are left out.
-fn apart<'e>(events: impl Iterator<Item = &'e Event>, by: impl Fn(&Event) -> Option<String>) -> Vec<(String, Vec<&'e Event>)> {
+fn apart<'e>(
+    events: impl Iterator<Item = &'e Event>,
+    by: impl Fn(&Event) -> Option<String>,
+) -> Vec<(String, Vec<&'e Event>)> {
     let mut groups: BTreeMap<(String, String), Vec<&Event>> = BTreeMap::new();
     for event in events.filter(|event| event.time.is_some()) {
         if let Some(key) = by(event) {
@@ -186,14 +211,25 @@ fn high<'e>(shares: &str, events: Vec<&'e Event>, severity: &'static str) -> Vec
 fn guessed(events: &[Event]) -> Vec<Hit<'_>> {
     let failures = events.iter().filter(|event| event.is_sign_in() && event.failed);
     let users = apart(failures, |event| event.who.clone());
-    users.into_iter().flat_map(|(user, events)| high(&user, in_windows(events, 5, |window| window.len() >= 5), "high")).collect()
+    users
+        .into_iter()
+        .flat_map(|(user, events)| {
+            high(&user, in_windows(events, 5, |window| window.len() >= 5), "high")
+        })
+        .collect()
 }
 
 fn sprayed(events: &[Event]) -> Vec<Hit<'_>> {
-    let failures = events.iter().filter(|event| event.is_sign_in() && event.failed && event.is_address());
+    let failures =
+        events.iter().filter(|event| event.is_sign_in() && event.failed && event.is_address());
     let sources = apart(failures, |event| Some(event.from.clone()));
-    let many = |window: &[&Event]| window.iter().filter_map(|event| event.who.as_ref()).collect::<BTreeSet<_>>().len() >= 5;
-    sources.into_iter().flat_map(|(from, events)| high(&from, in_windows(events, 30, many), "high")).collect()
+    let many = |window: &[&Event]| {
+        window.iter().filter_map(|event| event.who.as_ref()).collect::<BTreeSet<_>>().len() >= 5
+    };
+    sources
+        .into_iter()
+        .flat_map(|(from, events)| high(&from, in_windows(events, 30, many), "high"))
+        .collect()
 }
 
 fn guessed_at_last(events: &[Event]) -> Vec<Hit<'_>> {
@@ -202,10 +238,16 @@ fn guessed_at_last(events: &[Event]) -> Vec<Hit<'_>> {
     for (_, events) in users {
         for event in events.iter().filter(|event| !event.failed) {
             let end = event.time.expect("timed");
-            let failures =
-                events.iter().filter(|other| other.failed && other.time.is_some_and(|time| time <= end && time >= end - 15 * MINUTE));
+            let failures = events.iter().filter(|other| {
+                other.failed
+                    && other.time.is_some_and(|time| time <= end && time >= end - 15 * MINUTE)
+            });
             if failures.count() >= 3 {
-                hits.push(Hit { event, severity: "high", shares: format!("{:?}", event.principal) });
+                hits.push(Hit {
+                    event,
+                    severity: "high",
+                    shares: format!("{:?}", event.principal),
+                });
             }
         }
     }
@@ -213,14 +255,20 @@ fn guessed_at_last(events: &[Event]) -> Vec<Hit<'_>> {
 }
 
 fn privilege_chain(events: &[Event]) -> Vec<Hit<'_>> {
-    let is_grant = |event: &Event| event.is_ram("attachpolicytouser") && event.policy.as_deref() == Some("administratoraccess");
-    let is_use = |event: &Event| event.is_ram("createaccesskey") || event.is_ram("createloginprofile");
+    let is_grant = |event: &Event| {
+        event.is_ram("attachpolicytouser") && event.policy.as_deref() == Some("administratoraccess")
+    };
+    let is_use =
+        |event: &Event| event.is_ram("createaccesskey") || event.is_ram("createloginprofile");
     let calls = events.iter().filter(|event| !event.failed && (is_grant(event) || is_use(event)));
     let mut hits = Vec::new();
     for (target, events) in apart(calls, |event| event.user.clone()) {
         for event in events.iter().filter(|event| is_use(event)) {
             let end = event.time.expect("timed");
-            if events.iter().any(|other| is_grant(other) && other.time.is_some_and(|time| time <= end && time >= end - 30 * MINUTE)) {
+            if events.iter().any(|other| {
+                is_grant(other)
+                    && other.time.is_some_and(|time| time <= end && time >= end - 30 * MINUTE)
+            }) {
                 hits.push(Hit { event, severity: "critical", shares: target.clone() });
             }
         }
@@ -232,12 +280,21 @@ fn tried_out(events: &[Event]) -> Vec<Hit<'_>> {
     let calls = events.iter().filter(|event| event.key.is_some());
     let mut hits = Vec::new();
     for (_, events) in apart(calls, |event| event.key.clone()) {
-        for event in events.iter().filter(|event| event.name == "getcalleridentity" && !event.failed) {
+        for event in
+            events.iter().filter(|event| event.name == "getcalleridentity" && !event.failed)
+        {
             let begin = event.time.expect("timed");
-            let refused = events.iter().filter(|other| other.failed && other.name != "consolesignin");
-            let after = refused.filter(|other| other.time.is_some_and(|time| time >= begin && time <= begin + 10 * MINUTE));
+            let refused =
+                events.iter().filter(|other| other.failed && other.name != "consolesignin");
+            let after = refused.filter(|other| {
+                other.time.is_some_and(|time| time >= begin && time <= begin + 10 * MINUTE)
+            });
             if after.count() >= 3 {
-                hits.push(Hit { event, severity: "medium", shares: format!("{:?}", event.principal) });
+                hits.push(Hit {
+                    event,
+                    severity: "medium",
+                    shares: format!("{:?}", event.principal),
+                });
             }
         }
     }
@@ -246,9 +303,14 @@ fn tried_out(events: &[Event]) -> Vec<Hit<'_>> {
 
 fn deleted(events: &[Event]) -> Vec<Hit<'_>> {
     let calls = events.iter().filter(|event| event.name.starts_with("delete") && !event.failed);
-    let many = |window: &[&Event]| window.iter().map(|event| &event.user).collect::<BTreeSet<_>>().len() >= 10;
+    let many = |window: &[&Event]| {
+        window.iter().map(|event| &event.user).collect::<BTreeSet<_>>().len() >= 10
+    };
     let people = apart(calls, |event| event.principal.clone());
-    people.into_iter().flat_map(|(who, events)| high(&who, in_windows(events, 10, many), "critical")).collect()
+    people
+        .into_iter()
+        .flat_map(|(who, events)| high(&who, in_windows(events, 10, many), "critical"))
+        .collect()
 }
 
 impl Event {
@@ -272,7 +334,10 @@ fn new_network(events: &[Event]) -> Vec<Hit<'_>> {
     for (key, events) in apart(uses, |event| event.key.clone()) {
         for event in &events {
             let ago = |other: &&&Event| other.before(event);
-            let is_known = events.iter().filter_map(|other| ago(&other)).any(|time| time <= 30 * DAY && time > 7 * DAY);
+            let is_known = events
+                .iter()
+                .filter_map(|other| ago(&other))
+                .any(|time| time <= 30 * DAY && time > 7 * DAY);
             let was_here = events
                 .iter()
                 .filter(|other| other.network() == event.network())
@@ -300,13 +365,20 @@ fn woken(events: &[Event]) -> Vec<Hit<'_>> {
 }
 
 fn new_region(events: &[Event]) -> Vec<Hit<'_>> {
-    let changes = events.iter().filter(|event| !event.failed && !event.read && event.region.is_some() && event.service != "ram");
+    let changes = events.iter().filter(|event| {
+        !event.failed && !event.read && event.region.is_some() && event.service != "ram"
+    });
     let mut hits = Vec::new();
     for (_, events) in apart(changes, |_| Some(String::new())) {
         for event in &events {
-            let is_known = events.iter().filter_map(|other| other.before(event)).any(|time| time <= 90 * DAY && time > 14 * DAY);
+            let is_known = events
+                .iter()
+                .filter_map(|other| other.before(event))
+                .any(|time| time <= 90 * DAY && time > 14 * DAY);
             let here = events.iter().filter(|other| other.region == event.region);
-            if is_known && !here.filter_map(|other| other.before(event)).any(|time| time <= 90 * DAY) {
+            if is_known
+                && !here.filter_map(|other| other.before(event)).any(|time| time <= 90 * DAY)
+            {
                 hits.push(Hit { event, severity: "medium", shares: format!("{:?}", event.region) });
             }
         }
@@ -330,9 +402,13 @@ fn silent(events: &[Event]) -> Vec<Hit<'_>> {
             }
         }
         for (hour, event, quiet) in &hours {
-            let before: Vec<_> = hours.iter().filter(|(other, ..)| (hour - 144..=hour - 1).contains(other)).collect();
+            let before: Vec<_> = hours
+                .iter()
+                .filter(|(other, ..)| (hour - 144..=hour - 1).contains(other))
+                .collect();
             let usual = before.iter().map(|(.., quiet)| *quiet).max().unwrap_or(0);
-            let is_known = before.len() >= 24 && before.iter().any(|(other, ..)| *other <= hour - 120);
+            let is_known =
+                before.len() >= 24 && before.iter().any(|(other, ..)| *other <= hour - 120);
             if is_known && *quiet >= HOUR.max(3 * usual) {
                 hits.push(Hit { event, severity: "high", shares: account.clone() });
             }

@@ -22,7 +22,8 @@ const SECOND: i64 = 1_000_000;
 /// Events that come one by one at the end.
 const ALONE: usize = 12;
 /// Steps between events, in seconds: at, just within and just beyond the windows and stretches of the rules.
-const STEPS: [i64; 20] = [0, 0, 1, 5, 30, 59, 60, 61, 119, 120, 299, 300, 301, 599, 600, 601, 899, 900, 1800, 1801];
+const STEPS: [i64; 20] =
+    [0, 0, 1, 5, 30, 59, 60, 61, 119, 120, 299, 300, 301, 599, 600, 601, 899, 900, 1800, 1801];
 
 /// Random events of one account, some of them sent twice.
 fn case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
@@ -46,7 +47,9 @@ fn case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
 fn event(account: &str, number: u32, time: i64, kind: u32, rng: &mut Pcg64) -> Value {
     let user = rng.random_range(0..if kind == 1 { 9 } else { 2 });
     let failed = rng.random_ratio(if kind <= 1 { 4 } else { 1 }, 5);
-    let from = *["198.51.100.7", "198.51.100.7", "198.51.100.7", "2001:db8::7", "Internal"].choose(rng).expect("sources");
+    let from = *["198.51.100.7", "198.51.100.7", "198.51.100.7", "2001:db8::7", "Internal"]
+        .choose(rng)
+        .expect("sources");
     let mut event = json!({
         "eventId": format!("{account}-{number}"), "eventType": "ApiCall", "eventRW": "Write", "sourceIpAddress": from,
         "userIdentity": { "type": "ram-user", "accountId": account, "principalId": format!("{account}{user}"), "userName": format!("user{user}") },
@@ -61,9 +64,23 @@ fn event(account: &str, number: u32, time: i64, kind: u32, rng: &mut Pcg64) -> V
     let target = json!({ "UserName": format!("new{}", rng.random_range(0..2)), "PolicyName": *["AdministratorAccess", "AliyunOSSReadOnlyAccess"].choose(rng).expect("policies") });
     let (service, name, parameters) = match kind {
         0 | 1 => ("AasSub", "ConsoleSignin", json!({})),
-        2 => ("Ecs", *["DescribeInstances", "StartInstance"].choose(rng).expect("calls"), json!({})),
-        3 | 4 => ("Ram", *["AttachPolicyToUser", "CreateAccessKey", "CreateLoginProfile"].choose(rng).expect("calls"), target),
-        5 => ("Sts", *["GetCallerIdentity", "AssumeRole", "AssumeRole", "AssumeRole"].choose(rng).expect("calls"), json!({})),
+        2 => {
+            ("Ecs", *["DescribeInstances", "StartInstance"].choose(rng).expect("calls"), json!({}))
+        }
+        3 | 4 => (
+            "Ram",
+            *["AttachPolicyToUser", "CreateAccessKey", "CreateLoginProfile"]
+                .choose(rng)
+                .expect("calls"),
+            target,
+        ),
+        5 => (
+            "Sts",
+            *["GetCallerIdentity", "AssumeRole", "AssumeRole", "AssumeRole"]
+                .choose(rng)
+                .expect("calls"),
+            json!({}),
+        ),
         _ => ("Ecs", "DeleteDisk", json!({ "UserName": format!("d-{}", rng.random_range(0..16)) })),
     };
     event["serviceName"] = service.into();
@@ -74,17 +91,24 @@ fn event(account: &str, number: u32, time: i64, kind: u32, rng: &mut Pcg64) -> V
         event["eventRW"] = (*["Read", "Write"].choose(rng).expect("both")).into();
     }
     if kind == 2 || kind == 5 {
-        event["userIdentity"]["accessKeyId"] = format!("LTAI5t{account}{}", rng.random_range(0..2)).into();
+        event["userIdentity"]["accessKeyId"] =
+            format!("LTAI5t{account}{}", rng.random_range(0..2)).into();
     }
-    let refused = if kind == 5 && name == "AssumeRole" { rng.random_ratio(4, 5) } else { failed && kind != 6 };
+    let refused = if kind == 5 && name == "AssumeRole" {
+        rng.random_ratio(4, 5)
+    } else {
+        failed && kind != 6
+    };
     if refused {
-        event["errorCode"] = if kind <= 1 { "Authentication.Failed" } else { "NoPermission" }.into();
+        event["errorCode"] =
+            if kind <= 1 { "Authentication.Failed" } else { "NoPermission" }.into();
     }
     event
 }
 
 /// Days on which things happen in cases over most of a year: as far apart as it takes for something to be new, and a day more or less.
-const DAYS: [i64; 22] = [0, 1, 7, 8, 14, 15, 22, 30, 31, 38, 60, 61, 90, 91, 105, 121, 180, 181, 210, 271, 300, 301];
+const DAYS: [i64; 22] =
+    [0, 1, 7, 8, 14, 15, 22, 30, 31, 38, 60, 61, 90, 91, 105, 121, 180, 181, 210, 271, 300, 301];
 
 /// Random uses of keys in an account over most of a year: at, just within and just beyond the times after which something is new.
 fn long_case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
@@ -97,9 +121,19 @@ fn long_case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
         if !taken.insert(time) {
             continue;
         }
-        let moment = chrono::DateTime::from_timestamp_micros(time).expect("a time").to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        let from =
-            *["198.51.100.7", "198.51.100.8", "203.0.113.7", "2001:db8::7", "2001:db8:1::7", "Internal"].choose(rng).expect("sources");
+        let moment = chrono::DateTime::from_timestamp_micros(time)
+            .expect("a time")
+            .to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let from = *[
+            "198.51.100.7",
+            "198.51.100.8",
+            "203.0.113.7",
+            "2001:db8::7",
+            "2001:db8:1::7",
+            "Internal",
+        ]
+        .choose(rng)
+        .expect("sources");
         let mut event = json!({
             "eventId": format!("{account}-{number}"), "eventType": "ApiCall", "eventTime": moment, "sourceIpAddress": from,
             "eventRW": *["Read", "Write", "Write"].choose(rng).expect("both"), "eventName": "StopInstance",
@@ -130,7 +164,9 @@ fn hourly_case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
             *[1_800, 3_600, 3_600, 3_600, 3_600, 3_601].choose(rng).expect("steps")
         };
         time += step * SECOND;
-        let moment = chrono::DateTime::from_timestamp_micros(time).expect("a time").to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let moment = chrono::DateTime::from_timestamp_micros(time)
+            .expect("a time")
+            .to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         events.push(json!({
             "eventId": format!("{account}-{number}"), "eventTime": moment, "eventName": "DescribeInstances", "serviceName": "Ecs", "eventRW": "Read",
             "userIdentity": { "type": "ram-user", "accountId": account, "principalId": format!("{account}0") },
@@ -150,9 +186,21 @@ struct Suite {
 }
 
 const SUITES: [Suite; 3] = [
-    Suite { rules: &ABSENT, case: hourly_case, one_in: 20, begin: NOW - 12 * 86_400 * SECOND, seconds: 12 * 86_400 },
+    Suite {
+        rules: &ABSENT,
+        case: hourly_case,
+        one_in: 20,
+        begin: NOW - 12 * 86_400 * SECOND,
+        seconds: 12 * 86_400,
+    },
     Suite { rules: &SHORT, case, one_in: 1, begin: BEGIN, seconds: 14_400 },
-    Suite { rules: &LONG, case: long_case, one_in: 1, begin: NOW - 310 * 86_400 * SECOND, seconds: 310 * 86_400 },
+    Suite {
+        rules: &LONG,
+        case: long_case,
+        one_in: 1,
+        begin: NOW - 310 * 86_400 * SECOND,
+        seconds: 310 * 86_400,
+    },
 ];
 
 /// What the model would say of findings.
@@ -166,8 +214,16 @@ fn as_expected<'f>(findings: impl Iterator<Item = &'f Finding>) -> BTreeSet<Expe
     findings.map(one).collect()
 }
 
-async fn over(session: &Session, catalogue: &Catalogue, rules: &[Promise], range: Range) -> Vec<Finding> {
-    let selection = Selection { rules: rules.iter().map(|(id, ..)| (*id).to_owned()).collect(), require_all: true };
+async fn over(
+    session: &Session,
+    catalogue: &Catalogue,
+    rules: &[Promise],
+    range: Range,
+) -> Vec<Finding> {
+    let selection = Selection {
+        rules: rules.iter().map(|(id, ..)| (*id).to_owned()).collect(),
+        require_all: true,
+    };
     let detection = detect(session, catalogue, &selection, range).await.expect("detected");
     assert!(detection.failed.is_empty(), "{:?}", detection.failed);
     detection.findings
@@ -175,7 +231,8 @@ async fn over(session: &Session, catalogue: &Catalogue, rules: &[Promise], range
 
 /// Ids of the events that the rule's own query gives, as anybody may run it.
 async fn by_query(session: &Session, rule: &Rule) -> BTreeSet<String> {
-    let frame = session.sql(&rule.sql).await.expect("SQL").select_columns(&["event_id"]).expect("ids");
+    let frame =
+        session.sql(&rule.sql).await.expect("SQL").select_columns(&["event_id"]).expect("ids");
     let batches = frame.collect().await.expect("rows");
     let texts = |batch| {
         let column = datafusion::arrow::compute::cast(
@@ -206,7 +263,8 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
     }
     let wanted = expected(&events, suite.rules);
     let catalogue = Catalogue::built_in().expect("rules");
-    let rules: Vec<&Rule> = suite.rules.iter().map(|(id, ..)| catalogue.find(id).expect("a rule")).collect();
+    let rules: Vec<&Rule> =
+        suite.rules.iter().map(|(id, ..)| catalogue.find(id).expect("a rule")).collect();
     let parameters = Arc::new(Parameters::default());
     let folder = tempfile::tempdir().expect("a folder");
     let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
@@ -215,7 +273,11 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
     for number in 0.. {
         // The last come one by one: among many, what one of them changes would be looked at anyway.
         let alone = rest.len() <= ALONE;
-        let size = if alone { 1 } else { rng.random_range(1..=events.len() / 4 + 1).min(rest.len() - ALONE) };
+        let size = if alone {
+            1
+        } else {
+            rng.random_range(1..=events.len() / 4 + 1).min(rest.len() - ALONE)
+        };
         let (now, later) = rest.split_at(size.min(rest.len()));
         add(&lake, folder.path(), number, now).await;
         rest = later;
@@ -232,21 +294,45 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
             break;
         }
     }
-    let session = Session::over_lake(lake.place(), Arc::clone(&parameters), &LIMITS).await.expect("a session");
+    let session = Session::over_lake(lake.place(), Arc::clone(&parameters), &LIMITS)
+        .await
+        .expect("a session");
     let whole = over(&session, &catalogue, suite.rules, Range::default()).await;
     let got = as_expected(whole.iter());
-    let (missing, beyond): (Vec<_>, Vec<_>) = (wanted.difference(&got).collect(), got.difference(&wanted).collect());
-    assert!(missing.is_empty() && beyond.is_empty(), "seed {seed}: missing {missing:?}\nbeyond {beyond:?}");
+    let (missing, beyond): (Vec<_>, Vec<_>) =
+        (wanted.difference(&got).collect(), got.difference(&wanted).collect());
+    assert!(
+        missing.is_empty() && beyond.is_empty(),
+        "seed {seed}: missing {missing:?}\nbeyond {beyond:?}"
+    );
     for rule in &rules {
-        let of_rule = whole.iter().filter(|finding| finding.rule_id == rule.id).flat_map(|finding| finding.event_ids.clone()).collect();
+        let of_rule = whole
+            .iter()
+            .filter(|finding| finding.rule_id == rule.id)
+            .flat_map(|finding| finding.event_ids.clone())
+            .collect();
         assert_eq!(by_query(&session, rule).await, of_rule, "seed {seed}: {}", rule.id);
     }
     let whole = by_id(whole);
     assert_eq!(follower.found, whole, "seed {seed}: live and over the whole lake");
     // Ranges that meet at a random moment give the same, each finding as a whole.
     let middle = suite.begin + rng.random_range(0..suite.seconds) * SECOND;
-    let mut parts = over(&session, &catalogue, suite.rules, Range { since: None, until: Some(middle), timeless: true }).await;
-    parts.extend(over(&session, &catalogue, suite.rules, Range { since: Some(middle), until: None, timeless: false }).await);
+    let mut parts = over(
+        &session,
+        &catalogue,
+        suite.rules,
+        Range { since: None, until: Some(middle), timeless: true },
+    )
+    .await;
+    parts.extend(
+        over(
+            &session,
+            &catalogue,
+            suite.rules,
+            Range { since: Some(middle), until: None, timeless: false },
+        )
+        .await,
+    );
     assert_eq!(by_id(parts), whole, "seed {seed}: in two ranges that meet at {middle}");
     wanted.len()
 }
@@ -254,19 +340,29 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
 /// `TRAILHOUND_CASES` asks for more cases of each kind, `TRAILHOUND_SEED` for others, `TRAILHOUND_TOGETHER` for more in one lake.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_runtime_finds_what_the_model_finds() {
-    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
-    let (cases, seed, together) = (number("TRAILHOUND_CASES", 1_000), number("TRAILHOUND_SEED", 1), number("TRAILHOUND_TOGETHER", 200));
+    let number = |name: &str, default: u64| {
+        std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+    };
+    let (cases, seed, together) = (
+        number("TRAILHOUND_CASES", 1_000),
+        number("TRAILHOUND_SEED", 1),
+        number("TRAILHOUND_TOGETHER", 200),
+    );
     for suite in &SUITES {
         let mut left = cases / suite.one_in;
         let mut findings = 0;
         for number in 0.. {
             let accounts = left.min(together / suite.one_in.min(5));
-            findings += round(suite, seed + number, usize::try_from(accounts).expect("a size")).await;
+            findings +=
+                round(suite, seed + number, usize::try_from(accounts).expect("a size")).await;
             left -= accounts;
             if left == 0 {
                 break;
             }
         }
-        assert!(findings as u64 > cases / suite.one_in / 4, "only {findings} findings: the cases are too tame");
+        assert!(
+            findings as u64 > cases / suite.one_in / 4,
+            "only {findings} findings: the cases are too tame"
+        );
     }
 }

@@ -27,14 +27,24 @@ pub(crate) type Found = BTreeMap<String, Value>;
 
 /// Generated traffic with its stories, and sign-ins that have no time, or one in the future.
 fn events(seed: u64) -> (Vec<Value>, Parameters) {
-    let spec = Spec { events: 1_500, seed, company: None, stories: Vec::new(), days: 3, end_micros: NOW };
+    let spec =
+        Spec { events: 1_500, seed, company: None, stories: Vec::new(), days: 3, end_micros: NOW };
     let traffic = Traffic::new(spec).expect("stories");
-    let parameters = toml::from_str::<BTreeMap<String, Parameters>>(traffic.configuration()).expect("a configuration").remove("parameters");
+    let parameters = toml::from_str::<BTreeMap<String, Parameters>>(traffic.configuration())
+        .expect("a configuration")
+        .remove("parameters");
     let mut events: Vec<Value> = Vec::new();
     for file in traffic.files() {
-        events.extend(serde_json::from_reader::<_, Vec<Value>>(GzDecoder::new(&file.content[..])).expect("an array"));
+        events.extend(
+            serde_json::from_reader::<_, Vec<Value>>(GzDecoder::new(&file.content[..]))
+                .expect("an array"),
+        );
     }
-    for (id, time) in [("no-time", Value::Null), ("unreadable", "yesterday".into()), ("future", "2031-01-01T00:00:00Z".into())] {
+    for (id, time) in [
+        ("no-time", Value::Null),
+        ("unreadable", "yesterday".into()),
+        ("future", "2031-01-01T00:00:00Z".into()),
+    ] {
         events.push(json!({
             "eventId": id, "eventName": "ConsoleSignin", "eventTime": time, "serviceName": "AasCustomer", "eventType": "ConsoleSignin",
             "sourceIpAddress": "198.51.100.9", "userIdentity": { "type": "root-account", "accountId": "1000000000000001", "principalId": "1000000000000001" },
@@ -48,7 +58,9 @@ pub(crate) async fn add(lake: &Lake, folder: &Path, number: usize, events: &[Val
     let path = folder.join(format!("{number}.json"));
     std::fs::write(&path, serde_json::to_vec(events).expect("JSON")).expect("a file");
     let inputs = files::find(&[path.display().to_string()]).expect("a file");
-    ingest(lake, inputs, &IngestOptions::at(NOW), Arc::new(Progress::default())).await.expect("ingested");
+    ingest(lake, inputs, &IngestOptions::at(NOW), Arc::new(Progress::default()))
+        .await
+        .expect("ingested");
 }
 
 /// The service's part of the work: rows behind the cursor loaded, what came after it as news.
@@ -72,9 +84,18 @@ impl Follower {
         Self { standing, seen: 0, found: Found::new() }
     }
 
-    pub(crate) async fn restart(&mut self, lake: &Lake, rules: &[&Rule], parameters: &Arc<Parameters>) {
+    pub(crate) async fn restart(
+        &mut self,
+        lake: &Lake,
+        rules: &[&Rule],
+        parameters: &Arc<Parameters>,
+    ) {
         self.standing = Standing::new(rules, Arc::clone(parameters), LIMITS).await.expect("rules");
-        let since = lake.latest_event().await.expect("asked").map_or(i64::MIN, |latest| latest - self.standing.span());
+        let since = lake
+            .latest_event()
+            .await
+            .expect("asked")
+            .map_or(i64::MIN, |latest| latest - self.standing.span());
         let files = lake.files_at(self.seen, since).await.expect("files");
         self.standing.load(&files, since, NOW).expect("rows");
     }
@@ -88,12 +109,28 @@ impl Follower {
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         let mut kept = Stored::default();
         let keeping = Keeping::default();
-        store(lake.catalogue(), &detection.findings, &detection.decided, &[], snapshot, keeping, &mut kept).await.expect("kept");
-        for finding in detection.findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id)) {
+        store(
+            lake.catalogue(),
+            &detection.findings,
+            &detection.decided,
+            &[],
+            snapshot,
+            keeping,
+            &mut kept,
+        )
+        .await
+        .expect("kept");
+        for finding in
+            detection.findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id))
+        {
             self.found.insert(finding.finding_id.clone(), json!(finding));
         }
         for finding in kept.withdrawn {
-            assert!(self.found.remove(&finding.finding_id).is_some(), "{} was never told", finding.finding_id);
+            assert!(
+                self.found.remove(&finding.finding_id).is_some(),
+                "{} was never told",
+                finding.finding_id
+            );
         }
         self.seen = snapshot;
     }
@@ -112,7 +149,8 @@ async fn compare(seed: u64) {
         _ => events.shuffle(&mut rng),
     }
     let catalogue = Catalogue::built_in().expect("rules");
-    let rules: Vec<&Rule> = catalogue.rules.iter().filter(|rule| rule.missing(&parameters).is_empty()).collect();
+    let rules: Vec<&Rule> =
+        catalogue.rules.iter().filter(|rule| rule.missing(&parameters).is_empty()).collect();
     let mut follower = Follower::new(&rules, &parameters).await;
     let mut rest = &events[..];
     for number in 0.. {
@@ -133,14 +171,21 @@ async fn compare(seed: u64) {
         }
     }
     let session = Session::over_lake(lake.place(), parameters, &LIMITS).await.expect("a session");
-    let selection = Selection { rules: rules.iter().map(|rule| rule.id.clone()).collect(), require_all: true };
+    let selection =
+        Selection { rules: rules.iter().map(|rule| rule.id.clone()).collect(), require_all: true };
     let whole = detect(&session, &catalogue, &selection, Range::default()).await.expect("detected");
-    let whole: Found = whole.findings.iter().map(|finding| (finding.finding_id.clone(), json!(finding))).collect();
+    let whole: Found =
+        whole.findings.iter().map(|finding| (finding.finding_id.clone(), json!(finding))).collect();
     assert!(whole.len() > 10, "{}", whole.len());
     for (id, finding) in &whole {
         assert_eq!(follower.found.get(id), Some(finding), "seed {seed}");
     }
-    let beyond: Vec<&Value> = follower.found.iter().filter(|(id, _)| !whole.contains_key(*id)).map(|(_, finding)| finding).collect();
+    let beyond: Vec<&Value> = follower
+        .found
+        .iter()
+        .filter(|(id, _)| !whole.contains_key(*id))
+        .map(|(_, finding)| finding)
+        .collect();
     assert_eq!(follower.found.len(), whole.len(), "seed {seed}: {beyond:?}");
 }
 
@@ -183,9 +228,18 @@ async fn a_rule_that_takes_long_lags_behind_alone() {
         let detection = standing.run(turn, lake.place(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         let events = |rule: &str| -> usize {
-            detection.findings.iter().filter(|finding| finding.rule_id == rule).map(|finding| finding.event_ids.len()).sum()
+            detection
+                .findings
+                .iter()
+                .filter(|finding| finding.rule_id == rule)
+                .map(|finding| finding.event_ids.len())
+                .sum()
         };
-        ran.push((events("AT-LOGIN-001") > 0, detection.ran.contains(&slow.id), standing.rested().is_some()));
+        ran.push((
+            events("AT-LOGIN-001") > 0,
+            detection.ran.contains(&slow.id),
+            standing.rested().is_some(),
+        ));
         if turn == Turn::All {
             assert_eq!(events(&slow.id), 2, "what came while it rested is not lost: {ran:?}");
         }
@@ -206,10 +260,12 @@ fn sign_in(number: usize, user: &str) -> Value {
 /// A lake with so many sign-ins in one file, and a rule to which each of them is a finding.
 pub(crate) async fn sign_ins(folder: &Path, count: usize) -> (Lake, Rule) {
     let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
-    add(&lake, folder, 0, &(0..count).map(|number| sign_in(number, "alice")).collect::<Vec<_>>()).await;
+    add(&lake, folder, 0, &(0..count).map(|number| sign_in(number, "alice")).collect::<Vec<_>>())
+        .await;
     let catalogue = Catalogue::built_in().expect("rules");
     let like = catalogue.find("AT-LOGIN-001").expect("a rule").clone();
-    let sql = "SELECT *, 'signed in' AS why FROM events WHERE event_action = 'consolesignin'".to_owned();
+    let sql =
+        "SELECT *, 'signed in' AS why FROM events WHERE event_action = 'consolesignin'".to_owned();
     let reads = Some("event_action = 'consolesignin'".to_owned());
     (lake, Rule { id: "AT-EACH-001".to_owned(), reads, sql, dedup: None, ..like })
 }
@@ -250,11 +306,15 @@ async fn findings_without_fresh_events_are_left_as_they_are() {
     let rule = Rule { dedup: Some(dedup), ..rule };
     let mut standing = Standing::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
     let (mut seen, mut told) = (0, Vec::new());
-    for (number, user) in [(0, "alice"), (1, "bob"), (2, "carol"), (3, "alice"), (4, "dave"), (5, "erin")] {
+    for (number, user) in
+        [(0, "alice"), (1, "bob"), (2, "carol"), (3, "alice"), (4, "dave"), (5, "erin")]
+    {
         if user == "dave" {
             // Anew, and what it finds may be another than before: a parameter may have changed.
             standing = Standing::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
-            standing.load(&lake.files_at(seen, i64::MIN).await.expect("files"), i64::MIN, NOW).expect("rows");
+            standing
+                .load(&lake.files_at(seen, i64::MIN).await.expect("files"), i64::MIN, NOW)
+                .expect("rows");
         }
         if number > 0 {
             add(&lake, folder.path(), number, &[sign_in(number, user)]).await;
@@ -266,10 +326,23 @@ async fn findings_without_fresh_events_are_left_as_they_are() {
         seen = snapshot;
         let run = standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
         let mut kept = Stored::default();
-        store(lake.catalogue(), &run.findings, &run.decided, &[], snapshot, Keeping::default(), &mut kept).await.expect("kept");
+        store(
+            lake.catalogue(),
+            &run.findings,
+            &run.decided,
+            &[],
+            snapshot,
+            Keeping::default(),
+            &mut kept,
+        )
+        .await
+        .expect("kept");
         assert!(kept.withdrawn.is_empty(), "{:?}", kept.withdrawn);
-        let mut made: Vec<String> =
-            run.findings.iter().map(|f| format!("{}:{}", f.operator.name.as_deref().unwrap_or(""), f.count)).collect();
+        let mut made: Vec<String> = run
+            .findings
+            .iter()
+            .map(|f| format!("{}:{}", f.operator.name.as_deref().unwrap_or(""), f.count))
+            .collect();
         made.sort();
         told.push((made.join(" "), kept.new, kept.revised, kept.unchanged));
     }
@@ -281,5 +354,8 @@ async fn findings_without_fresh_events_are_left_as_they_are() {
         ("alice:2 bob:1 carol:1 dave:1", 1, 0, 3),
         ("erin:1", 1, 0, 0),
     ];
-    assert_eq!(told, expected.map(|(made, new, revised, unchanged)| (made.to_owned(), new, revised, unchanged)));
+    assert_eq!(
+        told,
+        expected.map(|(made, new, revised, unchanged)| (made.to_owned(), new, revised, unchanged))
+    );
 }

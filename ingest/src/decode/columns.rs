@@ -18,7 +18,12 @@ const BATCH_ROWS: usize = 512;
 const HINT: &str = "Parquet needs a column `event` with the event as JSON text, or dotted columns (`event.eventName`)";
 
 /// Reads a Parquet object. The format is read from its end, so the content goes through an unnamed temporary file.
-pub(super) fn parquet(input: impl Read, path_account: Option<&str>, limits: &Limits, sink: &mut dyn Sink) -> Result<End, Stop> {
+pub(super) fn parquet(
+    input: impl Read,
+    path_account: Option<&str>,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+) -> Result<End, Stop> {
     let batches = spooled(input, limits).and_then(|file| {
         ParquetRecordBatchReaderBuilder::try_new(file)
             .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())

@@ -59,13 +59,19 @@ impl Capped<'_> {
 }
 
 /// Decompresses `input`.
-pub(super) fn reader<'r>(method: Method, input: impl Read + Send + 'r, limits: &Limits) -> Capped<'r> {
+pub(super) fn reader<'r>(
+    method: Method,
+    input: impl Read + Send + 'r,
+    limits: &Limits,
+) -> Capped<'r> {
     let taken = Arc::new(AtomicU64::new(0));
     let notices = Notices::default();
     let counted = Counted { inner: input, taken: Arc::clone(&taken) };
     let buffered = BufReader::with_capacity(INPUT_BUFFER_BYTES, counted);
     let inner: Box<dyn Read + Send + 'r> = match method {
-        Method::Gzip => Box::new(Members { decoder: Some(GzDecoder::new(buffered)), notices: notices.clone() }),
+        Method::Gzip => {
+            Box::new(Members { decoder: Some(GzDecoder::new(buffered)), notices: notices.clone() })
+        }
         Method::Zstd => match zstd::stream::read::Decoder::with_buffer(buffered) {
             // A window of 128 MiB is what the command line tool accepts unasked.
             Ok(mut decoder) => {
@@ -75,11 +81,22 @@ pub(super) fn reader<'r>(method: Method, input: impl Read + Send + 'r, limits: &
             Err(error) => Box::new(Failing(Some(error))),
         },
         Method::SnappyFramed => Box::new(snap::read::FrameDecoder::new(buffered)),
-        Method::SnappyXerial => {
-            Box::new(Xerial { input: buffered, block: Vec::new(), at: 0, started: false, block_bytes_max: limits.block_bytes_max })
-        }
+        Method::SnappyXerial => Box::new(Xerial {
+            input: buffered,
+            block: Vec::new(),
+            at: 0,
+            started: false,
+            block_bytes_max: limits.block_bytes_max,
+        }),
     };
-    Capped { inner, taken, given: 0, content_bytes_max: limits.content_bytes_max, expansion_max: limits.expansion_max, notices }
+    Capped {
+        inner,
+        taken,
+        given: 0,
+        content_bytes_max: limits.content_bytes_max,
+        expansion_max: limits.expansion_max,
+        notices,
+    }
 }
 
 impl Read for Capped<'_> {
@@ -88,8 +105,13 @@ impl Read for Capped<'_> {
         self.given += count as u64;
         let limit = if self.given > self.content_bytes_max {
             Some(format!("at most {} bytes of content", self.content_bytes_max))
-        } else if self.given > RATIO_FROM_BYTES && self.given / self.taken.load(Ordering::Relaxed).max(1) > self.expansion_max {
-            Some(format!("content that grows at most {} times by decompression", self.expansion_max))
+        } else if self.given > RATIO_FROM_BYTES
+            && self.given / self.taken.load(Ordering::Relaxed).max(1) > self.expansion_max
+        {
+            Some(format!(
+                "content that grows at most {} times by decompression",
+                self.expansion_max
+            ))
         } else {
             None
         };
@@ -174,15 +196,17 @@ impl<R: Read> Read for Xerial<R> {
             }
             let length = u32::from_be_bytes(length) as usize;
             if length > self.block_bytes_max {
-                return Err(io::Error::other(TooMuch { limit: format!("Snappy blocks of at most {} bytes", self.block_bytes_max) }));
+                return Err(io::Error::other(TooMuch {
+                    limit: format!("Snappy blocks of at most {} bytes", self.block_bytes_max),
+                }));
             }
             let mut packed = Vec::new();
             (&mut self.input).take(length as u64).read_to_end(&mut packed)?;
             if packed.len() < length {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.block =
-                unpack(&packed, self.block_bytes_max).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "bad Snappy block"))?;
+            self.block = unpack(&packed, self.block_bytes_max)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "bad Snappy block"))?;
             self.at = 0;
         }
         let count = out.len().min(self.block.len() - self.at);

@@ -12,9 +12,11 @@ use trailhound_datasets::reject::{Code, Reject, shown};
 /// Wrappers within wrappers that are followed.
 const FRAMES_MAX: usize = 8;
 
-const HINT_REFETCH: &str = "fetch the object again; if it stays so, look at the bytes kept in `raw`";
+const HINT_REFETCH: &str =
+    "fetch the object again; if it stays so, look at the bytes kept in `raw`";
 const HINT_LOOK: &str = "look at the bytes kept in `raw`; everything before this place is stored";
-const HINT_LAYOUT: &str = "see the layouts the documentation lists; wrap or export the events as one of them";
+const HINT_LAYOUT: &str =
+    "see the layouts the documentation lists; wrap or export the events as one of them";
 
 enum Frame {
     /// Inside a list; `first` until its first element was seen.
@@ -98,7 +100,13 @@ impl<'l, R: Read> Documents<'l, R> {
                         self.window.consume(1);
                         match self.next_byte()? {
                             Some(byte) => self.element(byte, sink)?,
-                            None => self.rest_is_bad(sink, Code::Truncated, 0, "an element after `,`", HINT_REFETCH)?,
+                            None => self.rest_is_bad(
+                                sink,
+                                Code::Truncated,
+                                0,
+                                "an element after `,`",
+                                HINT_REFETCH,
+                            )?,
                         }
                     }
                     _ if was_first => self.element(byte, sink)?,
@@ -122,11 +130,20 @@ impl<'l, R: Read> Documents<'l, R> {
     }
 
     fn element(&mut self, byte: u8, sink: &mut dyn Sink) -> Result<(), Broken> {
-        if byte == b'{' { self.object(sink) } else { self.scalar(sink, Code::NotAnObject, "an event object") }
+        if byte == b'{' {
+            self.object(sink)
+        } else {
+            self.scalar(sink, Code::NotAnObject, "an event object")
+        }
     }
 
     /// A value that is no object where one is due: set aside alone if it is JSON, else with the rest.
-    fn scalar(&mut self, sink: &mut dyn Sink, code: Code, expected: &'static str) -> Result<(), Broken> {
+    fn scalar(
+        &mut self,
+        sink: &mut dyn Sink,
+        code: Code,
+        expected: &'static str,
+    ) -> Result<(), Broken> {
         loop {
             match self.walker.value(self.window.rest(), 0) {
                 Ok(walked) => {
@@ -139,7 +156,15 @@ impl<'l, R: Read> Documents<'l, R> {
                         let length = self.window.rest().len();
                         return self.set_aside(sink, code, length, 0, expected, HINT_LAYOUT);
                     }
-                    Grown::Ended => return self.rest_is_bad(sink, Code::Truncated, 0, "the rest of the value", HINT_REFETCH),
+                    Grown::Ended => {
+                        return self.rest_is_bad(
+                            sink,
+                            Code::Truncated,
+                            0,
+                            "the rest of the value",
+                            HINT_REFETCH,
+                        );
+                    }
                     Grown::Handled => return Ok(()),
                 },
                 Err(error) => return self.broken(sink, error),
@@ -159,11 +184,21 @@ impl<'l, R: Read> Documents<'l, R> {
         loop {
             match self.scanner.object(self.window.rest()) {
                 Ok((Shape::Wrapper(start), _)) => return self.enter(start, sink),
-                Ok((shape, end)) if end <= self.limits.event_bytes_max => return self.record(shape, end, sink),
+                Ok((shape, end)) if end <= self.limits.event_bytes_max => {
+                    return self.record(shape, end, sink);
+                }
                 Ok(_) => return self.skip(sink, Code::EventTooLarge),
                 Err(JsonError::Incomplete) => match self.grow(sink)? {
                     Grown::More => {}
-                    Grown::Ended => return self.rest_is_bad(sink, Code::Truncated, 0, "the rest of the event", HINT_REFETCH),
+                    Grown::Ended => {
+                        return self.rest_is_bad(
+                            sink,
+                            Code::Truncated,
+                            0,
+                            "the rest of the event",
+                            HINT_REFETCH,
+                        );
+                    }
                     Grown::Handled => return Ok(()),
                 },
                 Err(error) => return self.broken(sink, error),
@@ -200,7 +235,13 @@ impl<'l, R: Read> Documents<'l, R> {
                 Ok(Some(start)) => {
                     let list = self.window.rest()[start] == b'[';
                     if self.frames.len() + 1 > FRAMES_MAX {
-                        return self.rest_is_bad(sink, Code::TooDeep, start, "fewer nested responses", HINT_LAYOUT);
+                        return self.rest_is_bad(
+                            sink,
+                            Code::TooDeep,
+                            start,
+                            "fewer nested responses",
+                            HINT_LAYOUT,
+                        );
                     }
                     self.window.consume(start + usize::from(list));
                     if list {
@@ -213,7 +254,15 @@ impl<'l, R: Read> Documents<'l, R> {
                 Ok(None) => return Ok(()),
                 Err(JsonError::Incomplete) => match self.grow(sink)? {
                     Grown::More => {}
-                    Grown::Ended => return self.rest_is_bad(sink, Code::Truncated, 0, "the rest of the response", HINT_REFETCH),
+                    Grown::Ended => {
+                        return self.rest_is_bad(
+                            sink,
+                            Code::Truncated,
+                            0,
+                            "the rest of the response",
+                            HINT_REFETCH,
+                        );
+                    }
                     Grown::Handled => return Ok(()),
                 },
                 Err(error) => return self.broken(sink, error),
@@ -228,7 +277,9 @@ impl<'l, R: Read> Documents<'l, R> {
         match text.get(key) {
             None => return Err(JsonError::Incomplete),
             Some(b'"') => {}
-            Some(_) => return Err(JsonError::Syntax { at: key, expected: "a key in double quotes" }),
+            Some(_) => {
+                return Err(JsonError::Syntax { at: key, expected: "a key in double quotes" });
+            }
         }
         let (key_end, _) = json::string_end(text, key)?;
         let colon = json::skip_space(text, key_end);
@@ -253,7 +304,14 @@ impl<'l, R: Read> Documents<'l, R> {
     fn record(&mut self, shape: Shape, end: usize, sink: &mut dyn Sink) -> Result<(), Broken> {
         let top = self.frames.is_empty();
         if shape == Shape::Empty && top {
-            return self.set_aside(sink, Code::NotAnEventList, end, 0, "a list of events or an event object", HINT_LAYOUT);
+            return self.set_aside(
+                sink,
+                Code::NotAnEventList,
+                end,
+                0,
+                "a list of events or an event object",
+                HINT_LAYOUT,
+            );
         }
         let bytes = &self.window.rest()[..end];
         if top {
@@ -261,7 +319,14 @@ impl<'l, R: Read> Documents<'l, R> {
         }
         let Ok(text) = simdutf8::basic::from_utf8(bytes) else {
             let valid = std::str::from_utf8(bytes).map_or_else(|e| e.valid_up_to(), str::len);
-            return self.set_aside(sink, Code::BadUtf8, end, valid, "UTF-8 text", "the producer wrote another encoding");
+            return self.set_aside(
+                sink,
+                Code::BadUtf8,
+                end,
+                valid,
+                "UTF-8 text",
+                "the producer wrote another encoding",
+            );
         };
         match envelope::open(&mut self.scanner, text, shape, &self.context, sink) {
             Ok(()) => {
@@ -269,7 +334,9 @@ impl<'l, R: Read> Documents<'l, R> {
                 Ok(())
             }
             Err(envelope::Failed::Stop(stop)) => Err(stop.into()),
-            Err(envelope::Failed::Reject { code, at, expected }) => self.set_aside(sink, code, end, at, expected, HINT_LAYOUT),
+            Err(envelope::Failed::Reject { code, at, expected }) => {
+                self.set_aside(sink, code, end, at, expected, HINT_LAYOUT)
+            }
         }
     }
 
@@ -302,11 +369,20 @@ impl<'l, R: Read> Documents<'l, R> {
             JsonError::TooDeep { .. } => self.skip(sink, Code::TooDeep),
             JsonError::Syntax { at, expected } => {
                 if let Some(length) = self.line_to_set_aside()? {
-                    return self.set_aside(sink, Code::BadJson, length, at.min(length), expected, HINT_LOOK);
+                    return self.set_aside(
+                        sink,
+                        Code::BadJson,
+                        length,
+                        at.min(length),
+                        expected,
+                        HINT_LOOK,
+                    );
                 }
                 self.rest_is_bad(sink, Code::BadJson, at, expected, HINT_LOOK)
             }
-            JsonError::Incomplete => self.rest_is_bad(sink, Code::Truncated, 0, "the rest of the value", HINT_REFETCH),
+            JsonError::Incomplete => {
+                self.rest_is_bad(sink, Code::Truncated, 0, "the rest of the value", HINT_REFETCH)
+            }
         }
     }
 
@@ -327,7 +403,8 @@ impl<'l, R: Read> Documents<'l, R> {
             }
             if rest.len() > self.limits.event_bytes_max || !self.fill()? {
                 let whole = self.window.rest();
-                let last_line = self.lines && memchr::memchr(b'\n', whole).is_none_or(|end| end + 1 == whole.len());
+                let last_line = self.lines
+                    && memchr::memchr(b'\n', whole).is_none_or(|end| end + 1 == whole.len());
                 return Ok(last_line.then_some(whole.len()));
             }
         }
@@ -344,7 +421,11 @@ impl<'l, R: Read> Documents<'l, R> {
     ) -> Result<(), Broken> {
         let offset = self.window.offset() + at as u64;
         let rest = self.window.rest();
-        let found = if at < rest.len() { shown(&rest[at..rest.len().min(at + 400)]) } else { "the end of the content".to_owned() };
+        let found = if at < rest.len() {
+            shown(&rest[at..rest.len().min(at + 400)])
+        } else {
+            "the end of the content".to_owned()
+        };
         let mut raw = Vec::new();
         let mut length = 0u64;
         let mut whole = true;
@@ -366,8 +447,15 @@ impl<'l, R: Read> Documents<'l, R> {
             }
         }
         self.frames.clear();
-        let reject =
-            Reject { code, byte_offset: offset, expected: expected.to_owned(), found, hint, raw, raw_length: whole.then_some(length) };
+        let reject = Reject {
+            code,
+            byte_offset: offset,
+            expected: expected.to_owned(),
+            found,
+            hint,
+            raw,
+            raw_length: whole.then_some(length),
+        };
         Ok(sink.reject(reject)?)
     }
 
@@ -419,7 +507,15 @@ impl<'l, R: Read> Documents<'l, R> {
                 "raise `ingest.event_bytes_max` and ingest the object again",
             ),
         };
-        Ok(sink.reject(Reject { code, byte_offset: offset, expected, found, hint, raw, raw_length: Some(length) })?)
+        Ok(sink.reject(Reject {
+            code,
+            byte_offset: offset,
+            expected,
+            found,
+            hint,
+            raw,
+            raw_length: Some(length),
+        })?)
     }
 
     fn next_byte(&mut self) -> Result<Option<u8>, Broken> {
@@ -436,7 +532,9 @@ impl<'l, R: Read> Documents<'l, R> {
     }
 
     fn fill(&mut self) -> Result<bool, Broken> {
-        self.window.more().map_err(|e| Broken::Input(e, self.window.offset() + self.window.rest().len() as u64))
+        self.window
+            .more()
+            .map_err(|e| Broken::Input(e, self.window.offset() + self.window.rest().len() as u64))
     }
 
     /// More bytes for an unfinished value, or its end as far as this reader goes.

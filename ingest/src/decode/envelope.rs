@@ -33,7 +33,13 @@ fn reject(code: Code, expected: &'static str) -> Failed {
 }
 
 /// Hands on the event in `text`, which `scanner` has just scanned as `shape`.
-pub(super) fn open(scanner: &mut Scanner, text: &str, shape: Shape, context: &Context<'_>, sink: &mut dyn Sink) -> Result<(), Failed> {
+pub(super) fn open(
+    scanner: &mut Scanner,
+    text: &str,
+    shape: Shape,
+    context: &Context<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), Failed> {
     open_nested(scanner, text, shape, context, None, sink, 0)
 }
 
@@ -56,7 +62,9 @@ fn open_nested(
             };
             Ok(sink.event(&event)?)
         }
-        Shape::Row(_) if nesting >= NESTING_MAX => Err(reject(Code::UnknownLayout, "an event at most four wrappers deep")),
+        Shape::Row(_) if nesting >= NESTING_MAX => {
+            Err(reject(Code::UnknownLayout, "an event at most four wrappers deep"))
+        }
         Shape::Row(span) => {
             let owner = owner.or_else(|| scanner.owner(text).map(Cow::into_owned));
             if span.kind == Kind::Object {
@@ -74,29 +82,46 @@ fn open_nested(
         }
         Shape::Flattened => {
             let owner = owner.or_else(|| scanner.owner(text).map(Cow::into_owned));
-            let event = flattened::event_text(text).ok_or(reject(Code::UnknownLayout, "dotted columns that form an event"))?;
+            let event = flattened::event_text(text)
+                .ok_or(reject(Code::UnknownLayout, "dotted columns that form an event"))?;
             let shape = rescan(scanner, &event, 0)?;
             if shape != Shape::Event {
                 return Err(reject(Code::UnknownLayout, "dotted columns that form an event"));
             }
             open_nested(scanner, &event, shape, context, owner, sink, nesting + 1)
         }
-        Shape::Foreign => Err(reject(Code::UnsupportedEvent, "an ActionTrail event, not one of the provider-initiated feed")),
-        Shape::Empty | Shape::Unknown | Shape::Wrapper(_) => {
-            Err(reject(Code::UnknownLayout, "an event, or a row with `event`, `contents` or dotted `event.` columns"))
-        }
+        Shape::Foreign => Err(reject(
+            Code::UnsupportedEvent,
+            "an ActionTrail event, not one of the provider-initiated feed",
+        )),
+        Shape::Empty | Shape::Unknown | Shape::Wrapper(_) => Err(reject(
+            Code::UnknownLayout,
+            "an event, or a row with `event`, `contents` or dotted `event.` columns",
+        )),
     }
 }
 
 fn rescan(scanner: &mut Scanner, text: &str, base: usize) -> Result<Shape, Failed> {
     match scanner.object(text.as_bytes()) {
         Ok((shape, end)) if text[end..].trim().is_empty() => Ok(shape),
-        Ok((_, end)) => Err(Failed::Reject { code: Code::BadJson, at: base + end, expected: "nothing after the event" }),
-        Err(JsonError::TooDeep { at }) => {
-            Err(Failed::Reject { code: Code::TooDeep, at: base + at, expected: "at most 128 nested containers" })
+        Ok((_, end)) => Err(Failed::Reject {
+            code: Code::BadJson,
+            at: base + end,
+            expected: "nothing after the event",
+        }),
+        Err(JsonError::TooDeep { at }) => Err(Failed::Reject {
+            code: Code::TooDeep,
+            at: base + at,
+            expected: "at most 128 nested containers",
+        }),
+        Err(JsonError::Syntax { at, expected }) => {
+            Err(Failed::Reject { code: Code::BadJson, at: base + at, expected })
         }
-        Err(JsonError::Syntax { at, expected }) => Err(Failed::Reject { code: Code::BadJson, at: base + at, expected }),
-        Err(JsonError::Incomplete) => Err(Failed::Reject { code: Code::Truncated, at: base, expected: "a complete event inside the row" }),
+        Err(JsonError::Incomplete) => Err(Failed::Reject {
+            code: Code::Truncated,
+            at: base,
+            expected: "a complete event inside the row",
+        }),
     }
 }
 

@@ -12,7 +12,9 @@ pub(super) fn event_text(text: &str) -> Option<String> {
     let row: Map<String, Value> = serde_json::from_str(text).ok()?;
     let mut event = Map::new();
     for (column, value) in row {
-        let Some(path) = PREFIXES.iter().find_map(|prefix| column.strip_prefix(prefix)) else { continue };
+        let Some(path) = PREFIXES.iter().find_map(|prefix| column.strip_prefix(prefix)) else {
+            continue;
+        };
         place(&mut event, path, value);
     }
     Some(Value::Object(event).to_string())

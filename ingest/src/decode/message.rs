@@ -36,7 +36,8 @@ impl Messages {
             && json::skip_space(text, end) == text.len()
             && let Ok(text) = simdutf8::basic::from_utf8(text)
         {
-            match envelope::open(&mut self.scanner, &text[..end], shape, &Context::default(), sink) {
+            match envelope::open(&mut self.scanner, &text[..end], shape, &Context::default(), sink)
+            {
                 Ok(()) => return Ok(()),
                 Err(envelope::Failed::Stop(stop)) => return Err(stop),
                 // Told by the general way, with place and hint.

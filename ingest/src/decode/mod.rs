@@ -86,7 +86,12 @@ pub enum End {
 ///
 /// # Errors
 /// [`Stop`] when the sink wants no more.
-pub fn object(input: impl Read + Send, path_account: Option<&str>, limits: &Limits, sink: &mut dyn Sink) -> Result<End, Stop> {
+pub fn object(
+    input: impl Read + Send,
+    path_account: Option<&str>,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+) -> Result<End, Stop> {
     content(Box::new(input), path_account, limits, sink, 0)
 }
 
@@ -110,7 +115,9 @@ fn content(
     // What the head's reading ran into must be met again behind it.
     let whole = io::Cursor::new(head.clone()).chain(compression::Failing(error)).chain(input);
     match kind {
-        Content::Compressed(_) if nesting >= NESTED_COMPRESSION_MAX => unknown(whole, "content compressed at most twice", limits, sink),
+        Content::Compressed(_) if nesting >= NESTED_COMPRESSION_MAX => {
+            unknown(whole, "content compressed at most twice", limits, sink)
+        }
         Content::Compressed(method) => {
             let plain = compression::reader(method, whole, limits);
             let notices = plain.notices();
@@ -129,7 +136,12 @@ fn content(
     }
 }
 
-fn documents(input: impl Read, path_account: Option<&str>, limits: &Limits, sink: &mut dyn Sink) -> Result<End, Stop> {
+fn documents(
+    input: impl Read,
+    path_account: Option<&str>,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+) -> Result<End, Stop> {
     match Documents::new(input, limits, envelope::Context { path_account }).run(sink) {
         Ok(()) => Ok(End::Complete),
         Err(Broken::Stop(stop)) => Err(stop),
@@ -138,19 +150,35 @@ fn documents(input: impl Read, path_account: Option<&str>, limits: &Limits, sink
 }
 
 /// A raw Snappy block has no magic; it is one if it decompresses to something known.
-fn raw_snappy(mut input: impl Read, path_account: Option<&str>, limits: &Limits, sink: &mut dyn Sink, nesting: usize) -> Result<End, Stop> {
+fn raw_snappy(
+    mut input: impl Read,
+    path_account: Option<&str>,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+    nesting: usize,
+) -> Result<End, Stop> {
     let mut packed = Vec::new();
-    if let Err(error) = (&mut input).take(limits.block_bytes_max as u64 + 1).read_to_end(&mut packed) {
+    if let Err(error) =
+        (&mut input).take(limits.block_bytes_max as u64 + 1).read_to_end(&mut packed)
+    {
         packed.truncate(limits.quarantine_raw_bytes_max);
         return broken_input(sink, &error, 0, &packed);
     }
     if nesting < NESTED_COMPRESSION_MAX
         && let Some(plain) = compression::raw_snappy(&packed, limits)
     {
-        let known =
-            matches!(sniff::content(&plain[..plain.len().min(sniff::HEAD_BYTES)]), Content::Json | Content::Text | Content::Parquet);
+        let known = matches!(
+            sniff::content(&plain[..plain.len().min(sniff::HEAD_BYTES)]),
+            Content::Json | Content::Text | Content::Parquet
+        );
         if known {
-            return content(Box::new(io::Cursor::new(plain)), path_account, limits, sink, NESTED_COMPRESSION_MAX);
+            return content(
+                Box::new(io::Cursor::new(plain)),
+                path_account,
+                limits,
+                sink,
+                NESTED_COMPRESSION_MAX,
+            );
         }
     }
     let expected = "JSON, CSV or Parquet, plain or compressed with gzip, zstd or Snappy";
@@ -158,13 +186,19 @@ fn raw_snappy(mut input: impl Read, path_account: Option<&str>, limits: &Limits,
 }
 
 /// Sets aside content that holds nothing this reader knows.
-fn unknown(input: impl Read, expected: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<End, Stop> {
+fn unknown(
+    input: impl Read,
+    expected: &str,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+) -> Result<End, Stop> {
     let (raw, raw_length) = kept(input, limits);
-    let code = if raw.starts_with(b"\xff\xfe") || raw.starts_with(b"\xfe\xff") || sniff::is_utf16(&raw) {
-        Code::BadUtf8
-    } else {
-        Code::UnknownEncoding
-    };
+    let code =
+        if raw.starts_with(b"\xff\xfe") || raw.starts_with(b"\xfe\xff") || sniff::is_utf16(&raw) {
+            Code::BadUtf8
+        } else {
+            Code::UnknownEncoding
+        };
     sink.reject(Reject {
         code,
         byte_offset: 0,
@@ -188,11 +222,18 @@ fn kept(input: impl Read, limits: &Limits) -> (Vec<u8>, Option<u64>) {
     (raw, length)
 }
 
-fn broken_input(sink: &mut dyn Sink, error: &io::Error, offset: u64, raw: &[u8]) -> Result<End, Stop> {
+fn broken_input(
+    sink: &mut dyn Sink,
+    error: &io::Error,
+    offset: u64,
+    raw: &[u8],
+) -> Result<End, Stop> {
     let (code, expected, hint) = match compression::TooMuch::of(error) {
-        Some(too_much) => {
-            (Code::TooLarge, too_much.to_string(), "if this is no attack, raise `ingest.content_bytes_max` or `ingest.expansion_max`")
-        }
+        Some(too_much) => (
+            Code::TooLarge,
+            too_much.to_string(),
+            "if this is no attack, raise `ingest.content_bytes_max` or `ingest.expansion_max`",
+        ),
         None => (
             Code::CorruptCompression,
             "an intact compressed stream".to_owned(),

@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 use trailhound_datasets::derive::time;
-use trailhound_datasets::event::{ATTRIBUTES, Event, Field, Flag, Keep, Place, SESSION_ATTRIBUTES, SESSION_CONTEXT, USER_IDENTITY};
+use trailhound_datasets::event::{
+    ATTRIBUTES, Event, Field, Flag, Keep, Place, SESSION_ATTRIBUTES, SESSION_CONTEXT, USER_IDENTITY,
+};
 use trailhound_datasets::json::{self, JsonError, Kind, Walker};
 
 /// What an object turned out to be.
@@ -85,9 +87,14 @@ const NUMBERS: usize = NO_KEY + 3;
 
 static KEYS: LazyLock<KeyTable> = LazyLock::new(|| {
     let fields = Field::ALL.iter().map(|&(field, place, key, _)| (key, place, Known::Field(field)));
-    let structural = [(USER_IDENTITY, Place::Top, Known::Identity), (SESSION_CONTEXT, Place::Identity, Known::Session)];
-    let entries: Vec<Entry> =
-        fields.chain(structural).map(|(key, place, known)| Entry { written: format!("\"{key}\":"), place, known }).collect();
+    let structural = [
+        (USER_IDENTITY, Place::Top, Known::Identity),
+        (SESSION_CONTEXT, Place::Identity, Known::Session),
+    ];
+    let entries: Vec<Entry> = fields
+        .chain(structural)
+        .map(|(key, place, known)| Entry { written: format!("\"{key}\":"), place, known })
+        .collect();
     let longest = entries.iter().map(|entry| entry.name().len()).max().unwrap_or(0);
     let mut by_length = vec![Vec::new(); longest + 1];
     for (number, entry) in entries.iter().enumerate() {
@@ -98,8 +105,14 @@ static KEYS: LazyLock<KeyTable> = LazyLock::new(|| {
 
 impl KeyTable {
     fn number(&self, key: &[u8], place: Place) -> Option<usize> {
-        let fits = |number: usize| self.entries[number].place == place && self.entries[number].name() == key;
-        self.by_length.get(key.len())?.iter().map(|&number| usize::from(number)).find(|&number| fits(number))
+        let fits = |number: usize| {
+            self.entries[number].place == place && self.entries[number].name() == key
+        };
+        self.by_length
+            .get(key.len())?
+            .iter()
+            .map(|&number| usize::from(number))
+            .find(|&number| fits(number))
     }
 
     fn find(&self, key: &[u8], place: Place) -> Known {
@@ -113,7 +126,8 @@ impl KeyTable {
             folded[0].make_ascii_lowercase();
             return self.find(&folded, place);
         }
-        let alias = Field::ALIASES.iter().find(|(name, _)| place == Place::Top && name.as_bytes() == key);
+        let alias =
+            Field::ALIASES.iter().find(|(name, _)| place == Place::Top && name.as_bytes() == key);
         alias.map_or(Known::Other, |&(_, field)| Known::Field(field))
     }
 }
@@ -123,7 +137,8 @@ const LIST_KEYS: [&[u8]; 5] = [b"Events", b"events", b"logs", b"Logs", b"data"];
 /// Key under which SDKs hold the response.
 const BODY_KEY: &[u8] = b"body";
 /// Keys of rows whose value is the event: log service rows, SDK rows, the same flattened by connectors, EventBridge.
-const ROW_KEYS: [&[u8]; 6] = [b"event", b"contents", b"contents.event", b"contents_event_s", b"content", b"data"];
+const ROW_KEYS: [&[u8]; 6] =
+    [b"event", b"contents", b"contents.event", b"contents_event_s", b"content", b"data"];
 /// Prefixes of dotted columns.
 const DOTTED: [&[u8]; 3] = [b"event.", b"contents.event.", b"contents_event_s."];
 
@@ -195,7 +210,8 @@ impl Scanner {
         loop {
             let key = at;
             if let Some((number, value_at)) = self.expected(text, at, before, Place::Top) {
-                at = self.known_member(text, key, value_at, KEYS.entries[number].known, &mut row)?;
+                at =
+                    self.known_member(text, key, value_at, KEYS.entries[number].known, &mut row)?;
                 before = number;
             } else {
                 let (name, value_at) = self.key(text, at)?;
@@ -240,7 +256,10 @@ impl Scanner {
         let colon = json::skip_space(text, end);
         match text.get(colon) {
             None => Err(JsonError::Incomplete),
-            Some(b':') => Ok((Key { start: at + 1, end: end - 1, escaped }, json::skip_space(text, colon + 1))),
+            Some(b':') => Ok((
+                Key { start: at + 1, end: end - 1, escaped },
+                json::skip_space(text, colon + 1),
+            )),
             Some(_) => Err(JsonError::Syntax { at: colon, expected: "`:`" }),
         }
     }
@@ -248,7 +267,13 @@ impl Scanner {
     /// The key at `at` where it is the one that last came after the key numbered `before`: its number, and where its
     /// value starts.
     #[inline]
-    fn expected(&self, text: &[u8], at: usize, before: usize, place: Place) -> Option<(usize, usize)> {
+    fn expected(
+        &self,
+        text: &[u8],
+        at: usize,
+        before: usize,
+        place: Place,
+    ) -> Option<(usize, usize)> {
         let number = usize::from(self.next[before]);
         let entry = &KEYS.entries[number];
         let written = entry.written.as_bytes();
@@ -264,19 +289,38 @@ impl Scanner {
     }
 
     /// Reads the value of a known top-level key.
-    fn known_member(&mut self, text: &[u8], key: usize, at: usize, known: Known, row: &mut Row) -> Result<usize, JsonError> {
+    fn known_member(
+        &mut self,
+        text: &[u8],
+        key: usize,
+        at: usize,
+        known: Known,
+        row: &mut Row,
+    ) -> Result<usize, JsonError> {
         match known {
             Known::Field(field) => {
-                row.is_event |= matches!(field, Field::EventId | Field::EventName | Field::EventTime | Field::EventType);
+                row.is_event |= matches!(
+                    field,
+                    Field::EventId | Field::EventName | Field::EventTime | Field::EventType
+                );
                 self.field(text, Place::Top, key, at, field)
             }
             _ => self.structural(text, Place::Top, key, at, known),
         }
     }
 
-    fn top_member(&mut self, text: &[u8], key: usize, name: &[u8], at: usize, row: &mut Row) -> Result<usize, JsonError> {
+    fn top_member(
+        &mut self,
+        text: &[u8],
+        key: usize,
+        name: &[u8],
+        at: usize,
+        row: &mut Row,
+    ) -> Result<usize, JsonError> {
         match self.known(name, Place::Top) {
-            known @ (Known::Field(_) | Known::Identity) => self.known_member(text, key, at, known, row),
+            known @ (Known::Field(_) | Known::Identity) => {
+                self.known_member(text, key, at, known, row)
+            }
             _ => {
                 let span = self.value(text, at)?;
                 self.row_key(text, name, span, row);
@@ -289,7 +333,8 @@ impl Scanner {
     /// Notes what an unknown top-level key says about the row around an event.
     fn row_key(&mut self, text: &[u8], name: &[u8], span: Span, row: &mut Row) {
         if ROW_KEYS.contains(&name) {
-            let holds_event = span.kind == Kind::Object || (span.kind == Kind::String && text[span.start..span.end].contains(&b'{'));
+            let holds_event = span.kind == Kind::Object
+                || (span.kind == Kind::String && text[span.start..span.end].contains(&b'{'));
             if holds_event && row.value.is_none() {
                 row.value = Some(span);
             }
@@ -333,7 +378,14 @@ impl Scanner {
         Ok(Span { start: at, end: walked.end, kind: walked.kind, escaped: walked.escaped })
     }
 
-    fn field(&mut self, text: &[u8], place: Place, key: usize, at: usize, field: Field) -> Result<usize, JsonError> {
+    fn field(
+        &mut self,
+        text: &[u8],
+        place: Place,
+        key: usize,
+        at: usize,
+        field: Field,
+    ) -> Result<usize, JsonError> {
         let (.., keep) = Field::ALL[field as usize];
         let span = if keep == Keep::Object {
             let walked = self.walker.value_at_depth(text, at, 1)?;
@@ -374,7 +426,14 @@ impl Scanner {
     }
 
     /// `userIdentity`, `sessionContext` and its attributes: objects that are looked into rather than kept.
-    fn structural(&mut self, text: &[u8], place: Place, key: usize, at: usize, which: Known) -> Result<usize, JsonError> {
+    fn structural(
+        &mut self,
+        text: &[u8],
+        place: Place,
+        key: usize,
+        at: usize,
+        which: Known,
+    ) -> Result<usize, JsonError> {
         if which == Known::Session {
             self.has_session = text.get(at) != Some(&b'n');
         }
@@ -403,7 +462,8 @@ impl Scanner {
         let mut before = NO_KEY + place as usize;
         loop {
             let key = at;
-            let expected = if which == Known::Session { None } else { self.expected(text, at, before, place) };
+            let expected =
+                if which == Known::Session { None } else { self.expected(text, at, before, place) };
             if let Some((number, value_at)) = expected {
                 at = match KEYS.entries[number].known {
                     Known::Field(field) => self.field(text, place, key, value_at, field)?,
@@ -425,14 +485,25 @@ impl Scanner {
         }
     }
 
-    fn structural_member(&mut self, text: &[u8], key: usize, name: &[u8], at: usize, inside: Known) -> Result<usize, JsonError> {
+    fn structural_member(
+        &mut self,
+        text: &[u8],
+        key: usize,
+        name: &[u8],
+        at: usize,
+        inside: Known,
+    ) -> Result<usize, JsonError> {
         let place = match inside {
             Known::Identity => Place::Identity,
             Known::Attributes => Place::Session,
             // Directly in `sessionContext` only `attributes` is expected.
             _ => {
                 let folded = name.first().map(u8::to_ascii_lowercase);
-                let same = |want: &str| name.len() == want.len() && folded == want.bytes().next() && name[1..] == want.as_bytes()[1..];
+                let same = |want: &str| {
+                    name.len() == want.len()
+                        && folded == want.bytes().next()
+                        && name[1..] == want.as_bytes()[1..]
+                };
                 if same(ATTRIBUTES) || same(SESSION_ATTRIBUTES) {
                     if name != ATTRIBUTES.as_bytes() {
                         (self.alias_key, self.needs_raw) = (true, true);
@@ -460,9 +531,11 @@ impl Scanner {
         event.has_session = self.has_session;
         event.object_hashes = self.hashes;
         event.needs_raw = self.needs_raw || self.duplicate_key;
-        for (flag, set) in
-            [(Flag::DuplicateKey, self.duplicate_key), (Flag::TypeMismatch, self.type_mismatch), (Flag::AliasKey, self.alias_key)]
-        {
+        for (flag, set) in [
+            (Flag::DuplicateKey, self.duplicate_key),
+            (Flag::TypeMismatch, self.type_mismatch),
+            (Flag::AliasKey, self.alias_key),
+        ] {
             if set {
                 event.flags.insert(flag);
             }
@@ -491,7 +564,8 @@ impl Scanner {
     }
 
     fn drop_repeated_parameters(&self, event: &mut Event<'_>) {
-        let is_text = self.spans[Field::RequestParameterJson as usize].is_some_and(|span| span.kind == Kind::String);
+        let is_text = self.spans[Field::RequestParameterJson as usize]
+            .is_some_and(|span| span.kind == Kind::String);
         let same = is_text
             && event.get(Field::RequestParameterJson).is_some()
             && event.get(Field::RequestParameterJson) == event.get(Field::RequestParameters);
@@ -520,14 +594,20 @@ impl Scanner {
                 push_pair(out, &json::quote(key), &json::quote(value));
             }
         }
-        if let Some(value) = event.get(Field::MfaAuthenticated).filter(|value| !matches!(*value, "true" | "false")) {
+        if let Some(value) =
+            event.get(Field::MfaAuthenticated).filter(|value| !matches!(*value, "true" | "false"))
+        {
             push_pair(&mut session, "\"mfaAuthenticated\"", &json::quote(value));
         }
         if event.get(Field::AccountId) == Some("") {
             push_pair(&mut identity, "\"accountId\"", "\"\"");
         }
         if !session.is_empty() {
-            push_pair(&mut identity, "\"sessionContext\"", &format!("{{\"attributes\":{{{session}}}}}"));
+            push_pair(
+                &mut identity,
+                "\"sessionContext\"",
+                &format!("{{\"attributes\":{{{session}}}}}"),
+            );
         }
         if !identity.is_empty() {
             push_pair(&mut top, "\"userIdentity\"", &format!("{{{identity}}}"));
@@ -614,13 +694,18 @@ fn session_from_text(text: &str, span: Span, event: &mut Event<'_>) {
                 "creationDate" => Field::CreationDate,
                 _ => continue,
             };
-            event.values[field as usize] = json::text_of(value).map(|text| Cow::Owned(text.into_owned()));
+            event.values[field as usize] =
+                json::text_of(value).map(|text| Cow::Owned(text.into_owned()));
         }
     }
 }
 
 fn is_plain_time(text: &str) -> bool {
-    text.len() == 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T' && !text.starts_with("0000") && time::parse(text).is_some()
+    text.len() == 20
+        && text.ends_with('Z')
+        && text.as_bytes()[10] == b'T'
+        && !text.starts_with("0000")
+        && time::parse(text).is_some()
 }
 
 fn push_member(out: &mut String, text: &str, member: &Member) {

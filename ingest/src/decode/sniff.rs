@@ -83,15 +83,24 @@ pub(super) fn content(head: &[u8]) -> Content {
 
 /// UTF-16 without a mark: every other byte of ASCII text is zero.
 pub(super) fn is_utf16(text: &[u8]) -> bool {
-    text.len() >= 4 && ((text[0] != 0 && text[1] == 0 && text[3] == 0) || (text[0] == 0 && text[1] != 0 && text[2] == 0))
+    text.len() >= 4
+        && ((text[0] != 0 && text[1] == 0 && text[3] == 0)
+            || (text[0] == 0 && text[1] != 0 && text[2] == 0))
 }
 
 fn markup(text: &[u8]) -> Option<&'static str> {
     let lower = text[..text.len().min(64)].to_ascii_lowercase();
-    if lower.starts_with(b"<!doctype html") || lower.starts_with(b"<html") || lower.starts_with(b"<head") {
-        return Some("JSON, CSV or Parquet; this is an HTML page, as a captive portal or an error page would send");
+    if lower.starts_with(b"<!doctype html")
+        || lower.starts_with(b"<html")
+        || lower.starts_with(b"<head")
+    {
+        return Some(
+            "JSON, CSV or Parquet; this is an HTML page, as a captive portal or an error page would send",
+        );
     }
-    lower.starts_with(b"<").then_some("JSON, CSV or Parquet; this is XML or HTML, perhaps an error answer of the object store")
+    lower.starts_with(b"<").then_some(
+        "JSON, CSV or Parquet; this is XML or HTML, perhaps an error answer of the object store",
+    )
 }
 
 /// A document that is one JSON scalar, and not a CSV line that starts with one.
@@ -125,7 +134,9 @@ mod tests {
         ] {
             assert_eq!(content(head), content_is, "{head:?}");
         }
-        assert!(matches!(content(b"<!DOCTYPE HTML><html>"), Content::Foreign(text) if text.contains("HTML")));
+        assert!(
+            matches!(content(b"<!DOCTYPE HTML><html>"), Content::Foreign(text) if text.contains("HTML"))
+        );
         assert!(matches!(content(b"[\0{\0"), Content::Foreign(text) if text.contains("UTF-16")));
     }
 }

@@ -21,7 +21,15 @@ pub(super) struct Window<R> {
 
 impl<R: Read> Window<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, buffer: vec![0; CHUNK_BYTES], from: 0, to: 0, base: 0, ended: false, failed: None }
+        Self {
+            input,
+            buffer: vec![0; CHUNK_BYTES],
+            from: 0,
+            to: 0,
+            base: 0,
+            ended: false,
+            failed: None,
+        }
     }
 
     /// The bytes read and not yet consumed.

@@ -34,21 +34,26 @@ impl Lake {
     pub async fn note_query(&self, asked: &Asked) -> Result<(), CatalogError> {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         // Notes sort by time; two of one moment have different ids.
-        sqlx::query("INSERT INTO trailhound_query VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
-            .bind(uuid::Uuid::now_v7().to_string())
-            .bind(asked.at)
-            .bind(&asked.door)
-            .bind(&asked.who)
-            .bind(&asked.address)
-            // PostgreSQL holds no text with a NUL in it.
-            .bind(asked.statement.replace('\0', "\u{fffd}"))
-            .bind(&asked.result)
-            .bind(whole(asked.rows))
-            .bind(whole(asked.bytes))
-            .bind(i64::try_from(asked.took.as_micros()).unwrap_or(i64::MAX))
+        sqlx::query(
+            "INSERT INTO trailhound_query VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(uuid::Uuid::now_v7().to_string())
+        .bind(asked.at)
+        .bind(&asked.door)
+        .bind(&asked.who)
+        .bind(&asked.address)
+        // PostgreSQL holds no text with a NUL in it.
+        .bind(asked.statement.replace('\0', "\u{fffd}"))
+        .bind(&asked.result)
+        .bind(whole(asked.rows))
+        .bind(whole(asked.bytes))
+        .bind(i64::try_from(asked.took.as_micros()).unwrap_or(i64::MAX))
+        .execute(&self.turns)
+        .await?;
+        sqlx::query("DELETE FROM trailhound_query WHERE asked_at < $1")
+            .bind(asked.at - KEPT_MICROS)
             .execute(&self.turns)
             .await?;
-        sqlx::query("DELETE FROM trailhound_query WHERE asked_at < $1").bind(asked.at - KEPT_MICROS).execute(&self.turns).await?;
         Ok(())
     }
 }

@@ -35,7 +35,9 @@ pub enum CatalogError {
         source: parquet::errors::ParquetError,
     },
     /// No lake there.
-    #[error("there is no lake in `{folder}`; `trailhound ingest --lake {folder} PATH...` makes one")]
+    #[error(
+        "there is no lake in `{folder}`; `trailhound ingest --lake {folder} PATH...` makes one"
+    )]
     Missing {
         /// Where it was looked for.
         folder: PathBuf,
@@ -65,7 +67,9 @@ pub enum CatalogError {
         reason: String,
     },
     /// Another program's database, or another version's.
-    #[error("`{folder}` holds no lake of this version (found {found}, expected {LAKE_VERSION}); take a fresh folder with `--lake`")]
+    #[error(
+        "`{folder}` holds no lake of this version (found {found}, expected {LAKE_VERSION}); take a fresh folder with `--lake`"
+    )]
     Version {
         /// The lake's folder.
         folder: PathBuf,
@@ -79,7 +83,9 @@ pub enum CatalogError {
         snapshot: i64,
     },
     /// Positions or snapshot moved since they were read.
-    #[error("the lake changed while this batch was being written: {what}. Nothing of the batch was stored; run again")]
+    #[error(
+        "the lake changed while this batch was being written: {what}. Nothing of the batch was stored; run again"
+    )]
     Conflict {
         /// What moved.
         what: String,
@@ -102,9 +108,13 @@ impl Lake {
     /// # Errors
     /// [`CatalogError`].
     pub async fn create_or_open(folder: &Path) -> Result<Self, CatalogError> {
-        std::fs::create_dir_all(folder.join(FILES_FOLDER)).map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
-        let folder = folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
-        let place = place::find(&folder)?.unwrap_or_else(|| CatalogPlace::Sqlite(folder.join(CATALOG_FILE)));
+        std::fs::create_dir_all(folder.join(FILES_FOLDER))
+            .map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
+        let folder = folder
+            .canonicalize()
+            .map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
+        let place = place::find(&folder)?
+            .unwrap_or_else(|| CatalogPlace::Sqlite(folder.join(CATALOG_FILE)));
         let lake = Self::at(folder, place, true).await?;
         lake.create_if_empty().await?;
         lake.check().await?;
@@ -117,8 +127,12 @@ impl Lake {
     /// # Errors
     /// [`CatalogError::Missing`] where there is none, and the others.
     pub async fn open(folder: &Path) -> Result<Self, CatalogError> {
-        let Some(place) = place::find(folder)? else { return Err(CatalogError::Missing { folder: folder.to_owned() }) };
-        let folder = folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
+        let Some(place) = place::find(folder)? else {
+            return Err(CatalogError::Missing { folder: folder.to_owned() });
+        };
+        let folder = folder
+            .canonicalize()
+            .map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
         let lake = Self::at(folder, place, false).await?;
         lake.check().await?;
         lake.follow_moved_folder().await?;
@@ -155,7 +169,10 @@ impl Lake {
     }
 
     /// A transaction that holds the right to write from its start.
-    pub(super) async fn begin<'c>(&self, connection: &'c mut AnyConnection) -> Result<sqlx::Transaction<'c, sqlx::Any>, CatalogError> {
+    pub(super) async fn begin<'c>(
+        &self,
+        connection: &'c mut AnyConnection,
+    ) -> Result<sqlx::Transaction<'c, sqlx::Any>, CatalogError> {
         place::begin(connection, &self.place).await
     }
 
@@ -170,7 +187,9 @@ impl Lake {
     /// # Errors
     /// [`CatalogError::Sql`].
     pub async fn snapshot(&self) -> Result<i64, CatalogError> {
-        Ok(sqlx::query_scalar("SELECT max(snapshot_id) FROM ducklake_snapshot").fetch_one(&self.pool).await?)
+        Ok(sqlx::query_scalar("SELECT max(snapshot_id) FROM ducklake_snapshot")
+            .fetch_one(&self.pool)
+            .await?)
     }
 
     async fn create_if_empty(&self) -> Result<(), CatalogError> {
@@ -199,12 +218,21 @@ impl Lake {
     }
 
     async fn check(&self) -> Result<(), CatalogError> {
-        let found: Result<Option<String>, _> =
-            sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'trailhound_version'").fetch_optional(&self.pool).await;
+        let found: Result<Option<String>, _> = sqlx::query_scalar(
+            "SELECT value FROM ducklake_metadata WHERE key = 'trailhound_version'",
+        )
+        .fetch_optional(&self.pool)
+        .await;
         match found {
             Ok(Some(version)) if version == LAKE_VERSION => Ok(()),
-            Ok(found) => Err(CatalogError::Version { folder: self.folder.clone(), found: found.unwrap_or_else(|| "none".to_owned()) }),
-            Err(sqlx::Error::Database(e)) => Err(CatalogError::Version { folder: self.folder.clone(), found: e.message().to_owned() }),
+            Ok(found) => Err(CatalogError::Version {
+                folder: self.folder.clone(),
+                found: found.unwrap_or_else(|| "none".to_owned()),
+            }),
+            Err(sqlx::Error::Database(e)) => Err(CatalogError::Version {
+                folder: self.folder.clone(),
+                found: e.message().to_owned(),
+            }),
             Err(e) => Err(e.into()),
         }
     }
@@ -212,9 +240,15 @@ impl Lake {
     /// DuckLake keeps the files' folder as an absolute path; a lake that was moved or copied is told its new place.
     async fn follow_moved_folder(&self) -> Result<(), CatalogError> {
         let here = data_path(&self.folder);
-        let known: String = sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'data_path'").fetch_one(&self.pool).await?;
+        let known: String =
+            sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'data_path'")
+                .fetch_one(&self.pool)
+                .await?;
         if known != here {
-            sqlx::query("UPDATE ducklake_metadata SET value = $1 WHERE key = 'data_path'").bind(here).execute(&self.pool).await?;
+            sqlx::query("UPDATE ducklake_metadata SET value = $1 WHERE key = 'data_path'")
+                .bind(here)
+                .execute(&self.pool)
+                .await?;
         }
         Ok(())
     }
@@ -233,8 +267,15 @@ impl Lake {
                 source: e.into_io_error().unwrap_or_else(|| std::io::ErrorKind::Other.into()),
             })?;
             let ours = entry.path().extension().is_some_and(|e| e == "parquet" || e == "tmp");
-            if entry.file_type().is_file() && ours && !known.contains(entry.path()) && !(self.is_shared() && is_young(entry.path())) {
-                std::fs::remove_file(entry.path()).map_err(|source| CatalogError::File { path: entry.path().to_owned(), source })?;
+            if entry.file_type().is_file()
+                && ours
+                && !known.contains(entry.path())
+                && !(self.is_shared() && is_young(entry.path()))
+            {
+                std::fs::remove_file(entry.path()).map_err(|source| CatalogError::File {
+                    path: entry.path().to_owned(),
+                    source,
+                })?;
                 removed += 1;
             }
         }
@@ -257,16 +298,24 @@ impl Lake {
 
     /// Every file some snapshot can see.
     pub(crate) async fn known_paths(&self) -> Result<HashSet<PathBuf>, CatalogError> {
-        let rows: Vec<(i64, String)> = sqlx::query_as("SELECT table_id, path FROM ducklake_data_file").fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().filter_map(|(table, path)| Some(self.table_folder(Table::of(table)?).join(path))).collect())
+        let rows: Vec<(i64, String)> =
+            sqlx::query_as("SELECT table_id, path FROM ducklake_data_file")
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(table, path)| Some(self.table_folder(Table::of(table)?).join(path)))
+            .collect())
     }
 
     /// Every file of `table` in the newest snapshot.
     pub(crate) async fn live_paths(&self, table: Table) -> Result<Vec<PathBuf>, CatalogError> {
-        let paths: Vec<(String,)> = sqlx::query_as("SELECT path FROM ducklake_data_file WHERE end_snapshot IS NULL AND table_id = $1")
-            .bind(table.id())
-            .fetch_all(&self.pool)
-            .await?;
+        let paths: Vec<(String,)> = sqlx::query_as(
+            "SELECT path FROM ducklake_data_file WHERE end_snapshot IS NULL AND table_id = $1",
+        )
+        .bind(table.id())
+        .fetch_all(&self.pool)
+        .await?;
         Ok(self.paths(table, paths))
     }
 
@@ -282,13 +331,20 @@ impl Lake {
 
     /// Folders of all tables' files, those that exist.
     pub(crate) fn table_folders(&self) -> impl Iterator<Item = PathBuf> {
-        Table::ALL.into_iter().map(|table| self.table_folder(table)).filter(|folder| folder.exists())
+        Table::ALL
+            .into_iter()
+            .map(|table| self.table_folder(table))
+            .filter(|folder| folder.exists())
     }
 }
 
 /// Changed within the last hour, or nobody knows.
 fn is_young(path: &Path) -> bool {
-    let age = path.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|changed| changed.elapsed().ok());
+    let age = path
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .ok()
+        .and_then(|changed| changed.elapsed().ok());
     age.is_none_or(|age| age < Duration::from_secs(3600))
 }
 
@@ -299,7 +355,11 @@ fn data_path(folder: &Path) -> String {
 /// The first snapshot: schema `main` with all tables, partitioned by `day`.
 async fn create_tables(db: &mut AnyConnection) -> Result<(), CatalogError> {
     let now = super::commit::time_text(chrono::Utc::now().timestamp_micros());
-    execute(db, format!("INSERT INTO ducklake_snapshot VALUES (0, '{now}', 0, {}, 0)", Table::NEXT_ID)).await?;
+    execute(
+        db,
+        format!("INSERT INTO ducklake_snapshot VALUES (0, '{now}', 0, {}, 0)", Table::NEXT_ID),
+    )
+    .await?;
     sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (0, $1, 'trailhound', 'the lake is made', NULL)")
         .bind(format!(
             r#"created_schema:"main",{}"#,
@@ -307,8 +367,17 @@ async fn create_tables(db: &mut AnyConnection) -> Result<(), CatalogError> {
         ))
         .execute(&mut *db)
         .await?;
-    execute(db, format!("INSERT INTO ducklake_schema VALUES (0, '{}', 0, NULL, 'main', 'main/', TRUE)", uuid())).await?;
-    sqlx::query("INSERT INTO ducklake_schema_versions VALUES (0, 0, NULL)").execute(&mut *db).await?;
+    execute(
+        db,
+        format!(
+            "INSERT INTO ducklake_schema VALUES (0, '{}', 0, NULL, 'main', 'main/', TRUE)",
+            uuid()
+        ),
+    )
+    .await?;
+    sqlx::query("INSERT INTO ducklake_schema_versions VALUES (0, 0, NULL)")
+        .execute(&mut *db)
+        .await?;
     for table in Table::ALL {
         create_table(db, table).await?;
     }
@@ -316,7 +385,8 @@ async fn create_tables(db: &mut AnyConnection) -> Result<(), CatalogError> {
 }
 
 async fn create_table(db: &mut AnyConnection, table: Table) -> Result<(), CatalogError> {
-    let (schema, name, uuid, partition) = (table.schema(), table.name(), uuid(), table.partition_id());
+    let (schema, name, uuid, partition) =
+        (table.schema(), table.name(), uuid(), table.partition_id());
     let table = table.id();
     execute(db, format!("INSERT INTO ducklake_table VALUES ({table}, '{uuid}', 0, NULL, 0, '{name}', '{name}/', TRUE)")).await?;
     for column in &schema.lake {
@@ -333,14 +403,21 @@ async fn create_table(db: &mut AnyConnection, table: Table) -> Result<(), Catalo
             .await?;
     }
     let day = schema.lake.iter().find(|column| column.name == "day").map_or(0, |column| column.id);
-    sqlx::query("INSERT INTO ducklake_partition_info VALUES ($1, $2, 0, NULL)").bind(partition).bind(table).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO ducklake_partition_info VALUES ($1, $2, 0, NULL)")
+        .bind(partition)
+        .bind(table)
+        .execute(&mut *db)
+        .await?;
     sqlx::query("INSERT INTO ducklake_partition_column VALUES ($1, $2, 0, $3, 'identity')")
         .bind(partition)
         .bind(table)
         .bind(day)
         .execute(&mut *db)
         .await?;
-    sqlx::query("INSERT INTO ducklake_table_stats VALUES ($1, 0, 0, 0)").bind(table).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO ducklake_table_stats VALUES ($1, 0, 0, 0)")
+        .bind(table)
+        .execute(&mut *db)
+        .await?;
     Ok(())
 }
 
@@ -362,7 +439,8 @@ mod tests {
     async fn an_embedded_lake_is_written_by_one_at_a_time() {
         let folder = tempfile::tempdir().expect("a folder");
         let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
-        let [turns, others] = [lake.in_turn(), lake.catalogue()].map(|pool| pool.options().get_max_connections());
+        let [turns, others] =
+            [lake.in_turn(), lake.catalogue()].map(|pool| pool.options().get_max_connections());
         assert!(turns == 1 && others > 1, "{turns} write, {others} read");
     }
 }

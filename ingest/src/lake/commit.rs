@@ -70,7 +70,9 @@ impl SourceCommit {
 /// An instant as DuckLake writes it: `2026-11-23 15:43:57.201073+00`.
 pub(crate) fn time_text(micros: i64) -> String {
     match DateTime::from_timestamp_micros(micros) {
-        Some(time) if time.timestamp_subsec_micros() == 0 => time.format("%Y-%m-%d %H:%M:%S+00").to_string(),
+        Some(time) if time.timestamp_subsec_micros() == 0 => {
+            time.format("%Y-%m-%d %H:%M:%S+00").to_string()
+        }
         Some(time) => time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string(),
         None => String::new(),
     }
@@ -78,13 +80,20 @@ pub(crate) fn time_text(micros: i64) -> String {
 
 /// The instant that [`time_text`] wrote, microseconds UTC.
 pub(crate) fn parse_time_text(text: &str) -> Option<i64> {
-    DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").ok().map(|time| time.timestamp_micros())
+    DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z")
+        .ok()
+        .map(|time| time.timestamp_micros())
 }
 
 impl Lake {
     /// Commits `commit`: files, positions and ledger become visible together or not at all. Returns the new snapshot.
     /// `seen` is the snapshot up to which its records were compared with those of other writers, where there are others.
-    pub(crate) async fn commit(&self, commit: &Commit, seen: Option<i64>, now: i64) -> Result<i64, CatalogError> {
+    pub(crate) async fn commit(
+        &self,
+        commit: &Commit,
+        seen: Option<i64>,
+        now: i64,
+    ) -> Result<i64, CatalogError> {
         let mut connection = self.turns.acquire().await?;
         let mut t1 = self.begin(&mut connection).await?;
         if let Some(seen) = seen {
@@ -99,8 +108,25 @@ impl Lake {
         sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES ($1, $2, 'trailhound', $3, $4)")
             .bind(snapshot)
             .bind(touched.join(","))
-            .bind(format!("ingest from {}", commit.sources.iter().map(|part| part.source.as_str()).collect::<Vec<_>>().join(", ")))
-            .bind(json!(commit.sources.iter().map(|part| (part.source.as_str(), part.ledger)).collect::<BTreeMap<_, _>>()).to_string())
+            .bind(format!(
+                "ingest from {}",
+                commit
+                    .sources
+                    .iter()
+                    .map(|part| part.source.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ))
+            .bind(
+                json!(
+                    commit
+                        .sources
+                        .iter()
+                        .map(|part| (part.source.as_str(), part.ledger))
+                        .collect::<BTreeMap<_, _>>()
+                )
+                .to_string(),
+            )
             .execute(&mut *t1)
             .await?;
         for (index, file) in commit.files.iter().enumerate() {
@@ -114,10 +140,17 @@ impl Lake {
     }
 
     /// Content of every object of `source` below `folder` that is stored to its end, by object.
-    pub(crate) async fn incarnations(&self, source: &str, folder: &str) -> Result<HashMap<String, String>, CatalogError> {
+    pub(crate) async fn incarnations(
+        &self,
+        source: &str,
+        folder: &str,
+    ) -> Result<HashMap<String, String>, CatalogError> {
         // A range and no pattern: folders may hold what a pattern would take for a wildcard. `0` comes after `/`.
-        let (first, after) =
-            if folder.is_empty() { (String::new(), char::MAX.to_string()) } else { (format!("{folder}/"), format!("{folder}0")) };
+        let (first, after) = if folder.is_empty() {
+            (String::new(), char::MAX.to_string())
+        } else {
+            (format!("{folder}/"), format!("{folder}0"))
+        };
         let rows: Vec<(String, String)> = sqlx::query_as(
             "SELECT object, incarnation FROM trailhound_position WHERE source = $1 AND done <> 0 AND object >= $2 AND object < $3",
         )
@@ -130,7 +163,11 @@ impl Lake {
     }
 
     /// The position of `object`, if any.
-    pub(crate) async fn position(&self, source: &str, object: &str) -> Result<Option<Position>, CatalogError> {
+    pub(crate) async fn position(
+        &self,
+        source: &str,
+        object: &str,
+    ) -> Result<Option<Position>, CatalogError> {
         let row = sqlx::query("SELECT incarnation, records, done, notes FROM trailhound_position WHERE source = $1 AND object = $2")
             .bind(source)
             .bind(object)
@@ -162,7 +199,11 @@ async fn nothing_since(db: &mut AnyConnection, seen: i64) -> Result<(), CatalogE
 }
 
 /// Adds the next snapshot, with room for `files` new files; gives its id and the first of theirs.
-pub(super) async fn next_snapshot(db: &mut AnyConnection, files: usize, now: i64) -> Result<(i64, i64), CatalogError> {
+pub(super) async fn next_snapshot(
+    db: &mut AnyConnection,
+    files: usize,
+    now: i64,
+) -> Result<(i64, i64), CatalogError> {
     let last = sqlx::query(
         "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
     )
@@ -175,7 +216,12 @@ pub(super) async fn next_snapshot(db: &mut AnyConnection, files: usize, now: i64
     Ok((snapshot, next_file))
 }
 
-async fn add_source(db: &mut AnyConnection, snapshot: i64, part: &SourceCommit, now: i64) -> Result<(), CatalogError> {
+async fn add_source(
+    db: &mut AnyConnection,
+    snapshot: i64,
+    part: &SourceCommit,
+    now: i64,
+) -> Result<(), CatalogError> {
     for (position, replaces) in &part.positions {
         move_position(db, snapshot, &part.source, position, *replaces).await?;
     }
@@ -216,11 +262,18 @@ pub(super) enum Added {
     },
 }
 
-pub(super) async fn add_file(db: &mut AnyConnection, snapshot: i64, id: i64, file: &NewFile, added: Added) -> Result<(), CatalogError> {
-    let first_row: i64 = sqlx::query_scalar("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1")
-        .bind(file.table.id())
-        .fetch_one(&mut *db)
-        .await?;
+pub(super) async fn add_file(
+    db: &mut AnyConnection,
+    snapshot: i64,
+    id: i64,
+    file: &NewFile,
+    added: Added,
+) -> Result<(), CatalogError> {
+    let first_row: i64 =
+        sqlx::query_scalar("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1")
+            .bind(file.table.id())
+            .fetch_one(&mut *db)
+            .await?;
     sqlx::query(
         "INSERT INTO ducklake_data_file VALUES ($1, $2, $3, NULL, NULL, $4, TRUE, 'parquet', $5, $6, $7, $8, $9, NULL, NULL, NULL)",
     )
@@ -241,7 +294,11 @@ pub(super) async fn add_file(db: &mut AnyConnection, snapshot: i64, id: i64, fil
         .bind(&file.day)
         .execute(&mut *db)
         .await?;
-    sqlx::query("INSERT INTO trailhound_file VALUES ($1, $2)").bind(id).bind(&file.checksum).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO trailhound_file VALUES ($1, $2)")
+        .bind(id)
+        .bind(&file.checksum)
+        .execute(&mut *db)
+        .await?;
     let (rows_gone, bytes_gone) = match added {
         Added::New => (0, 0),
         Added::Again { rows, bytes } => (rows, bytes),
@@ -277,15 +334,23 @@ async fn move_position(
     position: &Position,
     replaces: Option<u64>,
 ) -> Result<(), CatalogError> {
-    let current: Option<(String, i64)> =
-        sqlx::query_as("SELECT incarnation, records FROM trailhound_position WHERE source = $1 AND object = $2")
-            .bind(source)
-            .bind(&position.object)
-            .fetch_optional(&mut *db)
-            .await?;
-    let current = current.filter(|(incarnation, _)| *incarnation == position.incarnation).map(|(_, records)| records.unsigned_abs());
+    let current: Option<(String, i64)> = sqlx::query_as(
+        "SELECT incarnation, records FROM trailhound_position WHERE source = $1 AND object = $2",
+    )
+    .bind(source)
+    .bind(&position.object)
+    .fetch_optional(&mut *db)
+    .await?;
+    let current = current
+        .filter(|(incarnation, _)| *incarnation == position.incarnation)
+        .map(|(_, records)| records.unsigned_abs());
     if current != replaces {
-        return Err(CatalogError::Conflict { what: format!("the position of `{}` is {current:?} and not {replaces:?}", position.object) });
+        return Err(CatalogError::Conflict {
+            what: format!(
+                "the position of `{}` is {current:?} and not {replaces:?}",
+                position.object
+            ),
+        });
     }
     sqlx::query("INSERT INTO trailhound_position VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source, object) DO UPDATE SET incarnation = excluded.incarnation, records = excluded.records, done = excluded.done, notes = excluded.notes, snapshot_id = excluded.snapshot_id")
         .bind(source)

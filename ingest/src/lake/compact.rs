@@ -40,10 +40,13 @@ impl Lake {
         let mut done = Compacted::default();
         while let Some((table, day, files)) = self.mergeable().await? {
             let lake = self.clone();
-            let paths: Vec<PathBuf> = files.iter().map(|file| self.table_folder(table).join(&file.path)).collect();
+            let paths: Vec<PathBuf> =
+                files.iter().map(|file| self.table_folder(table).join(&file.path)).collect();
             let merged = tokio::task::spawn_blocking(move || merge(&lake, table, &day, &paths))
                 .await
-                .map_err(|e| CatalogError::Conflict { what: format!("a compaction broke off: {e}") })??;
+                .map_err(|e| CatalogError::Conflict {
+                    what: format!("a compaction broke off: {e}"),
+                })??;
             let ids: Vec<i64> = files.iter().map(|file| file.id).collect();
             if let Err(error) = self.replace(&ids, &merged, now).await {
                 merged.discard(self);
@@ -71,14 +74,16 @@ impl Lake {
             let class = rows.max(1).ilog2() / MERGED_FILES.ilog2();
             classes.entry((table, day, class)).or_default().push(Small { id, path, rows });
         }
-        Ok(classes.into_iter().find(|(_, files)| files.len() >= MERGED_FILES).map(|((table, day, _), mut files)| {
-            let mut total = 0;
-            files.retain(|file| {
-                total += file.rows;
-                total <= 2 * MERGED_ROWS_MAX
-            });
-            (table, day, files)
-        }))
+        Ok(classes.into_iter().find(|(_, files)| files.len() >= MERGED_FILES).map(
+            |((table, day, _), mut files)| {
+                let mut total = 0;
+                files.retain(|file| {
+                    total += file.rows;
+                    total <= 2 * MERGED_ROWS_MAX
+                });
+                (table, day, files)
+            },
+        ))
     }
 
     /// The rows of `old` are in `new` from the next snapshot on.
@@ -101,11 +106,15 @@ impl Lake {
             .bind(id)
             .fetch_optional(&mut *transaction)
             .await?;
-            let live = live.ok_or_else(|| CatalogError::Conflict { what: format!("file {id} was replaced already") })?;
+            let live = live.ok_or_else(|| CatalogError::Conflict {
+                what: format!("file {id} was replaced already"),
+            })?;
             (rows, bytes) = (rows + live.0, bytes + live.1);
         }
         if rows.unsigned_abs() != new.rows {
-            return Err(CatalogError::Conflict { what: format!("{rows} rows became {} in a compaction", new.rows) });
+            return Err(CatalogError::Conflict {
+                what: format!("{rows} rows became {} in a compaction", new.rows),
+            });
         }
         add_file(&mut transaction, snapshot, file, new, Added::Again { rows, bytes }).await?;
         transaction.commit().await?;
@@ -122,32 +131,50 @@ impl Lake {
         let mut transaction = self.begin(&mut connection).await?;
         // The oldest snapshot that stays: everything it sees stays.
         let before = time_text(before);
-        let older = format!("SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time < '{before}' AND snapshot_id <= $1");
-        let oldest: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(older)).bind(keep).fetch_one(&mut *transaction).await?;
+        let older = format!(
+            "SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time < '{before}' AND snapshot_id <= $1"
+        );
+        let oldest: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(older))
+            .bind(keep)
+            .fetch_one(&mut *transaction)
+            .await?;
         let Some(oldest) = oldest else { return Ok(0) };
-        let gone: Vec<(i64, i64, String)> =
-            sqlx::query_as("SELECT data_file_id, table_id, path FROM ducklake_data_file WHERE end_snapshot <= $1")
-                .bind(oldest)
-                .fetch_all(&mut *transaction)
-                .await?;
+        let gone: Vec<(i64, i64, String)> = sqlx::query_as(
+            "SELECT data_file_id, table_id, path FROM ducklake_data_file WHERE end_snapshot <= $1",
+        )
+        .bind(oldest)
+        .fetch_all(&mut *transaction)
+        .await?;
         let ours = |(id, table, path)| Table::of(table).map(|table| (id, table, path));
         let gone: Vec<(i64, Table, String)> = gone.into_iter().filter_map(ours).collect();
         for (id, ..) in &gone {
-            for table in ["ducklake_data_file", "ducklake_file_column_stats", "ducklake_file_partition_value", "trailhound_file"] {
+            for table in [
+                "ducklake_data_file",
+                "ducklake_file_column_stats",
+                "ducklake_file_partition_value",
+                "trailhound_file",
+            ] {
                 let statement = format!("DELETE FROM {table} WHERE data_file_id = $1");
-                sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).execute(&mut *transaction).await?;
+                sqlx::query(sqlx::AssertSqlSafe(statement))
+                    .bind(id)
+                    .execute(&mut *transaction)
+                    .await?;
             }
         }
         for table in ["ducklake_snapshot", "ducklake_snapshot_changes"] {
             let statement = format!("DELETE FROM {table} WHERE snapshot_id < $1");
-            sqlx::query(sqlx::AssertSqlSafe(statement)).bind(oldest).execute(&mut *transaction).await?;
+            sqlx::query(sqlx::AssertSqlSafe(statement))
+                .bind(oldest)
+                .execute(&mut *transaction)
+                .await?;
         }
         fold_ledger(&mut transaction, oldest).await?;
         transaction.commit().await?;
         let mut removed = 0;
         for (_, table, path) in &gone {
             // One that is in use or cannot be removed is swept when the next writer starts.
-            removed += u64::from(std::fs::remove_file(self.table_folder(*table).join(path)).is_ok());
+            removed +=
+                u64::from(std::fs::remove_file(self.table_folder(*table).join(path)).is_ok());
         }
         Ok(removed)
     }
@@ -161,7 +188,10 @@ async fn fold_ledger(db: &mut sqlx::AnyConnection, oldest: i64) -> Result<(), Ca
     .bind(oldest)
     .fetch_all(&mut *db)
     .await?;
-    sqlx::query("DELETE FROM trailhound_ledger WHERE snapshot_id <= $1").bind(oldest).execute(&mut *db).await?;
+    sqlx::query("DELETE FROM trailhound_ledger WHERE snapshot_id <= $1")
+        .bind(oldest)
+        .execute(&mut *db)
+        .await?;
     for (source, received, stored, duplicate, quarantined, expired) in sums {
         sqlx::query("INSERT INTO trailhound_ledger VALUES ($1, $2, $3, $4, $5, $6, $7)")
             .bind(oldest)
@@ -192,8 +222,13 @@ fn merge(lake: &Lake, table: Table, day: &str, paths: &[PathBuf]) -> Result<NewF
 
 fn copy(path: &std::path::Path, into: &mut LakeFile) -> Result<(), CatalogError> {
     let failed = |source| CatalogError::Parquet { path: path.to_owned(), source };
-    let file = File::open(path).map_err(|source| CatalogError::File { path: path.to_owned(), source })?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?.with_batch_size(2048).build().map_err(failed)?;
+    let file =
+        File::open(path).map_err(|source| CatalogError::File { path: path.to_owned(), source })?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(failed)?
+        .with_batch_size(2048)
+        .build()
+        .map_err(failed)?;
     for batch in reader {
         into.write(&batch.map_err(|e| failed(e.into()))?)?;
     }

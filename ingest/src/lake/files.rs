@@ -36,10 +36,19 @@ static EVENT_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     let mut properties = base_properties();
     for column in COLUMNS {
         let path = match column.data_type {
-            Type::TextList => vec![ColumnPath::new(vec![column.name.into(), "list".into(), "element".into()])],
-            Type::ResourceList => {
-                ["type", "id"].map(|part| ColumnPath::new(vec![column.name.into(), "list".into(), "element".into(), part.into()])).to_vec()
+            Type::TextList => {
+                vec![ColumnPath::new(vec![column.name.into(), "list".into(), "element".into()])]
             }
+            Type::ResourceList => ["type", "id"]
+                .map(|part| {
+                    ColumnPath::new(vec![
+                        column.name.into(),
+                        "list".into(),
+                        "element".into(),
+                        part.into(),
+                    ])
+                })
+                .to_vec(),
             _ => vec![ColumnPath::from(column.name)],
         };
         for path in path {
@@ -54,14 +63,20 @@ static EVENT_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
                     .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
             }
             if column.storage == Storage::Few {
-                properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+                properties =
+                    properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
             }
             if !column.ranged {
                 // A smallest and largest value that prunes nothing costs a comparison a value all the same.
-                properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+                properties =
+                    properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
             }
             if column.bloom {
-                let distinct = if column.storage == Storage::Unique { ROW_GROUP_ROWS } else { REPEATED_VALUES };
+                let distinct = if column.storage == Storage::Unique {
+                    ROW_GROUP_ROWS
+                } else {
+                    REPEATED_VALUES
+                };
                 properties = properties
                     .set_column_bloom_filter_enabled(path.clone(), true)
                     .set_column_bloom_filter_fpp(path.clone(), 0.01)
@@ -82,8 +97,13 @@ static QUARANTINE_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     )
 });
 
-static COPY_PROPERTIES: LazyLock<WriterPropertiesPtr> =
-    LazyLock::new(|| Arc::new(base_properties().set_column_dictionary_enabled(ColumnPath::from("event_key"), false).build()));
+static COPY_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
+    Arc::new(
+        base_properties()
+            .set_column_dictionary_enabled(ColumnPath::from("event_key"), false)
+            .build(),
+    )
+});
 
 fn base_properties() -> parquet::file::properties::WriterPropertiesBuilder {
     WriterProperties::builder()
@@ -155,13 +175,19 @@ impl LakeFile {
             Table::Copies => &COPY_PROPERTIES,
         };
         let sink = Checksummed { file, hash: Xxh3::new(), bytes: 0 };
-        let writer = ArrowWriter::try_new(sink, Arc::clone(&table.schema().arrow), Some(properties.as_ref().clone()))
-            .map_err(|source| CatalogError::Parquet { path: aside.clone(), source })?;
+        let writer = ArrowWriter::try_new(
+            sink,
+            Arc::clone(&table.schema().arrow),
+            Some(properties.as_ref().clone()),
+        )
+        .map_err(|source| CatalogError::Parquet { path: aside.clone(), source })?;
         Ok(Self { writer, aside, folder, name, table, day: day.to_owned() })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), CatalogError> {
-        self.writer.write(batch).map_err(|source| CatalogError::Parquet { path: self.aside.clone(), source })
+        self.writer
+            .write(batch)
+            .map_err(|source| CatalogError::Parquet { path: self.aside.clone(), source })
     }
 
     /// Memory the unfinished row group takes, in bytes.
@@ -203,7 +229,11 @@ impl LakeFile {
 /// # Errors
 /// What the Parquet library says, for batches of another schema.
 pub fn encoded(batches: &[RecordBatch]) -> Result<Vec<u8>, parquet::errors::ParquetError> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&EVENTS.arrow), Some(EVENT_PROPERTIES.as_ref().clone()))?;
+    let mut writer = ArrowWriter::try_new(
+        Vec::new(),
+        Arc::clone(&EVENTS.arrow),
+        Some(EVENT_PROPERTIES.as_ref().clone()),
+    )?;
     for batch in batches {
         writer.write(batch)?;
     }
@@ -240,7 +270,10 @@ fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, Range> {
             if !names.contains(&name.as_str()) {
                 continue;
             }
-            let Some(column) = schema.lake.iter().find(|c| c.parent.is_none() && c.name == *name) else { continue };
+            let Some(column) = schema.lake.iter().find(|c| c.parent.is_none() && c.name == *name)
+            else {
+                continue;
+            };
             let range = found.entry(column.id).or_default();
             range.bytes += chunk.compressed_size();
             let Some(statistics) = chunk.statistics() else {
@@ -259,10 +292,15 @@ fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, Range> {
 
 fn widen(range: &mut Range, statistics: &Statistics, values: i64) {
     let (least, greatest) = match statistics {
-        Statistics::Int64(s) => (s.min_opt().map(|v| super::commit::time_text(*v)), s.max_opt().map(|v| super::commit::time_text(*v))),
+        Statistics::Int64(s) => (
+            s.min_opt().map(|v| super::commit::time_text(*v)),
+            s.max_opt().map(|v| super::commit::time_text(*v)),
+        ),
         // Text statistics may be cut; a bound that is not exact is left out rather than handed on as a value.
         Statistics::ByteArray(s) if s.min_is_exact() && s.max_is_exact() => {
-            let text = |value: Option<&parquet::data_type::ByteArray>| value.and_then(|v| v.as_utf8().ok()).map(str::to_owned);
+            let text = |value: Option<&parquet::data_type::ByteArray>| {
+                value.and_then(|v| v.as_utf8().ok()).map(str::to_owned)
+            };
             (text(s.min_opt()), text(s.max_opt()))
         }
         _ => (None, None),
@@ -273,7 +311,8 @@ fn widen(range: &mut Range, statistics: &Statistics, values: i64) {
         range.least = Some(range.least.take().map_or(least.clone(), |have| have.min(least)));
     }
     if let Some(greatest) = greatest {
-        range.greatest = Some(range.greatest.take().map_or(greatest.clone(), |have| have.max(greatest)));
+        range.greatest =
+            Some(range.greatest.take().map_or(greatest.clone(), |have| have.max(greatest)));
     }
 }
 
@@ -308,12 +347,21 @@ mod tests {
         for (names, bounded) in [(["a", "b", "c", "d"], true), (["a", "b", &long, &long], false)] {
             let column: ArrayRef = Arc::new(StringArray::from(names.to_vec()));
             let batch = RecordBatch::try_from_iter([("event_action", column)]).expect("a column");
-            let properties = WriterProperties::builder().set_max_row_group_row_count(Some(2)).build();
-            let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).expect("memory");
+            let properties =
+                WriterProperties::builder().set_max_row_group_row_count(Some(2)).build();
+            let mut writer =
+                ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).expect("memory");
             writer.write(&batch).expect("memory");
             let metadata = writer.finish().expect("memory");
-            let range = ranges(&metadata, Table::Events).into_values().next().expect("the column is ranged");
-            assert_eq!((range.least.is_some(), range.greatest.is_some()), (bounded, bounded), "{names:?}");
+            let range = ranges(&metadata, Table::Events)
+                .into_values()
+                .next()
+                .expect("the column is ranged");
+            assert_eq!(
+                (range.least.is_some(), range.greatest.is_some()),
+                (bounded, bounded),
+                "{names:?}"
+            );
         }
     }
 }

@@ -11,12 +11,21 @@ impl Lake {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn files_since(&self, seen: i64, snapshot: i64) -> Result<Vec<PathBuf>, CatalogError> {
+    pub async fn files_since(
+        &self,
+        seen: i64,
+        snapshot: i64,
+    ) -> Result<Vec<PathBuf>, CatalogError> {
         self.added(Table::Events, seen, snapshot).await
     }
 
     /// The same of any table.
-    pub(crate) async fn added(&self, table: Table, seen: i64, snapshot: i64) -> Result<Vec<PathBuf>, CatalogError> {
+    pub(crate) async fn added(
+        &self,
+        table: Table,
+        seen: i64,
+        snapshot: i64,
+    ) -> Result<Vec<PathBuf>, CatalogError> {
         let paths: Vec<(String,)> = sqlx::query_as(
             "SELECT f.path FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
              WHERE f.table_id = $1 AND f.begin_snapshot > $2 AND f.begin_snapshot <= $3 \

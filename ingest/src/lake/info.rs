@@ -107,8 +107,12 @@ impl Lake {
         .bind(Table::Events.id())
         .fetch_all(&self.pool)
         .await?;
-        let days =
-            days.into_iter().map(|(day, files, rows, bytes)| DayInfo { day, files: count(files), rows: count(rows), bytes: count(bytes) });
+        let days = days.into_iter().map(|(day, files, rows, bytes)| DayInfo {
+            day,
+            files: count(files),
+            rows: count(rows),
+            bytes: count(bytes),
+        });
         let sources = self.sources().await?;
         let mut ledger = Ledger::default();
         for source in &sources {
@@ -140,7 +144,14 @@ impl Lake {
         )
         .fetch_all(&self.pool)
         .await?;
-        let gap = |(source, object, from, to, reason, noted_at)| GapInfo { source, object, from, to, reason, noted_at };
+        let gap = |(source, object, from, to, reason, noted_at)| GapInfo {
+            source,
+            object,
+            from,
+            to,
+            reason,
+            noted_at,
+        };
         Ok(rows.into_iter().map(gap).collect())
     }
 

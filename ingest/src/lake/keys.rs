@@ -65,10 +65,15 @@ impl Lake {
             .fetch_all(&self.pool)
             .await?;
             let folder = self.table_folder(table);
-            files.extend(rows.into_iter().map(|(path, first, last)| KeyFile {
-                table,
-                path: folder.join(path),
-                times: first.as_deref().and_then(parse_time_text).zip(last.as_deref().and_then(parse_time_text)),
+            files.extend(rows.into_iter().map(|(path, first, last)| {
+                KeyFile {
+                    table,
+                    path: folder.join(path),
+                    times: first
+                        .as_deref()
+                        .and_then(parse_time_text)
+                        .zip(last.as_deref().and_then(parse_time_text)),
+                }
             }));
         }
         Ok(files)
@@ -84,11 +89,18 @@ pub(crate) fn read_keys(
     mut each: impl FnMut(StoredKey<'_>),
 ) -> Result<(), CatalogError> {
     let failed = |source| CatalogError::Parquet { path: path.to_owned(), source };
-    let file = File::open(path).map_err(|source| CatalogError::File { path: path.to_owned(), source })?;
+    let file =
+        File::open(path).map_err(|source| CatalogError::File { path: path.to_owned(), source })?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), [table.key(), "event_time", "source"]);
+    let mask =
+        ProjectionMask::columns(builder.parquet_schema(), [table.key(), "event_time", "source"]);
     let groups = row_groups(builder.metadata(), within);
-    let reader = builder.with_projection(mask).with_row_groups(groups).with_batch_size(64 * 1024).build().map_err(failed)?;
+    let reader = builder
+        .with_projection(mask)
+        .with_row_groups(groups)
+        .with_batch_size(64 * 1024)
+        .build()
+        .map_err(failed)?;
     for batch in reader {
         rows(&batch.map_err(|e| failed(e.into()))?, table, &mut each);
     }
@@ -98,7 +110,9 @@ pub(crate) fn read_keys(
 fn rows(batch: &RecordBatch, table: Table, each: &mut impl FnMut(StoredKey<'_>)) {
     let Some(keys) = batch.column_by_name(table.key()) else { return };
     let keys = keys.as_binary::<i32>();
-    let times = batch.column_by_name("event_time").map(|column| column.as_primitive::<TimestampMicrosecondType>());
+    let times = batch
+        .column_by_name("event_time")
+        .map(|column| column.as_primitive::<TimestampMicrosecondType>());
     let sources = batch.column_by_name("source").map(|column| column.as_string::<i32>());
     for row in 0..batch.num_rows() {
         let Ok(key) = keys.value(row).try_into() else { continue };
@@ -109,15 +123,27 @@ fn rows(batch: &RecordBatch, table: Table, each: &mut impl FnMut(StoredKey<'_>))
 
 /// The row groups that can hold times `within`.
 fn row_groups(metadata: &ParquetMetaData, within: Option<(i64, i64)>) -> Vec<usize> {
-    let column = metadata.file_metadata().schema_descr().columns().iter().position(|column| column.name() == "event_time");
+    let column = metadata
+        .file_metadata()
+        .schema_descr()
+        .columns()
+        .iter()
+        .position(|column| column.name() == "event_time");
     let may_hold = |group: &RowGroupMetaData| {
         let (Some((from, to)), Some(column)) = (within, column) else { return true };
         match group.column(column).statistics() {
             Some(Statistics::Int64(times)) => {
-                times.min_opt().is_none_or(|first| *first < to) && times.max_opt().is_none_or(|last| *last >= from)
+                times.min_opt().is_none_or(|first| *first < to)
+                    && times.max_opt().is_none_or(|last| *last >= from)
             }
             _ => true,
         }
     };
-    metadata.row_groups().iter().enumerate().filter(|(_, group)| may_hold(group)).map(|(at, _)| at).collect()
+    metadata
+        .row_groups()
+        .iter()
+        .enumerate()
+        .filter(|(_, group)| may_hold(group))
+        .map(|(at, _)| at)
+        .collect()
 }

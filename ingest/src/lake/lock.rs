@@ -29,10 +29,18 @@ impl WriterLock {
             return Ok(Self { file: None, path, after_crash: false });
         }
         let failed = |source| CatalogError::File { path: path.clone(), source };
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(CatalogError::Locked { folder: lake.folder().to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(CatalogError::Locked { folder: lake.folder().to_owned() });
+            }
             Err(TryLockError::Error(source)) => return Err(CatalogError::File { path, source }),
         }
         let mut content = Vec::new();

@@ -23,7 +23,8 @@ impl Lake {
     /// # Errors
     /// [`CatalogError`]; nothing has moved then.
     pub async fn migrate(&self, reference: &str, _lock: &WriterLock) -> Result<u64, CatalogError> {
-        let refused = |reason: String| CatalogError::Move { folder: self.folder().to_owned(), reason };
+        let refused =
+            |reason: String| CatalogError::Move { folder: self.folder().to_owned(), reason };
         if self.is_shared() {
             return Err(refused("it is in PostgreSQL already".to_owned()));
         }
@@ -36,7 +37,9 @@ impl Lake {
         let mut connection = pool.acquire().await?;
         let mut transaction = place::begin_empty(&mut connection, &target).await?;
         if !place::is_empty(&mut transaction, &target).await? {
-            return Err(refused("the database holds a catalogue already; give an empty one".to_owned()));
+            return Err(refused(
+                "the database holds a catalogue already; give an empty one".to_owned(),
+            ));
         }
         transaction.execute(place::schema(&target)).await?;
         let mut moved = 0;
@@ -60,9 +63,14 @@ impl Lake {
         std::fs::rename(&file, file.with_extension("sqlite.migrated")).map_err(failed)
     }
 
-    async fn copy(&self, table: &Table<'_>, target: &mut AnyConnection) -> Result<u64, CatalogError> {
+    async fn copy(
+        &self,
+        table: &Table<'_>,
+        target: &mut AnyConnection,
+    ) -> Result<u64, CatalogError> {
         // As text on its way: each database reads its own types from it.
-        let columns: Vec<String> = table.columns.iter().map(|(name, _)| format!("CAST({name} AS TEXT)")).collect();
+        let columns: Vec<String> =
+            table.columns.iter().map(|(name, _)| format!("CAST({name} AS TEXT)")).collect();
         let read = format!("SELECT {} FROM {}", columns.join(", "), table.name);
         let rows = sqlx::query(sqlx::AssertSqlSafe(read)).fetch_all(&self.pool).await?;
         for rows in rows.chunks(ROWS_AT_ONCE) {
@@ -128,7 +136,12 @@ mod tests {
         assert_eq!(position.columns.last(), Some(&("snapshot_id", "BIGINT")));
         let kinds = ["BIGINT", "TEXT", "VARCHAR", "{boolean}", "{instant}", "{uuid}"];
         for table in &all {
-            assert!(table.columns.iter().all(|(_, kind)| kinds.contains(kind)), "{}: {:?}", table.name, table.columns);
+            assert!(
+                table.columns.iter().all(|(_, kind)| kinds.contains(kind)),
+                "{}: {:?}",
+                table.name,
+                table.columns
+            );
         }
     }
 }

@@ -20,8 +20,11 @@ const CONNECTIONS: u32 = 4;
 pub fn find(folder: &Path) -> Result<Option<CatalogPlace>, CatalogError> {
     let reference = folder.join(CATALOG_REFERENCE_FILE);
     if reference.is_file() {
-        let text = std::fs::read_to_string(&reference).map_err(|source| CatalogError::File { path: reference.clone(), source })?;
-        let url = SecretRef::new(text.trim()).read(folder).map_err(|reason| CatalogError::Reference { path: reference, reason })?;
+        let text = std::fs::read_to_string(&reference)
+            .map_err(|source| CatalogError::File { path: reference.clone(), source })?;
+        let url = SecretRef::new(text.trim())
+            .read(folder)
+            .map_err(|reason| CatalogError::Reference { path: reference, reason })?;
         return Ok(Some(CatalogPlace::Postgresql(url)));
     }
     let file = folder.join(CATALOG_FILE);
@@ -41,7 +44,9 @@ pub(super) async fn connect(place: &CatalogPlace, create: bool) -> Result<AnyPoo
 /// one connection has read another's write makes it forget. So they take one connection in turn.
 pub(super) fn turns(place: &CatalogPlace, others: &AnyPool) -> Result<AnyPool, CatalogError> {
     match place {
-        CatalogPlace::Sqlite(_) => Ok(pool(1, &[BUSY, WAL, FULL, LARGE, SELDOM]).connect_lazy_with(options(place, "")?)),
+        CatalogPlace::Sqlite(_) => {
+            Ok(pool(1, &[BUSY, WAL, FULL, LARGE, SELDOM]).connect_lazy_with(options(place, "")?))
+        }
         CatalogPlace::Postgresql(_) => Ok(others.clone()),
     }
 }
@@ -96,12 +101,16 @@ pub(super) fn schema(place: &CatalogPlace) -> sqlx::AssertSqlSafe<String> {
             ("{bytewise}", "COLLATE \"C\""),
         ],
     };
-    let schema = types.into_iter().fold(SCHEMA.to_owned(), |text, (name, here)| text.replace(name, here));
+    let schema =
+        types.into_iter().fold(SCHEMA.to_owned(), |text, (name, here)| text.replace(name, here));
     sqlx::AssertSqlSafe(schema)
 }
 
 /// True where the catalogue has no tables yet.
-pub(super) async fn is_empty(db: &mut AnyConnection, place: &CatalogPlace) -> Result<bool, CatalogError> {
+pub(super) async fn is_empty(
+    db: &mut AnyConnection,
+    place: &CatalogPlace,
+) -> Result<bool, CatalogError> {
     let tables = match place {
         CatalogPlace::Sqlite(_) => "SELECT count(*) FROM sqlite_master WHERE type = 'table'",
         CatalogPlace::Postgresql(_) => {

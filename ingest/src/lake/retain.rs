@@ -43,11 +43,23 @@ impl Lake {
             return Ok(Dropped::default());
         }
         let lake = self.clone();
-        let (passed, counts) = tokio::task::spawn_blocking(move || lake.count(&passed).map(|counts| (passed, counts)))
-            .await
-            .map_err(|e| CatalogError::Conflict { what: format!("a retention broke off: {e}") })??;
-        self.drop_files(&passed, &counts, i64::from(oldest).saturating_mul(layout::DAY_MICROS), now).await?;
-        Ok(Dropped { rows: passed.iter().map(|file| file.rows.unsigned_abs()).sum(), files: passed.len() as u64 })
+        let (passed, counts) =
+            tokio::task::spawn_blocking(move || lake.count(&passed).map(|counts| (passed, counts)))
+                .await
+                .map_err(|e| CatalogError::Conflict {
+                    what: format!("a retention broke off: {e}"),
+                })??;
+        self.drop_files(
+            &passed,
+            &counts,
+            i64::from(oldest).saturating_mul(layout::DAY_MICROS),
+            now,
+        )
+        .await?;
+        Ok(Dropped {
+            rows: passed.iter().map(|file| file.rows.unsigned_abs()).sum(),
+            files: passed.len() as u64,
+        })
     }
 
     async fn passed(&self, oldest: &str) -> Result<Vec<Passed>, CatalogError> {
@@ -57,8 +69,12 @@ impl Lake {
         )
         .fetch_all(&self.pool)
         .await?;
-        let passed = rows.into_iter().filter(|(.., day)| day.strip_prefix("out_of_range_").unwrap_or(day) < oldest);
-        let file = |(id, table, path, rows, bytes, _)| Some(Passed { id, table: Table::of(table)?, path, rows, bytes });
+        let passed = rows
+            .into_iter()
+            .filter(|(.., day)| day.strip_prefix("out_of_range_").unwrap_or(day) < oldest);
+        let file = |(id, table, path, rows, bytes, _)| {
+            Some(Passed { id, table: Table::of(table)?, path, rows, bytes })
+        };
         Ok(passed.filter_map(file).collect())
     }
 
@@ -74,7 +90,13 @@ impl Lake {
         Ok(counts)
     }
 
-    async fn drop_files(&self, passed: &[Passed], counts: &Counts, oldest: i64, now: i64) -> Result<(), CatalogError> {
+    async fn drop_files(
+        &self,
+        passed: &[Passed],
+        counts: &Counts,
+        oldest: i64,
+        now: i64,
+    ) -> Result<(), CatalogError> {
         let mut connection = self.turns.acquire().await?;
         let mut transaction = self.begin(&mut connection).await?;
         let (snapshot, _) = next_snapshot(&mut transaction, 0, now).await?;
@@ -110,14 +132,21 @@ impl Lake {
 
 /// Findings of what came before `oldest` are as they are from now on: nobody can judge them anew.
 async fn retain_from(db: &mut AnyConnection, oldest: i64) -> Result<(), CatalogError> {
-    let known: Option<String> =
-        sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'").fetch_optional(&mut *db).await?;
+    let known: Option<String> = sqlx::query_scalar(
+        "SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'",
+    )
+    .fetch_optional(&mut *db)
+    .await?;
     let known = known.and_then(|known| known.parse().ok()).unwrap_or(i64::MIN);
-    sqlx::query("DELETE FROM ducklake_metadata WHERE key = 'trailhound_retained_from'").execute(&mut *db).await?;
-    sqlx::query("INSERT INTO ducklake_metadata(key, value) VALUES ('trailhound_retained_from', $1)")
-        .bind(known.max(oldest).to_string())
+    sqlx::query("DELETE FROM ducklake_metadata WHERE key = 'trailhound_retained_from'")
         .execute(&mut *db)
         .await?;
+    sqlx::query(
+        "INSERT INTO ducklake_metadata(key, value) VALUES ('trailhound_retained_from', $1)",
+    )
+    .bind(known.max(oldest).to_string())
+    .execute(&mut *db)
+    .await?;
     Ok(())
 }
 
@@ -128,7 +157,9 @@ async fn end(db: &mut AnyConnection, snapshot: i64, file: &Passed) -> Result<(),
         .execute(&mut *db)
         .await?;
     if ended.rows_affected() != 1 {
-        return Err(CatalogError::Conflict { what: format!("file {} was replaced meanwhile", file.id) });
+        return Err(CatalogError::Conflict {
+            what: format!("file {} was replaced meanwhile", file.id),
+        });
     }
     sqlx::query(
         "UPDATE ducklake_table_stats SET record_count = record_count - $1, file_size_bytes = file_size_bytes - $2 WHERE table_id = $3",

@@ -55,9 +55,14 @@ impl fmt::Display for Problem {
             Self::Catalog { found } => write!(f, "catalogue: {found}"),
             Self::File { path, found } => write!(f, "file `{}`: {found}", path.display()),
             Self::Ledger { found } => write!(f, "ledger: {found}"),
-            Self::DoubleKey { event_key } => write!(f, "event {event_key} is stored more than once"),
+            Self::DoubleKey { event_key } => {
+                write!(f, "event {event_key} is stored more than once")
+            }
             Self::Copy { event_key, source } => {
-                write!(f, "the copy of {event_key} by `{source}` is noted twice or of an event that is not stored")
+                write!(
+                    f,
+                    "the copy of {event_key} by `{source}` is noted twice or of an event that is not stored"
+                )
             }
         }
     }
@@ -84,7 +89,8 @@ impl Lake {
     pub async fn verify(&self) -> Result<Verified, CatalogError> {
         let mut verified = Verified::default();
         if let CatalogPlace::Sqlite(_) = self.place() {
-            let integrity: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&self.pool).await?;
+            let integrity: String =
+                sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&self.pool).await?;
             if integrity != "ok" {
                 verified.problems.push(Problem::Catalog { found: integrity });
             }
@@ -98,18 +104,23 @@ impl Lake {
 
     async fn verify_snapshots(&self, verified: &mut Verified) -> Result<(), CatalogError> {
         let (count, last): (i64, i64) =
-            sqlx::query_as("SELECT count(*), max(snapshot_id) FROM ducklake_snapshot").fetch_one(&self.pool).await?;
-        let stray: i64 = sqlx::query_scalar("SELECT count(*) FROM ducklake_data_file WHERE begin_snapshot > $1")
-            .bind(last)
-            .fetch_one(&self.pool)
-            .await?;
+            sqlx::query_as("SELECT count(*), max(snapshot_id) FROM ducklake_snapshot")
+                .fetch_one(&self.pool)
+                .await?;
+        let stray: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM ducklake_data_file WHERE begin_snapshot > $1")
+                .bind(last)
+                .fetch_one(&self.pool)
+                .await?;
         let unexplained: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM ducklake_snapshot WHERE snapshot_id NOT IN (SELECT snapshot_id FROM ducklake_snapshot_changes)",
         )
         .fetch_one(&self.pool)
         .await?;
         if count == 0 || stray != 0 || unexplained != 0 {
-            let found = format!("{count} snapshots, {stray} files newer than the last, {unexplained} snapshots without changes");
+            let found = format!(
+                "{count} snapshots, {stray} files newer than the last, {unexplained} snapshots without changes"
+            );
             verified.problems.push(Problem::Catalog { found });
         }
         Ok(())
@@ -128,7 +139,9 @@ impl Lake {
             verified.files += 1;
             verified.rows += records.unsigned_abs();
             let found = match digest(&path) {
-                Ok((have, _)) if have != bytes.unsigned_abs() => Some(format!("{have} bytes, expected {bytes}")),
+                Ok((have, _)) if have != bytes.unsigned_abs() => {
+                    Some(format!("{have} bytes, expected {bytes}"))
+                }
                 Ok((_, have)) if checksum.as_deref().is_some_and(|want| want != have) => {
                     Some(format!("checksum {have}, expected {}", checksum.unwrap_or_default()))
                 }
@@ -142,7 +155,9 @@ impl Lake {
         let known = self.known_paths().await?;
         for entry in self.table_folders().flat_map(walkdir::WalkDir::new) {
             match entry {
-                Ok(entry) if entry.file_type().is_file() && !known.contains(entry.path()) => verified.unreferenced_files += 1,
+                Ok(entry) if entry.file_type().is_file() && !known.contains(entry.path()) => {
+                    verified.unreferenced_files += 1
+                }
                 Ok(_) => {}
                 Err(e) => {
                     let path = e.path().unwrap_or(self.folder()).to_owned();
@@ -156,13 +171,18 @@ impl Lake {
     async fn verify_ledger(&self, verified: &mut Verified) -> Result<(), CatalogError> {
         let info = self.info().await?;
         if !info.ledger.is_exact() {
-            verified.problems.push(Problem::Ledger { found: format!("received is not the sum of the rest: {:?}", info.ledger) });
+            verified.problems.push(Problem::Ledger {
+                found: format!("received is not the sum of the rest: {:?}", info.ledger),
+            });
         }
-        for (what, counted, held) in
-            [("stored", info.ledger.stored, info.events), ("quarantined", info.ledger.quarantined, info.quarantined)]
-        {
+        for (what, counted, held) in [
+            ("stored", info.ledger.stored, info.events),
+            ("quarantined", info.ledger.quarantined, info.quarantined),
+        ] {
             if counted != held {
-                verified.problems.push(Problem::Ledger { found: format!("{what} {counted}, but the table holds {held} rows") });
+                verified.problems.push(Problem::Ledger {
+                    found: format!("{what} {counted}, but the table holds {held} rows"),
+                });
             }
         }
         let recorded = sqlx::query_as::<_, (i64, i64, i64, i64, i64)>(
@@ -173,7 +193,9 @@ impl Lake {
         .await?;
         for (table, rows, bytes, rows_held, bytes_held) in recorded {
             if (rows, bytes) != (rows_held, bytes_held) {
-                let found = format!("table {table} is recorded with {rows} rows in {bytes} bytes and holds {rows_held} in {bytes_held}");
+                let found = format!(
+                    "table {table} is recorded with {rows} rows in {bytes} bytes and holds {rows_held} in {bytes_held}"
+                );
                 verified.problems.push(Problem::Catalog { found });
             }
         }
@@ -194,12 +216,18 @@ impl Lake {
             .await?;
             let (mut copies, mut sources) = (HashSet::new(), Vec::new());
             self.each_key(Table::Copies, verified, |row, problems| {
-                let source = sources.iter().position(|source| source == row.source).unwrap_or_else(|| {
-                    sources.push(row.source.to_owned());
-                    sources.len() - 1
-                });
-                if is_now(&row.key) && (!events.contains(&row.key) || !copies.insert((row.key, source))) {
-                    problems.push(Problem::Copy { event_key: hex(&row.key), source: row.source.to_owned() });
+                let source =
+                    sources.iter().position(|source| source == row.source).unwrap_or_else(|| {
+                        sources.push(row.source.to_owned());
+                        sources.len() - 1
+                    });
+                if is_now(&row.key)
+                    && (!events.contains(&row.key) || !copies.insert((row.key, source)))
+                {
+                    problems.push(Problem::Copy {
+                        event_key: hex(&row.key),
+                        source: row.source.to_owned(),
+                    });
                 }
             })
             .await?;

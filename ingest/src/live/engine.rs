@@ -37,7 +37,10 @@ pub(super) fn run(
     let known = Known::new(runtime.clone(), lake, options.keys_max)?;
     let mut members = Vec::new();
     for kafka in &options.kafka {
-        let wrong = |e: KafkaError| LiveError::Settings { source_name: kafka.name.clone(), reason: e.to_string() };
+        let wrong = |e: KafkaError| LiveError::Settings {
+            source_name: kafka.name.clone(),
+            reason: e.to_string(),
+        };
         members.push(Member::new(KafkaSource::connect(kafka).map_err(wrong)?));
     }
     let mut engine = Engine {
@@ -149,14 +152,30 @@ impl Engine<'_> {
                 }
                 let lag = members.iter().map(Member::lag).sum();
                 let now = (self.options.clock)();
-                let behind = members.iter().filter(|member| member.lag() > 0).map(|member| member.behind(now)).max().unwrap_or_default();
-                self.observer.committed(&Committed { snapshot, ledger, took: begun.elapsed(), waited, lag, behind });
+                let behind = members
+                    .iter()
+                    .filter(|member| member.lag() > 0)
+                    .map(|member| member.behind(now))
+                    .max()
+                    .unwrap_or_default();
+                self.observer.committed(&Committed {
+                    snapshot,
+                    ledger,
+                    took: begun.elapsed(),
+                    waited,
+                    lag,
+                    behind,
+                });
             }
             Err(error) => self.start_over(&error, members, buckets),
         }
     }
 
-    fn commit(&mut self, members: &[Member], buckets: &[Objects]) -> Result<(i64, Ledger), CatalogError> {
+    fn commit(
+        &mut self,
+        members: &[Member],
+        buckets: &[Objects],
+    ) -> Result<(i64, Ledger), CatalogError> {
         let now = (self.options.clock)();
         let files = self.staging.finish(now)?.files;
         let parts = members.iter().map(Member::part).chain(buckets.iter().map(Objects::part));
@@ -168,7 +187,12 @@ impl Engine<'_> {
     }
 
     /// Throws away what is not committed, waits until the lake can be written, and reads on where it is.
-    fn start_over(&mut self, error: &CatalogError, members: &mut [Member], buckets: &mut [Objects]) {
+    fn start_over(
+        &mut self,
+        error: &CatalogError,
+        members: &mut [Member],
+        buckets: &mut [Objects],
+    ) {
         self.staging.abandon();
         self.known.forget();
         (self.staged_since, self.rows) = (None, 0);
@@ -198,7 +222,9 @@ impl Engine<'_> {
                 }
             }
             match self.lake.probe(PROBE_BYTES) {
-                Err(error) if !self.stop.load(Ordering::Relaxed) => self.observer.stalled(Some(&error.to_string())),
+                Err(error) if !self.stop.load(Ordering::Relaxed) => {
+                    self.observer.stalled(Some(&error.to_string()))
+                }
                 _ => break,
             }
         }

@@ -40,7 +40,12 @@ pub(super) struct Released {
 }
 
 /// Begins to follow a bucket. Ends when the engine drops its end.
-pub(super) fn begin(options: &OssOptions, lake: &Lake, clock: &Clock, observer: &Arc<dyn Observer>) -> Result<Followed, OssError> {
+pub(super) fn begin(
+    options: &OssOptions,
+    lake: &Lake,
+    clock: &Clock,
+    observer: &Arc<dyn Observer>,
+) -> Result<Followed, OssError> {
     let bucket = Bucket::new(options)?;
     let (sender, objects) = mpsc::channel(FETCHED_AHEAD);
     let (released, finished) = mpsc::unbounded_channel();
@@ -95,7 +100,11 @@ impl Follower {
         let (first, last) = days(&self.options, now, self.everything);
         let (mut objects, mut trouble) = (Vec::new(), None);
         for folder in self.bucket.folders(first, last).await.map_err(|e| e.to_string())? {
-            let known = self.lake.incarnations(&self.options.name, folder.as_ref()).await.map_err(|e| e.to_string())?;
+            let known = self
+                .lake
+                .incarnations(&self.options.name, folder.as_ref())
+                .await
+                .map_err(|e| e.to_string())?;
             match self.bucket.find(&folder, &known).await {
                 Ok(mut found) => objects.append(&mut found),
                 Err(error) => trouble = Some(error.to_string()),
@@ -113,7 +122,9 @@ impl Follower {
                     }
                 }
                 // Between listing and fetching it was taken away: nobody can read it any more.
-                Err(OssError::Store(object_store::Error::NotFound { .. })) => tracing::warn!(key, "the object is gone"),
+                Err(OssError::Store(object_store::Error::NotFound { .. })) => {
+                    tracing::warn!(key, "the object is gone")
+                }
                 Err(error) => {
                     tracing::warn!(key, %error, "an object could not be fetched; tried again in the next round");
                     trouble = Some(error.to_string());

@@ -23,12 +23,28 @@ pub(super) struct Intake<'i, 's> {
 
 impl<'i, 's> Intake<'i, 's> {
     /// For the records of a message, which all stand at its offset.
-    pub(super) fn message(staging: &'i mut Staging<'s>, from: Provenance<'i>, oldest: Option<i64>) -> Self {
-        Self { staging, from, oldest, numbered: false, ledger: Ledger::default(), failed: None, notes: Vec::new() }
+    pub(super) fn message(
+        staging: &'i mut Staging<'s>,
+        from: Provenance<'i>,
+        oldest: Option<i64>,
+    ) -> Self {
+        Self {
+            staging,
+            from,
+            oldest,
+            numbered: false,
+            ledger: Ledger::default(),
+            failed: None,
+            notes: Vec::new(),
+        }
     }
 
     /// For the records of an object, which count from 0.
-    pub(super) fn object(staging: &'i mut Staging<'s>, from: Provenance<'i>, oldest: Option<i64>) -> Self {
+    pub(super) fn object(
+        staging: &'i mut Staging<'s>,
+        from: Provenance<'i>,
+        oldest: Option<i64>,
+    ) -> Self {
         Self { numbered: true, ..Self::message(staging, from, oldest) }
     }
 

@@ -101,13 +101,21 @@ pub enum LiveError {
 ///
 /// # Errors
 /// [`LiveError`] where it cannot begin. Trouble while running is told to `observer` and waited out.
-pub async fn run(lake: &Lake, options: LiveOptions, observer: Arc<dyn Observer>, stop: Arc<AtomicBool>) -> Result<(), LiveError> {
+pub async fn run(
+    lake: &Lake,
+    options: LiveOptions,
+    observer: Arc<dyn Observer>,
+    stop: Arc<AtomicBool>,
+) -> Result<(), LiveError> {
     let lock = WriterLock::take(lake)?;
     lake.sweep(&lock).await?;
     let runtime = tokio::runtime::Handle::current();
     let mut buckets = Vec::new();
     for oss in &options.oss {
-        let wrong = |e: OssError| LiveError::Settings { source_name: oss.name.clone(), reason: e.to_string() };
+        let wrong = |e: OssError| LiveError::Settings {
+            source_name: oss.name.clone(),
+            reason: e.to_string(),
+        };
         buckets.push(follow::begin(oss, lake, &options.clock, &observer).map_err(wrong)?);
     }
     let lake_there = lake.clone();

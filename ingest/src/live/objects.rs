@@ -32,7 +32,12 @@ impl Objects {
 
     /// What the next commit says of this bucket.
     pub(super) fn part(&self) -> SourceCommit {
-        SourceCommit { source: self.followed.name.clone(), positions: self.positions.clone(), gaps: Vec::new(), ledger: self.ledger }
+        SourceCommit {
+            source: self.followed.name.clone(),
+            positions: self.positions.clone(),
+            gaps: Vec::new(),
+            ledger: self.ledger,
+        }
     }
 }
 
@@ -47,7 +52,13 @@ impl Engine<'_> {
             Ok((ledger, notes)) => {
                 bucket.ledger += ledger;
                 let Fetched { key, incarnation, .. } = object;
-                let position = Position { object: key, incarnation, records: ledger.received, done: true, notes: notes.join("; ") };
+                let position = Position {
+                    object: key,
+                    incarnation,
+                    records: ledger.received,
+                    done: true,
+                    notes: notes.join("; "),
+                };
                 bucket.positions.push((position, None));
                 self.taken(ledger.received);
                 Ok(())
@@ -59,10 +70,20 @@ impl Engine<'_> {
         }
     }
 
-    fn decode(&mut self, source: &str, object: &Fetched) -> Result<(Ledger, Vec<String>), CatalogError> {
+    fn decode(
+        &mut self,
+        source: &str,
+        object: &Fetched,
+    ) -> Result<(Ledger, Vec<String>), CatalogError> {
         let now = (self.options.clock)();
         let oldest = self.oldest(now);
-        let from = Provenance { source, object: &object.key, partition: None, record: 0, ingested_at: now };
+        let from = Provenance {
+            source,
+            object: &object.key,
+            partition: None,
+            record: 0,
+            ingested_at: now,
+        };
         let mut intake = Intake::object(&mut self.staging, from, oldest);
         let content = match &object.content {
             Content::Whole(content) => content,

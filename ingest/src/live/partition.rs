@@ -32,10 +32,21 @@ pub(super) enum Trust {
 
 impl Tracked {
     /// Where to go on, by what the lake and the broker (if it answers) say.
-    pub(super) fn begin(partition: TopicPartition, position: Option<Position>, broker: Option<Watermarks>) -> Self {
+    pub(super) fn begin(
+        partition: TopicPartition,
+        position: Option<Position>,
+        broker: Option<Watermarks>,
+    ) -> Self {
         let object = partition.object();
         let Some(position) = position else {
-            return Self { partition, incarnation: "1".to_owned(), base: None, next: None, gap: None, trust: Trust::Jumps };
+            return Self {
+                partition,
+                incarnation: "1".to_owned(),
+                base: None,
+                next: None,
+                gap: None,
+                trust: Trust::Jumps,
+            };
         };
         let mut tracked = Self {
             partition,
@@ -50,10 +61,16 @@ impl Tracked {
             let next = position.incarnation.parse::<u64>().unwrap_or(0) + 1;
             tracked.incarnation = next.to_string();
             (tracked.base, tracked.next) = (None, Some(low));
-            tracked.gap = Some(Gap { object, from: position.records, to: position.records, reason: "source_reset" });
+            tracked.gap = Some(Gap {
+                object,
+                from: position.records,
+                to: position.records,
+                reason: "source_reset",
+            });
         } else if position.records < low {
             tracked.next = Some(low);
-            tracked.gap = Some(Gap { object, from: position.records, to: low, reason: "ingest_gap" });
+            tracked.gap =
+                Some(Gap { object, from: position.records, to: low, reason: "ingest_gap" });
         }
         tracked
     }
@@ -62,7 +79,9 @@ impl Tracked {
     pub(super) fn takes(&mut self, offset: u64) -> bool {
         match self.trust {
             Trust::Stopped => return false,
-            Trust::OnlyNext if self.next != Some(offset) && self.next.is_none_or(|next| offset > next) => {
+            Trust::OnlyNext
+                if self.next != Some(offset) && self.next.is_none_or(|next| offset > next) =>
+            {
                 self.trust = Trust::Stopped;
                 return false;
             }
@@ -122,10 +141,18 @@ mod tests {
 
     #[test]
     fn the_lake_says_where_to_go_on() {
-        assert_eq!(begin(None, Some((5, 9))).next, None, "a partition the lake does not know is read from its start");
+        assert_eq!(
+            begin(None, Some((5, 9))).next,
+            None,
+            "a partition the lake does not know is read from its start"
+        );
         for broker in [None, Some((0, 100)), Some((70, 70)), Some((0, 70))] {
             let tracked = begin(Some(70), broker);
-            assert_eq!((tracked.base, tracked.next, tracked.gap.is_some()), (Some(70), Some(70), false), "{broker:?}");
+            assert_eq!(
+                (tracked.base, tracked.next, tracked.gap.is_some()),
+                (Some(70), Some(70), false),
+                "{broker:?}"
+            );
             assert!(tracked.moved().is_none());
         }
     }
@@ -133,7 +160,10 @@ mod tests {
     #[test]
     fn in_doubt_only_the_very_next_message_is_taken() {
         let mut tracked = begin(Some(70), Some((0, 100)));
-        assert!(tracked.takes(75) && !tracked.takes(69), "jumps are ordinary, repetitions are known");
+        assert!(
+            tracked.takes(75) && !tracked.takes(69),
+            "jumps are ordinary, repetitions are known"
+        );
         tracked.doubt();
         assert!(tracked.takes(70) && !tracked.takes(69));
         assert!(!tracked.takes(72) && !tracked.takes(70), "a jump stops it");
@@ -158,13 +188,19 @@ mod tests {
         let tracked = begin(Some(70), Some((90, 200)));
         let gap = tracked.gap.clone().expect("a gap");
         assert_eq!((gap.from, gap.to, gap.reason), (70, 90, "ingest_gap"));
-        assert_eq!(tracked.moved().map(|(position, base)| (position.records, base)), Some((90, Some(70))));
+        assert_eq!(
+            tracked.moved().map(|(position, base)| (position.records, base)),
+            Some((90, Some(70)))
+        );
     }
 
     #[test]
     fn offsets_that_went_back_begin_a_new_incarnation() {
         let tracked = begin(Some(70), Some((0, 12)));
-        assert_eq!((tracked.incarnation.as_str(), tracked.base, tracked.next), ("5", None, Some(0)));
+        assert_eq!(
+            (tracked.incarnation.as_str(), tracked.base, tracked.next),
+            ("5", None, Some(0))
+        );
         assert_eq!(tracked.gap.map(|gap| gap.reason), Some("source_reset"));
     }
 }

@@ -7,7 +7,9 @@ use super::partition::Tracked;
 use crate::batch::Provenance;
 use crate::lake::{CatalogError, Position, SourceCommit};
 use crate::ledger::Ledger;
-use crate::source::kafka::{Change, KafkaSource, TopicPartition, Watermarks, is_connection_trouble, passes_over_messages};
+use crate::source::kafka::{
+    Change, KafkaSource, TopicPartition, Watermarks, is_connection_trouble, passes_over_messages,
+};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use std::time::{Duration, Instant};
@@ -55,7 +57,15 @@ struct Trouble {
 
 impl Member {
     pub(super) fn new(source: KafkaSource) -> Self {
-        Self { source, tracked: Vec::new(), ledger: Ledger::default(), trouble: None, damage: None, newest: None, reread: false }
+        Self {
+            source,
+            tracked: Vec::new(),
+            ledger: Ledger::default(),
+            trouble: None,
+            damage: None,
+            newest: None,
+            reread: false,
+        }
     }
 
     /// Messages the broker holds beyond what is stored, as far as it has told.
@@ -69,7 +79,9 @@ impl Member {
 
     /// How old the newest message taken is at `now`.
     pub(super) fn behind(&self, now: i64) -> Duration {
-        self.newest.map_or(Duration::ZERO, |sent| Duration::from_micros(now.saturating_sub(sent).max(0).unsigned_abs()))
+        self.newest.map_or(Duration::ZERO, |sent| {
+            Duration::from_micros(now.saturating_sub(sent).max(0).unsigned_abs())
+        })
     }
 
     /// What the next commit says of this source.
@@ -113,7 +125,10 @@ impl Member {
 
     /// Reads damaged messages again when it is time; true where nothing has been said of them for as long since.
     fn is_mended(&mut self) -> bool {
-        let Some(damage) = self.damage.as_mut().filter(|damage| damage.again_at <= Instant::now()) else { return false };
+        let Some(damage) = self.damage.as_mut().filter(|damage| damage.again_at <= Instant::now())
+        else {
+            return false;
+        };
         if damage.is_tried {
             self.damage = None;
             return true;
@@ -126,8 +141,13 @@ impl Member {
 }
 
 /// The partition `message` is of, unless it was given away since or the message is not to be taken.
-fn taking<'t>(tracked: &'t mut [Tracked], message: &BorrowedMessage<'_>) -> Option<&'t mut Tracked> {
-    let is_its = |t: &&mut Tracked| t.partition.partition == message.partition() && t.partition.topic == message.topic();
+fn taking<'t>(
+    tracked: &'t mut [Tracked],
+    message: &BorrowedMessage<'_>,
+) -> Option<&'t mut Tracked> {
+    let is_its = |t: &&mut Tracked| {
+        t.partition.partition == message.partition() && t.partition.topic == message.topic()
+    };
     let tracked = tracked.iter_mut().find(is_its)?;
     tracked.takes(offset(message)).then_some(tracked)
 }
@@ -157,7 +177,11 @@ impl Engine<'_> {
                     let Some(tracked) = taking(&mut member.tracked, &message) else { continue };
                     let ledger = self.take(&member.source.name, &tracked.partition, &message)?;
                     tracked.next = Some(offset(&message) + 1);
-                    member.newest = message.timestamp().to_millis().map(|millis| millis.saturating_mul(1000)).max(member.newest);
+                    member.newest = message
+                        .timestamp()
+                        .to_millis()
+                        .map(|millis| millis.saturating_mul(1000))
+                        .max(member.newest);
                     member.ledger += ledger;
                     self.well(member);
                     if self.rows >= self.options.flush_rows_max || self.staging.is_full() {
@@ -173,7 +197,12 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn take(&mut self, source: &str, partition: &TopicPartition, message: &BorrowedMessage<'_>) -> Result<Ledger, CatalogError> {
+    fn take(
+        &mut self,
+        source: &str,
+        partition: &TopicPartition,
+        message: &BorrowedMessage<'_>,
+    ) -> Result<Ledger, CatalogError> {
         let now = (self.options.clock)();
         let from = Provenance {
             source,
@@ -192,7 +221,10 @@ impl Engine<'_> {
 
     fn trouble(&mut self, member: &mut Member, error: &KafkaError) {
         let code = error.rdkafka_error_code();
-        if matches!(code, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) {
+        if matches!(
+            code,
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+        ) {
             member.reread = true;
         }
         if code.is_some_and(passes_over_messages) {
@@ -202,7 +234,11 @@ impl Engine<'_> {
         if member.trouble.as_ref().is_none_or(|trouble| trouble.text != text) {
             self.observer.source(&member.source.name, Some(&text));
         }
-        member.trouble = Some(Trouble { text, since: Instant::now(), is_connection: code.is_some_and(is_connection_trouble) });
+        member.trouble = Some(Trouble {
+            text,
+            since: Instant::now(),
+            is_connection: code.is_some_and(is_connection_trouble),
+        });
     }
 
     /// The source gives messages. Those of other partitions do not make up for some that cannot be read.
@@ -214,7 +250,8 @@ impl Engine<'_> {
 
     /// A topic without new messages is well as soon as its broker is there again.
     fn reached_again(&mut self, member: &mut Member) {
-        let over = |trouble: &Trouble| trouble.is_connection && member.source.reached_after(trouble.since);
+        let over =
+            |trouble: &Trouble| trouble.is_connection && member.source.reached_after(trouble.since);
         if member.trouble.as_ref().is_some_and(over) {
             member.trouble = None;
             self.observer.source(&member.source.name, None);
@@ -226,11 +263,18 @@ impl Engine<'_> {
         while let Some(change) = members[at].source.change() {
             match change {
                 Change::Assigned(partitions) => {
-                    members[at].tracked = partitions.into_iter().map(|partition| Tracked::begin(partition, None, None)).collect();
+                    members[at].tracked = partitions
+                        .into_iter()
+                        .map(|partition| Tracked::begin(partition, None, None))
+                        .collect();
                     self.read_on(&mut members[at]);
                 }
                 Change::Revoked(partitions) => {
-                    tracing::info!(source = members[at].source.name, count = partitions.len(), "partitions given away");
+                    tracing::info!(
+                        source = members[at].source.name,
+                        count = partitions.len(),
+                        "partitions given away"
+                    );
                     if self.staged_since.is_some() {
                         self.flush(members, buckets);
                     }
@@ -264,8 +308,16 @@ impl Engine<'_> {
             tracked.push(begun);
         }
         member.tracked = tracked;
-        let from: Vec<_> = member.tracked.iter().map(|tracked| (tracked.partition.clone(), tracked.next)).collect();
-        tracing::info!(source = member.source.name, partitions = from.len(), "reading on where the lake is");
+        let from: Vec<_> = member
+            .tracked
+            .iter()
+            .map(|tracked| (tracked.partition.clone(), tracked.next))
+            .collect();
+        tracing::info!(
+            source = member.source.name,
+            partitions = from.len(),
+            "reading on where the lake is"
+        );
         match member.source.assign(&from) {
             Ok(()) if member.damage.is_none() => {
                 member.trouble = None;

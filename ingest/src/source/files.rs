@@ -94,28 +94,41 @@ pub fn find(paths: &[String]) -> Result<Inputs, FilesError> {
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>, unreadable: &mut Vec<(String, String)>) {
-    let entries = walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter().filter_entry(|entry| {
-        let hidden = entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
-        !hidden && !entry.path().join(CATALOG_FILE).is_file()
-    });
+    let entries = walkdir::WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| {
+            let hidden = entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
+            !hidden && !entry.path().join(CATALOG_FILE).is_file()
+        });
     for entry in entries {
         match entry {
             Ok(entry) if entry.file_type().is_file() => files.push(entry.into_path()),
             Ok(_) => {}
-            Err(e) => unreadable.push((e.path().map_or_else(String::new, |p| p.display().to_string()), e.to_string())),
+            Err(e) => unreadable.push((
+                e.path().map_or_else(String::new, |p| p.display().to_string()),
+                e.to_string(),
+            )),
         }
     }
 }
 
-fn matching(pattern: &str, unreadable: &mut Vec<(String, String)>) -> Result<Vec<PathBuf>, FilesError> {
-    let special = pattern.find(['*', '?', '[', '{']).ok_or_else(|| FilesError::Missing { path: pattern.to_owned() })?;
+fn matching(
+    pattern: &str,
+    unreadable: &mut Vec<(String, String)>,
+) -> Result<Vec<PathBuf>, FilesError> {
+    let special = pattern
+        .find(['*', '?', '[', '{'])
+        .ok_or_else(|| FilesError::Missing { path: pattern.to_owned() })?;
     let root = match pattern[..special].rfind('/') {
         Some(0) => "/",
         Some(end) => &pattern[..end],
         None => ".",
     };
     let bad = |source| FilesError::Pattern { pattern: pattern.to_owned(), source };
-    let glob = GlobBuilder::new(pattern).literal_separator(true).build().map_err(bad)?.compile_matcher();
+    let glob =
+        GlobBuilder::new(pattern).literal_separator(true).build().map_err(bad)?.compile_matcher();
     let mut files = Vec::new();
     walk(Path::new(root), &mut files, unreadable);
     files.retain(|file| glob.is_match(file.strip_prefix("./").unwrap_or(file)));

@@ -5,7 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ClientOptions;
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
-use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector,
+};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,15 +44,29 @@ struct Answer {
 impl InstanceRole {
     /// The keys of `role`, or of whatever role the instance has, from the service at `endpoint`.
     pub(crate) fn new(endpoint: &str, role: Option<String>) -> object_store::Result<Self> {
-        let options =
-            ClientOptions::new().with_allow_http(true).with_timeout(Duration::from_secs(5)).with_connect_timeout(Duration::from_secs(2));
+        let options = ClientOptions::new()
+            .with_allow_http(true)
+            .with_timeout(Duration::from_secs(5))
+            .with_connect_timeout(Duration::from_secs(2));
         let client = ReqwestConnector::default().connect(&options)?;
-        Ok(Self { client, endpoint: endpoint.trim_end_matches('/').to_owned(), role, held: Mutex::new(None) })
+        Ok(Self {
+            client,
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            role,
+            held: Mutex::new(None),
+        })
     }
 
     async fn ask(&self) -> Result<(Arc<AwsCredential>, DateTime<Utc>), String> {
         // Instances may demand a token for every question; those that do not need none.
-        let token = self.request("PUT", "/latest/api/token", Some(("x-aliyun-ecs-metadata-token-ttl-seconds", TOKEN_SECONDS))).await.ok();
+        let token = self
+            .request(
+                "PUT",
+                "/latest/api/token",
+                Some(("x-aliyun-ecs-metadata-token-ttl-seconds", TOKEN_SECONDS)),
+            )
+            .await
+            .ok();
         let token = token.as_deref().map(|token| ("x-aliyun-ecs-metadata-token", token));
         let roles = "/latest/meta-data/ram/security-credentials/";
         let role = match &self.role {
@@ -58,16 +74,26 @@ impl InstanceRole {
             None => self.request("GET", roles, token).await?.trim().to_owned(),
         };
         let answer = self.request("GET", &format!("{roles}{role}"), token).await?;
-        let answer: Answer =
-            serde_json::from_str(&answer).map_err(|e| format!("the keys of the role `{role}` are no JSON of the known form: {e}"))?;
+        let answer: Answer = serde_json::from_str(&answer).map_err(|e| {
+            format!("the keys of the role `{role}` are no JSON of the known form: {e}")
+        })?;
         if answer.code != "Success" {
             return Err(format!("the keys of the role `{role}`: {}", answer.code));
         }
-        let keys = AwsCredential { key_id: answer.access_key_id, secret_key: answer.access_key_secret, token: Some(answer.security_token) };
+        let keys = AwsCredential {
+            key_id: answer.access_key_id,
+            secret_key: answer.access_key_secret,
+            token: Some(answer.security_token),
+        };
         Ok((Arc::new(keys), answer.expiration))
     }
 
-    async fn request(&self, method: &str, path: &str, header: Option<(&'static str, &str)>) -> Result<String, String> {
+    async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        header: Option<(&'static str, &str)>,
+    ) -> Result<String, String> {
         let url = format!("{}{path}", self.endpoint);
         let failed = |e: &dyn std::fmt::Display| format!("`{url}`: {e}");
         let mut request = HttpRequest::new(HttpRequestBody::empty());
@@ -104,7 +130,10 @@ impl CredentialProvider for InstanceRole {
             // Those at hand are good to their very end.
             Err(reason) => match &*held {
                 Some((keys, until)) if *until > Utc::now() => Ok(Arc::clone(keys)),
-                _ => Err(object_store::Error::Generic { store: "instance role", source: reason.into() }),
+                _ => Err(object_store::Error::Generic {
+                    store: "instance role",
+                    source: reason.into(),
+                }),
             },
         }
     }

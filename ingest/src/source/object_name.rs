@@ -26,14 +26,23 @@ impl ObjectName {
         let file = folders.next()?;
         let stem = file.split('.').next()?;
         let mut parts = stem.rsplitn(6, '_');
-        let md5 = parts.next().filter(|md5| md5.len() == 32 && md5.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let md5 = parts
+            .next()
+            .filter(|md5| md5.len() == 32 && md5.bytes().all(|b| b.is_ascii_hexdigit()))?;
         let bytes = parts.next()?.parse().ok()?;
         let events = parts.next()?.parse().ok()?;
         let _serial = parts.next().filter(|serial| serial.bytes().all(|b| b.is_ascii_digit()))?;
-        let time = parts.next().filter(|time| time.len() == 14 && time.bytes().all(|b| b.is_ascii_digit()))?;
-        let region = parts.next()?.strip_prefix("Actiontrail_").or(stem.strip_prefix("actiontrail_"))?;
-        let digits = |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit());
-        let dated = [2, 2, 4].into_iter().all(|length| folders.next().is_some_and(|folder| digits(folder, length)));
+        let time = parts
+            .next()
+            .filter(|time| time.len() == 14 && time.bytes().all(|b| b.is_ascii_digit()))?;
+        let region =
+            parts.next()?.strip_prefix("Actiontrail_").or(stem.strip_prefix("actiontrail_"))?;
+        let digits = |text: &str, length: usize| {
+            text.len() == length && text.bytes().all(|b| b.is_ascii_digit())
+        };
+        let dated = [2, 2, 4]
+            .into_iter()
+            .all(|length| folders.next().is_some_and(|folder| digits(folder, length)));
         let account_id = if dated && folders.next().is_some_and(|folder| folder == region) {
             // Above the region stands the kind, or account and resource directory with the kind above them.
             folders
@@ -60,10 +69,16 @@ impl ObjectName {
     pub fn mismatches(&self, events: u64, bytes: Option<u64>, md5: Option<&str>) -> Vec<String> {
         let mut found = Vec::new();
         if self.events != events {
-            found.push(format!("mismatch: the name says {} events, the object holds {events}", self.events));
+            found.push(format!(
+                "mismatch: the name says {} events, the object holds {events}",
+                self.events
+            ));
         }
         if let Some(bytes) = bytes.filter(|bytes| *bytes != self.bytes) {
-            found.push(format!("mismatch: the name says {} bytes, the object has {bytes}", self.bytes));
+            found.push(format!(
+                "mismatch: the name says {} bytes, the object has {bytes}",
+                self.bytes
+            ));
         }
         if let Some(md5) = md5.filter(|md5| *md5 != self.md5) {
             found.push(format!("mismatch: the name says MD5 {}, the object has {md5}", self.md5));
@@ -83,20 +98,33 @@ mod tests {
         let file = format!("Actiontrail_ap-southeast-6_20260925070451_1002_4_1146_{MD5}.gz");
         for (folder, account) in [
             ("actiontrail/AliyunLogs/Actiontrail/ap-southeast-6/2026/09/25", None),
-            ("a/b/c/AliyunLogs/Actiontrail/rd-Ab12/1234567890123456/ap-southeast-6/2026/09/25", Some("1234567890123456")),
+            (
+                "a/b/c/AliyunLogs/Actiontrail/rd-Ab12/1234567890123456/ap-southeast-6/2026/09/25",
+                Some("1234567890123456"),
+            ),
             ("", None),
             ("somewhere/else", None),
         ] {
             let name = ObjectName::parse(&format!("{folder}/{file}")).expect(folder);
             assert_eq!(name.account_id.as_deref(), account, "{folder}");
-            assert_eq!((name.region.as_str(), name.time.as_str(), name.events, name.bytes), ("ap-southeast-6", "20260925070451", 4, 1146));
+            assert_eq!(
+                (name.region.as_str(), name.time.as_str(), name.events, name.bytes),
+                ("ap-southeast-6", "20260925070451", 4, 1146)
+            );
             assert_eq!(name.md5, MD5);
         }
     }
 
     #[test]
     fn other_names_claim_nothing() {
-        for name in ["", "events.json", "Actiontrail_x_2026_1_2_3_4.gz", "54_1453812893059571256_937.snappy", "..", "a/../b\\c\n"] {
+        for name in [
+            "",
+            "events.json",
+            "Actiontrail_x_2026_1_2_3_4.gz",
+            "54_1453812893059571256_937.snappy",
+            "..",
+            "a/../b\\c\n",
+        ] {
             assert_eq!(ObjectName::parse(name), None, "{name}");
         }
     }

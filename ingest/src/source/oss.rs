@@ -127,7 +127,11 @@ impl Bucket {
             .with_allow_http(options.endpoint.starts_with("http://"))
             .with_timeout(Duration::from_secs(120))
             .with_connect_timeout(Duration::from_secs(10));
-        let retry = RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
+        let retry = RetryConfig {
+            max_retries: 5,
+            retry_timeout: Duration::from_secs(60),
+            ..RetryConfig::default()
+        };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&options.bucket)
             .with_region(&options.region)
@@ -152,14 +156,31 @@ impl Bucket {
     }
 
     /// Folders in which objects of the days from `first` to `last` lie.
-    pub(crate) async fn folders(&self, first: NaiveDate, last: NaiveDate) -> Result<Vec<Path>, OssError> {
+    pub(crate) async fn folders(
+        &self,
+        first: NaiveDate,
+        last: NaiveDate,
+    ) -> Result<Vec<Path>, OssError> {
         Ok(prefixes(&self.prefix(), &self.day_roots().await?, first, last))
     }
 
     /// Objects below `folder` that `known` (key to incarnation) does not hold as they are.
-    pub(crate) async fn find(&self, folder: &Path, known: &HashMap<String, String>) -> Result<Vec<ObjectMeta>, OssError> {
-        let is_wanted = |object: &ObjectMeta| object.size > 0 && known.get(object.location.as_ref()) != Some(&incarnation(object));
-        tried(|| self.store.list(Some(folder)).try_filter(|object| ready(is_wanted(object))).try_collect().boxed()).await
+    pub(crate) async fn find(
+        &self,
+        folder: &Path,
+        known: &HashMap<String, String>,
+    ) -> Result<Vec<ObjectMeta>, OssError> {
+        let is_wanted = |object: &ObjectMeta| {
+            object.size > 0 && known.get(object.location.as_ref()) != Some(&incarnation(object))
+        };
+        tried(|| {
+            self.store
+                .list(Some(folder))
+                .try_filter(|object| ready(is_wanted(object)))
+                .try_collect()
+                .boxed()
+        })
+        .await
     }
 
     fn prefix(&self) -> Path {
@@ -173,8 +194,11 @@ impl Bucket {
         for _ in 0..FOLDERS_DEEP {
             let mut next = Vec::new();
             for folder in level {
-                let below = tried(|| self.store.list_with_delimiter(Some(&folder)).boxed()).await?.common_prefixes;
-                let years = below.iter().any(|path| path.filename().is_some_and(|name| is_number(name, 4)));
+                let below = tried(|| self.store.list_with_delimiter(Some(&folder)).boxed())
+                    .await?
+                    .common_prefixes;
+                let years =
+                    below.iter().any(|path| path.filename().is_some_and(|name| is_number(name, 4)));
                 if years {
                     roots.push(folder);
                 } else {
@@ -187,9 +211,14 @@ impl Bucket {
     }
 
     /// Fetches `objects`, some at a time, in order.
-    pub(crate) fn fetch(&self, objects: Vec<ObjectMeta>) -> impl futures::Stream<Item = (String, Result<Fetched, OssError>)> + '_ {
+    pub(crate) fn fetch(
+        &self,
+        objects: Vec<ObjectMeta>,
+    ) -> impl futures::Stream<Item = (String, Result<Fetched, OssError>)> + '_ {
         futures::stream::iter(objects)
-            .map(move |object| async move { (object.location.to_string(), self.fetch_one(&object).await) })
+            .map(move |object| async move {
+                (object.location.to_string(), self.fetch_one(&object).await)
+            })
             .buffered(FETCHES)
     }
 
@@ -198,7 +227,12 @@ impl Bucket {
         let name = ObjectName::parse(&key);
         if object.size > OBJECT_BYTES_MAX {
             let raw = self.store.get_range(&object.location, 0..TOO_LARGE_KEPT).await?;
-            return Ok(Fetched { key, incarnation: incarnation(object), name, content: Content::TooLarge(too_large(object.size, &raw)) });
+            return Ok(Fetched {
+                key,
+                incarnation: incarnation(object),
+                name,
+                content: Content::TooLarge(too_large(object.size, &raw)),
+            });
         }
         let (mut incarnation, mut content) = self.get(object).await?;
         if name.as_ref().is_some_and(|name| !matches_name(name, &content)) {
@@ -244,7 +278,9 @@ impl Writer {
 }
 
 /// Asks again where an answer broke off: the client itself repeats only what was refused.
-async fn tried<'f, T>(ask: impl Fn() -> BoxFuture<'f, object_store::Result<T>>) -> Result<T, OssError> {
+async fn tried<'f, T>(
+    ask: impl Fn() -> BoxFuture<'f, object_store::Result<T>>,
+) -> Result<T, OssError> {
     for _ in 1..ANSWERS_TRIED {
         match ask().await {
             Err(object_store::Error::Generic { .. }) => tokio::time::sleep(TRIED_AFTER).await,
@@ -265,10 +301,15 @@ pub(crate) fn in_order(objects: &mut Vec<ObjectMeta>) {
 }
 
 /// Days whose folders are listed at `now`: the window, or everything from the first day wanted on the first time.
-pub(crate) fn days(options: &OssOptions, now: DateTime<Utc>, first_time: bool) -> (NaiveDate, NaiveDate) {
+pub(crate) fn days(
+    options: &OssOptions,
+    now: DateTime<Utc>,
+    first_time: bool,
+) -> (NaiveDate, NaiveDate) {
     let today = now.date_naive();
     let window = today.checked_sub_days(Days::new(options.window_days.into())).unwrap_or(today);
-    let first = if first_time { options.since.map_or(window, |since| since.min(window)) } else { window };
+    let first =
+        if first_time { options.since.map_or(window, |since| since.min(window)) } else { window };
     (first, today.succ_opt().unwrap_or(today))
 }
 
@@ -278,7 +319,12 @@ fn prefixes(whole: &Path, roots: &[Path], first: NaiveDate, last: NaiveDate) -> 
         return vec![whole.clone()];
     }
     let days: Vec<NaiveDate> = first.iter_days().take_while(|day| *day <= last).collect();
-    roots.iter().flat_map(|root| days.iter().map(move |day| Path::from(format!("{root}/{}", day.format("%Y/%m/%d"))))).collect()
+    roots
+        .iter()
+        .flat_map(|root| {
+            days.iter().map(move |day| Path::from(format!("{root}/{}", day.format("%Y/%m/%d"))))
+        })
+        .collect()
 }
 
 fn is_number(text: &str, length: usize) -> bool {
@@ -288,7 +334,9 @@ fn is_number(text: &str, length: usize) -> bool {
 fn endpoint(options: &OssOptions) -> String {
     // The library wants the bucket in the endpoint's host where the style demands it there.
     match options.endpoint.split_once("://") {
-        Some((scheme, host)) if options.virtual_hosted && !host.starts_with(&format!("{}.", options.bucket)) => {
+        Some((scheme, host))
+            if options.virtual_hosted && !host.starts_with(&format!("{}.", options.bucket)) =>
+        {
             format!("{scheme}://{}.{host}", options.bucket)
         }
         _ => options.endpoint.clone(),
@@ -308,7 +356,10 @@ fn too_large(bytes: u64, raw: &[u8]) -> Reject {
 }
 
 fn incarnation(object: &ObjectMeta) -> String {
-    object.e_tag.clone().unwrap_or_else(|| format!("{}:{}", object.size, object.last_modified.timestamp_micros()))
+    object
+        .e_tag
+        .clone()
+        .unwrap_or_else(|| format!("{}:{}", object.size, object.last_modified.timestamp_micros()))
 }
 
 fn matches_name(name: &ObjectName, content: &[u8]) -> bool {
@@ -326,8 +377,12 @@ mod tests {
 
     #[test]
     fn a_window_of_days_is_listed_below_each_root() {
-        let roots = [Path::from("AliyunLogs/Actiontrail/cn-hangzhou"), Path::from("AliyunLogs/Actiontrail/cn-beijing")];
-        let listed = prefixes(&Path::from("AliyunLogs"), &roots, day("2026-09-30"), day("2026-10-01"));
+        let roots = [
+            Path::from("AliyunLogs/Actiontrail/cn-hangzhou"),
+            Path::from("AliyunLogs/Actiontrail/cn-beijing"),
+        ];
+        let listed =
+            prefixes(&Path::from("AliyunLogs"), &roots, day("2026-09-30"), day("2026-10-01"));
         let listed: Vec<&str> = listed.iter().map(AsRef::as_ref).collect();
         assert_eq!(
             listed,
@@ -338,6 +393,9 @@ mod tests {
                 "AliyunLogs/Actiontrail/cn-beijing/2026/10/01"
             ]
         );
-        assert_eq!(prefixes(&Path::from("flat"), &[], day("2026-09-30"), day("2026-10-01")), [Path::from("flat")]);
+        assert_eq!(
+            prefixes(&Path::from("flat"), &[], day("2026-09-30"), day("2026-10-01")),
+            [Path::from("flat")]
+        );
     }
 }

@@ -47,7 +47,8 @@ fn ids_of_every_kind() {
         assert_eq!(row["event_id"], id);
     }
     // Without an id the content is the key.
-    let anonymous = |name: &str| format!(r#"{{"eventName":"{name}","eventTime":"2026-09-21T02:14:05Z"}}"#);
+    let anonymous =
+        |name: &str| format!(r#"{{"eventName":"{name}","eventTime":"2026-09-21T02:14:05Z"}}"#);
     let key = |text: &str| decode(text.as_bytes()).keys[0];
     assert_eq!(key(&anonymous("x")), key(&anonymous("x")));
     assert_ne!(key(&anonymous("x")), key(&anonymous("y")));
@@ -55,13 +56,24 @@ fn ids_of_every_kind() {
 
 #[test]
 fn times_of_every_kind() {
-    for text in
-        ["", "not a date", "1649759057", "2022-02-30T00:00:00Z", "2022-04-12T24:00:00Z", "2022-04-12T10:24:17", "-0001-01-01T00:00:00Z"]
-    {
+    for text in [
+        "",
+        "not a date",
+        "1649759057",
+        "2022-02-30T00:00:00Z",
+        "2022-04-12T24:00:00Z",
+        "2022-04-12T10:24:17",
+        "-0001-01-01T00:00:00Z",
+    ] {
         let event = changed("/eventTime", json!(text));
         assert_eq!(flags(&event), ["bad_time"], "{text}");
         let row = &rows(event.as_bytes())[0];
-        assert!(!row.contains_key("event_time") && row["day"] == "out_of_range_2026-10-01" && row["raw"] == event, "{row:?}");
+        assert!(
+            !row.contains_key("event_time")
+                && row["day"] == "out_of_range_2026-10-01"
+                && row["raw"] == event,
+            "{row:?}"
+        );
     }
     assert!(flags(&changed("/eventTime", json!(1_649_759_057))).contains(&"bad_time"));
     for (text, shown) in [
@@ -70,7 +82,11 @@ fn times_of_every_kind() {
         ("2026-09-21T02:14:05.123456789012Z", "2026-09-21T02:14:05.123456Z"),
         ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
     ] {
-        assert_eq!(rows(changed("/eventTime", json!(text)).as_bytes())[0]["event_time"], shown, "{text}");
+        assert_eq!(
+            rows(changed("/eventTime", json!(text)).as_bytes())[0]["event_time"],
+            shown,
+            "{text}"
+        );
     }
     for (text, day) in [
         ("0001-01-01T00:00:00Z", "out_of_range_2026-10-01"),
@@ -89,7 +105,9 @@ fn times_of_every_kind() {
 
 #[test]
 fn wrong_types_keep_the_event() {
-    for field in ["eventName", "serviceName", "sourceIpAddress", "userAgent", "errorCode", "acsRegion"] {
+    for field in
+        ["eventName", "serviceName", "sourceIpAddress", "userAgent", "errorCode", "acsRegion"]
+    {
         for value in [json!({"a":1}), json!([1]), json!(true)] {
             let mut event: serde_json::Value = serde_json::from_str(&event("a")).expect("JSON");
             event[field] = value;
@@ -98,24 +116,37 @@ fn wrong_types_keep_the_event() {
             assert_eq!(rows(text.as_bytes())[0]["raw"], text);
         }
     }
-    for (field, value) in [("requestParameters", json!("text")), ("userIdentity", json!([])), ("responseElements", json!(1))] {
+    for (field, value) in [
+        ("requestParameters", json!("text")),
+        ("userIdentity", json!([])),
+        ("responseElements", json!(1)),
+    ] {
         let mut event: serde_json::Value = serde_json::from_str(&event("a")).expect("JSON");
         event[field] = value;
         assert!(flags(&event.to_string()).contains(&"type_mismatch"), "{field}");
     }
-    let odd_json = format!(r#"{},"requestParameterJson":"not json at all"}}"#, &event("a")[..event("a").len() - 1]);
+    let odd_json = format!(
+        r#"{},"requestParameterJson":"not json at all"}}"#,
+        &event("a")[..event("a").len() - 1]
+    );
     assert_eq!(rows(odd_json.as_bytes())[0]["request_parameter_json"], "not json at all");
 }
 
 #[test]
 fn account_ids_keep_their_spelling() {
-    for (sent, kept) in
-        [("1000000000000001", "1000000000000001"), ("1e16", "1e16"), ("-5", "-5"), ("1.000000000000000005", "1.000000000000000005")]
-    {
+    for (sent, kept) in [
+        ("1000000000000001", "1000000000000001"),
+        ("1e16", "1e16"),
+        ("-5", "-5"),
+        ("1.000000000000000005", "1.000000000000000005"),
+    ] {
         let text = event("a").replace("\"accountId\":\"1\"", &format!("\"accountId\":{sent}"));
         assert_eq!(rows(text.as_bytes())[0]["account_id"], kept);
     }
-    assert_eq!(rows(event("a").replace("\"accountId\":\"1\"", "\"accountId\":\"007\"").as_bytes())[0]["account_id"], "007");
+    assert_eq!(
+        rows(event("a").replace("\"accountId\":\"1\"", "\"accountId\":\"007\"").as_bytes())[0]["account_id"],
+        "007"
+    );
     let long = "9".repeat(400);
     let text = event("a").replace("\"accountId\":\"1\"", &format!("\"accountId\":{long}"));
     assert_eq!(rows(text.as_bytes())[0]["account_id"], long);
@@ -128,7 +159,8 @@ fn half_surrogates_keep_the_raw_text() {
     let row = &rows(text.as_bytes())[0];
     assert!(!row.contains_key("user_agent") && row["raw"] == text);
     // Inside details the slice says it all.
-    let inside = r#"{"eventId":"a","eventTime":"2026-09-21T02:14:05Z","requestParameters":{"n":"\ud800"}}"#;
+    let inside =
+        r#"{"eventId":"a","eventTime":"2026-09-21T02:14:05Z","requestParameters":{"n":"\ud800"}}"#;
     assert!(flags(inside).is_empty());
     assert_eq!(rows(inside.as_bytes())[0]["request_parameters"], r#"{"n":"\ud800"}"#);
 }
@@ -176,6 +208,10 @@ fn a_boolean_that_is_any_text_comes_back_as_it_was() {
     for value in ["\"lin.chen\"", "\"TRUE\"", "\"\"", "true", "null"] {
         let text = format!(r#"{{"eventId":"a","eventName":"x","isGlobal":{value}}}"#);
         let decoded = decode(text.as_bytes());
-        assert_eq!(decoded.events, [serde_json::from_str::<serde_json::Value>(&text).expect("JSON")], "{value}");
+        assert_eq!(
+            decoded.events,
+            [serde_json::from_str::<serde_json::Value>(&text).expect("JSON")],
+            "{value}"
+        );
     }
 }

@@ -20,7 +20,11 @@ fn array(ids: &[&str]) -> String {
 fn nothing_in_them() {
     for content in ["", " \n\t ", "[]", " [ ] "] {
         let decoded = decode(content.as_bytes());
-        assert!(decoded.events.is_empty() && decoded.rejects.is_empty(), "{content:?}: {:?}", decoded.rejects);
+        assert!(
+            decoded.events.is_empty() && decoded.rejects.is_empty(),
+            "{content:?}: {:?}",
+            decoded.rejects
+        );
     }
     for content in ["null", "{}", "7", "-1.5e3 ", "true", "\"text\""] {
         assert_eq!(decode(content.as_bytes()).codes(), ["not_an_event_list"], "{content}");
@@ -32,7 +36,10 @@ fn elements_that_are_no_objects_cost_only_themselves() {
     let content = format!("[{},7,\"x\",[1],null,{{}},{}]", event("a"), event("b"));
     let decoded = decode(content.as_bytes());
     assert_eq!(decoded.ids(), ["a", "b"]);
-    assert_eq!(decoded.codes(), ["not_an_object", "not_an_object", "not_an_object", "not_an_object", "unknown_layout"]);
+    assert_eq!(
+        decoded.codes(),
+        ["not_an_object", "not_an_object", "not_an_object", "not_an_object", "unknown_layout"]
+    );
     assert_eq!(decoded.rejects[1].raw, b"\"x\"");
     assert_eq!(decoded.rejects[0].byte_offset as usize, 2 + event("a").len());
 }
@@ -55,7 +62,11 @@ fn a_broken_element_takes_the_rest_of_its_array_with_it() {
         assert_eq!(decoded.codes(), ["bad_json"], "{broken}");
         let reject = &decoded.rejects[0];
         assert!(reject.expected.contains(expected), "{broken}: {}", reject.expected);
-        assert_eq!(reject.raw, format!("{broken},{b}]").into_bytes(), "everything from the broken element on is kept");
+        assert_eq!(
+            reject.raw,
+            format!("{broken},{b}]").into_bytes(),
+            "everything from the broken element on is kept"
+        );
         assert_eq!(reject.raw_length, Some(reject.raw.len() as u64));
     }
     let decoded = decode(format!("[{a} {b}]").as_bytes());
@@ -64,7 +75,12 @@ fn a_broken_element_takes_the_rest_of_its_array_with_it() {
 
 #[test]
 fn a_broken_line_costs_only_itself() {
-    let content = format!("{}\n{{\"eventId\":oops}}\n{}\n{{\"cut\":\n{}\n{{\"eventId\":last broken", event("a"), event("b"), event("c"));
+    let content = format!(
+        "{}\n{{\"eventId\":oops}}\n{}\n{{\"cut\":\n{}\n{{\"eventId\":last broken",
+        event("a"),
+        event("b"),
+        event("c")
+    );
     let decoded = decode(content.as_bytes());
     assert_eq!(decoded.ids(), ["a", "b", "c"]);
     assert_eq!(decoded.rejects[0].raw, b"{\"eventId\":oops}");
@@ -79,7 +95,10 @@ fn gzip_cut_anywhere_keeps_what_came_before() {
         let decoded = decode(&content[..cut]);
         assert!(decoded.events.len() < 200 || decoded.partial, "cut at {cut}");
         assert!(!decoded.rejects.is_empty(), "cut at {cut} is told");
-        assert!(decoded.ids().iter().zip(&ids).all(|(found, id)| found == id), "cut at {cut} gives a beginning");
+        assert!(
+            decoded.ids().iter().zip(&ids).all(|(found, id)| found == id),
+            "cut at {cut} gives a beginning"
+        );
     }
 }
 
@@ -102,7 +121,8 @@ fn bytes_behind_the_last_member_are_noticed() {
         let decoded = decode(&[gzip(array(&["a"]).as_bytes()), junk.to_vec()].concat());
         assert_eq!((decoded.ids(), &decoded.notices), (vec!["a"], &vec!["trailing_bytes"]));
     }
-    let members: Vec<u8> = (0..100).flat_map(|n| gzip(format!("{}\n", event(&format!("m{n}"))).as_bytes())).collect();
+    let members: Vec<u8> =
+        (0..100).flat_map(|n| gzip(format!("{}\n", event(&format!("m{n}"))).as_bytes())).collect();
     assert_eq!(decode(&members).events.len(), 100);
 }
 
@@ -115,13 +135,17 @@ fn bombs_stop_at_the_cap_and_take_no_memory() {
     assert_eq!(decode(&nested).codes(), ["unknown_encoding"]);
     let limits = Limits { content_bytes_max: 10_000, ..Limits::default() };
     let ids: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
-    let decoded = decode_within(&gzip(array(&ids.iter().map(String::as_str).collect::<Vec<_>>()).as_bytes()), &limits);
+    let decoded = decode_within(
+        &gzip(array(&ids.iter().map(String::as_str).collect::<Vec<_>>()).as_bytes()),
+        &limits,
+    );
     assert_eq!(decoded.codes(), ["too_large"]);
 }
 
 #[test]
 fn a_huge_event_is_passed_over_and_its_neighbours_stay() {
-    let limits = Limits { event_bytes_max: 100_000, quarantine_raw_bytes_max: 1_000, ..Limits::default() };
+    let limits =
+        Limits { event_bytes_max: 100_000, quarantine_raw_bytes_max: 1_000, ..Limits::default() };
     let huge = format!(r#"{{"eventId":"huge","text":"{}","x":[{{}}]}}"#, "y\\\"".repeat(2_000_000));
     let content = format!("[{},{huge},{}]", event("a"), event("b"));
     let decoded = decode_within(content.as_bytes(), &limits);
@@ -160,7 +184,10 @@ fn long_arrays_stream() {
             self.0 += 1;
             Ok(())
         }
-        fn reject(&mut self, reject: trailhound_datasets::reject::Reject) -> Result<(), decode::Stop> {
+        fn reject(
+            &mut self,
+            reject: trailhound_datasets::reject::Reject,
+        ) -> Result<(), decode::Stop> {
             assert_eq!(reject.code.name(), "truncated");
             Ok(())
         }
@@ -176,12 +203,17 @@ fn long_arrays_stream() {
 #[test]
 fn depth_has_a_limit_and_neighbours_survive_it() {
     for depth in [127, 128, 129, 10_000, 100_000] {
-        let deep = format!(r#"{{"eventId":"deep","x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        let deep =
+            format!(r#"{{"eventId":"deep","x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         let decoded = decode(format!("[{},{deep},{}]", event("a"), event("b")).as_bytes());
         if depth < 128 {
             assert_eq!(decoded.ids(), ["a", "deep", "b"], "{depth}");
         } else {
-            assert_eq!((decoded.ids(), decoded.codes()), (vec!["a", "b"], vec!["too_deep"]), "{depth}");
+            assert_eq!(
+                (decoded.ids(), decoded.codes()),
+                (vec!["a", "b"], vec!["too_deep"]),
+                "{depth}"
+            );
         }
     }
     for open in ["[", "{\"a\":"] {
@@ -203,7 +235,9 @@ fn encodings() {
     // One event in Latin-1, one with an overlong form, one with a cut sequence: each costs itself.
     for bad in [&b"caf\xe9"[..], b"\xc0\xaf", b"\xe4\xb8", b"\xed\xa0\x80"] {
         let broken = [b"{\"eventId\":\"x\",\"userAgent\":\"", bad, b"\"}"].concat();
-        let content = [b"[", event("a").as_bytes(), b",", &broken, b",", event("b").as_bytes(), b"]"].concat();
+        let content =
+            [b"[", event("a").as_bytes(), b",", &broken, b",", event("b").as_bytes(), b"]"]
+                .concat();
         let decoded = decode(&content);
         assert_eq!((decoded.ids(), decoded.codes()), (vec!["a", "b"], vec!["bad_utf8"]), "{bad:?}");
         assert_eq!(decoded.rejects[0].raw, broken);
@@ -227,7 +261,10 @@ fn other_content_is_named() {
     let binary: Vec<u8> = [&b"\x00\x01"[..], &[9; 10_000]].concat();
     for content in [long, binary] {
         let decoded = decode(&content);
-        assert_eq!((&decoded.rejects[0].raw, decoded.rejects[0].raw_length), (&content, Some(content.len() as u64)));
+        assert_eq!(
+            (&decoded.rejects[0].raw, decoded.rejects[0].raw_length),
+            (&content, Some(content.len() as u64))
+        );
     }
     assert_eq!(decode(b"just some words\nand more\n").codes(), ["unknown_layout"]);
     assert_eq!(decode(b"PAR1 and then nothing of a Parquet file").codes(), ["corrupt_compression"]);
@@ -259,6 +296,9 @@ fn a_read_error_in_unmarked_content_is_told_as_one() {
     let end = decode::object(Breaks(false), None, &Limits::default(), &mut decoded);
     assert_eq!(end, Ok(End::Partial));
     let reject = &decoded.rejects[0];
-    assert_eq!((reject.code.name(), reject.raw.as_slice()), ("corrupt_compression", &[0, 1, 2][..]));
+    assert_eq!(
+        (reject.code.name(), reject.raw.as_slice()),
+        ("corrupt_compression", &[0, 1, 2][..])
+    );
     assert!(reject.found.contains("the disk is gone"));
 }

@@ -7,7 +7,10 @@ fn corpora() -> Option<PathBuf> {
     let folder = std::env::var_os("TRAILHOUND_CORPORA").map(PathBuf::from);
     if folder.is_none() {
         let thread = std::thread::current();
-        let line = format!("notice: {} did not run: TRAILHOUND_CORPORA is not set\n", thread.name().unwrap_or("a test"));
+        let line = format!(
+            "notice: {} did not run: TRAILHOUND_CORPORA is not set\n",
+            thread.name().unwrap_or("a test")
+        );
         std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).expect("standard error");
     }
     folder
@@ -34,11 +37,13 @@ fn taken(name: &str) -> bool {
 fn json_test_suite() {
     let Some(folder) = corpora() else { return };
     let mut seen = 0;
-    for entry in std::fs::read_dir(folder.join("json-test-suite/test_parsing")).expect("the corpus") {
+    for entry in std::fs::read_dir(folder.join("json-test-suite/test_parsing")).expect("the corpus")
+    {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let value = std::fs::read(&path).expect("a file");
-        let content = [b"[{\"eventId\":\"a\",\"requestParameters\":{\"x\":", &value[..], b"}}]"].concat();
+        let content =
+            [b"[{\"eventId\":\"a\",\"requestParameters\":{\"x\":", &value[..], b"}}]"].concat();
         let decoded = decode(&content);
         let accepted = decoded.events.len() == 1 && decoded.rejects.is_empty();
         match name.as_bytes()[0] {
@@ -52,7 +57,10 @@ fn json_test_suite() {
         let blank = value.iter().all(u8::is_ascii_whitespace) || value == b"\xef\xbb\xbf";
         let squeezed = String::from_utf8_lossy(&value).split_whitespace().collect::<String>();
         let empty_lists = squeezed.trim_start_matches('\u{feff}').replace("[]", "").is_empty();
-        assert!(blank || empty_lists || whole.events.len() + whole.rejects.len() > 0, "{name} vanished");
+        assert!(
+            blank || empty_lists || whole.events.len() + whole.rejects.len() > 0,
+            "{name} vanished"
+        );
         seen += 1;
     }
     assert!(seen > 300, "{seen} files");
@@ -62,14 +70,20 @@ fn json_test_suite() {
 fn naughty_strings_are_stored_byte_for_byte() {
     let Some(folder) = corpora() else { return };
     let path = folder.join("naughty-strings/blns.json");
-    let strings: Vec<String> = serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("a list of strings");
+    let strings: Vec<String> =
+        serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("a list of strings");
     for text in &strings {
         let mut value: serde_json::Value = serde_json::from_str(&event("a")).expect("JSON");
         value["userAgent"] = text.as_str().into();
         value["requestParameters"] = serde_json::json!({ "x": text });
         let row = &rows(value.to_string().as_bytes())[0];
         assert_eq!(&row["user_agent"], text);
-        assert_eq!(trailhound_datasets::derive::parameters::find_text(&row["request_parameters"], "x").as_deref().unwrap_or("***"), text);
+        assert_eq!(
+            trailhound_datasets::derive::parameters::find_text(&row["request_parameters"], "x")
+                .as_deref()
+                .unwrap_or("***"),
+            text
+        );
     }
     assert!(strings.len() > 400);
 }

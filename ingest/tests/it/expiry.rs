@@ -11,7 +11,9 @@ const NOW: i64 = 1_790_812_800_000_000;
 const HOUR: i64 = 3_600_000_000;
 
 fn held(lake: &Lake) -> usize {
-    let below = walkdir::WalkDir::new(lake.files_folder()).into_iter().map(|entry| entry.expect("a folder"));
+    let below = walkdir::WalkDir::new(lake.files_folder())
+        .into_iter()
+        .map(|entry| entry.expect("a folder"));
     below.filter(|entry| entry.file_type().is_file()).count()
 }
 
@@ -21,9 +23,20 @@ async fn old_snapshots_go_with_the_files_only_they_could_see() {
     let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
     for number in 0..8 {
         let path: PathBuf = folder.path().join(format!("{number}.json"));
-        std::fs::write(&path, format!(r#"{{"eventId":"{number}","eventTime":"2026-09-30T10:00:00Z"}}"#)).expect("a file");
+        std::fs::write(
+            &path,
+            format!(r#"{{"eventId":"{number}","eventTime":"2026-09-30T10:00:00Z"}}"#),
+        )
+        .expect("a file");
         let inputs = files::find(&[path.display().to_string()]).expect("a file");
-        ingest(&lake, inputs, &IngestOptions::at(NOW + number * HOUR), Arc::new(Progress::default())).await.expect("ingested");
+        ingest(
+            &lake,
+            inputs,
+            &IngestOptions::at(NOW + number * HOUR),
+            Arc::new(Progress::default()),
+        )
+        .await
+        .expect("ingested");
     }
     assert_eq!(lake.compact(NOW + 8 * HOUR).await.expect("compacted").merged, 8);
     assert_eq!(held(&lake), 9, "the merged ones are there for whoever reads an older snapshot");
@@ -45,13 +58,21 @@ async fn old_snapshots_go_with_the_files_only_they_could_see() {
 const DAY: i64 = 24 * HOUR;
 
 /// Ingests these events (id and time) with something that is no event beside them: stored, expired, duplicate.
-async fn bring(lake: &Lake, folder: &std::path::Path, events: &[(&str, &str)], options: IngestOptions) -> (u64, u64, u64) {
+async fn bring(
+    lake: &Lake,
+    folder: &std::path::Path,
+    events: &[(&str, &str)],
+    options: IngestOptions,
+) -> (u64, u64, u64) {
     let path = folder.join(format!("{}.json", options.now_micros));
     let event = |(id, time): &(&str, &str)| format!(r#"{{"eventId":"{id}","eventTime":"{time}"}}"#);
     let lines: Vec<String> = events.iter().map(event).chain(["no event".to_owned()]).collect();
     std::fs::write(&path, lines.join("\n")).expect("a file");
     let inputs = files::find(&[path.display().to_string()]).expect("a file");
-    let ledger = ingest(lake, inputs, &options, Arc::new(Progress::default())).await.expect("ingested").ledger;
+    let ledger = ingest(lake, inputs, &options, Arc::new(Progress::default()))
+        .await
+        .expect("ingested")
+        .ledger;
     (ledger.stored, ledger.expired, ledger.duplicate)
 }
 
@@ -59,7 +80,12 @@ async fn bring(lake: &Lake, folder: &std::path::Path, events: &[(&str, &str)], o
 async fn days_beyond_the_retention_go_and_the_ledger_stays_exact() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
-    let old = [("a", "2026-08-01T10:00:00Z"), ("b", "2026-08-02T10:00:00Z"), ("c", "2026-09-20T00:00:00Z"), ("d", "no time at all")];
+    let old = [
+        ("a", "2026-08-01T10:00:00Z"),
+        ("b", "2026-08-02T10:00:00Z"),
+        ("c", "2026-09-20T00:00:00Z"),
+        ("d", "no time at all"),
+    ];
     bring(&lake, folder.path(), &old, IngestOptions::at(NOW - 12 * DAY)).await;
     bring(&lake, folder.path(), &[("e", "2026-09-30T10:00:00Z")], IngestOptions::at(NOW)).await;
     let before = lake.info().await.expect("info");

@@ -5,7 +5,8 @@ mod check;
 
 #[test]
 fn the_kept_corpus_decodes() {
-    let corpus = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/decode")).expect("the corpus");
+    let corpus = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/decode"))
+        .expect("the corpus");
     let mut count = 0;
     for entry in corpus {
         check::check(&std::fs::read(entry.expect("an entry").path()).expect("a file"));

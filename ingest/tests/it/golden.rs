@@ -27,5 +27,9 @@ fn the_column_documentation_is_generated() {
     if std::env::var_os("TRAILHOUND_WRITE_GOLDEN").is_some() {
         std::fs::write(&path, &found).expect("the documentation is written");
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), found, "docs/events.md; TRAILHOUND_WRITE_GOLDEN=1 writes it");
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap_or_default(),
+        found,
+        "docs/events.md; TRAILHOUND_WRITE_GOLDEN=1 writes it"
+    );
 }

@@ -17,7 +17,14 @@ fn every_sample_is_rebuilt() {
 
 #[test]
 fn a_million_generated_events_are_rebuilt() {
-    let spec = Spec { events: 1_000_000, seed: 11, company: None, stories: Vec::new(), end_micros: crate::rows::NOW, days: 30 };
+    let spec = Spec {
+        events: 1_000_000,
+        seed: 11,
+        company: None,
+        stories: Vec::new(),
+        end_micros: crate::rows::NOW,
+        days: 30,
+    };
     let mut rebuilt = 0;
     let mut raw_kept = 0;
     for file in Traffic::new(spec).expect("all stories").files() {

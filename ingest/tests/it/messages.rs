@@ -26,14 +26,22 @@ fn every_layout_gives_the_same_event() {
         format!(r#"{{"event":{text}}}"#),
         format!(r#"{{"event":{plain}}}"#),
         format!(r#"{{"event":{twice}}}"#),
-        format!(r#"{{"__time__":"1790000045","__topic__":"actiontrail_audit_event","__source__":"actiontrail_internal","event":{text}}}"#),
-        format!(r#"{{"timestamp":1790000045,"source":"s","contents":{{"event":{text},"__topic__":"t"}}}}"#),
+        format!(
+            r#"{{"__time__":"1790000045","__topic__":"actiontrail_audit_event","__source__":"actiontrail_internal","event":{text}}}"#
+        ),
+        format!(
+            r#"{{"timestamp":1790000045,"source":"s","contents":{{"event":{text},"__topic__":"t"}}}}"#
+        ),
         format!("[{plain}]"),
     ];
     let values: Vec<Option<&[u8]>> = layouts.iter().map(|layout| Some(layout.as_bytes())).collect();
     let expected = decode(plain.as_bytes());
     for (layout, decoded) in layouts.iter().zip(messages(&values)) {
-        assert_eq!((&decoded.events, &decoded.keys), (&expected.events, &expected.keys), "{layout}");
+        assert_eq!(
+            (&decoded.events, &decoded.keys),
+            (&expected.events, &expected.keys),
+            "{layout}"
+        );
         assert!(decoded.rejects.is_empty(), "{layout}");
     }
 }

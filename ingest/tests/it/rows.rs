@@ -31,7 +31,10 @@ impl Sink for Decoded {
         let derived = Derived::of(event);
         let stored = rebuild::stored(event, derived.needs_raw);
         // serde_json knows no half surrogates and no nesting beyond 127; such events are only named.
-        self.events.push(rebuild::rebuild(&stored).unwrap_or_else(|_| serde_json::json!({ "eventId": event.get(Field::EventId) })));
+        self.events.push(
+            rebuild::rebuild(&stored)
+                .unwrap_or_else(|_| serde_json::json!({ "eventId": event.get(Field::EventId) })),
+        );
         self.keys.push(event_key(event, derived.event_time));
         self.flags.push(derived.flags.iter().map(Flag::name).collect());
         Ok(())
@@ -63,7 +66,8 @@ pub(crate) fn decode(content: &[u8]) -> Decoded {
 
 pub(crate) fn decode_within(content: &[u8], limits: &Limits) -> Decoded {
     let mut decoded = Decoded::default();
-    let end = decode::object(Cursor::new(content.to_vec()), None, limits, &mut decoded).expect("the sink never stops");
+    let end = decode::object(Cursor::new(content.to_vec()), None, limits, &mut decoded)
+        .expect("the sink never stops");
     decoded.partial = end == End::Partial;
     decoded
 }
@@ -75,14 +79,18 @@ pub(crate) fn rows(content: &[u8]) -> Vec<BTreeMap<String, String>> {
 }
 
 fn row_of(batch: &RecordBatch, row: usize) -> BTreeMap<String, String> {
-    let provenance = ["source", "source_object", "source_partition", "source_position", "ingested_at"];
+    let provenance =
+        ["source", "source_object", "source_partition", "source_position", "ingested_at"];
     let options = FormatOptions::default().with_null("");
     let mut shown = BTreeMap::new();
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         if column.is_null(row) || provenance.contains(&field.name().as_str()) {
             continue;
         }
-        let text = ArrayFormatter::try_new(column, &options).expect("a type that can be shown").value(row).to_string();
+        let text = ArrayFormatter::try_new(column, &options)
+            .expect("a type that can be shown")
+            .value(row)
+            .to_string();
         shown.insert(field.name().clone(), text);
     }
     shown

@@ -16,7 +16,9 @@ fn events() -> Vec<String> {
 }
 
 fn compact(name: &str) -> String {
-    serde_json::from_str::<Value>(samples::event(name).expect("a sample")).expect("JSON").to_string()
+    serde_json::from_str::<Value>(samples::event(name).expect("a sample"))
+        .expect("JSON")
+        .to_string()
 }
 
 fn same_rows(name: &str, content: &[u8]) {
@@ -37,7 +39,9 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 #[test]
 fn json_layouts() {
     let [a, b] = &events()[..] else { panic!("two events") };
-    let row = |event: &str| json!({ "__time__": 1, "__topic__": "actiontrail_audit_event", "event": event }).to_string();
+    let row = |event: &str| {
+        json!({ "__time__": 1, "__topic__": "actiontrail_audit_event", "event": event }).to_string()
+    };
     let double = serde_json::to_string(&Value::from(a.as_str())).expect("text");
     for (name, content) in [
         ("array", format!("[{a},{b}]")),
@@ -48,15 +52,36 @@ fn json_layouts() {
         ("concatenated arrays", format!("[{a}][{b}]")),
         ("byte order mark", format!("\u{feff}[{a},{b}]")),
         ("Events", format!(r#"{{"Events":[{a},{b}],"RequestId":"x"}}"#)),
-        ("Events behind other members", format!(r#"{{"EndTime":"x","Deep":{{"y":[1,2]}},"Events":[{a},{b}],"StartTime":"z"}}"#)),
+        (
+            "Events behind other members",
+            format!(r#"{{"EndTime":"x","Deep":{{"y":[1,2]}},"Events":[{a},{b}],"StartTime":"z"}}"#),
+        ),
         ("events", format!(r#"{{"events":[{a},{b}]}}"#)),
-        ("SDK wrapper", format!(r#"{{"headers":{{"a":"b"}},"statusCode":200,"body":{{"Events":[{a},{b}],"NextToken":"t"}}}}"#)),
-        ("GetLogs", format!(r#"{{"progress":"Complete","count":2,"logs":[{},{}]}}"#, row(a), row(b))),
+        (
+            "SDK wrapper",
+            format!(
+                r#"{{"headers":{{"a":"b"}},"statusCode":200,"body":{{"Events":[{a},{b}],"NextToken":"t"}}}}"#
+            ),
+        ),
+        (
+            "GetLogs",
+            format!(r#"{{"progress":"Complete","count":2,"logs":[{},{}]}}"#, row(a), row(b)),
+        ),
         ("rows, event as text", format!("{}\n{}", row(a), row(b))),
         ("rows, event as object", format!(r#"[{{"event":{a}}},{{"event":{b}}}]"#)),
         ("rows, event as text in text", format!("[{},{}]", row(&double), row(b))),
-        ("SDK rows", format!("[{},{}]", json!({ "timestamp": 1, "contents": { "event": a } }), json!({ "contents": { "event": b } }))),
-        ("contents.event", format!("{}\n{}", json!({ "contents.event": a }), json!({ "contents.event": b }))),
+        (
+            "SDK rows",
+            format!(
+                "[{},{}]",
+                json!({ "timestamp": 1, "contents": { "event": a } }),
+                json!({ "contents": { "event": b } })
+            ),
+        ),
+        (
+            "contents.event",
+            format!("{}\n{}", json!({ "contents.event": a }), json!({ "contents.event": b })),
+        ),
         ("connector rows", format!(r#"[{{"contents_event_s":{a}}},{{"contents_event_s":{b}}}]"#)),
         ("EventBridge", format!(r#"[{{"id":"1","specversion":"1.0","data":{a}}},{{"data":{b}}}]"#)),
         ("mixed", format!("{}\n{b}", row(a))),
@@ -76,7 +101,11 @@ fn containers_among_the_samples() {
 fn dotted_columns() {
     fn flatten(prefix: &str, value: &Value, out: &mut serde_json::Map<String, Value>) {
         match value {
-            Value::Object(members) if !prefix.ends_with("Parameters") && !prefix.ends_with("Data") && !prefix.ends_with("Resources") => {
+            Value::Object(members)
+                if !prefix.ends_with("Parameters")
+                    && !prefix.ends_with("Data")
+                    && !prefix.ends_with("Resources") =>
+            {
                 for (key, value) in members {
                     flatten(&format!("{prefix}.{key}"), value, out);
                 }
@@ -104,7 +133,8 @@ fn dotted_columns() {
 fn compressions() {
     let [a, b] = &events()[..] else { panic!("two events") };
     let plain = format!("[{a},{b}]").into_bytes();
-    let members = [gzip(format!("[{a},").as_bytes()), gzip(b""), gzip(format!("{b}]").as_bytes())].concat();
+    let members =
+        [gzip(format!("[{a},").as_bytes()), gzip(b""), gzip(format!("{b}]").as_bytes())].concat();
     let framed = {
         let mut encoder = snap::write::FrameEncoder::new(Vec::new());
         encoder.write_all(&plain).expect("memory");
@@ -135,12 +165,15 @@ fn csv_with_any_separator_with_and_without_header() {
     let events = events();
     for separator in [',', '|', '\t', ' ', ';'] {
         for header in [true, false] {
-            let mut writer = csv::WriterBuilder::new().delimiter(separator as u8).from_writer(Vec::new());
+            let mut writer =
+                csv::WriterBuilder::new().delimiter(separator as u8).from_writer(Vec::new());
             if header {
                 writer.write_record(["__time__", "event", "__topic__"]).expect("memory");
             }
             for event in &events {
-                writer.write_record(["1790000045", event, "actiontrail_audit_event"]).expect("memory");
+                writer
+                    .write_record(["1790000045", event, "actiontrail_audit_event"])
+                    .expect("memory");
             }
             let content = writer.into_inner().expect("memory");
             same_rows(&format!("separator {separator:?}, header {header}"), &content);
@@ -154,11 +187,15 @@ fn parquet_with_text_and_with_bytes() {
     let texts: Vec<&str> = events.iter().map(String::as_str).collect();
     let columns: [(&str, ArrayRef); 2] = [
         ("text", Arc::new(StringArray::from(texts.clone()))),
-        ("bytes without a UTF-8 mark", Arc::new(BinaryArray::from_iter_values(texts.iter().map(|text| text.as_bytes())))),
+        (
+            "bytes without a UTF-8 mark",
+            Arc::new(BinaryArray::from_iter_values(texts.iter().map(|text| text.as_bytes()))),
+        ),
     ];
     for (name, column) in columns {
         let time: ArrayRef = Arc::new(Int32Array::from(vec![1_790_000_045, 1_790_000_046]));
-        let batch = RecordBatch::try_from_iter([("__time__", time), ("event", column)]).expect("two columns");
+        let batch = RecordBatch::try_from_iter([("__time__", time), ("event", column)])
+            .expect("two columns");
         let mut content = Vec::new();
         let mut writer = ArrowWriter::try_new(&mut content, batch.schema(), None).expect("memory");
         writer.write(&batch).expect("memory");
@@ -188,7 +225,10 @@ fn two_deliveries_of_one_event_have_one_key() {
         ("white space", format!("{value:#}")),
         ("no requestParameterJson", without_json.to_string()),
         ("version as number", number.to_string()),
-        ("row of the log service", json!({ "event": a, "owner_id": "1000000000000001" }).to_string()),
+        (
+            "row of the log service",
+            json!({ "event": a, "owner_id": "1000000000000001" }).to_string(),
+        ),
         ("escapes", a.replace("ListProject", "\\u004cistProject")),
     ] {
         assert_eq!(key(&a), key(&other), "{name}");

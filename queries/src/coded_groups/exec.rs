@@ -15,7 +15,8 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+    ReplaceChildrenOptions,
 };
 use futures::{StreamExt, TryStreamExt};
 use std::fmt::Formatter;
@@ -69,19 +70,31 @@ impl ExecutionPlan for CodedAggregateExec {
         options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let planned = Arc::new(self.planned.clone()).replace_children(children, options)?;
-        let planned = planned.downcast_ref::<AggregateExec>().ok_or_else(|| DataFusionError::Internal("no aggregate".to_owned()))?;
+        let planned = planned
+            .downcast_ref::<AggregateExec>()
+            .ok_or_else(|| DataFusionError::Internal("no aggregate".to_owned()))?;
         Ok(Arc::new(Self::new(planned.clone())))
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        self.replace_children(
+            children,
+            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+        )
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream, DataFusionError> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
         let rows = self.planned.input().execute(partition, Arc::clone(&context))?;
         let step = Some((rows, self.step(partition, &context)?));
         let parts = futures::stream::try_unfold(step, |step| async {
@@ -101,13 +114,15 @@ impl ExecutionPlan for CodedAggregateExec {
 
 impl CodedAggregateExec {
     fn step(&self, partition: usize, context: &TaskContext) -> Result<Step, DataFusionError> {
-        let of_groups = self.planned.aggr_expr().iter().map(OfGroup::new).collect::<Result<_, _>>()?;
+        let of_groups =
+            self.planned.aggr_expr().iter().map(OfGroup::new).collect::<Result<_, _>>()?;
         let by = self.planned.group_expr().expr().iter().map(|(by, _)| by);
         Ok(Step {
             schema: self.schema(),
             groups: Groups::new(by, self.schema().fields().iter()),
             of_groups,
-            reservation: MemoryConsumer::new(format!("CodedAggregateExec[{partition}]")).register(context.memory_pool()),
+            reservation: MemoryConsumer::new(format!("CodedAggregateExec[{partition}]"))
+                .register(context.memory_pool()),
             metrics: BaselineMetrics::new(&self.metrics, partition),
         })
     }
@@ -123,17 +138,26 @@ struct OfGroup {
 
 impl OfGroup {
     fn new(asked: &Arc<AggregateFunctionExpr>) -> Result<Self, DataFusionError> {
-        Ok(Self { arguments: asked.expressions(), state: asked.create_groups_accumulator()?, constant: None })
+        Ok(Self {
+            arguments: asked.expressions(),
+            state: asked.create_groups_accumulator()?,
+            constant: None,
+        })
     }
 
     fn take(&mut self, batch: &RecordBatch, groups: &Groups) -> Result<(), DataFusionError> {
         let rows = batch.num_rows();
         let values = match self.constant.take() {
             Some(values) if values.iter().all(|values| values.len() == rows) => values,
-            _ => self.arguments.iter().map(|argument| argument.evaluate(batch)?.into_array(rows)).collect::<Result<_, _>>()?,
+            _ => self
+                .arguments
+                .iter()
+                .map(|argument| argument.evaluate(batch)?.into_array(rows))
+                .collect::<Result<_, _>>()?,
         };
         self.state.update_batch(&values, groups.rows(), None, groups.len())?;
-        self.constant = self.arguments.iter().all(|argument| argument.is::<Literal>()).then_some(values);
+        self.constant =
+            self.arguments.iter().all(|argument| argument.is::<Literal>()).then_some(values);
         Ok(())
     }
 }
@@ -156,7 +180,8 @@ impl Step {
 
     /// True where no more is to be taken before what was found is given.
     fn is_full(&mut self) -> bool {
-        let bytes = self.groups.bytes() + self.of_groups.iter().map(|of_group| of_group.state.size()).sum::<usize>();
+        let bytes = self.groups.bytes()
+            + self.of_groups.iter().map(|of_group| of_group.state.size()).sum::<usize>();
         self.groups.are_many() || self.reservation.try_resize(bytes).is_err()
     }
 

@@ -1,6 +1,8 @@
 //! Values and groups by numbers.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, UInt32Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, UInt32Array,
+};
 use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::{DataType, Field};
@@ -33,7 +35,10 @@ pub(super) struct Groups {
 
 impl Groups {
     /// Groups by `by`, each given on as the field in its place.
-    pub(super) fn new<'a>(by: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>, fields: impl Iterator<Item = &'a Arc<Field>>) -> Self {
+    pub(super) fn new<'a>(
+        by: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>,
+        fields: impl Iterator<Item = &'a Arc<Field>>,
+    ) -> Self {
         let by = by.zip(fields).map(|(by, field)| By::new(by, field.data_type())).collect();
         let (groups, recent) = (HashMap::default(), Recent::default());
         Self { by, groups, recent, keys: Vec::new(), of_rows: Vec::new(), rows: Vec::new() }
@@ -73,9 +78,14 @@ impl Groups {
 
     /// Memory, about.
     pub(super) fn bytes(&self) -> usize {
-        let groups = self.groups.capacity() * size_of::<(u128, u32)>() + self.keys.capacity() * size_of::<u128>();
-        let rows = self.of_rows.capacity() * size_of::<u128>() + self.rows.capacity() * size_of::<usize>();
-        groups + rows + self.recent.bytes() + self.by.iter().map(|by| by.values.bytes()).sum::<usize>()
+        let groups = self.groups.capacity() * size_of::<(u128, u32)>()
+            + self.keys.capacity() * size_of::<u128>();
+        let rows =
+            self.of_rows.capacity() * size_of::<u128>() + self.rows.capacity() * size_of::<usize>();
+        groups
+            + rows
+            + self.recent.bytes()
+            + self.by.iter().map(|by| by.values.bytes()).sum::<usize>()
     }
 
     /// The values of each group, column by column; none is known from here on.
@@ -86,7 +96,8 @@ impl Groups {
         let mut columns = Vec::with_capacity(self.by.len());
         for (at, by) in self.by.iter_mut().rev().enumerate() {
             // The last column's number comes last.
-            let numbers: UInt32Array = keys.iter().map(|key| Some((key >> (32 * at)) as u32)).collect();
+            let numbers: UInt32Array =
+                keys.iter().map(|key| Some((key >> (32 * at)) as u32)).collect();
             columns.push(cast(&take(&by.values.emptied(), &numbers, None)?, &by.data_type)?);
         }
         columns.reverse();
@@ -105,10 +116,18 @@ impl By {
     fn new(expression: &Arc<dyn PhysicalExpr>, data_type: &DataType) -> Self {
         let data_type = data_type.clone();
         if data_type == DataType::Utf8View {
-            return Self { expression: Arc::clone(expression), data_type, values: Values::Texts(Texts::default()) };
+            return Self {
+                expression: Arc::clone(expression),
+                data_type,
+                values: Values::Texts(Texts::default()),
+            };
         }
         let (expression, divisor) = divided(expression).unwrap_or((expression, 1));
-        Self { expression: Arc::clone(expression), data_type, values: Values::Wholes(Wholes::new(divisor)) }
+        Self {
+            expression: Arc::clone(expression),
+            data_type,
+            values: Values::Wholes(Wholes::new(divisor)),
+        }
     }
 
     /// Puts the number of each row's value behind what `of_rows` has.
@@ -116,7 +135,9 @@ impl By {
         let column = self.expression.evaluate(batch)?.into_array(batch.num_rows())?;
         match &mut self.values {
             Values::Texts(texts) => texts.number(column.as_string_view(), of_rows),
-            Values::Wholes(wholes) => wholes.number(cast(&column, &DataType::Int64)?.as_primitive(), of_rows),
+            Values::Wholes(wholes) => {
+                wholes.number(cast(&column, &DataType::Int64)?.as_primitive(), of_rows)
+            }
         }
         Ok(())
     }
@@ -124,7 +145,9 @@ impl By {
 
 /// What is divided by what, where `expression` says that.
 fn divided(expression: &Arc<dyn PhysicalExpr>) -> Option<(&Arc<dyn PhysicalExpr>, i64)> {
-    let division = expression.downcast_ref::<BinaryExpr>().filter(|binary| *binary.op() == Operator::Divide)?;
+    let division = expression
+        .downcast_ref::<BinaryExpr>()
+        .filter(|binary| *binary.op() == Operator::Divide)?;
     match division.right().downcast_ref::<Literal>()?.value() {
         ScalarValue::Int64(Some(divisor)) if *divisor > 0 => Some((division.left(), *divisor)),
         _ => None,
@@ -174,7 +197,8 @@ impl Texts {
             self.recent.forget();
             self.buffers = buffers.to_vec();
         }
-        let (texts, null, numbers, bytes) = (&mut self.texts, &mut self.null, &mut self.numbers, &mut self.bytes);
+        let (texts, null, numbers, bytes) =
+            (&mut self.texts, &mut self.null, &mut self.numbers, &mut self.bytes);
         for (row, (&view, of_row)) in column.views().iter().zip(of_rows).enumerate() {
             let number = if column.is_null(row) {
                 *null.get_or_insert_with(|| add(texts, None))
@@ -230,7 +254,9 @@ impl Wholes {
 
     /// What has this quotient, and its number.
     fn find(&mut self, quotient: i64) -> (i64, i64, u32) {
-        let search = || *self.numbers.entry(quotient).or_insert_with(|| add(&mut self.wholes, Some(quotient)));
+        let search = || {
+            *self.numbers.entry(quotient).or_insert_with(|| add(&mut self.wholes, Some(quotient)))
+        };
         let number = self.recent.number(u128::from(quotient as u64), search);
         // Division rounds towards zero.
         let (nearest, reach) = (quotient * self.divisor, self.divisor - 1);
@@ -245,7 +271,9 @@ impl Wholes {
     }
 
     fn bytes(&self) -> usize {
-        self.wholes.capacity() * size_of::<Option<i64>>() + self.numbers.capacity() * size_of::<(i64, u32)>() + self.recent.bytes()
+        self.wholes.capacity() * size_of::<Option<i64>>()
+            + self.numbers.capacity() * size_of::<(i64, u32)>()
+            + self.recent.bytes()
     }
 }
 

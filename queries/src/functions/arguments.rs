@@ -1,6 +1,8 @@
 //! Arguments of SQL functions as Rust values, whatever Arrow type they come in.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, GenericListArray, StringBuilder};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBuilder, GenericListArray, StringBuilder,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::common::{Result, exec_err};
@@ -40,8 +42,13 @@ impl Args<'_> {
         let (array, constant) = self.array(index)?;
         let array = match array.data_type() {
             DataType::Utf8 => array,
-            DataType::Utf8View | DataType::LargeUtf8 | DataType::Null | DataType::Dictionary(..) => cast(&array, &DataType::Utf8)?,
-            other => return exec_err!("{}: argument {} must be text, not {other}", self.name, index + 1),
+            DataType::Utf8View
+            | DataType::LargeUtf8
+            | DataType::Null
+            | DataType::Dictionary(..) => cast(&array, &DataType::Utf8)?,
+            other => {
+                return exec_err!("{}: argument {} must be text, not {other}", self.name, index + 1);
+            }
         };
         Ok(Values { array, constant })
     }
@@ -50,7 +57,10 @@ impl Args<'_> {
     pub(super) fn addresses(&self, index: usize) -> Result<Addresses> {
         let (array, _) = self.array(index)?;
         match array.data_type() {
-            DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(16) => {
+            DataType::Binary
+            | DataType::BinaryView
+            | DataType::LargeBinary
+            | DataType::FixedSizeBinary(16) => {
                 let (array, constant) = self.array(index)?;
                 Ok(Addresses::Bytes(Values { array: cast(&array, &DataType::Binary)?, constant }))
             }
@@ -71,7 +81,8 @@ impl Addresses {
             Self::Bytes(values) => {
                 let row = values.at(row);
                 let array = values.array.as_binary::<i32>();
-                let bytes: [u8; 16] = array.is_valid(row).then(|| array.value(row))?.try_into().ok()?;
+                let bytes: [u8; 16] =
+                    array.is_valid(row).then(|| array.value(row))?.try_into().ok()?;
                 Some(address::from_bytes(bytes))
             }
         }
@@ -121,11 +132,16 @@ pub(super) fn lists(args: &Args<'_>, index: usize) -> Result<Lists> {
     let (array, constant) = args.array(index)?;
     match array.data_type() {
         DataType::List(_) | DataType::Null => Ok(Lists(Values { array, constant })),
-        other => exec_err!("{}: argument {} must be a list of text, not {other}", args.name, index + 1),
+        other => {
+            exec_err!("{}: argument {} must be a list of text, not {other}", args.name, index + 1)
+        }
     }
 }
 
-pub(super) fn booleans(rows: usize, mut value: impl FnMut(usize) -> Result<Option<bool>>) -> Result<ArrayRef> {
+pub(super) fn booleans(
+    rows: usize,
+    mut value: impl FnMut(usize) -> Result<Option<bool>>,
+) -> Result<ArrayRef> {
     let mut builder = BooleanBuilder::with_capacity(rows);
     for row in 0..rows {
         builder.append_option(value(row)?);
@@ -133,7 +149,10 @@ pub(super) fn booleans(rows: usize, mut value: impl FnMut(usize) -> Result<Optio
     Ok(Arc::new(builder.finish()))
 }
 
-pub(super) fn texts(rows: usize, mut value: impl FnMut(usize) -> Result<Option<String>>) -> Result<ArrayRef> {
+pub(super) fn texts(
+    rows: usize,
+    mut value: impl FnMut(usize) -> Result<Option<String>>,
+) -> Result<ArrayRef> {
     let mut builder = StringBuilder::new();
     for row in 0..rows {
         builder.append_option(value(row)?);

@@ -9,7 +9,9 @@ use arguments::{Args, booleans, lists, texts, times};
 use datafusion::arrow::array::{ArrayRef, Float64Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -19,11 +21,27 @@ use trailhound_datasets::derive::{address, parameters as request};
 /// Name, arguments and meaning of every function, for the documentation.
 pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("ip_in_cidr", "(ip, cidr)", "True where the address (text or `source_ip`) lies in the range."),
-    ("ip_in", "(ip, 'list', event_time)", "True where it lies in a range of the parameter list that counts at that time."),
-    ("cidr_label", "(ip, 'list', event_time)", "Label of the longest such range; NULL where there is none."),
+    (
+        "ip_in",
+        "(ip, 'list', event_time)",
+        "True where it lies in a range of the parameter list that counts at that time.",
+    ),
+    (
+        "cidr_label",
+        "(ip, 'list', event_time)",
+        "Label of the longest such range; NULL where there is none.",
+    ),
     ("ip_class", "(text)", "`ip`, `internal`, `service`, `missing` or `garbage`."),
-    ("param", "(json, 'Name')", "A member of a JSON object as text: any case, flattened arrays, dotted paths, JSON in JSON."),
-    ("matches", "(text, 'list')", "True where the text matches a pattern of the parameter list, in any case."),
+    (
+        "param",
+        "(json, 'Name')",
+        "A member of a JSON object as text: any case, flattened arrays, dotted paths, JSON in JSON.",
+    ),
+    (
+        "matches",
+        "(text, 'list')",
+        "True where the text matches a pattern of the parameter list, in any case.",
+    ),
     ("any_matches", "(texts, 'list')", "True where some element does."),
     (
         "change_window",
@@ -32,10 +50,22 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ),
     ("off_hours", "(event_time)", "True outside `business_hours`; NULL where those are not given."),
     ("setting", "('name')", "A single-valued parameter as text."),
-    ("geo_country", "(ip)", "ISO code of the address's country; NULL without a database (`geo_city`) or where it does not say."),
+    (
+        "geo_country",
+        "(ip)",
+        "ISO code of the address's country; NULL without a database (`geo_city`) or where it does not say.",
+    ),
     ("geo_asn", "(ip)", "The address's network, `AS64496`; likewise, of `geo_asn`."),
-    ("geo_km", "(ip, ip)", "Kilometres between two addresses, over the ground; likewise, of `geo_city`."),
-    ("mask_key", "(access_key_id)", "The key id with all but its first and last four characters hidden."),
+    (
+        "geo_km",
+        "(ip, ip)",
+        "Kilometres between two addresses, over the ground; likewise, of `geo_city`.",
+    ),
+    (
+        "mask_key",
+        "(access_key_id)",
+        "The key id with all but its first and last four characters hidden.",
+    ),
 ];
 
 /// What the engine offers and a statement may use.
@@ -43,14 +73,19 @@ const ALLOWED: &str = include_str!("allowed.txt");
 
 /// Names of the functions of `context` that a statement may use, in lower case: the product's own, and of the engine's those on the list.
 pub(crate) fn allowed(context: &SessionContext) -> BTreeSet<String> {
-    let listed: BTreeSet<&str> = ALLOWED.lines().chain(FUNCTIONS.iter().map(|(name, ..)| *name)).collect();
+    let listed: BTreeSet<&str> =
+        ALLOWED.lines().chain(FUNCTIONS.iter().map(|(name, ..)| *name)).collect();
     offered(context).into_iter().filter(|name| listed.contains(name.as_str())).collect()
 }
 
 /// Names of all functions of `context`.
 pub(crate) fn offered(context: &SessionContext) -> BTreeSet<String> {
     let state = context.state();
-    let names = state.scalar_functions().keys().chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
+    let names = state
+        .scalar_functions()
+        .keys()
+        .chain(state.aggregate_functions().keys())
+        .chain(state.window_functions().keys());
     names.chain(state.higher_order_functions().keys()).cloned().collect()
 }
 
@@ -77,8 +112,13 @@ pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
         ("mask_key", 1, text, mask_key),
     ];
     for (name, arity, returns, body) in functions {
-        let function =
-            Function { name, returns, signature: Signature::any(arity, Volatility::Immutable), body, parameters: Arc::clone(parameters) };
+        let function = Function {
+            name,
+            returns,
+            signature: Signature::any(arity, Volatility::Immutable),
+            body,
+            parameters: Arc::clone(parameters),
+        };
         context.register_udf(ScalarUDF::new_from_impl(function));
     }
 }
@@ -127,9 +167,12 @@ impl ScalarUDFImpl for Function {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let result = (self.body)(&Args { name: self.name, values: &args.args, rows }, &self.parameters)?;
+        let result =
+            (self.body)(&Args { name: self.name, values: &args.args, rows }, &self.parameters)?;
         if constant {
-            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&result, 0)?));
+            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(
+                &result, 0,
+            )?));
         }
         Ok(ColumnarValue::Array(result))
     }
@@ -150,13 +193,22 @@ fn ip_in_cidr(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
     })
 }
 
-fn label_at<'p>(args: &Args<'_>, parameters: &'p Parameters, ip: IpAddr, list: &str, time: Option<i64>) -> Result<Option<Option<&'p str>>> {
+fn label_at<'p>(
+    args: &Args<'_>,
+    parameters: &'p Parameters,
+    ip: IpAddr,
+    list: &str,
+    time: Option<i64>,
+) -> Result<Option<Option<&'p str>>> {
     match list {
         "corporate_cidrs" => match &parameters.corporate_cidrs {
             Some(list) => Ok(list.label(ip, time)),
             None => Ok(None),
         },
-        other => exec_err!("{}: there is no address list `{other}`; known is `corporate_cidrs`", args.name),
+        other => exec_err!(
+            "{}: there is no address list `{other}`; known is `corporate_cidrs`",
+            args.name
+        ),
     }
 }
 
@@ -184,7 +236,9 @@ fn ip_class(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
 fn param(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
     let (objects, names) = (args.texts(0)?, args.texts(1)?);
     texts(args.rows, |row| {
-        let (Some(object), Some(name)) = (objects.get(row), names.get(row)) else { return Ok(None) };
+        let (Some(object), Some(name)) = (objects.get(row), names.get(row)) else {
+            return Ok(None);
+        };
         Ok(request::find_text(object, name).map(|value| value.into_owned()))
     })
 }
@@ -207,45 +261,72 @@ fn any_matches(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     })
 }
 
-fn globs<'p>(args: &Args<'_>, parameters: &'p Parameters, list: &str) -> Result<&'p crate::parameters::GlobList> {
+fn globs<'p>(
+    args: &Args<'_>,
+    parameters: &'p Parameters,
+    list: &str,
+) -> Result<&'p crate::parameters::GlobList> {
     match parameters.globs(list) {
         Some(globs) => Ok(globs),
-        None => exec_err!("{}: there is no pattern list `{list}`; known are `automation_roles`, `critical_instances`", args.name),
+        None => exec_err!(
+            "{}: there is no pattern list `{list}`; known are `automation_roles`, `critical_instances`",
+            args.name
+        ),
     }
 }
 
 fn change_window(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let times = times(args, 0)?;
-    let (accounts, regions, principals, instances) = (args.texts(1)?, args.texts(2)?, args.texts(3)?, lists(args, 4)?);
+    let (accounts, regions, principals, instances) =
+        (args.texts(1)?, args.texts(2)?, args.texts(3)?, lists(args, 4)?);
     texts(args.rows, |row| {
         let Some(time) = times.get(row) else { return Ok(None) };
         let named = instances.get(row).unwrap_or_default();
         let named: Vec<&str> = named.iter().map(String::as_str).collect();
-        let change =
-            Change { time, account: accounts.get(row), region: regions.get(row), principal: principals.get(row), instances: &named };
-        Ok(parameters.change_windows.iter().find(|window| window.covers(&change)).map(|window| window.reason.clone()))
+        let change = Change {
+            time,
+            account: accounts.get(row),
+            region: regions.get(row),
+            principal: principals.get(row),
+            instances: &named,
+        };
+        Ok(parameters
+            .change_windows
+            .iter()
+            .find(|window| window.covers(&change))
+            .map(|window| window.reason.clone()))
     })
 }
 
 fn off_hours(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let times = times(args, 0)?;
-    booleans(args.rows, |row| Ok(parameters.business_hours.as_ref().and_then(|hours| hours.is_off(times.get(row)?))))
+    booleans(args.rows, |row| {
+        Ok(parameters.business_hours.as_ref().and_then(|hours| hours.is_off(times.get(row)?)))
+    })
 }
 
 fn geo_country(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let ips = args.addresses(0)?;
-    texts(args.rows, |row| Ok(ips.get(row).zip(parameters.geo_city.as_ref()).and_then(|(ip, database)| database.country(ip))))
+    texts(args.rows, |row| {
+        Ok(ips
+            .get(row)
+            .zip(parameters.geo_city.as_ref())
+            .and_then(|(ip, database)| database.country(ip)))
+    })
 }
 
 fn geo_asn(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let ips = args.addresses(0)?;
-    let asn = |row| ips.get(row).zip(parameters.geo_asn.as_ref()).and_then(|(ip, database)| database.asn(ip));
+    let asn = |row| {
+        ips.get(row).zip(parameters.geo_asn.as_ref()).and_then(|(ip, database)| database.asn(ip))
+    };
     texts(args.rows, |row| Ok(asn(row).map(|number| format!("AS{number}"))))
 }
 
 fn geo_km(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let (from, to) = (args.addresses(0)?, args.addresses(1)?);
-    let kilometres = |row: usize| parameters.geo_city.as_ref()?.kilometres(from.get(row)?, to.get(row)?);
+    let kilometres =
+        |row: usize| parameters.geo_city.as_ref()?.kilometres(from.get(row)?, to.get(row)?);
     Ok(Arc::new((0..args.rows).map(kilometres).collect::<Float64Array>()))
 }
 
@@ -272,7 +353,8 @@ pub fn masked(key: &str) -> String {
     if characters.len() < 12 {
         return "*".repeat(characters.len());
     }
-    let (head, tail): (String, String) = (characters[..4].iter().collect(), characters[characters.len() - 4..].iter().collect());
+    let (head, tail): (String, String) =
+        (characters[..4].iter().collect(), characters[characters.len() - 4..].iter().collect());
     format!("{head}****{tail}")
 }
 
@@ -287,11 +369,16 @@ mod tests {
     fn every_function_of_the_engine_is_decided_upon() {
         let context = SessionContext::new();
         register(&context, &Arc::new(Parameters::default()));
-        let mut found: Vec<String> = offered(&context).into_iter().filter(|name| !DENIED.contains(&name.as_str())).collect();
+        let mut found: Vec<String> =
+            offered(&context).into_iter().filter(|name| !DENIED.contains(&name.as_str())).collect();
         found.retain(|name| FUNCTIONS.iter().all(|(own, ..)| own != name));
         let found = found.join("\n") + "\n";
         if std::env::var_os("TRAILHOUND_WRITE_GOLDEN").is_some() {
-            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/functions/allowed.txt"), &found).expect("written");
+            std::fs::write(
+                concat!(env!("CARGO_MANIFEST_DIR"), "/src/functions/allowed.txt"),
+                &found,
+            )
+            .expect("written");
         }
         assert!(
             found == ALLOWED,

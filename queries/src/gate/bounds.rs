@@ -24,16 +24,27 @@ const ELEMENTS_MAX: usize = 3_000;
 /// [`Refused`].
 pub fn check(text: &str) -> Result<(), Refused> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(Refused::whole(Code::TooComplex, format!("it has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len())));
+        return Err(Refused::whole(
+            Code::TooComplex,
+            format!("it has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len()),
+        ));
     }
     if let Some(at) = text.find('\0') {
-        return Err(Refused { code: Code::Syntax, message: "it contains a NUL".to_owned(), place: Some(place_of(text, at)) });
+        return Err(Refused {
+            code: Code::Syntax,
+            message: "it contains a NUL".to_owned(),
+            place: Some(place_of(text, at)),
+        });
     }
     let mut tokens = Vec::new();
     let dialect = GenericDialect {};
-    Tokenizer::new(&dialect, text).tokenize_with_location_into_buf(&mut tokens).map_err(|TokenizerError { message, location }| {
-        Refused { code: Code::Syntax, message, place: Some(Place { line: location.line, column: location.column }) }
-    })?;
+    Tokenizer::new(&dialect, text).tokenize_with_location_into_buf(&mut tokens).map_err(
+        |TokenizerError { message, location }| Refused {
+            code: Code::Syntax,
+            message,
+            place: Some(Place { line: location.line, column: location.column }),
+        },
+    )?;
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
     if tokens.iter().all(|token| token.token == Token::SemiColon) {
         return Err(Refused::whole(Code::Empty, "there is no statement"));
@@ -46,8 +57,14 @@ fn count(tokens: &[TokenWithSpan]) -> Result<(), Refused> {
     for (index, token) in tokens.iter().enumerate() {
         let place = Place { line: token.span.start.line, column: token.span.start.column };
         let within = |count: usize, most: usize, what: &str| {
-            let message = || format!("more than {most} {what}; take it apart, or join a list of values instead");
-            if count > most { Err(Refused { code: Code::TooComplex, message: message(), place: Some(place) }) } else { Ok(()) }
+            let message = || {
+                format!("more than {most} {what}; take it apart, or join a list of values instead")
+            };
+            if count > most {
+                Err(Refused { code: Code::TooComplex, message: message(), place: Some(place) })
+            } else {
+                Ok(())
+            }
         };
         within(index + 1, TOKENS_MAX, "words and signs")?;
         match &token.token {

@@ -134,7 +134,9 @@ pub struct Offered<'o> {
 pub fn admit(text: &str, values: &Values, offered: &Offered<'_>) -> Result<Statement, Refused> {
     check_text(text)?;
     let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| unreadable(&error.into()))?;
+    let tokens = Tokenizer::new(&dialect, text)
+        .tokenize_with_location()
+        .map_err(|error| unreadable(&error.into()))?;
     let (tokens, said) = with::taken_out(tokens);
     let mut statements = Parser::new(&dialect)
         .with_recursion_limit(NESTING_MAX)
@@ -144,7 +146,12 @@ pub fn admit(text: &str, values: &Values, offered: &Offered<'_>) -> Result<State
     let mut statement = match statements.len() {
         0 => return Err(Refused::whole(Code::Empty, "there is no statement")),
         1 => statements.remove(0),
-        n => return Err(Refused::whole(Code::SeveralStatements, format!("one statement at a time; these are {n}"))),
+        n => {
+            return Err(Refused::whole(
+                Code::SeveralStatements,
+                format!("one statement at a time; these are {n}"),
+            ));
+        }
     };
     with::note(&mut statement, said);
     admit_statement(&statement, offered)?;
@@ -164,7 +171,10 @@ fn unreadable(error: &ParserError) -> Refused {
     let message = match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.clone(),
         ParserError::RecursionLimitExceeded => {
-            return Refused::whole(Code::TooComplex, format!("it nests deeper than {NESTING_MAX} levels; take it apart"));
+            return Refused::whole(
+                Code::TooComplex,
+                format!("it nests deeper than {NESTING_MAX} levels; take it apart"),
+            );
         }
     };
     let (words, place) = match message.rsplit_once(" at Line: ") {

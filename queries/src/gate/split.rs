@@ -38,7 +38,10 @@ pub fn is_whole(text: &str) -> bool {
     let dialect = GenericDialect {};
     match Tokenizer::new(&dialect, text).tokenize() {
         Ok(tokens) => {
-            let last = tokens.iter().rev().find(|token| !matches!(token, Token::Whitespace(_) | Token::EOF));
+            let last = tokens
+                .iter()
+                .rev()
+                .find(|token| !matches!(token, Token::Whitespace(_) | Token::EOF));
             last.is_none_or(|token| *token == Token::SemiColon)
         }
         // A quote or comment is still open.
@@ -50,7 +53,11 @@ pub fn is_whole(text: &str) -> bool {
 fn offset(text: &str, location: Location) -> usize {
     let line = usize::try_from(location.line).unwrap_or(1) - 1;
     let column = usize::try_from(location.column).unwrap_or(1) - 1;
-    let start = if line == 0 { 0 } else { text.match_indices('\n').nth(line - 1).map_or(text.len(), |(at, _)| at + 1) };
+    let start = if line == 0 {
+        0
+    } else {
+        text.match_indices('\n').nth(line - 1).map_or(text.len(), |(at, _)| at + 1)
+    };
     text[start..].char_indices().nth(column).map_or(text.len(), |(at, _)| start + at)
 }
 
@@ -60,7 +67,10 @@ mod tests {
 
     #[test]
     fn statements_end_where_semicolons_are_no_part_of_anything() {
-        assert_eq!(statements("SELECT 1; SELECT ';ü' -- ;\n, 2;\n/* ; */ ; SELECT 3"), ["SELECT 1", "SELECT ';ü' -- ;\n, 2", "SELECT 3"]);
+        assert_eq!(
+            statements("SELECT 1; SELECT ';ü' -- ;\n, 2;\n/* ; */ ; SELECT 3"),
+            ["SELECT 1", "SELECT ';ü' -- ;\n, 2", "SELECT 3"]
+        );
         assert_eq!(statements("SELECT 'ü\nü'; SELECT 2;"), ["SELECT 'ü\nü'", "SELECT 2"]);
         assert_eq!(statements(" ;; -- nothing"), Vec::<&str>::new());
         assert_eq!(statements("SELECT 'open; SELECT 2;"), ["SELECT 'open; SELECT 2;"]);

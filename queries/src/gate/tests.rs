@@ -9,11 +9,13 @@ fn sets() -> (BTreeSet<String>, BTreeSet<String>) {
 
 fn admitted(text: &str, values: &Values) -> Result<String, Refused> {
     let (tables, functions) = sets();
-    admit(text, values, &Offered { tables: &tables, schemas: &[], functions: &functions }).map(|statement| statement.to_string())
+    admit(text, values, &Offered { tables: &tables, schemas: &[], functions: &functions })
+        .map(|statement| statement.to_string())
 }
 
 fn code(text: &str) -> Code {
-    admitted(text, &Values::new()).map_or_else(|refused| refused.code, |statement| panic!("let through: {statement}"))
+    admitted(text, &Values::new())
+        .map_or_else(|refused| refused.code, |statement| panic!("let through: {statement}"))
 }
 
 #[test]
@@ -141,8 +143,17 @@ fn tables_and_functions_are_those_that_are_offered() {
         assert_eq!(code(text), Code::FunctionNotAllowed, "{text}");
     }
     let near = admitted("SELECT * FROM\n  evnets", &Values::new()).expect_err("refused");
-    assert!(near.message.contains("did you mean `events`?") && near.place == Some(Place { line: 2, column: 3 }), "{near:?}");
-    assert!(admitted("SELECT lowr(1)", &Values::new()).expect_err("refused").message.contains("did you mean `lower`?"));
+    assert!(
+        near.message.contains("did you mean `events`?")
+            && near.place == Some(Place { line: 2, column: 3 }),
+        "{near:?}"
+    );
+    assert!(
+        admitted("SELECT lowr(1)", &Values::new())
+            .expect_err("refused")
+            .message
+            .contains("did you mean `lower`?")
+    );
 }
 
 #[test]
@@ -178,20 +189,32 @@ fn what_would_grow_deep_or_wide_is_refused_before_it_is_parsed() {
 
 #[test]
 fn values_take_the_places_of_parameters_and_nothing_else() {
-    let values =
-        |pairs: &[(&str, Option<&str>)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();
-    let bound = admitted("SELECT lower($a), $b", &values(&[("a", Some("x' OR '1'='1")), ("b", None)])).expect("let through");
+    let values = |pairs: &[(&str, Option<&str>)]| {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect()
+    };
+    let bound =
+        admitted("SELECT lower($a), $b", &values(&[("a", Some("x' OR '1'='1")), ("b", None)]))
+            .expect("let through");
     assert_eq!(bound, "SELECT lower('x'' OR ''1''=''1'), NULL");
     let missing = admitted("SELECT\n $a", &Values::new()).expect_err("refused");
-    assert_eq!((missing.code, missing.place), (Code::Parameter, Some(Place { line: 2, column: 2 })));
-    assert_eq!(admitted("SELECT 1", &values(&[("a", None)])).expect_err("refused").code, Code::Parameter);
+    assert_eq!(
+        (missing.code, missing.place),
+        (Code::Parameter, Some(Place { line: 2, column: 2 }))
+    );
+    assert_eq!(
+        admitted("SELECT 1", &values(&[("a", None)])).expect_err("refused").code,
+        Code::Parameter
+    );
     assert_eq!(admitted("SELECT ?", &Values::new()).expect_err("refused").code, Code::Parameter);
 }
 
 #[test]
 fn materialized_is_understood_where_it_has_a_meaning() {
     for (text, read) in [
-        ("with x as materialized (select 1) select 1 from x", "WITH x AS MATERIALIZED (SELECT 1) SELECT 1 FROM x"),
+        (
+            "with x as materialized (select 1) select 1 from x",
+            "WITH x AS MATERIALIZED (SELECT 1) SELECT 1 FROM x",
+        ),
         (
             "WITH x(a, b) AS /* so */ NOT MATERIALIZED\n(SELECT 1, 2) SELECT 1 FROM x",
             "WITH x (a, b) AS NOT MATERIALIZED (SELECT 1, 2) SELECT 1 FROM x",
@@ -209,10 +232,18 @@ fn materialized_is_understood_where_it_has_a_meaning() {
         assert_eq!(admitted(text, &Values::new()).as_deref(), Ok(read));
     }
     // As many as are let through are read in no time that anybody notices.
-    let many = (0..700).map(|number| format!("x{number} AS MATERIALIZED (SELECT {number})")).collect::<Vec<_>>().join(", ");
-    let read = admitted(&format!("WITH {many} SELECT 1 FROM x0"), &Values::new()).expect("let through");
+    let many = (0..700)
+        .map(|number| format!("x{number} AS MATERIALIZED (SELECT {number})"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let read =
+        admitted(&format!("WITH {many} SELECT 1 FROM x0"), &Values::new()).expect("let through");
     assert_eq!(read.matches("AS MATERIALIZED (").count(), 700);
-    for text in ["SELECT 1 AS MATERIALIZED (SELECT 1)", "MATERIALIZED (SELECT 1)", "WITH x AS MATERIALIZED SELECT 1"] {
+    for text in [
+        "SELECT 1 AS MATERIALIZED (SELECT 1)",
+        "MATERIALIZED (SELECT 1)",
+        "WITH x AS MATERIALIZED SELECT 1",
+    ] {
         assert_eq!(code(text), Code::Syntax, "{text}");
     }
 }

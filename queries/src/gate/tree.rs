@@ -2,8 +2,8 @@
 
 use super::{Code, Offered, Place, Refused, Values, nearest};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, Statement, TableFactor, Value, ValueWithSpan,
-    Visit, VisitMut, Visitor, VisitorMut,
+    Expr, Function, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, Statement,
+    TableFactor, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -32,7 +32,10 @@ pub(super) fn bind(mut statement: Statement, values: &Values) -> Result<Statemen
         return Err(refused);
     }
     if let Some(name) = values.keys().find(|name| !bind.used.contains(*name)) {
-        return Err(Refused::whole(Code::Parameter, format!("`{name}` is given, but the statement has no ${name}")));
+        return Err(Refused::whole(
+            Code::Parameter,
+            format!("`{name}` is given, but the statement has no ${name}"),
+        ));
     }
     Ok(statement)
 }
@@ -40,14 +43,21 @@ pub(super) fn bind(mut statement: Statement, values: &Values) -> Result<Statemen
 /// The statement as a whole must be one that reads.
 fn kind(statement: &Statement) -> Result<(), Refused> {
     match statement {
-        Statement::Query(_) | Statement::ShowTables { .. } | Statement::ShowColumns { .. } | Statement::ExplainTable { .. } => Ok(()),
-        Statement::Explain { statement, .. } if matches!(**statement, Statement::Query(_)) => Ok(()),
+        Statement::Query(_)
+        | Statement::ShowTables { .. }
+        | Statement::ShowColumns { .. }
+        | Statement::ExplainTable { .. } => Ok(()),
+        Statement::Explain { statement, .. } if matches!(**statement, Statement::Query(_)) => {
+            Ok(())
+        }
         _ => Err(not_allowed("it is of another kind", None)),
     }
 }
 
 fn not_allowed(why: &str, place: Option<Place>) -> Refused {
-    let message = format!("only statements that read are run: SELECT, WITH, VALUES, EXPLAIN of these, SHOW TABLES, DESCRIBE; {why}");
+    let message = format!(
+        "only statements that read are run: SELECT, WITH, VALUES, EXPLAIN of these, SHOW TABLES, DESCRIBE; {why}"
+    );
     Refused { code: Code::StatementNotAllowed, message, place }
 }
 
@@ -62,7 +72,13 @@ fn names_of_with(statement: &Statement, names: &mut BTreeSet<String>) {
     impl Visitor for Names<'_> {
         type Break = ();
         fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-            self.0.extend(query.with.iter().flat_map(|with| &with.cte_tables).map(|table| folded(&table.alias.name)));
+            self.0.extend(
+                query
+                    .with
+                    .iter()
+                    .flat_map(|with| &with.cte_tables)
+                    .map(|table| folded(&table.alias.name)),
+            );
             ControlFlow::Continue(())
         }
     }
@@ -96,7 +112,9 @@ impl Walk<'_> {
         }
         let message = match nearest(&written, self.offered.functions.iter()) {
             Some(near) => format!("there is no function `{written}` here; did you mean `{near}`?"),
-            None => format!("there is no function `{written}` here; `\\df` in the shell and the documentation list them"),
+            None => format!(
+                "there is no function `{written}` here; `\\df` in the shell and the documentation list them"
+            ),
         };
         Err(Refused { code: Code::FunctionNotAllowed, message, place: place(name) })
     }
@@ -106,15 +124,20 @@ impl Walk<'_> {
     }
 
     fn table(&self, name: &ObjectName) -> Result<(), Refused> {
-        let own = |part: &ObjectNamePart| part.as_ident().is_some_and(|ident| self.offered.tables.contains(&folded(ident)));
-        let public = |part: &ObjectNamePart| part.as_ident().is_some_and(|ident| folded(ident) == SCHEMA);
+        let own = |part: &ObjectNamePart| {
+            part.as_ident().is_some_and(|ident| self.offered.tables.contains(&folded(ident)))
+        };
+        let public =
+            |part: &ObjectNamePart| part.as_ident().is_some_and(|ident| folded(ident) == SCHEMA);
         if let [schema, part] = name.0.as_slice()
             && (self.of_schema(schema) || public(schema) && own(part))
         {
             return Ok(());
         }
         if let [part] = name.0.as_slice()
-            && part.as_ident().is_some_and(|ident| self.with.contains(&folded(ident)) || self.offered.tables.contains(&folded(ident)))
+            && part.as_ident().is_some_and(|ident| {
+                self.with.contains(&folded(ident)) || self.offered.tables.contains(&folded(ident))
+            })
         {
             return Ok(());
         }
@@ -135,14 +158,24 @@ impl Walk<'_> {
             if TABLE_FUNCTIONS.contains(&written.as_str()) {
                 return Ok(());
             }
-            let message = format!("`{written}` is no table function here; there are {}", TABLE_FUNCTIONS.join(", "));
+            let message = format!(
+                "`{written}` is no table function here; there are {}",
+                TABLE_FUNCTIONS.join(", ")
+            );
             Err(Refused { code: Code::FunctionNotAllowed, message, place: place(name) })
         };
         match factor {
-            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => of_function(name),
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+                of_function(name)
+            }
             TableFactor::Table { name, args: None, .. } => self.table(name),
-            TableFactor::Derived { .. } | TableFactor::NestedJoin { .. } | TableFactor::UNNEST { .. } => Ok(()),
-            _ => Err(not_allowed("it reads from something that is no table, query or list", place(factor))),
+            TableFactor::Derived { .. }
+            | TableFactor::NestedJoin { .. }
+            | TableFactor::UNNEST { .. } => Ok(()),
+            _ => Err(not_allowed(
+                "it reads from something that is no table, query or list",
+                place(factor),
+            )),
         }
     }
 }
@@ -166,8 +199,16 @@ impl Visitor for Walk<'_> {
                 ControlFlow::Break(not_allowed("it changes rows", place(query)))
             }
             SetExpr::Table(table) => {
-                let named = table.schema_name.is_none() && table.table_name.as_ref().is_some_and(|name| self.offered.tables.contains(name));
-                let refused = || Refused { code: Code::TableNotFound, message: "there is no such table".to_owned(), place: place(query) };
+                let named = table.schema_name.is_none()
+                    && table
+                        .table_name
+                        .as_ref()
+                        .is_some_and(|name| self.offered.tables.contains(name));
+                let refused = || Refused {
+                    code: Code::TableNotFound,
+                    message: "there is no such table".to_owned(),
+                    place: place(query),
+                };
                 if named { ControlFlow::Continue(()) } else { ControlFlow::Break(refused()) }
             }
             _ => ControlFlow::Continue(()),
@@ -176,7 +217,10 @@ impl Visitor for Walk<'_> {
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refused> {
         if select.into.is_some() {
-            return ControlFlow::Break(not_allowed("it writes its rows into a table", place(select)));
+            return ControlFlow::Break(not_allowed(
+                "it writes its rows into a table",
+                place(select),
+            ));
         }
         ControlFlow::Continue(())
     }
@@ -209,9 +253,12 @@ struct Bind<'b> {
 impl Bind<'_> {
     fn literal(&mut self, value: &mut ValueWithSpan) -> Result<(), Refused> {
         let Value::Placeholder(name) = &value.value else { return Ok(()) };
-        let Some((name, bound)) = name.strip_prefix('$').and_then(|name| self.values.get_key_value(name)) else {
+        let Some((name, bound)) =
+            name.strip_prefix('$').and_then(|name| self.values.get_key_value(name))
+        else {
             let start = value.span.start;
-            let place = (start.line > 0).then_some(Place { line: start.line, column: start.column });
+            let place =
+                (start.line > 0).then_some(Place { line: start.line, column: start.column });
             return Err(Refused {
                 code: Code::Parameter,
                 message: format!("the parameter {name} has no value; give it with --param"),

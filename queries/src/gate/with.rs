@@ -12,8 +12,10 @@ pub(super) type Said = HashMap<Location, CteAsMaterialized>;
 
 /// Takes the words out of `tokens`.
 pub(super) fn taken_out(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Said) {
-    let words: Vec<usize> = (0..tokens.len()).filter(|&at| !matches!(tokens[at].token, Token::Whitespace(_))).collect();
-    let word_is = |word: usize, keyword| words.get(word).is_some_and(|&at| is(&tokens[at], keyword));
+    let words: Vec<usize> =
+        (0..tokens.len()).filter(|&at| !matches!(tokens[at].token, Token::Whitespace(_))).collect();
+    let word_is =
+        |word: usize, keyword| words.get(word).is_some_and(|&at| is(&tokens[at], keyword));
     let (mut said, mut out) = (Said::new(), HashSet::<usize>::new());
     for word in 0..words.len() {
         let opens = words.get(word + 1).is_some_and(|&at| tokens[at].token == Token::LParen);
@@ -21,13 +23,25 @@ pub(super) fn taken_out(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Said
             continue;
         }
         let not = word > 0 && word_is(word - 1, Keyword::NOT);
-        let Some(before) = word.checked_sub(1 + usize::from(not)).filter(|&before| word_is(before, Keyword::AS)) else { continue };
+        let Some(before) =
+            word.checked_sub(1 + usize::from(not)).filter(|&before| word_is(before, Keyword::AS))
+        else {
+            continue;
+        };
         if let Some(place) = name(&tokens, &words[..before]) {
-            said.insert(place, if not { CteAsMaterialized::NotMaterialized } else { CteAsMaterialized::Materialized });
+            said.insert(
+                place,
+                if not {
+                    CteAsMaterialized::NotMaterialized
+                } else {
+                    CteAsMaterialized::Materialized
+                },
+            );
             out.extend(&words[before + 1..=word]);
         }
     }
-    let kept = tokens.into_iter().enumerate().filter(|(at, _)| !out.contains(at)).map(|(_, token)| token);
+    let kept =
+        tokens.into_iter().enumerate().filter(|(at, _)| !out.contains(at)).map(|(_, token)| token);
     (kept.collect(), said)
 }
 
@@ -57,7 +71,8 @@ pub(super) fn note(statement: &mut Statement, said: Said) {
         type Break = ();
         fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
             for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
-                table.materialized = self.0.remove(&table.alias.name.span.start).or(table.materialized.take());
+                table.materialized =
+                    self.0.remove(&table.alias.name.span.start).or(table.materialized.take());
             }
             ControlFlow::Continue(())
         }

@@ -31,7 +31,10 @@ impl CidrEntry {
             return Some(true);
         }
         let day = DateTime::from_timestamp_micros(time?)?.date_naive();
-        Some(self.valid_from.is_none_or(|from| from <= day) && self.valid_to.is_none_or(|to| day <= to))
+        Some(
+            self.valid_from.is_none_or(|from| from <= day)
+                && self.valid_to.is_none_or(|to| day <= to),
+        )
     }
 }
 
@@ -60,7 +63,11 @@ impl CidrList {
         let mut unsure = false;
         for entry in self.0.iter().filter(|entry| entry.cidr.contains(&ip)) {
             match entry.counts_at(time) {
-                Some(true) if best.is_none_or(|best| best.cidr.prefix_len() < entry.cidr.prefix_len()) => best = Some(entry),
+                Some(true)
+                    if best.is_none_or(|best| best.cidr.prefix_len() < entry.cidr.prefix_len()) =>
+                {
+                    best = Some(entry)
+                }
                 Some(_) => {}
                 None => unsure = true,
             }
@@ -80,7 +87,10 @@ impl<'de> Deserialize<'de> for CidrList {
             if let (Some(from), Some(to)) = (entry.valid_from, entry.valid_to)
                 && from > to
             {
-                return Err(D::Error::custom(format!("`{}` is valid from {from} to {to}, which is no day at all", entry.cidr)));
+                return Err(D::Error::custom(format!(
+                    "`{}` is valid from {from} to {to}, which is no day at all",
+                    entry.cidr
+                )));
             }
         }
         Ok(Self(entries))
@@ -96,9 +106,16 @@ pub(crate) fn parse_range(text: &str) -> Result<IpNet, String> {
         Ok(range) => range,
         Err(_) => match text.parse::<IpAddr>() {
             Ok(ip) => {
-                return Err(format!("`{text}` is one address; write `{ip}/{}` if that is meant", if ip.is_ipv4() { 32 } else { 128 }));
+                return Err(format!(
+                    "`{text}` is one address; write `{ip}/{}` if that is meant",
+                    if ip.is_ipv4() { 32 } else { 128 }
+                ));
             }
-            Err(_) => return Err(format!("`{text}` is no address range; write it as `203.0.113.0/24` or `2001:db8::/32`")),
+            Err(_) => {
+                return Err(format!(
+                    "`{text}` is no address range; write it as `203.0.113.0/24` or `2001:db8::/32`"
+                ));
+            }
         },
     };
     if range.addr() != range.network() {
@@ -112,7 +129,9 @@ pub(crate) fn range<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result
 }
 
 /// A day written as text or as a TOML date.
-pub(crate) fn day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
+pub(crate) fn day<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NaiveDate>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {
@@ -137,7 +156,9 @@ mod tests {
         struct Wrapped {
             cidrs: CidrList,
         }
-        toml::from_str::<Wrapped>(&format!("cidrs = {text}")).map(|w| w.cidrs).map_err(|e| e.to_string())
+        toml::from_str::<Wrapped>(&format!("cidrs = {text}"))
+            .map(|w| w.cidrs)
+            .map_err(|e| e.to_string())
     }
 
     #[test]
@@ -147,18 +168,24 @@ mod tests {
                 { cidr = "2001:db8:10::/48", label = "v6" }]"#,
         )
         .expect("valid");
-        let day = |text: &str| Some(trailhound_datasets::derive::time::parse(&format!("{text}Z")).expect("a time"));
+        let day = |text: &str| {
+            Some(trailhound_datasets::derive::time::parse(&format!("{text}Z")).expect("a time"))
+        };
         let ip = |text: &str| text.parse().expect("an address");
         assert_eq!(list.label(ip("203.0.113.200"), day("2026-03-01T00:00:00")), Some(Some("vpn")));
         assert_eq!(list.label(ip("203.0.113.200"), day("2026-06-30T23:59:59")), Some(Some("vpn")));
-        assert_eq!(list.label(ip("203.0.113.200"), day("2026-07-01T00:00:00")), Some(Some("office")));
+        assert_eq!(
+            list.label(ip("203.0.113.200"), day("2026-07-01T00:00:00")),
+            Some(Some("office"))
+        );
         assert_eq!(list.label(ip("2001:db8:10::9"), None), Some(Some("v6")));
         assert_eq!(list.label(ip("198.51.100.1"), None), Some(None));
     }
 
     #[test]
     fn a_dated_range_without_a_time_is_unknown() {
-        let list = list(r#"[{ cidr = "203.0.113.0/24", valid_from = "2026-01-01" }]"#).expect("valid");
+        let list =
+            list(r#"[{ cidr = "203.0.113.0/24", valid_from = "2026-01-01" }]"#).expect("valid");
         assert_eq!(list.label("203.0.113.1".parse().expect("an address"), None), None);
     }
 
@@ -170,7 +197,10 @@ mod tests {
             (r#"[{ cidr = "office" }]"#, "is no address range"),
             (r#"[{ cidr = "192.168.XX.XX/24" }]"#, "is no address range"),
             (r#"[{ cidr = "10.0.0.0/8", valid_from = "soon" }]"#, "is no day"),
-            (r#"[{ cidr = "10.0.0.0/8", valid_from = "2026-02-01", valid_to = "2026-01-01" }]"#, "no day at all"),
+            (
+                r#"[{ cidr = "10.0.0.0/8", valid_from = "2026-02-01", valid_to = "2026-01-01" }]"#,
+                "no day at all",
+            ),
             (r#"[{ cidr = "10.0.0.0/8", lable = "x" }]"#, "lable"),
         ] {
             let error = list(text).expect_err(text);

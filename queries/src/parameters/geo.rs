@@ -35,7 +35,8 @@ impl<'de> Deserialize<'de> for AddressDatabase {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let path = PathBuf::deserialize(deserializer)?;
         let reader = if path == Path::new(SAMPLE) {
-            let reader = Reader::from_source(samples::ADDRESSES.to_vec()).map_err(serde::de::Error::custom)?;
+            let reader = Reader::from_source(samples::ADDRESSES.to_vec())
+                .map_err(serde::de::Error::custom)?;
             Some(Arc::new(reader))
         } else {
             None
@@ -52,14 +53,20 @@ impl AddressDatabase {
     /// It must hold `wanted`: of another kind of database nothing would ever be known, and nobody would be told.
     pub(super) fn open(&mut self, folder: &Path, wanted: &[&str]) -> Result<(), String> {
         let path = folder.join(&self.path);
-        let refused = |e: &dyn fmt::Display| format!("`{}` is no database of addresses in MaxMind's format: {e}", path.display());
+        let refused = |e: &dyn fmt::Display| {
+            format!("`{}` is no database of addresses in MaxMind's format: {e}", path.display())
+        };
         let reader = match &self.reader {
             Some(reader) => Arc::clone(reader),
             None => Arc::new(Reader::open_readfile(&path).map_err(|e| refused(&e))?),
         };
         if !holds(&reader, wanted).map_err(|e| refused(&e))? {
             let kind = &reader.metadata().database_type;
-            return Err(format!("`{}` is a database of the kind `{kind}`, which does not tell {}", path.display(), wanted.join(" ")));
+            return Err(format!(
+                "`{}` is a database of the kind `{kind}`, which does not tell {}",
+                path.display(),
+                wanted.join(" ")
+            ));
         }
         self.reader = Some(reader);
         Ok(())
@@ -90,7 +97,8 @@ impl AddressDatabase {
     pub(crate) fn kilometres(&self, a: IpAddr, b: IpAddr) -> Option<f64> {
         let ((lat_a, lon_a), (lat_b, lon_b)) = (self.place(a)?, self.place(b)?);
         let half = |a: f64, b: f64| ((b - a).to_radians() / 2.0).sin().powi(2);
-        let arc = half(lat_a, lat_b) + lat_a.to_radians().cos() * lat_b.to_radians().cos() * half(lon_a, lon_b);
+        let arc = half(lat_a, lat_b)
+            + lat_a.to_radians().cos() * lat_b.to_radians().cos() * half(lon_a, lon_b);
         Some(2.0 * EARTH_KM * arc.sqrt().min(1.0).asin())
     }
 }
@@ -118,12 +126,18 @@ mod tests {
         assert_eq!(database.country(ip("2001:db8:a01::1")).as_deref(), Some("BR"));
         assert_eq!(database.country(ip("10.0.0.1")), None);
         assert_eq!(database.asn(ip("192.0.2.1")), Some(64498));
-        let kilometres = database.kilometres(ip("203.0.113.9"), ip("198.51.100.9")).expect("both are known");
+        let kilometres =
+            database.kilometres(ip("203.0.113.9"), ip("198.51.100.9")).expect("both are known");
         assert!((8_800.0..9_300.0).contains(&kilometres), "{kilometres}");
         let mut database = database;
         assert_eq!(database.open(Path::new(""), &["location", "latitude"]), Ok(()));
-        let refused = database.open(Path::new(""), &["traits", "is_anonymous"]).expect_err("it tells nothing of that");
-        assert!(refused.contains("kind `Trailhound-Sample`, which does not tell traits is_anonymous"), "{refused}");
+        let refused = database
+            .open(Path::new(""), &["traits", "is_anonymous"])
+            .expect_err("it tells nothing of that");
+        assert!(
+            refused.contains("kind `Trailhound-Sample`, which does not tell traits is_anonymous"),
+            "{refused}"
+        );
         assert_eq!(AddressDatabase::default().country(ip("203.0.113.9")), None);
     }
 }

@@ -33,7 +33,8 @@ impl BusinessHours {
     /// True where nobody is expected to work at `micros` (UTC).
     #[must_use]
     pub fn is_off(&self, micros: i64) -> Option<bool> {
-        let local = DateTime::from_timestamp_micros(micros)?.with_timezone(&self.timezone).naive_local();
+        let local =
+            DateTime::from_timestamp_micros(micros)?.with_timezone(&self.timezone).naive_local();
         let works = self.days.contains(&local.weekday())
             && !self.holidays.contains(&local.date())
             && self.from <= local.time()
@@ -43,7 +44,9 @@ impl BusinessHours {
 }
 
 /// `HH:MM` or `HH:MM:SS`.
-pub(crate) fn time_of_day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
+pub(crate) fn time_of_day<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<NaiveTime, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_time(&text).map_err(D::Error::custom)
 }

@@ -111,8 +111,12 @@ impl Parameters {
     /// # Errors
     /// Which file cannot be read and why.
     pub fn open(&mut self, folder: &Path) -> Result<(), String> {
-        self.geo_city.iter_mut().try_for_each(|database| database.open(folder, &["location", "latitude"]))?;
-        self.geo_asn.iter_mut().try_for_each(|database| database.open(folder, &["autonomous_system_number"]))
+        self.geo_city
+            .iter_mut()
+            .try_for_each(|database| database.open(folder, &["location", "latitude"]))?;
+        self.geo_asn
+            .iter_mut()
+            .try_for_each(|database| database.open(folder, &["autonomous_system_number"]))
     }
 
     /// True where the parameter `name` was given (those with a documented default always are).
@@ -182,7 +186,11 @@ impl Parameters {
         }
         for (index, principal) in self.allowed_principals.iter().enumerate() {
             if principal.matches_everything() {
-                warnings.push(format!("`allowed_principals` entry {} matches every principal of rule {}", index + 1, principal.rule));
+                warnings.push(format!(
+                    "`allowed_principals` entry {} matches every principal of rule {}",
+                    index + 1,
+                    principal.rule
+                ));
             }
         }
         warnings
@@ -204,7 +212,12 @@ impl GlobList {
     pub fn new(patterns: Vec<String>) -> Result<Self, globset::Error> {
         let mut set = GlobSetBuilder::new();
         for pattern in &patterns {
-            set.add(GlobBuilder::new(pattern).case_insensitive(true).literal_separator(false).build()?);
+            set.add(
+                GlobBuilder::new(pattern)
+                    .case_insensitive(true)
+                    .literal_separator(false)
+                    .build()?,
+            );
         }
         Ok(Self { set: set.build()?, patterns })
     }

@@ -103,23 +103,35 @@ impl AllowedPrincipal {
     /// without a time fits no exception: whether it had expired is not known.
     #[must_use]
     pub fn allows(&self, rule: &str, operator: &Operator<'_>) -> bool {
-        let exact = |want: &Option<String>, have: Option<&str>| want.as_deref().is_none_or(|want| have == Some(want));
-        let glob = |want: &GlobList, have: Option<&str>| want.is_empty() || have.is_some_and(|have| want.matches(have));
-        let day = operator.event_time.and_then(DateTime::from_timestamp_micros).map(|time| time.date_naive());
+        let exact = |want: &Option<String>, have: Option<&str>| {
+            want.as_deref().is_none_or(|want| have == Some(want))
+        };
+        let glob = |want: &GlobList, have: Option<&str>| {
+            want.is_empty() || have.is_some_and(|have| want.matches(have))
+        };
+        let day = operator
+            .event_time
+            .and_then(DateTime::from_timestamp_micros)
+            .map(|time| time.date_naive());
         self.rule == rule
             && day.is_some_and(|day| day <= self.expires)
             && exact(&self.access_key_id, operator.access_key_id)
             && exact(&self.account_id, operator.account_id)
             && exact(&self.principal_id, operator.principal_id)
-            && self.user_type.as_deref().is_none_or(|want| operator.user_type.is_some_and(|have| have.eq_ignore_ascii_case(want)))
-            && self.source_cidr.is_none_or(|range| operator.source_ip.is_some_and(|ip| range.contains(&ip)))
+            && self.user_type.as_deref().is_none_or(|want| {
+                operator.user_type.is_some_and(|have| have.eq_ignore_ascii_case(want))
+            })
+            && self
+                .source_cidr
+                .is_none_or(|range| operator.source_ip.is_some_and(|ip| range.contains(&ip)))
             && glob(&self.user_name, operator.user_name)
             && glob(&self.role_name, operator.role_name)
             && glob(&self.session_name, operator.session_name)
             && glob(&self.service_name, operator.service_name)
             && glob(&self.event_name, operator.event_name)
             && (self.instances.is_empty()
-                || (!operator.instances.is_empty() && operator.instances.iter().all(|instance| self.instances.matches(instance))))
+                || (!operator.instances.is_empty()
+                    && operator.instances.iter().all(|instance| self.instances.matches(instance))))
     }
 
     /// What a suppressed finding names: reason and ticket.
@@ -133,8 +145,17 @@ impl AllowedPrincipal {
 
     /// True where nothing but the rule limits the exception.
     pub(super) fn matches_everything(&self) -> bool {
-        let globs = [&self.user_name, &self.role_name, &self.session_name, &self.service_name, &self.event_name, &self.instances];
-        [&self.access_key_id, &self.account_id, &self.user_type, &self.principal_id].iter().all(|field| field.is_none())
+        let globs = [
+            &self.user_name,
+            &self.role_name,
+            &self.session_name,
+            &self.service_name,
+            &self.event_name,
+            &self.instances,
+        ];
+        [&self.access_key_id, &self.account_id, &self.user_type, &self.principal_id]
+            .iter()
+            .all(|field| field.is_none())
             && self.source_cidr.is_none()
             && globs.iter().all(|globs| globs.is_empty())
     }
@@ -148,7 +169,10 @@ impl TryFrom<Written> for AllowedPrincipal {
             return Err(format!("an exception from rule {} needs a `reason`", written.rule));
         }
         Ok(Self {
-            expires: written.expires.ok_or(format!("an exception from rule {} needs `expires = \"2026-12-31\"`", written.rule))?,
+            expires: written.expires.ok_or(format!(
+                "an exception from rule {} needs `expires = \"2026-12-31\"`",
+                written.rule
+            ))?,
             source_cidr: written.source_cidr.as_deref().map(parse_range).transpose()?,
             user_name: written.user_name.globs()?,
             role_name: written.role_name.globs()?,

@@ -26,7 +26,12 @@ pub struct ChangeWindow {
 #[derive(Debug, Clone)]
 enum When {
     /// On the days of a rule, from one time of day to another; past midnight where `to` is not after `from`.
-    Recurring { rule: Box<RRuleSet>, from: NaiveTime, to: NaiveTime, days: Arc<Mutex<HashMap<NaiveDate, bool>>> },
+    Recurring {
+        rule: Box<RRuleSet>,
+        from: NaiveTime,
+        to: NaiveTime,
+        days: Arc<Mutex<HashMap<NaiveDate, bool>>>,
+    },
     /// Once.
     Once { from: NaiveDateTime, to: NaiveDateTime },
 }
@@ -70,12 +75,15 @@ impl ChangeWindow {
     /// True where `change` falls into the window and everything it touches is covered.
     #[must_use]
     pub fn covers(&self, change: &Change<'_>) -> bool {
-        let fits = |globs: &GlobList, value: Option<&str>| globs.is_empty() || value.is_some_and(|value| globs.matches(value));
+        let fits = |globs: &GlobList, value: Option<&str>| {
+            globs.is_empty() || value.is_some_and(|value| globs.matches(value))
+        };
         fits(&self.accounts, change.account)
             && fits(&self.regions, change.region)
             && fits(&self.principals, change.principal)
             && (self.instances.is_empty()
-                || (!change.instances.is_empty() && change.instances.iter().all(|instance| self.instances.matches(instance))))
+                || (!change.instances.is_empty()
+                    && change.instances.iter().all(|instance| self.instances.matches(instance))))
             && self.is_open(change.time)
     }
 
@@ -87,21 +95,32 @@ impl ChangeWindow {
             When::Once { from, to } => *from <= local && local <= *to,
             When::Recurring { rule, from, to, days } => {
                 let today = local.date();
-                [Some(today), today.checked_sub_days(Days::new(1))].into_iter().flatten().any(|day| {
-                    let end = if to > from { Some(day) } else { day.checked_add_days(Days::new(1)) };
-                    let inside = day.and_time(*from) <= local && end.is_some_and(|end| local <= end.and_time(*to));
-                    inside && self.occurs(rule, days, day)
-                })
+                [Some(today), today.checked_sub_days(Days::new(1))].into_iter().flatten().any(
+                    |day| {
+                        let end =
+                            if to > from { Some(day) } else { day.checked_add_days(Days::new(1)) };
+                        let inside = day.and_time(*from) <= local
+                            && end.is_some_and(|end| local <= end.and_time(*to));
+                        inside && self.occurs(rule, days, day)
+                    },
+                )
             }
         }
     }
 
-    fn occurs(&self, rule: &RRuleSet, days: &Mutex<HashMap<NaiveDate, bool>>, day: NaiveDate) -> bool {
+    fn occurs(
+        &self,
+        rule: &RRuleSet,
+        days: &Mutex<HashMap<NaiveDate, bool>>,
+        day: NaiveDate,
+    ) -> bool {
         let mut days = days.lock().unwrap_or_else(PoisonError::into_inner);
         *days.entry(day).or_insert_with(|| {
             let zone = rrule::Tz::UTC;
             let at = |time: NaiveDateTime| time.and_local_timezone(zone).single();
-            let (Some(start), Some(end)) = (at(day.and_time(NaiveTime::MIN)), day.and_hms_opt(23, 59, 59).and_then(at)) else {
+            let (Some(start), Some(end)) =
+                (at(day.and_time(NaiveTime::MIN)), day.and_hms_opt(23, 59, 59).and_then(at))
+            else {
                 return false;
             };
             !rule.clone().after(start).before(end).all(1).dates.is_empty()
@@ -113,22 +132,29 @@ impl TryFrom<Written> for ChangeWindow {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let timezone: Tz = written
-            .timezone
-            .parse()
-            .map_err(|_| format!("`{}` is no time zone; write an IANA name such as `Asia/Shanghai`", written.timezone))?;
+        let timezone: Tz = written.timezone.parse().map_err(|_| {
+            format!(
+                "`{}` is no time zone; write an IANA name such as `Asia/Shanghai`",
+                written.timezone
+            )
+        })?;
         if written.reason.trim().is_empty() {
             return Err("a change window needs a `reason`".to_owned());
         }
         let when = match &written.rrule {
             Some(text) => {
                 // The rule only picks days, so it runs in plain days from a Monday long ago, unless an interval needs its own start.
-                let needs_start =
-                    text.to_uppercase().split(';').any(|part| part.trim().strip_prefix("INTERVAL=").is_some_and(|n| n.trim() != "1"));
+                let needs_start = text.to_uppercase().split(';').any(|part| {
+                    part.trim().strip_prefix("INTERVAL=").is_some_and(|n| n.trim() != "1")
+                });
                 if needs_start && written.starts.is_none() {
-                    return Err(format!("`{text}` counts intervals; say from which day with `starts = 2026-01-03`"));
+                    return Err(format!(
+                        "`{text}` counts intervals; say from which day with `starts = 2026-01-03`"
+                    ));
                 }
-                let start = written.starts.unwrap_or(NaiveDate::from_ymd_opt(2010, 1, 4).unwrap_or_default());
+                let start = written
+                    .starts
+                    .unwrap_or(NaiveDate::from_ymd_opt(2010, 1, 4).unwrap_or_default());
                 let rule = format!("DTSTART:{}T000000Z\nRRULE:{text}", start.format("%Y%m%d"))
                     .parse()
                     .map_err(|e| format!("`{text}` is no recurrence rule: {e}"))?;
@@ -252,10 +278,22 @@ mod tests {
     #[test]
     fn mistakes_are_refused() {
         for (text, hint) in [
-            (r#"{ rrule = "FREQ=SOMETIMES", from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#, "no recurrence rule"),
-            (r#"{ rrule = "FREQ=DAILY", from = "25:00", to = "02:00", timezone = "UTC", reason = "x" }"#, "no time of day"),
-            (r#"{ rrule = "FREQ=DAILY", from = "22:00", to = "02:00", timezone = "Asia/Shangai", reason = "x" }"#, "no time zone"),
-            (r#"{ rrule = "FREQ=DAILY", from = "22:00", to = "02:00", timezone = "UTC", reason = " " }"#, "reason"),
+            (
+                r#"{ rrule = "FREQ=SOMETIMES", from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#,
+                "no recurrence rule",
+            ),
+            (
+                r#"{ rrule = "FREQ=DAILY", from = "25:00", to = "02:00", timezone = "UTC", reason = "x" }"#,
+                "no time of day",
+            ),
+            (
+                r#"{ rrule = "FREQ=DAILY", from = "22:00", to = "02:00", timezone = "Asia/Shangai", reason = "x" }"#,
+                "no time zone",
+            ),
+            (
+                r#"{ rrule = "FREQ=DAILY", from = "22:00", to = "02:00", timezone = "UTC", reason = " " }"#,
+                "reason",
+            ),
             (r#"{ from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#, "no moment"),
         ] {
             let error = window(text).expect_err(text);

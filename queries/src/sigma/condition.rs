@@ -4,7 +4,8 @@ use super::fields::{Dialect, FieldSql, Kind, carried_over, quoted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rsigma_parser::{
-    ConditionExpr, Detection, DetectionItem, Detections, Modifier, Quantifier, SigmaString, SigmaValue, SpecialChar, StringPart,
+    ConditionExpr, Detection, DetectionItem, Detections, Modifier, Quantifier, SigmaString,
+    SigmaValue, SpecialChar, StringPart,
 };
 use std::collections::BTreeMap;
 
@@ -22,16 +23,23 @@ type Sql = Result<String, String>;
 
 impl<'r> Translator<'r> {
     pub(super) fn new(dialect: Dialect, detections: &'r Detections) -> Self {
-        let named = detections.named.iter().map(|(name, detection)| (name.as_str(), detection)).collect();
+        let named =
+            detections.named.iter().map(|(name, detection)| (name.as_str(), detection)).collect();
         Self { dialect, named, looked_at: BTreeMap::new(), patterns: Vec::new() }
     }
 
     /// The conditions of a rule, any of which may hold.
     pub(super) fn conditions(&mut self, detections: &Detections) -> Sql {
         if let Some(timeframe) = &detections.timeframe {
-            return Err(format!("`timeframe: {timeframe}` of Sigma 1 counts events; write a correlation"));
+            return Err(format!(
+                "`timeframe: {timeframe}` of Sigma 1 counts events; write a correlation"
+            ));
         }
-        let parts = detections.conditions.iter().map(|condition| self.condition(condition)).collect::<Result<Vec<_>, _>>()?;
+        let parts = detections
+            .conditions
+            .iter()
+            .map(|condition| self.condition(condition))
+            .collect::<Result<Vec<_>, _>>()?;
         joined(parts, "OR").ok_or_else(|| "it has no condition".to_owned())
     }
 
@@ -40,19 +48,32 @@ impl<'r> Translator<'r> {
             ConditionExpr::And(parts) => self.each(parts, "AND"),
             ConditionExpr::Or(parts) => self.each(parts, "OR"),
             // What is not there does not match, and what does not match is what NOT asks for.
-            ConditionExpr::Not(inner) => Ok(format!("NOT coalesce({}, false)", self.condition(inner)?)),
+            ConditionExpr::Not(inner) => {
+                Ok(format!("NOT coalesce({}, false)", self.condition(inner)?))
+            }
             ConditionExpr::Identifier(name) => self.selection(name),
             ConditionExpr::Selector { quantifier, pattern } => {
-                let names: Vec<&str> = self.named.keys().copied().filter(|name| pattern.matches_detection_name(name)).collect();
+                let names: Vec<&str> = self
+                    .named
+                    .keys()
+                    .copied()
+                    .filter(|name| pattern.matches_detection_name(name))
+                    .collect();
                 if names.is_empty() {
                     return Err(format!("no selection is called `{pattern}`"));
                 }
-                let parts = names.into_iter().map(|name| self.selection(name)).collect::<Result<Vec<_>, _>>()?;
+                let parts = names
+                    .into_iter()
+                    .map(|name| self.selection(name))
+                    .collect::<Result<Vec<_>, _>>()?;
                 match quantifier {
                     Quantifier::Any => joined(parts, "OR"),
                     Quantifier::All => joined(parts, "AND"),
                     Quantifier::Count(count) => {
-                        let counted: Vec<String> = parts.iter().map(|part| format!("CASE WHEN {part} THEN 1 ELSE 0 END")).collect();
+                        let counted: Vec<String> = parts
+                            .iter()
+                            .map(|part| format!("CASE WHEN {part} THEN 1 ELSE 0 END"))
+                            .collect();
                         Some(format!("({} >= {count})", counted.join(" + ")))
                     }
                 }
@@ -67,7 +88,8 @@ impl<'r> Translator<'r> {
     }
 
     fn selection(&mut self, name: &str) -> Sql {
-        let detection = *self.named.get(name).ok_or_else(|| format!("no selection is called `{name}`"))?;
+        let detection =
+            *self.named.get(name).ok_or_else(|| format!("no selection is called `{name}`"))?;
         self.detection(detection)
     }
 
@@ -97,26 +119,42 @@ impl<'r> Translator<'r> {
     }
 
     fn item(&mut self, item: &DetectionItem) -> Sql {
-        let name = item.field.name.as_deref().ok_or_else(|| "a value without a field".to_owned())?;
+        let name =
+            item.field.name.as_deref().ok_or_else(|| "a value without a field".to_owned())?;
         let field = self.dialect.field(name)?;
         self.looked_at.insert(name.to_owned(), field.text.clone());
         let modifiers = &item.field.modifiers;
         let has = |modifier| modifiers.contains(&modifier);
         if has(Modifier::Expand) {
-            return Err(format!("`{name}|expand` asks for a list of the company, which Sigma does not carry"));
+            return Err(format!(
+                "`{name}|expand` asks for a list of the company, which Sigma does not carry"
+            ));
         }
         let mut parts = Vec::new();
         for value in &item.values {
             let part = self.value(name, &field, modifiers, value)?;
-            parts.push(if has(Modifier::Neq) { format!("NOT coalesce({part}, false)") } else { part });
+            parts.push(if has(Modifier::Neq) {
+                format!("NOT coalesce({part}, false)")
+            } else {
+                part
+            });
         }
-        joined(parts, if has(Modifier::All) || has(Modifier::Neq) { "AND" } else { "OR" }).ok_or_else(|| format!("`{name}` has no value"))
+        joined(parts, if has(Modifier::All) || has(Modifier::Neq) { "AND" } else { "OR" })
+            .ok_or_else(|| format!("`{name}` has no value"))
     }
 
-    fn value(&mut self, name: &str, field: &FieldSql, modifiers: &[Modifier], value: &SigmaValue) -> Sql {
+    fn value(
+        &mut self,
+        name: &str,
+        field: &FieldSql,
+        modifiers: &[Modifier],
+        value: &SigmaValue,
+    ) -> Sql {
         let has = |modifier| modifiers.contains(&modifier);
         if has(Modifier::Exists) {
-            let SigmaValue::Bool(there) = value else { return Err(format!("`{name}|exists` is true or false")) };
+            let SigmaValue::Bool(there) = value else {
+                return Err(format!("`{name}|exists` is true or false"));
+            };
             return Ok(format!("{} IS {}NULL", field.text, if *there { "NOT " } else { "" }));
         }
         if matches!(value, SigmaValue::Null) {
@@ -136,7 +174,8 @@ impl<'r> Translator<'r> {
         }
         if has(Modifier::Cidr) {
             let address = if field.kind == Kind::Address { "source_ip" } else { &field.text };
-            crate::parameters::parse_range(&value.to_string()).map_err(|e| format!("`{name}`: {e}"))?;
+            crate::parameters::parse_range(&value.to_string())
+                .map_err(|e| format!("`{name}`: {e}"))?;
             return Ok(format!("ip_in_cidr({address}, {})", quoted(&value.to_string())));
         }
         if has(Modifier::Re) {
@@ -147,7 +186,11 @@ impl<'r> Translator<'r> {
         }
         match field.kind {
             Kind::Text | Kind::Address => {}
-            Kind::Time => return Err("a time is compared by its parts (`eventTime|hour`), not as text".to_owned()),
+            Kind::Time => {
+                return Err(
+                    "a time is compared by its parts (`eventTime|hour`), not as text".to_owned()
+                );
+            }
             Kind::Mfa => return mfa(field, value),
             _ => return carried(name, field, modifiers, value),
         }
@@ -162,7 +205,11 @@ impl<'r> Translator<'r> {
 
     fn other_field(&mut self, field: &FieldSql, modifiers: &[Modifier], other: &str) -> Sql {
         let other = self.dialect.field(other)?;
-        let (a, b) = if modifiers.contains(&Modifier::Cased) { (&field.text, &other.text) } else { (&field.lower, &other.lower) };
+        let (a, b) = if modifiers.contains(&Modifier::Cased) {
+            (&field.text, &other.text)
+        } else {
+            (&field.lower, &other.lower)
+        };
         Ok(if modifiers.contains(&Modifier::StartsWith) {
             format!("starts_with({a}, {b})")
         } else if modifiers.contains(&Modifier::EndsWith) {
@@ -175,12 +222,14 @@ impl<'r> Translator<'r> {
     }
 
     fn regex(&mut self, field: &FieldSql, modifiers: &[Modifier], pattern: &str) -> String {
-        let flags: String = [(Modifier::IgnoreCase, 'i'), (Modifier::Multiline, 'm'), (Modifier::DotAll, 's')]
-            .into_iter()
-            .filter(|(modifier, _)| modifiers.contains(modifier))
-            .map(|(_, flag)| flag)
-            .collect();
-        let pattern = if flags.is_empty() { pattern.to_owned() } else { format!("(?{flags}){pattern}") };
+        let flags: String =
+            [(Modifier::IgnoreCase, 'i'), (Modifier::Multiline, 'm'), (Modifier::DotAll, 's')]
+                .into_iter()
+                .filter(|(modifier, _)| modifiers.contains(modifier))
+                .map(|(_, flag)| flag)
+                .collect();
+        let pattern =
+            if flags.is_empty() { pattern.to_owned() } else { format!("(?{flags}){pattern}") };
         self.patterns.push(pattern.clone());
         format!("regexp_like({}, {})", field.text, quoted(&pattern))
     }
@@ -220,11 +269,22 @@ fn comparison(modifier: Modifier) -> Option<&'static str> {
 
 fn number(value: &SigmaValue) -> Sql {
     let text = value.to_string();
-    text.parse::<f64>().ok().filter(|number| number.is_finite()).map(|_| text.clone()).ok_or_else(|| format!("`{text}` is no number"))
+    text.parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite())
+        .map(|_| text.clone())
+        .ok_or_else(|| format!("`{text}` is no number"))
 }
 
 fn is_encoding(modifier: Modifier) -> bool {
-    matches!(modifier, Modifier::Base64 | Modifier::Base64Offset | Modifier::Wide | Modifier::Utf16 | Modifier::Utf16be)
+    matches!(
+        modifier,
+        Modifier::Base64
+            | Modifier::Base64Offset
+            | Modifier::Wide
+            | Modifier::Utf16
+            | Modifier::Utf16be
+    )
 }
 
 /// A text compared with a field: in any case unless `cased`, with wildcards, at the start, the end, or anywhere.
@@ -272,8 +332,14 @@ fn carried(name: &str, field: &FieldSql, modifiers: &[Modifier], value: &SigmaVa
         SigmaValue::String(text) => text.as_plain(),
         other => Some(other.to_string()),
     };
-    let plain = plain.filter(|_| modifiers.iter().all(|modifier| matches!(modifier, Modifier::All | Modifier::Cased | Modifier::Neq)));
-    let plain = plain.ok_or_else(|| format!("`{name}` is compared with a pattern, and names differ between the clouds"))?;
+    let plain = plain.filter(|_| {
+        modifiers
+            .iter()
+            .all(|modifier| matches!(modifier, Modifier::All | Modifier::Cased | Modifier::Neq))
+    });
+    let plain = plain.ok_or_else(|| {
+        format!("`{name}` is compared with a pattern, and names differ between the clouds")
+    })?;
     let values = carried_over(field.kind, &plain).map_err(|e| format!("`{name}`: {e}"))?;
     let part = |value: &&str| match value.strip_suffix('*') {
         Some(start) => format!("{} LIKE {}", field.lower, quoted(&format!("{start}%"))),
@@ -326,7 +392,9 @@ fn dashes(text: &SigmaString) -> Vec<SigmaString> {
             && original.get(at + 1).is_some_and(|after| after.is_alphanumeric())
     };
     let with = |dash: char| {
-        let written: String = (0..original.len()).map(|at| if starts_option(at) { dash } else { original[at] }).collect();
+        let written: String = (0..original.len())
+            .map(|at| if starts_option(at) { dash } else { original[at] })
+            .collect();
         SigmaString::new(&written)
     };
     ['-', '/', '–', '—', '―'].into_iter().map(with).collect()

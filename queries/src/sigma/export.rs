@@ -2,13 +2,14 @@
 
 use crate::catalogue::{Rule, Severity};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, SetExpr, Statement, UnaryOperator, Value,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, SetExpr,
+    Statement, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use rsigma_parser::{
-    ConditionExpr, Detection, DetectionItem, Detections, FieldSpec, Level, LogSource, Modifier, SigmaRule, SigmaString, SigmaValue, Status,
-    emit_rule_yaml,
+    ConditionExpr, Detection, DetectionItem, Detections, FieldSpec, Level, LogSource, Modifier,
+    SigmaRule, SigmaString, SigmaValue, Status, emit_rule_yaml,
 };
 use std::collections::HashMap;
 
@@ -63,14 +64,19 @@ pub fn export(rule: &Rule) -> Exported<String> {
     }
     let condition = condition(&rule.sql).map_err(|reason| format!("{}: {reason}", rule.id))?;
     let mut exporter = Exporter::default();
-    let condition = exporter.expression(&condition).map_err(|reason| format!("{}: {reason}", rule.id))?;
+    let condition =
+        exporter.expression(&condition).map_err(|reason| format!("{}: {reason}", rule.id))?;
     let mut description = format!("{}.", rule.title.en);
     for note in &exporter.notes {
         description.push_str(&format!(" {note}"));
     }
     let sigma = SigmaRule {
         title: rule.title.en.clone(),
-        logsource: LogSource { product: Some("alibaba".to_owned()), service: Some("actiontrail".to_owned()), ..LogSource::default() },
+        logsource: LogSource {
+            product: Some("alibaba".to_owned()),
+            service: Some("actiontrail".to_owned()),
+            ..LogSource::default()
+        },
         detection: Detections {
             named: exporter.named,
             condition_strings: vec![condition.to_string()],
@@ -92,7 +98,11 @@ pub fn export(rule: &Rule) -> Exported<String> {
         fields: Vec::new(),
         falsepositives: rule.false_positives.clone(),
         level: Some(level(rule.severity)),
-        tags: rule.attack.iter().map(|technique| format!("attack.{}", technique.to_lowercase())).collect(),
+        tags: rule
+            .attack
+            .iter()
+            .map(|technique| format!("attack.{}", technique.to_lowercase()))
+            .collect(),
         scope: Vec::new(),
         custom_attributes: HashMap::new(),
     };
@@ -121,11 +131,15 @@ fn uuid_of(id: &str) -> String {
 /// The WHERE of a query that is one plain SELECT over `events`.
 fn condition(sql: &str) -> Exported<Expr> {
     let statements = Parser::parse_sql(&GenericDialect {}, sql).map_err(|e| e.to_string())?;
-    let [Statement::Query(query)] = &statements[..] else { return Err("the query is no single SELECT".to_owned()) };
+    let [Statement::Query(query)] = &statements[..] else {
+        return Err("the query is no single SELECT".to_owned());
+    };
     if query.with.is_some() {
         return Err("the query has several parts".to_owned());
     }
-    let SetExpr::Select(select) = query.body.as_ref() else { return Err("the query is no plain SELECT".to_owned()) };
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return Err("the query is no plain SELECT".to_owned());
+    };
     select.selection.clone().ok_or_else(|| "the query takes every event".to_owned())
 }
 
@@ -138,7 +152,11 @@ impl Exporter {
             Expr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => {
                 let mut parts = self.flat(left, op)?;
                 parts.extend(self.flat(right, op)?);
-                Ok(if *op == BinaryOperator::And { ConditionExpr::And(parts) } else { ConditionExpr::Or(parts) })
+                Ok(if *op == BinaryOperator::And {
+                    ConditionExpr::And(parts)
+                } else {
+                    ConditionExpr::Or(parts)
+                })
             }
             other => match false_for_unknown(other) {
                 Some(inner) => self.expression(&inner),
@@ -179,43 +197,73 @@ impl Exporter {
 
     fn leaf(&mut self, expr: &Expr) -> Exported<ConditionExpr> {
         match expr {
-            Expr::BinaryOp { left, op: op @ (BinaryOperator::Eq | BinaryOperator::NotEq), right } => {
+            Expr::BinaryOp {
+                left,
+                op: op @ (BinaryOperator::Eq | BinaryOperator::NotEq),
+                right,
+            } => {
                 let value = text(right).ok_or_else(|| unsayable(expr))?;
                 let condition = self.equals(left, &[value])?;
                 self.negated(*op == BinaryOperator::NotEq, left, condition)
             }
             Expr::InList { expr: left, list, negated } => {
-                let values = list.iter().map(text).collect::<Option<Vec<_>>>().ok_or_else(|| unsayable(expr))?;
+                let values = list
+                    .iter()
+                    .map(text)
+                    .collect::<Option<Vec<_>>>()
+                    .ok_or_else(|| unsayable(expr))?;
                 let condition = self.equals(left, &values)?;
                 self.negated(*negated, left, condition)
             }
             Expr::Like { expr: left, pattern, negated, .. } => {
                 let pattern = text(pattern).ok_or_else(|| unsayable(expr))?;
-                let condition = self.select(&field_of(left)?, Vec::new(), vec![SigmaValue::String(like(&pattern))]);
+                let condition = self.select(
+                    &field_of(left)?,
+                    Vec::new(),
+                    vec![SigmaValue::String(like(&pattern))],
+                );
                 self.negated(*negated, left, condition)
             }
-            Expr::IsNull(left) => Ok(self.select(&field_of(left)?, Vec::new(), vec![SigmaValue::Null])),
+            Expr::IsNull(left) => {
+                Ok(self.select(&field_of(left)?, Vec::new(), vec![SigmaValue::Null]))
+            }
             Expr::IsNotNull(left) => Ok(self.is_there(&field_of(left)?)),
-            Expr::Function(function) if is_called(function, "regexp_like") => match &arguments(function)[..] {
-                [left, pattern] => {
-                    let pattern = text(pattern).ok_or_else(|| unsayable(expr))?;
-                    let modifiers = if is_lowered(left) { vec![Modifier::Re, Modifier::IgnoreCase] } else { vec![Modifier::Re] };
-                    Ok(self.select(&field_of(left)?, modifiers, vec![SigmaValue::from_raw_string(&pattern)]))
+            Expr::Function(function) if is_called(function, "regexp_like") => {
+                match &arguments(function)[..] {
+                    [left, pattern] => {
+                        let pattern = text(pattern).ok_or_else(|| unsayable(expr))?;
+                        let modifiers = if is_lowered(left) {
+                            vec![Modifier::Re, Modifier::IgnoreCase]
+                        } else {
+                            vec![Modifier::Re]
+                        };
+                        Ok(self.select(
+                            &field_of(left)?,
+                            modifiers,
+                            vec![SigmaValue::from_raw_string(&pattern)],
+                        ))
+                    }
+                    _ => Err(unsayable(expr)),
                 }
-                _ => Err(unsayable(expr)),
-            },
+            }
             other => Err(unsayable(other)),
         }
     }
 
     /// `condition` on `left`, or that it does not hold of what is there.
-    fn negated(&mut self, negated: bool, left: &Expr, condition: ConditionExpr) -> Exported<ConditionExpr> {
+    fn negated(
+        &mut self,
+        negated: bool,
+        left: &Expr,
+        condition: ConditionExpr,
+    ) -> Exported<ConditionExpr> {
         if !negated {
             return Ok(condition);
         }
         // Worked out of whatever is there, or with a value for what is not: never NULL.
-        let is_known =
-            is_empty_default(left) || column(left).is_some_and(|name| ["outcome", "mfa", "credential_kind"].contains(&name.as_str()));
+        let is_known = is_empty_default(left)
+            || column(left)
+                .is_some_and(|name| ["outcome", "mfa", "credential_kind"].contains(&name.as_str()));
         if is_known {
             return Ok(not(condition));
         }
@@ -247,7 +295,8 @@ impl Exporter {
     fn outcome(&mut self, values: &[String]) -> Exported<ConditionExpr> {
         self.notes.push("Success and failure are told by errorCode alone; Trailhound looks at the message and at dry runs too.");
         self.notes.dedup();
-        let failed = self.select("errorCode", vec![Modifier::Re], vec![SigmaValue::from_raw_string(".+")]);
+        let failed =
+            self.select("errorCode", vec![Modifier::Re], vec![SigmaValue::from_raw_string(".+")]);
         match values {
             [value] if value == "success" => Ok(not(failed)),
             [value] if value == "failure" => Ok(failed),
@@ -267,27 +316,52 @@ impl Exporter {
                 values: vec![SigmaValue::String(SigmaString::from_raw(value))],
             }])
         };
-        let fields = ["additionalEventData.mfaChecked", "additionalEventData.isMFAChecked", "requestParameters.MFAAuthenticated"];
+        let fields = [
+            "additionalEventData.mfaChecked",
+            "additionalEventData.isMFAChecked",
+            "requestParameters.MFAAuthenticated",
+        ];
         Ok(self.named(Detection::AnyOf(fields.map(item).to_vec())))
     }
 
     fn long_term(&mut self) -> ConditionExpr {
-        let there = self.select("userIdentity.accessKeyId", vec![Modifier::Re], vec![SigmaValue::from_raw_string(".+")]);
-        let texts = |texts: [&str; 2]| texts.map(|text| SigmaValue::String(SigmaString::from_raw(text))).to_vec();
-        let temporary = self.select("userIdentity.accessKeyId", vec![Modifier::StartsWith], texts(["STS.", "TMP."]));
+        let there = self.select(
+            "userIdentity.accessKeyId",
+            vec![Modifier::Re],
+            vec![SigmaValue::from_raw_string(".+")],
+        );
+        let texts = |texts: [&str; 2]| {
+            texts.map(|text| SigmaValue::String(SigmaString::from_raw(text))).to_vec()
+        };
+        let temporary = self.select(
+            "userIdentity.accessKeyId",
+            vec![Modifier::StartsWith],
+            texts(["STS.", "TMP."]),
+        );
         // The platform writes `NULL` where there is no key.
-        let none = self.select("userIdentity.accessKeyId", Vec::new(), vec![SigmaValue::String(SigmaString::from_raw("NULL"))]);
+        let none = self.select(
+            "userIdentity.accessKeyId",
+            Vec::new(),
+            vec![SigmaValue::String(SigmaString::from_raw("NULL"))],
+        );
         ConditionExpr::And(vec![there, not(temporary), not(none)])
     }
 
-    fn select(&mut self, field: &str, modifiers: Vec<Modifier>, values: Vec<SigmaValue>) -> ConditionExpr {
-        let item = DetectionItem { field: FieldSpec::new(Some(field.to_owned()), modifiers), values };
+    fn select(
+        &mut self,
+        field: &str,
+        modifiers: Vec<Modifier>,
+        values: Vec<SigmaValue>,
+    ) -> ConditionExpr {
+        let item =
+            DetectionItem { field: FieldSpec::new(Some(field.to_owned()), modifiers), values };
         self.named(Detection::AllOf(vec![item]))
     }
 
     /// Each selection once, under a name of its own.
     fn named(&mut self, detection: Detection) -> ConditionExpr {
-        let known = self.named.iter().find(|(_, known)| **known == detection).map(|(name, _)| name.clone());
+        let known =
+            self.named.iter().find(|(_, known)| **known == detection).map(|(name, _)| name.clone());
         let name = known.unwrap_or_else(|| format!("selection_{}", self.named.len() + 1));
         self.named.insert(name.clone(), detection);
         ConditionExpr::Identifier(name)
@@ -302,7 +376,11 @@ fn not(condition: ConditionExpr) -> ConditionExpr {
 fn false_for_unknown(expr: &Expr) -> Option<Expr> {
     let Expr::Function(function) = expr else { return None };
     match &arguments(function)[..] {
-        [inner, otherwise] if is_called(function, "coalesce") && text(otherwise).as_deref() == Some("false") => Some(inner.clone()),
+        [inner, otherwise]
+            if is_called(function, "coalesce") && text(otherwise).as_deref() == Some("false") =>
+        {
+            Some(inner.clone())
+        }
         _ => None,
     }
 }
@@ -365,8 +443,15 @@ fn column(expr: &Expr) -> Option<String> {
 /// What a function that changes nothing Sigma looks at is called with.
 fn unwrapped(function: &Function) -> Option<Expr> {
     match &arguments(function)[..] {
-        [inner] if ["lower", "upper", "trim"].iter().any(|name| is_called(function, name)) => Some(inner.clone()),
-        [inner, otherwise] if is_called(function, "coalesce") && text(otherwise).is_some_and(|text| text.is_empty()) => Some(inner.clone()),
+        [inner] if ["lower", "upper", "trim"].iter().any(|name| is_called(function, name)) => {
+            Some(inner.clone())
+        }
+        [inner, otherwise]
+            if is_called(function, "coalesce")
+                && text(otherwise).is_some_and(|text| text.is_empty()) =>
+        {
+            Some(inner.clone())
+        }
         _ => None,
     }
 }
@@ -384,7 +469,9 @@ fn is_lowered(expr: &Expr) -> bool {
 fn is_empty_default(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_empty_default(inner),
-        Expr::Function(function) if is_called(function, "lower") => arguments(function).first().is_some_and(is_empty_default),
+        Expr::Function(function) if is_called(function, "lower") => {
+            arguments(function).first().is_some_and(is_empty_default)
+        }
         Expr::Function(function) => is_called(function, "coalesce"),
         _ => false,
     }
@@ -392,8 +479,11 @@ fn is_empty_default(expr: &Expr) -> bool {
 
 fn field_of(expr: &Expr) -> Exported<String> {
     if let Some(column) = column(expr) {
-        let known = FIELDS.iter().find(|(known, _)| *known == column).map(|(_, field)| (*field).to_owned());
-        return known.ok_or_else(|| format!("`{column}` is worked out by Trailhound and is no field of ActionTrail"));
+        let known =
+            FIELDS.iter().find(|(known, _)| *known == column).map(|(_, field)| (*field).to_owned());
+        return known.ok_or_else(|| {
+            format!("`{column}` is worked out by Trailhound and is no field of ActionTrail")
+        });
     }
     member(expr).ok_or_else(|| unsayable(expr))
 }
@@ -402,14 +492,16 @@ fn field_of(expr: &Expr) -> Exported<String> {
 fn member(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Nested(inner) => member(inner),
-        Expr::Function(function) if is_called(function, "param") => match &arguments(function)[..] {
-            [object, name] => {
-                let object = column(object)?;
-                let (_, field) = FIELDS.iter().find(|(known, _)| *known == object)?;
-                Some(format!("{field}.{}", text(name)?))
+        Expr::Function(function) if is_called(function, "param") => {
+            match &arguments(function)[..] {
+                [object, name] => {
+                    let object = column(object)?;
+                    let (_, field) = FIELDS.iter().find(|(known, _)| *known == object)?;
+                    Some(format!("{field}.{}", text(name)?))
+                }
+                _ => None,
             }
-            _ => None,
-        },
+        }
         Expr::Function(function) => member(&unwrapped(function)?),
         _ => None,
     }

@@ -115,7 +115,11 @@ fn of(text: impl Into<String>, kind: Kind) -> FieldSql {
 fn action_trail(name: &str) -> Result<FieldSql, String> {
     if name.eq_ignore_ascii_case("eventName") {
         // Kept in lower case too, by which files and pages are skipped.
-        return Ok(FieldSql { text: "event_name".to_owned(), lower: "event_action".to_owned(), kind: Kind::Text });
+        return Ok(FieldSql {
+            text: "event_name".to_owned(),
+            lower: "event_action".to_owned(),
+            kind: Kind::Text,
+        });
     }
     if name.eq_ignore_ascii_case("eventTime") {
         return Ok(of("event_time", Kind::Time));
@@ -123,17 +127,27 @@ fn action_trail(name: &str) -> Result<FieldSql, String> {
     if name.eq_ignore_ascii_case("userIdentity.sessionContext.attributes.mfaAuthenticated") {
         return Ok(of("session_mfa", Kind::Mfa));
     }
-    if let Some((field, column)) = COLUMNS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+    if let Some((field, column)) =
+        COLUMNS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))
+    {
         let kind = if *field == "sourceIpAddress" { Kind::Address } else { Kind::Text };
         return Ok(of(*column, kind));
     }
     for (object, column) in OBJECTS {
-        if let Some(member) = name.get(object.len()..).filter(|_| name[..object.len()].eq_ignore_ascii_case(object)) {
+        if let Some(member) =
+            name.get(object.len()..).filter(|_| name[..object.len()].eq_ignore_ascii_case(object))
+        {
             return Ok(of(format!("param({column}, {})", quoted(member)), Kind::Text));
         }
     }
-    let nearest = COLUMNS.iter().map(|(known, _)| *known).min_by_key(|known| strsim::levenshtein(known, name));
-    Err(format!("ActionTrail has no field `{name}`; the nearest is `{}`", nearest.unwrap_or_default()))
+    let nearest = COLUMNS
+        .iter()
+        .map(|(known, _)| *known)
+        .min_by_key(|known| strsim::levenshtein(known, name));
+    Err(format!(
+        "ActionTrail has no field `{name}`; the nearest is `{}`",
+        nearest.unwrap_or_default()
+    ))
 }
 
 fn cloud_trail(name: &str) -> Result<FieldSql, String> {
@@ -141,17 +155,31 @@ fn cloud_trail(name: &str) -> Result<FieldSql, String> {
         return action_trail(same);
     }
     Ok(match name.to_lowercase().as_str() {
-        "eventsource" => FieldSql { text: "service_name".to_owned(), lower: "lower(service_name)".to_owned(), kind: Kind::AwsService },
-        "eventname" => FieldSql { text: "event_name".to_owned(), lower: "event_action".to_owned(), kind: Kind::AwsEvent },
-        "useridentity.type" => {
-            FieldSql { text: "user_type".to_owned(), lower: "lower(trim(user_type))".to_owned(), kind: Kind::AwsIdentity }
-        }
+        "eventsource" => FieldSql {
+            text: "service_name".to_owned(),
+            lower: "lower(service_name)".to_owned(),
+            kind: Kind::AwsService,
+        },
+        "eventname" => FieldSql {
+            text: "event_name".to_owned(),
+            lower: "event_action".to_owned(),
+            kind: Kind::AwsEvent,
+        },
+        "useridentity.type" => FieldSql {
+            text: "user_type".to_owned(),
+            lower: "lower(trim(user_type))".to_owned(),
+            kind: Kind::AwsIdentity,
+        },
         "errorcode" => of("error_code", Kind::AwsError),
         "responseelements.consolelogin" => of("outcome", Kind::AwsOutcome),
         "additionaleventdata.mfaused" => of("mfa", Kind::Mfa),
         "awsregion" => of("acs_region", Kind::AwsOpaque),
         "useridentity.accesskeyid" => of("access_key_id", Kind::AwsOpaque),
-        _ => return Err(format!("nothing in ActionTrail is known to stand for CloudTrail's field `{name}`")),
+        _ => {
+            return Err(format!(
+                "nothing in ActionTrail is known to stand for CloudTrail's field `{name}`"
+            ));
+        }
     })
 }
 
@@ -173,7 +201,10 @@ pub(super) fn carried_over(kind: Kind, value: &str) -> Result<Vec<&'static str>,
         Kind::AwsError => AWS_ERRORS,
         _ => return Err(format!("the value `{value}` means nothing outside of AWS")),
     };
-    let found = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(value)).map(|(_, values)| values.to_vec());
+    let found = table
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(value))
+        .map(|(_, values)| values.to_vec());
     found.ok_or_else(|| format!("nothing in ActionTrail is known to stand for `{value}`"))
 }
 
@@ -295,5 +326,8 @@ const AWS_ERRORS: Pairs = &[
     ("AccessDenied", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),
     ("AccessDeniedException", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),
     ("UnauthorizedOperation", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),
-    ("Client.UnauthorizedOperation", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),
+    (
+        "Client.UnauthorizedOperation",
+        &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"],
+    ),
 ];

@@ -13,7 +13,9 @@ pub use export::export;
 
 use condition::{Translator, joined};
 use fields::Dialect;
-use rsigma_parser::{FilterRuleTarget, Level, LogSource, SigmaCollection, SigmaRule, Status, parse_sigma_yaml};
+use rsigma_parser::{
+    FilterRuleTarget, Level, LogSource, SigmaCollection, SigmaRule, Status, parse_sigma_yaml,
+};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
@@ -68,11 +70,18 @@ pub fn import(yaml: &str) -> Import {
     let collection = match parse_sigma_yaml(yaml) {
         Ok(collection) => collection,
         Err(error) => {
-            import.refused.push(Refused { title: "the file".to_owned(), reason: error.to_string() });
+            import
+                .refused
+                .push(Refused { title: "the file".to_owned(), reason: error.to_string() });
             return import;
         }
     };
-    import.refused.extend(collection.errors.iter().map(|error| Refused { title: "a part of the file".to_owned(), reason: error.clone() }));
+    import.refused.extend(
+        collection
+            .errors
+            .iter()
+            .map(|error| Refused { title: "a part of the file".to_owned(), reason: error.clone() }),
+    );
     let mut bases = Vec::new();
     for rule in &collection.rules {
         match base(rule, &collection) {
@@ -94,8 +103,11 @@ pub fn import(yaml: &str) -> Import {
 
 /// A rule that correlations are made of is none by itself unless one of them says so.
 fn stands_alone(rule: &SigmaRule, collection: &SigmaCollection) -> bool {
-    let mut uses =
-        collection.correlations.iter().filter(|correlation| correlation.rules.iter().any(|name| is_called(rule, name))).peekable();
+    let mut uses = collection
+        .correlations
+        .iter()
+        .filter(|correlation| correlation.rules.iter().any(|name| is_called(rule, name)))
+        .peekable();
     uses.peek().is_none() || uses.any(|correlation| correlation.generate)
 }
 
@@ -105,9 +117,13 @@ fn is_called(rule: &SigmaRule, name: &str) -> bool {
 
 fn dialect(source: &LogSource) -> Result<Dialect, String> {
     let is = |value: &Option<String>, names: &[&str]| {
-        value.as_deref().is_some_and(|value| names.iter().any(|name| name.eq_ignore_ascii_case(value)))
+        value
+            .as_deref()
+            .is_some_and(|value| names.iter().any(|name| name.eq_ignore_ascii_case(value)))
     };
-    if is(&source.product, &["alibaba", "alibabacloud", "aliyun"]) && is(&source.service, &["actiontrail"]) {
+    if is(&source.product, &["alibaba", "alibabacloud", "aliyun"])
+        && is(&source.service, &["actiontrail"])
+    {
         return Ok(Dialect::ActionTrail);
     }
     if is(&source.product, &["aws"]) && is(&source.service, &["cloudtrail"]) {
@@ -129,11 +145,17 @@ fn base<'r>(rule: &'r SigmaRule, collection: &SigmaCollection) -> Result<Base<'r
     for filter in &collection.filters {
         let concerns = match &filter.rules {
             FilterRuleTarget::Any => true,
-            FilterRuleTarget::Specific(names) => names.iter().any(|name| is_called(rule, name) || *name == rule.title),
+            FilterRuleTarget::Specific(names) => {
+                names.iter().any(|name| is_called(rule, name) || *name == rule.title)
+            }
         };
         if concerns {
             let mut translator = Translator::new(dialect, &filter.detection);
-            parts.push(translator.conditions(&filter.detection).map_err(|e| format!("filter \"{}\": {e}", filter.title))?);
+            parts.push(
+                translator
+                    .conditions(&filter.detection)
+                    .map_err(|e| format!("filter \"{}\": {e}", filter.title))?,
+            );
             patterns.extend(translator.patterns);
         }
     }
@@ -144,10 +166,12 @@ fn base<'r>(rule: &'r SigmaRule, collection: &SigmaCollection) -> Result<Base<'r
 fn stateless(base: &Base<'_>) -> Translated {
     let rule = base.rule;
     let mut why = vec!["'event = ' || event_name".to_owned()];
-    why.extend(base.looked_at.iter().filter(|(_, sql)| sql.as_str() != "event_name").map(|(name, sql)| {
-        let label = fields::quoted(&format!("{name} = "));
-        format!("{label} || {sql}")
-    }));
+    why.extend(base.looked_at.iter().filter(|(_, sql)| sql.as_str() != "event_name").map(
+        |(name, sql)| {
+            let label = fields::quoted(&format!("{name} = "));
+            format!("{label} || {sql}")
+        },
+    ));
     let sql = format!(
         "{}SELECT\n    events.*,\n    concat_ws('; ',\n        {}) AS why\nFROM events\nWHERE {}\n",
         comment(&rule.title, rule.id.as_deref(), base.dialect),
@@ -176,7 +200,11 @@ fn comment(title: &str, id: Option<&str>, dialect: Dialect) -> String {
             "\n-- Written for AWS CloudTrail: fields, event names and values are carried over where there is a counterpart."
         }
     };
-    format!("-- {}\n-- Translated from the Sigma rule {}.{mapped}\n", line(title), line(id.unwrap_or("without an id")))
+    format!(
+        "-- {}\n-- Translated from the Sigma rule {}.{mapped}\n",
+        line(title),
+        line(id.unwrap_or("without an id"))
+    )
 }
 
 /// What a Sigma rule says of itself.
@@ -215,9 +243,17 @@ use about;
 impl About<'_> {
     /// `AT-SIGMA-` and the beginning of its UUID, or a hash of its title.
     fn rule_id(&self) -> String {
-        let hash =
-            || format!("{:08x}", self.title.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)));
-        let start = self.id.and_then(|id| id.split('-').next()).filter(|id| id.len() == 8 && id.bytes().all(|b| b.is_ascii_hexdigit()));
+        let hash = || {
+            format!(
+                "{:08x}",
+                self.title.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte))
+                    .wrapping_mul(0x0100_0193))
+            )
+        };
+        let start = self
+            .id
+            .and_then(|id| id.split('-').next())
+            .filter(|id| id.len() == 8 && id.bytes().all(|b| b.is_ascii_hexdigit()));
         format!("AT-SIGMA-{}", start.map_or_else(hash, str::to_uppercase))
     }
 
@@ -233,7 +269,10 @@ impl About<'_> {
         put("status", status(self.status).into());
         put("severity", severity(self.level).into());
         put("attack", techniques(self.tags).into());
-        put("enabled", (!matches!(self.status, Some(Status::Deprecated | Status::Unsupported))).into());
+        put(
+            "enabled",
+            (!matches!(self.status, Some(Status::Deprecated | Status::Unsupported))).into(),
+        );
         put("false_positives", texts(self.false_positives, "Not said by the Sigma rule."));
         let mut references: Vec<String> = vec![match (self.id, self.author) {
             (Some(id), Some(author)) => format!("Sigma rule {id} by {author}"),
@@ -241,15 +280,20 @@ impl About<'_> {
             (None, _) => "A Sigma rule without an id".to_owned(),
         }];
         if self.mapped {
-            references.push("Written for AWS CloudTrail and carried over by a field mapping".to_owned());
+            references
+                .push("Written for AWS CloudTrail and carried over by a field mapping".to_owned());
         }
         references.extend(self.references.iter().cloned());
         put("references", references.into());
-        let what = self.description.unwrap_or(self.title).split_whitespace().collect::<Vec<_>>().join(" ");
+        let what =
+            self.description.unwrap_or(self.title).split_whitespace().collect::<Vec<_>>().join(" ");
         let look = "SELECT event_time, service_name, event_name, outcome, source_ip_address FROM events WHERE principal_id = '<principal>' ORDER BY event_time";
         put(
             "runbook",
-            bilingual(&format!("{what} What else they did: {look}."), &format!("核对触发事件，并查看该身份的其他操作：{look}。")),
+            bilingual(
+                &format!("{what} What else they did: {look}."),
+                &format!("核对触发事件，并查看该身份的其他操作：{look}。"),
+            ),
         );
         table
     }
@@ -263,7 +307,8 @@ fn bilingual(en: &str, zh: &str) -> Value {
 }
 
 fn texts(texts: &[String], otherwise: &str) -> Value {
-    let texts: Vec<String> = if texts.is_empty() { vec![otherwise.to_owned()] } else { texts.to_vec() };
+    let texts: Vec<String> =
+        if texts.is_empty() { vec![otherwise.to_owned()] } else { texts.to_vec() };
     texts.into()
 }
 
@@ -295,7 +340,8 @@ fn severity(level: Option<Level>) -> &'static str {
 fn techniques(tags: &[String]) -> Vec<String> {
     let technique = |tag: &String| {
         let name = tag.to_lowercase().strip_prefix("attack.")?.to_uppercase();
-        (name.starts_with('T') && name[1..].starts_with(|c: char| c.is_ascii_digit())).then_some(name)
+        (name.starts_with('T') && name[1..].starts_with(|c: char| c.is_ascii_digit()))
+            .then_some(name)
     };
     tags.iter().filter_map(technique).collect()
 }

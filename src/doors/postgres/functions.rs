@@ -21,14 +21,25 @@ pub(super) fn functions() -> [ScalarUDF; 4] {
 
 fn version() -> ScalarUDF {
     let says = format!("PostgreSQL {SERVER_VERSION}");
-    let body = move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::from(says.as_str())));
+    let body =
+        move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::from(says.as_str())));
     create_udf("version", Vec::new(), DataType::Utf8, Volatility::Immutable, Arc::new(body))
 }
 
 /// `current_setting(name)`; NULL for what is not known here.
 fn current_setting() -> ScalarUDF {
-    let body = |args: &[ColumnarValue]| texts(args, |names| Arc::new(names.iter().map(|name| setting(name?)).collect::<StringArray>()));
-    create_udf("current_setting", vec![DataType::Utf8], DataType::Utf8, Volatility::Stable, Arc::new(body))
+    let body = |args: &[ColumnarValue]| {
+        texts(args, |names| {
+            Arc::new(names.iter().map(|name| setting(name?)).collect::<StringArray>())
+        })
+    };
+    create_udf(
+        "current_setting",
+        vec![DataType::Utf8],
+        DataType::Utf8,
+        Volatility::Stable,
+        Arc::new(body),
+    )
 }
 
 fn setting(name: &str) -> Option<&'static str> {
@@ -52,18 +63,44 @@ fn to_regtype() -> ScalarUDF {
         let of_name = |oid: &u32| Type::from_oid(*oid).is_some_and(|of| of.name() == name);
         (1..BUILT_IN_TYPES).find(of_name).and_then(|oid| i32::try_from(oid).ok())
     };
-    let body = move |args: &[ColumnarValue]| texts(args, |names| Arc::new(names.iter().map(|name| number(name?)).collect::<Int32Array>()));
-    create_udf("to_regtype", vec![DataType::Utf8], DataType::Int32, Volatility::Stable, Arc::new(body))
+    let body = move |args: &[ColumnarValue]| {
+        texts(args, |names| {
+            Arc::new(names.iter().map(|name| number(name?)).collect::<Int32Array>())
+        })
+    };
+    create_udf(
+        "to_regtype",
+        vec![DataType::Utf8],
+        DataType::Int32,
+        Volatility::Stable,
+        Arc::new(body),
+    )
 }
 
 fn sql_type() -> ScalarUDF {
     let body = |args: &[ColumnarValue]| {
-        texts(args, |types| Arc::new(types.iter().map(|engine| Some(information::sql_type(engine?))).collect::<StringArray>()))
+        texts(args, |types| {
+            Arc::new(
+                types
+                    .iter()
+                    .map(|engine| Some(information::sql_type(engine?)))
+                    .collect::<StringArray>(),
+            )
+        })
     };
-    create_udf(information::SQL_TYPE, vec![DataType::Utf8], DataType::Utf8, Volatility::Immutable, Arc::new(body))
+    create_udf(
+        information::SQL_TYPE,
+        vec![DataType::Utf8],
+        DataType::Utf8,
+        Volatility::Immutable,
+        Arc::new(body),
+    )
 }
 
-fn texts(args: &[ColumnarValue], of: impl Fn(&StringArray) -> ArrayRef) -> datafusion::error::Result<ColumnarValue> {
+fn texts(
+    args: &[ColumnarValue],
+    of: impl Fn(&StringArray) -> ArrayRef,
+) -> datafusion::error::Result<ColumnarValue> {
     let arrays = ColumnarValue::values_to_arrays(args)?;
     Ok(ColumnarValue::Array(of(arrays[0].as_string::<i32>())))
 }

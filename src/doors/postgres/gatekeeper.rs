@@ -34,7 +34,8 @@ use trailhound_queries::gate::{self, Code, Refused};
 use trailhound_queries::session::Session;
 
 /// What the server calls itself; clients tell by it what they may ask.
-pub(super) const SERVER_VERSION: &str = concat!("16.6 (Trailhound ", env!("CARGO_PKG_VERSION"), ")");
+pub(super) const SERVER_VERSION: &str =
+    concat!("16.6 (Trailhound ", env!("CARGO_PKG_VERSION"), ")");
 
 /// Settings that clients make and that change nothing here but how values are written.
 const SETTINGS: [&str; 14] = [
@@ -86,14 +87,27 @@ impl Gatekeeper {
     }
 
     /// Runs `frame` when its turn comes, to its end; what it gives stands ready then.
-    async fn run(&self, frame: DataFrame, statement: &Statement, who: &str, context: &SessionContext) -> PgWireResult<DataFrame> {
+    async fn run(
+        &self,
+        frame: DataFrame,
+        statement: &Statement,
+        who: &str,
+        context: &SessionContext,
+    ) -> PgWireResult<DataFrame> {
         self.noted.store(true, Ordering::Relaxed);
         let mut wire = self.wire.lock().await;
-        wire.write(&ToServer::Begin { who: who.to_owned(), statement: statement.to_string() }).await?;
+        wire.write(&ToServer::Begin { who: who.to_owned(), statement: statement.to_string() })
+            .await?;
         loop {
             match wire.read::<FromServer>().await? {
                 Some(FromServer::Go) => break,
-                Some(FromServer::Busy) => return Err(told("53300", "too many queries are waiting; try again".to_owned(), None)),
+                Some(FromServer::Busy) => {
+                    return Err(told(
+                        "53300",
+                        "too many queries are waiting; try again".to_owned(),
+                        None,
+                    ));
+                }
                 // What it called off had just ended.
                 Some(FromServer::Cancel) => {}
                 None => return Err(told("57P01", "the service is ending".to_owned(), None)),
@@ -102,7 +116,8 @@ impl Gatekeeper {
         let limits = self.session.lock().await.limits().clone();
         let schema = Arc::clone(frame.schema().inner());
         let collected = async {
-            let stream = frame.execute_stream().await.map_err(|e| trailhound_queries::ask::refused(&e))?;
+            let stream =
+                frame.execute_stream().await.map_err(|e| trailhound_queries::ask::refused(&e))?;
             trailhound_queries::session::bounded(stream, &limits).await.map_err(Refused::from)
         };
         let collected = tokio::select! {
@@ -112,17 +127,30 @@ impl Gatekeeper {
         };
         let collected = collected.and_then(|batches| {
             let bytes: u64 = batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
-            let message = || format!("its rows have more than {} bytes; ask for fewer columns or rows", self.bounds.bytes_max);
-            if bytes > self.bounds.bytes_max { Err(Refused::whole(Code::ByteLimit, message())) } else { Ok((batches, bytes)) }
+            let message = || {
+                format!(
+                    "its rows have more than {} bytes; ask for fewer columns or rows",
+                    self.bounds.bytes_max
+                )
+            };
+            if bytes > self.bounds.bytes_max {
+                Err(Refused::whole(Code::ByteLimit, message()))
+            } else {
+                Ok((batches, bytes))
+            }
         });
         let (result, rows, bytes) = match &collected {
-            Ok((batches, bytes)) => ("answered", batches.iter().map(|batch| batch.num_rows() as u64).sum(), *bytes),
+            Ok((batches, bytes)) => {
+                ("answered", batches.iter().map(|batch| batch.num_rows() as u64).sum(), *bytes)
+            }
             Err(refused) => (refused.code.name(), 0, 0),
         };
         wire.write(&ToServer::End { result: result.to_owned(), rows, bytes }).await?;
         drop(wire);
-        let (batches, _) = collected.map_err(|refused| refusal(&refused, &statement.to_string()))?;
-        let table = MemTable::try_new(schema, vec![batches]).map_err(|e| PgWireError::ApiError(Box::new(e)))?;
+        let (batches, _) =
+            collected.map_err(|refused| refusal(&refused, &statement.to_string()))?;
+        let table = MemTable::try_new(schema, vec![batches])
+            .map_err(|e| PgWireError::ApiError(Box::new(e)))?;
         context.read_table(Arc::new(table)).map_err(|e| PgWireError::ApiError(Box::new(e)))
     }
 }
@@ -132,7 +160,11 @@ impl Gatekeeper {
     async fn refuse(&self, refused: &Refused, statement: &str, who: String) -> PgWireError {
         self.noted.store(true, Ordering::Relaxed);
         let beginning = &statement[..statement.floor_char_boundary(gate::TEXT_BYTES_MAX)];
-        let note = ToServer::Refused { who, statement: beginning.to_owned(), result: refused.code.name().to_owned() };
+        let note = ToServer::Refused {
+            who,
+            statement: beginning.to_owned(),
+            result: refused.code.name().to_owned(),
+        };
         if let Err(error) = self.wire.lock().await.write(&note).await {
             tracing::warn!(%error, "a refused statement could not be noted");
         }
@@ -150,7 +182,12 @@ impl Gatekeeper {
     }
 
     /// What the engine's parser refuses comes to no hook, and what it refuses of settings to none of ours.
-    async fn end<T>(&self, done: PgWireResult<T>, sql: &str, client: &(impl ClientInfo + ?Sized)) -> PgWireResult<T> {
+    async fn end<T>(
+        &self,
+        done: PgWireResult<T>,
+        sql: &str,
+        client: &(impl ClientInfo + ?Sized),
+    ) -> PgWireResult<T> {
         if let Err(error) = &done
             && !self.noted.load(Ordering::Relaxed)
         {
@@ -161,7 +198,11 @@ impl Gatekeeper {
     }
 
     /// Plans `statement`, or has it noted that it is refused.
-    async fn planned(&self, statement: &Statement, client: &(impl ClientInfo + ?Sized)) -> PgWireResult<LogicalPlan> {
+    async fn planned(
+        &self,
+        statement: &Statement,
+        client: &(impl ClientInfo + ?Sized),
+    ) -> PgWireResult<LogicalPlan> {
         match self.plan(statement).await {
             Ok(plan) => Ok(plan),
             Err(refused) => Err(self.refuse(&refused, &statement.to_string(), who(client)).await),
@@ -169,13 +210,19 @@ impl Gatekeeper {
     }
 
     /// What becomes of a statement that asks nothing; one that asks goes on.
-    async fn no_question(&self, statement: &Statement, client: &(impl ClientInfo + ?Sized)) -> ControlFlow<Option<PgWireResult<Response>>> {
+    async fn no_question(
+        &self,
+        statement: &Statement,
+        client: &(impl ClientInfo + ?Sized),
+    ) -> ControlFlow<Option<PgWireResult<Response>>> {
         if let Some(response) = marked(statement) {
             return ControlFlow::Break(Some(Ok(response)));
         }
         match passes(statement) {
             Some(Ok(())) => ControlFlow::Break(None),
-            Some(Err(refused)) => ControlFlow::Break(Some(Err(self.refuse(&refused, &statement.to_string(), who(client)).await))),
+            Some(Err(refused)) => ControlFlow::Break(Some(Err(self
+                .refuse(&refused, &statement.to_string(), who(client))
+                .await))),
             None => ControlFlow::Continue(()),
         }
     }
@@ -189,7 +236,9 @@ impl Gatekeeper {
         context: &SessionContext,
         client: &dyn HookClient,
     ) -> PgWireResult<Response> {
-        let frame = self.run(DataFrame::new(context.state(), plan), statement, &who(client), context).await?;
+        let frame = self
+            .run(DataFrame::new(context.state(), plan), statement, &who(client), context)
+            .await?;
         let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
         Ok(Response::Query(encode_dataframe(frame, format, Some(options)).await?))
     }
@@ -216,13 +265,21 @@ fn passes(statement: &Statement) -> Option<Result<(), Refused>> {
         Err(Refused::whole(Code::StatementNotAllowed, message))
     };
     match statement {
-        Statement::StartTransaction { .. } | Statement::Commit { .. } | Statement::Rollback { .. } => Some(Ok(())),
-        Statement::Set(Set::SingleAssignment { variable, .. }) => Some(known(&variable.to_string())),
-        Statement::Set(Set::SetTimeZone { .. } | Set::SetNames { .. } | Set::SetTransaction { .. } | Set::SetNamesDefault {}) => {
-            Some(Ok(()))
+        Statement::StartTransaction { .. }
+        | Statement::Commit { .. }
+        | Statement::Rollback { .. } => Some(Ok(())),
+        Statement::Set(Set::SingleAssignment { variable, .. }) => {
+            Some(known(&variable.to_string()))
         }
+        Statement::Set(
+            Set::SetTimeZone { .. }
+            | Set::SetNames { .. }
+            | Set::SetTransaction { .. }
+            | Set::SetNamesDefault {},
+        ) => Some(Ok(())),
         Statement::ShowVariable { variable } => {
-            let name = variable.iter().map(|part| part.value.to_lowercase()).collect::<Vec<_>>().join(".");
+            let name =
+                variable.iter().map(|part| part.value.to_lowercase()).collect::<Vec<_>>().join(".");
             Some(if name.starts_with("datafusion") { known(&name) } else { Ok(()) })
         }
         _ => None,
@@ -234,8 +291,11 @@ fn version(statement: &Statement) -> Option<PgWireResult<LogicalPlan>> {
     let Statement::ShowVariable { variable } = statement else { return None };
     let [name] = variable.as_slice() else { return None };
     let value = || lit(SERVER_VERSION).alias("server_version");
-    let plan = || LogicalPlanBuilder::empty(true).project([value()]).and_then(LogicalPlanBuilder::build);
-    name.value.eq_ignore_ascii_case("server_version").then(|| plan().map_err(|e| PgWireError::ApiError(Box::new(e))))
+    let plan =
+        || LogicalPlanBuilder::empty(true).project([value()]).and_then(LogicalPlanBuilder::build);
+    name.value
+        .eq_ignore_ascii_case("server_version")
+        .then(|| plan().map_err(|e| PgWireError::ApiError(Box::new(e))))
 }
 
 /// The answer to statements about places within a transaction. There is nothing to go back from, but drivers want to.
@@ -243,7 +303,9 @@ fn marked(statement: &Statement) -> Option<Response> {
     match statement {
         Statement::Savepoint { .. } => Some(Response::Execution(Tag::new("SAVEPOINT"))),
         Statement::ReleaseSavepoint { .. } => Some(Response::Execution(Tag::new("RELEASE"))),
-        Statement::Rollback { savepoint: Some(_), .. } => Some(Response::TransactionStart(Tag::new("ROLLBACK"))),
+        Statement::Rollback { savepoint: Some(_), .. } => {
+            Some(Response::TransactionStart(Tag::new("ROLLBACK")))
+        }
         _ => None,
     }
 }
@@ -273,8 +335,11 @@ fn refusal(refused: &Refused, statement: &str) -> PgWireError {
     };
     // The place counts characters of the whole text, from 1.
     let position = refused.place.map(|place| {
-        let before: usize =
-            statement.lines().take(usize::try_from(place.line - 1).unwrap_or_default()).map(|line| line.chars().count() + 1).sum();
+        let before: usize = statement
+            .lines()
+            .take(usize::try_from(place.line - 1).unwrap_or_default())
+            .map(|line| line.chars().count() + 1)
+            .sum();
         before as u64 + place.column
     });
     told(state, refused.message.clone(), position)
@@ -324,11 +389,17 @@ impl QueryHook for Gatekeeper {
             return Some(plan);
         }
         if marked(statement).is_some() {
-            return Some(LogicalPlanBuilder::empty(false).build().map_err(|e| PgWireError::ApiError(Box::new(e))));
+            return Some(
+                LogicalPlanBuilder::empty(false)
+                    .build()
+                    .map_err(|e| PgWireError::ApiError(Box::new(e))),
+            );
         }
         match passes(statement) {
             Some(Ok(())) => None,
-            Some(Err(refused)) => Some(Err(self.refuse(&refused, &statement.to_string(), who(client)).await)),
+            Some(Err(refused)) => {
+                Some(Err(self.refuse(&refused, &statement.to_string(), who(client)).await))
+            }
             None => Some(self.planned(statement, client).await),
         }
     }
@@ -347,7 +418,10 @@ impl QueryHook for Gatekeeper {
             return done;
         }
         let answered = async {
-            let plan = plan.clone().replace_params_with_values(values).map_err(|e| PgWireError::ApiError(Box::new(e)))?;
+            let plan = plan
+                .clone()
+                .replace_params_with_values(values)
+                .map_err(|e| PgWireError::ApiError(Box::new(e)))?;
             let format = self.format.lock().await.clone();
             self.respond(plan, statement, &format, context, client).await
         };
@@ -364,7 +438,10 @@ pub(super) struct Bounded {
 
 impl Bounded {
     pub(super) fn new(service: DfSessionService, gatekeeper: Arc<Gatekeeper>) -> Self {
-        let parser = Arc::new(BoundedParser { parser: service.query_parser(), gatekeeper: Arc::clone(&gatekeeper) });
+        let parser = Arc::new(BoundedParser {
+            parser: service.query_parser(),
+            gatekeeper: Arc::clone(&gatekeeper),
+        });
         Self { service, gatekeeper, parser }
     }
 }
@@ -393,7 +470,12 @@ impl ExtendedQueryHandler for Bounded {
         Arc::clone(&self.parser)
     }
 
-    async fn do_query<C>(&self, client: &mut C, portal: &Portal<Self::Statement>, max_rows: usize) -> PgWireResult<Response>
+    async fn do_query<C>(
+        &self,
+        client: &mut C,
+        portal: &Portal<Self::Statement>,
+        max_rows: usize,
+    ) -> PgWireResult<Response>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::PortalStore: PortalStore<Statement = Self::Statement>,
@@ -416,7 +498,12 @@ pub(super) struct BoundedParser {
 impl QueryParser for BoundedParser {
     type Statement = <Parser as QueryParser>::Statement;
 
-    async fn parse_sql<C>(&self, client: &C, sql: &str, types: &[Option<Type>]) -> PgWireResult<Option<Self::Statement>>
+    async fn parse_sql<C>(
+        &self,
+        client: &C,
+        sql: &str,
+        types: &[Option<Type>],
+    ) -> PgWireResult<Option<Self::Statement>>
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
@@ -429,7 +516,11 @@ impl QueryParser for BoundedParser {
         self.parser.get_parameter_types(statement)
     }
 
-    fn get_result_schema(&self, statement: &Self::Statement, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
+    fn get_result_schema(
+        &self,
+        statement: &Self::Statement,
+        format: Option<&Format>,
+    ) -> PgWireResult<Vec<FieldInfo>> {
         self.parser.get_result_schema(statement, format)
     }
 }

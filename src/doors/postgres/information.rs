@@ -1,6 +1,8 @@
 //! What clients ask of `information_schema`, where the engine answers in its own terms: Grafana's builder lists no table and takes a time for a text.
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, SelectItem, SetExpr, Statement, Value, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, SelectItem, SetExpr, Statement, Value, visit_expressions_mut,
+};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use std::ops::ControlFlow;
@@ -51,14 +53,16 @@ fn names_of_types(statement: &mut Statement) {
             if let SelectItem::UnnamedExpr(expr) = item
                 && named(expr)
             {
-                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::new(DATA_TYPE) };
+                *item =
+                    SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::new(DATA_TYPE) };
             }
         }
     }
     let _ = visit_expressions_mut(statement, |expr| {
         if named(expr)
-            && let Ok(call) =
-                Parser::new(&PostgreSqlDialect {}).try_with_sql(&format!("{SQL_TYPE}({expr})")).and_then(|mut parser| parser.parse_expr())
+            && let Ok(call) = Parser::new(&PostgreSqlDialect {})
+                .try_with_sql(&format!("{SQL_TYPE}({expr})"))
+                .and_then(|mut parser| parser.parse_expr())
         {
             *expr = call;
         }
@@ -97,19 +101,27 @@ mod tests {
     #[test]
     fn only_what_is_asked_of_it_is_changed() {
         let translated = |sql: &str| {
-            let mut statement = Parser::parse_sql(&PostgreSqlDialect {}, sql).expect("SQL").remove(0);
+            let mut statement =
+                Parser::parse_sql(&PostgreSqlDialect {}, sql).expect("SQL").remove(0);
             translate(&mut statement);
             statement.to_string()
         };
-        for same in ["SELECT data_type FROM events", "SELECT 1 FROM information_schema.tables WHERE table_name IN ('')"] {
+        for same in [
+            "SELECT data_type FROM events",
+            "SELECT 1 FROM information_schema.tables WHERE table_name IN ('')",
+        ] {
             assert_eq!(translated(same), same);
         }
         assert_eq!(
-            translated("SELECT c.data_type, upper(data_type) FROM information_schema.columns AS c WHERE data_type = 'text'"),
+            translated(
+                "SELECT c.data_type, upper(data_type) FROM information_schema.columns AS c WHERE data_type = 'text'"
+            ),
             "SELECT sql_type(c.data_type) AS data_type, upper(sql_type(data_type)) FROM information_schema.columns AS c WHERE sql_type(data_type) = 'text'"
         );
         assert_eq!(
-            translated("SELECT 1 FROM information_schema.tables WHERE quote_ident(table_schema) IN ('')"),
+            translated(
+                "SELECT 1 FROM information_schema.tables WHERE quote_ident(table_schema) IN ('')"
+            ),
             "SELECT 1 FROM information_schema.tables WHERE quote_ident(table_schema) IN ('public')"
         );
     }

@@ -65,7 +65,12 @@ pub(crate) async fn serve(listener: TcpListener, doors: Arc<Doors>) {
 }
 
 /// Hands the socket to a process and attends to what that asks.
-async fn connection(socket: TcpStream, peer: SocketAddr, doors: &Doors, keys: &CancelKeys) -> io::Result<()> {
+async fn connection(
+    socket: TcpStream,
+    peer: SocketAddr,
+    doors: &Doors,
+    keys: &CancelKeys,
+) -> io::Result<()> {
     let socket = socket.into_std()?;
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -74,7 +79,9 @@ async fn connection(socket: TcpStream, peer: SocketAddr, doors: &Doors, keys: &C
         command.arg("--config").arg(config);
     }
     command.arg("serve-postgres").arg("--lake").arg(doors.lake.folder());
-    command.stdin(Stdio::from(OwnedFd::from(socket.try_clone()?))).stdout(Stdio::from(OwnedFd::from(theirs)));
+    command
+        .stdin(Stdio::from(OwnedFd::from(socket.try_clone()?)))
+        .stdout(Stdio::from(OwnedFd::from(theirs)));
     let mut child = command.kill_on_drop(true).spawn()?;
     // The command holds the other end of the wire as long as it lives.
     drop(command);
@@ -96,7 +103,10 @@ struct CalledOff<'k> {
 impl CalledOff<'_> {
     /// Those who know `key` can do it from now on.
     fn known_by(&mut self, key: CancelKey) {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Arc::clone(&self.notify));
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), Arc::clone(&self.notify));
         self.own = Some(key);
     }
 
@@ -153,7 +163,9 @@ async fn attend(
         };
         wire.write(&FromServer::Go).await?;
         match ended(wire, socket, doors, turn, &called_off.notify).await? {
-            Ended::Told { result, rows, bytes } => note.ended(&result, rows, bytes).await.map_err(io::Error::other)?,
+            Ended::Told { result, rows, bytes } => {
+                note.ended(&result, rows, bytes).await.map_err(io::Error::other)?
+            }
             // It is killed with the connection.
             Ended::Killed(why) => return note.ended(why, 0, 0).await.map_err(io::Error::other),
         }
@@ -170,7 +182,13 @@ enum Ended {
 }
 
 /// How the statement that runs ended: by itself, or because its time is up, or nobody waits for it any more.
-async fn ended(wire: &mut Wire, socket: &std::net::TcpStream, doors: &Doors, _turn: Turn<'_>, called_off: &Notify) -> io::Result<Ended> {
+async fn ended(
+    wire: &mut Wire,
+    socket: &std::net::TcpStream,
+    doors: &Doors,
+    _turn: Turn<'_>,
+    called_off: &Notify,
+) -> io::Result<Ended> {
     let most = Duration::from_secs(doors.bounds.seconds_max) + GRACE;
     let out_of_time = tokio::time::sleep(most);
     tokio::pin!(out_of_time);
@@ -207,5 +225,6 @@ fn has_gone(socket: &std::net::TcpStream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
+    poll(&mut asked, Some(&now)).is_ok()
+        && asked[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
 }

@@ -14,11 +14,17 @@ use datafusion_postgres::hooks::QueryHook;
 use datafusion_postgres::hooks::set_show::SetShowHook;
 use datafusion_postgres::hooks::transactions::TransactionStatementHook;
 use datafusion_postgres::pgwire::api::auth::sasl::SASLAuthStartupHandler;
-use datafusion_postgres::pgwire::api::auth::sasl::scram::{SCRAM_ITERATIONS, ScramAuth, gen_salted_password};
-use datafusion_postgres::pgwire::api::auth::{AuthSource, DefaultServerParameterProvider, LoginInfo, Password, StartupHandler};
+use datafusion_postgres::pgwire::api::auth::sasl::scram::{
+    SCRAM_ITERATIONS, ScramAuth, gen_salted_password,
+};
+use datafusion_postgres::pgwire::api::auth::{
+    AuthSource, DefaultServerParameterProvider, LoginInfo, Password, StartupHandler,
+};
 use datafusion_postgres::pgwire::api::cancel::CancelHandler;
 use datafusion_postgres::pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
-use datafusion_postgres::pgwire::api::{ClientInfo, ErrorHandler, PgWireServerHandlers, PidSecretKeyGenerator};
+use datafusion_postgres::pgwire::api::{
+    ClientInfo, ErrorHandler, PgWireServerHandlers, PidSecretKeyGenerator,
+};
 use datafusion_postgres::pgwire::error::{PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::startup::SecretKey;
 use datafusion_postgres::pgwire::tokio::process_socket;
@@ -42,29 +48,46 @@ const SALT_BYTES: usize = 16;
 
 /// Serves the client whose socket is standard input; standard output is the wire to the service.
 pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
-    let socket = TcpStream::from(io::stdin().as_fd().try_clone_to_owned().map_err(Failure::internal)?);
+    let socket =
+        TcpStream::from(io::stdin().as_fd().try_clone_to_owned().map_err(Failure::internal)?);
     socket.set_nonblocking(true).map_err(Failure::internal)?;
-    let wire = UnixStream::from(io::stdout().as_fd().try_clone_to_owned().map_err(Failure::internal)?);
+    let wire =
+        UnixStream::from(io::stdout().as_fd().try_clone_to_owned().map_err(Failure::internal)?);
     wire.set_nonblocking(true).map_err(Failure::internal)?;
     let mut wire = Wire::new(tokio::net::UnixStream::from_std(wire).map_err(Failure::internal)?);
-    let door = config.postgres_door()?.ok_or_else(|| Failure::Internal("there is no [query.postgres]".to_owned()))?;
+    let door = config
+        .postgres_door()?
+        .ok_or_else(|| Failure::Internal("there is no [query.postgres]".to_owned()))?;
     let bounds = config.query_bounds();
     confine(&bounds).map_err(Failure::internal)?;
-    let place = find_catalogue(lake)?.ok_or_else(|| Failure::Internal("there is no lake".to_owned()))?;
-    let session = Session::over_lake(&place, Arc::clone(&config.parameters), &bounds.limits()).await?;
+    let place =
+        find_catalogue(lake)?.ok_or_else(|| Failure::Internal("there is no lake".to_owned()))?;
+    let session =
+        Session::over_lake(&place, Arc::clone(&config.parameters), &bounds.limits()).await?;
     let context = Arc::new(session.context().clone());
     setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(Failure::internal)?;
     for function in functions() {
         context.register_udf(function);
     }
-    let own = Own { pid: i32::try_from(std::process::id()).unwrap_or_default(), secret: i32::from_be_bytes(random()?) };
-    wire.write(&ToServer::Ready(CancelKey::new(own.pid, &own.secret_key()))).await.map_err(Failure::internal)?;
+    let own = Own {
+        pid: i32::try_from(std::process::id()).unwrap_or_default(),
+        secret: i32::from_be_bytes(random()?),
+    };
+    wire.write(&ToServer::Ready(CancelKey::new(own.pid, &own.secret_key())))
+        .await
+        .map_err(Failure::internal)?;
     let gatekeeper = Arc::new(Gatekeeper::new(session, bounds, wire));
-    let hooks: Vec<Arc<dyn QueryHook>> =
-        vec![Arc::clone(&gatekeeper) as Arc<dyn QueryHook>, Arc::new(SetShowHook), Arc::new(TransactionStatementHook)];
-    let handlers = Handlers::new(DfSessionService::new_with_hooks(context, hooks), gatekeeper, own, &door)?;
+    let hooks: Vec<Arc<dyn QueryHook>> = vec![
+        Arc::clone(&gatekeeper) as Arc<dyn QueryHook>,
+        Arc::new(SetShowHook),
+        Arc::new(TransactionStatementHook),
+    ];
+    let handlers =
+        Handlers::new(DfSessionService::new_with_hooks(context, hooks), gatekeeper, own, &door)?;
     let socket = tokio::net::TcpStream::from_std(socket).map_err(Failure::internal)?;
-    process_socket(socket, acceptor(&door)?, Arc::new(handlers)).await.map_err(Failure::internal)?;
+    process_socket(socket, acceptor(&door)?, Arc::new(handlers))
+        .await
+        .map_err(Failure::internal)?;
     // Whatever still computes is not waited for.
     std::process::exit(i32::from(Exit::Done.status()));
 }
@@ -72,12 +95,20 @@ pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
 /// TLS with the door's certificate, where it has one.
 fn acceptor(door: &PostgresDoor) -> Result<Option<TlsAcceptor>, Failure> {
     let Some((certificate, key)) = &door.tls else { return Ok(None) };
-    let wrong = |e: &dyn std::fmt::Display| Failure::Usage(format!("[query.postgres] certificate or key: {e}"));
-    let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_file_iter(certificate).map_err(|e| wrong(&e))?.collect();
+    let wrong = |e: &dyn std::fmt::Display| {
+        Failure::Usage(format!("[query.postgres] certificate or key: {e}"))
+    };
+    let chain: Result<Vec<CertificateDer<'static>>, _> =
+        CertificateDer::pem_file_iter(certificate).map_err(|e| wrong(&e))?.collect();
     let key = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong(&e))?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| wrong(&e))?;
-    let config = config.with_no_client_auth().with_single_cert(chain.map_err(|e| wrong(&e))?, key).map_err(|e| wrong(&e))?;
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| wrong(&e))?;
+    let config = config
+        .with_no_client_auth()
+        .with_single_cert(chain.map_err(|e| wrong(&e))?, key)
+        .map_err(|e| wrong(&e))?;
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
@@ -115,14 +146,29 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
 }
 
 impl Handlers {
-    fn new(service: DfSessionService, gatekeeper: Arc<Gatekeeper>, own: Own, door: &PostgresDoor) -> Result<Self, Failure> {
+    fn new(
+        service: DfSessionService,
+        gatekeeper: Arc<Gatekeeper>,
+        own: Own,
+        door: &PostgresDoor,
+    ) -> Result<Self, Failure> {
         let salt = random::<SALT_BYTES>()?.to_vec();
-        let user = User { name: door.user.clone(), salted: gen_salted_password(&door.password, &salt, SCRAM_ITERATIONS), salt };
+        let user = User {
+            name: door.user.clone(),
+            salted: gen_salted_password(&door.password, &salt, SCRAM_ITERATIONS),
+            salt,
+        };
         let mut parameters = DefaultServerParameterProvider::default();
         parameters.server_version = super::gatekeeper::SERVER_VERSION.to_owned();
         let scram = ScramAuth::new(Arc::new(user));
-        let startup = SASLAuthStartupHandler::new(Arc::new(parameters)).with_scram(scram).with_pid_secret_key_generator(Arc::new(own));
-        Ok(Self { service: Arc::new(Bounded::new(service, Arc::clone(&gatekeeper))), startup: Arc::new(startup), cancel: gatekeeper })
+        let startup = SASLAuthStartupHandler::new(Arc::new(parameters))
+            .with_scram(scram)
+            .with_pid_secret_key_generator(Arc::new(own));
+        Ok(Self {
+            service: Arc::new(Bounded::new(service, Arc::clone(&gatekeeper))),
+            startup: Arc::new(startup),
+            cancel: gatekeeper,
+        })
     }
 }
 

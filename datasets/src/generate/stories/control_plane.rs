@@ -11,10 +11,30 @@ type Deed = (&'static str, &'static str, &'static str, &'static str);
 /// In the order of an intrusion.
 const DEEDS: [Deed; 54] = [
     ("AT-CRED-001", "Ram", "CreateAccessKey", r#"{"UserName":"backup-job"}"#),
-    ("AT-CRED-002", "Ram", "UpdateAccessKey", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0001","Status":"Active"}"#),
-    ("AT-CRED-002", "Ims", "RestoreAccessKeyFromRecycleBin", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0002"}"#),
-    ("AT-IAM-001", "Ram", "AttachPolicyToUser", r#"{"PolicyName":"AdministratorAccess","UserName":"backup-job"}"#),
-    ("AT-IAM-001", "Ram", "AttachPolicyToRole", r#"{"PolicyName":"AliyunRAMFullAccess","RoleName":"helper"}"#),
+    (
+        "AT-CRED-002",
+        "Ram",
+        "UpdateAccessKey",
+        r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0001","Status":"Active"}"#,
+    ),
+    (
+        "AT-CRED-002",
+        "Ims",
+        "RestoreAccessKeyFromRecycleBin",
+        r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0002"}"#,
+    ),
+    (
+        "AT-IAM-001",
+        "Ram",
+        "AttachPolicyToUser",
+        r#"{"PolicyName":"AdministratorAccess","UserName":"backup-job"}"#,
+    ),
+    (
+        "AT-IAM-001",
+        "Ram",
+        "AttachPolicyToRole",
+        r#"{"PolicyName":"AliyunRAMFullAccess","RoleName":"helper"}"#,
+    ),
     (
         "AT-IAM-002",
         "Ram",
@@ -22,58 +42,153 @@ const DEEDS: [Deed; 54] = [
         r#"{"PolicyName":"helper","PolicyDocument":"{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}]}"}"#,
     ),
     ("AT-IAM-004", "Ram", "UnbindMFADevice", r#"{"UserName":"mei.wang"}"#),
-    ("AT-IAM-005", "Ims", "SetSecurityPreference", r#"{"LoginNetworkMasks":"","MFAOperationForLogin":"independent"}"#),
+    (
+        "AT-IAM-005",
+        "Ims",
+        "SetSecurityPreference",
+        r#"{"LoginNetworkMasks":"","MFAOperationForLogin":"independent"}"#,
+    ),
     ("AT-IAM-006", "Ims", "SetPasswordPolicy", r#"{"MinimumPasswordLength":"8"}"#),
     ("AT-IAM-007", "Ims", "CreateOIDCProvider", r#"{"OIDCProviderName":"elsewhere"}"#),
-    ("AT-IAM-007", "CloudSSO", "CreateSCIMServerCredential", r#"{"DirectoryId":"d-00exampledir1"}"#),
-    ("AT-IAM-010", "CloudSSO", "CreateAccessAssignment", r#"{"PrincipalId":"u-story","TargetId":"1000000000000001"}"#),
+    (
+        "AT-IAM-007",
+        "CloudSSO",
+        "CreateSCIMServerCredential",
+        r#"{"DirectoryId":"d-00exampledir1"}"#,
+    ),
+    (
+        "AT-IAM-010",
+        "CloudSSO",
+        "CreateAccessAssignment",
+        r#"{"PrincipalId":"u-story","TargetId":"1000000000000001"}"#,
+    ),
     (
         "AT-IAM-008",
         "Ram",
         "UpdateRole",
         r#"{"RoleName":"helper","NewAssumeRolePolicyDocument":"{\"Statement\":[{\"Action\":\"sts:AssumeRole\",\"Effect\":\"Allow\",\"Principal\":{\"RAM\":[\"*\"]}}]}"}"#,
     ),
-    ("AT-ORG-001", "ResourceManager", "DetachControlPolicy", r#"{"PolicyId":"cp-story","TargetId":"fd-story"}"#),
+    (
+        "AT-ORG-001",
+        "ResourceManager",
+        "DetachControlPolicy",
+        r#"{"PolicyId":"cp-story","TargetId":"fd-story"}"#,
+    ),
     ("AT-LOG-001", "Actiontrail", "StopLogging", r#"{"Name":"main"}"#),
     ("AT-LOG-001", "Actiontrail", "UpdateTrail", r#"{"Name":"main","EventRW":"Read"}"#),
     ("AT-LOG-002", "SLS", "DeleteLogStore", r#"{"project":"audit","logstore":"actiontrail_main"}"#),
     ("AT-LOG-004", "Vpc", "DeactiveFlowLog", r#"{"FlowLogId":"fl-story"}"#),
-    ("AT-LOG-005", "Rds", "ModifySQLCollectorPolicy", r#"{"DBInstanceId":"rm-story","SQLCollectorStatus":"Disabled"}"#),
+    (
+        "AT-LOG-005",
+        "Rds",
+        "ModifySQLCollectorPolicy",
+        r#"{"DBInstanceId":"rm-story","SQLCollectorStatus":"Disabled"}"#,
+    ),
     ("AT-DEF-001", "Cloudfw", "PutDisableAllFwSwitch", r#"{"Lang":"zh"}"#),
     ("AT-DEF-001", "Cloudfw", "ModifyDefaultIPSConfig", r#"{"RunMode":"0"}"#),
     ("AT-DEF-002", "Aegis", "AddUninstallClientsByUuids", r#"{"Uuids":"uuid-story"}"#),
-    ("AT-DEF-003", "waf-openapi", "ModifyDefenseRuleStatus", r#"{"InstanceId":"waf-story","RuleId":"20001","RuleStatus":"0"}"#),
+    (
+        "AT-DEF-003",
+        "waf-openapi",
+        "ModifyDefenseRuleStatus",
+        r#"{"InstanceId":"waf-story","RuleId":"20001","RuleStatus":"0"}"#,
+    ),
     ("AT-DEF-003", "ddoscoo", "DisableWebCC", r#"{"Domain":"www.example.com"}"#),
-    ("AT-NET-001", "Ecs", "AuthorizeSecurityGroup", r#"{"SecurityGroupId":"sg-story","PortRange":"22/22","SourceCidrIp":"0.0.0.0/0"}"#),
+    (
+        "AT-NET-001",
+        "Ecs",
+        "AuthorizeSecurityGroup",
+        r#"{"SecurityGroupId":"sg-story","PortRange":"22/22","SourceCidrIp":"0.0.0.0/0"}"#,
+    ),
     (
         "AT-NET-001",
         "Ecs",
         "AuthorizeSecurityGroup",
         r#"{"SecurityGroupId":"sg-story","Permissions.1.PortRange":"443/443","Permissions.1.Ipv6SourceCidrIp":"::/0"}"#,
     ),
-    ("AT-NET-003", "Rds", "ModifySecurityIps", r#"{"DBInstanceId":"rm-story","SecurityIps":"10.0.0.1,0.0.0.0/0"}"#),
+    (
+        "AT-NET-003",
+        "Rds",
+        "ModifySecurityIps",
+        r#"{"DBInstanceId":"rm-story","SecurityIps":"10.0.0.1,0.0.0.0/0"}"#,
+    ),
     ("AT-NET-003", "Rds", "AllocateInstancePublicConnection", r#"{"DBInstanceId":"rm-story"}"#),
     ("AT-NET-004", "Vpc", "CreateTrafficMirrorSession", r#"{"TrafficMirrorTargetId":"eni-story"}"#),
-    ("AT-NET-005", "Vpc", "AssociateEipAddress", r#"{"InstanceId":"i-bp1storyexample00001","AllocationId":"eip-story"}"#),
-    ("AT-NET-006", "Slb", "CreateLoadBalancerHTTPListener", r#"{"LoadBalancerId":"lb-story","ListenerPort":"80"}"#),
-    ("AT-EXEC-003", "Ecs", "RunInstances", r#"{"ImageId":"m-story","SecurityEnhancementStrategy":"Deactive"}"#),
+    (
+        "AT-NET-005",
+        "Vpc",
+        "AssociateEipAddress",
+        r#"{"InstanceId":"i-bp1storyexample00001","AllocationId":"eip-story"}"#,
+    ),
+    (
+        "AT-NET-006",
+        "Slb",
+        "CreateLoadBalancerHTTPListener",
+        r#"{"LoadBalancerId":"lb-story","ListenerPort":"80"}"#,
+    ),
+    (
+        "AT-EXEC-003",
+        "Ecs",
+        "RunInstances",
+        r#"{"ImageId":"m-story","SecurityEnhancementStrategy":"Deactive"}"#,
+    ),
     ("AT-DATA-001", "Oss", "PutBucketAcl", r#"{"bucketName":"story","acl":"public-read"}"#),
-    ("AT-DATA-002", "Ecs", "ModifyImageSharePermission", r#"{"ImageId":"m-story","AddAccount.1":"2000000000000009"}"#),
+    (
+        "AT-DATA-002",
+        "Ecs",
+        "ModifyImageSharePermission",
+        r#"{"ImageId":"m-story","AddAccount.1":"2000000000000009"}"#,
+    ),
     ("AT-DATA-002", "Ecs", "ExportImage", r#"{"ImageId":"m-story","OSSBucket":"elsewhere"}"#),
     ("AT-DATA-003", "Oss", "PutBucketReplication", r#"{"bucketName":"story"}"#),
-    ("AT-KMS-001", "Kms", "ScheduleKeyDeletion", r#"{"KeyId":"key-story","PendingWindowInDays":"7"}"#),
+    (
+        "AT-KMS-001",
+        "Kms",
+        "ScheduleKeyDeletion",
+        r#"{"KeyId":"key-story","PendingWindowInDays":"7"}"#,
+    ),
     ("AT-KMS-001", "Kms", "DisableKey", r#"{"KeyId":"key-story"}"#),
-    ("AT-EXEC-001", "Ecs", "RunCommand", r#"{"InstanceId.1":"i-bp1storyexample00001","Type":"RunShellScript"}"#),
+    (
+        "AT-EXEC-001",
+        "Ecs",
+        "RunCommand",
+        r#"{"InstanceId.1":"i-bp1storyexample00001","Type":"RunShellScript"}"#,
+    ),
     ("AT-EXEC-001", "Ecs", "StartTerminalSession", r#"{"InstanceId.1":"i-bp1storyexample00001"}"#),
-    ("AT-EXEC-002", "Ecs", "AttachInstanceRamRole", r#"{"InstanceIds":"[\"i-bp1storyexample00001\"]","RamRoleName":"helper"}"#),
-    ("AT-EXEC-002", "Ecs", "ModifyInstanceAttribute", r#"{"InstanceId":"i-bp1storyexample00001","UserData":"***"}"#),
+    (
+        "AT-EXEC-002",
+        "Ecs",
+        "AttachInstanceRamRole",
+        r#"{"InstanceIds":"[\"i-bp1storyexample00001\"]","RamRoleName":"helper"}"#,
+    ),
+    (
+        "AT-EXEC-002",
+        "Ecs",
+        "ModifyInstanceAttribute",
+        r#"{"InstanceId":"i-bp1storyexample00001","UserData":"***"}"#,
+    ),
     ("AT-IMPACT-002", "Ecs", "DeleteAutoSnapshotPolicy", r#"{"autoSnapshotPolicyId":"sp-story"}"#),
     ("AT-IMPACT-002", "Hbr", "DeleteVault", r#"{"VaultId":"v-story"}"#),
     ("AT-IMPACT-003", "Rds", "DeleteDBInstance", r#"{"DBInstanceId":"rm-story"}"#),
     ("AT-IMPACT-003", "R-kvstore", "FlushInstance", r#"{"InstanceId":"r-story"}"#),
-    ("AT-IMPACT-004", "Ecs", "ModifyInstanceAttribute", r#"{"InstanceId":"i-bp1storyexample00001","DeletionProtection":"false"}"#),
-    ("AT-IMPACT-004", "Rds", "ModifyDBInstanceDeletionProtection", r#"{"DBInstanceId":"rm-story","DeletionProtection":"false"}"#),
-    ("AT-ECS-002", "Ecs", "RedeployInstance", r#"{"InstanceId":"i-bp1storyexample00001","ForceStop":"true"}"#),
+    (
+        "AT-IMPACT-004",
+        "Ecs",
+        "ModifyInstanceAttribute",
+        r#"{"InstanceId":"i-bp1storyexample00001","DeletionProtection":"false"}"#,
+    ),
+    (
+        "AT-IMPACT-004",
+        "Rds",
+        "ModifyDBInstanceDeletionProtection",
+        r#"{"DBInstanceId":"rm-story","DeletionProtection":"false"}"#,
+    ),
+    (
+        "AT-ECS-002",
+        "Ecs",
+        "RedeployInstance",
+        r#"{"InstanceId":"i-bp1storyexample00001","ForceStop":"true"}"#,
+    ),
     ("AT-ECS-003", "Rds", "StopDBInstance", r#"{"DBInstanceId":"rm-story"}"#),
     ("AT-ECS-003", "Eci", "DeleteContainerGroup", r#"{"ContainerGroupId":"eci-story"}"#),
     ("AT-IMPACT-005", "Ecs", "ReInitDisk", r#"{"DiskId":"d-story"}"#),
@@ -83,19 +198,43 @@ const DEEDS: [Deed; 54] = [
 
 /// Calls that look like them and are everyday work.
 const HARMLESS: [(&str, &str, &str); 13] = [
-    ("Ram", "UpdateAccessKey", r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0003","Status":"Inactive"}"#),
-    ("Ram", "AttachPolicyToUser", r#"{"PolicyName":"AliyunOSSReadOnlyAccess","UserName":"backup-job"}"#),
+    (
+        "Ram",
+        "UpdateAccessKey",
+        r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0003","Status":"Inactive"}"#,
+    ),
+    (
+        "Ram",
+        "AttachPolicyToUser",
+        r#"{"PolicyName":"AliyunOSSReadOnlyAccess","UserName":"backup-job"}"#,
+    ),
     ("Ims", "SetSecurityPreference", r#"{"MFAOperationForLogin":"mandatory"}"#),
     ("Ims", "SetPasswordPolicy", r#"{"MinimumPasswordLength":"16"}"#),
     ("Actiontrail", "StartLogging", r#"{"Name":"main"}"#),
-    ("Ecs", "AuthorizeSecurityGroup", r#"{"SecurityGroupId":"sg-story","PortRange":"22/22","SourceCidrIp":"203.0.113.0/24"}"#),
+    (
+        "Ecs",
+        "AuthorizeSecurityGroup",
+        r#"{"SecurityGroupId":"sg-story","PortRange":"22/22","SourceCidrIp":"203.0.113.0/24"}"#,
+    ),
     ("Rds", "ModifySecurityIps", r#"{"DBInstanceId":"rm-story","SecurityIps":"10.0.0.0/8"}"#),
     ("Oss", "PutBucketAcl", r#"{"bucketName":"story","acl":"private"}"#),
     ("Kms", "CancelKeyDeletion", r#"{"KeyId":"key-story"}"#),
     ("Cloudfw", "ModifyDefaultIPSConfig", r#"{"RunMode":"1"}"#),
-    ("waf-openapi", "ModifyDefenseRuleStatus", r#"{"InstanceId":"waf-story","RuleId":"20001","RuleStatus":"1"}"#),
-    ("Ecs", "ModifyInstanceAttribute", r#"{"InstanceId":"i-bp1storyexample00001","DeletionProtection":"true"}"#),
-    ("Ecs", "ModifyImageSharePermission", r#"{"ImageId":"m-story","RemoveAccount.1":"2000000000000009"}"#),
+    (
+        "waf-openapi",
+        "ModifyDefenseRuleStatus",
+        r#"{"InstanceId":"waf-story","RuleId":"20001","RuleStatus":"1"}"#,
+    ),
+    (
+        "Ecs",
+        "ModifyInstanceAttribute",
+        r#"{"InstanceId":"i-bp1storyexample00001","DeletionProtection":"true"}"#,
+    ),
+    (
+        "Ecs",
+        "ModifyImageSharePermission",
+        r#"{"ImageId":"m-story","RemoveAccount.1":"2000000000000009"}"#,
+    ),
 ];
 
 /// The same rule flags the attempt: nobody tries this by mistake.
@@ -120,7 +259,14 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
     }
 }
 
-fn call(scene: &mut Scene<'_>, who: &Value, service: &str, name: &str, parameters: &str, offset: i64) -> Builder {
+fn call(
+    scene: &mut Scene<'_>,
+    who: &Value,
+    service: &str,
+    name: &str,
+    parameters: &str,
+    offset: i64,
+) -> Builder {
     // Names of this telling: what is done to one user within half an hour belongs together.
     let parameters = parameters.replace("backup-job", &format!("backup-job-{}", scene.round));
     let parameters: Value = serde_json::from_str(&parameters).unwrap_or_default();
@@ -143,7 +289,10 @@ mod tests {
     fn parameters_are_json() {
         let all = DEEDS.iter().map(|deed| deed.3).chain(HARMLESS.iter().map(|call| call.2));
         for parameters in all {
-            assert!(serde_json::from_str::<Value>(parameters).is_ok_and(|value| value.is_object()), "{parameters}");
+            assert!(
+                serde_json::from_str::<Value>(parameters).is_ok_and(|value| value.is_object()),
+                "{parameters}"
+            );
         }
     }
 }

@@ -15,7 +15,10 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
             .with("sourceIpAddress", "203.0.113.90")
             .with("userAgent", agent)
             .with("userIdentity", who)
-            .with("requestParameters", json!({ "DirectoryId": "d-00exampledir1", "MFAAuthenticated": mfa }))
+            .with(
+                "requestParameters",
+                json!({ "DirectoryId": "d-00exampledir1", "MFAAuthenticated": mfa }),
+            )
     };
     let event = login(scene, "Login", 0, "false").expect("AT-LOGIN-001");
     scene.add(event);

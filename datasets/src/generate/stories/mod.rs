@@ -89,14 +89,28 @@ pub(super) struct Scene<'r> {
 }
 
 /// Tells the story `name` for the `round`th time, with people of its own.
-pub(super) fn tell(name: &str, round: u64, first_day: i32, last_day: i32, rng: &mut Pcg64) -> Vec<Made> {
-    let Some((index, (_, story))) = STORIES.iter().enumerate().find(|(_, (known, _))| *known == name) else { return Vec::new() };
+pub(super) fn tell(
+    name: &str,
+    round: u64,
+    first_day: i32,
+    last_day: i32,
+    rng: &mut Pcg64,
+) -> Vec<Made> {
+    let Some((index, (_, story))) =
+        STORIES.iter().enumerate().find(|(_, (known, _))| *known == name)
+    else {
+        return Vec::new();
+    };
     // Weekdays by 1970-01-01, a Thursday: Monday is 0.
     let weekday = |day: i32| (day + 3).rem_euclid(7);
     // The last day is left alone: it may not be over.
-    let days: Vec<i32> = (first_day..last_day.max(first_day + 1)).filter(|&day| weekday(day) < 5).collect();
+    let days: Vec<i32> =
+        (first_day..last_day.max(first_day + 1)).filter(|&day| weekday(day) < 5).collect();
     let day = if days.is_empty() { first_day } else { days[rng.random_range(0..days.len())] };
-    let saturday = (first_day..last_day).rev().find(|&day| weekday(day) == 5).map(|day| i64::from(day) * DAY_MICROS);
+    let saturday = (first_day..last_day)
+        .rev()
+        .find(|&day| weekday(day) == 5)
+        .map(|day| i64::from(day) * DAY_MICROS);
     let start = i64::from(day) * DAY_MICROS + rng.random_range(3_600..8 * 3_600) * 1_000_000;
     let account = ACCOUNTS[rng.random_range(0..ACCOUNTS.len())];
     let [first_day, last_day] = [first_day, last_day].map(|day| i64::from(day) * DAY_MICROS);
@@ -124,7 +138,8 @@ impl Scene<'_> {
     /// The story's start, or so many days after the traffic's first at the same time of day, where there is such a time: for what has a
     /// past.
     pub(super) fn not_before(&self, days: i64) -> Option<i64> {
-        let start = self.start.max(self.first_day + days * DAY_MICROS + self.start.rem_euclid(DAY_MICROS));
+        let start =
+            self.start.max(self.first_day + days * DAY_MICROS + self.start.rem_euclid(DAY_MICROS));
         (start < self.last_day).then_some(start)
     }
 
@@ -156,7 +171,13 @@ impl Scene<'_> {
     }
 
     /// A RAM user's sign-in at `time`; `mfa` as the flag's text, `None` for none.
-    pub(super) fn ram_sign_in(&mut self, who: &Value, time: i64, from: &str, mfa: Option<Value>) -> Builder {
+    pub(super) fn ram_sign_in(
+        &mut self,
+        who: &Value,
+        time: i64,
+        from: &str,
+        mfa: Option<Value>,
+    ) -> Builder {
         let id = format!("1.{}_{}_{}", self.rng.random_range(100..200), time / 1000, self.token(8));
         let mut additional = json!({ "callbackUrl": "https://home.console.aliyun.com/" });
         if let Some(mfa) = mfa {
@@ -196,7 +217,15 @@ impl Scene<'_> {
     }
 
     /// An ECS call.
-    pub(super) fn ecs(&mut self, name: &str, who: &Value, time: i64, region: &'static str, from: &str, parameters: Value) -> Builder {
+    pub(super) fn ecs(
+        &mut self,
+        name: &str,
+        who: &Value,
+        time: i64,
+        region: &'static str,
+        from: &str,
+        parameters: Value,
+    ) -> Builder {
         let id = uuid(self.rng);
         let mut parameters = parameters;
         parameters["RegionId"] = Value::from(region);
@@ -224,7 +253,8 @@ impl Scene<'_> {
 /// `who` in a console session.
 pub(super) fn in_console(who: &Value, mfa: &str, time: i64) -> Value {
     let mut who = who.clone();
-    who["sessionContext"] = json!({ "attributes": { "mfaAuthenticated": mfa, "creationDate": time_text(time) } });
+    who["sessionContext"] =
+        json!({ "attributes": { "mfaAuthenticated": mfa, "creationDate": time_text(time) } });
     who
 }
 

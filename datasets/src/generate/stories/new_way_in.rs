@@ -28,14 +28,17 @@ fn ways_in(scene: &mut Scene<'_>) {
         ("CreateAccessKey", user, &["AT-CRED-001", "AT-PE-001"]),
     ];
     for (step, (name, parameters, rules)) in (0..).zip(calls) {
-        let call = call(scene, &intruder, ("Ram", name), OFFICE, step * 120, parameters).with("userAgent", "Pacu/1.5.3").expect(TOOL);
+        let call = call(scene, &intruder, ("Ram", name), OFFICE, step * 120, parameters)
+            .with("userAgent", "Pacu/1.5.3")
+            .expect(TOOL);
         scene.add(rules.iter().fold(call, |call, rule| call.expect(rule)));
     }
     let mut stranger = scene.person(1);
     let here = scene.account;
     stranger["accountId"] = Value::from("2000000000000077");
     let role = json!({ "RoleArn": format!("acs:ram::{here}:role/partner") });
-    let taken = call(scene, &stranger, ("Sts", "AssumeRole"), "198.51.100.77", 600, role).with("recipientAccountId", here);
+    let taken = call(scene, &stranger, ("Sts", "AssumeRole"), "198.51.100.77", 600, role)
+        .with("recipientAccountId", here);
     scene.add(taken.expect("AT-IAM-009"));
 }
 
@@ -46,19 +49,36 @@ fn machines(scene: &mut Scene<'_>) {
         "userName": format!("web-role:{instance}"), "accessKeyId": format!("STS.NT{}", scene.token(20)),
     });
     for (step, from) in ["192.0.2.61", "198.51.100.61"].into_iter().enumerate() {
-        let listed = call(scene, &role, ("Ecs", "DescribeInstances"), from, 1_200 + 600 * step as i64, json!({})).with("eventRW", "Read");
+        let listed = call(
+            scene,
+            &role,
+            ("Ecs", "DescribeInstances"),
+            from,
+            1_200 + 600 * step as i64,
+            json!({}),
+        )
+        .with("eventRW", "Read");
         scene.add(listed.expect("AT-CRED-006"));
     }
-    let miner = json!({ "InstanceType": "ecs.gn7i-c32g1.8xlarge", "Amount": "4", "KeyPairName": "helper" });
+    let miner =
+        json!({ "InstanceType": "ecs.gn7i-c32g1.8xlarge", "Amount": "4", "KeyPairName": "helper" });
     let made = call(scene, &role, ("Ecs", "RunInstances"), "198.51.100.61", 1_860, miner);
     scene.add(made.expect("AT-IMPACT-006").expect("AT-CRED-006"));
 }
 
 fn what_the_platform_says(scene: &mut Scene<'_>) {
     let somebody = scene.person(2);
-    let bare = call(scene, &somebody, ("Oss", "DeleteBucketEncryption"), OFFICE, 2_460, json!({ "bucketName": "story" }));
+    let bare = call(
+        scene,
+        &somebody,
+        ("Oss", "DeleteBucketEncryption"),
+        OFFICE,
+        2_460,
+        json!({ "bucketName": "story" }),
+    );
     scene.add(bare.expect("AT-DATA-006"));
-    let strange = call(scene, &somebody, ("Newthing", "DoSomething"), OFFICE, 2_520, json!({})).with("eventType", "NewthingEvent");
+    let strange = call(scene, &somebody, ("Newthing", "DoSomething"), OFFICE, 2_520, json!({}))
+        .with("eventType", "NewthingEvent");
     scene.add(strange.expect("AT-META-001"));
     let mut insight = Builder::new(uuid(scene.rng), "", "", "cn-hangzhou", scene.at(2_580))
         .with("eventType", "ActionTrailInsight")
@@ -79,15 +99,24 @@ fn everyday_work(scene: &mut Scene<'_>) {
     let user = json!({ "UserName": format!("job-{}", scene.token(6)) });
     let rights = json!({ "UserName": user["UserName"], "PolicyName": "AliyunOSSReadOnlyAccess", "PolicyType": "System" });
     let machines = json!({ "InstanceType": "ecs.c7.large", "Amount": "3", "KeyPairName": "ops" });
-    for (step, (service, name, parameters)) in
-        (0..).zip([("Ram", "CreateUser", user), ("Ram", "AttachPolicyToUser", rights), ("Ecs", "RunInstances", machines)])
-    {
+    for (step, (service, name, parameters)) in (0..).zip([
+        ("Ram", "CreateUser", user),
+        ("Ram", "AttachPolicyToUser", rights),
+        ("Ecs", "RunInstances", machines),
+    ]) {
         let event = call(scene, &colleague, (service, name), OFFICE, 3_000 + step * 60, parameters);
         scene.add(event);
     }
 }
 
-fn call(scene: &mut Scene<'_>, who: &Value, (service, name): (&str, &str), from: &str, offset: i64, parameters: Value) -> Builder {
+fn call(
+    scene: &mut Scene<'_>,
+    who: &Value,
+    (service, name): (&str, &str),
+    from: &str,
+    offset: i64,
+    parameters: Value,
+) -> Builder {
     Builder::new(uuid(scene.rng), service, name, "cn-hangzhou", scene.at(offset))
         .with("eventSource", format!("{}.cn-hangzhou.aliyuncs.com", service.to_lowercase()))
         .with("eventRW", "Write")

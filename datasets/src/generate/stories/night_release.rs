@@ -28,7 +28,14 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
     }
     let ids: Vec<String> = (0..100).map(|_| scene.instance("ap-southeast-1")).collect();
     let event = scene
-        .ecs("DeleteInstances", &role, scene.at(400), "ap-southeast-1", "198.51.100.140", json!({ "InstanceIds": json!(ids).to_string() }))
+        .ecs(
+            "DeleteInstances",
+            &role,
+            scene.at(400),
+            "ap-southeast-1",
+            "198.51.100.140",
+            json!({ "InstanceIds": json!(ids).to_string() }),
+        )
         .expect(RULE);
     scene.add(event);
     scheduled(scene);
@@ -39,7 +46,16 @@ fn scheduled(scene: &mut Scene<'_>) {
     let instance = scene.instance("cn-hangzhou");
     let due = scene.at(6 * 3_600);
     let parameters = json!({ "InstanceId": instance, "AutoReleaseTime": time_text(due) });
-    let event = scene.ecs("ModifyInstanceAutoReleaseTime", &person, scene.at(0), "cn-hangzhou", "203.0.113.60", parameters).expect(RULE);
+    let event = scene
+        .ecs(
+            "ModifyInstanceAutoReleaseTime",
+            &person,
+            scene.at(0),
+            "cn-hangzhou",
+            "203.0.113.60",
+            parameters,
+        )
+        .expect(RULE);
     scene.add(event);
     let event = platform_release(scene, 6 * 3_600 + 40, &instance);
     scene.add(event);

@@ -8,11 +8,14 @@ const RULE: &str = "AT-LOGIN-001";
 pub(super) fn tell(scene: &mut Scene<'_>) {
     let careless = scene.person(0);
     for (offset, flag) in [(0, json!("false")), (40, json!(false)), (7_200, json!("FALSE"))] {
-        let event = scene.ram_sign_in(&careless, scene.at(offset), "203.0.113.44", Some(flag)).expect(RULE);
+        let event =
+            scene.ram_sign_in(&careless, scene.at(offset), "203.0.113.44", Some(flag)).expect(RULE);
         scene.add(event);
     }
-    let event =
-        scene.ram_sign_in(&careless, scene.at(9_000), "203.0.113.44", Some(json!("false"))).with("errorMessage", "success").expect(RULE);
+    let event = scene
+        .ram_sign_in(&careless, scene.at(9_000), "203.0.113.44", Some(json!("false")))
+        .with("errorMessage", "success")
+        .expect(RULE);
     scene.add(event);
     let event = scene.root_sign_in(scene.at(300), "203.0.113.2", Some("false")).expect(RULE);
     scene.add(event);

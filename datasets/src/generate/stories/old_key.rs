@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 const SECOND: i64 = 1_000_000;
 /// Regions without any other traffic, one for each telling.
-const UNUSED: [&str; 6] = ["me-east-1", "eu-west-1", "eu-central-1", "ap-northeast-1", "ap-southeast-6", "me-central-1"];
+const UNUSED: [&str; 6] =
+    ["me-east-1", "eu-west-1", "eu-central-1", "ap-northeast-1", "ap-southeast-6", "me-central-1"];
 
 pub(super) fn tell(scene: &mut Scene<'_>) {
     a_key_that_slept(scene);
@@ -34,7 +35,11 @@ fn a_key_that_travels(scene: &mut Scene<'_>) {
     let key = format!("LTAI5t{}", scene.token(18));
     let program = with_key(&scene.person(2), &key);
     let Some(start) = scene.not_before(10) else { return };
-    for (from, time) in [("192.0.2.91", -9 * DAY_MICROS), ("192.0.2.92", -3 * DAY_MICROS), ("192.0.2.93", 600 * SECOND)] {
+    for (from, time) in [
+        ("192.0.2.91", -9 * DAY_MICROS),
+        ("192.0.2.92", -3 * DAY_MICROS),
+        ("192.0.2.93", 600 * SECOND),
+    ] {
         let at_home = call(scene, &program, from, start + time);
         scene.add(at_home);
     }
@@ -45,7 +50,9 @@ fn a_key_that_travels(scene: &mut Scene<'_>) {
 /// On the Friday before the last Saturday, if the account has been at work for long enough by then.
 fn a_region_nobody_uses(scene: &mut Scene<'_>) {
     let telling = usize::try_from(scene.round / 100).unwrap_or(usize::MAX);
-    let (Some(saturday), Some(region)) = (scene.saturday, UNUSED.get(telling).copied()) else { return };
+    let (Some(saturday), Some(region)) = (scene.saturday, UNUSED.get(telling).copied()) else {
+        return;
+    };
     let (first, friday) = (scene.first_day, saturday - DAY_MICROS);
     if friday - first < 16 * DAY_MICROS {
         return;
@@ -61,7 +68,14 @@ fn a_region_nobody_uses(scene: &mut Scene<'_>) {
 }
 
 fn change(scene: &mut Scene<'_>, who: &Value, region: &'static str, time: i64) -> Builder {
-    scene.ecs("ModifyInstanceAttribute", who, time, region, "203.0.113.90", json!({ "InstanceName": "story" }))
+    scene.ecs(
+        "ModifyInstanceAttribute",
+        who,
+        time,
+        region,
+        "203.0.113.90",
+        json!({ "InstanceName": "story" }),
+    )
 }
 
 fn call(scene: &mut Scene<'_>, who: &Value, from: &str, time: i64) -> Builder {

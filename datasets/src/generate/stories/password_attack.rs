@@ -25,7 +25,8 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
         let event = wrong(scene, &second, 5_000 + step * 120, "203.0.113.71");
         scene.add(event);
     }
-    let mut event = scene.ram_sign_in(&second, scene.at(5_600), "203.0.113.71", Some(json!("true")));
+    let mut event =
+        scene.ram_sign_in(&second, scene.at(5_600), "203.0.113.71", Some(json!("true")));
     if let Some(additional) = event.members.get_mut("additionalEventData") {
         additional["suspiciousLogin"] = json!("true");
     }

@@ -22,22 +22,27 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
         let event = call(scene, name, rw, from, offset, &with_key(&root, key)).expect(RULE);
         scene.add(if name == "CreateAccessKey" { event.expect("AT-CRED-001") } else { event });
     }
-    let event = call(scene, "AttachPolicyToUser", "Write", "198.51.100.60", 20, &with_key(&root, &key))
-        .with("errorCode", "NoPermission")
-        .with("errorMessage", "You are not authorized to do this action.")
-        .expect(RULE);
+    let event =
+        call(scene, "AttachPolicyToUser", "Write", "198.51.100.60", 20, &with_key(&root, &key))
+            .with("errorCode", "NoPermission")
+            .with("errorMessage", "You are not authorized to do this action.")
+            .expect(RULE);
     scene.add(event);
     // The allowed key from its own range is suppressed; from elsewhere it is not. It is the same at every telling, so it is used at the first
     // alone: months later it would be a key that wakes.
     if scene.is_first {
-        let event = call(scene, "ListObjects", "Read", "192.0.2.7", 30, &with_key(&root, ALLOWED_KEY));
+        let event =
+            call(scene, "ListObjects", "Read", "192.0.2.7", 30, &with_key(&root, ALLOWED_KEY));
         scene.add(event);
-        let event = call(scene, "ListObjects", "Read", "198.51.100.62", 31, &with_key(&root, ALLOWED_KEY)).expect(RULE);
+        let event =
+            call(scene, "ListObjects", "Read", "198.51.100.62", 31, &with_key(&root, ALLOWED_KEY))
+                .expect(RULE);
         scene.add(event);
     }
     // Near misses: the console's own keys, a token, the word NULL, and no key at all.
     for key in ["TMP.3KexampleConsoleKey", "STS.NTexampleToken", "NULL", ""] {
-        let event = call(scene, "DescribeRegions", "Read", "203.0.113.3", 40, &with_key(&root, key));
+        let event =
+            call(scene, "DescribeRegions", "Read", "203.0.113.3", 40, &with_key(&root, key));
         scene.add(event);
     }
     let in_session = in_console(&root, "false", scene.start);
@@ -45,7 +50,14 @@ pub(super) fn tell(scene: &mut Scene<'_>) {
     scene.add(event);
 }
 
-fn call(scene: &mut Scene<'_>, name: &str, rw: &str, from: &str, offset: i64, who: &Value) -> Builder {
+fn call(
+    scene: &mut Scene<'_>,
+    name: &str,
+    rw: &str,
+    from: &str,
+    offset: i64,
+    who: &Value,
+) -> Builder {
     let (service, id) = match name {
         "ListBuckets" | "GetBucketAcl" | "ListObjects" => ("Oss", hex24(scene.rng)),
         "DescribeInstances" | "DescribeRegions" => ("Ecs", uuid(scene.rng)),

@@ -95,7 +95,10 @@ impl ClientContext for Told {
         for (topic, known) in statistics.topics {
             for (partition, known) in known.partitions {
                 if known.hi_offset >= 0 && partition >= 0 {
-                    highs.insert(TopicPartition { topic: topic.clone(), partition }, known.hi_offset.unsigned_abs());
+                    highs.insert(
+                        TopicPartition { topic: topic.clone(), partition },
+                        known.hi_offset.unsigned_abs(),
+                    );
                 }
             }
         }
@@ -108,11 +111,19 @@ impl ClientContext for Told {
 
 impl ConsumerContext for Told {
     /// Only notes the change: the engine first commits what it has of revoked partitions, then agrees.
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         let list = partitions
             .elements()
             .iter()
-            .map(|element| TopicPartition { topic: element.topic().to_owned(), partition: element.partition() })
+            .map(|element| TopicPartition {
+                topic: element.topic().to_owned(),
+                partition: element.partition(),
+            })
             .collect();
         if self.closing.load(Ordering::Relaxed) {
             let _ = consumer.unassign();
@@ -143,26 +154,39 @@ impl KafkaSource {
     /// Joins the group.
     pub(crate) fn connect(options: &KafkaOptions) -> Result<Self, KafkaError> {
         let mut config = ClientConfig::new();
-        config.set("group.id", "trailhound").set("client.id", "trailhound").set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB);
+        config
+            .set("group.id", "trailhound")
+            .set("client.id", "trailhound")
+            .set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB);
         // With its queue full the client would else not fetch for a whole second: a backlog then comes at a queue a second.
         config.set("fetch.queue.backoff.ms", "10");
         // Messages damaged on their way or at the broker are told, not taken for events.
         config.set("check.crcs", "true");
         // A new partition is noticed within this time.
-        config.set("topic.metadata.refresh.interval.ms", "30000").set("statistics.interval.ms", "1000");
+        config
+            .set("topic.metadata.refresh.interval.ms", "30000")
+            .set("statistics.interval.ms", "1000");
         for (key, value) in &options.settings {
             config.set(key, value);
         }
         // Where to start is the lake's to say, and an offset that is gone is an error to be told, never a silent restart.
-        config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false").set("auto.offset.reset", "error");
-        config.set("partition.assignment.strategy", "range,roundrobin").set("enable.partition.eof", "false");
+        config
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error");
+        config
+            .set("partition.assignment.strategy", "range,roundrobin")
+            .set("enable.partition.eof", "false");
         let consumer = BaseConsumer::from_config_and_context(&config, Told::default())?;
         consumer.subscribe(&options.topics.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Self { name: options.name.clone(), consumer })
     }
 
     /// The next message within `timeout`.
-    pub(crate) fn poll(&self, timeout: Duration) -> Option<Result<BorrowedMessage<'_>, KafkaError>> {
+    pub(crate) fn poll(
+        &self,
+        timeout: Duration,
+    ) -> Option<Result<BorrowedMessage<'_>, KafkaError>> {
         self.consumer.poll(timeout)
     }
 
@@ -173,7 +197,8 @@ impl KafkaSource {
 
     /// What the broker has of a partition.
     pub(crate) fn watermarks(&self, of: &TopicPartition) -> Result<Watermarks, KafkaError> {
-        let (low, high) = self.consumer.fetch_watermarks(&of.topic, of.partition, WATERMARKS_WITHIN)?;
+        let (low, high) =
+            self.consumer.fetch_watermarks(&of.topic, of.partition, WATERMARKS_WITHIN)?;
         Ok(Watermarks { low: low.max(0).unsigned_abs(), high: high.max(0).unsigned_abs() })
     }
 
@@ -188,7 +213,10 @@ impl KafkaSource {
     }
 
     /// Reads `partitions` from here on, each from the offset beside it (`None`: its beginning).
-    pub(crate) fn assign(&self, partitions: &[(TopicPartition, Option<u64>)]) -> Result<(), KafkaError> {
+    pub(crate) fn assign(
+        &self,
+        partitions: &[(TopicPartition, Option<u64>)],
+    ) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in partitions {
             let offset = offset.map_or(Offset::Beginning, |offset| Offset::Offset(offset as i64));
@@ -206,7 +234,11 @@ impl KafkaSource {
     pub(crate) fn tell_lag(&self, positions: &[(TopicPartition, u64)]) {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in positions {
-            let added = list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset as i64));
+            let added = list.add_partition_offset(
+                &partition.topic,
+                partition.partition,
+                Offset::Offset(*offset as i64),
+            );
             debug_assert!(added.is_ok());
         }
         if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
@@ -217,7 +249,11 @@ impl KafkaSource {
     /// Stops or resumes fetching; the client keeps its place in the group either way.
     pub(crate) fn pause(&self, pause: bool) {
         let Ok(assignment) = self.consumer.assignment() else { return };
-        let result = if pause { self.consumer.pause(&assignment) } else { self.consumer.resume(&assignment) };
+        let result = if pause {
+            self.consumer.pause(&assignment)
+        } else {
+            self.consumer.resume(&assignment)
+        };
         if let Err(error) = result {
             tracing::warn!(%error, source = self.name, "fetching could not be {}", if pause { "paused" } else { "resumed" });
         }
@@ -227,13 +263,23 @@ impl KafkaSource {
 /// True for an error that is over once a broker is reached again.
 pub(crate) fn is_connection_trouble(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
-    matches!(code, E::AllBrokersDown | E::BrokerTransportFailure | E::Resolve | E::OperationTimedOut)
+    matches!(
+        code,
+        E::AllBrokersDown | E::BrokerTransportFailure | E::Resolve | E::OperationTimedOut
+    )
 }
 
 /// True for an error after which the client goes on behind messages that it could not read.
 pub(crate) fn passes_over_messages(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
-    matches!(code, E::BadMessage | E::BadCompression | E::NotImplemented | E::MessageSizeTooLarge | E::InvalidMessage)
+    matches!(
+        code,
+        E::BadMessage
+            | E::BadCompression
+            | E::NotImplemented
+            | E::MessageSizeTooLarge
+            | E::InvalidMessage
+    )
 }
 
 impl Drop for KafkaSource {

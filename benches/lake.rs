@@ -5,11 +5,12 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use trailhound_benches::{median, tell};
-use trailhound_datasets::layout::{CATALOG_FILE, CatalogPlace};
+use trailhound_datasets::layout::{CATALOG_FILE, CatalogLocation};
 use trailhound_detect::{Range, Selection, detect};
-use trailhound_queries::catalogue::Catalogue;
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::rules::RuleSet;
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::Session;
 
 /// The predicates that `peers/duckdb_queries.py` asks DuckDB too.
 const PREDICATES: [&str; 4] = [
@@ -26,7 +27,7 @@ fn main() {
         serde_json::from_value(json!({ "corporate_cidrs": [{ "cidr": "203.0.113.0/24" }] }))
             .unwrap_or_else(|e| panic!("{e}"));
     let limits = QueryLimits::default();
-    let place = CatalogPlace::Sqlite(lake.join(CATALOG_FILE));
+    let place = CatalogLocation::Sqlite(lake.join(CATALOG_FILE));
     let session = runtime
         .block_on(Session::over_lake(&place, Arc::new(parameters), &limits))
         .unwrap_or_else(|e| panic!("{e}"));
@@ -34,7 +35,7 @@ fn main() {
         let rows =
             runtime.block_on(async { session.sql(sql).await?.collect().await.map_err(Into::into) });
         rows.map(|batches| batches.iter().map(|batch| batch.num_rows()).sum())
-            .unwrap_or_else(|e: trailhound_queries::session::SessionError| panic!("{e}"))
+            .unwrap_or_else(|e: trailhound_queries::limits::SessionError| panic!("{e}"))
     };
     let mut results = Map::new();
     let rows: Vec<usize> = PREDICATES.iter().map(|sql| ask(sql)).collect();
@@ -43,7 +44,7 @@ fn main() {
         "predicates".to_owned(),
         json!(median(5, || PREDICATES.iter().map(|sql| ask(sql)).sum::<usize>())),
     );
-    let catalogue = Catalogue::built_in().unwrap_or_else(|e| panic!("{e}"));
+    let catalogue = RuleSet::built_in().unwrap_or_else(|e| panic!("{e}"));
     let rules = median(3, || {
         runtime
             .block_on(detect(&session, &catalogue, &Selection::default(), Range::default()))

@@ -11,15 +11,16 @@ use trailhound_detect::{Range, Selection, detect};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, ingest};
-use trailhound_queries::catalogue::{Catalogue, Rule};
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::Session;
 
 /// 2026-10-01T00:00:00Z.
 const NOW: i64 = 1_790_812_800_000_000;
 const STATELESS: usize = 51;
 
-async fn seconds(session: &Session, catalogue: &Catalogue, rules: &[String]) -> f64 {
+async fn seconds(session: &Session, catalogue: &RuleSet, rules: &[String]) -> f64 {
     let begun = Instant::now();
     let selection = Selection { rules: rules.to_vec(), require_all: true };
     let detection =
@@ -69,7 +70,7 @@ async fn main() {
     ingest(&lake, inputs, &IngestOptions::at(NOW), Arc::new(Progress::default()))
         .await
         .expect("ingested");
-    let catalogue = Catalogue::built_in().expect("rules");
+    let catalogue = RuleSet::built_in().expect("rules");
     let session =
         Session::over_lake(lake.place(), Arc::clone(&parameters), &QueryLimits::default())
             .await

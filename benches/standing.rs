@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Instant;
 use trailhound_benches::tell;
 use trailhound_datasets::generate::{Spec, Traffic};
-use trailhound_detect::{Standing, Turn, Unread};
+use trailhound_detect::{FileCursor, RunScope, StandingQueries};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, decode_to_batch, ingest};
-use trailhound_queries::catalogue::{Catalogue, Rule};
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::Session;
 
 /// 2026-10-01T00:00:00Z.
 const NOW: i64 = 1_790_812_800_000_000;
@@ -77,13 +78,14 @@ async fn main() {
     let history = traffic(HISTORY, 1, 10);
     let parameters = toml_parameters(history.configuration());
     add(&lake, &folder.join("history.json"), &events(history)).await;
-    let catalogue = Catalogue::built_in().expect("rules");
+    let catalogue = RuleSet::built_in().expect("rules");
     let rules: Vec<&Rule> = catalogue
         .rules
         .iter()
         .filter(|rule| rule.enabled && rule.missing(&parameters).is_empty())
         .collect();
-    let mut standing = Standing::new(&rules, Arc::clone(&parameters), LIMITS).await.expect("rules");
+    let mut standing =
+        StandingQueries::new(&rules, Arc::clone(&parameters), LIMITS).await.expect("rules");
     let mut seen = lake.snapshot().await.expect("asked");
     let since = lake.latest_event().await.expect("asked").expect("events") - standing.span();
     let held: Vec<PathBuf> = lake.files_at(seen, since).await.expect("files");
@@ -100,10 +102,11 @@ async fn main() {
         .copied()
         .filter(|rule| rule.lookback.is_zero() && rule.remembers.is_none())
         .collect();
-    let mut one =
-        Standing::new(&stateless[..1], Arc::clone(&parameters), LIMITS).await.expect("a rule");
+    let mut one = StandingQueries::new(&stateless[..1], Arc::clone(&parameters), LIMITS)
+        .await
+        .expect("a rule");
     let mut fifty =
-        Standing::new(&stateless, Arc::clone(&parameters), LIMITS).await.expect("rules");
+        StandingQueries::new(&stateless, Arc::clone(&parameters), LIMITS).await.expect("rules");
     let (mut of_one, mut of_fifty) = (Vec::new(), Vec::new());
     let (mut takes, mut runs, mut ran) = (Vec::new(), Vec::new(), Vec::new());
     let mut costs: BTreeMap<String, f64> = BTreeMap::new();
@@ -116,7 +119,7 @@ async fn main() {
         }
         takes.push(begun.elapsed().as_secs_f64());
         let begun = Instant::now();
-        let detection = standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
+        let detection = standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         runs.push(begun.elapsed().as_secs_f64());
         ran.push(detection.took.len());
@@ -154,19 +157,19 @@ async fn main() {
 }
 
 /// Seconds that `rules` take over what the snapshots after `seen` have brought.
-async fn pass(rules: &mut Standing, lake: &Lake, seen: i64, snapshot: i64) -> f64 {
+async fn pass(rules: &mut StandingQueries, lake: &Lake, seen: i64, snapshot: i64) -> f64 {
     let files = lake.files_since(seen, snapshot).await.expect("files");
     let begun = Instant::now();
     for file in files {
         take(rules, file);
     }
-    let detection = rules.run(Turn::All, lake.place(), NOW).await.expect("rows");
+    let detection = rules.run(RunScope::All, lake.place(), NOW).await.expect("rows");
     assert!(detection.failed.is_empty(), "{:?}", detection.failed);
     begun.elapsed().as_secs_f64()
 }
 
-fn take(rules: &mut Standing, file: PathBuf) {
-    let mut unread = Unread::open(file).expect("events");
+fn take(rules: &mut StandingQueries, file: PathBuf) {
+    let mut unread = FileCursor::open(file).expect("events");
     while unread.is_left() {
         rules.take(&mut unread).expect("rows");
     }

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::sync::Arc;
-use trailhound_datasets::harmless::{csv_field, inert};
+use trailhound_datasets::sanitize::{csv_field, sanitize};
+use trailhound_queries::docs::data_dictionary::kind;
 use trailhound_queries::values::{json_value, texts};
-use trailhound_queries::vocabulary::kind;
 
 /// Rows a table for people shows; they read no more, and the other forms give all.
 const TABLE_ROWS_MAX: usize = 1000;
@@ -174,7 +174,7 @@ impl<'w> Writer<'w> {
                     Form::Expanded => expanded(&mut out, &header, &rows)?,
                     Form::Markdown => markdown(&mut out, &header, &rows)?,
                     _ => {
-                        let names: Vec<String> = header.iter().map(|name| inert(name)).collect();
+                        let names: Vec<String> = header.iter().map(|name| sanitize(name)).collect();
                         let mut table =
                             printer::table(&names.iter().map(String::as_str).collect::<Vec<_>>());
                         if form == Form::Wide {
@@ -249,7 +249,7 @@ fn expanded(out: &mut dyn Write, header: &[String], rows: &[Vec<String>]) -> io:
     for (number, row) in rows.iter().enumerate() {
         writeln!(out, "-- row {} {}", number + 1, "-".repeat(width))?;
         for (name, value) in header.iter().zip(row) {
-            writeln!(out, "{:width$} | {}", inert(name), inert(value))?;
+            writeln!(out, "{:width$} | {}", sanitize(name), sanitize(value))?;
         }
     }
     Ok(())
@@ -267,7 +267,7 @@ fn markdown(out: &mut dyn Write, header: &[String], rows: &[Vec<String>]) -> io:
 /// `text` so that nothing in it is Markdown, HTML or the end of a cell.
 fn markdown_text(text: &str) -> String {
     let mut safe = String::new();
-    for character in inert(text).chars() {
+    for character in sanitize(text).chars() {
         match character {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),

@@ -8,10 +8,10 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use trailhound_detect::Language;
+use trailhound_detect::finding::risk::EntityKind;
 use trailhound_detect::report::Span;
-use trailhound_detect::risk::EntityKind;
-use trailhound_detect::sinks::words::Language;
-use trailhound_queries::catalogue::Severity;
+use trailhound_queries::packs::rules::Severity;
 use trailhound_queries::session::AsOf;
 
 /// Detects what matters in Alibaba Cloud ActionTrail (操作审计) logs.

@@ -118,8 +118,8 @@ impl From<trailhound_ingest::live::LiveError> for Failure {
     }
 }
 
-impl From<trailhound_queries::session::SessionError> for Failure {
-    fn from(error: trailhound_queries::session::SessionError) -> Self {
+impl From<trailhound_queries::limits::SessionError> for Failure {
+    fn from(error: trailhound_queries::limits::SessionError) -> Self {
         Self::usage(error)
     }
 }

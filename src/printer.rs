@@ -3,7 +3,7 @@
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, Color, ContentArrangement, Table};
 use std::io::{self, IsTerminal, Write};
-use trailhound_datasets::harmless::{csv_field, inert};
+use trailhound_datasets::sanitize::{csv_field, sanitize};
 
 /// Writes one line of data.
 pub(crate) fn line(text: &str) -> io::Result<()> {
@@ -32,12 +32,12 @@ pub(crate) fn table(header: &[&str]) -> Table {
 
 /// A cell whose text cannot steer the terminal.
 pub(crate) fn cell(text: impl AsRef<str>) -> Cell {
-    Cell::new(inert(text.as_ref()))
+    Cell::new(sanitize(text.as_ref()))
 }
 
 /// A severity, coloured on a terminal.
-pub(crate) fn severity_cell(severity: trailhound_queries::catalogue::Severity) -> Cell {
-    use trailhound_queries::catalogue::Severity as S;
+pub(crate) fn severity_cell(severity: trailhound_queries::packs::rules::Severity) -> Cell {
+    use trailhound_queries::packs::rules::Severity as S;
     let colour = match severity {
         S::Critical => Color::Red,
         S::High => Color::Magenta,

@@ -6,14 +6,15 @@ use futures::{StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use trailhound_detect::Language;
 use trailhound_detect::report::{
     self, Material, Period, Proof, Report, ReportError, as_stored, files, stored_until,
 };
-use trailhound_detect::sinks::words::Language;
 use trailhound_detect::{Finding, Range, RulesRun, Selection, detect, kept_since, rules_run};
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::reports::{ReportProfile, profiles};
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::reports::{ReportProfile, profiles};
+use trailhound_queries::session::Session;
 
 /// Told the number of each section that begins.
 pub(crate) type Progress<'p> = &'p (dyn Fn(usize) + Sync);

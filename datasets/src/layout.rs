@@ -26,14 +26,14 @@ pub const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Where a lake's catalogue is.
 #[derive(Clone, PartialEq, Eq)]
-pub enum CatalogPlace {
+pub enum CatalogLocation {
     /// A file of its own in the lake's folder: one writer at a time.
     Sqlite(PathBuf),
     /// A database, by its connection string: as many writers as one likes.
     Postgresql(String),
 }
 
-impl CatalogPlace {
+impl CatalogLocation {
     /// The place as SQL clients want it. It may hold a password.
     #[must_use]
     pub fn url(&self) -> String {
@@ -44,7 +44,7 @@ impl CatalogPlace {
     }
 }
 
-impl fmt::Debug for CatalogPlace {
+impl fmt::Debug for CatalogLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),

@@ -1,6 +1,6 @@
 //! Why input was set aside: the closed list of quarantine codes, and one rejected piece of input.
 
-use crate::harmless::inert;
+use crate::sanitize::sanitize;
 
 /// Reason for a quarantine row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,7 +101,7 @@ pub fn shown(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
     let mut out = String::with_capacity(cut.len());
     for chunk in cut.utf8_chunks() {
-        out.push_str(&inert(chunk.valid()));
+        out.push_str(&sanitize(chunk.valid()));
         for byte in chunk.invalid() {
             out.push_str(&format!("\\x{byte:02x}"));
         }

@@ -18,14 +18,14 @@ const SENSIBLE: std::ops::Range<i64> = 1_262_304_000_000_000..2_840_140_800_000_
 
 /// Keys grouped by the event's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Group {
+pub(crate) enum TimeBucket {
     /// A stretch of ten minutes, counted from 1970.
     Stretch(i64),
     /// Events without a sensible time.
     Nonsense,
 }
 
-impl Group {
+impl TimeBucket {
     pub(crate) fn of(event_time: Option<i64>) -> Self {
         match event_time.filter(|time| SENSIBLE.contains(time)) {
             Some(time) => Self::Stretch(time.div_euclid(STRETCH)),
@@ -92,9 +92,9 @@ impl Hasher for AsIs {
 
 /// One half of a key, as bytes so that entries need no padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Half([u8; 8]);
+struct KeyHalf([u8; 8]);
 
-impl Hash for Half {
+impl Hash for KeyHalf {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(u64::from_be_bytes(self.0));
     }
@@ -103,13 +103,13 @@ impl Hash for Half {
 /// What is known of an event beside its identity.
 #[derive(Debug, Clone, Copy)]
 struct Facts {
-    half: Half,
+    half: KeyHalf,
     /// The sources that have brought it, a bit each.
     sources: [u8; 4],
 }
 
 impl Facts {
-    fn new(half: Half, Source(source): Source) -> Self {
+    fn new(half: KeyHalf, Source(source): Source) -> Self {
         Self { half, sources: source.to_ne_bytes() }
     }
 
@@ -121,7 +121,7 @@ impl Facts {
     }
 }
 
-type Map<V> = HashMap<Half, V, BuildHasherDefault<AsIs>>;
+type Map<V> = HashMap<KeyHalf, V, BuildHasherDefault<AsIs>>;
 
 #[derive(Default)]
 struct Keys {
@@ -158,7 +158,7 @@ impl Keys {
 
 /// The keys of the groups at hand.
 pub(crate) struct KeyIndex {
-    groups: HashMap<Group, Keys>,
+    groups: HashMap<TimeBucket, Keys>,
     clock: u64,
     keys_max: usize,
 }
@@ -173,10 +173,10 @@ impl KeyIndex {
     /// that has brought them.
     pub(crate) fn insert<E>(
         &mut self,
-        group: Group,
+        group: TimeBucket,
         key: [u8; 16],
         source: Source,
-        load: impl FnOnce(Group) -> Result<Vec<([u8; 16], Source)>, E>,
+        load: impl FnOnce(TimeBucket) -> Result<Vec<([u8; 16], Source)>, E>,
     ) -> Result<Seen, E> {
         self.clock += 1;
         let clock = self.clock;
@@ -194,7 +194,7 @@ impl KeyIndex {
     }
 
     /// Notes a key that is in the lake, where its group is at hand.
-    pub(crate) fn note_stored(&mut self, group: Group, key: [u8; 16], source: Source) {
+    pub(crate) fn note_stored(&mut self, group: TimeBucket, key: [u8; 16], source: Source) {
         if let Some(keys) = self.groups.get_mut(&group) {
             keys.insert(key, source);
         }
@@ -216,7 +216,7 @@ impl KeyIndex {
 }
 
 /// Everything known of what the lake holds, shared by all threads that write.
-pub(crate) struct Known {
+pub(crate) struct DedupIndex {
     runtime: Handle,
     events: Mutex<KeyIndex>,
     /// Names of the sources met, in the order of their bits.
@@ -235,12 +235,12 @@ struct Others {
     /// Everything up to this snapshot is known.
     seen: i64,
     /// Identity halves of the event keys noted since the last commit, as new or as a copy.
-    events: HashSet<Half>,
+    events: HashSet<KeyHalf>,
     /// Reject keys likewise.
     rejects: HashSet<[u8; 16]>,
 }
 
-impl Known {
+impl DedupIndex {
     /// Keeps about `keys_max` event keys between commits; `runtime` reads the lake. Blocks; must be called off the async
     /// threads, as everything here.
     pub(crate) fn new(runtime: Handle, lake: &Lake, keys_max: usize) -> Result<Self, CatalogError> {
@@ -280,7 +280,7 @@ impl Known {
         source: Source,
     ) -> Result<Seen, CatalogError> {
         let seen = lock(&self.events)
-            .insert(Group::of(event_time), key, source, |group| self.stored(lake, group))?;
+            .insert(TimeBucket::of(event_time), key, source, |group| self.stored(lake, group))?;
         if let (Some(others), Seen::New | Seen::Conflict | Seen::Copy) = (&self.others, seen) {
             lock(others).events.insert(halves(&key).0);
         }
@@ -288,7 +288,11 @@ impl Known {
     }
 
     /// Keys of `group` that the lake holds, once for each source.
-    fn stored(&self, lake: &Lake, group: Group) -> Result<Vec<([u8; 16], Source)>, CatalogError> {
+    fn stored(
+        &self,
+        lake: &Lake,
+        group: TimeBucket,
+    ) -> Result<Vec<([u8; 16], Source)>, CatalogError> {
         let mut files = lock(&self.files);
         let files = match files.entry(group.day()) {
             Entry::Occupied(known) => known.into_mut(),
@@ -301,7 +305,7 @@ impl Known {
             files.iter().filter(|file| group.times().is_none_or(|times| file.may_hold(times)))
         {
             read_keys(&file.path, file.table, group.times(), |row| {
-                if Group::of(row.time) == group {
+                if TimeBucket::of(row.time) == group {
                     keys.push((row.key, self.source(row.source)));
                 }
             })?;
@@ -367,7 +371,7 @@ impl Known {
                 let mut events = lock(&self.events);
                 read_keys(&path, table, None, |row| {
                     both += u64::from(others.events.contains(&halves(&row.key).0));
-                    events.note_stored(Group::of(row.time), row.key, self.source(row.source));
+                    events.note_stored(TimeBucket::of(row.time), row.key, self.source(row.source));
                 })?;
             }
         }
@@ -405,8 +409,8 @@ impl Known {
 }
 
 /// Identity and facts.
-fn halves(key: &[u8; 16]) -> (Half, Half) {
-    let half = |bytes: &[u8]| Half(bytes.try_into().expect("eight bytes"));
+fn halves(key: &[u8; 16]) -> (KeyHalf, KeyHalf) {
+    let half = |bytes: &[u8]| KeyHalf(bytes.try_into().expect("eight bytes"));
     (half(&key[..8]), half(&key[8..]))
 }
 
@@ -423,8 +427,8 @@ mod tests {
 
     #[test]
     fn stored_keys_are_loaded_once_and_let_go_after_commits() {
-        let day = Group::Stretch;
-        assert_eq!(size_of::<(Half, Facts)>(), 20, "no padding");
+        let day = TimeBucket::Stretch;
+        assert_eq!(size_of::<(KeyHalf, Facts)>(), 20, "no padding");
         let mut index = KeyIndex::new(2);
         let mut loads = 0;
         let (sls, oss) = (Source::of(0), Source::of(40));

@@ -7,7 +7,7 @@
 
 use crate::batch::Provenance;
 use crate::decode::{self, End, Sink, Stop};
-use crate::dedup::Known;
+use crate::dedup::DedupIndex;
 use crate::lake::{CatalogError, Commit, Lake, NewFile, Position, SourceCommit};
 use crate::ledger::{Fate, Ledger};
 use crate::lock::lock;
@@ -30,7 +30,7 @@ pub(crate) struct Shared<'s> {
     options: &'s IngestOptions,
     progress: &'s Progress,
     queue: Mutex<Queue>,
-    known: Known,
+    known: DedupIndex,
     flush: Mutex<Flush>,
     flushed: Condvar,
     flush_asked: AtomicBool,
@@ -76,7 +76,7 @@ pub(crate) fn run(
         options,
         progress,
         queue: Mutex::new(Queue::new(inputs)),
-        known: Known::new(runtime.clone(), lake, options.keys_max)?,
+        known: DedupIndex::new(runtime.clone(), lake, options.keys_max)?,
         flush: Mutex::new(Flush { workers, ..Flush::default() }),
         flushed: Condvar::new(),
         flush_asked: AtomicBool::new(false),

@@ -2,7 +2,7 @@
 //! files. Nothing here is visible to readers until a commit refers to the files.
 
 use crate::batch::{CopyBatch, EventBatch, Provenance, QuarantineBatch};
-use crate::dedup::{Known, Seen, Source};
+use crate::dedup::{DedupIndex, Seen, Source};
 use crate::lake::{CatalogError, Lake, LakeFile, NewFile, Table};
 use crate::ledger::Fate;
 use std::collections::hash_map::Entry;
@@ -31,7 +31,7 @@ const COPIES_MAX: usize = 128 * 1024;
 /// Records gathered for the next commit.
 pub(crate) struct Staging<'s> {
     lake: &'s Lake,
-    known: &'s Known,
+    known: &'s DedupIndex,
     batches: HashMap<Partition, EventBatch>,
     gathered_bytes: usize,
     files: HashMap<Partition, LakeFile>,
@@ -54,7 +54,7 @@ pub(crate) struct Staged {
 
 impl<'s> Staging<'s> {
     /// Nothing gathered yet.
-    pub(crate) fn new(lake: &'s Lake, known: &'s Known) -> Self {
+    pub(crate) fn new(lake: &'s Lake, known: &'s DedupIndex) -> Self {
         Self {
             lake,
             known,

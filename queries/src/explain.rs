@@ -1,6 +1,7 @@
 //! Why a query gives an event, or why not: each condition on the way, with what was seen.
 
-use crate::session::{Session, SessionError};
+use crate::limits::SessionError;
+use crate::session::Session;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::logical_expr::utils::split_conjunction;

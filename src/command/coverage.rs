@@ -5,8 +5,8 @@ use crate::cli::{self, Format};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
-use trailhound_detect::coverage::{AccountCoverage, coverage};
-use trailhound_queries::catalogue::{Catalogue, Rule};
+use trailhound_detect::authoring::coverage::{AccountCoverage, coverage};
+use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::session::Session;
 
 /// Accounts the block at the end of a scan names.
@@ -37,7 +37,7 @@ pub(crate) async fn run(config: &Config, args: cli::Coverage) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
-async fn of(session: &Session, catalogue: &Catalogue) -> Result<Vec<AccountCoverage>, Failure> {
+async fn of(session: &Session, catalogue: &RuleSet) -> Result<Vec<AccountCoverage>, Failure> {
     let rules: Vec<&Rule> = catalogue
         .rules
         .iter()
@@ -47,15 +47,11 @@ async fn of(session: &Session, catalogue: &Catalogue) -> Result<Vec<AccountCover
 }
 
 /// The block that ends a scan.
-pub(super) async fn print_briefly(session: &Session, catalogue: &Catalogue) -> Result<(), Failure> {
+pub(super) async fn print_briefly(session: &Session, catalogue: &RuleSet) -> Result<(), Failure> {
     print(session, catalogue, ACCOUNTS_SHOWN).await
 }
 
-async fn print(
-    session: &Session,
-    catalogue: &Catalogue,
-    accounts_max: usize,
-) -> Result<(), Failure> {
+async fn print(session: &Session, catalogue: &RuleSet, accounts_max: usize) -> Result<(), Failure> {
     let mut accounts = of(session, catalogue).await?;
     // Where most happens is what one looks for.
     accounts.sort_by_key(|account| std::cmp::Reverse(account.seen.events));
@@ -65,7 +61,7 @@ async fn print(
     }
     for account in accounts.iter().take(accounts_max) {
         for line in account.in_words(&session.parameters().accounts) {
-            printer::line(&format!("  {}", trailhound_datasets::harmless::inert(&line)))?;
+            printer::line(&format!("  {}", trailhound_datasets::sanitize::sanitize(&line)))?;
         }
     }
     if let Some(more) = accounts.len().checked_sub(accounts_max).filter(|more| *more > 0) {

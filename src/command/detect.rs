@@ -11,7 +11,8 @@ use trailhound_detect::{
 };
 use trailhound_ingest::IngestReport;
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::session::Session;
 
 pub(crate) async fn run(config: &Config, args: cli::Detect) -> Result<Exit, Failure> {
     for warning in config.parameters.warnings() {

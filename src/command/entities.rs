@@ -8,7 +8,9 @@ use crate::printer;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use trailhound_detect::Finding;
-use trailhound_detect::risk::{Entity, EntityKind, Incident, Risk, entities, incidents, risks};
+use trailhound_detect::finding::risk::{
+    Entity, EntityKind, Incident, Risk, entities, incidents, risks,
+};
 
 /// Rules named beside an entity, those that add most first.
 const RULES_SHOWN: usize = 6;
@@ -93,7 +95,7 @@ fn show(risk: &Risk, findings: &[Finding], format: Format) -> Result<(), Failure
         account_id.as_ref().map_or_else(String::new, |account| format!(" of account {account}"));
     let name = risk.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
     let title = format!("{} {id}{name}{account}: risk {:.1}", kind.name(), risk.score);
-    printer::line(&trailhound_datasets::harmless::inert(&title))?;
+    printer::line(&trailhound_datasets::sanitize::sanitize(&title))?;
     let mut sum =
         printer::table(&["adds", "weight", "age in days", "n-th of its rule", "rule", "finding"]);
     for term in &risk.terms {
@@ -181,7 +183,7 @@ pub(crate) async fn run_incidents(config: &Config, args: cli::Incidents) -> Resu
             for incident in &found {
                 let cells = incident_cells(incident);
                 let title = format!("incident {} ({}): {}", cells[0], cells[1], cells[5]);
-                printer::line(&trailhound_datasets::harmless::inert(&title))?;
+                printer::line(&trailhound_datasets::sanitize::sanitize(&title))?;
                 print_timeline(&incident.findings)?;
             }
             printer::talk(&format!("{} incidents", found.len()));

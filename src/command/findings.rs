@@ -9,7 +9,7 @@ use arrow::datatypes::Int64Type;
 use std::collections::BTreeMap;
 use trailhound_detect::{Detection, Finding, Skipped, Status, Stored};
 use trailhound_ingest::IngestReport;
-use trailhound_queries::catalogue::{Catalogue, Severity};
+use trailhound_queries::packs::rules::{RuleSet, Severity};
 use trailhound_queries::session::Session;
 
 /// Findings the table lists one by one.
@@ -20,7 +20,7 @@ const PARTS_SHOWN: usize = 6;
 /// Prints everything a scan has to say.
 pub(crate) async fn print(
     session: &Session,
-    catalogue: &Catalogue,
+    catalogue: &RuleSet,
     report: Option<&IngestReport>,
     detection: &Detection,
     kept: Stored,

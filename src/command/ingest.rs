@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
 use std::sync::Arc;
-use trailhound_datasets::harmless::inert;
+use trailhound_datasets::sanitize::sanitize;
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestReport, Progress};
@@ -43,7 +43,7 @@ pub(crate) async fn into_lake(
     drop(shown);
     let report = report?;
     for (object, note) in report.notes.iter().take(NOTES_SHOWN) {
-        printer::talk(&format!("note: {}: {}", inert(object), inert(note)));
+        printer::talk(&format!("note: {}: {}", sanitize(object), sanitize(note)));
     }
     if report.notes.len() > NOTES_SHOWN {
         printer::talk(&format!(
@@ -52,7 +52,11 @@ pub(crate) async fn into_lake(
         ));
     }
     for (path, reason) in &report.unreadable {
-        printer::talk(&format!("warning: `{}` could not be read: {}", inert(path), inert(reason)));
+        printer::talk(&format!(
+            "warning: `{}` could not be read: {}",
+            sanitize(path),
+            sanitize(reason)
+        ));
     }
     Ok(report)
 }

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::collections::BTreeMap;
-use trailhound_queries::investigations::{self, Investigation};
+use trailhound_queries::packs::investigations::{self, Investigation};
 
 pub(crate) async fn run(config: &Config, args: cli::Investigate) -> Result<Exit, Failure> {
     let Some(name) = &args.name else {

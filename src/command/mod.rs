@@ -26,9 +26,9 @@ mod verify_findings;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
-use crate::doors;
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use crate::query_server;
 use std::path::Path;
 use trailhound_detect::Finding;
 use trailhound_ingest::lake::Lake;
@@ -55,10 +55,10 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Query(args) => query::run(&config, args).await,
             Command::Investigate(args) => investigate::run(&config, args).await,
             Command::ServePostgres(args) => {
-                doors::serve_connection(&config, &config.lake(args.lake.as_deref())?).await
+                query_server::serve_connection(&config, &config.lake(args.lake.as_deref())?).await
             }
             Command::Answer(args) => {
-                doors::answer(&config, &config.lake(args.lake.as_deref())?).await
+                query_server::answer(&config, &config.lake(args.lake.as_deref())?).await
             }
             Command::Rules(args) => rules::run(&config, args).await,
             Command::Report(args) => report::run(&config, args).await,

@@ -6,7 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::json;
-use trailhound_detect::outbox::{self, Entry};
+use trailhound_detect::store::outbox::{self, Entry};
 use trailhound_ingest::lake::Lake;
 
 pub(crate) async fn run(config: &Config, command: cli::Outbox) -> Result<Exit, Failure> {

@@ -12,12 +12,13 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
-use trailhound_datasets::layout::CatalogPlace;
+use trailhound_datasets::layout::CatalogLocation;
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::ask::refused;
-use trailhound_queries::gate::{Refused, Values, statements};
+use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{AsOf, QueryLimits, Session};
+use trailhound_queries::session::ad_hoc::refused;
+use trailhound_queries::session::{AsOf, Session};
+use trailhound_queries::sql_guard::{Refused, Values, statements};
 
 /// Bytes of a file of statements.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -68,7 +69,10 @@ pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failu
 }
 
 /// Where the catalogue of a lake is. A lake that was moved or copied learns of its new folder.
-pub(super) async fn place(config: &Config, lake: Option<&Path>) -> Result<CatalogPlace, Failure> {
+pub(super) async fn place(
+    config: &Config,
+    lake: Option<&Path>,
+) -> Result<CatalogLocation, Failure> {
     Ok(Lake::open(&config.lake(lake)?).await?.place().clone())
 }
 

@@ -10,7 +10,8 @@ use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use trailhound_detect::report::{Notice, Period, Report, differences, runs};
+use trailhound_detect::report::{Period, Report, differences, notice};
+use trailhound_detect::store::report_runs;
 use trailhound_ingest::lake::Lake;
 
 /// What a page holds its numbers in.
@@ -40,7 +41,7 @@ pub(crate) async fn run(config: &Config, args: cli::Report) -> Result<Exit, Fail
     let files =
         report::write(&report, args.lang, &args.forms.into_iter().collect(), &args.output).await?;
     if args.in_service {
-        let notice = Notice::new(&report, args.lang, files).map_err(Failure::Internal)?;
+        let notice = notice(&report, args.lang, files).map_err(Failure::Internal)?;
         printer::line(&serde_json::to_string(&notice).map_err(Failure::internal)?)?;
         return Ok(Exit::Done);
     }
@@ -97,7 +98,10 @@ async fn verify(config: &Config, lake: &Lake, file: &Path) -> Result<Exit, Failu
     drop(shown);
     let differences = differences(&given, &again);
     for difference in &differences {
-        printer::line(&format!("DIFFERENCE {}", trailhound_datasets::harmless::inert(difference)))?;
+        printer::line(&format!(
+            "DIFFERENCE {}",
+            trailhound_datasets::sanitize::sanitize(difference)
+        ))?;
     }
     let rows: usize = given.sections.iter().map(|section| section.rows.len()).sum();
     printer::line(&format!(
@@ -131,7 +135,7 @@ fn read(file: &Path) -> Result<Report, Failure> {
 /// The schedule and the last runs.
 async fn list(config: &Config, lake: &Lake) -> Result<Exit, Failure> {
     let reports = config.reports()?;
-    let runs = runs::list(lake.catalogue()).await.map_err(Failure::internal)?;
+    let runs = report_runs::list(lake.catalogue()).await.map_err(Failure::internal)?;
     let time = |time: Option<DateTime<Utc>>| {
         time.map(|time| moment(time.timestamp_micros())).unwrap_or_default()
     };

@@ -7,12 +7,12 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use serde_json::json;
 use std::sync::Arc;
-use trailhound_datasets::harmless::inert;
-use trailhound_detect::backtest::{Change, Noise, compare};
-use trailhound_detect::explain::{Explanation, explain};
+use trailhound_datasets::sanitize::sanitize;
+use trailhound_detect::authoring::backtest::{Change, Noise, compare};
+use trailhound_detect::authoring::explain::{Explanation, explain};
 use trailhound_detect::{Detection, Finding, Range, Selection, Status, detect};
-use trailhound_queries::catalogue::Rule;
 use trailhound_queries::explain::Condition;
+use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::session::Session;
 
 /// Findings named one by one.
@@ -30,7 +30,7 @@ pub(super) async fn run_explain(
             args.event
         )));
     };
-    printer::line(&format!("{} {}: event {}", rule.id, rule.title.en, inert(&args.event)))?;
+    printer::line(&format!("{} {}: event {}", rule.id, rule.title.en, sanitize(&args.event)))?;
     if explained.events > 1 {
         printer::line(&format!(
             "{} events have this id; the first is explained. Name another by its event_key.",
@@ -78,14 +78,14 @@ fn print_condition(condition: &Condition) -> Result<(), Failure> {
         None => "UNKNOWN",
     };
     let sql = condition.sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    printer::line(&inert(&format!("   {holds} {sql}")))?;
+    printer::line(&sanitize(&format!("   {holds} {sql}")))?;
     let seen: Vec<String> =
         condition.seen.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     if !seen.is_empty() {
-        printer::line(&inert(&format!("           seen: {}", seen.join("; "))))?;
+        printer::line(&sanitize(&format!("           seen: {}", seen.join("; "))))?;
     }
     if let Some(wanted) = &condition.wanted {
-        printer::line(&inert(&format!("           {wanted}")))?;
+        printer::line(&sanitize(&format!("           {wanted}")))?;
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ fn print_finding(finding: &Finding) -> Result<(), Failure> {
         finding.count,
         finding.why.join("; ")
     );
-    Ok(printer::line(&inert(&text))?)
+    Ok(printer::line(&sanitize(&text))?)
 }
 
 pub(super) async fn run_backtest(
@@ -241,7 +241,7 @@ fn line_of(finding: &Finding) -> String {
         .or(finding.operator.principal_id.as_deref())
         .unwrap_or("nobody named");
     let time = finding.first_seen.as_deref().unwrap_or("no time");
-    inert(&format!(
+    sanitize(&format!(
         "{time} {} {} {who}: {}",
         finding.rule_id,
         finding.severity,
@@ -259,7 +259,7 @@ fn print_change(change: &Change<'_>) -> Result<(), Failure> {
         printer::line(&format!("+ {}", line_of(finding)))?;
     }
     for (finding, by) in change.removed.iter().take(SHOWN) {
-        let by = by.map_or_else(String::new, |by| format!(" (suppressed by {})", inert(by)));
+        let by = by.map_or_else(String::new, |by| format!(" (suppressed by {})", sanitize(by)));
         printer::line(&format!("- {}{by}", line_of(finding)))?;
     }
     let shown = change.added.len().min(SHOWN) + change.removed.len().min(SHOWN);

@@ -9,9 +9,9 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
-use trailhound_detect::{cases, lint};
-use trailhound_queries::attack::tactics;
-use trailhound_queries::catalogue::Rule;
+use trailhound_detect::authoring::{cases, lint};
+use trailhound_queries::packs::attack::tactics;
+use trailhound_queries::packs::rules::Rule;
 
 /// Time taken for the present when cases run, so that their fixed dates stay in range.
 const CASES_NOW_MICROS: i64 = 1_790_812_800_000_000; // 2026-10-01T00:00:00Z

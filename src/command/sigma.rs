@@ -6,10 +6,11 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use trailhound_datasets::harmless::inert;
-use trailhound_queries::catalogue::Rule;
+use trailhound_datasets::sanitize::sanitize;
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::Session;
 use trailhound_queries::sigma::{Refused, Translated, export, import};
 
 /// A file larger than this holds no rules that somebody wrote.
@@ -42,7 +43,7 @@ pub(super) async fn run_import(config: &Config, args: &cli::RulesImport) -> Resu
                     printer::line(&format!(
                         "{} \"{}\"{mapped}: {}",
                         rule.id,
-                        inert(&rule.title),
+                        sanitize(&rule.title),
                         path.display()
                     ))?;
                 }
@@ -51,7 +52,10 @@ pub(super) async fn run_import(config: &Config, args: &cli::RulesImport) -> Resu
         }
         refused += refusals.len();
         for Refused { title, reason } in refusals {
-            printer::line(&inert(&format!("REFUSED {}: \"{title}\": {reason}", path.display())))?;
+            printer::line(&sanitize(&format!(
+                "REFUSED {}: \"{title}\": {reason}",
+                path.display()
+            )))?;
         }
     }
     printer::talk(&format!(

@@ -6,8 +6,8 @@ use crate::config::{Config, Ready};
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use serde_json::json;
-use trailhound_detect::health::sample;
-use trailhound_detect::outbox::{self, Count, Delivery, Parcel};
+use trailhound_detect::finding::health::sample;
+use trailhound_detect::store::outbox::{self, Count, Delivery, OutboxMessage};
 use trailhound_ingest::lake::Lake;
 
 pub(crate) async fn run(config: &Config, command: cli::Sinks) -> Result<Exit, Failure> {
@@ -78,7 +78,7 @@ async fn test(config: &Config, sinks: Vec<Ready>, name: &str) -> Result<Exit, Fa
     let finding = sample(config.now().timestamp_micros());
     let body = serde_json::to_string(&finding).map_err(Failure::internal)?;
     let deliveries =
-        ready.sink.deliver(&[Parcel { finding, revision: 1, attempts: 0, body }]).await;
+        ready.sink.deliver(&[OutboxMessage { finding, revision: 1, attempts: 0, body }]).await;
     let (words, exit) = match deliveries.into_iter().next().unwrap_or(Delivery::Untried) {
         Delivery::Delivered(proof) => {
             (format!("{name} ({}) has taken it: {proof}", ready.kind), Exit::Done)

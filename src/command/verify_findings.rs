@@ -6,10 +6,11 @@ use crate::printer;
 use chrono::{DateTime, Utc};
 use std::path::Path;
 use std::sync::Arc;
-use trailhound_detect::verify::verify;
+use trailhound_detect::authoring::verify::verify;
 use trailhound_detect::{Range, Selection, cursor, detect};
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::session::Session;
 
 pub(super) async fn run(
     config: &Config,

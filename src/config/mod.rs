@@ -20,10 +20,10 @@ use sinks::SinkWritten;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_ingest::IngestOptions;
-use trailhound_queries::catalogue::{Catalogue, CatalogueError};
-use trailhound_queries::investigations::{self, Investigation};
+use trailhound_queries::packs::investigations::{self, Investigation};
+use trailhound_queries::packs::profile::Profile;
+use trailhound_queries::packs::rules::{RuleSet, RuleSetError};
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::profile::Profile;
 
 /// Looked for in the current folder when no `--config` is given.
 const FILE_NAME: &str = "trailhound.toml";
@@ -82,9 +82,9 @@ pub(crate) struct Config {
     /// Where it was read from.
     pub(crate) path: Option<PathBuf>,
     pub(crate) parameters: Arc<Parameters>,
-    pub(crate) catalogue: Catalogue,
+    pub(crate) catalogue: RuleSet,
     /// The user's own rules that are broken, and why; the others are in the catalogue.
-    pub(crate) broken_rules: Vec<CatalogueError>,
+    pub(crate) broken_rules: Vec<RuleSetError>,
     /// Where the user's own rules are.
     pub(crate) rules_folder: Option<PathBuf>,
     /// Where the user's own investigations are.
@@ -121,7 +121,7 @@ impl Config {
             .parameters
             .open(&folder)
             .map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?;
-        let mut catalogue = Catalogue::built_in().map_err(Failure::internal)?;
+        let mut catalogue = RuleSet::built_in().map_err(Failure::internal)?;
         let rules_folder = written.rules.folder.map(|rules| folder.join(rules));
         let broken_rules = match &rules_folder {
             Some(rules) => catalogue

@@ -1,8 +1,8 @@
 //! `[query]`: the doors by which other programs ask, and what a question may use.
 
 use super::{Config, shown};
-use crate::doors::Bounds;
 use crate::exit::Failure;
+use crate::query_server::Bounds;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::num::NonZero;

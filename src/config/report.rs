@@ -9,9 +9,9 @@ use croner::parser::{CronParser, Seconds, Year};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::path::PathBuf;
+use trailhound_detect::Language;
 use trailhound_detect::report::Span;
-use trailhound_detect::sinks::words::Language;
-use trailhound_queries::reports;
+use trailhound_queries::packs::reports;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

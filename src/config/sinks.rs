@@ -10,15 +10,15 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use trailhound_detect::routes::{Revisions, Route, Routes};
+use trailhound_detect::Language;
 use trailhound_detect::sinks::address::{Allowed, Url};
-use trailhound_detect::sinks::words::Language;
 use trailhound_detect::sinks::{
     Alertmanager, Chat, Encryption, FileSink, Form, KafkaSink, Mail, MailOptions, Service, Sink,
     Syslog, SyslogOptions, Webhook,
 };
+use trailhound_detect::store::routes::{Revisions, Route, Routes};
 use trailhound_ingest::secret::SecretRef;
-use trailhound_queries::catalogue::Severity;
+use trailhound_queries::packs::rules::Severity;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

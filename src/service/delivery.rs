@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::task::JoinHandle;
-use trailhound_detect::health::parked;
-use trailhound_detect::outbox::{self, Delivery, Taken};
-use trailhound_detect::routes::Routes;
+use trailhound_detect::finding::health::parked;
+use trailhound_detect::store::outbox::{self, Delivery, LeasedBatch};
+use trailhound_detect::store::routes::Routes;
 use trailhound_detect::{Keeping, Stored, store};
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::Clock;
@@ -51,7 +51,7 @@ impl Deliveries {
         let (sender, ending) = tokio::sync::watch::channel(false);
         let courier = |ready| {
             let (lake, routes, lease) = (lake.clone(), Arc::clone(routes), lease.clone());
-            let courier = Courier {
+            let courier = SinkWorker {
                 lake,
                 ready,
                 routes,
@@ -85,7 +85,7 @@ impl Deliveries {
 }
 
 /// One sink and what it needs.
-struct Courier {
+struct SinkWorker {
     lake: Lake,
     ready: Ready,
     routes: Arc<Routes>,
@@ -96,7 +96,7 @@ struct Courier {
 }
 
 /// Delivers until the service ends.
-async fn run(mut courier: Courier, watch: Arc<Watch>) {
+async fn run(mut courier: SinkWorker, watch: Arc<Watch>) {
     while let Err(error) = courier.deliver(&watch).await {
         tracing::error!(sink = courier.ready.name, %error, "the outbox could not be read or written; tried again");
         if courier.rest(LOOK).await {
@@ -105,7 +105,7 @@ async fn run(mut courier: Courier, watch: Arc<Watch>) {
     }
 }
 
-impl Courier {
+impl SinkWorker {
     /// Waits, at most for `pause`; true where the service ends.
     async fn rest(&mut self, pause: Duration) -> bool {
         let ending = async { self.ending.wait_for(|ending| *ending).await.is_ok() };
@@ -143,7 +143,7 @@ impl Courier {
 
     /// Takes over what a run before has left.
     async fn begin(&mut self, now: i64) -> Result<(), Failure> {
-        let (catalogue, name) = (self.lake.in_turn(), self.ready.name.as_str());
+        let (catalogue, name) = (self.lake.writer_pool(), self.ready.name.as_str());
         let recovered = outbox::recover(catalogue, name, now).await.map_err(Failure::internal)?;
         if recovered > 0 {
             tracing::warn!(
@@ -165,7 +165,7 @@ impl Courier {
         failures: &mut u32,
         watch: &Watch,
     ) -> Result<(usize, Duration), Failure> {
-        let (catalogue, name) = (self.lake.in_turn(), self.ready.name.as_str());
+        let (catalogue, name) = (self.lake.writer_pool(), self.ready.name.as_str());
         if outbox::next_due(catalogue, name)
             .await
             .map_err(Failure::internal)?
@@ -191,8 +191,8 @@ impl Courier {
             return Ok((0, LOOK));
         }
         let deliveries = match &taken {
-            Taken::Findings(parcels) => self.ready.sink.deliver(parcels).await,
-            Taken::Report(report) => vec![self.ready.sink.report(report).await],
+            LeasedBatch::Findings(parcels) => self.ready.sink.deliver(parcels).await,
+            LeasedBatch::Report(report) => vec![self.ready.sink.report(report).await],
         };
         let position = self.ready.sink.position();
         let settled = outbox::settle(
@@ -251,7 +251,7 @@ impl Courier {
         let keeping = Keeping { holder: None, routes: Some(&self.routes), now: (self.clock)() };
         let mut kept = Stored::default();
         let findings = std::slice::from_ref(&finding);
-        store(self.lake.in_turn(), findings, &[], &[], 0, keeping, &mut kept)
+        store(self.lake.writer_pool(), findings, &[], &[], 0, keeping, &mut kept)
             .await
             .map_err(Failure::internal)?;
         if kept.new > 0 {
@@ -296,7 +296,7 @@ async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) 
             Err(error) => tracing::warn!(%error, "the outbox could not be counted"),
         }
         if round % FORGET == 0
-            && let Err(error) = outbox::forget(lake.in_turn(), now).await
+            && let Err(error) = outbox::forget(lake.writer_pool(), now).await
         {
             tracing::warn!(%error, "what was delivered long ago could not be forgotten");
         }

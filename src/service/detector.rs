@@ -9,14 +9,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use trailhound_detect::health::{Missing, missing_records};
-use trailhound_detect::routes::Routes;
-use trailhound_detect::{Decided, Finding, Keeping, Standing, Stored, Turn, Unread, cursor, store};
+use trailhound_detect::finding::health::{Missing, missing_records};
+use trailhound_detect::store::routes::Routes;
+use trailhound_detect::{
+    EvaluatedScope, FileCursor, Finding, Keeping, RunScope, StandingQueries, Stored, cursor, store,
+};
 use trailhound_ingest::lake::{GapInfo, Lake, Lease};
 use trailhound_ingest::live::Clock;
-use trailhound_queries::catalogue::Catalogue;
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::rules::RuleSet;
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::QueryLimits;
 
 /// Pause after a run that broke.
 const RETRY: Duration = Duration::from_secs(2);
@@ -46,7 +48,7 @@ pub(super) struct Detector {
     clock: Clock,
     /// The rules that can run; upkeep asks for them too.
     rules: Arc<RwLock<Rules>>,
-    standing: Standing,
+    standing: StandingQueries,
     /// The snapshot that `standing` has taken everything of; `None` where it must be loaded first.
     taken: Option<i64>,
     /// The snapshot each rule has run over, by its id.
@@ -130,7 +132,7 @@ impl Detector {
 
     /// Lets the rules of `catalogue` stand in the place of those from before; gives how many are new, or why one of them cannot be
     /// planned. What is new runs over what comes from now on.
-    async fn take_up(&mut self, catalogue: &Catalogue) -> Result<Result<usize, String>, Failure> {
+    async fn take_up(&mut self, catalogue: &RuleSet) -> Result<Result<usize, String>, Failure> {
         let (standing, rules) = stand(catalogue, &self.parameters).await?;
         if let Some((rule_id, reason)) = standing.broken().first() {
             return Ok(Err(format!("{rule_id}: {reason}")));
@@ -143,7 +145,7 @@ impl Detector {
             None => cursor(self.lake.catalogue(), &known).await.map_err(Failure::internal)?,
         };
         let nothing = &mut Stored::default();
-        store(self.lake.in_turn(), &[], &[], &new, seen, self.keeping(), nothing)
+        store(self.lake.writer_pool(), &[], &[], &new, seen, self.keeping(), nothing)
             .await
             .map_err(Failure::internal)?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
@@ -153,7 +155,7 @@ impl Detector {
     }
 
     /// Runs the rules over everything committed since they last ran, if that is this service's to do.
-    async fn catch_up(&mut self, turn: Turn, watch: &Watch) -> Result<(), Failure> {
+    async fn catch_up(&mut self, turn: RunScope, watch: &Watch) -> Result<(), Failure> {
         let now = (self.clock)();
         if !self.lake.lease(&self.lease, now, now.saturating_add(LEASED)).await? {
             self.taken = None;
@@ -168,7 +170,7 @@ impl Detector {
         };
         if taken < snapshot {
             for file in self.lake.files_since(taken, snapshot).await? {
-                let mut unread = tokio::task::block_in_place(|| Unread::open(file))?;
+                let mut unread = tokio::task::block_in_place(|| FileCursor::open(file))?;
                 while unread.is_left() {
                     if self.standing.is_full() {
                         self.run(turn, None, watch).await?;
@@ -201,7 +203,7 @@ impl Detector {
     /// Runs the rules over what was taken; with it everything up to `snapshot` is seen.
     async fn run(
         &mut self,
-        turn: Turn,
+        turn: RunScope,
         snapshot: Option<i64>,
         watch: &Watch,
     ) -> Result<(), Failure> {
@@ -237,15 +239,22 @@ impl Detector {
     async fn keep(
         &self,
         findings: &[Finding],
-        decided: &[Decided],
+        decided: &[EvaluatedScope],
         ran: &[(String, String)],
         snapshot: i64,
         watch: &Watch,
     ) -> Result<(), Failure> {
         let mut kept = Stored::default();
-        let ended =
-            store(self.lake.in_turn(), findings, decided, ran, snapshot, self.keeping(), &mut kept)
-                .await;
+        let ended = store(
+            self.lake.writer_pool(),
+            findings,
+            decided,
+            ran,
+            snapshot,
+            self.keeping(),
+            &mut kept,
+        )
+        .await;
         watch.kept.notify_waiters();
         let changed = findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id));
         for finding in changed.chain(&kept.withdrawn) {
@@ -294,15 +303,15 @@ impl Detector {
 
 /// The rules of `catalogue` that are on and have their parameters, planned; and which of them could be.
 async fn stand(
-    catalogue: &Catalogue,
+    catalogue: &RuleSet,
     parameters: &Arc<Parameters>,
-) -> Result<(Standing, Rules), Failure> {
+) -> Result<(StandingQueries, Rules), Failure> {
     let runnable: Vec<_> = catalogue
         .rules
         .iter()
         .filter(|rule| rule.enabled && rule.missing(parameters).is_empty())
         .collect();
-    let standing = Standing::new(&runnable, Arc::clone(parameters), LIMITS).await?;
+    let standing = StandingQueries::new(&runnable, Arc::clone(parameters), LIMITS).await?;
     let is_broken = |id: &str| standing.broken().iter().any(|(broken, _)| broken == id);
     let rules = runnable
         .iter()
@@ -322,7 +331,7 @@ pub(super) async fn run(
         let last = ingested.load(Ordering::Relaxed);
         let begun = Instant::now();
         // At the end nobody rests.
-        let turn = if last { Turn::All } else { Turn::Rested };
+        let turn = if last { RunScope::All } else { RunScope::Rested };
         match detector.catch_up(turn, &watch).await {
             Ok(()) => watch.health.detection(None),
             // Nobody reads our findings any more.

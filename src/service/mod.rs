@@ -10,9 +10,9 @@ mod reload;
 mod schedule;
 
 use crate::config::Config;
-use crate::doors::{self, Doors};
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use crate::query_server::{self, QueryServer};
 use delivery::Deliveries;
 use detector::Detector;
 use health::Health;
@@ -53,7 +53,7 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
         http::address(&listener),
         folder.display()
     ));
-    let doors = Doors::new(
+    let doors = QueryServer::new(
         lake.clone(),
         config.path.clone(),
         config.query_bounds(),
@@ -61,12 +61,12 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
         watch.metrics.queries.clone(),
     );
     let doors = Arc::new(doors);
-    let door = config.query_token()?.map(|token| doors::router(Arc::clone(&doors), token));
+    let door = config.query_token()?.map(|token| query_server::router(Arc::clone(&doors), token));
     let postgres = match config.postgres_door()? {
         Some(door) => {
             let listener = http::bind(door.listen).await?;
             printer::talk(&format!("answering PostgreSQL clients on {}", http::address(&listener)));
-            Some(tokio::spawn(doors::serve_postgres(listener, doors)))
+            Some(tokio::spawn(query_server::serve_postgres(listener, doors)))
         }
         None => None,
     };

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use std::path::PathBuf;
 use std::time::SystemTime;
-use trailhound_queries::catalogue::Catalogue;
+use trailhound_queries::packs::rules::RuleSet;
 
 /// The files of a folder of rules: path, length and time of the last change of each.
 type Fingerprint = Vec<(PathBuf, u64, Option<SystemTime>)>;
@@ -34,7 +34,7 @@ impl RuleFiles {
     ///
     /// # Errors
     /// What is wrong with them, once for each state of the files.
-    pub(super) fn changed(&mut self) -> Option<Result<Catalogue, String>> {
+    pub(super) fn changed(&mut self) -> Option<Result<RuleSet, String>> {
         let now = fingerprint(&self.folder);
         let stands_still = now == self.seen;
         self.seen.clone_from(&now);
@@ -46,8 +46,8 @@ impl RuleFiles {
     }
 }
 
-fn read(folder: &std::path::Path) -> Result<Catalogue, String> {
-    let mut catalogue = Catalogue::built_in().map_err(|e| e.to_string())?;
+fn read(folder: &std::path::Path) -> Result<RuleSet, String> {
+    let mut catalogue = RuleSet::built_in().map_err(|e| e.to_string())?;
     match catalogue.add(folder) {
         Ok(broken) if broken.is_empty() => Ok(catalogue),
         Ok(broken) => Err(broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),

@@ -9,8 +9,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
-use trailhound_detect::report::Notice;
-use trailhound_detect::report::runs::{self, Run};
+use trailhound_detect::store::Notice;
+use trailhound_detect::store::report_runs::{self, Run};
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::Clock;
 
@@ -100,7 +100,7 @@ impl Schedule {
     }
 
     async fn settled(&self, report: &Scheduled) -> Result<Option<i64>, String> {
-        runs::settled(self.lake.catalogue(), &report.name).await.map_err(|e| e.to_string())
+        report_runs::settled(self.lake.catalogue(), &report.name).await.map_err(|e| e.to_string())
     }
 
     fn run(&self, report: &Scheduled, due_at: i64, state: &str, note: String) -> Run {
@@ -121,7 +121,7 @@ impl Schedule {
         note: String,
     ) -> Result<(), String> {
         let run = self.run(report, due_at, state, note);
-        runs::note(self.lake.in_turn(), &run).await.map_err(|e| e.to_string())
+        report_runs::note(self.lake.writer_pool(), &run).await.map_err(|e| e.to_string())
     }
 
     /// The times at which `report` is to be made now. Those that are passed over are written down.
@@ -177,7 +177,7 @@ impl Schedule {
                 tracing::info!(report = report.name, files, "report made");
                 troubles.remove(&report.name);
                 let run = self.run(report, due, "made", files);
-                runs::made(self.lake.in_turn(), &run, &report.sinks, &notice)
+                report_runs::made(self.lake.writer_pool(), &run, &report.sinks, &notice)
                     .await
                     .map_err(|e| e.to_string())?;
                 self.watch.metrics.reported(&report.name, "made");

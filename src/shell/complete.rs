@@ -6,9 +6,9 @@ use rustyline::hint::Hinter;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper};
 use std::sync::Arc;
-use trailhound_queries::gate::is_whole;
+use trailhound_queries::docs::data_dictionary::Relation;
 use trailhound_queries::session::Session;
-use trailhound_queries::vocabulary::Relation;
+use trailhound_queries::sql_guard::is_whole;
 
 /// Words of SQL that an analyst types.
 const KEYWORDS: [&str; 52] = [

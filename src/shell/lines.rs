@@ -1,6 +1,6 @@
 //! What was typed: statements, commands of the shell, and where in them an error lies.
 
-use trailhound_queries::gate::{Place, Refused, statements};
+use trailhound_queries::sql_guard::{Place, Refused, statements};
 
 /// One input.
 pub(super) enum Input<'i> {
@@ -36,11 +36,11 @@ pub(crate) fn pointed(statement: &str, refused: &Refused) -> String {
     let column = usize::try_from(column).unwrap_or(1);
     // What cannot be printed as it is takes more room.
     let before: String = text.chars().take(column - 1).collect();
-    let room = trailhound_datasets::harmless::inert(&before).chars().count();
+    let room = trailhound_datasets::sanitize::sanitize(&before).chars().count();
     let number = format!("{line} | ");
     format!(
         "{told}\n{number}{}\n{}^",
-        trailhound_datasets::harmless::inert(text),
+        trailhound_datasets::sanitize::sanitize(text),
         " ".repeat(number.len() + room)
     )
 }
@@ -48,7 +48,7 @@ pub(crate) fn pointed(statement: &str, refused: &Refused) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trailhound_queries::gate::Code;
+    use trailhound_queries::sql_guard::Code;
 
     #[test]
     fn errors_point_at_their_place() {

@@ -11,9 +11,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use trailhound_queries::functions::FUNCTIONS;
-use trailhound_queries::gate::nearest;
-use trailhound_queries::investigations;
-use trailhound_queries::session::{AsOf, QueryLimits, Session};
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::investigations;
+use trailhound_queries::session::{AsOf, Session};
+use trailhound_queries::sql_guard::nearest;
 
 /// Each with what it does.
 pub(super) const COMMANDS: [(&str, &str); 13] = [
@@ -150,7 +151,7 @@ impl Shell<'_> {
             Meta::Out(path) => self.out = path,
             Meta::Run(path) => match std::fs::read_to_string(&path) {
                 Ok(text) => {
-                    for statement in trailhound_queries::gate::statements(&text) {
+                    for statement in trailhound_queries::sql_guard::statements(&text) {
                         if !self.ask(statement, &BTreeMap::new()).await? {
                             break;
                         }
@@ -211,7 +212,7 @@ impl Shell<'_> {
             return Ok(());
         };
         let mut text = format!("{}: {}\n", relation.name, relation.shows);
-        let line = |column: &'_ trailhound_queries::vocabulary::Described| {
+        let line = |column: &'_ trailhound_queries::docs::data_dictionary::Described| {
             let mut line = vec![column.name.clone(), column.kind.clone()];
             line.extend(meanings.then(|| column.meaning.clone()));
             line

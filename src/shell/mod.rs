@@ -23,11 +23,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-use trailhound_datasets::layout::CatalogPlace;
-use trailhound_queries::ask::refused;
-use trailhound_queries::gate::{Refused, Values};
-use trailhound_queries::session::{AsOf, QueryLimits, Session};
-use trailhound_queries::vocabulary::{self, Relation};
+use trailhound_datasets::layout::CatalogLocation;
+use trailhound_queries::docs::data_dictionary::{self, Relation};
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::session::ad_hoc::refused;
+use trailhound_queries::session::{AsOf, Session};
+use trailhound_queries::sql_guard::{Refused, Values};
 
 /// Statements that the history keeps.
 const HISTORY_MAX: usize = 2000;
@@ -35,7 +36,7 @@ const HISTORY_MAX: usize = 2000;
 /// What the shell knows and how it shows things.
 pub(crate) struct Shell<'s> {
     config: &'s Config,
-    place: CatalogPlace,
+    place: CatalogLocation,
     session: Session,
     engine: Engine,
     as_of: AsOf,
@@ -49,7 +50,7 @@ pub(crate) struct Shell<'s> {
 /// Reads, asks and shows until the end of input.
 pub(crate) async fn run(
     config: &Config,
-    place: CatalogPlace,
+    place: CatalogLocation,
     folder: &Path,
     as_of: AsOf,
     form: Form,
@@ -61,7 +62,7 @@ pub(crate) async fn run(
         &QueryLimits::default(),
     )
     .await?;
-    let relations = Arc::new(vocabulary::relations(&session).await?);
+    let relations = Arc::new(data_dictionary::relations(&session).await?);
     let mut editor = editor(&session, &relations)?;
     printer::talk(&format!(
         "Trailhound {}: snapshot {} of {}. `\\?` for help, `\\q` to leave; statements end with `;`.",

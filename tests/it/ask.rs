@@ -7,9 +7,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use trailhound_queries::docs::data_dictionary;
+use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
-use trailhound_queries::vocabulary;
+use trailhound_queries::session::Session;
 
 fn lake() -> Program {
     let program = Program::new();
@@ -325,13 +326,13 @@ async fn all_there_is_to_ask_for_has_its_meaning() {
     )
     .await
     .expect("a session");
-    for relation in vocabulary::relations(&session).await.expect("relations") {
+    for relation in data_dictionary::relations(&session).await.expect("relations") {
         assert!(!relation.shows.is_empty(), "{}", relation.name);
         for column in relation.columns {
             assert!(!column.meaning.is_empty(), "{}.{}", relation.name, column.name);
         }
     }
-    assert_written("docs/vocabulary.md", &vocabulary::page(&session).await.expect("a page"));
+    assert_written("docs/vocabulary.md", &data_dictionary::page(&session).await.expect("a page"));
 }
 
 /// A shell in a terminal of its own.

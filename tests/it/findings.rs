@@ -3,9 +3,9 @@
 use crate::program::{Program, Ran, text};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use trailhound_queries::attack::tactics;
-use trailhound_queries::catalogue::Catalogue;
-use trailhound_queries::profile::Profile;
+use trailhound_queries::packs::attack::tactics;
+use trailhound_queries::packs::profile::Profile;
+use trailhound_queries::packs::rules::RuleSet;
 
 const ACCOUNT: &str = "1000000000000001";
 
@@ -373,7 +373,7 @@ fn rules_are_listed_by_what_they_are() {
 
 #[test]
 fn every_technique_has_a_tactic_and_every_profile_its_rules() {
-    let catalogue = Catalogue::built_in().expect("rules");
+    let catalogue = RuleSet::built_in().expect("rules");
     for technique in catalogue.rules.iter().flat_map(|rule| &rule.attack) {
         assert!(!tactics(technique).is_empty(), "{technique}");
     }

@@ -3,7 +3,7 @@
 use crate::program::{Program, text};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use trailhound_queries::investigations;
+use trailhound_queries::packs::investigations;
 
 const ACCOUNT: &str = "1000000000000001";
 const BOB_FROM: &str = "198.51.100.7";

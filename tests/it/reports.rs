@@ -119,7 +119,7 @@ fn its_numbers_are_those_of_sql_and_of_the_stories() {
 
 /// Columns of tables that people would see by the names that they have in the data.
 fn unworded(report: &Value) -> Vec<String> {
-    let words = trailhound_queries::reports::words().expect("words").columns;
+    let words = trailhound_queries::packs::reports::words().expect("words").columns;
     let sections = report["sections"]
         .as_array()
         .expect("sections")

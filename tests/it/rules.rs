@@ -3,11 +3,11 @@
 use crate::program::Program;
 use std::collections::BTreeSet;
 use std::path::Path;
-use trailhound_queries::catalogue::{Catalogue, Rule};
-use trailhound_queries::documentation;
+use trailhound_queries::docs::rules_page;
+use trailhound_queries::packs::rules::{Rule, RuleSet};
 
-fn catalogue() -> Catalogue {
-    Catalogue::built_in().expect("the rules are sound")
+fn catalogue() -> RuleSet {
+    RuleSet::built_in().expect("the rules are sound")
 }
 
 /// Compares `found` with the file; with `TRAILHOUND_WRITE_GOLDEN=1` the file is written anew.
@@ -22,10 +22,10 @@ pub(crate) fn assert_written(file: &str, found: &str) {
 
 #[test]
 fn the_pages_about_rules_are_generated() {
-    assert_written("docs/rules.md", &documentation::rules(&catalogue()));
-    assert_written("docs/findings.md", &trailhound_queries::findings::documentation());
+    assert_written("docs/rules.md", &rules_page::rules(&catalogue()));
+    assert_written("docs/findings.md", &trailhound_queries::tables::findings::documentation());
     let layer =
-        serde_json::to_string_pretty(&documentation::navigator_layer(&catalogue())).expect("JSON");
+        serde_json::to_string_pretty(&rules_page::navigator_layer(&catalogue())).expect("JSON");
     assert_written("docs/attack-navigator.json", &format!("{layer}\n"));
 }
 

@@ -2,16 +2,17 @@
 
 use super::period::Period;
 use super::{ReportError, Table, rfc3339};
-use crate::coverage::{AccountCoverage, coverage};
-use crate::risk::Risks;
+use crate::authoring::coverage::{AccountCoverage, coverage};
+use crate::finding::risk::Risks;
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use trailhound_queries::catalogue::{Catalogue, Rule};
-use trailhound_queries::profile::Profile;
-use trailhound_queries::session::{Session, SessionError, within};
+use trailhound_queries::limits::SessionError;
+use trailhound_queries::packs::profile::Profile;
+use trailhound_queries::packs::rules::{Rule, RuleSet};
+use trailhound_queries::session::{Session, within};
 use trailhound_queries::values::json_value;
 
 /// Entities named.
@@ -23,7 +24,7 @@ const RULES_MAX: usize = 6;
 pub(super) struct Seen<'s> {
     /// The lake with the findings that count.
     pub(super) session: &'s Session,
-    pub(super) catalogue: &'s Catalogue,
+    pub(super) catalogue: &'s RuleSet,
     pub(super) period: Period,
     /// The rules that had run.
     pub(super) rules: &'s BTreeMap<String, String>,
@@ -79,7 +80,7 @@ impl Seen<'_> {
         }
         let entities = risks.len();
         let risks = risks.greatest(self.period.until.timestamp_micros(), ENTITIES_MAX);
-        let row = |risk: &crate::risk::Risk| {
+        let row = |risk: &crate::finding::risk::Risk| {
             let mut rules: Vec<&str> = risk
                 .terms
                 .iter()
@@ -154,7 +155,7 @@ impl Seen<'_> {
             .ok_or_else(|| ReportError::Material(format!("there is no benchmark `{benchmark}`")))?;
         let now = self.found(self.period.since, self.period.until).await?;
         let before = self.found(self.period.before, self.period.since).await?;
-        let row = |section: &trailhound_queries::profile::Section| {
+        let row = |section: &trailhound_queries::packs::profile::Section| {
             let watches: Vec<&String> =
                 section.rules.iter().filter(|rule| self.watches(rule, coverage)).collect();
             let status = match watches.len() {

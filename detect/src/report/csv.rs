@@ -3,7 +3,7 @@
 use super::{Filled, Report};
 use serde_json::Value;
 use std::io;
-use trailhound_datasets::harmless::{csv_field, inert};
+use trailhound_datasets::sanitize::{csv_field, sanitize};
 
 /// Name and content of each section's file.
 ///
@@ -26,7 +26,7 @@ fn written(section: &Filled) -> io::Result<Vec<u8>> {
 fn field(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => csv_field(&inert(text)),
+        Value::String(text) => csv_field(&sanitize(text)),
         other => other.to_string(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::view::{Page, Part, Said, page};
 use super::{Report, chart};
-use crate::sinks::words::Language;
+use crate::finding::language::Language;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minijinja::syntax::SyntaxConfig;
@@ -10,7 +10,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
-use trailhound_queries::reports::Show;
+use trailhound_queries::packs::reports::Show;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");

@@ -2,8 +2,9 @@
 
 use super::Report;
 use super::view::{Part, Said, page};
-use crate::sinks::words::{Language, harmless};
-use trailhound_queries::reports::Show;
+use crate::finding::defang::defang;
+use crate::finding::language::Language;
+use trailhound_queries::packs::reports::Show;
 
 /// Rows a table shows.
 const ROWS_SHOWN: usize = 50;
@@ -69,7 +70,7 @@ fn table(out: &mut String, part: &Part) {
 /// `text` as it stands, whatever Markdown would make of it: no link, no mention, no mark-up.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in harmless(text).chars() {
+    for c in defang(text).chars() {
         if c.is_ascii_punctuation()
             && !matches!(c, ',' | ':' | ';' | '.' | '/' | '?' | '%' | '"' | '\'' | '=')
         {

@@ -9,18 +9,17 @@ mod markdown;
 mod notice;
 mod period;
 mod print;
-pub mod runs;
 mod view;
 
 pub use self::csv::csv;
 pub use html::html;
 pub use markdown::markdown;
-pub use notice::Notice;
+pub use notice::notice;
 pub use period::{Period, Span};
 pub use print::{PrintError, browser, print};
 
+use crate::finding::language::Language;
 use crate::finding::{Finding, Status};
-use crate::sinks::words::Language;
 use crate::store::StoreError;
 use chrono::{DateTime, SecondsFormat, Utc};
 use computed::Seen;
@@ -32,11 +31,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
-use trailhound_queries::ask::refused;
-use trailhound_queries::catalogue::{Bilingual, Catalogue};
-use trailhound_queries::gate::{Refused, Values};
-use trailhound_queries::reports::{ReportProfile, Section, Show, section};
-use trailhound_queries::session::{Session, SessionError};
+use trailhound_queries::limits::SessionError;
+use trailhound_queries::packs::reports::{ReportProfile, Section, Show, section};
+use trailhound_queries::packs::rules::{BilingualText, RuleSet};
+use trailhound_queries::session::Session;
+use trailhound_queries::session::ad_hoc::refused;
+use trailhound_queries::sql_guard::{Refused, Values};
 use trailhound_queries::values::json_value;
 
 /// Rows of a section that a report holds; how many more there are is said.
@@ -48,7 +48,7 @@ pub struct Report {
     /// The profile's name.
     pub profile: String,
     /// The profile's title.
-    pub title: Bilingual,
+    pub title: BilingualText,
     /// What it is about.
     pub period: Period,
     /// When it was made.
@@ -82,11 +82,11 @@ pub struct Filled {
     /// Its name.
     pub name: String,
     /// What it shows.
-    pub title: Bilingual,
+    pub title: BilingualText,
     /// How to read it.
-    pub about: Bilingual,
+    pub about: BilingualText,
     /// What is said where it has no rows.
-    pub empty: Bilingual,
+    pub empty: BilingualText,
     /// How it is shown.
     pub show: Show,
     /// Names of its columns. Of two that end in `_en` and `_zh` each language shows its own.
@@ -122,7 +122,7 @@ pub struct Material<'m> {
     /// The lake.
     pub session: &'m Session,
     /// The rules.
-    pub catalogue: &'m Catalogue,
+    pub catalogue: &'m RuleSet,
     /// The findings; those withdrawn count nothing, nor those from before the period's history.
     pub findings: BoxStream<'m, Result<Finding, ReportError>>,
     /// How they came about.
@@ -387,7 +387,7 @@ fn difference(section: &Filled, other: &Filled) -> String {
 }
 
 /// `text` in the language.
-fn said(text: &Bilingual, language: Language) -> &str {
+fn said(text: &BilingualText, language: Language) -> &str {
     match language {
         Language::En => &text.en,
         Language::Zh => &text.zh,

@@ -1,12 +1,12 @@
-//! A report as people see it: in one language, with every text of an event made harmless.
+//! A report as people see it: in one language, with every text of an event defanged.
 
 use super::{Filled, Report, said};
-use crate::sinks::words::{Language, cut};
+use crate::finding::language::{Language, cut};
 use serde::Serialize;
 use serde_json::Value;
-use trailhound_datasets::harmless::inert;
-use trailhound_queries::catalogue::Bilingual;
-use trailhound_queries::reports::{Show, Words, words};
+use trailhound_datasets::sanitize::sanitize;
+use trailhound_queries::packs::reports::{Show, Words, words};
+use trailhound_queries::packs::rules::BilingualText;
 
 /// What one value may take, in bytes.
 const VALUE_BYTES_MAX: usize = 2048;
@@ -146,7 +146,7 @@ impl Said {
                 .map(|&at| self.cell(&section.columns[at], row.get(at).unwrap_or(&Value::Null)))
                 .collect()
         };
-        let text = |text: &Bilingual| said(text, self.language).to_owned();
+        let text = |text: &BilingualText| said(text, self.language).to_owned();
         Part {
             name: section.name.clone(),
             title: text(&section.title),
@@ -194,7 +194,7 @@ pub(super) fn page(report: &Report, said: &Said, rows_max: usize) -> Page {
 
 /// `text` as nothing acts upon it, and no longer than a value may be.
 fn shown(text: &str) -> String {
-    cut(&inert(text), VALUE_BYTES_MAX)
+    cut(&sanitize(text), VALUE_BYTES_MAX)
 }
 
 /// RFC 3339 without what says nothing.

@@ -2,10 +2,10 @@
 
 use super::address::Allowed;
 use super::post::Post;
-use super::words::harmless;
 use super::{Sink, all};
 use crate::finding::Status;
-use crate::outbox::{Delivery, Parcel};
+use crate::finding::defang::defang;
+use crate::store::outbox::{Delivery, OutboxMessage};
 use async_trait::async_trait;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
@@ -27,13 +27,13 @@ impl Alertmanager {
     }
 }
 
-fn alert(parcel: &Parcel) -> Value {
+fn alert(parcel: &OutboxMessage) -> Value {
     let finding = &parcel.finding;
-    let text = |text: &Option<String>| text.as_deref().map(harmless).unwrap_or_default();
+    let text = |text: &Option<String>| text.as_deref().map(defang).unwrap_or_default();
     let mut alert = json!({
         "labels": {"alertname": finding.rule_id, "severity": finding.severity.name(), "account_id": text(&finding.account_id), "finding_id": finding.finding_id},
-        "annotations": {"summary": finding.title, "operator": text(&finding.operator.name), "source": harmless(&finding.shown_source()),
-                        "description": finding.why.iter().map(|why| harmless(why)).collect::<Vec<_>>().join("; "), "runbook": finding.runbook,
+        "annotations": {"summary": finding.title, "operator": text(&finding.operator.name), "source": defang(&finding.shown_source()),
+                        "description": finding.why.iter().map(|why| defang(why)).collect::<Vec<_>>().join("; "), "runbook": finding.runbook,
                         "count": finding.count.to_string()},
     });
     if let Some(first) = &finding.first_seen {
@@ -51,7 +51,7 @@ impl Sink for Alertmanager {
         MOST
     }
 
-    async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
+    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
         let alerts: Vec<Value> = parcels.iter().map(alert).collect();
         let delivery = match self
             .0

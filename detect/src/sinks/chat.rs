@@ -2,10 +2,11 @@
 
 use super::address::Allowed;
 use super::post::{Answer, Post};
-use super::words::{Language, message};
+use super::words::message;
 use super::{Sink, all};
 use crate::finding::Finding;
-use crate::outbox::{Delivery, Parcel, ReportParcel};
+use crate::finding::language::Language;
+use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -155,12 +156,12 @@ impl Sink for Chat {
         }
     }
 
-    async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
+    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
         let findings: Vec<&Finding> = parcels.iter().map(|parcel| &parcel.finding).collect();
         all(parcels, &self.say(&message(&findings, self.language, BYTES_MAX)).await)
     }
 
-    async fn report(&mut self, report: &ReportParcel) -> Delivery {
+    async fn report(&mut self, report: &ReportMessage) -> Delivery {
         self.say(&report.notice.text(BYTES_MAX)).await
     }
 }

@@ -2,7 +2,7 @@
 //! the noted length has been written and is not written again.
 
 use super::{Form, Sink, all};
-use crate::outbox::{Delivery, Parcel};
+use crate::store::outbox::{Delivery, OutboxMessage};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -167,7 +167,7 @@ fn set_aside(path: &Path) -> io::Result<()> {
 }
 
 /// The line of `parcel`, with the revision that tells it from others of the same finding.
-fn line(form: Form, parcel: &Parcel) -> String {
+fn line(form: Form, parcel: &OutboxMessage) -> String {
     let text = form.text(parcel);
     match (form, text.strip_prefix('{')) {
         (Form::Native, Some(members)) => format!("{{\"revision\":{},{members}", parcel.revision),
@@ -181,7 +181,7 @@ impl Sink for FileSink {
         MOST
     }
 
-    async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
+    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
         let lines: Vec<String> = parcels.iter().map(|parcel| line(self.form, parcel)).collect();
         match tokio::task::block_in_place(|| self.write(&lines)) {
             Ok(places) => places.into_iter().map(Delivery::Delivered).collect(),
@@ -209,15 +209,15 @@ impl Sink for FileSink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::sample;
+    use crate::finding::health::sample;
     use std::fs;
 
-    fn parcels(count: usize) -> Vec<Parcel> {
+    fn parcels(count: usize) -> Vec<OutboxMessage> {
         let parcel = |number: usize| {
             let finding =
                 sample(1_700_000_000_000_000 + i64::try_from(number).expect("small") * 1_000_000);
             let body = serde_json::to_string(&finding).expect("JSON");
-            Parcel { finding, revision: 1, attempts: 0, body }
+            OutboxMessage { finding, revision: 1, attempts: 0, body }
         };
         (0..count).map(parcel).collect()
     }

@@ -1,7 +1,7 @@
 //! A topic: one message a finding, its id the key, so that a compacted topic keeps the newest revision.
 
 use super::{Form, Sink};
-use crate::outbox::{Delivery, Parcel};
+use crate::store::outbox::{Delivery, OutboxMessage};
 use async_trait::async_trait;
 use futures::future::join_all;
 use rdkafka::ClientConfig;
@@ -43,7 +43,7 @@ impl KafkaSink {
         Ok(Self { producer, topic: topic.to_owned(), form })
     }
 
-    async fn send(&self, parcel: &Parcel) -> Delivery {
+    async fn send(&self, parcel: &OutboxMessage) -> Delivery {
         let (body, revision) = (self.form.text(parcel), parcel.revision.to_string());
         let headers =
             OwnedHeaders::new().insert(Header { key: "revision", value: Some(&revision) });
@@ -80,7 +80,7 @@ impl Sink for KafkaSink {
         MOST
     }
 
-    async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
+    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
         join_all(parcels.iter().map(|parcel| self.send(parcel))).await
     }
 }

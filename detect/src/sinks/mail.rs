@@ -1,10 +1,11 @@
 //! E-mail by SMTP: plain text, one message for what is waiting.
 
 use super::tls;
-use super::words::{Language, message, subject};
+use super::words::{message, subject};
 use super::{Sink, all};
 use crate::finding::Finding;
-use crate::outbox::{Delivery, Parcel, ReportParcel};
+use crate::finding::language::Language;
+use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
 use async_smtp::authentication::{Credentials, Mechanism};
 use async_smtp::error::Error;
 use async_smtp::{EmailAddress, Envelope, SendableEmail, SmtpClient, SmtpTransport};
@@ -106,9 +107,9 @@ impl Mail {
         })
     }
 
-    fn write(&self, parcels: &[Parcel]) -> std::io::Result<Vec<u8>> {
+    fn write(&self, parcels: &[OutboxMessage]) -> std::io::Result<Vec<u8>> {
         let findings: Vec<&Finding> = parcels.iter().map(|parcel| &parcel.finding).collect();
-        let keys: Vec<String> = parcels.iter().map(Parcel::key).collect();
+        let keys: Vec<String> = parcels.iter().map(OutboxMessage::key).collect();
         let id = match keys.as_slice() {
             [one] => one.clone(),
             many => format!("{:032x}", xxh3_128(many.join(" ").as_bytes())),
@@ -117,7 +118,7 @@ impl Mail {
         self.begun(&id, subject(&findings, self.language)).text_body(text).write_to_vec()
     }
 
-    fn write_report(&self, report: &ReportParcel) -> std::io::Result<Vec<u8>> {
+    fn write_report(&self, report: &ReportMessage) -> std::io::Result<Vec<u8>> {
         let notice = &report.notice;
         let id = format!("{:032x}", xxh3_128(report.id.as_bytes()));
         let mut message = self.begun(&id, notice.subject.clone()).text_body(notice.text(BYTES_MAX));
@@ -142,7 +143,7 @@ impl Mail {
         match message {
             Err(error) => Delivery::Parked(error.to_string()),
             Ok(message) => match tokio::time::timeout(SEND_MAX, self.send(message)).await {
-                Ok(Ok(said)) => Delivery::Delivered(trailhound_datasets::harmless::inert(&said)),
+                Ok(Ok(said)) => Delivery::Delivered(trailhound_datasets::sanitize::sanitize(&said)),
                 Ok(Err(error)) => failed(&error),
                 Err(_) => Delivery::Retry {
                     reason: "it did not answer in time".to_owned(),
@@ -221,7 +222,7 @@ fn address(text: &str) -> Result<EmailAddress, String> {
 }
 
 fn failed(error: &Error) -> Delivery {
-    let reason = trailhound_datasets::harmless::inert(&error.to_string());
+    let reason = trailhound_datasets::sanitize::sanitize(&error.to_string());
     match error {
         // The server's own word: 5 is for good, 4 for now.
         Error::Permanent(_) => Delivery::Parked(reason),
@@ -240,11 +241,11 @@ impl Sink for Mail {
         Duration::from_secs(10)
     }
 
-    async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
+    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
         all(parcels, &self.sent(self.write(parcels)).await)
     }
 
-    async fn report(&mut self, report: &ReportParcel) -> Delivery {
+    async fn report(&mut self, report: &ReportMessage) -> Delivery {
         self.sent(self.write_report(report)).await
     }
 }

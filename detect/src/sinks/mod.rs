@@ -13,7 +13,7 @@ mod tls;
 mod webhook;
 pub mod words;
 
-use crate::outbox::{Delivery, Parcel, ReportParcel};
+use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
 pub use alertmanager::Alertmanager;
 use async_trait::async_trait;
 pub use chat::{Chat, Service};
@@ -37,7 +37,7 @@ pub enum Form {
 impl Form {
     /// The text of `parcel` in this form.
     #[must_use]
-    pub fn text(self, parcel: &Parcel) -> String {
+    pub fn text(self, parcel: &OutboxMessage) -> String {
         match self {
             Self::Native => parcel.body.clone(),
             Self::Ocsf => ocsf::detection_finding(&parcel.finding, parcel.revision).to_string(),
@@ -57,10 +57,10 @@ pub trait Sink: Send + Sync {
     }
 
     /// Sends `parcels`, in order; one delivery for each.
-    async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery>;
+    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery>;
 
     /// Tells of a report.
-    async fn report(&mut self, _report: &ReportParcel) -> Delivery {
+    async fn report(&mut self, _report: &ReportMessage) -> Delivery {
         Delivery::Parked("this kind of sink is told findings only".to_owned())
     }
 
@@ -74,6 +74,6 @@ pub trait Sink: Send + Sync {
 }
 
 /// The same for all of `parcels`.
-fn all(parcels: &[Parcel], delivery: &Delivery) -> Vec<Delivery> {
+fn all(parcels: &[OutboxMessage], delivery: &Delivery) -> Vec<Delivery> {
     vec![delivery.clone(); parcels.len()]
 }

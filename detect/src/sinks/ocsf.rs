@@ -3,7 +3,7 @@
 use crate::finding::{Finding, Status};
 use serde_json::{Value, json};
 use trailhound_datasets::derive::time::parse;
-use trailhound_queries::catalogue::Severity;
+use trailhound_queries::packs::rules::Severity;
 
 /// The finding in OCSF's words; times are milliseconds since 1970 UTC.
 #[must_use]

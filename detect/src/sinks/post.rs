@@ -1,7 +1,7 @@
 //! HTTP requests of the sinks: to allowed addresses only, without redirects, within a time, and with what is answered read as far as it matters.
 
 use super::address::Allowed;
-use crate::outbox::Delivery;
+use crate::store::outbox::Delivery;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 use std::time::Duration;
@@ -112,8 +112,8 @@ impl Answer {
 
     /// Status and first words.
     pub(super) fn said(&self) -> String {
-        let words = super::words::cut(
-            &trailhound_datasets::harmless::inert(self.body.trim()),
+        let words = crate::finding::language::cut(
+            &trailhound_datasets::sanitize::sanitize(self.body.trim()),
             TOLD_BYTES_MAX,
         );
         if words.is_empty() {

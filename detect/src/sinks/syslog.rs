@@ -2,7 +2,7 @@
 //! that the receiver has closed the connection in order after the last byte.
 
 use super::{Form, Sink, all, tls};
-use crate::outbox::{Delivery, Parcel};
+use crate::store::outbox::{Delivery, OutboxMessage};
 use async_trait::async_trait;
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use trailhound_queries::catalogue::Severity;
+use trailhound_queries::packs::rules::Severity;
 
 /// Messages of one connection.
 const MOST: usize = 500;
@@ -70,7 +70,7 @@ impl Syslog {
         }
     }
 
-    fn message(&self, parcel: &Parcel) -> Vec<u8> {
+    fn message(&self, parcel: &OutboxMessage) -> Vec<u8> {
         let finding = &parcel.finding;
         let priority = FACILITY * 8 + level(finding.severity);
         let time = finding.last_seen.as_deref().unwrap_or("-");
@@ -127,7 +127,7 @@ impl Sink for Syslog {
         MOST
     }
 
-    async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
+    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
         let messages: Vec<u8> = parcels.iter().flat_map(|parcel| self.message(parcel)).collect();
         let delivery = match tokio::time::timeout(SEND_MAX, self.send(&messages)).await {
             Ok(Ok(())) => {

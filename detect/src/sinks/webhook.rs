@@ -3,7 +3,7 @@
 use super::address::Allowed;
 use super::post::Post;
 use super::{Form, Sink};
-use crate::outbox::{Delivery, Parcel, ReportParcel};
+use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -96,7 +96,7 @@ impl Sink for Webhook {
         MOST
     }
 
-    async fn deliver(&mut self, parcels: &[Parcel]) -> Vec<Delivery> {
+    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(parcels.len());
         for parcel in parcels {
             let delivery = self.send(&parcel.key(), self.form.text(parcel)).await;
@@ -110,7 +110,7 @@ impl Sink for Webhook {
         deliveries
     }
 
-    async fn report(&mut self, report: &ReportParcel) -> Delivery {
+    async fn report(&mut self, report: &ReportMessage) -> Delivery {
         let notice = &report.notice;
         let body =
             json!({"report": notice.subject, "figures": notice.figures, "places": notice.places});

@@ -1,70 +1,12 @@
 //! A finding as a message for people. Whatever an event says stands in it as text that nothing can be made of: no link, no mention, no
 //! markup, no control character.
 
+use crate::finding::defang::defang;
+use crate::finding::language::{Language, cut};
 use crate::finding::{Finding, Status};
-use trailhound_datasets::harmless::inert;
 
-/// The language of a message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// English.
-    #[default]
-    En,
-    /// Chinese.
-    Zh,
-}
-
-impl Language {
-    /// `en` or `zh`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Zh => "zh",
-        }
-    }
-}
-
-/// What one value of an event may take, in bytes.
-const VALUE_BYTES_MAX: usize = 300;
 /// Findings that a digest names one by one.
 const NAMED_MAX: usize = 20;
-
-/// `text` without anything that a chat, a mail program or a terminal acts upon, and no longer than a value may be.
-#[must_use]
-pub fn harmless(text: &str) -> String {
-    let text = inert(cut(text, VALUE_BYTES_MAX).as_str());
-    let mut out = String::with_capacity(text.len());
-    let characters: Vec<char> = text.chars().collect();
-    for (at, &c) in characters.iter().enumerate() {
-        let is_letter = |at: usize| characters.get(at).is_some_and(|c| c.is_alphabetic());
-        match c {
-            '@' => out.push('＠'),
-            '<' => out.push('＜'),
-            '>' => out.push('＞'),
-            // Programs make links of `scheme://` and of `name.tld`.
-            ':' if characters.get(at + 1) == Some(&'/') => out.push_str("[:]"),
-            '.' if at > 0 && is_letter(at + 1) => out.push_str("[.]"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// `text` cut at a character's end to at most `bytes_max` bytes, with a mark where it was cut.
-#[must_use]
-pub fn cut(text: &str, bytes_max: usize) -> String {
-    const MARK: &str = "…[cut]";
-    if text.len() <= bytes_max {
-        return text.to_owned();
-    }
-    let mut end = bytes_max.saturating_sub(MARK.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{MARK}", &text[..end])
-}
 
 /// The first line: severity, title, what is with it.
 #[must_use]
@@ -112,7 +54,7 @@ fn single(finding: &Finding, language: Language) -> String {
     };
     fact(label("account", "账号"), account(finding));
     fact(label("who", "操作者"), who(finding));
-    fact(label("from", "来源"), harmless(&finding.shown_source()));
+    fact(label("from", "来源"), defang(&finding.shown_source()));
     let (first, last) = (
         finding.first_seen.as_deref().unwrap_or_default(),
         finding.last_seen.as_deref().unwrap_or_default(),
@@ -158,28 +100,24 @@ fn digest(findings: &[&Finding], language: Language) -> String {
 }
 
 fn account(finding: &Finding) -> String {
-    let id = finding.account_id.as_deref().map(harmless).unwrap_or_default();
+    let id = finding.account_id.as_deref().map(defang).unwrap_or_default();
     finding
         .account_name
         .as_deref()
-        .map_or_else(|| id.clone(), |name| format!("{id} {}", harmless(name)))
+        .map_or_else(|| id.clone(), |name| format!("{id} {}", defang(name)))
 }
 
 fn who(finding: &Finding) -> String {
     let operator = &finding.operator;
-    let name = operator.name.as_deref().or(operator.principal_id.as_deref()).map(harmless);
-    let parts = [
-        operator.kind.as_deref().map(harmless),
-        name,
-        operator.access_key_id.as_deref().map(harmless),
-    ];
+    let name = operator.name.as_deref().or(operator.principal_id.as_deref()).map(defang);
+    let parts =
+        [operator.kind.as_deref().map(defang), name, operator.access_key_id.as_deref().map(defang)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// Up to three values and how many more there are.
 fn list(values: &[String]) -> String {
-    let mut shown =
-        values.iter().take(3).map(|value| harmless(value)).collect::<Vec<_>>().join("; ");
+    let mut shown = values.iter().take(3).map(|value| defang(value)).collect::<Vec<_>>().join("; ");
     if values.len() > 3 {
         shown.push_str(&format!(" (+{})", values.len() - 3));
     }
@@ -190,29 +128,7 @@ fn list(values: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::finding::Target;
-    use crate::health::sample;
-
-    #[test]
-    fn nothing_an_event_says_can_be_acted_upon() {
-        for (text, shown) in [
-            ("alice", "alice"),
-            ("203.0.113.9", "203.0.113.9"),
-            ("https://evil.example/login", "https[:]//evil[.]example/login"),
-            ("evil.example", "evil[.]example"),
-            ("@all", "＠all"),
-            ("<at user_id=\"all\">", "＜at user_id=\"all\"＞"),
-            ("<!channel>", "＜!channel＞"),
-            ("<script>alert(1)</script>", "＜script＞alert(1)＜/script＞"),
-            ("a\u{202e}gpj.exe", "a\\u{202e}gpj[.]exe"),
-            ("\u{1b}[31m", "\\u{1b}[31m"),
-            ("two\nlines\tand\ra return", "two\\nlines\\tand\\ra return"),
-            ("", ""),
-        ] {
-            assert_eq!(harmless(text), shown);
-        }
-        let long = harmless(&"数".repeat(1000));
-        assert!(long.len() <= VALUE_BYTES_MAX && long.ends_with("…[cut]"), "{long}");
-    }
+    use crate::finding::health::sample;
 
     #[test]
     fn a_message_has_its_facts_and_keeps_its_bounds() {

@@ -8,9 +8,10 @@ use trailhound_datasets::layout::day_text;
 use trailhound_datasets::samples;
 use trailhound_detect::{Range, Selection, detect};
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::catalogue::Catalogue;
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::rules::RuleSet;
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::Session;
 
 /// A sign-in that failed, every ten seconds.
 fn failed_sign_ins(count: usize) -> Vec<Value> {
@@ -43,7 +44,7 @@ async fn rules_whose_rows_are_too_many_to_be_held_find_the_same() {
     for (number, part) in events.chunks(5_000).enumerate() {
         add(&lake, folder.path(), number, part).await;
     }
-    let catalogue = Catalogue::built_in().expect("rules");
+    let catalogue = RuleSet::built_in().expect("rules");
     let mut found: Vec<BTreeMap<String, Value>> = Vec::new();
     for memory_bytes_max in [1 << 30, 24 << 20] {
         let limits = QueryLimits { memory_bytes_max, ..QueryLimits::default() };

@@ -2,12 +2,14 @@
 
 use crate::standing::{LIMITS, NOW, sign_ins};
 use std::sync::Arc;
-use trailhound_detect::health::parked;
-use trailhound_detect::outbox::{self, Taken};
-use trailhound_detect::routes::{Revisions, Route, Routes};
-use trailhound_detect::{Finding, Keeping, Standing, Stored, Turn, Unread, cursor, store};
+use trailhound_detect::finding::health::parked;
+use trailhound_detect::store::outbox::{self, LeasedBatch};
+use trailhound_detect::store::routes::{Revisions, Route, Routes};
+use trailhound_detect::{
+    FileCursor, Finding, Keeping, RunScope, StandingQueries, Stored, cursor, store,
+};
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::catalogue::Severity;
+use trailhound_queries::packs::rules::Severity;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_breaks_tells_what_it_has_kept_and_is_run_again() {
@@ -16,12 +18,12 @@ async fn a_run_that_breaks_tells_what_it_has_kept_and_is_run_again() {
     const FIRST: u64 = 2_048;
     let folder = tempfile::tempdir().expect("a folder");
     let (lake, rule) = sign_ins(folder.path(), FINDINGS as usize).await;
-    let mut standing = Standing::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
+    let mut standing = StandingQueries::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
     let snapshot = lake.snapshot().await.expect("asked");
     for file in lake.files_since(0, snapshot).await.expect("files") {
-        standing.take(&mut Unread::open(file).expect("events")).expect("rows");
+        standing.take(&mut FileCursor::open(file).expect("events")).expect("rows");
     }
-    let found = standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
+    let found = standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
     let ran = [(rule.id.clone(), rule.version.clone())];
     let keep = async |stored: &mut Stored| {
         store(
@@ -85,7 +87,7 @@ async fn what_waits_is_told_as_it_was_when_it_was_put_there() {
             .expect("kept");
     }
     let told = async |sink: &str| {
-        let Taken::Findings(parcels) =
+        let LeasedBatch::Findings(parcels) =
             outbox::take(lake.catalogue(), sink, "us", NOW, 100, &[]).await.expect("taken")
         else {
             panic!("a report")

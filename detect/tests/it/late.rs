@@ -7,9 +7,10 @@ use std::sync::Arc;
 use trailhound_datasets::samples;
 use trailhound_detect::{Keeping, Range, Selection, Status, Stored, detect, store};
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::catalogue::Catalogue;
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::rules::RuleSet;
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::Session;
 
 /// 2026-10-01T00:00:00Z.
 const NOW: i64 = 1_790_812_800_000_000;
@@ -25,7 +26,7 @@ async fn run(lake: &Lake, range: Range) -> Stored {
         Session::over_lake(lake.place(), Arc::new(Parameters::default()), &QueryLimits::default())
             .await
             .expect("a session");
-    let catalogue = Catalogue::built_in().expect("rules");
+    let catalogue = RuleSet::built_in().expect("rules");
     let selection = Selection { rules: vec!["AT-ECS-001".to_owned()], require_all: true };
     let detection = detect(&session, &catalogue, &selection, range).await.expect("detected");
     let mut kept = Stored::default();

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trailhound_detect::{Finding, Range, Selection, detect};
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::catalogue::{Catalogue, Rule};
+use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
@@ -216,7 +216,7 @@ fn as_expected<'f>(findings: impl Iterator<Item = &'f Finding>) -> BTreeSet<Expe
 
 async fn over(
     session: &Session,
-    catalogue: &Catalogue,
+    catalogue: &RuleSet,
     rules: &[Promise],
     range: Range,
 ) -> Vec<Finding> {
@@ -262,7 +262,7 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
         _ => events.shuffle(&mut rng),
     }
     let wanted = expected(&events, suite.rules);
-    let catalogue = Catalogue::built_in().expect("rules");
+    let catalogue = RuleSet::built_in().expect("rules");
     let rules: Vec<&Rule> =
         suite.rules.iter().map(|(id, ..)| catalogue.find(id).expect("a rule")).collect();
     let parameters = Arc::new(Parameters::default());

@@ -10,13 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use trailhound_datasets::generate::{Spec, Traffic};
-use trailhound_detect::{Keeping, Range, Selection, Standing, Stored, Turn, Unread, detect, store};
+use trailhound_detect::{
+    FileCursor, Keeping, Range, RunScope, Selection, StandingQueries, Stored, detect, store,
+};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, ingest};
-use trailhound_queries::catalogue::{Catalogue, Dedup, Rule};
+use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::rules::{Dedup, Rule, RuleSet};
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{QueryLimits, Session};
+use trailhound_queries::session::Session;
 
 /// 2026-10-01T00:00:00Z.
 pub(crate) const NOW: i64 = 1_790_812_800_000_000;
@@ -65,14 +68,14 @@ pub(crate) async fn add(lake: &Lake, folder: &Path, number: usize, events: &[Val
 
 /// The service's part of the work: rows behind the cursor loaded, what came after it as news.
 pub(crate) struct Follower {
-    standing: Standing,
+    standing: StandingQueries,
     seen: i64,
     /// What was told, each finding as it was told last.
     pub(crate) found: Found,
 }
 
-fn take(standing: &mut Standing, file: PathBuf) {
-    let mut unread = Unread::open(file).expect("events");
+fn take(standing: &mut StandingQueries, file: PathBuf) {
+    let mut unread = FileCursor::open(file).expect("events");
     while unread.is_left() {
         standing.take(&mut unread).expect("rows");
     }
@@ -80,7 +83,8 @@ fn take(standing: &mut Standing, file: PathBuf) {
 
 impl Follower {
     pub(crate) async fn new(rules: &[&Rule], parameters: &Arc<Parameters>) -> Self {
-        let standing = Standing::new(rules, Arc::clone(parameters), LIMITS).await.expect("rules");
+        let standing =
+            StandingQueries::new(rules, Arc::clone(parameters), LIMITS).await.expect("rules");
         Self { standing, seen: 0, found: Found::new() }
     }
 
@@ -90,7 +94,8 @@ impl Follower {
         rules: &[&Rule],
         parameters: &Arc<Parameters>,
     ) {
-        self.standing = Standing::new(rules, Arc::clone(parameters), LIMITS).await.expect("rules");
+        self.standing =
+            StandingQueries::new(rules, Arc::clone(parameters), LIMITS).await.expect("rules");
         let since = lake
             .latest_event()
             .await
@@ -105,7 +110,7 @@ impl Follower {
         for file in lake.files_since(self.seen, snapshot).await.expect("files") {
             take(&mut self.standing, file);
         }
-        let detection = self.standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
+        let detection = self.standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         let mut kept = Stored::default();
         let keeping = Keeping::default();
@@ -148,7 +153,7 @@ async fn compare(seed: u64) {
         1 => events.chunks_mut(50).for_each(|chunk| chunk.shuffle(&mut rng)),
         _ => events.shuffle(&mut rng),
     }
-    let catalogue = Catalogue::built_in().expect("rules");
+    let catalogue = RuleSet::built_in().expect("rules");
     let rules: Vec<&Rule> =
         catalogue.rules.iter().filter(|rule| rule.missing(&parameters).is_empty()).collect();
     let mut follower = Follower::new(&rules, &parameters).await;
@@ -200,14 +205,15 @@ async fn standing_rules_find_what_a_run_over_everything_finds() {
 async fn a_rule_that_takes_long_lags_behind_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
-    let catalogue = Catalogue::built_in().expect("rules");
+    let catalogue = RuleSet::built_in().expect("rules");
     let quick = catalogue.find("AT-LOGIN-001").expect("a rule");
     // Long in either build.
     let sql = "SELECT *, 'slow' AS why FROM events WHERE event_action IN \
                (SELECT CASE WHEN max(md5(CAST(value AS VARCHAR))) > '' THEN 'consolesignin' END FROM generate_series(1, 1500000))"
         .to_owned();
     let slow = Rule { id: "AT-SLOW-001".to_owned(), sql, ..quick.clone() };
-    let mut standing = Standing::new(&[&slow, quick], Arc::default(), LIMITS).await.expect("rules");
+    let mut standing =
+        StandingQueries::new(&[&slow, quick], Arc::default(), LIMITS).await.expect("rules");
     assert!(standing.broken().is_empty(), "{:?}", standing.broken());
     let sign_in = |number: usize| {
         json!({
@@ -218,7 +224,9 @@ async fn a_rule_that_takes_long_lags_behind_alone() {
     };
     let mut seen = 0;
     let mut ran = Vec::new();
-    for (number, turn) in [Turn::Rested, Turn::Rested, Turn::All].into_iter().enumerate() {
+    for (number, turn) in
+        [RunScope::Rested, RunScope::Rested, RunScope::All].into_iter().enumerate()
+    {
         add(&lake, folder.path(), number, &[sign_in(number)]).await;
         let snapshot = lake.snapshot().await.expect("asked");
         for file in lake.files_since(seen, snapshot).await.expect("files") {
@@ -240,7 +248,7 @@ async fn a_rule_that_takes_long_lags_behind_alone() {
             detection.ran.contains(&slow.id),
             standing.rested().is_some(),
         ));
-        if turn == Turn::All {
+        if turn == RunScope::All {
             assert_eq!(events(&slow.id), 2, "what came while it rested is not lost: {ran:?}");
         }
     }
@@ -262,7 +270,7 @@ pub(crate) async fn sign_ins(folder: &Path, count: usize) -> (Lake, Rule) {
     let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
     add(&lake, folder, 0, &(0..count).map(|number| sign_in(number, "alice")).collect::<Vec<_>>())
         .await;
-    let catalogue = Catalogue::built_in().expect("rules");
+    let catalogue = RuleSet::built_in().expect("rules");
     let like = catalogue.find("AT-LOGIN-001").expect("a rule").clone();
     let sql =
         "SELECT *, 'signed in' AS why FROM events WHERE event_action = 'consolesignin'".to_owned();
@@ -282,13 +290,13 @@ async fn a_large_file_is_looked_at_in_parts_and_no_rule_rests_for_ever() {
                (SELECT CASE WHEN max(md5(CAST(value AS VARCHAR))) > '' THEN 'consolesignin' END FROM generate_series(1, 3000000))"
         .to_owned();
     let slow = Rule { id: "AT-SLOW-001".to_owned(), sql, ..rule };
-    let mut standing = Standing::new(&[&slow], Arc::default(), LIMITS).await.expect("rules");
+    let mut standing = StandingQueries::new(&[&slow], Arc::default(), LIMITS).await.expect("rules");
     let mut found = Vec::new();
     for file in lake.files_since(0, lake.snapshot().await.expect("asked")).await.expect("files") {
-        let mut unread = Unread::open(file).expect("events");
+        let mut unread = FileCursor::open(file).expect("events");
         while unread.is_left() {
             standing.take(&mut unread).expect("rows");
-            let turn = if unread.is_left() { Turn::Rested } else { Turn::All };
+            let turn = if unread.is_left() { RunScope::Rested } else { RunScope::All };
             let detection = standing.run(turn, lake.place(), NOW).await.expect("rows");
             assert!(detection.failed.is_empty(), "{:?}", detection.failed);
             found.push(detection.findings.len());
@@ -304,14 +312,14 @@ async fn findings_without_fresh_events_are_left_as_they_are() {
     let (lake, rule) = sign_ins(folder.path(), 1).await;
     let dedup = Dedup { columns: vec!["user_name".to_owned()], window: Duration::from_secs(3600) };
     let rule = Rule { dedup: Some(dedup), ..rule };
-    let mut standing = Standing::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
+    let mut standing = StandingQueries::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
     let (mut seen, mut told) = (0, Vec::new());
     for (number, user) in
         [(0, "alice"), (1, "bob"), (2, "carol"), (3, "alice"), (4, "dave"), (5, "erin")]
     {
         if user == "dave" {
             // Anew, and what it finds may be another than before: a parameter may have changed.
-            standing = Standing::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
+            standing = StandingQueries::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
             standing
                 .load(&lake.files_at(seen, i64::MIN).await.expect("files"), i64::MIN, NOW)
                 .expect("rows");
@@ -324,7 +332,7 @@ async fn findings_without_fresh_events_are_left_as_they_are() {
             take(&mut standing, file);
         }
         seen = snapshot;
-        let run = standing.run(Turn::All, lake.place(), NOW).await.expect("rows");
+        let run = standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
         let mut kept = Stored::default();
         store(
             lake.catalogue(),

@@ -48,11 +48,11 @@ impl Lake {
         .bind(whole(asked.rows))
         .bind(whole(asked.bytes))
         .bind(i64::try_from(asked.took.as_micros()).unwrap_or(i64::MAX))
-        .execute(&self.turns)
+        .execute(&self.writer_pool)
         .await?;
         sqlx::query("DELETE FROM trailhound_query WHERE asked_at < $1")
             .bind(asked.at - KEPT_MICROS)
-            .execute(&self.turns)
+            .execute(&self.writer_pool)
             .await?;
         Ok(())
     }

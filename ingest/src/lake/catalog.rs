@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
-use trailhound_datasets::layout::{CATALOG_FILE, CatalogPlace, FILES_FOLDER};
+use trailhound_datasets::layout::{CATALOG_FILE, CatalogLocation, FILES_FOLDER};
 
 /// Version of our own tables beside DuckLake's.
 const LAKE_VERSION: &str = "8";
@@ -97,9 +97,9 @@ pub enum CatalogError {
 pub struct Lake {
     pub(crate) pool: AnyPool,
     /// For all that write.
-    pub(crate) turns: AnyPool,
+    pub(crate) writer_pool: AnyPool,
     folder: PathBuf,
-    place: CatalogPlace,
+    place: CatalogLocation,
 }
 
 impl Lake {
@@ -114,7 +114,7 @@ impl Lake {
             .canonicalize()
             .map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
         let place = place::find(&folder)?
-            .unwrap_or_else(|| CatalogPlace::Sqlite(folder.join(CATALOG_FILE)));
+            .unwrap_or_else(|| CatalogLocation::Sqlite(folder.join(CATALOG_FILE)));
         let lake = Self::at(folder, place, true).await?;
         lake.create_if_empty().await?;
         lake.check().await?;
@@ -139,9 +139,13 @@ impl Lake {
         Ok(lake)
     }
 
-    async fn at(folder: PathBuf, place: CatalogPlace, create: bool) -> Result<Self, CatalogError> {
+    async fn at(
+        folder: PathBuf,
+        place: CatalogLocation,
+        create: bool,
+    ) -> Result<Self, CatalogError> {
         let pool = place::connect(&place, create).await?;
-        Ok(Self { turns: place::turns(&place, &pool)?, pool, folder, place })
+        Ok(Self { writer_pool: place::writer_pool(&place, &pool)?, pool, folder, place })
     }
 
     /// The lake's folder, absolute.
@@ -152,7 +156,7 @@ impl Lake {
 
     /// Where its catalogue is.
     #[must_use]
-    pub fn place(&self) -> &CatalogPlace {
+    pub fn place(&self) -> &CatalogLocation {
         &self.place
     }
 
@@ -164,8 +168,8 @@ impl Lake {
 
     /// Connections for those who write to it again and again: on SQLite one, which they take in turn. Whoever holds it must not wait for it.
     #[must_use]
-    pub fn in_turn(&self) -> &AnyPool {
-        &self.turns
+    pub fn writer_pool(&self) -> &AnyPool {
+        &self.writer_pool
     }
 
     /// A transaction that holds the right to write from its start.
@@ -439,8 +443,8 @@ mod tests {
     async fn an_embedded_lake_is_written_by_one_at_a_time() {
         let folder = tempfile::tempdir().expect("a folder");
         let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
-        let [turns, others] =
-            [lake.in_turn(), lake.catalogue()].map(|pool| pool.options().get_max_connections());
-        assert!(turns == 1 && others > 1, "{turns} write, {others} read");
+        let [writer_pool, others] =
+            [lake.writer_pool(), lake.catalogue()].map(|pool| pool.options().get_max_connections());
+        assert!(writer_pool == 1 && others > 1, "{writer_pool} write, {others} read");
     }
 }

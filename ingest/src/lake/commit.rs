@@ -94,7 +94,7 @@ impl Lake {
         seen: Option<i64>,
         now: i64,
     ) -> Result<i64, CatalogError> {
-        let mut connection = self.turns.acquire().await?;
+        let mut connection = self.writer_pool.acquire().await?;
         let mut t1 = self.begin(&mut connection).await?;
         if let Some(seen) = seen {
             nothing_since(&mut t1, seen).await?;

@@ -88,7 +88,7 @@ impl Lake {
 
     /// The rows of `old` are in `new` from the next snapshot on.
     async fn replace(&self, old: &[i64], new: &NewFile, now: i64) -> Result<(), CatalogError> {
-        let mut connection = self.turns.acquire().await?;
+        let mut connection = self.writer_pool.acquire().await?;
         let mut transaction = self.begin(&mut connection).await?;
         let (snapshot, file) = next_snapshot(&mut transaction, 1, now).await?;
         sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES ($1, $2, 'trailhound', 'compaction', NULL)")
@@ -127,7 +127,7 @@ impl Lake {
     /// # Errors
     /// [`CatalogError`].
     pub async fn expire_snapshots(&self, before: i64, keep: i64) -> Result<u64, CatalogError> {
-        let mut connection = self.turns.acquire().await?;
+        let mut connection = self.writer_pool.acquire().await?;
         let mut transaction = self.begin(&mut connection).await?;
         // The oldest snapshot that stays: everything it sees stays.
         let before = time_text(before);

@@ -1,7 +1,7 @@
 //! What only one of several services on a lake may do at a time: a right that is lent for a while and must be renewed.
 
 use super::catalog::{CatalogError, Lake};
-use trailhound_datasets::layout::CatalogPlace;
+use trailhound_datasets::layout::CatalogLocation;
 
 /// A right that one service holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Lake {
     /// Several services may write it.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self.place(), CatalogPlace::Postgresql(_))
+        matches!(self.place(), CatalogLocation::Postgresql(_))
     }
 
     /// Takes or renews `lease` until `until` (microseconds UTC); false while somebody else holds it. On a lake with one

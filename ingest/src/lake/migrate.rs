@@ -4,7 +4,7 @@ use super::catalog::{CatalogError, Lake};
 use super::{WriterLock, place};
 use crate::secret::SecretRef;
 use sqlx::{AnyConnection, Executor, Row};
-use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogPlace};
+use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogLocation};
 
 /// Rows of one statement.
 const ROWS_AT_ONCE: usize = 200;
@@ -32,7 +32,7 @@ impl Lake {
         if !url.starts_with("postgresql://") && !url.starts_with("postgres://") {
             return Err(refused("a connection string begins with `postgresql://`".to_owned()));
         }
-        let target = CatalogPlace::Postgresql(url);
+        let target = CatalogLocation::Postgresql(url);
         let pool = place::connect(&target, false).await?;
         let mut connection = pool.acquire().await?;
         let mut transaction = place::begin_empty(&mut connection, &target).await?;

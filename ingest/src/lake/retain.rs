@@ -97,7 +97,7 @@ impl Lake {
         oldest: i64,
         now: i64,
     ) -> Result<(), CatalogError> {
-        let mut connection = self.turns.acquire().await?;
+        let mut connection = self.writer_pool.acquire().await?;
         let mut transaction = self.begin(&mut connection).await?;
         let (snapshot, _) = next_snapshot(&mut transaction, 0, now).await?;
         let tables: Vec<String> = Table::ALL

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use trailhound_datasets::layout::CatalogPlace;
+use trailhound_datasets::layout::CatalogLocation;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Keys held at once while looking for doubles; a larger lake is gone through in several passes.
@@ -88,7 +88,7 @@ impl Lake {
     /// [`CatalogError`] where checking itself fails; what is wrong with the lake is in [`Verified::problems`].
     pub async fn verify(&self) -> Result<Verified, CatalogError> {
         let mut verified = Verified::default();
-        if let CatalogPlace::Sqlite(_) = self.place() {
+        if let CatalogLocation::Sqlite(_) = self.place() {
             let integrity: String =
                 sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&self.pool).await?;
             if integrity != "ok" {

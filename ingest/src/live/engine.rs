@@ -5,7 +5,7 @@ use super::objects::Objects;
 use super::topics::Member;
 use super::{Committed, LiveError, LiveOptions, Observer};
 use crate::decode::Messages;
-use crate::dedup::Known;
+use crate::dedup::DedupIndex;
 use crate::lake::{CatalogError, Commit, Lake};
 use crate::ledger::Ledger;
 use crate::source::kafka::KafkaSource;
@@ -34,7 +34,7 @@ pub(super) fn run(
     stop: &AtomicBool,
 ) -> Result<(), LiveError> {
     let mut buckets: Vec<Objects> = buckets.into_iter().map(Objects::new).collect();
-    let known = Known::new(runtime.clone(), lake, options.keys_max)?;
+    let known = DedupIndex::new(runtime.clone(), lake, options.keys_max)?;
     let mut members = Vec::new();
     for kafka in &options.kafka {
         let wrong = |e: KafkaError| LiveError::Settings {
@@ -72,7 +72,7 @@ pub(super) struct Engine<'s> {
     pub(super) runtime: &'s Handle,
     pub(super) options: &'s LiveOptions,
     pub(super) observer: &'s dyn Observer,
-    known: &'s Known,
+    known: &'s DedupIndex,
     stop: &'s AtomicBool,
     pub(super) staging: Staging<'s>,
     pub(super) messages: Messages,

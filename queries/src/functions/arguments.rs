@@ -47,7 +47,11 @@ impl Args<'_> {
             | DataType::Null
             | DataType::Dictionary(..) => cast(&array, &DataType::Utf8)?,
             other => {
-                return exec_err!("{}: argument {} must be text, not {other}", self.name, index + 1);
+                return exec_err!(
+                    "{}: argument {} must be text, not {other}",
+                    self.name,
+                    index + 1
+                );
             }
         };
         Ok(Values { array, constant })

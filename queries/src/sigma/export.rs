@@ -1,6 +1,6 @@
 //! Our stateless rules as Sigma.
 
-use crate::catalogue::{Rule, Severity};
+use crate::packs::rules::{Rule, Severity};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, SetExpr,
     Statement, UnaryOperator, Value,

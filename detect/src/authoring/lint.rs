@@ -1,0 +1,339 @@
+//! Checks of what a rule's files say of themselves, and that its query can run. They find what a rule's own cases cannot.
+
+use crate::scan::predicate_set::PredicateSet;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use trailhound_datasets::samples;
+use trailhound_queries::limits::{QueryLimits, SessionError};
+use trailhound_queries::packs::rules::{Case, FirstLast, Rule, RuleSet};
+use trailhound_queries::parameters::Parameters;
+use trailhound_queries::session::Session;
+
+/// Something wrong with a rule.
+#[derive(Debug)]
+pub struct Problem {
+    /// The rule.
+    pub rule_id: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// Name of the check.
+    pub check: &'static str,
+    /// What is wrong, or what to write.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {} (`{}`)", self.rule_id, self.check, self.message, self.path.display())
+    }
+}
+
+type Check = (&'static str, &'static str, fn(&Rule) -> bool);
+
+/// Name, what must be true, and whether it is.
+const OF_ITS_FILES: [Check; 34] = [
+    (
+        "id",
+        "an id is `AT-`, a group in capitals, `-` and three digits, or a user's own letters, digits and dashes",
+        id_is_sound,
+    ),
+    ("version", "a version is three numbers: `1.0.0`", |rule| {
+        rule.version.split('.').filter(|n| n.parse::<u32>().is_ok()).count() == 3
+    }),
+    ("status", "a status is `stable`, `test` or `experimental`, as in Sigma", |rule| {
+        ["stable", "test", "experimental"].contains(&rule.status.as_str())
+    }),
+    ("attack", "a technique is `T1078` or `T1078.004`", |rule| {
+        rule.attack.iter().all(|text| is_technique(text))
+    }),
+    (
+        "attack-there",
+        "name the techniques of MITRE ATT&CK; only what the platform says of itself has none",
+        |rule| rule.group == "platform" || !rule.attack.is_empty(),
+    ),
+    ("attack-once", "a technique is named once", |rule| {
+        rule.attack.iter().collect::<BTreeSet<_>>().len() == rule.attack.len()
+    }),
+    ("title", "a title has between 5 and 90 characters", |rule| {
+        (5..=90).contains(&rule.title.en.chars().count())
+    }),
+    ("title-end", "a title is no sentence: without a full stop", |rule| {
+        !rule.title.en.ends_with('.') && !rule.title.zh.ends_with('。')
+    }),
+    ("title-zh", "the Chinese title is in Chinese", |rule| is_chinese(&rule.title.zh)),
+    ("runbook", "say what to do", |rule| rule.runbook.en.chars().count() >= 20),
+    ("runbook-zh", "the Chinese runbook is in Chinese", |rule| is_chinese(&rule.runbook.zh)),
+    ("false-positives", "say who does this without harm", |rule| !rule.false_positives.is_empty()),
+    ("references", "say where it is known from", |rule| !rule.references.is_empty()),
+    ("group", "a group's folder is in small letters", |rule| {
+        rule.group.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    }),
+    ("file-name", "file names are in small letters with `_`", |rule| {
+        rule.path.file_stem().is_some_and(|name| {
+            name.to_string_lossy()
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        })
+    }),
+    ("comment", "the query begins with `-- ` and what it finds", |rule| {
+        rule.sql.starts_with("-- ")
+    }),
+    ("one-statement", "the query is one statement without `;`", |rule| {
+        !rule.sql.trim_end().trim_end_matches(';').contains(";\n")
+    }),
+    (
+        "no-clock",
+        "a query knows no present: the same events must give the same findings tomorrow",
+        |rule| {
+            let sql = rule.sql.to_lowercase();
+            !["now()", "current_timestamp", "current_date", "random()", "uuid()"]
+                .iter()
+                .any(|word| sql.contains(word))
+        },
+    ),
+    ("no-limit", "a query leaves nothing out by LIMIT", |rule| {
+        !words(&rule.sql).any(|word| word == "limit")
+    }),
+    ("event-action", "`event_action` is in lower case", event_actions_are_lower),
+    (
+        "no-event-name",
+        "compare `event_action`, which is in lower case, and not `event_name`",
+        |rule| !rule.sql.contains("event_name =") && !rule.sql.contains("event_name IN"),
+    ),
+    ("reads", "say which rows it `reads`: without, every row is looked at and held", |rule| {
+        rule.reads.is_some()
+    }),
+    (
+        "windows",
+        "a window over event time leaves rows without a time out: `event_time IS NOT NULL`",
+        |rule| !rule.sql.contains(" RANGE BETWEEN ") || rule.sql.contains("event_time IS NOT NULL"),
+    ),
+    (
+        "lookback",
+        "`lookback` is at least the longest INTERVAL of the query, unless it `remembers` rows for longer",
+        |rule| {
+            let remembered =
+                rule.remembers.as_ref().map_or(Duration::ZERO, |remembers| remembers.duration);
+            intervals(&rule.sql)
+                .into_iter()
+                .all(|interval| interval <= rule.lookback.max(remembered))
+        },
+    ),
+    (
+        "lookback-used",
+        "a `lookback` without any window or INTERVAL in the query only costs",
+        |rule| rule.lookback.is_zero() || rule.sql.contains("INTERVAL"),
+    ),
+    ("condensed", "`condensed` names columns, and stretches between a minute and a day", |rule| {
+        let is_sound = |condensed: &FirstLast| {
+            !condensed.by.is_empty()
+                && (Duration::from_secs(60)..=Duration::from_secs(86_400)).contains(&condensed.per)
+        };
+        rule.condensed.as_ref().is_none_or(is_sound)
+    }),
+    (
+        "condensed-groups",
+        "a query over `condensed` rows groups them, and leaves rows without a time out",
+        |rule| {
+            rule.condensed.is_none()
+                || (rule.sql.contains("GROUP BY") && rule.sql.contains("event_time IS NOT NULL"))
+        },
+    ),
+    ("dedup-window", "a dedup window is between a minute and a day", |rule| {
+        rule.dedup.as_ref().is_none_or(|dedup| {
+            (Duration::from_secs(60)..=Duration::from_secs(86_400)).contains(&dedup.window)
+        })
+    }),
+    ("needs", "what it `needs` is none of its `gaps`", |rule| {
+        !rule.needs.iter().any(|need| rule.gaps.contains(need))
+    }),
+    (
+        "parameters-said",
+        "every parameter the query asks for is among `parameters` or `optional_parameters`",
+        parameters_are_said,
+    ),
+    ("cases-names", "each case has a name of its own", |rule| {
+        rule.cases.iter().map(|case| &case.name).collect::<BTreeSet<_>>().len() == rule.cases.len()
+    }),
+    ("case-fires", "a case in which it fires", |rule| {
+        rule.cases.iter().any(|case| !case.expect.is_empty())
+    }),
+    ("case-near-miss", "a case, a near miss, in which it does not", |rule| {
+        rule.cases.iter().any(|case| case.expect.is_empty())
+    }),
+    ("case-samples", "cases are made from samples that exist", |rule| {
+        rule.cases
+            .iter()
+            .flat_map(|case| &case.events)
+            .all(|event| samples::event(&event.sample).is_some())
+    }),
+];
+
+/// Checks that plan the query, and those of the cases by kind.
+const OTHERS: usize = 8;
+
+/// Checks of each rule.
+pub const CHECKS: usize = OF_ITS_FILES.len() + OTHERS;
+
+/// Checks `rules` of `catalogue`.
+///
+/// # Errors
+/// [`SessionError`] where there is no engine to plan with.
+pub async fn lint(catalogue: &RuleSet, rules: &[&Rule]) -> Result<Vec<Problem>, SessionError> {
+    let (session, _) =
+        Session::over_rows(Arc::new(Parameters::default()), &QueryLimits::default()).await?;
+    let mut problems = Vec::new();
+    for &rule in rules {
+        let mut found: Vec<(&'static str, String)> = OF_ITS_FILES
+            .into_iter()
+            .filter(|(.., holds)| !holds(rule))
+            .map(|(name, wanted, _)| (name, wanted.to_owned()))
+            .collect();
+        found.extend(of_its_cases(rule));
+        if let Some(other) = catalogue
+            .rules
+            .iter()
+            .find(|other| other.id != rule.id && other.title.en == rule.title.en)
+        {
+            found.push(("title-once", format!("{} has the same title", other.id)));
+        }
+        found.extend(of_its_query(&session, rule).await);
+        let problem = |(check, message)| Problem {
+            rule_id: rule.id.clone(),
+            path: rule.path.clone(),
+            check,
+            message,
+        };
+        problems.extend(found.into_iter().map(problem));
+    }
+    Ok(problems)
+}
+
+async fn of_its_query(session: &Session, rule: &Rule) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    match session.sql(&rule.sql).await {
+        Ok(frame) => {
+            let has = |name: &str| frame.schema().has_column_with_unqualified_name(name);
+            let missing =
+                crate::finding::match_rows::EVENT_COLUMNS.into_iter().find(|name| !has(name));
+            found.extend(missing.map(|name| {
+                ("columns", format!("the query gives no `{name}`; select `events.*`"))
+            }));
+            let grouping =
+                rule.dedup.iter().flat_map(|dedup| &dedup.columns).find(|name| !has(name));
+            found.extend(grouping.map(|name| {
+                (
+                    "dedup-columns",
+                    format!("the query gives no `{name}`, by which matches are grouped"),
+                )
+            }));
+        }
+        Err(error) => found.push(("query", error.to_string())),
+    }
+    for (check, predicate) in [
+        ("reads-plans", rule.reads.as_deref()),
+        ("remembers-plans", rule.remembers.as_ref().map(|r| r.rows.as_str())),
+    ] {
+        if let Some(Err(error)) = predicate.map(|predicate| PredicateSet::new(session, [predicate]))
+        {
+            found.push((check, error.to_string()));
+        }
+    }
+    found
+}
+
+fn of_its_cases(rule: &Rule) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let any = |holds: fn(&Case) -> bool| rule.cases.iter().any(holds);
+    // A rule about failures needs none that shows it leaves them out.
+    if !any(|case| {
+        case.events
+            .iter()
+            .any(|event| event.set.contains_key("errorCode") || event.sample.ends_with("_failed"))
+    }) {
+        found.push(("case-failed", "a case with a failed call".to_owned()));
+    }
+    if !any(|case| case.events.iter().any(|event| !event.remove.is_empty())) {
+        found.push(("case-lacking", "a case with an event that lacks fields: `remove`".to_owned()));
+    }
+    found
+}
+
+fn id_is_sound(rule: &Rule) -> bool {
+    rule.id.strip_prefix("AT-").is_some_and(|rest| {
+        rest.contains('-') && rest.bytes().next().is_some_and(|b| b.is_ascii_uppercase())
+    })
+}
+
+fn is_technique(text: &str) -> bool {
+    let digits =
+        |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    let Some(rest) = text.strip_prefix('T') else { return false };
+    match rest.split_once('.') {
+        Some((technique, sub)) => digits(technique, 4) && digits(sub, 3),
+        None => digits(rest, 4),
+    }
+}
+
+fn is_chinese(text: &str) -> bool {
+    text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+}
+
+fn words(sql: &str) -> impl Iterator<Item = String> {
+    sql.lines()
+        .filter(|line| !line.trim_start().starts_with("--"))
+        .flat_map(str::split_whitespace)
+        .map(str::to_lowercase)
+}
+
+/// Texts that `event_action` is compared with.
+fn event_actions_are_lower(rule: &Rule) -> bool {
+    let texts = [Some(rule.sql.as_str()), rule.reads.as_deref()].into_iter().flatten();
+    texts.flat_map(|sql| sql.split("event_action ").skip(1)).all(|rest| {
+        let end = if rest.starts_with("IN (") {
+            rest.find(')')
+        } else {
+            rest.match_indices('\'').nth(1).map(|(at, _)| at)
+        };
+        let compared = &rest[..end.unwrap_or(0)];
+        let quoted: String = compared.split('\'').skip(1).step_by(2).collect();
+        !quoted.bytes().any(|b| b.is_ascii_uppercase())
+    })
+}
+
+fn parameters_are_said(rule: &Rule) -> bool {
+    let said = |name: &&str| {
+        rule.parameters.iter().chain(&rule.optional_parameters).any(|said| said == name)
+    };
+    let asked = Parameters::NAMES.iter().filter(|name| rule.sql.contains(&format!("'{name}'")));
+    let by_function = [
+        ("off_hours(", "business_hours"),
+        ("change_window(", "change_windows"),
+        ("geo_country(", "geo_city"),
+        ("geo_km(", "geo_city"),
+        ("geo_asn(", "geo_asn"),
+    ];
+    let by_function =
+        by_function.into_iter().filter(|(call, _)| rule.sql.contains(call)).map(|(_, name)| name);
+    asked.copied().chain(by_function).all(|name| said(&name))
+}
+
+/// Lengths of the `INTERVAL '10 minutes'` of a query.
+fn intervals(sql: &str) -> Vec<Duration> {
+    let interval = |rest: &str| {
+        let mut parts = rest.split('\'').nth(1)?.split(' ');
+        let number: u64 = parts.next()?.parse().ok()?;
+        let unit = match parts.next()?.trim_end_matches('s') {
+            "second" => 1,
+            "minute" => 60,
+            "hour" => 3600,
+            "day" => 86_400,
+            _ => return None,
+        };
+        Some(Duration::from_secs(number * unit))
+    };
+    sql.split("INTERVAL").skip(1).filter_map(interval).collect()
+}

@@ -1,0 +1,7 @@
+//! Evaluates rules: over what the lake holds (`batch.rs`) and after each commit (`streaming/`). Both give the same findings.
+
+pub(crate) mod batch;
+mod batch_rows;
+pub(crate) mod scope;
+pub(crate) mod streaming;
+mod window_buffer;

@@ -1,0 +1,209 @@
+//! Matches to findings: grouping by the rule's dedup key, stable ids, and what suppresses.
+
+use crate::finding::match_rows::MatchRow;
+use crate::finding::{Evidence, Finding, Operator, Status, Target};
+use chrono::{DateTime, SecondsFormat};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use trailhound_queries::functions::masked;
+use trailhound_queries::packs::rules::Rule;
+use trailhound_queries::parameters::Parameters;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Why a match is not for anybody to look at; `None` if it is.
+fn suppressed_by(rule: &Rule, parameters: &Parameters, matched: MatchRow<'_>) -> Option<String> {
+    let instances = matched.instance_ids();
+    let operator = matched.operator(&instances);
+    let allowed =
+        parameters.allowed_principals.iter().find(|allowed| allowed.allows(&rule.id, &operator));
+    allowed
+        .map(trailhound_queries::parameters::AllowedPrincipal::label)
+        .or_else(|| matched.owned("expected_because"))
+}
+
+/// Keys of events.
+pub(crate) type Keys = HashSet<Box<[u8]>>;
+
+/// What matches make.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// In order of their first event.
+    pub(crate) findings: Vec<Finding>,
+    /// Ids of those that are as they were: none of their events is fresh.
+    pub(crate) same: Vec<String>,
+}
+
+/// The findings that `matches` of `rule` give. Where only some events are `fresh`, and so every other match is as it was, findings without
+/// any of them are not made again.
+pub(crate) fn findings<'r>(
+    rule: &Rule,
+    parameters: &Parameters,
+    matches: impl Iterator<Item = MatchRow<'r>>,
+    fresh: Option<&Keys>,
+) -> Found {
+    let mut groups: BTreeMap<[String; 2], (Option<String>, Vec<MatchRow<'r>>)> = BTreeMap::new();
+    for matched in matches {
+        let suppressed = suppressed_by(rule, parameters, matched);
+        let key = [group_key(rule, matched), suppressed.clone().unwrap_or_default()];
+        groups.entry(key).or_insert_with(|| (suppressed, Vec::new())).1.push(matched);
+    }
+    let mut found = Found::default();
+    for ([key, _], (suppressed, matches)) in groups {
+        if fresh
+            .is_some_and(|fresh| !matches.iter().any(|matched| fresh.contains(matched.event_key())))
+        {
+            found.same.push(finding_id(rule, &key, suppressed.as_deref()));
+        } else {
+            found.findings.push(finding(rule, parameters, &key, suppressed, matches));
+        }
+    }
+    found.findings.sort_by(|a, b| {
+        (&a.event_time, &a.event_ids, &a.finding_id).cmp(&(
+            &b.event_time,
+            &b.event_ids,
+            &b.finding_id,
+        ))
+    });
+    found
+}
+
+fn finding_id(rule: &Rule, key: &str, suppressed_by: Option<&str>) -> String {
+    let identity =
+        [rule.id.as_str(), rule.major(), key, suppressed_by.unwrap_or("")].join("\u{1e}");
+    format!("{:032x}", xxh3_128(identity.as_bytes()))
+}
+
+/// What a match shares with the others of its finding. Stretches of time are counted from 1970 and not from the first
+/// match, so a late event never moves another finding's borders and so its id.
+fn group_key(rule: &Rule, matched: MatchRow<'_>) -> String {
+    let account = matched.text("account_id").unwrap_or("");
+    let variant = matched.text("variant").unwrap_or("");
+    let window = rule.dedup.as_ref().and_then(|dedup| {
+        let micros = i64::try_from(dedup.window.as_micros()).ok().filter(|&micros| micros > 0)?;
+        matched.event_time().map(|time| time.div_euclid(micros) * micros)
+    });
+    let parts: Vec<String> = match window {
+        Some(start) => [account, variant]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(matched.dedup().map(str::to_owned))
+            .chain([start.to_string()])
+            .collect(),
+        None => vec![account.to_owned(), variant.to_owned(), hex(matched.event_key())],
+    };
+    parts.join("\u{1f}")
+}
+
+fn finding(
+    rule: &Rule,
+    parameters: &Parameters,
+    key: &str,
+    suppressed_by: Option<String>,
+    mut matches: Vec<MatchRow<'_>>,
+) -> Finding {
+    let order = |matched: &MatchRow<'_>| {
+        (matched.event_time(), matched.owned("event_id"), matched.event_key().to_vec())
+    };
+    matches.sort_by_cached_key(order);
+    let (first, last) = (matches[0], matches[matches.len() - 1]);
+    let all = |column: &'static str| unique(matches.iter().flat_map(move |m| m.list(column)));
+    let account_id = first.owned("account_id");
+    Finding {
+        finding_id: finding_id(rule, key, suppressed_by.as_deref()),
+        rule_id: rule.id.clone(),
+        rule_version: rule.version.clone(),
+        variant: first.owned("variant"),
+        title: rule.title.en.clone(),
+        title_zh: rule.title.zh.clone(),
+        severity: matches
+            .iter()
+            .map(|m| m.severity().unwrap_or(rule.severity))
+            .max()
+            .unwrap_or(rule.severity),
+        status: if suppressed_by.is_some() { Status::Suppressed } else { Status::Open },
+        attack: rule.attack.clone(),
+        account_name: account_id.as_ref().and_then(|id| parameters.accounts.get(id).cloned()),
+        account_id,
+        operator: operator(first),
+        source_ip: first.owned("source_ip_address"),
+        source_class: first.owned("source_class"),
+        client_ip: first.owned("client_ip"),
+        client_ip_provenance: first.owned("client_ip_provenance"),
+        user_agent: first.owned("user_agent"),
+        event_time: shown_time(first.event_time()),
+        first_seen: shown_time(first.event_time()),
+        last_seen: shown_time(last.event_time()),
+        count: matches.len() as u64,
+        actions: by_frequency(matches.iter().copied().map(action)),
+        regions: by_frequency(matches.iter().filter_map(|m| m.owned("acs_region"))),
+        outcomes: by_frequency(matches.iter().filter_map(|m| m.owned("outcome"))),
+        targets: targets(&matches),
+        why: all("why"),
+        unknowns: all("unknowns"),
+        verdict: first.owned("verdict"),
+        suppressed_by,
+        event_ids: matches.iter().map(|m| m.owned("event_id").unwrap_or_default()).collect(),
+        evidence: matches
+            .iter()
+            .map(|m| Evidence {
+                event_key: hex(m.event_key()),
+                source_object: m.owned("source_object"),
+                source_position: m.source_position(),
+            })
+            .collect(),
+        runbook: rule.runbook.en.clone(),
+    }
+}
+
+fn operator(matched: MatchRow<'_>) -> Operator {
+    Operator {
+        kind: matched.owned("user_type"),
+        name: matched.owned("user_name"),
+        principal_id: matched.owned("principal_id"),
+        access_key_id: matched.text("access_key_id").filter(|key| !key.is_empty()).map(masked),
+        role: matched.owned("role_name"),
+        session: matched.owned("session_name"),
+        credential_kind: matched.owned("credential_kind"),
+    }
+}
+
+fn action(matched: MatchRow<'_>) -> String {
+    format!(
+        "{}:{}",
+        matched.text("service_name").unwrap_or("?"),
+        matched.text("event_name").unwrap_or("?")
+    )
+}
+
+fn targets(matches: &[MatchRow<'_>]) -> Vec<Target> {
+    let all: BTreeSet<Target> = matches
+        .iter()
+        .flat_map(|m| m.resources())
+        .map(|(kind, id)| Target { kind: kind.map(str::to_owned), id: id.to_owned() })
+        .collect();
+    all.into_iter().collect()
+}
+
+/// Each value once, in order of first appearance.
+fn unique<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    values.filter(|value| seen.insert(*value)).map(str::to_owned).collect()
+}
+
+fn by_frequency(values: impl Iterator<Item = String>) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    counts.into_iter().map(|(value, _)| value).collect()
+}
+
+fn shown_time(micros: Option<i64>) -> Option<String> {
+    DateTime::from_timestamp_micros(micros?)
+        .map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

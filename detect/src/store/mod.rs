@@ -1,0 +1,12 @@
+//! What detection keeps in the catalog database: findings with their revisions, the outbox of the sinks, report runs.
+
+mod bulk_sql;
+mod error;
+pub(crate) mod findings;
+mod notice;
+pub mod outbox;
+pub mod report_runs;
+pub mod routes;
+
+pub use error::StoreError;
+pub use notice::Notice;

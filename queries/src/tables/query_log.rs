@@ -1,0 +1,89 @@
+//! What was asked by the doors of the service, as a table of SQL.
+
+use crate::tables::catalog_table::CatalogTable;
+use crate::tables::meanings::Meanings;
+use datafusion::arrow::array::{
+    ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::error::DataFusionError;
+use std::sync::{Arc, LazyLock};
+
+/// Name of the table.
+pub(crate) const QUERY_LOG_TABLE: &str = "query_log";
+
+const COLUMNS: [(&str, &str); 9] = [
+    ("asked_at", "When, UTC."),
+    ("door", "By which door: `http` or `postgres`."),
+    ("who", "Under which name."),
+    ("address", "From which address."),
+    ("statement", "What was asked."),
+    ("result", "`answered`, `cancelled`, `busy`, or the code of the refusal."),
+    ("rows", "Rows of the answer."),
+    ("bytes", "Bytes of the answer."),
+    ("seconds", "From question to answer."),
+];
+
+static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let field = |(name, _): &(&str, &str)| {
+        let data_type = match *name {
+            "asked_at" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            "rows" | "bytes" => DataType::Int64,
+            "seconds" => DataType::Float64,
+            _ => DataType::Utf8,
+        };
+        Field::new(*name, data_type, true)
+    };
+    Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
+});
+
+type Row = (i64, String, String, String, String, String, i64, i64, i64);
+
+/// What the lake has been asked.
+#[derive(Debug)]
+pub(crate) struct QueryLog;
+
+impl CatalogTable for QueryLog {
+    type Row = Row;
+    const ALL: &'static str = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query";
+    const ORDER: &'static str = "asked_at, query_id";
+    const TEXTS: &'static [&'static str] = &["door", "who", "address", "result"];
+    const TIMES: &'static [&'static str] = &[];
+
+    fn schema() -> SchemaRef {
+        Arc::clone(&SCHEMA)
+    }
+
+    fn columns(rows: Vec<Row>, places: &[usize]) -> Result<Vec<ArrayRef>, DataFusionError> {
+        let texts = |of: fn(&Row) -> &str| -> ArrayRef {
+            Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>())
+        };
+        let all = [
+            Arc::new(
+                rows.iter()
+                    .map(|row| Some(row.0))
+                    .collect::<TimestampMicrosecondArray>()
+                    .with_timezone("UTC"),
+            ) as ArrayRef,
+            texts(|row| &row.1),
+            texts(|row| &row.2),
+            texts(|row| &row.3),
+            texts(|row| &row.4),
+            texts(|row| &row.5),
+            Arc::new(rows.iter().map(|row| Some(row.6)).collect::<Int64Array>()),
+            Arc::new(rows.iter().map(|row| Some(row.7)).collect::<Int64Array>()),
+            Arc::new(rows.iter().map(|row| Some(seconds(row.8))).collect::<Float64Array>()),
+        ];
+        Ok(places.iter().filter_map(|place| all.get(*place).cloned()).collect())
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
+/// What its columns mean.
+pub(crate) fn meanings() -> Meanings {
+    COLUMNS.iter().map(|(name, meaning)| ((*name).to_owned(), (*meaning).to_owned())).collect()
+}

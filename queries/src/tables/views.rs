@@ -1,0 +1,15 @@
+//! Views over the lake's tables, as anyone may ask for them in SQL. Each says in its file what it shows.
+
+/// Name and query of each.
+pub(crate) const VIEWS: [(&str, &str); 10] = [
+    ("signins", include_str!("../../views/signins.sql")),
+    ("stops", include_str!("../../views/stops.sql")),
+    ("root_activity", include_str!("../../views/root_activity.sql")),
+    ("key_activity", include_str!("../../views/key_activity.sql")),
+    ("member_activity", include_str!("../../views/member_activity.sql")),
+    ("permission_changes", include_str!("../../views/permission_changes.sql")),
+    ("network_changes", include_str!("../../views/network_changes.sql")),
+    ("sources", include_str!("../../views/sources.sql")),
+    ("coverage", include_str!("../../views/coverage.sql")),
+    ("reconciliation", include_str!("../../views/reconciliation.sql")),
+];

@@ -1,0 +1,106 @@
+//! Functions by which clients of PostgreSQL tell what they are talking to.
+
+use super::information;
+use super::query_handler::SERVER_VERSION;
+use arrow::array::{ArrayRef, AsArray, Int32Array, StringArray};
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion_postgres::pgwire::api::Type;
+use std::sync::Arc;
+
+/// Where tables are looked for that are named without a schema.
+const SEARCH_PATH: &str = "\"$user\", public";
+/// The numbers of the types that every server has are below this.
+const BUILT_IN_TYPES: u32 = 10_000;
+
+/// All of them.
+pub(super) fn functions() -> [ScalarUDF; 4] {
+    [version(), current_setting(), to_regtype(), sql_type()]
+}
+
+fn version() -> ScalarUDF {
+    let says = format!("PostgreSQL {SERVER_VERSION}");
+    let body =
+        move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::from(says.as_str())));
+    create_udf("version", Vec::new(), DataType::Utf8, Volatility::Immutable, Arc::new(body))
+}
+
+/// `current_setting(name)`; NULL for what is not known here.
+fn current_setting() -> ScalarUDF {
+    let body = |args: &[ColumnarValue]| {
+        texts(args, |names| {
+            Arc::new(names.iter().map(|name| setting(name?)).collect::<StringArray>())
+        })
+    };
+    create_udf(
+        "current_setting",
+        vec![DataType::Utf8],
+        DataType::Utf8,
+        Volatility::Stable,
+        Arc::new(body),
+    )
+}
+
+fn setting(name: &str) -> Option<&'static str> {
+    Some(match name.to_lowercase().as_str() {
+        "server_version" => SERVER_VERSION,
+        "server_version_num" => "160006",
+        "search_path" => SEARCH_PATH,
+        "timezone" => "UTC",
+        "server_encoding" | "client_encoding" => "UTF8",
+        "datestyle" => "ISO, MDY",
+        "standard_conforming_strings" | "integer_datetimes" => "on",
+        "transaction_read_only" | "default_transaction_read_only" => "on",
+        "max_identifier_length" => "63",
+        _ => return None,
+    })
+}
+
+/// `to_regtype(name)`: the number of a type; NULL where there is none, as for those of extensions.
+fn to_regtype() -> ScalarUDF {
+    let number = |name: &str| {
+        let of_name = |oid: &u32| Type::from_oid(*oid).is_some_and(|of| of.name() == name);
+        (1..BUILT_IN_TYPES).find(of_name).and_then(|oid| i32::try_from(oid).ok())
+    };
+    let body = move |args: &[ColumnarValue]| {
+        texts(args, |names| {
+            Arc::new(names.iter().map(|name| number(name?)).collect::<Int32Array>())
+        })
+    };
+    create_udf(
+        "to_regtype",
+        vec![DataType::Utf8],
+        DataType::Int32,
+        Volatility::Stable,
+        Arc::new(body),
+    )
+}
+
+fn sql_type() -> ScalarUDF {
+    let body = |args: &[ColumnarValue]| {
+        texts(args, |types| {
+            Arc::new(
+                types
+                    .iter()
+                    .map(|engine| Some(information::sql_type(engine?)))
+                    .collect::<StringArray>(),
+            )
+        })
+    };
+    create_udf(
+        information::SQL_TYPE,
+        vec![DataType::Utf8],
+        DataType::Utf8,
+        Volatility::Immutable,
+        Arc::new(body),
+    )
+}
+
+fn texts(
+    args: &[ColumnarValue],
+    of: impl Fn(&StringArray) -> ArrayRef,
+) -> datafusion::error::Result<ColumnarValue> {
+    let arrays = ColumnarValue::values_to_arrays(args)?;
+    Ok(ColumnarValue::Array(of(arrays[0].as_string::<i32>())))
+}

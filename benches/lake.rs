@@ -1,10 +1,11 @@
-//! Questions to a lake that `TRAILHOUND_BENCH_LAKE` names: the row predicates of the four mission detections, the rules in
-//! full, and look-ups. Seconds, median of five in one session.
+//! Measures queries on the lake in the folder `TRAILHOUND_BENCH_LAKE`: the row predicates of four
+//! detections, all rules in full, and a look-up by event id (`TRAILHOUND_BENCH_EVENT_ID`). Results
+//! are seconds: the median of five runs in one session, of three for the rules.
 
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
-use trailhound_benches::{median, tell};
+use trailhound_benches::{median, print_result};
 use trailhound_datasets::layout::{CATALOG_FILE, CatalogLocation};
 use trailhound_detect::{Range, Selection, detect};
 use trailhound_queries::limits::QueryLimits;
@@ -12,7 +13,7 @@ use trailhound_queries::packs::rules::RuleSet;
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
-/// The predicates that `peers/duckdb_queries.py` asks DuckDB too.
+/// The row predicates; `peers/duckdb_queries.py` measures DuckDB with the same ones.
 const PREDICATES: [&str; 4] = [
     "SELECT event_id, event_time, user_name, source_ip_address FROM events WHERE event_action = 'consolesignin' AND outcome = 'success' AND mfa = 'no'",
     "SELECT event_id, event_time, user_name, source_ip_address FROM events WHERE event_action = 'consolesignin' AND outcome = 'success' AND source_class = 'ip' AND NOT ip_in_cidr(source_ip, '203.0.113.0/24')",
@@ -31,18 +32,18 @@ fn main() {
     let session = runtime
         .block_on(Session::over_lake(&place, Arc::new(parameters), &limits))
         .unwrap_or_else(|e| panic!("{e}"));
-    let ask = |sql: &str| -> usize {
+    let count_rows = |sql: &str| -> usize {
         let rows =
             runtime.block_on(async { session.sql(sql).await?.collect().await.map_err(Into::into) });
         rows.map(|batches| batches.iter().map(|batch| batch.num_rows()).sum())
             .unwrap_or_else(|e: trailhound_queries::limits::SessionError| panic!("{e}"))
     };
     let mut results = Map::new();
-    let rows: Vec<usize> = PREDICATES.iter().map(|sql| ask(sql)).collect();
+    let rows: Vec<usize> = PREDICATES.iter().map(|sql| count_rows(sql)).collect();
     results.insert("predicates_rows".to_owned(), json!(rows));
     results.insert(
         "predicates".to_owned(),
-        json!(median(5, || PREDICATES.iter().map(|sql| ask(sql)).sum::<usize>())),
+        json!(median(5, || PREDICATES.iter().map(|sql| count_rows(sql)).sum::<usize>())),
     );
     let catalogue = RuleSet::built_in().unwrap_or_else(|e| panic!("{e}"));
     let rules = median(3, || {
@@ -54,7 +55,7 @@ fn main() {
     results.insert("rules_in_full".to_owned(), json!(rules));
     let id = std::env::var("TRAILHOUND_BENCH_EVENT_ID").unwrap_or_default();
     let by_id = format!("SELECT * FROM events WHERE event_id = '{id}'");
-    results.insert("by_event_id_rows".to_owned(), json!(ask(&by_id)));
-    results.insert("by_event_id".to_owned(), json!(median(5, || ask(&by_id))));
-    tell("lake", Value::Object(results));
+    results.insert("by_event_id_rows".to_owned(), json!(count_rows(&by_id)));
+    results.insert("by_event_id".to_owned(), json!(median(5, || count_rows(&by_id))));
+    print_result("lake", Value::Object(results));
 }

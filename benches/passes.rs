@@ -1,11 +1,14 @@
-//! What many rules cost over history: the whole pack in one pass beside a pass for each rule and beside each rule's query as the SQL shell
-//! runs it, and one stateless rule beside fifty-one. Seconds over a lake of generated events, `TRAILHOUND_EVENTS` of them (400,000 unless said), each the median of three in turn.
+//! Measures what many rules cost over history. It compares all rules in one pass with one pass per
+//! rule and with one SQL query per rule, and one stateless rule with 51 of them. The lake has
+//! `TRAILHOUND_EVENTS` generated events, 400,000 by default. Results are seconds, the median of
+//! three runs; the variants alternate.
 
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use trailhound_benches::tell;
+use trailhound_benches::print_result;
 use trailhound_datasets::generate::{Spec, Traffic};
 use trailhound_detect::{Range, Selection, detect};
 use trailhound_ingest::lake::Lake;
@@ -18,36 +21,37 @@ use trailhound_queries::session::Session;
 
 /// 2026-10-01T00:00:00Z.
 const NOW: i64 = 1_790_812_800_000_000;
-const STATELESS: usize = 51;
+/// Number of stateless rules that are compared with one.
+const STATELESS_RULES: usize = 51;
 
-async fn seconds(session: &Session, catalogue: &RuleSet, rules: &[String]) -> f64 {
-    let begun = Instant::now();
+/// Runs `rules` in one pass and returns the seconds.
+async fn one_pass(session: &Session, catalogue: &RuleSet, rules: &[String]) -> f64 {
+    let start = Instant::now();
     let selection = Selection { rules: rules.to_vec(), require_all: true };
     let detection =
         detect(session, catalogue, &selection, Range::default()).await.expect("detected");
     assert!(detection.failed.is_empty(), "{:?}", detection.failed);
-    begun.elapsed().as_secs_f64()
+    start.elapsed().as_secs_f64()
 }
 
-/// Plans and runs the query of each of `rules`, one after the other.
-async fn queries(session: &Session, rules: &[&Rule]) -> f64 {
-    let begun = Instant::now();
+/// Plans and runs the query of each rule, one after the other; returns the seconds.
+async fn separate_queries(session: &Session, rules: &[&Rule]) -> f64 {
+    let start = Instant::now();
     for rule in rules {
         session.sql(&rule.sql).await.expect("planned").collect().await.expect("run");
     }
-    begun.elapsed().as_secs_f64()
+    start.elapsed().as_secs_f64()
 }
 
+/// The median, rounded to four digits.
 fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     (seconds[seconds.len() / 2] * 1e4).round() / 1e4
 }
 
-#[tokio::main]
-async fn main() {
-    let events =
-        std::env::var("TRAILHOUND_EVENTS").map_or(400_000, |text| text.parse().expect("a number"));
-    let folder = std::env::temp_dir().join(format!("trailhound-passes-{}", std::process::id()));
+/// Makes a lake of `events` generated events in `folder`, and returns it with the parameters that
+/// fit the events.
+async fn generated_lake(folder: &Path, events: u64) -> (Lake, Arc<Parameters>) {
     std::fs::create_dir_all(folder.join("events")).expect("a folder");
     let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
     let traffic = Traffic::new(Spec {
@@ -70,6 +74,15 @@ async fn main() {
     ingest(&lake, inputs, &IngestOptions::at(NOW), Arc::new(Progress::default()))
         .await
         .expect("ingested");
+    (lake, parameters)
+}
+
+#[tokio::main]
+async fn main() {
+    let events =
+        std::env::var("TRAILHOUND_EVENTS").map_or(400_000, |text| text.parse().expect("a number"));
+    let folder = std::env::temp_dir().join(format!("trailhound-passes-{}", std::process::id()));
+    let (lake, parameters) = generated_lake(&folder, events).await;
     let catalogue = RuleSet::built_in().expect("rules");
     let session =
         Session::over_lake(lake.place(), Arc::clone(&parameters), &QueryLimits::default())
@@ -86,30 +99,40 @@ async fn main() {
         .iter()
         .copied()
         .filter(|rule| rule.lookback.is_zero() && rule.remembers.is_none())
-        .take(STATELESS)
+        .take(STATELESS_RULES)
         .collect();
     let (all, stateless) = (ids(&pack), ids(&stateless));
-    let (mut together, mut apart, mut asked, mut one, mut fifty) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (
+        mut all_in_one,
+        mut pass_per_rule,
+        mut query_per_rule,
+        mut one_stateless,
+        mut all_stateless,
+    ) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
-        together.push(seconds(&session, &catalogue, &all).await);
+        all_in_one.push(one_pass(&session, &catalogue, &all).await);
         let mut sum = 0.0;
         for id in &all {
-            sum += seconds(&session, &catalogue, std::slice::from_ref(id)).await;
+            sum += one_pass(&session, &catalogue, std::slice::from_ref(id)).await;
         }
-        apart.push(sum);
-        asked.push(queries(&session, &pack).await);
-        one.push(seconds(&session, &catalogue, &stateless[..1]).await);
-        fifty.push(seconds(&session, &catalogue, &stateless).await);
+        pass_per_rule.push(sum);
+        query_per_rule.push(separate_queries(&session, &pack).await);
+        one_stateless.push(one_pass(&session, &catalogue, &stateless[..1]).await);
+        all_stateless.push(one_pass(&session, &catalogue, &stateless).await);
     }
     std::fs::remove_dir_all(&folder).expect("removed");
-    let (together, apart, asked, one, fifty) =
-        (median(together), median(apart), median(asked), median(one), median(fifty));
-    tell(
+    let (all_in_one, pass_per_rule, query_per_rule, one_stateless, all_stateless) = (
+        median(all_in_one),
+        median(pass_per_rule),
+        median(query_per_rule),
+        median(one_stateless),
+        median(all_stateless),
+    );
+    print_result(
         "passes",
-        json!({ "events": events, "rules": all.len(), "one_pass_s": together, "a_pass_for_each_s": apart, "ratio": (apart / together * 100.0).round() / 100.0,
-                "a_query_for_each_s": asked, "ratio_to_queries": (asked / together * 100.0).round() / 100.0,
-                "stateless_rules": stateless.len(), "one_stateless_rule_s": one, "all_stateless_rules_s": fifty,
-                "stateless_ratio": (fifty / one * 100.0).round() / 100.0 }),
+        json!({ "events": events, "rules": all.len(), "one_pass_s": all_in_one, "a_pass_for_each_s": pass_per_rule, "ratio": (pass_per_rule / all_in_one * 100.0).round() / 100.0,
+                "a_query_for_each_s": query_per_rule, "ratio_to_queries": (query_per_rule / all_in_one * 100.0).round() / 100.0,
+                "stateless_rules": stateless.len(), "one_stateless_rule_s": one_stateless, "all_stateless_rules_s": all_stateless,
+                "stateless_ratio": (all_stateless / one_stateless * 100.0).round() / 100.0 }),
     );
 }

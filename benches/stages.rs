@@ -1,9 +1,10 @@
-//! The decoder by stages, on one thread: gunzip, decode, derive and key, columns, encode. Nanoseconds an event.
+//! Measures the stages of ingest on one thread: gunzip, decode, derive and key, columns, encode.
+//! Results are nanoseconds per event.
 
 use flate2::read::GzDecoder;
 use serde_json::json;
 use std::io::{Cursor, Read};
-use trailhound_benches::{median, tell};
+use trailhound_benches::{median, print_result};
 use trailhound_datasets::derive::Derived;
 use trailhound_datasets::event::Event;
 use trailhound_datasets::generate::{Spec, Traffic};
@@ -14,13 +15,15 @@ use trailhound_ingest::decode::{self, Limits, Sink, Stop};
 const NOW: i64 = 1_790_812_800_000_000;
 const EVENTS: u64 = 100_000;
 
-struct Count {
+/// Counts events; with `derive`, also derives their columns and keys.
+struct CountingSink {
     events: u64,
     derive: bool,
+    /// Makes sure that keys are computed and not optimized away.
     check: u64,
 }
 
-impl Sink for Count {
+impl Sink for CountingSink {
     fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
         self.events += 1;
         if self.derive {
@@ -59,7 +62,7 @@ fn main() {
     let gunzip = median(5, || packed.iter().for_each(|content| drop(unpack(content))));
     let run = |derive: bool| {
         median(5, || {
-            let mut count = Count { events: 0, derive, check: 0 };
+            let mut count = CountingSink { events: 0, derive, check: 0 };
             for text in &texts {
                 let _ =
                     decode::object(Cursor::new(&text[..]), None, &Limits::default(), &mut count);
@@ -75,7 +78,7 @@ fn main() {
                 .unwrap_or_else(|e| panic!("{e}"));
         }
     });
-    // As the pipeline does it: 2,048 rows at a time.
+    // Batches of 2,048 rows, as in the pipeline.
     let batches: Vec<_> = texts
         .iter()
         .map(|text| trailhound_ingest::decode_to_batch(text, NOW).unwrap_or_else(|e| panic!("{e}")))
@@ -89,7 +92,7 @@ fn main() {
         drop(trailhound_ingest::lake::encoded(&batches).unwrap_or_else(|e| panic!("{e}")))
     });
     let general = median(3, || texts.iter().for_each(|text| drop(decode::oracle::events(text))));
-    tell(
+    print_result(
         "stages",
         json!({
             "events": EVENTS, "bytes_per_event": bytes as f64 / EVENTS as f64, "unit": "ns per event, one thread",

@@ -1,7 +1,9 @@
-//! What a live commit costs the rules: a lake of 100,000 events over ten days, then commits of 1,000 events of the last hour. For each,
-//! reading the new file and asking every row predicate (`take`), and running every rule that has news over its windows (`run`).
-//! Milliseconds, beside planning and running one SQL query a rule over the new rows alone. And the same of one stateless rule beside all of
-//! them: what another fifty add to the pass over a commit.
+//! Measures streaming evaluation: a lake of 100,000 events over ten days, then commits of 1,000
+//! events of the last hour.
+//!
+//! For each commit it measures reading the new file and evaluating every row predicate (`take`),
+//! and evaluating every rule that has new rows (`run`). It compares with one SQL query per rule
+//! over the new rows alone, and one stateless rule with all of them. Results are milliseconds.
 
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
@@ -9,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-use trailhound_benches::tell;
+use trailhound_benches::print_result;
 use trailhound_datasets::generate::{Spec, Traffic};
 use trailhound_detect::{FileCursor, RunScope, StandingQueries};
 use trailhound_ingest::lake::Lake;
@@ -50,24 +52,38 @@ async fn add(lake: &Lake, path: &Path, events: &[Value]) {
         .expect("ingested");
 }
 
-/// Middle and worst of `seconds`, in milliseconds.
-fn told(mut seconds: Vec<f64>) -> Value {
+/// Median and maximum of `seconds`, in milliseconds.
+fn median_and_max(mut seconds: Vec<f64>) -> Value {
     seconds.sort_by(f64::total_cmp);
     let at = |index: usize| (seconds[index] * 1e5).round() / 100.0;
     json!({ "median_ms": at(seconds.len() / 2), "most_ms": at(seconds.len() - 1) })
 }
 
-/// Plans and runs one query a rule over the rows of one commit, in one session.
-async fn one_query_a_rule(commit: &[Value], rules: &[&Rule], parameters: &Arc<Parameters>) -> f64 {
+/// Plans and runs the query of each rule over the rows of one commit, in one session; returns the
+/// seconds.
+async fn query_per_rule(commit: &[Value], rules: &[&Rule], parameters: &Arc<Parameters>) -> f64 {
     let batch = decode_to_batch(&serde_json::to_vec(commit).expect("JSON"), NOW).expect("events");
     let session = Session::over_events(vec![batch], Arc::clone(parameters), &LIMITS)
         .await
         .expect("a session");
-    let begun = Instant::now();
+    let start = Instant::now();
     for rule in rules {
         session.sql(&rule.sql).await.expect("planned").collect().await.expect("run");
     }
-    begun.elapsed().as_secs_f64()
+    start.elapsed().as_secs_f64()
+}
+
+/// Seconds of each commit, by what was measured.
+#[derive(Default)]
+struct CommitTimes {
+    take: Vec<f64>,
+    run: Vec<f64>,
+    one_stateless: Vec<f64>,
+    all_stateless: Vec<f64>,
+    /// Number of rules that had new rows.
+    rules_run: Vec<usize>,
+    /// Mean milliseconds of a commit, by rule id.
+    rule_costs: BTreeMap<String, f64>,
 }
 
 #[tokio::main]
@@ -84,88 +100,113 @@ async fn main() {
         .iter()
         .filter(|rule| rule.enabled && rule.missing(&parameters).is_empty())
         .collect();
-    let mut standing =
-        StandingQueries::new(&rules, Arc::clone(&parameters), LIMITS).await.expect("rules");
-    let mut seen = lake.snapshot().await.expect("asked");
-    let since = lake.latest_event().await.expect("asked").expect("events") - standing.span();
-    let held: Vec<PathBuf> = lake.files_at(seen, since).await.expect("files");
-    standing.load(&held, since, NOW).expect("rows");
-    let mut news = events(traffic((COMMIT * COMMITS) as u64, 2, 1));
-    // As they come: the last hour, in order.
-    let count = news.len() as i64;
-    for (at, event) in (0..).zip(&mut news) {
-        let time = NOW / 1_000_000 - 3600 + at * 3600 / count;
-        event["eventTime"] = time_text(time).into();
-    }
     let stateless: Vec<&Rule> = rules
         .iter()
         .copied()
         .filter(|rule| rule.lookback.is_zero() && rule.remembers.is_none())
         .collect();
-    let mut one = StandingQueries::new(&stateless[..1], Arc::clone(&parameters), LIMITS)
-        .await
-        .expect("a rule");
-    let mut fifty =
-        StandingQueries::new(&stateless, Arc::clone(&parameters), LIMITS).await.expect("rules");
-    let (mut of_one, mut of_fifty) = (Vec::new(), Vec::new());
-    let (mut takes, mut runs, mut ran) = (Vec::new(), Vec::new(), Vec::new());
-    let mut costs: BTreeMap<String, f64> = BTreeMap::new();
-    for (number, commit) in news.chunks(COMMIT).enumerate() {
-        add(&lake, &folder.join(format!("{number}.json")), commit).await;
-        let snapshot = lake.snapshot().await.expect("asked");
-        let begun = Instant::now();
-        for file in lake.files_since(seen, snapshot).await.expect("files") {
-            take(&mut standing, file);
-        }
-        takes.push(begun.elapsed().as_secs_f64());
-        let begun = Instant::now();
-        let detection = standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
-        assert!(detection.failed.is_empty(), "{:?}", detection.failed);
-        runs.push(begun.elapsed().as_secs_f64());
-        ran.push(detection.took.len());
-        for (rule_id, took) in detection.took {
-            *costs.entry(rule_id).or_default() += took.as_secs_f64() * 1e3 / COMMITS as f64;
-        }
-        for (rules, passes) in [(&mut one, &mut of_one), (&mut fifty, &mut of_fifty)] {
-            passes.push(pass(rules, &lake, seen, snapshot).await);
-        }
-        seen = snapshot;
-    }
-    let mut held: Vec<(String, usize)> = standing
+    let new_events = events_of_last_hour();
+    let mut standing =
+        StandingQueries::new(&rules, Arc::clone(&parameters), LIMITS).await.expect("rules");
+    let times =
+        measure_commits(&lake, &folder, &new_events, &mut standing, &stateless, &parameters).await;
+    let mut buffers: Vec<(String, usize)> = standing
         .held()
         .map(|(reads, bytes)| (reads.chars().take(70).collect(), bytes >> 10))
         .collect();
-    held.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    held.truncate(6);
-    let mut each = Vec::new();
-    for commit in news.chunks(COMMIT).take(5) {
-        each.push(one_query_a_rule(commit, &rules, &parameters).await);
+    buffers.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    buffers.truncate(6);
+    let mut separate = Vec::new();
+    for commit in new_events.chunks(COMMIT).take(5) {
+        separate.push(query_per_rule(commit, &rules, &parameters).await);
     }
     std::fs::remove_dir_all(&folder).expect("removed");
-    ran.sort_unstable();
-    let mut costs: Vec<(String, f64)> = costs
+    let CommitTimes { take, run, one_stateless, all_stateless, mut rules_run, rule_costs } = times;
+    rules_run.sort_unstable();
+    let mut costs: Vec<(String, f64)> = rule_costs
         .into_iter()
         .map(|(rule_id, cost)| (rule_id, (cost * 100.0).round() / 100.0))
         .collect();
     costs.sort_by(|a, b| b.1.total_cmp(&a.1));
     costs.truncate(8);
-    tell(
+    print_result(
         "standing",
-        json!({ "rules": rules.len(), "rules_with_news_median": ran[ran.len() / 2], "take": told(takes), "run": told(runs), "costliest_mean_ms": costs, "held_most_kib": held,
-                "one_query_a_rule": told(each), "stateless_rules": stateless.len(), "one_stateless_rule": told(of_one), "all_stateless_rules": told(of_fifty) }),
+        json!({ "rules": rules.len(), "rules_with_news_median": rules_run[rules_run.len() / 2], "take": median_and_max(take), "run": median_and_max(run), "costliest_mean_ms": costs, "held_most_kib": buffers,
+                "one_query_a_rule": median_and_max(separate), "stateless_rules": stateless.len(), "one_stateless_rule": median_and_max(one_stateless), "all_stateless_rules": median_and_max(all_stateless) }),
     );
 }
 
-/// Seconds that `rules` take over what the snapshots after `seen` have brought.
-async fn pass(rules: &mut StandingQueries, lake: &Lake, seen: i64, snapshot: i64) -> f64 {
+/// Events that arrive in order of time, spread over the last hour.
+fn events_of_last_hour() -> Vec<Value> {
+    let mut new_events = events(traffic((COMMIT * COMMITS) as u64, 2, 1));
+    let count = new_events.len() as i64;
+    for (at, event) in (0..).zip(&mut new_events) {
+        let time = NOW / 1_000_000 - 3600 + at * 3600 / count;
+        event["eventTime"] = time_text(time).into();
+    }
+    new_events
+}
+
+/// Loads the history into `standing`, then adds the new events to the lake commit by commit and
+/// measures each.
+async fn measure_commits(
+    lake: &Lake,
+    folder: &Path,
+    new_events: &[Value],
+    standing: &mut StandingQueries,
+    stateless: &[&Rule],
+    parameters: &Arc<Parameters>,
+) -> CommitTimes {
+    let mut seen = lake.snapshot().await.expect("a snapshot");
+    let since = lake.latest_event().await.expect("a time").expect("events") - standing.span();
+    let history: Vec<PathBuf> = lake.files_at(seen, since).await.expect("files");
+    standing.load(&history, since, NOW).expect("rows");
+    let mut one = StandingQueries::new(&stateless[..1], Arc::clone(parameters), LIMITS)
+        .await
+        .expect("a rule");
+    let mut all =
+        StandingQueries::new(stateless, Arc::clone(parameters), LIMITS).await.expect("rules");
+    let mut times = CommitTimes::default();
+    for (number, commit) in new_events.chunks(COMMIT).enumerate() {
+        add(lake, &folder.join(format!("{number}.json")), commit).await;
+        let snapshot = lake.snapshot().await.expect("a snapshot");
+        let start = Instant::now();
+        for file in lake.files_since(seen, snapshot).await.expect("files") {
+            take(standing, file);
+        }
+        times.take.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let detection = standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
+        assert!(detection.failed.is_empty(), "{:?}", detection.failed);
+        times.run.push(start.elapsed().as_secs_f64());
+        times.rules_run.push(detection.took.len());
+        for (rule_id, took) in detection.took {
+            *times.rule_costs.entry(rule_id).or_default() +=
+                took.as_secs_f64() * 1e3 / COMMITS as f64;
+        }
+        times.one_stateless.push(evaluate_commit(&mut one, lake, seen, snapshot).await);
+        times.all_stateless.push(evaluate_commit(&mut all, lake, seen, snapshot).await);
+        seen = snapshot;
+    }
+    times
+}
+
+/// Evaluates `rules` over the events of the snapshots after `seen`, up to `snapshot`; returns the
+/// seconds.
+async fn evaluate_commit(
+    rules: &mut StandingQueries,
+    lake: &Lake,
+    seen: i64,
+    snapshot: i64,
+) -> f64 {
     let files = lake.files_since(seen, snapshot).await.expect("files");
-    let begun = Instant::now();
+    let start = Instant::now();
     for file in files {
         take(rules, file);
     }
     let detection = rules.run(RunScope::All, lake.place(), NOW).await.expect("rows");
     assert!(detection.failed.is_empty(), "{:?}", detection.failed);
-    begun.elapsed().as_secs_f64()
+    start.elapsed().as_secs_f64()
 }
 
 fn take(rules: &mut StandingQueries, file: PathBuf) {

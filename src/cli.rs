@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use trailhound_detect::Language;
 use trailhound_detect::finding::risk::EntityKind;
-use trailhound_detect::report::Span;
+use trailhound_detect::report::PeriodLength;
 use trailhound_queries::packs::rules::Severity;
 use trailhound_queries::session::AsOf;
 
@@ -565,7 +565,7 @@ pub(crate) struct Report {
     pub(crate) place: LakePlace,
     /// What it is about: the last `day`, `week` (Monday to Sunday) or `month` that was over at that moment.
     #[arg(long, default_value = "week", value_parser = span)]
-    pub(crate) period: Span,
+    pub(crate) period: PeriodLength,
     /// That moment; now without.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) at: Option<DateTime<Utc>>,
@@ -595,8 +595,8 @@ pub(crate) struct Report {
     pub(crate) in_service: bool,
 }
 
-fn span(text: &str) -> Result<Span, String> {
-    [Span::Day, Span::Week, Span::Month]
+fn span(text: &str) -> Result<PeriodLength, String> {
+    [PeriodLength::Day, PeriodLength::Week, PeriodLength::Month]
         .into_iter()
         .find(|span| span.name() == text)
         .ok_or_else(|| "one of day, week, month".to_owned())

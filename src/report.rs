@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_detect::Language;
 use trailhound_detect::report::{
-    self, Material, Period, Proof, Report, ReportError, as_stored, files, stored_until,
+    self, Period, Report, ReportError, ReportInputs, ReportProvenance, files, last_stored_at,
+    session_stored_until,
 };
-use trailhound_detect::{Finding, Range, RulesRun, Selection, detect, kept_since, rules_run};
+use trailhound_detect::{Range, RulesRun, Selection, StoredFinding, detect, kept_since, rules_run};
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::reports::{ReportProfile, profiles};
@@ -47,19 +48,21 @@ pub(crate) async fn make(
         .map_err(ReportError::from)
         .boxed();
     let session = session(config, lake).await?;
-    let stored_until = stored_until(&session).await?.unwrap_or(config.now());
-    let behind: BTreeSet<String> =
+    let stored_until = last_stored_at(&session).await?.unwrap_or(config.now());
+    let lagging_rules: BTreeSet<String> =
         rules.iter().filter(|(.., seen)| *seen < newest).map(|(id, ..)| id.clone()).collect();
-    let proof = Proof {
+    let provenance = ReportProvenance {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         snapshot: session.snapshot().unwrap_or_default(),
         stored_until,
-        parameters: config.parameters_hash()?,
-        rules: rules.into_iter().map(|(id, version, _)| (id, version)).collect(),
-        behind,
+        parameters_hash: config.parameters_hash()?,
+        rule_versions: rules.into_iter().map(|(id, version, _)| (id, version)).collect(),
+        lagging_rules,
     };
-    let material = Material { session: &session, catalogue: &config.catalogue, findings, proof };
-    report::report(profile, period, config.now(), material, progress).await.map_err(Failure::usage)
+    let inputs = ReportInputs { session: &session, rules: &config.catalogue, findings, provenance };
+    report::build_report(profile, period, config.now(), inputs, progress)
+        .await
+        .map_err(Failure::usage)
 }
 
 /// Makes `given` again: findings from the events by the rules, the numbers from both.
@@ -71,10 +74,10 @@ pub(crate) async fn again(
 ) -> Result<Report, Failure> {
     let profile = profile(&given.profile)?;
     let session = session(config, lake).await?;
-    let then = as_stored(&session, given.proof.stored_until).await?;
+    let then = session_stored_until(&session, given.provenance.stored_until).await?;
     let rules: Vec<String> = given
-        .proof
-        .rules
+        .provenance
+        .rule_versions
         .keys()
         .filter(|id| config.catalogue.find(id).is_some())
         .cloned()
@@ -94,12 +97,17 @@ pub(crate) async fn again(
             config.catalogue.find(id).map(|rule| rule.version.clone()).unwrap_or_default()
         };
         ran.extend(derived.ran.iter().map(|id| (id.clone(), version(id))));
-        findings.extend(derived.findings);
+        let derived = derived.findings.into_iter().map(StoredFinding::new);
+        findings.extend(derived.collect::<Result<Vec<_>, _>>().map_err(Failure::internal)?);
     }
     let findings = futures::stream::iter(findings.into_iter().map(Ok)).boxed();
-    let proof = Proof { parameters: config.parameters_hash()?, rules: ran, ..given.proof.clone() };
-    let material = Material { session: &session, catalogue: &config.catalogue, findings, proof };
-    report::report(&profile, given.period, given.made_at, material, progress)
+    let provenance = ReportProvenance {
+        parameters_hash: config.parameters_hash()?,
+        rule_versions: ran,
+        ..given.provenance.clone()
+    };
+    let inputs = ReportInputs { session: &session, rules: &config.catalogue, findings, provenance };
+    report::build_report(&profile, given.period, given.made_at, inputs, progress)
         .await
         .map_err(Failure::usage)
 }
@@ -109,9 +117,9 @@ async fn of_the_service(
     config: &Config,
     lake: &Lake,
     given: &Report,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<Vec<StoredFinding>, Failure> {
     let made_at = given.made_at.to_rfc3339();
-    let own = |finding: &Finding| {
+    let own = |StoredFinding { finding, .. }: &StoredFinding| {
         config.catalogue.find(&finding.rule_id).is_none()
             && finding.first_seen.as_deref() <= Some(made_at.as_str())
     };
@@ -134,10 +142,10 @@ pub(crate) async fn write(
     forms: &BTreeSet<ReportForm>,
     folder: &Path,
 ) -> Result<Vec<PathBuf>, Failure> {
-    let stem = format!("trailhound-{}-{}", report.profile, report.period.in_file_name());
+    let stem = format!("trailhound-{}-{}", report.profile, report.period.file_name_part());
     let of_language = format!("{stem}.{}", language.name());
     let keep = |name: String, content: &[u8]| {
-        files::keep(folder, &name, content)
+        files::write_atomically(folder, &name, content)
             .map_err(|e| Failure::Usage(format!("{}: {e}", folder.join(&name).display())))
     };
     let mut written = Vec::new();
@@ -172,11 +180,11 @@ pub(crate) async fn write(
 /// The page as PDF.
 async fn printed(page: &str) -> Result<Vec<u8>, Failure> {
     let given = std::env::var_os("TRAILHOUND_BROWSER").map(PathBuf::from);
-    let browser = report::browser(given.as_deref()).map_err(Failure::usage)?;
+    let browser = report::find_browser(given.as_deref()).map_err(Failure::usage)?;
     let folder = tempfile::tempdir().map_err(Failure::internal)?;
     let (html, pdf) = (folder.path().join("report.html"), folder.path().join("report.pdf"));
     std::fs::write(&html, page).map_err(Failure::internal)?;
-    report::print(&browser, &html, &pdf, &folder.path().join("browser"))
+    report::print_pdf(&browser, &html, &pdf, &folder.path().join("browser"))
         .await
         .map_err(Failure::usage)?;
     std::fs::read(&pdf).map_err(Failure::internal)

@@ -1,14 +1,15 @@
-//! What the benches share: how long something takes, as a median, printed as one JSON line.
+//! Shared by all benches: measures the median duration of some work, and prints a result as one
+//! JSON line.
 
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::Instant;
 
-/// The program's.
+/// The allocator of the program, so that benches measure with it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Runs `work` `times` times; the median in seconds.
+/// Runs `work` `times` times and returns the median duration in seconds.
 pub fn median<R>(times: usize, mut work: impl FnMut() -> R) -> f64 {
     let mut seconds: Vec<f64> = (0..times)
         .map(|_| {
@@ -21,11 +22,11 @@ pub fn median<R>(times: usize, mut work: impl FnMut() -> R) -> f64 {
     seconds[seconds.len() / 2]
 }
 
-/// Prints a result for the script that gathers them.
+/// Prints the `result` of `bench` as one JSON line, for the script that collects results.
 ///
 /// # Panics
-/// Where standard output is closed.
-pub fn tell(bench: &str, result: Value) {
+/// If standard output is closed.
+pub fn print_result(bench: &str, result: Value) {
     let line = json!({ "bench": bench, "result": result });
     writeln!(std::io::stdout(), "{line}").expect("standard output is open");
 }

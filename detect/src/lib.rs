@@ -1,5 +1,15 @@
-//! Rules at work: evaluating them over the lake, turning matches into findings, setting aside what is allowed, keeping
-//! findings, telling those who want to know. Knows neither sources nor the command line.
+//! Detection: evaluates rules over events, groups matches into findings, stores findings with an
+//! outbox, delivers them to sinks, and builds reports. It depends on neither the event sources nor
+//! the command line.
+//!
+//! The modules are layered; each imports only modules above it in this list:
+//!
+//! - [`finding`] (findings, grouping, risk) and [`scan`] (reading files once for all rules)
+//! - `evaluate` (batch and streaming evaluation)
+//! - [`store`] (findings, outbox, routes and report runs in the catalog database)
+//! - [`authoring`] (test cases, lint, explanation, backtest, coverage and verification of rules)
+//! - [`report`] (periodic reports)
+//! - [`sinks`] (delivery to files, topics, HTTP servers, chats, mail and syslog)
 
 pub mod authoring;
 mod evaluate;
@@ -13,7 +23,9 @@ pub use evaluate::batch::{Detection, EvaluateError, Selection, Skipped, detect};
 pub use evaluate::scope::{EvaluatedScope, Range};
 pub use evaluate::streaming::{RunScope, StandingQueries};
 pub use finding::language::Language;
-pub use finding::{Evidence, Finding, Operator, Status, Target};
+pub use finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
 pub use scan::shared_scan::FileCursor;
 pub use store::StoreError;
-pub use store::findings::{Keeping, RulesRun, Stored, cursor, kept, kept_since, rules_run, store};
+pub use store::findings::{
+    Keeping, RulesRun, Stored, StoredFinding, cursor, kept, kept_since, rules_run, store,
+};

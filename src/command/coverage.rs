@@ -54,13 +54,13 @@ pub(super) async fn print_briefly(session: &Session, catalogue: &RuleSet) -> Res
 async fn print(session: &Session, catalogue: &RuleSet, accounts_max: usize) -> Result<(), Failure> {
     let mut accounts = of(session, catalogue).await?;
     // Where most happens is what one looks for.
-    accounts.sort_by_key(|account| std::cmp::Reverse(account.seen.events));
+    accounts.sort_by_key(|account| std::cmp::Reverse(account.totals.events));
     printer::line("\nWhat this data can show:")?;
     if accounts.is_empty() {
         printer::line("  nothing: there is no event with a time")?;
     }
     for account in accounts.iter().take(accounts_max) {
-        for line in account.in_words(&session.parameters().accounts) {
+        for line in account.describe(&session.parameters().accounts) {
             printer::line(&format!("  {}", trailhound_datasets::sanitize::sanitize(&line)))?;
         }
     }

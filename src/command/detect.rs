@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::sync::Arc;
 use trailhound_detect::{
-    Detection, EvaluateError, Keeping, Range, Selection, Status, Stored, detect, store,
+    Detection, EvaluateError, FindingStatus, Keeping, Range, Selection, Stored, detect, store,
 };
 use trailhound_ingest::IngestReport;
 use trailhound_ingest::lake::Lake;
@@ -77,7 +77,7 @@ fn exit(report: Option<&IngestReport>, detection: &Detection, args: &DetectionAr
         return Exit::Internal;
     }
     let serious = |fail_on| {
-        detection.findings.iter().any(|f| f.status == Status::Open && f.severity >= fail_on)
+        detection.findings.iter().any(|f| f.status == FindingStatus::Open && f.severity >= fail_on)
     };
     if args.fail_on.is_some_and(serious) {
         return Exit::Found;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use trailhound_detect::Finding;
 use trailhound_detect::finding::risk::{
-    Entity, EntityKind, Incident, Risk, entities, incidents, risks,
+    Entity, EntityKind, EntityRisk, Incident, entities, entity_risks, incidents,
 };
 
 /// Rules named beside an entity, those that add most first.
@@ -17,7 +17,7 @@ const RULES_SHOWN: usize = 6;
 
 pub(crate) async fn run(config: &Config, args: cli::Entities) -> Result<Exit, Failure> {
     let findings = kept(config, args.place.lake.as_deref()).await?;
-    let mut risks = risks(&findings, config.now().timestamp_micros());
+    let mut risks = entity_risks(&findings, config.now().timestamp_micros());
     match &args.id {
         Some(id) => {
             risks.retain(|risk| risk.entity.id == *id || risk.name.as_ref() == Some(id));
@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config, args: cli::Entities) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
-fn cells(risk: &Risk) -> Vec<String> {
+fn cells(risk: &EntityRisk) -> Vec<String> {
     let Entity { kind, account_id, id } = &risk.entity;
     let mut rules: Vec<&str> = Vec::new();
     for term in risk.terms.iter().filter(|term| term.nth == 1) {
@@ -59,7 +59,7 @@ fn cells(risk: &Risk) -> Vec<String> {
     ]
 }
 
-fn list(risks: &[Risk], limit: usize, format: Format) -> Result<(), Failure> {
+fn list(risks: &[EntityRisk], limit: usize, format: Format) -> Result<(), Failure> {
     let header = ["risk", "kind", "id", "name", "account", "findings", "last seen", "rules"];
     match format {
         Format::Json => {
@@ -86,7 +86,7 @@ fn list(risks: &[Risk], limit: usize, format: Format) -> Result<(), Failure> {
 }
 
 /// One entity: the sum, term by term, and its findings in order of time.
-fn show(risk: &Risk, findings: &[Finding], format: Format) -> Result<(), Failure> {
+fn show(risk: &EntityRisk, findings: &[Finding], format: Format) -> Result<(), Failure> {
     if format == Format::Json {
         return Ok(printer::line(&serde_json::to_string(risk).map_err(Failure::internal)?)?);
     }

@@ -7,7 +7,7 @@ use crate::printer;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use std::collections::BTreeMap;
-use trailhound_detect::{Detection, Finding, Skipped, Status, Stored};
+use trailhound_detect::{Detection, Finding, FindingStatus, Skipped, Stored};
 use trailhound_ingest::IngestReport;
 use trailhound_queries::packs::rules::{RuleSet, Severity};
 use trailhound_queries::session::Session;
@@ -124,7 +124,7 @@ fn print_table(detection: &Detection, args: &DetectionArgs) -> Result<(), Failur
     let mut shown: Vec<&Finding> = detection
         .findings
         .iter()
-        .filter(|f| args.show_suppressed || f.status == Status::Open)
+        .filter(|f| args.show_suppressed || f.status == FindingStatus::Open)
         .collect();
     shown.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.event_time.cmp(&b.event_time)));
     if shown.is_empty() {
@@ -220,12 +220,12 @@ fn print_summary(detection: &Detection) -> Result<(), Failure> {
         let row =
             rows.entry((&finding.rule_id, &finding.title)).or_insert((0, 0, 0, Severity::Info));
         match finding.status {
-            Status::Open => {
+            FindingStatus::Open => {
                 row.0 += 1;
                 row.3 = row.3.max(finding.severity);
             }
-            Status::Suppressed => row.1 += 1,
-            Status::Withdrawn => {}
+            FindingStatus::Suppressed => row.1 += 1,
+            FindingStatus::Withdrawn => {}
         }
         row.2 += finding.count;
     }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use trailhound_detect::report::{Period, Report, differences, notice};
+use trailhound_detect::report::{Period, Report, differences, report_notice};
 use trailhound_detect::store::report_runs;
 use trailhound_ingest::lake::Lake;
 
@@ -32,7 +32,7 @@ pub(crate) async fn run(config: &Config, args: cli::Report) -> Result<Exit, Fail
     }
     let profile = report::profile(&args.profile)?;
     let at = args.at.unwrap_or(config.now());
-    let period = Period::last_over(args.period, at, args.time_zone)
+    let period = Period::last_completed(args.period, at, args.time_zone)
         .ok_or_else(|| Failure::Usage(format!("before {at} no {} is over", args.period.name())))?;
     let shown = Shown::new(profile.sections.len());
     let report =
@@ -41,17 +41,17 @@ pub(crate) async fn run(config: &Config, args: cli::Report) -> Result<Exit, Fail
     let files =
         report::write(&report, args.lang, &args.forms.into_iter().collect(), &args.output).await?;
     if args.in_service {
-        let notice = notice(&report, args.lang, files).map_err(Failure::Internal)?;
+        let notice = report_notice(&report, args.lang, files).map_err(Failure::Internal)?;
         printer::line(&serde_json::to_string(&notice).map_err(Failure::internal)?)?;
         return Ok(Exit::Done);
     }
     for path in files {
         printer::line(&path.display().to_string())?;
     }
-    if !report.proof.behind.is_empty() {
+    if !report.provenance.lagging_rules.is_empty() {
         printer::talk(&format!(
             "{} rules have not yet run over everything the lake holds; the report says so: `trailhound detect` does that, and the service by itself",
-            report.proof.behind.len()
+            report.provenance.lagging_rules.len()
         ));
     }
     Ok(Exit::Done)
@@ -107,14 +107,14 @@ async fn verify(config: &Config, lake: &Lake, file: &Path) -> Result<Exit, Failu
     printer::line(&format!(
         "{} sections with {rows} rows computed again from the events stored until {}, by {} rules; {} differences",
         given.sections.len(),
-        given.proof.stored_until.to_rfc3339(),
-        again.proof.rules.len(),
+        given.provenance.stored_until.to_rfc3339(),
+        again.provenance.rule_versions.len(),
         differences.len()
     ))?;
-    if !differences.is_empty() && !given.proof.behind.is_empty() {
+    if !differences.is_empty() && !given.provenance.lagging_rules.is_empty() {
         printer::talk(&format!(
             "When it was made, {} rules had not yet run over everything.",
-            given.proof.behind.len()
+            given.provenance.lagging_rules.len()
         ));
     }
     Ok(if differences.is_empty() { Exit::Done } else { Exit::Found })

@@ -8,9 +8,9 @@ use crate::printer;
 use serde_json::json;
 use std::sync::Arc;
 use trailhound_datasets::sanitize::sanitize;
-use trailhound_detect::authoring::backtest::{Change, Noise, compare};
+use trailhound_detect::authoring::backtest::{AlertVolume, FindingsDiff, compare};
 use trailhound_detect::authoring::explain::{Explanation, explain};
-use trailhound_detect::{Detection, Finding, Range, Selection, Status, detect};
+use trailhound_detect::{Detection, Finding, FindingStatus, Range, Selection, detect};
 use trailhound_queries::explain::Condition;
 use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::session::Session;
@@ -129,10 +129,10 @@ pub(super) async fn run_backtest(
     match args.format {
         Format::Json => print_json(&before, after.as_ref(), events, days)?,
         Format::Csv => {
-            let noise = Noise::of(&before.findings);
+            let volume = AlertVolume::of(&before.findings);
             printer::csv(
                 &["day", "findings"],
-                noise.by_day.into_iter().map(|(day, count)| vec![day, count.to_string()]),
+                volume.by_day.into_iter().map(|(day, count)| vec![day, count.to_string()]),
             )?;
         }
         Format::Table => {
@@ -192,13 +192,13 @@ fn days(args: &cli::RulesBacktest, config: &Config, detection: &Detection) -> u6
 }
 
 fn print_noise(detection: &Detection, events: usize, days: u64) -> Result<(), Failure> {
-    let noise = Noise::of(&detection.findings);
+    let volume = AlertVolume::of(&detection.findings);
     let mut rules = printer::table(&["rule", "findings", "worst"]);
-    for (rule, count) in &noise.by_rule {
+    for (rule, count) in &volume.by_rule {
         let worst = detection
             .findings
             .iter()
-            .filter(|f| f.rule_id == *rule && f.status == Status::Open)
+            .filter(|f| f.rule_id == *rule && f.status == FindingStatus::Open)
             .map(|f| f.severity)
             .max();
         let mut row = [rule.clone(), count.to_string()].map(printer::cell).to_vec();
@@ -206,7 +206,7 @@ fn print_noise(detection: &Detection, events: usize, days: u64) -> Result<(), Fa
         rules.add_row(row);
     }
     printer::line(&rules.to_string())?;
-    for (name, counts) in [("day", &noise.by_day), ("who", &noise.by_entity)] {
+    for (name, counts) in [("day", &volume.by_day), ("who", &volume.by_actor)] {
         let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
         if name == "who" {
             counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -223,12 +223,12 @@ fn print_noise(detection: &Detection, events: usize, days: u64) -> Result<(), Fa
             ))?;
         }
     }
-    let (median, most) = noise.per_day(days);
+    let (median, most) = volume.median_and_max_per_day(days);
     #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = noise.open as f64 * 100_000.0 / events.max(1) as f64;
+    let rate = volume.open as f64 * 100_000.0 / events.max(1) as f64;
     printer::line(&format!(
         "{} to look at, {} suppressed, in {events} events of {days} day(s): {median} on an ordinary day, {most} on the worst, {rate:.1} in 100,000 events. Nothing was kept.",
-        noise.open, noise.suppressed
+        volume.open, volume.suppressed
     ))?;
     Ok(())
 }
@@ -249,7 +249,7 @@ fn line_of(finding: &Finding) -> String {
     ))
 }
 
-fn print_change(change: &Change<'_>) -> Result<(), Failure> {
+fn print_change(change: &FindingsDiff<'_>) -> Result<(), Failure> {
     printer::line(&format!(
         "\nWith the other parameters {} would be added and {} removed.",
         change.added.len(),
@@ -276,10 +276,10 @@ fn print_json(
     events: usize,
     days: u64,
 ) -> Result<(), Failure> {
-    let noise = Noise::of(&before.findings);
-    let (median, most) = noise.per_day(days);
-    let mut line = json!({ "open": noise.open, "suppressed": noise.suppressed, "events": events, "days": days,
-        "per_day": { "median": median, "most": most }, "by_rule": noise.by_rule, "by_day": noise.by_day, "by_entity": noise.by_entity });
+    let volume = AlertVolume::of(&before.findings);
+    let (median, most) = volume.median_and_max_per_day(days);
+    let mut line = json!({ "open": volume.open, "suppressed": volume.suppressed, "events": events, "days": days,
+        "per_day": { "median": median, "most": most }, "by_rule": volume.by_rule, "by_day": volume.by_day, "by_entity": volume.by_actor });
     if let Some(after) = after {
         let change = compare(&before.findings, &after.findings);
         let brief = |finding: &Finding| json!({ "finding_id": finding.finding_id, "rule_id": finding.rule_id, "event_ids": finding.event_ids });

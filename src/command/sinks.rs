@@ -6,7 +6,7 @@ use crate::config::{Config, Ready};
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use serde_json::json;
-use trailhound_detect::finding::health::sample;
+use trailhound_detect::finding::health::sample_finding;
 use trailhound_detect::store::outbox::{self, Count, Delivery, OutboxMessage};
 use trailhound_ingest::lake::Lake;
 
@@ -75,10 +75,12 @@ async fn test(config: &Config, sinks: Vec<Ready>, name: &str) -> Result<Exit, Fa
             some => format!("there is no sink `{name}`; there is {}", some.join(", ")),
         }));
     };
-    let finding = sample(config.now().timestamp_micros());
+    let finding = sample_finding(config.now().timestamp_micros());
     let body = serde_json::to_string(&finding).map_err(Failure::internal)?;
-    let deliveries =
-        ready.sink.deliver(&[OutboxMessage { finding, revision: 1, attempts: 0, body }]).await;
+    let deliveries = ready
+        .sink
+        .deliver(&[OutboxMessage { finding, revision: 1, attempts: 0, body }], config.now())
+        .await;
     let (words, exit) = match deliveries.into_iter().next().unwrap_or(Delivery::Untried) {
         Delivery::Delivered(proof) => {
             (format!("{name} ({}) has taken it: {proof}", ready.kind), Exit::Done)

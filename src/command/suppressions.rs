@@ -8,7 +8,7 @@ use crate::printer;
 use chrono::{DateTime, Days, NaiveDate};
 use serde_json::json;
 use std::collections::BTreeMap;
-use trailhound_detect::{Finding, Status};
+use trailhound_detect::{Finding, FindingStatus};
 
 /// How far back hidden findings are counted, in days.
 const LOOK_BACK_DAYS: u64 = 90;
@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config, args: cli::Suppressions) -> Result<Exit
     for finding in kept(config, args.place.lake.as_deref())
         .await?
         .iter()
-        .filter(|finding| finding.status == Status::Suppressed)
+        .filter(|finding| finding.status == FindingStatus::Suppressed)
     {
         if let Some(label) = &finding.suppressed_by {
             entries.entry(label.clone()).or_default().add(finding, since);

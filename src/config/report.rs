@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use trailhound_detect::Language;
-use trailhound_detect::report::Span;
+use trailhound_detect::report::PeriodLength;
 use trailhound_queries::packs::reports;
 
 #[derive(Debug, Deserialize)]
@@ -21,7 +21,7 @@ pub(super) struct ReportWritten {
     schedule: String,
     #[serde(default = "utc")]
     time_zone: Tz,
-    period: Span,
+    period: PeriodLength,
     #[serde(default = "security")]
     profile: String,
     #[serde(default)]
@@ -100,7 +100,7 @@ pub(crate) struct Scheduled {
     pub(crate) schedule: String,
     cron: Cron,
     pub(crate) time_zone: Tz,
-    pub(crate) span: Span,
+    pub(crate) span: PeriodLength,
     pub(crate) profile: String,
     pub(crate) language: Language,
     pub(crate) forms: Vec<ReportForm>,

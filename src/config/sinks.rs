@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use trailhound_detect::Language;
-use trailhound_detect::sinks::address::{Allowed, Url};
+use trailhound_detect::sinks::address::{AddressPolicy, Url};
 use trailhound_detect::sinks::{
-    Alertmanager, Chat, Encryption, FileSink, Form, KafkaSink, Mail, MailOptions, Service, Sink,
-    Syslog, SyslogOptions, Webhook,
+    AlertmanagerSink, ChatService, ChatSink, FileSink, KafkaSink, MailOptions, MailSink,
+    PayloadFormat, Sink, SmtpEncryption, SyslogOptions, SyslogSink, WebhookSink,
 };
 use trailhound_detect::store::routes::{Revisions, Route, Routes};
 use trailhound_ingest::secret::SecretRef;
@@ -106,7 +106,7 @@ impl Quiet {
 struct FileWritten {
     path: PathBuf,
     #[serde(default)]
-    form: Form,
+    form: PayloadFormat,
     #[serde(default = "rotate_mib")]
     rotate_mib: NonZero<u64>,
 }
@@ -121,7 +121,7 @@ struct KafkaWritten {
     bootstrap_servers: String,
     topic: String,
     #[serde(default)]
-    form: Form,
+    form: PayloadFormat,
     #[serde(default)]
     username: Option<String>,
     #[serde(default)]
@@ -140,7 +140,7 @@ struct WebhookWritten {
     #[serde(default)]
     authorization: Option<SecretRef>,
     #[serde(default)]
-    form: Form,
+    form: PayloadFormat,
     #[serde(default)]
     private_allowed: Vec<String>,
     #[serde(default)]
@@ -181,7 +181,7 @@ struct SyslogWritten {
     #[serde(default)]
     ca: Option<PathBuf>,
     #[serde(default)]
-    form: Form,
+    form: PayloadFormat,
 }
 
 fn yes() -> bool {
@@ -195,7 +195,7 @@ struct MailWritten {
     #[serde(default)]
     port: Option<u16>,
     #[serde(default)]
-    encryption: Encryption,
+    encryption: SmtpEncryption,
     #[serde(default)]
     ca: Option<PathBuf>,
     #[serde(default)]
@@ -286,10 +286,12 @@ impl SinkWritten {
             self.alertmanager
                 .as_ref()
                 .map(|alertmanager| ("alertmanager", alertmanager.open(folder))),
-            self.dingtalk.as_ref().map(|written| ("dingtalk", chat(Service::Dingtalk, written))),
-            self.feishu.as_ref().map(|written| ("feishu", chat(Service::Feishu, written))),
-            self.wecom.as_ref().map(|written| ("wecom", chat(Service::Wecom, written))),
-            self.slack.as_ref().map(|written| ("slack", chat(Service::Slack, written))),
+            self.dingtalk
+                .as_ref()
+                .map(|written| ("dingtalk", chat(ChatService::Dingtalk, written))),
+            self.feishu.as_ref().map(|written| ("feishu", chat(ChatService::Feishu, written))),
+            self.wecom.as_ref().map(|written| ("wecom", chat(ChatService::Wecom, written))),
+            self.slack.as_ref().map(|written| ("slack", chat(ChatService::Slack, written))),
             self.syslog.as_ref().map(|syslog| ("syslog", syslog.open(folder))),
             self.mail.as_ref().map(|mail| ("mail", mail.open(folder))),
         ];
@@ -307,18 +309,18 @@ impl SinkWritten {
 }
 
 /// Networks inside to which a sink may go.
-fn allowed(written: &[String]) -> Result<Allowed, String> {
+fn address_policy(written: &[String]) -> Result<AddressPolicy, String> {
     let network = |text: &String| {
         text.parse::<IpNet>()
             .map_err(|_| format!("private_allowed: `{text}` is no network such as 10.1.0.0/16"))
     };
-    Ok(Allowed::new(written.iter().map(network).collect::<Result<_, _>>()?))
+    Ok(AddressPolicy::new(written.iter().map(network).collect::<Result<_, _>>()?))
 }
 
 /// Where a sink that speaks HTTP is, and whom it believes.
 struct Endpoint {
     url: Url,
-    allowed: Allowed,
+    policy: AddressPolicy,
     ca: Option<Vec<u8>>,
 }
 
@@ -329,9 +331,9 @@ impl Endpoint {
         ca: Option<&PathBuf>,
         folder: &Path,
     ) -> Result<Self, String> {
-        let allowed = allowed(private_allowed)?;
-        let url = url.and_then(|url| allowed.url(&url)).map_err(|e| format!("url: {e}"))?;
-        Ok(Self { url, allowed, ca: read(ca, folder)? })
+        let policy = address_policy(private_allowed)?;
+        let url = url.and_then(|url| policy.parse_url(&url)).map_err(|e| format!("url: {e}"))?;
+        Ok(Self { url, policy, ca: read(ca, folder)? })
     }
 }
 
@@ -379,7 +381,7 @@ impl KafkaWritten {
 
 impl WebhookWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let Endpoint { url, allowed, ca } = Endpoint::read(
+        let Endpoint { url, policy, ca } = Endpoint::read(
             self.url.read_or_url(folder),
             &self.private_allowed,
             self.ca.as_ref(),
@@ -387,9 +389,9 @@ impl WebhookWritten {
         )?;
         let key = secret("secret", self.secret.as_ref(), folder)?;
         let authorization = secret("authorization", self.authorization.as_ref(), folder)?;
-        Ok(Box::new(Webhook::new(
+        Ok(Box::new(WebhookSink::new(
             url,
-            allowed,
+            policy,
             ca.as_deref(),
             self.form,
             key.as_deref(),
@@ -400,25 +402,25 @@ impl WebhookWritten {
 
 impl AlertmanagerWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let Endpoint { url, allowed, ca } = Endpoint::read(
+        let Endpoint { url, policy, ca } = Endpoint::read(
             self.url.read_or_url(folder),
             &self.private_allowed,
             self.ca.as_ref(),
             folder,
         )?;
-        Ok(Box::new(Alertmanager::new(url, allowed, ca.as_deref())?))
+        Ok(Box::new(AlertmanagerSink::new(url, policy, ca.as_deref())?))
     }
 }
 
 impl ChatWritten {
-    fn open(&self, service: Service, folder: &Path) -> Result<Chat, String> {
+    fn open(&self, service: ChatService, folder: &Path) -> Result<ChatSink, String> {
         // Whoever has the URL of a robot can write to its group, so it is given by reference.
-        let Endpoint { url, allowed, ca } =
+        let Endpoint { url, policy, ca } =
             Endpoint::read(self.url.read(folder), &self.private_allowed, self.ca.as_ref(), folder)?;
-        Chat::new(
+        ChatSink::new(
             service,
             url,
-            allowed,
+            policy,
             ca.as_deref(),
             secret("secret", self.secret.as_ref(), folder)?,
             self.language,
@@ -429,12 +431,12 @@ impl ChatWritten {
 impl SyslogWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
         let ca = read(self.ca.as_ref(), folder)?;
-        Ok(Box::new(Syslog::new(SyslogOptions {
+        Ok(Box::new(SyslogSink::new(SyslogOptions {
             host: self.host.clone(),
             port: self.port,
             tls: self.tls,
             ca,
-            form: self.form,
+            format: self.form,
         })?))
     }
 }
@@ -443,7 +445,7 @@ impl MailWritten {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
         let password = secret("password", self.password.as_ref(), folder)?;
         let credentials = match (&self.username, password) {
-            (Some(name), Some(password)) if self.encryption != Encryption::None => {
+            (Some(name), Some(password)) if self.encryption != SmtpEncryption::None => {
                 Some((name.clone(), password))
             }
             (None, None) => None,
@@ -452,7 +454,7 @@ impl MailWritten {
             }
             _ => return Err("`username` and `password` belong together".to_owned()),
         };
-        Ok(Box::new(Mail::new(MailOptions {
+        Ok(Box::new(MailSink::new(MailOptions {
             host: self.host.clone(),
             port: self.port,
             encryption: self.encryption,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::task::JoinHandle;
-use trailhound_detect::finding::health::parked;
+use trailhound_detect::finding::health::dead_letter_finding;
 use trailhound_detect::store::outbox::{self, Delivery, LeasedBatch};
 use trailhound_detect::store::routes::Routes;
 use trailhound_detect::{Keeping, Stored, store};
@@ -182,7 +182,7 @@ impl SinkWorker {
             name,
             &self.lease.holder,
             now,
-            self.ready.sink.most(),
+            self.ready.sink.batch_max(),
             &held_back,
         )
         .await
@@ -190,9 +190,12 @@ impl SinkWorker {
         if taken.is_empty() {
             return Ok((0, LOOK));
         }
+        let present = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
         let deliveries = match &taken {
-            LeasedBatch::Findings(parcels) => self.ready.sink.deliver(parcels).await,
-            LeasedBatch::Report(report) => vec![self.ready.sink.report(report).await],
+            LeasedBatch::Findings(messages) => self.ready.sink.deliver(messages, present).await,
+            LeasedBatch::Report(report) => {
+                vec![self.ready.sink.deliver_report(report, present).await]
+            }
         };
         let position = self.ready.sink.position();
         let settled = outbox::settle(
@@ -205,7 +208,7 @@ impl SinkWorker {
             position.as_deref(),
         );
         settled.await.map_err(Failure::internal)?;
-        let mut pause = self.ready.sink.pace();
+        let mut pause = self.ready.sink.min_pause();
         let mut reason = None;
         let failed = *failures;
         *failures = 0;
@@ -247,7 +250,7 @@ impl SinkWorker {
             reason,
             "a sink refuses findings; they are parked: `trailhound outbox list --state parked`"
         );
-        let finding = parked(name, (self.clock)());
+        let finding = dead_letter_finding(name, (self.clock)());
         let keeping = Keeping { holder: None, routes: Some(&self.routes), now: (self.clock)() };
         let mut kept = Stored::default();
         let findings = std::slice::from_ref(&finding);

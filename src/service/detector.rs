@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use trailhound_detect::finding::health::{Missing, missing_records};
+use trailhound_detect::finding::health::{MissingRecords, missing_records_finding};
 use trailhound_detect::store::routes::Routes;
 use trailhound_detect::{
     EvaluatedScope, FileCursor, Finding, Keeping, RunScope, StandingQueries, Stored, cursor, store,
@@ -275,7 +275,7 @@ impl Detector {
             let GapInfo { source, object, from, to, reason, noted_at } = gap;
             // The catalogue writes `2026-11-23 15:43:57+00`.
             let noted_at = noted_at.replacen(' ', "T", 1).replace("+00", "Z");
-            missing_records(Missing {
+            missing_records_finding(MissingRecords {
                 source,
                 object,
                 from: *from,

@@ -1,49 +1,52 @@
-//! What rules would say of the past, without keeping it: how much, about whom, and what other parameters would change.
+//! Backtest: counts the findings that rules make over past events, without storing them, and
+//! compares the findings of two configurations.
 
-use crate::finding::{Finding, Status};
+use crate::finding::{Finding, FindingStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How much a set of findings would ask of people.
+/// The number of findings that people would have to look at, by day, actor and rule.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Noise {
-    /// Findings to look at.
+pub struct AlertVolume {
+    /// Open findings.
     pub open: u64,
-    /// Findings that exceptions and windows cover.
+    /// Suppressed findings.
     pub suppressed: u64,
-    /// Findings to look at by the day of their first event; `not known` where it has no time.
+    /// Open findings by the day of their first event, `2026-01-31`; `not known` for events without
+    /// a time.
     pub by_day: BTreeMap<String, u64>,
-    /// Findings to look at by who acted.
-    pub by_entity: BTreeMap<String, u64>,
-    /// Findings to look at by rule.
+    /// Open findings by actor and account.
+    pub by_actor: BTreeMap<String, u64>,
+    /// Open findings by rule id.
     pub by_rule: BTreeMap<String, u64>,
 }
 
-impl Noise {
+impl AlertVolume {
     /// Counts `findings`.
     #[must_use]
     pub fn of(findings: &[Finding]) -> Self {
-        let mut noise = Self::default();
+        let mut volume = Self::default();
         for finding in findings {
-            if finding.status != Status::Open {
-                noise.suppressed += 1;
+            if finding.status != FindingStatus::Open {
+                volume.suppressed += 1;
                 continue;
             }
-            noise.open += 1;
+            volume.open += 1;
             let day = finding
                 .first_seen
                 .as_deref()
                 .and_then(|time| time.get(..10))
                 .unwrap_or("not known");
-            *noise.by_day.entry(day.to_owned()).or_default() += 1;
-            *noise.by_entity.entry(entity(finding)).or_default() += 1;
-            *noise.by_rule.entry(finding.rule_id.clone()).or_default() += 1;
+            *volume.by_day.entry(day.to_owned()).or_default() += 1;
+            *volume.by_actor.entry(actor(finding)).or_default() += 1;
+            *volume.by_rule.entry(finding.rule_id.clone()).or_default() += 1;
         }
-        noise
+        volume
     }
 
-    /// Findings to look at on an ordinary and on the worst of `days` days: the median, days without any counted, and the most.
+    /// Returns the median and the maximum of open findings a day over `days` days; days without
+    /// findings count as zero.
     #[must_use]
-    pub fn per_day(&self, days: u64) -> (u64, u64) {
+    pub fn median_and_max_per_day(&self, days: u64) -> (u64, u64) {
         let mut counts: Vec<u64> = self
             .by_day
             .iter()
@@ -57,8 +60,8 @@ impl Noise {
     }
 }
 
-/// Who acted, with the account.
-fn entity(finding: &Finding) -> String {
+/// Returns the actor and the account, such as `alice in 1234567890`.
+fn actor(finding: &Finding) -> String {
     let operator = &finding.operator;
     let who = operator
         .name
@@ -71,40 +74,43 @@ fn entity(finding: &Finding) -> String {
     }
 }
 
-/// What would become of findings that are to be looked at if something else were configured.
+/// The open findings in which two configurations differ.
 #[derive(Debug)]
-pub struct Change<'f> {
-    /// There only then.
+pub struct FindingsDiff<'f> {
+    /// Findings that only the second configuration makes.
     pub added: Vec<&'f Finding>,
-    /// There no longer, with what would suppress the same events then.
+    /// Findings that only the first configuration makes, each with what suppresses its events in
+    /// the second, if anything does.
     pub removed: Vec<(&'f Finding, Option<&'f str>)>,
 }
 
-/// Compares what there is `before` with what there would be `after`, by the events the findings hold.
+/// Compares the findings of two configurations. Two open findings are the same if rule, variant and
+/// event ids are the same.
 #[must_use]
-pub fn compare<'f>(before: &'f [Finding], after: &'f [Finding]) -> Change<'f> {
+pub fn compare<'f>(before: &'f [Finding], after: &'f [Finding]) -> FindingsDiff<'f> {
     let key = |finding: &'f Finding| {
         (finding.rule_id.as_str(), finding.variant.as_deref(), &finding.event_ids)
     };
-    let open =
-        |findings: &'f [Finding]| findings.iter().filter(|finding| finding.status == Status::Open);
-    let had: BTreeSet<_> = open(before).map(key).collect();
-    let has: BTreeSet<_> = open(after).map(key).collect();
+    let open = |findings: &'f [Finding]| {
+        findings.iter().filter(|finding| finding.status == FindingStatus::Open)
+    };
+    let keys_before: BTreeSet<_> = open(before).map(key).collect();
+    let keys_after: BTreeSet<_> = open(after).map(key).collect();
     let suppressor = |finding: &Finding| {
-        let same = |other: &&'f Finding| {
+        let shares_event = |other: &&'f Finding| {
             other.rule_id == finding.rule_id
                 && other.event_ids.iter().any(|id| finding.event_ids.contains(id))
         };
         after
             .iter()
-            .filter(|other| other.status == Status::Suppressed)
-            .find(same)
+            .filter(|other| other.status == FindingStatus::Suppressed)
+            .find(shares_event)
             .and_then(|other| other.suppressed_by.as_deref())
     };
-    Change {
-        added: open(after).filter(|finding| !had.contains(&key(finding))).collect(),
+    FindingsDiff {
+        added: open(after).filter(|finding| !keys_before.contains(&key(finding))).collect(),
         removed: open(before)
-            .filter(|finding| !has.contains(&key(finding)))
+            .filter(|finding| !keys_after.contains(&key(finding)))
             .map(|finding| (finding, suppressor(finding)))
             .collect(),
     }

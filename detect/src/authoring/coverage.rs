@@ -1,4 +1,5 @@
-//! What the data can show and what it cannot, by account: from the lake itself.
+//! Coverage: which events each account has delivered to the lake, and which rules see nothing or
+//! too little because of what is missing.
 
 use crate::finding::match_rows;
 use datafusion::arrow::array::{Array, AsArray, Float64Array, RecordBatch};
@@ -12,170 +13,188 @@ use trailhound_queries::limits::SessionError;
 use trailhound_queries::packs::rules::{Need, Rule};
 use trailhound_queries::session::Session;
 
-/// Days named one by one where nothing came.
-const SILENT_DAYS_NAMED: usize = 10;
+/// The most days without events that are listed.
+const SILENT_DAYS_LISTED: usize = 10;
 
-const DAYS: &str = "SELECT account_id, acs_region, CAST(date_part('epoch', day) / 86400 AS BIGINT), events, read_events, data_events, \
+/// One row per account, region and day, read by [`daily_rows`].
+const DAYS_SQL: &str = "SELECT account_id, acs_region, CAST(date_part('epoch', day) / 86400 AS BIGINT), events, read_events, data_events, \
      hours_with_events, sign_ins, sign_ins_mfa_unknown, sign_ins_address_undetermined, lag_seconds_mean, lag_seconds_most \
      FROM coverage ORDER BY 1, 2, 3";
 
-/// Counts of one account, or of one region of it.
+/// Event counts of one account, or of one region of it.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Seen {
-    /// Events.
+pub struct EventCounts {
+    /// All events.
     pub events: i64,
-    /// Those that only read.
+    /// Read-only events.
     pub read_events: i64,
-    /// Those of the data plane: objects and logs.
+    /// Data-plane events: of objects and logs.
     pub data_events: i64,
-    /// Sign-ins, tried or done.
+    /// Sign-ins, successful or not.
     pub sign_ins: i64,
-    /// Those that do not say whether MFA was used.
+    /// Sign-ins that do not tell whether MFA was used.
     pub sign_ins_mfa_unknown: i64,
-    /// Those that come from something that is no address.
+    /// Sign-ins whose source is not an address.
     pub sign_ins_address_undetermined: i64,
     /// First day with an event, `2026-01-31`.
     pub first_day: String,
     /// Last day with an event.
     pub last_day: String,
-    /// Days between the two without any: the first of them.
+    /// Days without events between the first and the last day; at most ten are listed.
     pub silent_days: Vec<String>,
-    /// How many of them there are.
+    /// The number of all days without events between the first and the last day.
     pub silent_days_in_all: i64,
-    /// Hours with events.
+    /// Hours with at least one event.
     pub hours_with_events: i64,
-    /// Mean time until an event was in the lake, in seconds.
+    /// Mean time from an event to its arrival in the lake, in seconds.
     pub lag_seconds_mean: f64,
-    /// The longest.
+    /// Longest such time, in seconds.
     pub lag_seconds_most: f64,
 }
 
-/// A rule that cannot see everything it looks for.
+/// A rule that misses matches because the account does not deliver events the rule needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Blind {
-    /// The rule.
+pub struct BlindSpot {
+    /// Id of the rule.
     pub rule_id: String,
-    /// What is missing, in words.
+    /// The kind of events that is missing, in words.
     pub lacks: &'static str,
-    /// It can see nothing; else it sees less.
+    /// True if the rule can match nothing, false if it misses a part.
     pub wholly: bool,
 }
 
-/// What the data of one account can show.
+/// The coverage of one account.
 #[derive(Debug, Clone, Serialize)]
 pub struct AccountCoverage {
-    /// The account; `None` for events that name none.
+    /// Id of the account; `None` for events without one.
     pub account_id: Option<String>,
-    /// All regions together.
+    /// Counts over all regions.
     #[serde(flatten)]
-    pub seen: Seen,
-    /// Each region; the empty one for events that name none.
-    pub regions: BTreeMap<String, Seen>,
-    /// Rules that cannot see everything.
-    pub blind: Vec<Blind>,
+    pub totals: EventCounts,
+    /// Counts by region; the empty name stands for events without a region.
+    pub regions: BTreeMap<String, EventCounts>,
+    /// Rules that miss matches.
+    #[serde(rename = "blind")]
+    pub blind_spots: Vec<BlindSpot>,
 }
 
-/// A row of the view `coverage`.
-struct Day {
+/// A row of the view `coverage`: one account, region and day.
+struct DailyRow {
     account_id: Option<String>,
     region: String,
     /// Days since 1970.
     day: i32,
+    /// Events, read events, data events, hours with events, sign-ins, sign-ins with unknown MFA,
+    /// sign-ins without an address.
     counts: [i64; 7],
     lag_mean: f64,
     lag_most: f64,
 }
 
-/// What the lake of `session` can show `rules`, by account.
+/// Computes the coverage of every account in the lake of `session`. Blind spots are looked for
+/// among `rules`.
 ///
 /// # Errors
-/// [`SessionError`].
+/// [`SessionError`] where the view `coverage` cannot be read.
 pub async fn coverage(
     session: &Session,
     rules: &[&Rule],
 ) -> Result<Vec<AccountCoverage>, SessionError> {
-    let mut by_account: BTreeMap<Option<String>, Vec<Day>> = BTreeMap::new();
-    for batch in session.sql(DAYS).await?.collect().await? {
-        for day in days(&batch)? {
+    let mut by_account: BTreeMap<Option<String>, Vec<DailyRow>> = BTreeMap::new();
+    for batch in session.sql(DAYS_SQL).await?.collect().await? {
+        for day in daily_rows(&batch)? {
             by_account.entry(day.account_id.clone()).or_default().push(day);
         }
     }
-    Ok(by_account.into_iter().map(|(account_id, days)| account(account_id, &days, rules)).collect())
+    Ok(by_account
+        .into_iter()
+        .map(|(account_id, days)| account_coverage(account_id, &days, rules))
+        .collect())
 }
 
-fn account(account_id: Option<String>, days: &[Day], rules: &[&Rule]) -> AccountCoverage {
-    let mut regions: BTreeMap<String, Vec<&Day>> = BTreeMap::new();
+fn account_coverage(
+    account_id: Option<String>,
+    days: &[DailyRow],
+    rules: &[&Rule],
+) -> AccountCoverage {
+    let mut regions: BTreeMap<String, Vec<&DailyRow>> = BTreeMap::new();
     for day in days {
         regions.entry(day.region.clone()).or_default().push(day);
     }
-    let seen = seen(days.iter());
-    let blind = rules.iter().flat_map(|rule| blind(rule, &seen)).collect();
+    let totals = sum_days(days.iter());
+    let blind_spots = rules.iter().flat_map(|rule| blind_spots(rule, &totals)).collect();
     AccountCoverage {
         account_id,
-        blind,
-        seen,
+        blind_spots,
+        totals,
         regions: regions
             .into_iter()
-            .map(|(region, days)| (region, self::seen(days.into_iter())))
+            .map(|(region, days)| (region, sum_days(days.into_iter())))
             .collect(),
     }
 }
 
-fn blind(rule: &Rule, seen: &Seen) -> Vec<Blind> {
-    let lacks = |need: &&Need| match need {
-        Need::ReadEvents => seen.read_events == 0,
-        Need::DataEvents => seen.data_events == 0,
+/// Returns what `rule` needs and the account does not deliver.
+fn blind_spots(rule: &Rule, totals: &EventCounts) -> Vec<BlindSpot> {
+    let is_missing = |need: &&Need| match need {
+        Need::ReadEvents => totals.read_events == 0,
+        Need::DataEvents => totals.data_events == 0,
     };
-    let of = |wholly| {
-        move |need: &Need| Blind { rule_id: rule.id.clone(), lacks: need.in_words(), wholly }
+    let blind_spot = |wholly| {
+        move |need: &Need| BlindSpot { rule_id: rule.id.clone(), lacks: need.in_words(), wholly }
     };
-    let needs = rule.needs.iter().filter(lacks).map(of(true));
-    needs.chain(rule.gaps.iter().filter(lacks).map(of(false))).collect()
+    let needs = rule.needs.iter().filter(is_missing).map(blind_spot(true));
+    needs.chain(rule.gaps.iter().filter(is_missing).map(blind_spot(false))).collect()
 }
 
-fn seen<'d>(days: impl Iterator<Item = &'d Day>) -> Seen {
-    let mut seen = Seen::default();
+/// Adds up the rows of several days.
+fn sum_days<'d>(days: impl Iterator<Item = &'d DailyRow>) -> EventCounts {
+    let mut totals = EventCounts::default();
     let mut dates: BTreeSet<i32> = BTreeSet::new();
+    // Sum of the lags of all events, in seconds.
     let mut lag = 0.0;
     for day in days {
         let [events, reads, data, hours, sign_ins, mfa_unknown, undetermined] = day.counts;
-        seen.events += events;
-        seen.read_events += reads;
-        seen.data_events += data;
-        seen.hours_with_events += hours;
-        seen.sign_ins += sign_ins;
-        seen.sign_ins_mfa_unknown += mfa_unknown;
-        seen.sign_ins_address_undetermined += undetermined;
-        seen.lag_seconds_most = seen.lag_seconds_most.max(day.lag_most);
+        totals.events += events;
+        totals.read_events += reads;
+        totals.data_events += data;
+        totals.hours_with_events += hours;
+        totals.sign_ins += sign_ins;
+        totals.sign_ins_mfa_unknown += mfa_unknown;
+        totals.sign_ins_address_undetermined += undetermined;
+        totals.lag_seconds_most = totals.lag_seconds_most.max(day.lag_most);
         #[allow(clippy::cast_precision_loss, reason = "a mean")]
         let weight = events as f64;
         lag += day.lag_mean * weight;
         dates.insert(day.day);
     }
     #[allow(clippy::cast_precision_loss, reason = "a mean")]
-    let events = seen.events.max(1) as f64;
-    seen.lag_seconds_mean = lag / events;
+    let events = totals.events.max(1) as f64;
+    totals.lag_seconds_mean = lag / events;
     if let (Some(&first), Some(&last)) = (dates.first(), dates.last()) {
-        (seen.first_day, seen.last_day) = (day_text(first), day_text(last));
-        // A single time far off makes millions of them: named are the first, counted all.
+        (totals.first_day, totals.last_day) = (day_text(first), day_text(last));
+        // A single event with a wrong year makes millions of such days: all are counted, only the
+        // first are listed.
         let gaps =
             || dates.iter().zip(dates.iter().skip(1)).map(|(before, after)| before + 1..*after);
-        seen.silent_days = gaps().flatten().take(SILENT_DAYS_NAMED).map(day_text).collect();
-        seen.silent_days_in_all = gaps().map(|gap| i64::from(gap.end) - i64::from(gap.start)).sum();
+        totals.silent_days = gaps().flatten().take(SILENT_DAYS_LISTED).map(day_text).collect();
+        totals.silent_days_in_all =
+            gaps().map(|gap| i64::from(gap.end) - i64::from(gap.start)).sum();
     }
-    seen
+    totals
 }
 
-fn days(batch: &RecordBatch) -> Result<Vec<Day>, DataFusionError> {
-    let texts = |at: usize| match_rows::text(batch.column(at));
-    let ints = |at: usize| match_rows::whole(batch.column(at));
+/// Reads the result of [`DAYS_SQL`].
+fn daily_rows(batch: &RecordBatch) -> Result<Vec<DailyRow>, DataFusionError> {
+    let texts = |at: usize| match_rows::utf8(batch.column(at));
+    let ints = |at: usize| match_rows::int64(batch.column(at));
     let floats = |at: usize| -> Result<Float64Array, DataFusionError> {
         Ok(cast(batch.column(at), &DataType::Float64)?.as_primitive::<Float64Type>().clone())
     };
     let (accounts, regions, days, mean, most) =
         (texts(0)?, texts(1)?, ints(2)?, floats(10)?, floats(11)?);
     let counts = (3..10).map(ints).collect::<Result<Vec<_>, _>>()?;
-    let day = |row: usize| Day {
+    let day = |row: usize| DailyRow {
         account_id: accounts.is_valid(row).then(|| accounts.value(row).to_owned()),
         region: if regions.is_valid(row) { regions.value(row).to_owned() } else { String::new() },
         day: i32::try_from(days.value(row)).unwrap_or_default(),
@@ -187,7 +206,7 @@ fn days(batch: &RecordBatch) -> Result<Vec<Day>, DataFusionError> {
 }
 
 impl AccountCoverage {
-    /// The account's name, or its id.
+    /// The account's id and name for display.
     fn title(&self, names: &BTreeMap<String, String>) -> String {
         match &self.account_id {
             Some(id) => names
@@ -197,50 +216,51 @@ impl AccountCoverage {
         }
     }
 
-    /// In words, a line each; `names` gives accounts their names.
+    /// Describes the coverage in lines of text. `names` maps account ids to names.
     #[must_use]
-    pub fn in_words(&self, names: &BTreeMap<String, String>) -> Vec<String> {
-        let seen = &self.seen;
+    pub fn describe(&self, names: &BTreeMap<String, String>) -> Vec<String> {
+        let totals = &self.totals;
         let mut lines = vec![format!(
             "{}: {} event(s) in {} region(s), {} to {}",
             self.title(names),
-            seen.events,
+            totals.events,
             self.regions.len(),
-            seen.first_day,
-            seen.last_day
+            totals.first_day,
+            totals.last_day
         )];
         let share = |part: i64| {
             if part == 0 {
                 "none".to_owned()
             } else {
-                format!("{part} ({} %)", part * 100 / seen.events.max(1))
+                format!("{part} ({} %)", part * 100 / totals.events.max(1))
             }
         };
         lines.push(format!(
             "  read events: {}; data events: {}",
-            share(seen.read_events),
-            share(seen.data_events)
+            share(totals.read_events),
+            share(totals.data_events)
         ));
-        if !seen.silent_days.is_empty() {
-            let more =
-                seen.silent_days_in_all - i64::try_from(seen.silent_days.len()).unwrap_or(i64::MAX);
+        if !totals.silent_days.is_empty() {
+            let more = totals.silent_days_in_all
+                - i64::try_from(totals.silent_days.len()).unwrap_or(i64::MAX);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            lines.push(format!("  days without any event: {}{more}", seen.silent_days.join(", ")));
+            lines
+                .push(format!("  days without any event: {}{more}", totals.silent_days.join(", ")));
         }
-        if seen.sign_ins > 0 {
+        if totals.sign_ins > 0 {
             lines.push(format!(
                 "  sign-ins: {}; whether MFA was used is not known of {}, the address of {}",
-                seen.sign_ins, seen.sign_ins_mfa_unknown, seen.sign_ins_address_undetermined
+                totals.sign_ins, totals.sign_ins_mfa_unknown, totals.sign_ins_address_undetermined
             ));
         }
         lines.push(format!(
             "  in the lake after {} on average, {} at most",
-            span(seen.lag_seconds_mean),
-            span(seen.lag_seconds_most)
+            human_duration(totals.lag_seconds_mean),
+            human_duration(totals.lag_seconds_most)
         ));
         for (wholly, what) in [(true, "cannot be seen here"), (false, "is seen only in part")] {
             let mut by_lack: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for blind in self.blind.iter().filter(|blind| blind.wholly == wholly) {
+            for blind in self.blind_spots.iter().filter(|blind| blind.wholly == wholly) {
                 by_lack.entry(blind.lacks).or_default().push(&blind.rule_id);
             }
             lines.extend(by_lack.into_iter().map(|(lack, rules)| {
@@ -251,8 +271,8 @@ impl AccountCoverage {
     }
 }
 
-/// Seconds for people.
-fn span(seconds: f64) -> String {
+/// Writes seconds as `90 s`, `5 min`, `12 h` or `3 days`.
+fn human_duration(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),

@@ -1,4 +1,5 @@
-//! For whoever writes rules and whoever has to trust them: test cases, lint, explanation, backtest, coverage, verification.
+//! Tools for people who write rules or rely on them: test cases, lint, explanation of matches,
+//! backtest, coverage of the data, and verification of stored findings.
 
 pub mod backtest;
 pub mod cases;

@@ -1,39 +1,43 @@
-//! Proving that the findings kept are those the lake gives: they are derived again and compared.
+//! Verification of stored findings: compares them with findings that were derived again from the
+//! events of the lake.
 
 use crate::evaluate::batch::Detection;
 use crate::evaluate::scope::Range;
-use crate::finding::{Finding, Status};
+use crate::finding::{Finding, FindingStatus};
 use crate::store::StoreError;
 use crate::store::findings::retained_from;
+use serde::Deserialize;
 use serde_json::Value;
-use sqlx::AnyPool;
+use sqlx::{AnyConnection, AnyPool};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use trailhound_datasets::derive::time::parse;
 
-/// A finding that is not as the lake gives it.
+/// A finding that is not stored as the lake's events give it.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
-    /// The finding.
+    /// Id of the finding.
     pub finding_id: String,
-    /// Its rule.
+    /// Id of its rule.
     pub rule_id: String,
     /// How it differs.
     #[serde(flatten)]
-    pub kind: Kind,
+    pub kind: DifferenceKind,
 }
 
-/// How a finding that is kept differs from what the lake gives.
+/// How a stored finding differs from the one derived from the lake.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(tag = "difference", rename_all = "snake_case")]
-pub enum Kind {
-    /// The lake gives it and it is not kept.
-    NotKept,
-    /// It is kept and the lake does not give it.
-    NotFound,
-    /// Both, with other content.
-    Other {
-        /// Its members that differ.
+#[serde(tag = "difference")]
+pub enum DifferenceKind {
+    /// It was derived and is not stored.
+    #[serde(rename = "not_kept")]
+    NotStored,
+    /// It is stored and was not derived.
+    #[serde(rename = "not_found")]
+    NotDerived,
+    /// It is stored with other content than derived.
+    #[serde(rename = "other")]
+    ContentDiffers {
+        /// Names of the JSON members that differ.
         members: Vec<String>,
     },
 }
@@ -41,94 +45,133 @@ pub enum Kind {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match &self.kind {
-            Kind::NotKept => "the lake gives it, but it is not kept".to_owned(),
-            Kind::NotFound => "it is kept, but the lake does not give it".to_owned(),
-            Kind::Other { members } => format!("what is kept differs in {}", members.join(", ")),
+            DifferenceKind::NotStored => "the lake gives it, but it is not kept".to_owned(),
+            DifferenceKind::NotDerived => "it is kept, but the lake does not give it".to_owned(),
+            DifferenceKind::ContentDiffers { members } => {
+                format!("what is kept differs in {}", members.join(", "))
+            }
         };
         write!(f, "{} {}: {what}", self.rule_id, self.finding_id)
     }
 }
 
-/// What a comparison gave.
+/// The result of a verification.
 #[derive(Debug, serde::Serialize)]
 pub struct VerifiedFindings {
-    /// Findings compared.
+    /// Number of findings compared.
     pub findings: usize,
-    /// Findings kept that nobody can judge any more: the retention has dropped what they depend on.
+    /// Number of stored findings that cannot be derived any more: retention has dropped events they
+    /// depend on.
     pub beyond_retention: usize,
-    /// What differs.
+    /// The findings that differ.
     pub differences: Vec<Difference>,
 }
 
-/// Compares what is kept in `catalogue` of the rules that ran with what they gave just now over `range`.
+/// Compares the stored findings of the rules that ran with the `derived` findings, which cover
+/// `range`.
 ///
 /// # Errors
-/// [`StoreError`].
+/// [`StoreError`] where the catalog database cannot be read or a stored finding is not valid JSON.
 pub async fn verify(
-    catalogue: &AnyPool,
+    catalog: &AnyPool,
     derived: &Detection,
     range: Range,
 ) -> Result<VerifiedFindings, StoreError> {
-    let mut db = catalogue.acquire().await?;
+    let mut db = catalog.acquire().await?;
     let retained_from = retained_from(&mut db).await?;
-    let depends: BTreeMap<&str, i64> =
-        derived.decided.iter().map(|decided| (decided.rule_id.as_str(), decided.depends)).collect();
-    let given: BTreeMap<&str, &Finding> =
+    let lookback_by_rule: BTreeMap<&str, i64> =
+        derived.decided.iter().map(|scope| (scope.rule_id.as_str(), scope.depends)).collect();
+    let derived_by_id: BTreeMap<&str, &Finding> =
         derived.findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
-    let mut verified =
-        VerifiedFindings { findings: given.len(), beyond_retention: 0, differences: Vec::new() };
-    let rows: Vec<(String, String, String)> =
-        sqlx::query_as("SELECT finding_id, rule_id, finding FROM trailhound_finding WHERE status <> $1 ORDER BY first_seen, finding_id")
-            .bind(Status::Withdrawn.name())
-            .fetch_all(&mut *db)
-            .await?;
-    let mut kept = BTreeSet::new();
-    for (finding_id, rule_id, body) in rows {
-        let Some(depends) = depends.get(rule_id.as_str()) else { continue };
-        let found: Finding = serde_json::from_str(&body)?;
-        match given.get(finding_id.as_str()) {
-            Some(given) => {
-                let members =
-                    differing(&serde_json::to_value(given)?, &serde_json::from_str(&body)?);
+    let mut verified = VerifiedFindings {
+        findings: derived_by_id.len(),
+        beyond_retention: 0,
+        differences: Vec::new(),
+    };
+    let mut stored_ids = BTreeSet::new();
+    for stored in stored_findings(&mut db).await? {
+        let Some(lookback) = lookback_by_rule.get(stored.rule_id.as_str()) else { continue };
+        let value: Value = serde_json::from_str(&stored.body)?;
+        match derived_by_id.get(stored.finding_id.as_str()) {
+            Some(derived) => {
+                let members = differing_members(&serde_json::to_value(derived)?, &value);
                 if !members.is_empty() {
-                    verified.differences.push(Difference {
-                        finding_id: finding_id.clone(),
-                        rule_id,
-                        kind: Kind::Other { members },
-                    });
+                    let kind = DifferenceKind::ContentDiffers { members };
+                    verified.differences.push(stored.difference(kind));
                 }
             }
-            None if !range.holds(&found) => {}
-            None if first(&found)
-                .is_some_and(|time| time < retained_from.saturating_add(*depends)) =>
-            {
-                verified.findings += 1;
-                verified.beyond_retention += 1;
-            }
             None => {
-                verified.findings += 1;
-                verified.differences.push(Difference {
-                    finding_id: finding_id.clone(),
-                    rule_id,
-                    kind: Kind::NotFound,
-                });
+                let derivable_from = retained_from.saturating_add(*lookback);
+                verified.add_not_derived(
+                    &stored,
+                    &Finding::deserialize(value)?,
+                    range,
+                    derivable_from,
+                );
             }
         }
-        kept.insert(finding_id);
+        stored_ids.insert(stored.finding_id);
     }
-    for finding in derived.findings.iter().filter(|finding| !kept.contains(&finding.finding_id)) {
-        let (finding_id, rule_id) = (finding.finding_id.clone(), finding.rule_id.clone());
-        verified.differences.push(Difference { finding_id, rule_id, kind: Kind::NotKept });
-    }
+    let not_stored =
+        derived.findings.iter().filter(|finding| !stored_ids.contains(&finding.finding_id));
+    verified.differences.extend(not_stored.map(|finding| Difference {
+        finding_id: finding.finding_id.clone(),
+        rule_id: finding.rule_id.clone(),
+        kind: DifferenceKind::NotStored,
+    }));
     Ok(verified)
 }
 
-fn first(finding: &Finding) -> Option<i64> {
-    finding.first_seen.as_deref().and_then(parse)
+impl VerifiedFindings {
+    /// Counts a stored finding that was not derived. It differs if `range` covers it and its first
+    /// event is not before `derivable_from` (microseconds since 1970 UTC): of older findings,
+    /// retention may have dropped events.
+    fn add_not_derived(
+        &mut self,
+        stored: &StoredFinding,
+        finding: &Finding,
+        range: Range,
+        derivable_from: i64,
+    ) {
+        if !range.holds(finding) {
+            return;
+        }
+        self.findings += 1;
+        if finding.first_seen_micros().is_some_and(|time| time < derivable_from) {
+            self.beyond_retention += 1;
+        } else {
+            self.differences.push(stored.difference(DifferenceKind::NotDerived));
+        }
+    }
 }
 
-/// Names of the members in which two objects differ.
-fn differing(a: &Value, b: &Value) -> Vec<String> {
+/// A row of the table of findings.
+struct StoredFinding {
+    finding_id: String,
+    rule_id: String,
+    /// The finding as JSON.
+    body: String,
+}
+
+impl StoredFinding {
+    fn difference(&self, kind: DifferenceKind) -> Difference {
+        Difference { finding_id: self.finding_id.clone(), rule_id: self.rule_id.clone(), kind }
+    }
+}
+
+/// Reads the stored findings that are not withdrawn, in order of time.
+async fn stored_findings(db: &mut AnyConnection) -> Result<Vec<StoredFinding>, StoreError> {
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT finding_id, rule_id, finding FROM trailhound_finding WHERE status <> $1 ORDER BY first_seen, finding_id")
+            .bind(FindingStatus::Withdrawn.name())
+            .fetch_all(db)
+            .await?;
+    let stored = |(finding_id, rule_id, body)| StoredFinding { finding_id, rule_id, body };
+    Ok(rows.into_iter().map(stored).collect())
+}
+
+/// Returns the names of the members in which two JSON objects differ.
+fn differing_members(a: &Value, b: &Value) -> Vec<String> {
     let names = |value: &Value| {
         value
             .as_object()

@@ -3,8 +3,8 @@
 use crate::evaluate::batch_rows::BatchRows;
 use crate::evaluate::scope::{EvaluatedScope, Range, decided, memory, radius};
 use crate::finding::Finding;
-use crate::finding::grouping::{self, Found, Keys};
-use crate::finding::match_rows::{self, dedup_columns, judged};
+use crate::finding::grouping::{self, EventKeys, GroupedFindings};
+use crate::finding::match_rows::{self, dedup_columns, plan_matches};
 use datafusion::arrow::array::RecordBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -123,7 +123,7 @@ pub async fn detect(
         match outcome {
             Ok(found) => {
                 detection.ran.push(rule.id.clone());
-                detection.decided.push(decided(rule, range, found.same));
+                detection.decided.push(decided(rule, range, found.unchanged_ids));
                 detection.findings.extend(found.findings);
             }
             Err(error) => detection.failed.push((rule.id.clone(), error.to_string())),
@@ -166,8 +166,8 @@ async fn concluded<'r>(
     session: &Session,
     gathered: &BatchRows<'r>,
     range: Range,
-    fresh: Option<&Keys>,
-) -> BTreeMap<&'r str, Result<Found, SessionError>> {
+    fresh: Option<&EventKeys>,
+) -> BTreeMap<&'r str, Result<GroupedFindings, SessionError>> {
     let mut found = BTreeMap::new();
     let mut results = gathered.results();
     while let Some((number, batches)) = results.recv().await {
@@ -186,9 +186,9 @@ async fn run_over_lake(
     session: &Session,
     rule: &Rule,
     range: Range,
-    fresh: Option<&Keys>,
-) -> Result<Found, SessionError> {
-    let frame = judged(&session.narrowed(&seen(rule, range)).await?, rule).await?;
+    fresh: Option<&EventKeys>,
+) -> Result<GroupedFindings, SessionError> {
+    let frame = plan_matches(&session.narrowed(&seen(rule, range)).await?, rule).await?;
     let batches = bounded(frame.execute_stream().await?, session.limits()).await?;
     conclude(rule, session.parameters(), &batches, range, fresh)
 }
@@ -250,13 +250,13 @@ pub(crate) fn around(rule: &Rule, range: Range) -> String {
     any.join(" OR ")
 }
 
-/// Runs one rule. `fresh` as for [`grouping::findings`].
+/// Runs one rule. `fresh` as for [`grouping::group_matches`].
 pub(crate) async fn run(
     session: &Session,
     rule: &Rule,
     range: Range,
-    fresh: Option<&Keys>,
-) -> Result<Found, SessionError> {
+    fresh: Option<&EventKeys>,
+) -> Result<GroupedFindings, SessionError> {
     let mut gathered = BatchRows::new(
         session,
         &around_all(&[rule], range),
@@ -273,20 +273,24 @@ pub(crate) async fn run(
     }
 }
 
-/// The findings within `range` of the rows that the rule's query gave. `fresh` as for [`grouping::findings`].
+/// The findings within `range` of the rows that the rule's query gave. `fresh` as for [`grouping::group_matches`].
 pub(crate) fn conclude(
     rule: &Rule,
     parameters: &Parameters,
     batches: &[RecordBatch],
     range: Range,
-    fresh: Option<&Keys>,
-) -> Result<Found, SessionError> {
+    fresh: Option<&EventKeys>,
+) -> Result<GroupedFindings, SessionError> {
     let rows = batches
         .iter()
-        .map(|batch| match_rows::read(batch, dedup_columns(rule)))
+        .map(|batch| match_rows::read_matches(batch, dedup_columns(rule)))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut found =
-        grouping::findings(rule, parameters, rows.iter().flat_map(match_rows::Rows::iter), fresh);
+    let mut found = grouping::group_matches(
+        rule,
+        parameters,
+        rows.iter().flat_map(match_rows::MatchBatch::iter),
+        fresh,
+    );
     if !range.is_everything() {
         found.findings.retain(|finding| range.holds(finding));
     }

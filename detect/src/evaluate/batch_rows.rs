@@ -1,6 +1,6 @@
 //! One pass over the lake for many rules: the rows that any of them reads are read once, and each rule's query runs over its own.
 
-use crate::finding::match_rows::judged;
+use crate::finding::match_rows::plan_matches;
 use crate::scan::first_last::FirstLastState;
 use crate::scan::predicate_set::PredicateSet;
 use crate::scan::shared_scan::{Condensing, FileCursor, Found, SharedScan, Wanted};
@@ -151,7 +151,7 @@ impl<'r> BatchRows<'r> {
         predicate: &str,
         known: &Known<'r>,
     ) -> Result<usize, SessionError> {
-        let query = Arc::new(Prepared::new(judged(session, rule).await?).await?);
+        let query = Arc::new(Prepared::new(plan_matches(session, rule).await?).await?);
         let set = match known.get(&(predicate.to_owned(), rule.condensed.as_ref())) {
             Some(&set) => set,
             None => {

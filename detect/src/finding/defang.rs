@@ -1,30 +1,33 @@
-//! Text of events, defanged for people: programs make no link, mention or markup of it.
+//! Defanging: makes text from events safe to show. Chat, mail and terminal programs turn it into no
+//! link, mention or markup.
 
 use crate::finding::language::cut;
 use trailhound_datasets::sanitize::sanitize;
 
-/// What one value of an event may take, in bytes.
+/// The longest defanged value, in bytes.
 const VALUE_BYTES_MAX: usize = 300;
 
-/// `text` without anything that a chat, a mail program or a terminal acts upon, and no longer than a value may be.
+/// Returns `text` without link, mention, markup and control characters, cut to at most 300 bytes.
+///
+/// `https://evil.example` becomes `https[:]//evil[.]example`, and `@all` becomes `＠all`.
 #[must_use]
 pub fn defang(text: &str) -> String {
     let text = sanitize(cut(text, VALUE_BYTES_MAX).as_str());
-    let mut out = String::with_capacity(text.len());
+    let mut defanged = String::with_capacity(text.len());
     let characters: Vec<char> = text.chars().collect();
     for (at, &c) in characters.iter().enumerate() {
         let is_letter = |at: usize| characters.get(at).is_some_and(|c| c.is_alphabetic());
         match c {
-            '@' => out.push('＠'),
-            '<' => out.push('＜'),
-            '>' => out.push('＞'),
-            // Programs make links of `scheme://` and of `name.tld`.
-            ':' if characters.get(at + 1) == Some(&'/') => out.push_str("[:]"),
-            '.' if at > 0 && is_letter(at + 1) => out.push_str("[.]"),
-            c => out.push(c),
+            '@' => defanged.push('＠'),
+            '<' => defanged.push('＜'),
+            '>' => defanged.push('＞'),
+            // Programs turn `scheme://` and `name.tld` into links.
+            ':' if characters.get(at + 1) == Some(&'/') => defanged.push_str("[:]"),
+            '.' if at > 0 && is_letter(at + 1) => defanged.push_str("[.]"),
+            c => defanged.push(c),
         }
     }
-    out
+    defanged
 }
 
 #[cfg(test)]
@@ -32,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_an_event_says_can_be_acted_upon() {
+    fn text_of_events_becomes_no_link_mention_or_markup() {
         for (text, shown) in [
             ("alice", "alice"),
             ("203.0.113.9", "203.0.113.9"),

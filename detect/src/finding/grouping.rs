@@ -1,7 +1,13 @@
-//! Matches to findings: grouping by the rule's dedup key, stable ids, and what suppresses.
+//! Groups the matches of a rule into findings: by the rule's dedup key and by what suppresses them.
+//! Gives findings stable ids.
+//!
+//! Example: a rule with `dedup = { columns = ["user_name"], window = "1h" }` matches alice at 10:05
+//! and 10:40 and bob at 10:50. The first two make one finding with two events, the third makes
+//! another. If `alice` is an allowed principal, her matches make a suppressed finding with an id of
+//! its own.
 
 use crate::finding::match_rows::MatchRow;
-use crate::finding::{Evidence, Finding, Operator, Status, Target};
+use crate::finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
 use chrono::{DateTime, SecondsFormat};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use trailhound_queries::functions::masked;
@@ -9,7 +15,8 @@ use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::parameters::Parameters;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Why a match is not for anybody to look at; `None` if it is.
+/// What suppresses a match: the label of an allowed principal, or the rule's own reason to expect
+/// it. `None` for an open match.
 fn suppressed_by(rule: &Rule, parameters: &Parameters, matched: MatchRow<'_>) -> Option<String> {
     let instances = matched.instance_ids();
     let operator = matched.operator(&instances);
@@ -20,60 +27,67 @@ fn suppressed_by(rule: &Rule, parameters: &Parameters, matched: MatchRow<'_>) ->
         .or_else(|| matched.owned("expected_because"))
 }
 
-/// Keys of events.
-pub(crate) type Keys = HashSet<Box<[u8]>>;
+/// A set of event keys.
+pub(crate) type EventKeys = HashSet<Box<[u8]>>;
 
-/// What matches make.
+/// The findings of one rule.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// In order of their first event.
+pub(crate) struct GroupedFindings {
+    /// Findings to store, in order of their first event.
     pub(crate) findings: Vec<Finding>,
-    /// Ids of those that are as they were: none of their events is fresh.
-    pub(crate) same: Vec<String>,
+    /// Ids of findings that still hold and have not changed: none of their events is fresh.
+    pub(crate) unchanged_ids: Vec<String>,
 }
 
-/// The findings that `matches` of `rule` give. Where only some events are `fresh`, and so every other match is as it was, findings without
-/// any of them are not made again.
-pub(crate) fn findings<'r>(
+/// Groups the `matches` of `rule` into findings.
+///
+/// `fresh` are the keys of the events that are new since the last run; `None` means all. A group
+/// without a fresh event has not changed since then: only its id is returned.
+pub(crate) fn group_matches<'r>(
     rule: &Rule,
     parameters: &Parameters,
     matches: impl Iterator<Item = MatchRow<'r>>,
-    fresh: Option<&Keys>,
-) -> Found {
+    fresh: Option<&EventKeys>,
+) -> GroupedFindings {
     let mut groups: BTreeMap<[String; 2], (Option<String>, Vec<MatchRow<'r>>)> = BTreeMap::new();
     for matched in matches {
         let suppressed = suppressed_by(rule, parameters, matched);
         let key = [group_key(rule, matched), suppressed.clone().unwrap_or_default()];
         groups.entry(key).or_insert_with(|| (suppressed, Vec::new())).1.push(matched);
     }
-    let mut found = Found::default();
+    let mut grouped = GroupedFindings::default();
     for ([key, _], (suppressed, matches)) in groups {
         if fresh
             .is_some_and(|fresh| !matches.iter().any(|matched| fresh.contains(matched.event_key())))
         {
-            found.same.push(finding_id(rule, &key, suppressed.as_deref()));
+            grouped.unchanged_ids.push(finding_id(rule, &key, suppressed.as_deref()));
         } else {
-            found.findings.push(finding(rule, parameters, &key, suppressed, matches));
+            grouped.findings.push(finding(rule, parameters, &key, suppressed, matches));
         }
     }
-    found.findings.sort_by(|a, b| {
+    grouped.findings.sort_by(|a, b| {
         (&a.event_time, &a.event_ids, &a.finding_id).cmp(&(
             &b.event_time,
             &b.event_ids,
             &b.finding_id,
         ))
     });
-    found
+    grouped
 }
 
+/// Returns the stable id: a hash of the rule, its major version, the group's key and what
+/// suppresses it.
 fn finding_id(rule: &Rule, key: &str, suppressed_by: Option<&str>) -> String {
     let identity =
         [rule.id.as_str(), rule.major(), key, suppressed_by.unwrap_or("")].join("\u{1e}");
     format!("{:032x}", xxh3_128(identity.as_bytes()))
 }
 
-/// What a match shares with the others of its finding. Stretches of time are counted from 1970 and not from the first
-/// match, so a late event never moves another finding's borders and so its id.
+/// Returns the key of the group that `matched` belongs to: account, variant, dedup columns and time
+/// window; without `dedup`, the event itself.
+///
+/// Windows are aligned to 1970 and not to the first match, so a late event never moves the borders
+/// and the id of another finding.
 fn group_key(rule: &Rule, matched: MatchRow<'_>) -> String {
     let account = matched.text("account_id").unwrap_or("");
     let variant = matched.text("variant").unwrap_or("");
@@ -93,6 +107,7 @@ fn group_key(rule: &Rule, matched: MatchRow<'_>) -> String {
     parts.join("\u{1f}")
 }
 
+/// Makes the finding of one group of matches.
 fn finding(
     rule: &Rule,
     parameters: &Parameters,
@@ -105,7 +120,7 @@ fn finding(
     };
     matches.sort_by_cached_key(order);
     let (first, last) = (matches[0], matches[matches.len() - 1]);
-    let all = |column: &'static str| unique(matches.iter().flat_map(move |m| m.list(column)));
+    let reasons = |column: &'static str| unique(matches.iter().flat_map(move |m| m.list(column)));
     let account_id = first.owned("account_id");
     Finding {
         finding_id: finding_id(rule, key, suppressed_by.as_deref()),
@@ -119,26 +134,30 @@ fn finding(
             .map(|m| m.severity().unwrap_or(rule.severity))
             .max()
             .unwrap_or(rule.severity),
-        status: if suppressed_by.is_some() { Status::Suppressed } else { Status::Open },
+        status: if suppressed_by.is_some() {
+            FindingStatus::Suppressed
+        } else {
+            FindingStatus::Open
+        },
         attack: rule.attack.clone(),
         account_name: account_id.as_ref().and_then(|id| parameters.accounts.get(id).cloned()),
         account_id,
-        operator: operator(first),
+        operator: actor(first),
         source_ip: first.owned("source_ip_address"),
         source_class: first.owned("source_class"),
         client_ip: first.owned("client_ip"),
         client_ip_provenance: first.owned("client_ip_provenance"),
         user_agent: first.owned("user_agent"),
-        event_time: shown_time(first.event_time()),
-        first_seen: shown_time(first.event_time()),
-        last_seen: shown_time(last.event_time()),
+        event_time: rfc3339(first.event_time()),
+        first_seen: rfc3339(first.event_time()),
+        last_seen: rfc3339(last.event_time()),
         count: matches.len() as u64,
         actions: by_frequency(matches.iter().copied().map(action)),
         regions: by_frequency(matches.iter().filter_map(|m| m.owned("acs_region"))),
         outcomes: by_frequency(matches.iter().filter_map(|m| m.owned("outcome"))),
         targets: targets(&matches),
-        why: all("why"),
-        unknowns: all("unknowns"),
+        why: reasons("why"),
+        unknowns: reasons("unknowns"),
         verdict: first.owned("verdict"),
         suppressed_by,
         event_ids: matches.iter().map(|m| m.owned("event_id").unwrap_or_default()).collect(),
@@ -154,8 +173,8 @@ fn finding(
     }
 }
 
-fn operator(matched: MatchRow<'_>) -> Operator {
-    Operator {
+fn actor(matched: MatchRow<'_>) -> Actor {
+    Actor {
         kind: matched.owned("user_type"),
         name: matched.owned("user_name"),
         principal_id: matched.owned("principal_id"),
@@ -166,6 +185,7 @@ fn operator(matched: MatchRow<'_>) -> Operator {
     }
 }
 
+/// Returns `service:event`, such as `Ecs:StopInstance`.
 fn action(matched: MatchRow<'_>) -> String {
     format!(
         "{}:{}",
@@ -174,21 +194,22 @@ fn action(matched: MatchRow<'_>) -> String {
     )
 }
 
-fn targets(matches: &[MatchRow<'_>]) -> Vec<Target> {
-    let all: BTreeSet<Target> = matches
+fn targets(matches: &[MatchRow<'_>]) -> Vec<TargetResource> {
+    let targets: BTreeSet<TargetResource> = matches
         .iter()
         .flat_map(|m| m.resources())
-        .map(|(kind, id)| Target { kind: kind.map(str::to_owned), id: id.to_owned() })
+        .map(|(kind, id)| TargetResource { kind: kind.map(str::to_owned), id: id.to_owned() })
         .collect();
-    all.into_iter().collect()
+    targets.into_iter().collect()
 }
 
-/// Each value once, in order of first appearance.
+/// Returns each value once, in order of first appearance.
 fn unique<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     values.filter(|value| seen.insert(*value)).map(str::to_owned).collect()
 }
 
+/// Returns each value once, the most frequent first.
 fn by_frequency(values: impl Iterator<Item = String>) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for value in values {
@@ -199,7 +220,8 @@ fn by_frequency(values: impl Iterator<Item = String>) -> Vec<String> {
     counts.into_iter().map(|(value, _)| value).collect()
 }
 
-fn shown_time(micros: Option<i64>) -> Option<String> {
+/// Writes microseconds since 1970 UTC as RFC 3339.
+fn rfc3339(micros: Option<i64>) -> Option<String> {
     DateTime::from_timestamp_micros(micros?)
         .map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }

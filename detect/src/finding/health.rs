@@ -1,40 +1,41 @@
-//! Findings about the trail and the service themselves: what nobody has seen, what nobody is told.
+//! Findings about the trail and the service itself: records that were never read, and findings that
+//! a sink refuses.
 
-use crate::finding::{Finding, Operator, Status};
+use crate::finding::{Actor, Finding, FindingStatus};
 use chrono::DateTime;
 use trailhound_queries::packs::rules::Severity;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Id of the finding that records are missing.
-pub const MISSING_RECORDS: &str = "AT-HEALTH-001";
-/// Id of the finding that a sink refuses findings.
-pub const PARKED: &str = "AT-HEALTH-002";
+/// Rule id of the finding that records are missing.
+pub const MISSING_RECORDS_RULE: &str = "AT-HEALTH-001";
+/// Rule id of the finding that a sink refuses findings.
+pub const DEAD_LETTER_RULE: &str = "AT-HEALTH-002";
 
-/// Records of a source that can no longer be read.
+/// Records of a source that were lost before they could be read.
 #[derive(Debug, Clone, Copy)]
-pub struct Missing<'m> {
+pub struct MissingRecords<'m> {
     /// Name of the source.
     pub source: &'m str,
-    /// Topic partition or object.
+    /// The topic partition or object that held the records.
     pub object: &'m str,
-    /// The first record missing.
+    /// Offset of the first missing record.
     pub from: i64,
-    /// The first record after them; equal to `from` where nobody knows how many there were.
+    /// Offset after the last missing record; equal to `from` where their number is unknown.
     pub to: i64,
-    /// `ingest_gap` or `source_reset`.
+    /// `ingest_gap` (the broker dropped the records) or `source_reset` (the offsets went back).
     pub reason: &'m str,
-    /// When it was noted, RFC 3339 UTC.
+    /// When the gap was recorded, RFC 3339 UTC.
     pub noted_at: &'m str,
-    /// The lake's folder.
+    /// Folder of the lake, for the runbook's commands.
     pub lake: &'m str,
 }
 
-/// The finding that says so, with the command that fills the gap.
+/// Makes the finding that reports `missing`. Its runbook has the command that fills the gap.
 #[must_use]
-pub fn missing_records(missing: Missing<'_>) -> Finding {
-    let Missing { source, object, from, to, reason, noted_at, lake } = missing;
+pub fn missing_records_finding(missing: MissingRecords<'_>) -> Finding {
+    let MissingRecords { source, object, from, to, reason, noted_at, lake } = missing;
     let identity = format!(
-        "{MISSING_RECORDS}\u{1e}{source}\u{1f}{object}\u{1f}{from}\u{1f}{to}\u{1f}{noted_at}"
+        "{MISSING_RECORDS_RULE}\u{1e}{source}\u{1f}{object}\u{1f}{from}\u{1f}{to}\u{1f}{noted_at}"
     );
     let what = match reason {
         "source_reset" => format!(
@@ -55,8 +56,8 @@ pub fn missing_records(missing: Missing<'_>) -> Finding {
              2. Fetch an export of the trail from then until {noted_at} and fill the gap with it; what is there already is not stored \
              twice: trailhound ingest --lake {lake} PATH... 3. Keep messages longer than the service may be away."
         ),
-        ..about_us(
-            MISSING_RECORDS,
+        ..service_finding(
+            MISSING_RECORDS_RULE,
             "Events of the trail are missing",
             "操作审计事件缺失",
             &identity,
@@ -65,14 +66,17 @@ pub fn missing_records(missing: Missing<'_>) -> Finding {
     }
 }
 
-/// The finding that the sink `sink` refuses findings for good: one a day. `now` is in microseconds since 1970 UTC.
+/// Makes the finding that the sink named `sink` refuses findings permanently. `now` is in
+/// microseconds since 1970 UTC.
+///
+/// The finding's id depends on the sink and the day, so there is one a day for each sink.
 #[must_use]
-pub fn parked(sink: &str, now: i64) -> Finding {
+pub fn dead_letter_finding(sink: &str, now: i64) -> Finding {
     let day = DateTime::from_timestamp_micros(now)
         .unwrap_or_default()
         .format("%Y-%m-%dT00:00:00Z")
         .to_string();
-    let identity = format!("{PARKED}\u{1e}{sink}\u{1f}{day}");
+    let identity = format!("{DEAD_LETTER_RULE}\u{1e}{sink}\u{1f}{day}");
     Finding {
         severity: Severity::High,
         why: vec![format!(
@@ -83,13 +87,20 @@ pub fn parked(sink: &str, now: i64) -> Finding {
             "1. See what it said: trailhound outbox list --sink {sink} --state parked. 2. Mend the sink or its configuration, and try it: \
              trailhound sinks test {sink}. 3. Send what is parked: trailhound outbox retry --sink {sink}."
         ),
-        ..about_us(PARKED, "A sink refuses findings", "告警通道拒收检测结果", &identity, &day)
+        ..service_finding(
+            DEAD_LETTER_RULE,
+            "A sink refuses findings",
+            "告警通道拒收检测结果",
+            &identity,
+            &day,
+        )
     }
 }
 
-/// A finding to try a sink with, which says that it is one.
+/// Makes a finding to test a sink with; its title says that it is a test. `now` is in microseconds
+/// since 1970 UTC.
 #[must_use]
-pub fn sample(now: i64) -> Finding {
+pub fn sample_finding(now: i64) -> Finding {
     let time = DateTime::from_timestamp_micros(now)
         .unwrap_or_default()
         .format("%Y-%m-%dT%H:%M:%SZ")
@@ -98,7 +109,7 @@ pub fn sample(now: i64) -> Finding {
         severity: Severity::Info,
         why: vec!["somebody ran `trailhound sinks test`".to_owned()],
         runbook: "Nothing is to be done.".to_owned(),
-        ..about_us(
+        ..service_finding(
             "AT-HEALTH-000",
             "A test of this sink",
             "告警通道测试",
@@ -108,8 +119,17 @@ pub fn sample(now: i64) -> Finding {
     }
 }
 
-/// What findings about the service itself have in common: nobody did it, and no event shows it.
-fn about_us(rule_id: &str, title: &str, title_zh: &str, identity: &str, noted_at: &str) -> Finding {
+/// Makes a finding about the service itself: it has no actor, no event and no evidence. Callers
+/// fill in severity, reasons and runbook.
+///
+/// `identity` is hashed to the finding's id. `noted_at` (RFC 3339 UTC) is the time of the finding.
+fn service_finding(
+    rule_id: &str,
+    title: &str,
+    title_zh: &str,
+    identity: &str,
+    noted_at: &str,
+) -> Finding {
     let noted = Some(noted_at.to_owned());
     Finding {
         finding_id: format!("{:032x}", xxh3_128(identity.as_bytes())),
@@ -119,11 +139,11 @@ fn about_us(rule_id: &str, title: &str, title_zh: &str, identity: &str, noted_at
         title: title.to_owned(),
         title_zh: title_zh.to_owned(),
         severity: Severity::Info,
-        status: Status::Open,
+        status: FindingStatus::Open,
         attack: Vec::new(),
         account_id: None,
         account_name: None,
-        operator: Operator::default(),
+        operator: Actor::default(),
         source_ip: None,
         source_class: None,
         client_ip: None,

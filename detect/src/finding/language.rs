@@ -1,6 +1,8 @@
-//! The language of a text for people, and its length.
+//! The language of messages and reports, and cutting a text to a length.
 
-/// The language of a message.
+use trailhound_queries::packs::rules::BilingualText;
+
+/// The language of a message or report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -20,9 +22,19 @@ impl Language {
             Self::Zh => "zh",
         }
     }
+
+    /// Returns the text in this language.
+    #[must_use]
+    pub fn pick(self, text: &BilingualText) -> &str {
+        match self {
+            Self::En => &text.en,
+            Self::Zh => &text.zh,
+        }
+    }
 }
 
-/// `text` cut at a character's end to at most `bytes_max` bytes, with a mark where it was cut.
+/// Cuts `text` to at most `bytes_max` bytes, mark included. It cuts between characters and appends
+/// the mark `…[cut]`. A text that fits is returned unchanged.
 #[must_use]
 pub fn cut(text: &str, bytes_max: usize) -> String {
     const MARK: &str = "…[cut]";

@@ -1,4 +1,5 @@
-//! Rows of a rule's query as values.
+//! The result rows of a rule's query, read from Arrow batches: one row is one matching event with
+//! the rule's judgement of it.
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray,
@@ -14,7 +15,8 @@ use trailhound_queries::packs::rules::{Rule, Severity};
 use trailhound_queries::parameters;
 use trailhound_queries::session::Session;
 
-/// Columns of `events` that a finding is made of. A rule's query gives them all by selecting `events.*`.
+/// The columns of `events` that findings are made of. A rule's query returns all of them by
+/// selecting `events.*`.
 pub(crate) const EVENT_COLUMNS: [&str; 27] = [
     "event_key",
     "event_id",
@@ -45,119 +47,128 @@ pub(crate) const EVENT_COLUMNS: [&str; 27] = [
     "event_action",
 ];
 
-/// What a rule's query may add: its judgement of each row.
+/// Optional columns that a rule's query may add: the rule's judgement of each row.
 pub(crate) const JUDGEMENT_COLUMNS: [&str; 6] =
     ["severity", "why", "unknowns", "verdict", "variant", "expected_because"];
 
-/// The rows of one batch that a rule's query gave, read where they stand: a flood of them is held once.
+/// One batch of a rule's result, as typed columns. Rows are read in place and not copied, so many
+/// matches take memory once.
 #[derive(Debug, Default)]
-pub(crate) struct Rows {
-    count: usize,
+pub(crate) struct MatchBatch {
+    row_count: usize,
+    /// Text columns by name.
     texts: HashMap<&'static str, StringArray>,
     event_key: Option<BinaryArray>,
     event_time: Option<Int64Array>,
     source_position: Option<Int64Array>,
     source_ip: Option<BinaryArray>,
-    instance_ids: Option<Lists>,
-    resources: Option<Lists>,
+    instance_ids: Option<TextLists>,
+    resources: Option<TextLists>,
     severity: Vec<Option<Severity>>,
-    /// Values of the rule's dedup columns, as text.
+    /// The rule's dedup columns, as text.
     dedup: Vec<StringArray>,
 }
 
-/// Lists of texts, or of pairs of texts.
+/// A column of lists: of ids, or of pairs of type and id.
 #[derive(Debug)]
-struct Lists {
+struct TextLists {
     lists: ListArray,
+    /// Types, where the lists hold pairs.
     kinds: Option<StringArray>,
     ids: StringArray,
 }
 
-/// One matching event with the rule's judgement of it.
+/// One matching event with the rule's judgement of it: a row of a [`MatchBatch`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MatchRow<'r> {
-    rows: &'r Rows,
+    batch: &'r MatchBatch,
     row: usize,
 }
 
-impl Rows {
-    /// Each of them.
+impl MatchBatch {
+    /// Iterates over the rows in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = MatchRow<'_>> {
-        (0..self.count).map(|row| MatchRow { rows: self, row })
+        (0..self.row_count).map(|row| MatchRow { batch: self, row })
     }
 }
 
 impl<'r> MatchRow<'r> {
-    /// A text column, `None` where NULL.
+    /// The value of a text column; `None` for NULL and for a column that the query does not return.
     pub(crate) fn text(self, column: &str) -> Option<&'r str> {
-        self.rows
+        self.batch
             .texts
             .get(column)
             .filter(|texts| texts.is_valid(self.row))
             .map(|texts| texts.value(self.row))
     }
 
+    /// As [`Self::text`], as an owned `String`.
     pub(crate) fn owned(self, column: &str) -> Option<String> {
         self.text(column).map(str::to_owned)
     }
 
-    /// Reasons, which queries write in one text separated by `; `.
+    /// The parts of a text column whose parts are separated by `; `: `why` and `unknowns`.
     pub(crate) fn list(self, column: &str) -> impl Iterator<Item = &'r str> {
         self.text(column).unwrap_or("").split("; ").filter(|part| !part.is_empty())
     }
 
+    /// The key of the event in the lake.
     pub(crate) fn event_key(self) -> &'r [u8] {
-        self.rows.event_key.as_ref().map_or(&[], |keys| keys.value(self.row))
+        self.batch.event_key.as_ref().map_or(&[], |keys| keys.value(self.row))
     }
 
+    /// The time of the event, microseconds since 1970 UTC; `None` where it has none.
     pub(crate) fn event_time(self) -> Option<i64> {
-        self.rows
+        self.batch
             .event_time
             .as_ref()
             .filter(|times| times.is_valid(self.row))
             .map(|times| times.value(self.row))
     }
 
+    /// The number of the event in its source object.
     pub(crate) fn source_position(self) -> Option<i64> {
-        self.rows
+        self.batch
             .source_position
             .as_ref()
             .filter(|positions| positions.is_valid(self.row))
             .map(|positions| positions.value(self.row))
     }
 
+    /// The severity that the query gives this row; `None` where the rule's own applies.
     pub(crate) fn severity(self) -> Option<Severity> {
-        self.rows.severity.get(self.row).copied().flatten()
+        self.batch.severity.get(self.row).copied().flatten()
     }
 
-    /// Values of the rule's dedup columns, as text.
+    /// The values of the rule's dedup columns, as text; NULL is `"\0"`.
     pub(crate) fn dedup(self) -> impl Iterator<Item = &'r str> {
-        self.rows.dedup.iter().map(move |texts| {
+        self.batch.dedup.iter().map(move |texts| {
             if texts.is_valid(self.row) { texts.value(self.row) } else { "\u{0}" }
         })
     }
 
+    /// Ids of the ECS instances the event concerns.
     pub(crate) fn instance_ids(self) -> Vec<String> {
-        self.rows
+        self.batch
             .instance_ids
             .iter()
-            .flat_map(|lists| lists.of(self.row))
+            .flat_map(|lists| lists.entries(self.row))
             .map(|(_, id)| id.to_owned())
             .collect()
     }
 
-    /// Type and id of each resource.
+    /// Type and id of each resource the event concerns.
     pub(crate) fn resources(self) -> impl Iterator<Item = (Option<&'r str>, &'r str)> {
-        self.rows.resources.iter().flat_map(move |lists| lists.of(self.row))
+        self.batch.resources.iter().flat_map(move |lists| lists.entries(self.row))
     }
 
-    /// The event as exceptions see it.
+    /// The fields of the event that allowed principals and change windows are compared with.
     pub(crate) fn operator<'o>(self, instances: &'o [String]) -> parameters::Operator<'o>
     where
         'r: 'o,
     {
         let source_ip = self
-            .rows
+            .batch
             .source_ip
             .as_ref()
             .filter(|ips| ips.is_valid(self.row))
@@ -179,19 +190,22 @@ impl<'r> MatchRow<'r> {
     }
 }
 
-impl Lists {
+impl TextLists {
+    /// Reads a column of lists of texts.
     fn texts(column: &ArrayRef) -> Result<Self> {
         let lists = column.as_list::<i32>().clone();
-        Ok(Self { ids: text(lists.values())?, kinds: None, lists })
+        Ok(Self { ids: utf8(lists.values())?, kinds: None, lists })
     }
 
+    /// Reads a column of lists of structs of type and id.
     fn pairs(column: &ArrayRef) -> Result<Self> {
         let lists = column.as_list::<i32>().clone();
         let pairs = lists.values().as_struct();
-        Ok(Self { kinds: Some(text(pairs.column(0))?), ids: text(pairs.column(1))?, lists })
+        Ok(Self { kinds: Some(utf8(pairs.column(0))?), ids: utf8(pairs.column(1))?, lists })
     }
 
-    fn of(&self, row: usize) -> impl Iterator<Item = (Option<&str>, &str)> {
+    /// The entries of the list in `row`: type, where there is one, and id. NULL ids are left out.
+    fn entries(&self, row: usize) -> impl Iterator<Item = (Option<&str>, &str)> {
         let offsets = self.lists.value_offsets();
         let range = if self.lists.is_valid(row) {
             offsets[row] as usize..offsets[row + 1] as usize
@@ -206,9 +220,13 @@ impl Lists {
     }
 }
 
-/// Reads all rows of `batch`; `dedup` names the columns that group matches.
-pub(crate) fn read(batch: &RecordBatch, dedup: &[String]) -> Result<Rows> {
-    let mut rows = Rows { count: batch.num_rows(), ..Rows::default() };
+/// Reads the columns of `batch`. `dedup` names the columns that group matches.
+///
+/// # Errors
+/// A column of an unexpected type, a severity that does not exist, or a dedup column that the query
+/// does not return.
+pub(crate) fn read_matches(batch: &RecordBatch, dedup: &[String]) -> Result<MatchBatch> {
+    let mut rows = MatchBatch { row_count: batch.num_rows(), ..MatchBatch::default() };
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         read_column(field.name(), column, &mut rows)?;
     }
@@ -218,77 +236,87 @@ pub(crate) fn read(batch: &RecordBatch, dedup: &[String]) -> Result<Rows> {
                 "the query gives no column `{name}`, which groups its matches"
             ))
         })?;
-        rows.dedup.push(text(column)?);
+        rows.dedup.push(utf8(column)?);
     }
     Ok(rows)
 }
 
-fn read_column(name: &str, column: &ArrayRef, rows: &mut Rows) -> Result<()> {
+fn read_column(name: &str, column: &ArrayRef, rows: &mut MatchBatch) -> Result<()> {
     match name {
-        "event_key" => rows.event_key = Some(bytes(column)?),
-        "source_ip" => rows.source_ip = Some(bytes(column)?),
+        "event_key" => rows.event_key = Some(binary(column)?),
+        "source_ip" => rows.source_ip = Some(binary(column)?),
         "event_time" => {
-            rows.event_time = Some(micros(column)?);
+            rows.event_time = Some(utc_micros(column)?);
         }
-        "source_position" => rows.source_position = Some(whole(column)?),
-        "instance_ids" => rows.instance_ids = Some(Lists::texts(column)?),
-        "resources" => rows.resources = Some(Lists::pairs(column)?),
+        "source_position" => rows.source_position = Some(int64(column)?),
+        "instance_ids" => rows.instance_ids = Some(TextLists::texts(column)?),
+        "resources" => rows.resources = Some(TextLists::pairs(column)?),
         "severity" => {
-            let known = |name| {
+            let parse = |name| {
                 Severity::from_name(name)
                     .ok_or_else(|| DataFusionError::Plan(format!("`{name}` is no severity")))
             };
-            rows.severity = text(column)?
+            rows.severity = utf8(column)?
                 .iter()
-                .map(|name| name.map(known).transpose())
+                .map(|name| name.map(parse).transpose())
                 .collect::<Result<_>>()?;
         }
+        // No finding holds the flags of an event.
         "flags" => {}
         _ => {
             if let Some(known) =
                 EVENT_COLUMNS.into_iter().chain(JUDGEMENT_COLUMNS).find(|known| *known == name)
             {
-                rows.texts.insert(known, text(column)?);
+                rows.texts.insert(known, utf8(column)?);
             }
         }
     }
     Ok(())
 }
 
-pub(crate) fn text(column: &ArrayRef) -> Result<StringArray> {
+/// Casts a column to text.
+pub(crate) fn utf8(column: &ArrayRef) -> Result<StringArray> {
     Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
-pub(crate) fn bytes(column: &ArrayRef) -> Result<BinaryArray> {
+/// Casts a column to bytes.
+pub(crate) fn binary(column: &ArrayRef) -> Result<BinaryArray> {
     Ok(cast(column, &DataType::Binary)?.as_binary::<i32>().clone())
 }
 
-/// Instants, as microseconds since 1970.
-pub(crate) fn micros(column: &ArrayRef) -> Result<Int64Array> {
-    whole(&cast(column, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?)
+/// Casts a column of instants to microseconds since 1970 UTC.
+pub(crate) fn utc_micros(column: &ArrayRef) -> Result<Int64Array> {
+    int64(&cast(column, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?)
 }
 
-pub(crate) fn whole(column: &ArrayRef) -> Result<Int64Array> {
+/// Casts a column to 64-bit integers.
+pub(crate) fn int64(column: &ArrayRef) -> Result<Int64Array> {
     Ok(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
-/// The rule's query with the columns that findings are made of.
-pub(crate) async fn judged(session: &Session, rule: &Rule) -> Result<DataFrame, SessionError> {
+/// Plans the rule's query, reduced to the columns that findings are made of.
+///
+/// # Errors
+/// [`SessionError`] where the query cannot be planned or lacks one of these columns.
+pub(crate) async fn plan_matches(
+    session: &Session,
+    rule: &Rule,
+) -> Result<DataFrame, SessionError> {
     let frame = session.sql(&rule.sql).await?;
     let schema = frame.schema().clone();
-    let mut wanted: Vec<&str> = EVENT_COLUMNS.to_vec();
-    wanted.extend(
+    let mut columns: Vec<&str> = EVENT_COLUMNS.to_vec();
+    columns.extend(
         JUDGEMENT_COLUMNS.into_iter().filter(|name| schema.has_column_with_unqualified_name(name)),
     );
     for name in dedup_columns(rule) {
-        if !wanted.contains(&name.as_str()) {
-            wanted.push(name);
+        if !columns.contains(&name.as_str()) {
+            columns.push(name);
         }
     }
-    Ok(frame.select_columns(&wanted)?)
+    Ok(frame.select_columns(&columns)?)
 }
 
-/// The columns of the rule's dedup key.
+/// The columns of the rule's dedup key; empty for a rule without one.
 pub(crate) fn dedup_columns(rule: &Rule) -> &[String] {
     rule.dedup.as_ref().map_or(&[], |dedup| &dedup.columns)
 }

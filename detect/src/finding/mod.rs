@@ -1,4 +1,5 @@
-//! What a detection says: who, when, from where, what, and why.
+//! Findings, the results of detection: who did what, when, from where, and why it matters. The
+//! files below group matches into findings, score the entities they concern, and defang their text.
 
 pub mod defang;
 pub(crate) mod grouping;
@@ -9,47 +10,51 @@ pub(crate) mod revision;
 pub mod risk;
 
 use serde::{Deserialize, Serialize, Serializer};
+use trailhound_datasets::derive::time::parse;
 use trailhound_queries::packs::rules::Severity;
 
-/// A finding, as every runtime makes it and every sink gets it.
+/// A finding: one or more matching events of a rule, grouped. Batch and streaming evaluation make
+/// the same findings, and all sinks get them.
+///
+/// Serialized as JSON it is what is stored, what `scan --format json` prints and what sinks send.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finding {
-    /// Stable: the same facts give the same id, in any order and after any replay.
+    /// Stable id: the same events give the same id, in any order and after any replay.
     pub finding_id: String,
     /// Id of the rule.
     pub rule_id: String,
     /// Version of the rule.
     pub rule_version: String,
-    /// Which form of the rule matched; absent for the main one.
+    /// The variant of the rule that matched; `None` for the main one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Title in English.
+    /// Title of the rule in English.
     pub title: String,
-    /// Title in Chinese.
+    /// Title of the rule in Chinese.
     pub title_zh: String,
-    /// Highest severity among its events.
+    /// The highest severity among its events.
     #[serde(serialize_with = "severity_name")]
     pub severity: Severity,
-    /// What is to be done with it.
-    pub status: Status,
-    /// MITRE ATT&CK techniques.
+    /// Whether somebody should look at it.
+    pub status: FindingStatus,
+    /// Ids of MITRE ATT&CK techniques.
     pub attack: Vec<String>,
-    /// Account.
+    /// Id of the account.
     pub account_id: Option<String>,
     /// The account's name from the parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_name: Option<String>,
-    /// Who.
-    pub operator: Operator,
-    /// Where from, as sent.
+    /// Who did it, by the first event.
+    pub operator: Actor,
+    /// Source address of the first event, as ActionTrail sent it; not always an address.
     pub source_ip: Option<String>,
-    /// What kind of source that is.
+    /// The class of that source, such as `ip`, `internal` or `garbage`.
     pub source_class: Option<String>,
-    /// Best known address of the client, and how it is known.
+    /// The best known address of the client.
     pub client_ip: Option<String>,
-    /// See `client_ip`.
+    /// How `client_ip` is known.
     pub client_ip_provenance: Option<String>,
-    /// The client program, as it named itself.
+    /// The user agent, as the client sent it.
     pub user_agent: Option<String>,
     /// Time of the first event, RFC 3339 UTC.
     pub event_time: Option<String>,
@@ -57,49 +62,49 @@ pub struct Finding {
     pub first_seen: Option<String>,
     /// Time of the last event.
     pub last_seen: Option<String>,
-    /// Events.
+    /// Number of its events.
     pub count: u64,
-    /// What was done: service and event names, most frequent first.
+    /// Actions as `service:event`, the most frequent first.
     pub actions: Vec<String>,
-    /// Regions.
+    /// Regions, the most frequent first.
     pub regions: Vec<String>,
-    /// Outcomes.
+    /// Outcomes of the actions, the most frequent first.
     pub outcomes: Vec<String>,
-    /// What it was done to.
-    pub targets: Vec<Target>,
-    /// The predicates that held, with the values seen.
+    /// Resources acted upon.
+    pub targets: Vec<TargetResource>,
+    /// Reasons: the predicates that held, with the values seen.
     pub why: Vec<String>,
-    /// What could not be known and mattered.
+    /// Facts that matter for the judgement and that the events do not tell.
     pub unknowns: Vec<String>,
-    /// Whether an operator, the platform or a schedule is behind it; only where the rule judges that.
+    /// Whether a person, the platform or a schedule acted; only where the rule judges that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
-    /// What suppressed it.
+    /// What suppresses it; `None` for an open finding.
     pub suppressed_by: Option<String>,
     /// Ids of all its events, in order of time.
     pub event_ids: Vec<String>,
-    /// Where the events lie.
+    /// Where its events are in the lake and in the source, in order of time.
     pub evidence: Vec<Evidence>,
-    /// What to do, in English.
+    /// What to do, in English, from the rule.
     pub runbook: String,
 }
 
-/// Who did it.
+/// Who did it: the identity that an event names.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Operator {
+pub struct Actor {
     /// Kind of identity.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// Name as sent.
+    /// Name, as sent.
     pub name: Option<String>,
     /// Principal id.
     pub principal_id: Option<String>,
     /// AccessKey id, masked.
     pub access_key_id: Option<String>,
-    /// Role of an assumed role.
+    /// Role name of an assumed role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Session of an assumed role.
+    /// Session name of an assumed role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
     /// Kind of credential.
@@ -108,7 +113,7 @@ pub struct Operator {
 
 /// A resource acted upon.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Target {
+pub struct TargetResource {
     /// Its type.
     #[serde(rename = "type")]
     pub kind: Option<String>,
@@ -116,30 +121,30 @@ pub struct Target {
     pub id: String,
 }
 
-/// Where an event of a finding lies.
+/// Where one event of a finding is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Evidence {
     /// Key of the event in the lake, hex.
     pub event_key: String,
-    /// Object it came in.
+    /// The object or topic partition that it came from.
     pub source_object: Option<String>,
-    /// Its number there.
+    /// Its position in that object or partition.
     pub source_position: Option<i64>,
 }
 
-/// What is to be done with a finding.
+/// Whether somebody should look at a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Somebody should look.
+pub enum FindingStatus {
+    /// Somebody should look at it.
     Open,
-    /// Expected or allowed; kept, counted, shown on request.
+    /// Expected or allowed. It is stored and counted, and shown on request.
     Suppressed,
-    /// Was a finding until an event came late that explains it, or that makes it part of another.
+    /// No longer holds: a late event explains it or makes it part of another finding.
     Withdrawn,
 }
 
-impl Status {
+impl FindingStatus {
     /// `open`, `suppressed` or `withdrawn`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -157,7 +162,19 @@ fn severity_name<S: Serializer>(severity: &Severity, serializer: S) -> Result<S:
 }
 
 impl Finding {
-    /// The address to show: the source's own text, with what it is where that is no address.
+    /// The time of the first event, microseconds since 1970 UTC; `None` for an event without a
+    /// time.
+    pub(crate) fn first_seen_micros(&self) -> Option<i64> {
+        self.first_seen.as_deref().and_then(parse)
+    }
+
+    /// The time of the last event, microseconds since 1970 UTC; `None` for an event without a time.
+    pub(crate) fn last_seen_micros(&self) -> Option<i64> {
+        self.last_seen.as_deref().and_then(parse)
+    }
+
+    /// The source address for display: the text that was sent, with a remark where it is not an
+    /// address.
     #[must_use]
     pub fn shown_source(&self) -> String {
         match (&self.source_ip, self.source_class.as_deref(), &self.client_ip) {

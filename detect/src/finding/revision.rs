@@ -1,13 +1,15 @@
-//! A revision: what a finding says that it did not say before.
+//! One revision of a finding: the content to store and the content stored before.
 
 use crate::finding::Finding;
 
-/// What a finding says that it did not say before.
+/// A new finding, or a stored finding whose content has changed.
 pub(crate) struct FindingRevision<'f> {
+    /// The finding as it is now.
     pub(crate) finding: &'f Finding,
+    /// Number of the revision, from 1.
     pub(crate) revision: i64,
-    /// The finding's text.
+    /// The finding as JSON.
     pub(crate) body: String,
-    /// What was kept of it until now.
+    /// The content of the revision before; `None` for a new finding.
     pub(crate) before: Option<Finding>,
 }

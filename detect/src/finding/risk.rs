@@ -1,19 +1,37 @@
-//! Findings by whom and what they concern: entities with a risk that decays, and incidents.
+//! Risk scores of entities, and incidents.
 //!
-//! The arithmetic is meant to be done again by hand: each finding counts with the weight of its severity, halved for every week it is
-//! old, and the n-th finding of one rule counts the n-th part.
+//! An entity is a principal, an AccessKey, an address or a resource that findings concern. Every
+//! open finding adds to the score of each of its entities. The n-th newest finding of a rule adds
+//!
+//! `weight(severity) * 0.5 ^ (age / 7 days) / n`
+//!
+//! so that old findings and repetitions count less, and a person can check a score by hand.
+//!
+//! Example: three findings concern the principal `alice`. Her score is 67.5.
+//!
+//! | finding         | weight | age     | n | adds                  |
+//! | --------------- | ------ | ------- | - | --------------------- |
+//! | rule A, high    | 50     | 0 days  | 1 | 50                    |
+//! | rule A, high    | 50     | 7 days  | 2 | 50 * 0.5 / 2 = 12.5   |
+//! | rule B, medium  | 20     | 14 days | 1 | 20 * 0.25 / 1 = 5     |
+//!
+//! An incident is a chain of open findings of at least two rules. Two findings are linked if they
+//! share an entity and the second begins at most one window after the first ends.
+//!
+//! Example, with a window of 24 hours: finding A at 10:00 concerns `alice` and the address
+//! 203.0.113.9, finding B at 11:00 concerns `bob` and the same address, finding C at 12:00 concerns
+//! `bob`. A and B share the address, B and C share `bob`: all three are one incident.
 
-use crate::finding::{Finding, Status};
+use crate::finding::{Finding, FindingStatus};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use trailhound_datasets::derive::time::parse;
 use trailhound_queries::packs::rules::Severity;
 
-/// Time in which what a finding counts is halved, in microseconds.
+/// Age at which a finding counts half, in microseconds.
 const HALF_LIFE: f64 = 7.0 * 86_400_000_000.0;
 
-/// What a finding counts when it is new.
+/// The score of a new finding of this severity.
 #[must_use]
 pub fn weight(severity: Severity) -> f64 {
     match severity {
@@ -25,11 +43,11 @@ pub fn weight(severity: Severity) -> f64 {
     }
 }
 
-/// Kind of an entity.
+/// The kind of an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntityKind {
-    /// Somebody who acts: a user, a role's session, root.
+    /// An actor: a user, a role session or root.
     Principal,
     /// An AccessKey, by its masked id.
     AccessKey,
@@ -55,68 +73,69 @@ impl EntityKind {
     }
 }
 
-/// Somebody or something that findings concern.
+/// A principal, AccessKey, address or resource that findings concern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Entity {
-    /// What it is.
+    /// Its kind.
     pub kind: EntityKind,
-    /// Its account; `None` for addresses, which belong to none.
+    /// Its account; `None` for addresses, which belong to no account.
     pub account_id: Option<String>,
-    /// Its id: principal id, masked key id, address, resource id.
+    /// Its id: principal id, masked AccessKey id, address or resource id.
     pub id: String,
 }
 
-/// What one finding adds to an entity's risk.
+/// The contribution of one finding to an entity's score.
 #[derive(Debug, Clone, Serialize)]
-pub struct Term {
+pub struct RiskTerm {
     /// The finding.
     pub finding_id: String,
     /// Its rule.
     pub rule_id: String,
-    /// Its severity's weight.
+    /// The weight of its severity.
     pub weight: f64,
     /// Its age in days.
     pub age_days: f64,
-    /// It is the n-th finding of this rule here, the newest first.
+    /// Its number among the entity's findings of the same rule; the newest is 1.
     pub nth: u32,
-    /// What it adds: weight * 0.5 ^ (age / 7 days) / n.
+    /// What it adds to the score: `weight * 0.5 ^ (age_days / 7) / nth`.
     pub adds: f64,
 }
 
-/// An entity's risk and how it comes about.
+/// The score of an entity and the findings it is made of.
 #[derive(Debug, Clone, Serialize)]
-pub struct Risk {
+pub struct EntityRisk {
     /// The entity.
     #[serde(flatten)]
     pub entity: Entity,
-    /// Its name, where findings tell one.
+    /// The name of a principal, where its findings have one.
     pub name: Option<String>,
-    /// The sum of the terms.
+    /// The sum of what the terms add.
     pub score: f64,
     /// Time of the latest event of its findings, RFC 3339.
     pub last_seen: Option<String>,
-    /// The terms, greatest first.
-    pub terms: Vec<Term>,
+    /// The contributions, greatest first.
+    pub terms: Vec<RiskTerm>,
 }
 
-/// Whom and what a finding concerns.
+/// Returns the entities that `finding` concerns.
 #[must_use]
 pub fn entities(finding: &Finding) -> BTreeSet<Entity> {
     let account_id = finding.account_id.clone();
-    let of = |kind, id: &str| Entity { kind, account_id: account_id.clone(), id: id.to_owned() };
+    let entity =
+        |kind, id: &str| Entity { kind, account_id: account_id.clone(), id: id.to_owned() };
     let operator = &finding.operator;
     let mut entities = BTreeSet::new();
-    // What the platform does by itself is nobody's risk.
+    // Actions of the platform itself are nobody's risk.
     if operator.kind.as_deref() != Some("system") {
         entities.extend(
             operator
                 .principal_id
                 .as_deref()
                 .or(operator.name.as_deref())
-                .map(|id| of(EntityKind::Principal, id)),
+                .map(|id| entity(EntityKind::Principal, id)),
         );
     }
-    entities.extend(operator.access_key_id.as_deref().map(|id| of(EntityKind::AccessKey, id)));
+    entities.extend(operator.access_key_id.as_deref().map(|id| entity(EntityKind::AccessKey, id)));
     if finding.source_class.as_deref() == Some("ip") {
         let address = finding.client_ip.as_ref().or(finding.source_ip.as_ref());
         entities.extend(address.map(|id| Entity {
@@ -125,98 +144,104 @@ pub fn entities(finding: &Finding) -> BTreeSet<Entity> {
             id: id.clone(),
         }));
     }
-    entities.extend(finding.targets.iter().map(|target| of(EntityKind::Target, &target.id)));
+    entities.extend(finding.targets.iter().map(|target| entity(EntityKind::Target, &target.id)));
     entities
 }
 
-/// Findings by whom and what they concern, until the risk is asked for. Only findings to be looked at count.
+/// Collects open findings by entity, and scores the entities at the end. It keeps of each finding
+/// only what the score needs.
 #[derive(Debug, Default)]
-pub(crate) struct Risks {
-    by_entity: BTreeMap<Entity, Vec<Arc<Counted>>>,
+pub(crate) struct RiskAccumulator {
+    by_entity: BTreeMap<Entity, Vec<Arc<ScoredFinding>>>,
 }
 
-/// What a finding counts by.
+/// The parts of a finding that a score depends on.
 #[derive(Debug)]
-struct Counted {
+struct ScoredFinding {
     finding_id: String,
     rule_id: String,
     severity: Severity,
-    /// Time of its last event.
-    last: Option<i64>,
+    /// Time of its last event, microseconds since 1970 UTC.
+    last_micros: Option<i64>,
+    /// Time of its last event, RFC 3339.
     last_seen: Option<String>,
-    operator: Option<String>,
+    /// Name of the actor.
+    actor_name: Option<String>,
 }
 
-impl Risks {
-    /// Counts `finding` with every entity it concerns.
+impl RiskAccumulator {
+    /// Adds `finding` to every entity it concerns. Suppressed and withdrawn findings are ignored.
     pub(crate) fn add(&mut self, finding: &Finding) {
-        if finding.status != Status::Open {
+        if finding.status != FindingStatus::Open {
             return;
         }
-        let counted = Arc::new(Counted {
+        let scored = Arc::new(ScoredFinding {
             finding_id: finding.finding_id.clone(),
             rule_id: finding.rule_id.clone(),
             severity: finding.severity,
-            last: last(finding),
+            last_micros: finding.last_seen_micros(),
             last_seen: finding.last_seen.clone(),
-            operator: finding.operator.name.clone(),
+            actor_name: finding.operator.name.clone(),
         });
         for entity in entities(finding) {
-            self.by_entity.entry(entity).or_default().push(Arc::clone(&counted));
+            self.by_entity.entry(entity).or_default().push(Arc::clone(&scored));
         }
     }
 
-    /// How many entities there are.
-    pub(crate) fn len(&self) -> usize {
+    /// The number of entities.
+    pub(crate) fn entity_count(&self) -> usize {
         self.by_entity.len()
     }
 
-    /// The greatest risks at `now` (microseconds UTC), no more than `most`, greatest first.
-    pub(crate) fn greatest(self, now: i64, most: usize) -> Vec<Risk> {
-        let cut = |risks: &mut Vec<Risk>| {
+    /// Scores all entities at `now` (microseconds since 1970 UTC) and returns the `limit` greatest
+    /// scores, greatest first.
+    pub(crate) fn top(self, now: i64, limit: usize) -> Vec<EntityRisk> {
+        let keep_greatest = |risks: &mut Vec<EntityRisk>| {
             risks.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entity.cmp(&b.entity)));
-            risks.truncate(most);
+            risks.truncate(limit);
         };
         let mut risks = Vec::new();
-        for (entity, counted) in self.by_entity {
-            risks.push(risk(entity, counted, now));
-            if risks.len() >= most.saturating_mul(2).max(1024) {
-                cut(&mut risks);
+        for (entity, findings) in self.by_entity {
+            risks.push(score_entity(entity, findings, now));
+            // Bounds memory: of many entities only few are kept.
+            if risks.len() >= limit.saturating_mul(2).max(1024) {
+                keep_greatest(&mut risks);
             }
         }
-        cut(&mut risks);
+        keep_greatest(&mut risks);
         risks
     }
 }
 
-/// The risk of every entity at `now` (microseconds UTC), greatest first. Only findings to be looked at count.
+/// Scores the entities of all open `findings` at `now` (microseconds since 1970 UTC), greatest
+/// score first.
 #[must_use]
-pub fn risks<'f>(findings: impl IntoIterator<Item = &'f Finding>, now: i64) -> Vec<Risk> {
-    let mut risks = Risks::default();
-    findings.into_iter().for_each(|finding| risks.add(finding));
-    risks.greatest(now, usize::MAX)
+pub fn entity_risks<'f>(
+    findings: impl IntoIterator<Item = &'f Finding>,
+    now: i64,
+) -> Vec<EntityRisk> {
+    let mut accumulator = RiskAccumulator::default();
+    findings.into_iter().for_each(|finding| accumulator.add(finding));
+    accumulator.top(now, usize::MAX)
 }
 
 fn open<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> impl Iterator<Item = &'f Finding> {
-    findings.into_iter().filter(|finding| finding.status == Status::Open)
+    findings.into_iter().filter(|finding| finding.status == FindingStatus::Open)
 }
 
-/// When the last event of a finding was.
-fn last(finding: &Finding) -> Option<i64> {
-    finding.last_seen.as_deref().and_then(parse)
-}
-
-fn risk(entity: Entity, mut findings: Vec<Arc<Counted>>, now: i64) -> Risk {
-    findings.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| a.finding_id.cmp(&b.finding_id)));
-    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+fn score_entity(entity: Entity, mut findings: Vec<Arc<ScoredFinding>>, now: i64) -> EntityRisk {
+    findings.sort_by(|a, b| {
+        b.last_micros.cmp(&a.last_micros).then_with(|| a.finding_id.cmp(&b.finding_id))
+    });
+    let mut count_by_rule: BTreeMap<&str, u32> = BTreeMap::new();
     let mut terms = Vec::new();
     for finding in &findings {
-        let nth = seen.entry(&finding.rule_id).and_modify(|n| *n += 1).or_insert(1);
-        // What has no time may be of today; what lies in the future is not old.
+        let nth = count_by_rule.entry(&finding.rule_id).and_modify(|n| *n += 1).or_insert(1);
+        // A finding without a time counts as new, and so does one in the future.
         #[allow(clippy::cast_precision_loss, reason = "a score")]
-        let age = finding.last.map_or(0.0, |last| now.saturating_sub(last).max(0) as f64);
+        let age = finding.last_micros.map_or(0.0, |last| now.saturating_sub(last).max(0) as f64);
         let weight = weight(finding.severity);
-        terms.push(Term {
+        terms.push(RiskTerm {
             finding_id: finding.finding_id.clone(),
             rule_id: finding.rule_id.clone(),
             weight,
@@ -228,23 +253,23 @@ fn risk(entity: Entity, mut findings: Vec<Arc<Counted>>, now: i64) -> Risk {
     terms.sort_by(|a, b| b.adds.total_cmp(&a.adds).then_with(|| a.finding_id.cmp(&b.finding_id)));
     let name = findings
         .iter()
-        .find_map(|finding| finding.operator.clone())
+        .find_map(|finding| finding.actor_name.clone())
         .filter(|_| entity.kind == EntityKind::Principal);
     let last_seen = findings
         .iter()
-        .max_by_key(|finding| finding.last)
+        .max_by_key(|finding| finding.last_micros)
         .and_then(|finding| finding.last_seen.clone());
-    Risk { entity, name, score: terms.iter().map(|term| term.adds).sum(), last_seen, terms }
+    EntityRisk { entity, name, score: terms.iter().map(|term| term.adds).sum(), last_seen, terms }
 }
 
-/// Findings of several rules that concern the same entities in quick succession.
+/// A chain of findings of at least two rules that are linked by shared entities.
 #[derive(Debug, Serialize)]
 pub struct Incident<'f> {
-    /// Id of its first finding: what comes later does not change it.
+    /// Id of its first finding, so that later findings do not change it.
     pub incident_id: String,
-    /// The entities that hold it together.
+    /// The entities that at least two of its findings share.
     pub entities: BTreeSet<Entity>,
-    /// Highest severity.
+    /// The highest severity of its findings.
     #[serde(serialize_with = "severity_name")]
     pub severity: Severity,
     /// Its findings in order of time.
@@ -267,57 +292,66 @@ fn finding_ids<S: serde::Serializer>(
     serializer.collect_seq(findings.iter().map(|finding| &finding.finding_id))
 }
 
-/// The incidents among `findings`, in order of time: findings to be looked at, of at least two rules, each within `window` (microseconds)
-/// of the one before that shares an entity with it. `shared` tells addresses that many people come from: they connect nothing.
+/// Finds the incidents among the open `findings`, in order of time.
+///
+/// Two findings are linked if they share an entity and the second begins at most `window`
+/// microseconds after the first ends. `is_shared` is true for entities that many people use, such
+/// as an office's address; such entities link nothing. Findings without a time are left out.
 #[must_use]
 pub fn incidents<'f>(
     findings: &'f [Finding],
     window: i64,
-    shared: &dyn Fn(&Entity) -> bool,
+    is_shared: &dyn Fn(&Entity) -> bool,
 ) -> Vec<Incident<'f>> {
     let mut timed: Vec<(i64, i64, &Finding)> = Vec::new();
     for finding in open(findings) {
-        let first = finding.first_seen.as_deref().and_then(parse);
-        timed.extend(first.map(|first| (first, last(finding).unwrap_or(first), finding)));
+        let first = finding.first_seen_micros();
+        timed.extend(
+            first.map(|first| (first, finding.last_seen_micros().unwrap_or(first), finding)),
+        );
     }
     timed.sort_by(|a, b| (a.0, &a.2.finding_id).cmp(&(b.0, &b.2.finding_id)));
-    // Which incident each finding is part of, by the number of its first finding.
-    let mut part_of: Vec<usize> = (0..timed.len()).collect();
+    // Union-find: `parent[i]` leads to the first finding of the chain that finding `i` belongs to.
+    let mut parent: Vec<usize> = (0..timed.len()).collect();
+    // Per entity: the end of its latest finding, and the number of that finding.
     let mut latest: BTreeMap<Entity, (i64, usize)> = BTreeMap::new();
     for (number, (first, last, finding)) in timed.iter().enumerate() {
-        for entity in entities(finding).into_iter().filter(|entity| !shared(entity)) {
+        for entity in entities(finding).into_iter().filter(|entity| !is_shared(entity)) {
             let before = latest.get(&entity).copied();
             if let Some((_, other)) =
                 before.filter(|(until, _)| *first <= until.saturating_add(window))
             {
-                join(&mut part_of, other, number);
+                join(&mut parent, other, number);
             }
             let until = before.map_or(*last, |(until, _)| until.max(*last));
             latest.insert(entity, (until, number));
         }
     }
-    let mut parts: BTreeMap<usize, Vec<&Finding>> = BTreeMap::new();
+    let mut chains: BTreeMap<usize, Vec<&Finding>> = BTreeMap::new();
     for (number, (_, _, finding)) in timed.iter().enumerate() {
-        parts.entry(root(&part_of, number)).or_default().push(finding);
+        chains.entry(root(&parent, number)).or_default().push(finding);
     }
-    parts.into_values().filter_map(|findings| incident(findings, shared)).collect()
+    chains.into_values().filter_map(|findings| incident(findings, is_shared)).collect()
 }
 
-fn root(part_of: &[usize], mut number: usize) -> usize {
-    while part_of[number] != number {
-        number = part_of[number];
+/// Returns the number of the first finding of the chain that finding `number` belongs to.
+fn root(parent: &[usize], mut number: usize) -> usize {
+    while parent[number] != number {
+        number = parent[number];
     }
     number
 }
 
-fn join(part_of: &mut [usize], a: usize, b: usize) {
-    let (a, b) = (root(part_of, a), root(part_of, b));
-    part_of[a.max(b)] = a.min(b);
+/// Joins the chains of the findings `a` and `b`.
+fn join(parent: &mut [usize], a: usize, b: usize) {
+    let (a, b) = (root(parent, a), root(parent, b));
+    parent[a.max(b)] = a.min(b);
 }
 
+/// Makes the incident of one chain; `None` where all its findings are of one rule.
 fn incident<'f>(
     findings: Vec<&'f Finding>,
-    shared: &dyn Fn(&Entity) -> bool,
+    is_shared: &dyn Fn(&Entity) -> bool,
 ) -> Option<Incident<'f>> {
     let rules: BTreeSet<&str> = findings.iter().map(|finding| finding.rule_id.as_str()).collect();
     if rules.len() < 2 {
@@ -325,7 +359,7 @@ fn incident<'f>(
     }
     let mut counts: BTreeMap<Entity, usize> = BTreeMap::new();
     for entity in
-        findings.iter().flat_map(|finding| entities(finding)).filter(|entity| !shared(entity))
+        findings.iter().flat_map(|finding| entities(finding)).filter(|entity| !is_shared(entity))
     {
         *counts.entry(entity).or_default() += 1;
     }
@@ -344,18 +378,20 @@ fn incident<'f>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::health::sample;
+    use crate::finding::health::sample_finding;
+    use trailhound_datasets::derive::time::parse;
 
     #[test]
     fn the_greatest_risks_are_the_first_of_all() {
         let now = parse("2026-10-01T00:00:00Z").expect("a time");
         let severities = [Severity::Info, Severity::Critical, Severity::Low, Severity::High];
-        // One finding of each principal, two of a third of them; a fifth of all from addresses that are shared.
+        // One finding of each principal, two of a third of them; a fifth of all from addresses that
+        // are shared.
         let finding = |number: usize| {
             let mut finding = Finding {
                 severity: severities[number * 7 % 4],
                 finding_id: format!("f{number}"),
-                ..sample(0)
+                ..sample_finding(0)
             };
             finding.operator.principal_id = Some(format!("p{}", number % 3000));
             finding.client_ip =
@@ -364,16 +400,16 @@ mod tests {
             finding
         };
         let findings: Vec<Finding> = (0..4000).map(finding).collect();
-        let shown = |risks: &[Risk]| serde_json::to_value(risks).expect("JSON");
-        let all = risks(&findings, now);
+        let shown = |risks: &[EntityRisk]| serde_json::to_value(risks).expect("JSON");
+        let all = entity_risks(&findings, now);
         assert!(
             all.len() > 3000 && all.windows(2).all(|pair| pair[0].score >= pair[1].score),
             "{}",
             all.len()
         );
-        let mut some = Risks::default();
+        let mut some = RiskAccumulator::default();
         findings.iter().for_each(|finding| some.add(finding));
-        assert_eq!(some.len(), all.len());
-        assert_eq!(shown(&some.greatest(now, 20)), shown(&all[..20]));
+        assert_eq!(some.entity_count(), all.len());
+        assert_eq!(shown(&some.top(now, 20)), shown(&all[..20]));
     }
 }

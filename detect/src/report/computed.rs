@@ -1,12 +1,12 @@
-//! Sections that are no query's result.
+//! The sections that no query can compute: entities at risk, blind spots of rules, and controls of
+//! a benchmark.
 
-use super::period::Period;
-use super::{ReportError, Table, rfc3339};
 use crate::authoring::coverage::{AccountCoverage, coverage};
-use crate::finding::risk::Risks;
+use crate::finding::risk::{EntityRisk, RiskAccumulator};
+use crate::report::model::{ReportError, SectionTable, rfc3339};
+use crate::report::period::Period;
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
-use futures::StreamExt;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use trailhound_queries::limits::SessionError;
@@ -15,43 +15,85 @@ use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::session::{Session, within};
 use trailhound_queries::values::json_value;
 
-/// Entities named.
+/// The most entities that the section lists.
 const ENTITIES_MAX: usize = 50;
-/// Rules named beside an entity.
+/// The most rules that are listed with an entity.
 const RULES_MAX: usize = 6;
 
-/// What such sections are made from.
-pub(super) struct Seen<'s> {
-    /// The lake with the findings that count.
-    pub(super) session: &'s Session,
-    pub(super) catalogue: &'s RuleSet,
-    pub(super) period: Period,
-    /// The rules that had run.
-    pub(super) rules: &'s BTreeMap<String, String>,
+/// Makes the section `entities_at_risk`: the entities with the greatest risk scores at the end of
+/// the period.
+pub(super) fn entities_table(risks: RiskAccumulator, period: Period) -> SectionTable {
+    let omitted_entities = risks.entity_count().saturating_sub(ENTITIES_MAX);
+    let top = risks.top(period.until.timestamp_micros(), ENTITIES_MAX);
+    let mut table = SectionTable::new(
+        &["risk", "kind", "id", "name", "account_id", "findings", "last_seen", "rules"],
+        top.iter().map(entity_row).collect(),
+    );
+    table.omitted_rows = omitted_entities as u64;
+    table
 }
 
-impl Seen<'_> {
-    /// The section `name`.
-    pub(super) async fn section(
+/// Makes the row of one entity, with up to [`RULES_MAX`] of the rules that found it.
+fn entity_row(risk: &EntityRisk) -> Vec<Value> {
+    // Each rule once: its first finding stands for all.
+    let first_findings = risk.terms.iter().filter(|term| term.nth == 1);
+    let mut rules: Vec<&str> = first_findings.map(|term| term.rule_id.as_str()).collect();
+    let more = rules.len().saturating_sub(RULES_MAX);
+    rules.truncate(RULES_MAX);
+    let more = if more > 0 { format!(" +{more}") } else { String::new() };
+    vec![
+        json!((risk.score * 10.0).round() / 10.0),
+        json!(risk.entity.kind.name()),
+        json!(risk.entity.id),
+        json!(risk.name),
+        json!(risk.entity.account_id),
+        json!(risk.terms.len()),
+        json!(risk.last_seen),
+        json!(format!("{}{more}", rules.join(" "))),
+    ]
+}
+
+/// What the sections are computed from.
+pub(super) struct ComputedSections<'s> {
+    /// The lake with the findings of the report.
+    pub(super) session: &'s Session,
+    /// The rule set.
+    pub(super) rules: &'s RuleSet,
+    /// The period of the report.
+    pub(super) period: Period,
+    /// Version of each rule that had run, by rule id.
+    pub(super) rule_versions: &'s BTreeMap<String, String>,
+}
+
+impl ComputedSections<'_> {
+    /// Computes the section `name`. `benchmark` is the profile of controls, for the section
+    /// `controls`.
+    ///
+    /// # Errors
+    /// [`ReportError`] where there is no such section or benchmark, or the lake cannot be read.
+    pub(super) async fn table(
         &self,
         name: &str,
         benchmark: Option<&str>,
-    ) -> Result<Table, ReportError> {
+    ) -> Result<SectionTable, ReportError> {
         match name {
-            "entities_at_risk" => self.entities().await,
             "blind_spots" => Ok(self.blind_spots(&self.coverage().await?)),
             "controls" => {
                 self.controls(benchmark.unwrap_or_default(), &self.coverage().await?).await
             }
-            other => Err(ReportError::Material(format!("section `{other}` has no query"))),
+            other => Err(ReportError::Definition(format!("section `{other}` has no query"))),
         }
     }
 
-    /// Rules that are on, in order.
+    /// The rules that are enabled or have run, in order.
     fn enabled(&self) -> impl Iterator<Item = &Rule> {
-        self.catalogue.rules.iter().filter(|rule| rule.enabled || self.rules.contains_key(&rule.id))
+        self.rules
+            .rules
+            .iter()
+            .filter(|rule| rule.enabled || self.rule_versions.contains_key(&rule.id))
     }
 
+    /// Computes the coverage of the events of the period, for the rules that have their parameters.
     async fn coverage(&self) -> Result<Vec<AccountCoverage>, ReportError> {
         let (since, until) =
             (self.period.since.timestamp_micros(), self.period.until.timestamp_micros());
@@ -63,67 +105,22 @@ impl Seen<'_> {
         Ok(coverage(&session, &rules).await?)
     }
 
-    async fn entities(&self) -> Result<Table, ReportError> {
-        let until = rfc3339(self.period.until);
-        let began = format!(
-            "SELECT finding FROM findings WHERE first_seen < TIMESTAMP '{until}' OR first_seen IS NULL"
-        );
-        let mut found =
-            self.session.sql(&began).await?.execute_stream().await.map_err(SessionError::from)?;
-        let mut risks = Risks::default();
-        while let Some(batch) = found.next().await {
-            let batch = batch.map_err(SessionError::from)?;
-            for row in 0..batch.num_rows() {
-                let finding = json_value(batch.column(0), row);
-                risks.add(&serde_json::from_str(finding.as_str().unwrap_or_default())?);
-            }
-        }
-        let entities = risks.len();
-        let risks = risks.greatest(self.period.until.timestamp_micros(), ENTITIES_MAX);
-        let row = |risk: &crate::finding::risk::Risk| {
-            let mut rules: Vec<&str> = risk
-                .terms
-                .iter()
-                .filter(|term| term.nth == 1)
-                .map(|term| term.rule_id.as_str())
-                .collect();
-            let more = rules.len().saturating_sub(RULES_MAX);
-            rules.truncate(RULES_MAX);
-            let more = if more > 0 { format!(" +{more}") } else { String::new() };
-            vec![
-                json!((risk.score * 10.0).round() / 10.0),
-                json!(risk.entity.kind.name()),
-                json!(risk.entity.id),
-                json!(risk.name),
-                json!(risk.entity.account_id),
-                json!(risk.terms.len()),
-                json!(risk.last_seen),
-                json!(format!("{}{more}", rules.join(" "))),
-            ]
-        };
-        let mut table = Table::new(
-            &["risk", "kind", "id", "name", "account_id", "findings", "last_seen", "rules"],
-            risks.iter().map(row).collect(),
-        );
-        table.left = entities.saturating_sub(ENTITIES_MAX) as u64;
-        Ok(table)
-    }
-
-    fn blind_spots(&self, coverage: &[AccountCoverage]) -> Table {
+    /// Lists what rules lack: parameters, kinds of events, and days without events.
+    fn blind_spots(&self, coverage: &[AccountCoverage]) -> SectionTable {
         let mut rows: Vec<Vec<Value>> = Vec::new();
-        let mut unset: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        let mut by_parameters: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for rule in self.enabled() {
             let missing = rule.missing(self.session.parameters());
             if !missing.is_empty() {
-                unset.entry(missing.join(", ")).or_default().push(&rule.id);
+                by_parameters.entry(missing.join(", ")).or_default().push(&rule.id);
             }
         }
-        rows.extend(unset.into_iter().map(|(lacks, rules)| {
+        rows.extend(by_parameters.into_iter().map(|(lacks, rules)| {
             vec![Value::Null, json!("all"), json!(lacks), json!(rules.join(" "))]
         }));
         for account in coverage {
             let mut by_lack: BTreeMap<(bool, &str), Vec<&str>> = BTreeMap::new();
-            for blind in &account.blind {
+            for blind in &account.blind_spots {
                 by_lack.entry((!blind.wholly, blind.lacks)).or_default().push(&blind.rule_id);
             }
             let affects = |partly: bool| if partly { "part" } else { "all" };
@@ -136,34 +133,37 @@ impl Seen<'_> {
                 ]
             }));
             rows.extend(
-                account.seen.silent_days.iter().map(|day| {
+                account.totals.silent_days.iter().map(|day| {
                     vec![json!(account.account_id), json!("day"), json!(day), Value::Null]
                 }),
             );
         }
-        Table::new(&["account_id", "affects", "lacks", "rules"], rows)
+        SectionTable::new(&["account_id", "affects", "lacks", "rules"], rows)
     }
 
+    /// Lists the sections of the benchmark: whether rules monitor them, and how many findings these
+    /// rules made in this period and the one before.
     async fn controls(
         &self,
         benchmark: &str,
         coverage: &[AccountCoverage],
-    ) -> Result<Table, ReportError> {
-        let profiles = Profile::all().map_err(ReportError::Material)?;
+    ) -> Result<SectionTable, ReportError> {
+        let profiles = Profile::all().map_err(ReportError::Definition)?;
         let profile = profiles.into_iter().find(|profile| profile.name == benchmark);
-        let profile = profile
-            .ok_or_else(|| ReportError::Material(format!("there is no benchmark `{benchmark}`")))?;
-        let now = self.found(self.period.since, self.period.until).await?;
-        let before = self.found(self.period.before, self.period.since).await?;
+        let profile = profile.ok_or_else(|| {
+            ReportError::Definition(format!("there is no benchmark `{benchmark}`"))
+        })?;
+        let now = self.open_findings_by_rule(self.period.since, self.period.until).await?;
+        let before = self.open_findings_by_rule(self.period.before, self.period.since).await?;
         let row = |section: &trailhound_queries::packs::profile::Section| {
-            let watches: Vec<&String> =
-                section.rules.iter().filter(|rule| self.watches(rule, coverage)).collect();
-            let status = match watches.len() {
+            let watching: Vec<&String> =
+                section.rules.iter().filter(|rule| self.is_watching(rule, coverage)).collect();
+            let status = match watching.len() {
                 0 => "blind",
                 some if some < section.rules.len() => "partly",
                 _ => "monitored",
             };
-            let found = |by_rule: &BTreeMap<String, i64>| {
+            let sum = |by_rule: &BTreeMap<String, i64>| {
                 section.rules.iter().filter_map(|rule| by_rule.get(rule)).sum::<i64>()
             };
             vec![
@@ -171,38 +171,37 @@ impl Seen<'_> {
                 json!(section.title.en),
                 json!(section.title.zh),
                 json!(status),
-                json!(found(&now)),
-                json!(found(&before)),
+                json!(sum(&now)),
+                json!(sum(&before)),
                 json!(section.rules.join(" ")),
             ]
         };
-        Ok(Table::new(
+        Ok(SectionTable::new(
             &["section", "title_en", "title_zh", "status", "findings", "period_before", "rules"],
             profile.sections.iter().map(row).collect(),
         ))
     }
 
-    /// The rule runs, and somewhere the data shows what it looks for.
-    fn watches(&self, rule: &str, coverage: &[AccountCoverage]) -> bool {
-        let blind = |account: &AccountCoverage| {
-            account.blind.iter().any(|blind| blind.wholly && blind.rule_id == rule)
+    /// True if the rule has run and at least one account delivers the events that it needs.
+    fn is_watching(&self, rule: &str, coverage: &[AccountCoverage]) -> bool {
+        let is_blind = |account: &AccountCoverage| {
+            account.blind_spots.iter().any(|blind| blind.wholly && blind.rule_id == rule)
         };
-        self.rules.contains_key(rule) && !coverage.iter().all(blind)
+        self.rule_versions.contains_key(rule) && !coverage.iter().all(is_blind)
     }
 
-    /// How many findings that are open began in `[since, until)`, by rule.
-    async fn found(
+    /// Counts the open findings that began in `[since, until)`, by rule id.
+    async fn open_findings_by_rule(
         &self,
         since: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<BTreeMap<String, i64>, ReportError> {
         let (since, until) = (rfc3339(since), rfc3339(until));
-        let counted = format!(
+        let sql = format!(
             "SELECT rule_id, count(*) FROM findings WHERE status = 'open' AND first_seen >= TIMESTAMP '{since}' \
              AND first_seen < TIMESTAMP '{until}' GROUP BY rule_id"
         );
-        let batches =
-            self.session.sql(&counted).await?.collect().await.map_err(SessionError::from)?;
+        let batches = self.session.sql(&sql).await?.collect().await.map_err(SessionError::from)?;
         let rows =
             batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
         let count = |(batch, row): (&RecordBatch, usize)| {

@@ -1,19 +1,24 @@
-//! The sections of a report as CSV, a file each, every field safe to open in a spreadsheet.
+//! Writes the sections of a report as CSV, one file per section. No field becomes a formula in a
+//! spreadsheet program.
 
-use super::{Filled, Report};
+use crate::report::model::{Report, SectionData};
 use serde_json::Value;
 use std::io;
 use trailhound_datasets::sanitize::{csv_field, sanitize};
 
-/// Name and content of each section's file.
+/// Returns name and CSV text of each section.
 ///
 /// # Errors
-/// None that is known: memory is written to.
+/// [`io::Error`] of the CSV writer. It writes to memory, so none is expected.
 pub fn csv(report: &Report) -> io::Result<Vec<(String, Vec<u8>)>> {
-    report.sections.iter().map(|section| Ok((section.name.clone(), written(section)?))).collect()
+    report
+        .sections
+        .iter()
+        .map(|section| Ok((section.name.clone(), section_csv(section)?)))
+        .collect()
 }
 
-fn written(section: &Filled) -> io::Result<Vec<u8>> {
+fn section_csv(section: &SectionData) -> io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(section.columns.iter().map(|name| csv_field(name)))?;
     for row in &section.rows {
@@ -22,7 +27,8 @@ fn written(section: &Filled) -> io::Result<Vec<u8>> {
     writer.into_inner().map_err(|e| e.into_error())
 }
 
-/// A number stays one, a negative one too; a text cannot become a formula.
+/// Writes a value. Numbers stay numbers, negative ones too; a text that would be a formula is
+/// escaped.
 fn field(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

@@ -1,18 +1,19 @@
-//! The files of a report: whole or not at all, whatever happens meanwhile.
+//! Writes the files of a report atomically: each is complete or not there, also after a crash.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Who may read a report beside its owner: the group.
+/// File mode: the owner reads and writes, the group reads.
 const MODE: u32 = 0o640;
 
-/// Puts `content` into `folder` under `name`, in the place of what stood there; a link there is replaced, not followed.
+/// Writes `content` to the file `name` in `folder` and returns its path. An existing file is
+/// replaced; so is a link, which is not followed.
 ///
 /// # Errors
-/// Where it cannot be written to its end; what stood there stays then.
-pub fn keep(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+/// [`io::Error`] where the folder or file cannot be written. An existing file stays as it is then.
+pub fn write_atomically(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new()
         .prefix(".report-")

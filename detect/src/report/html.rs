@@ -1,8 +1,10 @@
-//! A report as one HTML file: nothing is fetched, nothing but its own script runs.
+//! Writes a report as one HTML file. The page loads nothing, and its content security policy allows
+//! no script but its own.
 
-use super::view::{Page, Part, Said, page};
-use super::{Report, chart};
 use crate::finding::language::Language;
+use crate::report::chart;
+use crate::report::model::Report;
+use crate::report::view::{Labels, PageView, SectionView, page_view};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minijinja::syntax::SyntaxConfig;
@@ -10,58 +12,63 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use trailhound_queries::packs::reports::Show;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-/// Rows a table shows; the others stand in the other forms.
-const ROWS_SHOWN: usize = 300;
+/// The most rows of a table; JSON and CSV have all rows.
+const ROWS_MAX: usize = 300;
 
+/// A drawn chart, with label and colour of each series.
 #[derive(Serialize)]
 struct Chart {
     svg: String,
     legend: Vec<(String, String)>,
 }
 
-/// The page of `report`.
+/// Writes `report` as an HTML page in `language`.
 ///
 /// # Errors
-/// What of the product's own material does not read; a test makes sure that all does.
+/// A sentence where a template or label that comes with the product cannot be read; tests rule that
+/// out.
 pub fn html(report: &Report, language: Language) -> Result<String, String> {
-    let said = Said::new(language)?;
-    let page = page(report, &said, ROWS_SHOWN);
-    let charts = page.sections.iter().map(drawn).collect::<Result<Vec<_>, _>>()?;
-    // What the page shows is what it can be proved by: a file that is forwarded must stay small.
-    let shown = Report {
-        sections: report.sections.iter().map(|section| section.cut(ROWS_SHOWN)).collect(),
+    let labels = Labels::new(language)?;
+    let page = page_view(report, &labels, ROWS_MAX);
+    let charts = page.sections.iter().map(draw_chart).collect::<Result<Vec<_>, _>>()?;
+    // The page embeds the rows that it shows, for `report --verify`. All rows would make the file
+    // too large to forward.
+    let embedded = Report {
+        sections: report.sections.iter().map(|section| section.truncated(ROWS_MAX)).collect(),
         ..report.clone()
     };
-    // A text that ends the element would end the page's order.
-    let data = serde_json::to_string(&shown).map_err(|e| e.to_string())?.replace('<', "\\u003c");
-    written(&page, &said, &charts, &data).map_err(|e| format!("{e:#}"))
+    // `</script>` in a text would end the element that holds the data.
+    let data = serde_json::to_string(&embedded).map_err(|e| e.to_string())?.replace('<', "\\u003c");
+    render(&page, &labels, &charts, &data).map_err(|e| format!("{e:#}"))
 }
 
-fn drawn(part: &Part) -> Result<Option<Chart>, String> {
-    match part.show {
-        Show::Bars if !part.rows.is_empty() => {
-            Ok(Some(Chart { svg: chart::bars(part)?, legend: chart::legend(part) }))
+/// Draws the chart of a section; `None` for a section that is not shown as bars or has no rows.
+fn draw_chart(section: &SectionView) -> Result<Option<Chart>, String> {
+    match section.show {
+        Show::Bars if !section.rows.is_empty() => {
+            Ok(Some(Chart { svg: chart::bar_chart(section)?, legend: chart::legend(section) }))
         }
         _ => Ok(None),
     }
 }
 
-fn written(
-    page: &Page,
-    said: &Said,
+/// Renders the template of the page.
+fn render(
+    page: &PageView,
+    labels: &Labels,
     charts: &[Option<Chart>],
     data: &str,
 ) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
-    // Lines of the template that say nothing leave none behind.
+    // Lines with nothing but a template tag leave no empty line.
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_template("page.html", PAGE)?;
-    let word = |name: &str| said.page(name);
     let words = [
         "contents",
         "period",
@@ -74,14 +81,14 @@ fn written(
         "no_period_before",
         "before",
     ];
-    let words: std::collections::BTreeMap<&str, String> =
-        words.into_iter().map(|name| (name, word(name))).collect();
+    let words: BTreeMap<&str, String> =
+        words.into_iter().map(|name| (name, labels.page_label(name))).collect();
     environment.get_template("page.html")?.render(context! {
-        page => Value::from(Serde(page)), charts => Value::from(Serde(charts)), words, data, style => STYLE, script => SCRIPT, style_hash => hash(STYLE), script_hash => hash(SCRIPT),
+        page => Value::from(Serde(page)), charts => Value::from(Serde(charts)), words, data, style => STYLE, script => SCRIPT, style_hash => csp_hash(STYLE), script_hash => csp_hash(SCRIPT),
     })
 }
 
-/// As a content security policy names what it lets through.
-fn hash(text: &str) -> String {
+/// Returns the hash of an inline style or script as a content security policy writes it.
+fn csp_hash(text: &str) -> String {
     format!("sha256-{}", BASE64.encode(digest(&SHA256, text.as_bytes())))
 }

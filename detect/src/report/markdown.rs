@@ -1,84 +1,88 @@
-//! A report as Markdown, for a ticket or a wiki.
+//! Writes a report as Markdown, for a ticket or a wiki.
 
-use super::Report;
-use super::view::{Part, Said, page};
 use crate::finding::defang::defang;
 use crate::finding::language::Language;
+use crate::report::model::Report;
+use crate::report::view::{Labels, SectionView, page_view};
 use trailhound_queries::packs::reports::Show;
 
-/// Rows a table shows.
-const ROWS_SHOWN: usize = 50;
+/// The most rows of a table.
+const ROWS_MAX: usize = 50;
 
-/// The text of `report`.
+/// Writes `report` as Markdown in `language`.
 ///
 /// # Errors
-/// What of the product's own material does not read; a test makes sure that all does.
+/// A sentence where a label that comes with the product cannot be read; tests rule that out.
 pub fn markdown(report: &Report, language: Language) -> Result<String, String> {
-    let said = Said::new(language)?;
-    let page = page(report, &said, ROWS_SHOWN);
-    let mut out = format!(
+    let labels = Labels::new(language)?;
+    let page = page_view(report, &labels, ROWS_MAX);
+    let mut markdown = format!(
         "# {}\n\n{}: **{}**\n\n{}: {}\n",
         page.title,
-        said.page("period"),
+        labels.page_label("period"),
         page.period,
-        said.page("made_at"),
+        labels.page_label("made_at"),
         page.made_at
     );
-    if page.nothing_before {
-        out.push_str(&format!("\n{}\n", said.page("no_period_before")));
+    if page.is_first_period {
+        markdown.push_str(&format!("\n{}\n", labels.page_label("no_period_before")));
     }
-    for part in &page.sections {
-        out.push_str(&format!("\n## {}\n\n{}\n\n", part.title, part.about));
-        if part.rows.is_empty() {
-            out.push_str(&format!("{}\n", part.empty));
+    for section in &page.sections {
+        markdown.push_str(&format!("\n## {}\n\n{}\n\n", section.title, section.about));
+        if section.rows.is_empty() {
+            markdown.push_str(&format!("{}\n", section.empty));
             continue;
         }
-        table(&mut out, part);
-        for (more, words) in [(part.more as u64, "more"), (part.left, "left")] {
+        table(&mut markdown, section);
+        for (more, words) in [(section.hidden_rows as u64, "more"), (section.omitted_rows, "left")]
+        {
             if more > 0 {
-                out.push_str(&format!("\n\\+ {more} {}\n", said.page(words)));
+                markdown.push_str(&format!("\n\\+ {more} {}\n", labels.page_label(words)));
             }
         }
     }
-    out.push_str(&format!(
+    markdown.push_str(&format!(
         "\n## {}\n\n{} `trailhound report --verify FILE`\n\n",
-        said.page("proof"),
-        said.page("proof_text")
+        labels.page_label("proof"),
+        labels.page_label("proof_text")
     ));
-    for (label, value) in &page.proof {
-        out.push_str(&format!("- {label}: {}\n", escaped(value)));
+    for (label, value) in &page.provenance {
+        markdown.push_str(&format!("- {label}: {}\n", escaped(value)));
     }
-    Ok(out)
+    Ok(markdown)
 }
 
-fn table(out: &mut String, part: &Part) {
+/// Appends the table of a section.
+fn table(markdown: &mut String, section: &SectionView) {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    out.push_str(&line(part.columns.iter().map(|column| escaped(&column.label)).collect()));
-    let rule = |number: bool| if number { "---:".to_owned() } else { "---".to_owned() };
-    out.push_str(&line(part.columns.iter().map(|column| rule(column.number)).collect()));
-    for row in &part.rows {
-        // Quiet times make no rows of their own.
-        if part.show == Show::Bars
+    markdown.push_str(&line(section.columns.iter().map(|column| escaped(&column.label)).collect()));
+    let alignment = |number: bool| if number { "---:".to_owned() } else { "---".to_owned() };
+    markdown.push_str(&line(
+        section.columns.iter().map(|column| alignment(column.is_number)).collect(),
+    ));
+    for row in &section.rows {
+        // A chart's table leaves out hours or days without events.
+        if section.show == Show::Bars
             && row.iter().skip(1).all(|cell| cell.sort.as_deref() == Some("0"))
         {
             continue;
         }
-        out.push_str(&line(row.iter().map(|cell| escaped(&cell.text)).collect()));
+        markdown.push_str(&line(row.iter().map(|cell| escaped(&cell.text)).collect()));
     }
 }
 
-/// `text` as it stands, whatever Markdown would make of it: no link, no mention, no mark-up.
+/// Defangs and escapes `text`, so that Markdown shows it literally.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    let mut escaped = String::with_capacity(text.len());
     for c in defang(text).chars() {
         if c.is_ascii_punctuation()
             && !matches!(c, ',' | ':' | ';' | '.' | '/' | '?' | '%' | '"' | '\'' | '=')
         {
-            out.push('\\');
+            escaped.push('\\');
         }
-        out.push(c);
+        escaped.push(c);
     }
-    out
+    escaped
 }
 
 #[cfg(test)]
@@ -86,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_marked_up() {
+    fn text_is_shown_literally() {
         for (text, shown) in [
             ("alice", "alice"),
             ("a|b", "a\\|b"),

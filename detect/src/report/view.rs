@@ -1,130 +1,148 @@
-//! A report as people see it: in one language, with every text of an event defanged.
+//! The view of a report that HTML, Markdown and notices show: labels in one language, formatted
+//! numbers and times, sanitized text.
 
-use super::{Filled, Report, said};
 use crate::finding::language::{Language, cut};
+use crate::report::model::{Report, SectionData, rfc3339};
 use serde::Serialize;
 use serde_json::Value;
 use trailhound_datasets::sanitize::sanitize;
 use trailhound_queries::packs::reports::{Show, Words, words};
-use trailhound_queries::packs::rules::BilingualText;
 
-/// What one value may take, in bytes.
+/// The longest value of a cell, in bytes.
 const VALUE_BYTES_MAX: usize = 2048;
 
-/// The whole page.
+/// The whole report.
 #[derive(Debug, Serialize)]
-pub(super) struct Page {
+pub(super) struct PageView {
     /// `en` or `zh`.
     pub(super) language: &'static str,
     pub(super) title: String,
-    pub(super) span: String,
+    /// Label of the period's length, such as `week`.
+    pub(super) length: String,
+    /// Label of the period: its first and last day.
     pub(super) period: String,
     pub(super) made_at: String,
-    /// The lake has nothing of the period before.
-    pub(super) nothing_before: bool,
-    /// What it can be proved by: labels and values.
-    pub(super) proof: Vec<(String, String)>,
-    pub(super) sections: Vec<Part>,
+    /// True if the lake has no events of the period before.
+    pub(super) is_first_period: bool,
+    /// Label and value of each fact by which the report can be computed again.
+    pub(super) provenance: Vec<(String, String)>,
+    pub(super) sections: Vec<SectionView>,
 }
 
 /// A section.
 #[derive(Debug, Serialize)]
-pub(super) struct Part {
+pub(super) struct SectionView {
     pub(super) name: String,
     pub(super) title: String,
     pub(super) about: String,
     pub(super) empty: String,
     pub(super) show: Show,
-    pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<Vec<Cell>>,
-    /// Rows that are not shown.
-    pub(super) more: usize,
-    /// Rows that the report does not hold.
-    pub(super) left: u64,
+    pub(super) columns: Vec<ColumnView>,
+    pub(super) rows: Vec<Vec<CellView>>,
+    /// Number of rows that the report holds and this view does not show.
+    pub(super) hidden_rows: usize,
+    /// Number of rows that the report does not hold.
+    pub(super) omitted_rows: u64,
 }
 
+/// A column of a section.
 #[derive(Debug, Serialize)]
-pub(super) struct Column {
+pub(super) struct ColumnView {
     pub(super) name: String,
     pub(super) label: String,
-    /// All its values are numbers.
-    pub(super) number: bool,
+    /// True if all values are numbers.
+    pub(super) is_number: bool,
 }
 
+/// A value of a section.
 #[derive(Debug, Serialize)]
-pub(super) struct Cell {
+pub(super) struct CellView {
     pub(super) text: String,
-    /// By what a table is sorted where that is not the text.
+    /// The sort key where it is not the text.
     pub(super) sort: Option<String>,
-    /// A word of ours that has a colour: `critical`, `yes`, `blind`.
+    /// The untranslated value, where values of this column have colours: `critical`, `yes`,
+    /// `blind`.
     pub(super) tone: Option<String>,
 }
 
-/// Words in one language.
-pub(super) struct Said {
+/// The labels of reports in one language.
+pub(super) struct Labels {
     words: Words,
     language: Language,
 }
 
-impl Said {
+impl Labels {
+    /// Reads the labels.
+    ///
+    /// # Errors
+    /// A sentence where the labels that come with the product cannot be read.
     pub(super) fn new(language: Language) -> Result<Self, String> {
         Ok(Self { words: words()?, language })
     }
 
-    /// A word around the sections.
-    pub(super) fn page(&self, word: &str) -> String {
+    /// The label `name` of the page outside of the sections; `name` itself where there is none.
+    pub(super) fn page_label(&self, name: &str) -> String {
         self.words
             .page
-            .get(word)
-            .map_or_else(|| word.to_owned(), |text| said(text, self.language).to_owned())
+            .get(name)
+            .map_or_else(|| name.to_owned(), |text| self.language.pick(text).to_owned())
     }
 
-    fn column(&self, name: &str) -> String {
+    /// The label of a column, without the language suffix of its name.
+    fn column_label(&self, name: &str) -> String {
         let plain = name.strip_suffix("_en").or_else(|| name.strip_suffix("_zh")).unwrap_or(name);
-        let label = self.words.columns.get(plain).map(|text| said(text, self.language));
-        // The name of a source or of a series is nobody's word.
-        label.map_or_else(|| self.series(plain).unwrap_or_else(|| shown(plain)), str::to_owned)
+        let label = self.words.columns.get(plain).map(|text| self.language.pick(text));
+        // Columns of a chart are named by data: a severity, or the name of a source, which has no
+        // label.
+        label.map_or_else(
+            || self.series_label(plain).unwrap_or_else(|| display_text(plain)),
+            str::to_owned,
+        )
     }
 
-    fn series(&self, value: &str) -> Option<String> {
+    /// The label of a series that is named by a severity or a state of MFA.
+    fn series_label(&self, value: &str) -> Option<String> {
         ["severity", "mfa"]
             .iter()
-            .find_map(|column| self.value(column, value))
+            .find_map(|column| self.value_label(column, value))
             .map(|(_, text)| text)
     }
 
-    /// What a value of a closed list is called, and its place in the list.
-    fn value(&self, column: &str, value: &str) -> Option<(usize, String)> {
+    /// The label of a value, and its index in the list of the column's values; `None` for columns
+    /// without such a list.
+    fn value_label(&self, column: &str, value: &str) -> Option<(usize, String)> {
         let list = self.words.values.get(column)?;
         let at = list.iter().position(|[name, ..]| name == value)?;
         let [_, en, zh] = &list[at];
         Some((at, if self.language == Language::Zh { zh.clone() } else { en.clone() }))
     }
 
-    fn cell(&self, column: &str, value: &Value) -> Cell {
+    /// Formats a value.
+    fn cell_view(&self, column: &str, value: &Value) -> CellView {
         match value {
-            Value::Null => Cell { text: String::new(), sort: None, tone: None },
+            Value::Null => CellView { text: String::new(), sort: None, tone: None },
             Value::Number(number) => {
                 let text = number.to_string();
-                Cell { text: grouped(&text), sort: Some(text), tone: None }
+                CellView { text: group_digits(&text), sort: Some(text), tone: None }
             }
-            Value::String(text) => match self.value(column, text) {
+            Value::String(text) => match self.value_label(column, text) {
                 Some((at, word)) => {
-                    Cell { text: word, sort: Some(at.to_string()), tone: Some(text.clone()) }
+                    CellView { text: word, sort: Some(at.to_string()), tone: Some(text.clone()) }
                 }
                 None if column.ends_with("_time") || column.ends_with("_seen") => {
-                    Cell { text: time(text), sort: None, tone: None }
+                    CellView { text: display_time(text), sort: None, tone: None }
                 }
-                None => Cell { text: shown(text), sort: None, tone: None },
+                None => CellView { text: display_text(text), sort: None, tone: None },
             },
-            other => Cell { text: shown(&other.to_string()), sort: None, tone: None },
+            other => CellView { text: display_text(&other.to_string()), sort: None, tone: None },
         }
     }
 
-    pub(super) fn part(&self, section: &Filled, rows_max: usize) -> Part {
-        let other = if self.language == Language::Zh { "_en" } else { "_zh" };
-        let places: Vec<usize> = (0..section.columns.len())
-            .filter(|&at| !section.columns[at].ends_with(other))
+    /// Formats a section, with at most `rows_max` rows.
+    pub(super) fn section_view(&self, section: &SectionData, rows_max: usize) -> SectionView {
+        let other_language = if self.language == Language::Zh { "_en" } else { "_zh" };
+        let indices: Vec<usize> = (0..section.columns.len())
+            .filter(|&at| !section.columns[at].ends_with(other_language))
             .collect();
         let is_number = |at: usize| {
             section
@@ -134,91 +152,102 @@ impl Said {
         };
         let column = |&at: &usize| {
             let name = section.columns[at].clone();
-            Column {
-                label: self.column(&name),
-                number: is_number(at) && !section.rows.is_empty(),
+            ColumnView {
+                label: self.column_label(&name),
+                is_number: is_number(at) && !section.rows.is_empty(),
                 name,
             }
         };
         let row = |row: &Vec<Value>| {
-            places
+            indices
                 .iter()
-                .map(|&at| self.cell(&section.columns[at], row.get(at).unwrap_or(&Value::Null)))
+                .map(|&at| {
+                    self.cell_view(&section.columns[at], row.get(at).unwrap_or(&Value::Null))
+                })
                 .collect()
         };
-        let text = |text: &BilingualText| said(text, self.language).to_owned();
-        Part {
+        let text = |text| self.language.pick(text).to_owned();
+        SectionView {
             name: section.name.clone(),
             title: text(&section.title),
             about: text(&section.about),
             empty: text(&section.empty),
             show: section.show,
-            columns: places.iter().map(column).collect(),
+            columns: indices.iter().map(column).collect(),
             rows: section.rows.iter().take(rows_max).map(row).collect(),
-            more: section.rows.len().saturating_sub(rows_max),
-            left: section.left,
+            hidden_rows: section.rows.len().saturating_sub(rows_max),
+            omitted_rows: section.omitted_rows,
         }
     }
 }
 
-/// `report` in the language of `said`, with at most so many rows a section.
-pub(super) fn page(report: &Report, said: &Said, rows_max: usize) -> Page {
-    let proof = &report.proof;
-    let or_none = |text: String| if text.is_empty() { said.page("none") } else { text };
-    let behind = proof.behind.iter().cloned().collect::<Vec<_>>().join(" ");
-    let lines = [
-        ("version", format!("trailhound {}", proof.version)),
-        ("snapshot", proof.snapshot.to_string()),
-        ("stored_until", super::rfc3339(proof.stored_until)),
-        ("parameters", proof.parameters.clone()),
-        ("rules", proof.rules.len().to_string()),
-        ("behind", or_none(behind)),
+/// Formats `report` in the language of `labels`, with at most `rows_max` rows per section.
+pub(super) fn page_view(report: &Report, labels: &Labels, rows_max: usize) -> PageView {
+    let provenance = &report.provenance;
+    let or_none = |text: String| if text.is_empty() { labels.page_label("none") } else { text };
+    let lagging = provenance.lagging_rules.iter().cloned().collect::<Vec<_>>().join(" ");
+    let facts = [
+        ("version", format!("trailhound {}", provenance.version)),
+        ("snapshot", provenance.snapshot.to_string()),
+        ("stored_until", rfc3339(provenance.stored_until)),
+        ("parameters", provenance.parameters_hash.clone()),
+        ("rules", provenance.rule_versions.len().to_string()),
+        ("behind", or_none(lagging)),
     ];
-    let before = |section: &Filled| {
+    // The section `figures` has a row `events`: name, count of this period, count of the period
+    // before.
+    let has_no_events_before = |section: &SectionData| {
         let events =
             section.rows.iter().find(|row| row.first().and_then(Value::as_str) == Some("events"));
         section.name == "figures"
             && events.and_then(|row| row.get(2)).and_then(Value::as_i64) == Some(0)
     };
-    Page {
-        language: if said.language == Language::Zh { "zh" } else { "en" },
-        title: super::said(&report.title, said.language).to_owned(),
-        span: said.page(report.period.span.name()),
-        period: report.period.in_words(),
+    PageView {
+        language: if labels.language == Language::Zh { "zh" } else { "en" },
+        title: labels.language.pick(&report.title).to_owned(),
+        length: labels.page_label(report.period.length.name()),
+        period: report.period.label(),
         made_at: report.made_at.format("%Y-%m-%d %H:%M UTC").to_string(),
-        nothing_before: report.sections.iter().any(before),
-        proof: lines.into_iter().map(|(word, value)| (said.page(word), value)).collect(),
-        sections: report.sections.iter().map(|section| said.part(section, rows_max)).collect(),
+        is_first_period: report.sections.iter().any(has_no_events_before),
+        provenance: facts
+            .into_iter()
+            .map(|(name, value)| (labels.page_label(name), value))
+            .collect(),
+        sections: report
+            .sections
+            .iter()
+            .map(|section| labels.section_view(section, rows_max))
+            .collect(),
     }
 }
 
-/// `text` as nothing acts upon it, and no longer than a value may be.
-fn shown(text: &str) -> String {
+/// Sanitizes `text` and cuts it to [`VALUE_BYTES_MAX`] bytes.
+fn display_text(text: &str) -> String {
     cut(&sanitize(text), VALUE_BYTES_MAX)
 }
 
-/// RFC 3339 without what says nothing.
-fn time(text: &str) -> String {
+/// Writes an RFC 3339 time without `T`, `Z` and fractions of a second.
+fn display_time(text: &str) -> String {
     let plain = text.strip_suffix('Z').unwrap_or(text).replacen('T', " ", 1);
-    shown(plain.split_once('.').map_or(plain.as_str(), |(whole, _)| whole))
+    display_text(plain.split_once('.').map_or(plain.as_str(), |(whole, _)| whole))
 }
 
-/// A number with its digits in threes.
-fn grouped(number: &str) -> String {
+/// Writes a number with its digits in groups of three, and a minus sign instead of a hyphen.
+fn group_digits(number: &str) -> String {
     let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("\u{2212}", rest));
-    let (whole, part) =
+    let (whole, fraction) =
         rest.split_once('.').map_or((rest, ""), |(whole, _)| (whole, &rest[whole.len()..]));
     if !whole.bytes().all(|byte| byte.is_ascii_digit()) {
         return number.to_owned();
     }
-    let mut out = String::from(sign);
+    let mut text = String::from(sign);
     for (at, digit) in whole.char_indices() {
         if at > 0 && (whole.len() - at) % 3 == 0 {
-            out.push(',');
+            text.push(',');
         }
-        out.push(digit);
+        text.push(digit);
     }
-    out + part
+    text + fraction
 }
 
 #[cfg(test)]
@@ -237,24 +266,24 @@ mod tests {
             ("1234.5", "1,234.5"),
             ("1e30", "1e30"),
         ] {
-            assert_eq!(grouped(number), shown);
+            assert_eq!(group_digits(number), shown);
         }
-        assert_eq!(time("2026-09-28T02:00:00Z"), "2026-09-28 02:00:00");
-        assert_eq!(time("2026-09-28T02:00:00.123456Z"), "2026-09-28 02:00:00");
-        assert_eq!(time("not a time"), "not a time");
+        assert_eq!(display_time("2026-09-28T02:00:00Z"), "2026-09-28 02:00:00");
+        assert_eq!(display_time("2026-09-28T02:00:00.123456Z"), "2026-09-28 02:00:00");
+        assert_eq!(display_time("not a time"), "not a time");
     }
 
     #[test]
-    fn only_words_of_ours_are_translated() {
-        let said = Said::new(Language::Zh).expect("words");
-        let cell = |column: &str, value: &str| said.cell(column, &json!(value)).text;
+    fn only_values_of_closed_lists_are_translated() {
+        let labels = Labels::new(Language::Zh).expect("words");
+        let cell = |column: &str, value: &str| labels.cell_view(column, &json!(value)).text;
         assert_eq!(cell("mfa", "no"), "否");
         assert_eq!(cell("severity", "critical"), "危急");
-        // A user of that name stays who they are.
+        // A user name that equals such a value is not translated.
         assert_eq!(cell("user_name", "critical"), "critical");
         assert_eq!(cell("user_name", "a\u{202e}b\u{1b}[1m"), "a\\u{202e}b\\u{1b}[1m");
         assert!(cell("user_name", &"数".repeat(2000)).len() <= VALUE_BYTES_MAX);
-        assert_eq!(said.column("title_zh"), "名称");
-        assert_eq!(said.column("unknown"), "未知");
+        assert_eq!(labels.column_label("title_zh"), "名称");
+        assert_eq!(labels.column_label("unknown"), "未知");
     }
 }

@@ -1,5 +1,9 @@
-//! Which addresses a sink may be at: none inside, unless the configuration lists it. Judged where the URL is read and again for every address
-//! that a connection would go to, so that a name which turns inward later leads nowhere.
+//! The address policy of sinks: a sink must be at a public address, or at an internal address that
+//! the configuration lists.
+//!
+//! The URL is checked when the configuration is read, and every resolved address again before each
+//! connection. So a host name that later resolves to an internal address is refused (DNS
+//! rebinding).
 
 use ipnet::IpNet;
 pub use reqwest::Url;
@@ -7,43 +11,45 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-/// Networks inside that the configuration allows.
+/// Which addresses a sink may connect to: public ones, and internal networks that the configuration
+/// lists in `private_allowed`.
 #[derive(Debug, Clone, Default)]
-pub struct Allowed(Arc<Vec<IpNet>>);
+pub struct AddressPolicy(Arc<Vec<IpNet>>);
 
-impl Allowed {
-    /// These.
+impl AddressPolicy {
+    /// Makes a policy that allows the internal networks `private_allowed`.
     #[must_use]
-    pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(Arc::new(networks))
+    pub fn new(private_allowed: Vec<IpNet>) -> Self {
+        Self(Arc::new(private_allowed))
     }
 
     fn permits(&self, address: IpAddr) -> bool {
-        let address = plain(address);
-        !is_inside(address) || self.0.iter().any(|network| network.contains(&address))
+        let address = embedded_v4(address);
+        !is_internal(address) || self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Refuses `address` where it is inside and not listed.
+    /// Refuses an internal address that is not listed.
     ///
     /// # Errors
-    /// A sentence that says what to list.
+    /// A sentence with the configuration line that would allow it.
     pub fn check(&self, address: IpAddr) -> Result<(), String> {
         if self.permits(address) {
             return Ok(());
         }
-        let address = plain(address);
+        let address = embedded_v4(address);
         Err(format!(
             "{address} is an inside address; if it is meant, list it: private_allowed = [\"{address}/{}\"]",
-            bits(address)
+            prefix_length(address)
         ))
     }
 
-    /// Reads the URL of a sink.
+    /// Parses the URL of a sink.
     ///
     /// # Errors
-    /// A sentence where it is none, has another scheme, a name or password in it, or an address inside that is not listed. Never repeats it:
-    /// it may hold a secret.
-    pub fn url(&self, text: &str) -> Result<Url, String> {
+    /// A sentence where `text` is not a URL, has a scheme other than `http` and `https`, contains a
+    /// user name or password, or has an internal host that is not listed. The sentence never quotes
+    /// the URL, which may hold a secret.
+    pub fn parse_url(&self, text: &str) -> Result<Url, String> {
         let url = Url::parse(text).map_err(|e| format!("it is no URL: {e}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err("its scheme must be https (or http)".to_owned());
@@ -51,7 +57,7 @@ impl Allowed {
         if !url.username().is_empty() || url.password().is_some() {
             return Err("it must not hold a user name or password".to_owned());
         }
-        self.literal(&url)?;
+        self.check_literal_host(&url)?;
         let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
         if (host == "localhost" || host.ends_with(".localhost"))
             && !self.permits(IpAddr::V4(Ipv4Addr::LOCALHOST))
@@ -63,23 +69,24 @@ impl Allowed {
         Ok(url)
     }
 
-    /// Judges the host of `url` where it is an address: such a host is never looked up.
+    /// Checks the host of `url` where it is an IP address: such a host is never resolved, so
+    /// [`Self::resolve`] does not see it.
     ///
     /// # Errors
-    /// A sentence.
-    pub(super) fn literal(&self, url: &Url) -> Result<(), String> {
+    /// A sentence, as for [`Self::check`].
+    pub(super) fn check_literal_host(&self, url: &Url) -> Result<(), String> {
         let host = url.host_str().ok_or_else(|| "it has no host".to_owned())?;
-        // The parser has made one form of every spelling: decimal, octal, short.
+        // The URL parser has normalized decimal, octal and short spellings.
         match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             Ok(address) => self.check(address),
             Err(_) => Ok(()),
         }
     }
 
-    /// The addresses of `host`, if a connection may go to every one.
+    /// Resolves `host` and returns its addresses if all of them are allowed.
     ///
     /// # Errors
-    /// A sentence.
+    /// A sentence where `host` does not resolve or one of its addresses is not allowed.
     pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
         let found = tokio::net::lookup_host((host, port))
             .await
@@ -90,22 +97,24 @@ impl Allowed {
     }
 }
 
-impl Resolve for Allowed {
+impl Resolve for AddressPolicy {
     fn resolve(&self, name: Name) -> Resolving {
-        let allowed = self.clone();
+        let policy = self.clone();
         Box::pin(async move {
-            let addresses = Self::resolve(&allowed, name.as_str(), 0).await?;
+            let addresses = Self::resolve(&policy, name.as_str(), 0).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-fn bits(address: IpAddr) -> u8 {
+/// The prefix length of a network of one address.
+fn prefix_length(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// The address that is really reached: IPv6 can carry an IPv4 one.
-fn plain(address: IpAddr) -> IpAddr {
+/// Returns the IPv4 address that an IPv6 address embeds, else `address`: a connection would reach
+/// the IPv4 address.
+fn embedded_v4(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let [a, b, c, d, e, f, g, h] = v6.segments();
     let v4 = |high: u16, low: u16| {
@@ -113,7 +122,7 @@ fn plain(address: IpAddr) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(a, b, c, d))
     };
     match (a, b, c, d, e, f) {
-        // Mapped, compatible, translated (NAT64 of both kinds), 6to4.
+        // IPv4-mapped, IPv4-compatible, NAT64 (well-known and local prefix), 6to4.
         (0, 0, 0, 0, 0, 0xffff) => v4(g, h),
         (0, 0, 0, 0, 0, 0) if g != 0 => v4(g, h),
         (0x64, 0xff9b, 0, 0, 0, 0) | (0x64, 0xff9b, 1, ..) => v4(g, h),
@@ -122,8 +131,8 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether an address belongs to no public host.
-fn is_inside(address: IpAddr) -> bool {
+/// True for an address that belongs to no public host.
+fn is_internal(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
@@ -133,16 +142,16 @@ fn is_inside(address: IpAddr) -> bool {
                 || v4.is_multicast()
                 || a == 0
                 || a >= 240
-                // Of carriers; the metadata service of the cloud is there too.
+                // Carrier-grade NAT; the metadata service of Alibaba Cloud is in this range too.
                 || (a == 100 && (64..128).contains(&b))
                 || (a == 192 && b == 0 && c == 0)
                 || (a == 198 && (18..20).contains(&b))
         }
-        IpAddr::V6(v6) => is_inside_v6(v6),
+        IpAddr::V6(v6) => is_internal_v6(v6),
     }
 }
 
-fn is_inside_v6(v6: Ipv6Addr) -> bool {
+fn is_internal_v6(v6: Ipv6Addr) -> bool {
     let first = v6.segments()[0];
     v6.is_loopback()
         || v6.is_unspecified()
@@ -157,9 +166,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_an_inside_host_is_refused() {
-        let none = Allowed::default();
-        for inside in [
+    fn every_spelling_of_an_internal_host_is_refused() {
+        let strict = AddressPolicy::default();
+        for internal in [
             "http://127.0.0.1/",
             "http://2130706433/",
             "http://0177.0.0.1/",
@@ -191,7 +200,7 @@ mod tests {
             "http://１２７.０.０.１/",
             "http://127。0。0。1/",
         ] {
-            assert!(none.url(inside).is_err(), "{inside}");
+            assert!(strict.parse_url(internal).is_err(), "{internal}");
         }
         for wrong in [
             "ftp://example.com/",
@@ -201,21 +210,21 @@ mod tests {
             "example.com",
             "",
         ] {
-            let error = none.url(wrong).expect_err(wrong);
+            let error = strict.parse_url(wrong).expect_err(wrong);
             assert!(!error.contains("pass@"), "{error}");
         }
-        for outside in [
+        for public in [
             "https://oapi.dingtalk.com/robot/send?access_token=x",
             "http://203.0.113.9/",
             "https://[2001:db8::1]/",
         ] {
-            assert!(none.url(outside).is_ok(), "{outside}");
+            assert!(strict.parse_url(public).is_ok(), "{public}");
         }
     }
 
     #[test]
-    fn what_is_listed_is_allowed_and_nothing_else() {
-        let some = Allowed::new(vec![
+    fn listed_networks_are_allowed_and_no_others() {
+        let policy = AddressPolicy::new(vec![
             "127.0.0.1/32".parse().expect("a network"),
             "10.1.0.0/16".parse().expect("a network"),
         ]);
@@ -225,18 +234,18 @@ mod tests {
             "http://10.1.200.3/",
             "http://[::ffff:10.1.0.1]/",
         ] {
-            assert!(some.url(allowed).is_ok(), "{allowed}");
+            assert!(policy.parse_url(allowed).is_ok(), "{allowed}");
         }
-        for inside in ["http://127.0.0.2/", "http://10.2.0.1/"] {
-            assert!(some.url(inside).is_err(), "{inside}");
+        for internal in ["http://127.0.0.2/", "http://10.2.0.1/"] {
+            assert!(policy.parse_url(internal).is_err(), "{internal}");
         }
     }
 
     #[tokio::test]
-    async fn a_name_that_turns_inward_leads_nowhere() {
-        let error = Allowed::default().resolve("localhost", 1).await.expect_err("inside");
+    async fn a_name_that_resolves_to_an_internal_address_is_refused() {
+        let error = AddressPolicy::default().resolve("localhost", 1).await.expect_err("inside");
         assert!(error.contains("inside address"), "{error}");
-        Allowed::new(vec![
+        AddressPolicy::new(vec![
             "127.0.0.0/8".parse().expect("a network"),
             "::1/128".parse().expect("a network"),
         ])

@@ -1,34 +1,38 @@
-//! Prometheus Alertmanager's API, version 2: an alert a finding, ended when the finding no longer holds.
+//! The Alertmanager sink: posts one alert per finding to Prometheus Alertmanager's API version 2,
+//! and ends the alert when the finding is withdrawn.
 
-use super::address::Allowed;
-use super::post::Post;
-use super::{Sink, all};
-use crate::finding::Status;
+use crate::finding::FindingStatus;
 use crate::finding::defang::defang;
+use crate::sinks::address::AddressPolicy;
+use crate::sinks::http::HttpPoster;
+use crate::sinks::sink::{Sink, same_outcome};
 use crate::store::outbox::{Delivery, OutboxMessage};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-/// Alerts of one request.
-const MOST: usize = 64;
+/// The most alerts of one request.
+const BATCH_MAX: usize = 64;
 
-/// The sink.
-pub struct Alertmanager(Post);
+/// A sink that posts alerts to Alertmanager.
+pub struct AlertmanagerSink(HttpPoster);
 
-impl Alertmanager {
-    /// A sink at `url`, which ends with `/api/v2/alerts`.
+impl AlertmanagerSink {
+    /// Makes a sink at `url`, which ends with `/api/v2/alerts`. `ca` are additional root
+    /// certificates, in PEM.
     ///
     /// # Errors
-    /// A sentence.
-    pub fn new(url: Url, allowed: Allowed, ca: Option<&[u8]>) -> Result<Self, String> {
-        Ok(Self(Post::new(url, allowed, ca)?))
+    /// A sentence where `ca` holds no certificates or the client cannot be made.
+    pub fn new(url: Url, policy: AddressPolicy, ca: Option<&[u8]>) -> Result<Self, String> {
+        Ok(Self(HttpPoster::new(url, policy, ca)?))
     }
 }
 
-fn alert(parcel: &OutboxMessage) -> Value {
-    let finding = &parcel.finding;
+/// Makes the alert of one finding; that of a withdrawn finding ends at `now`.
+fn alert(message: &OutboxMessage, now: DateTime<Utc>) -> Value {
+    let finding = &message.finding;
     let text = |text: &Option<String>| text.as_deref().map(defang).unwrap_or_default();
     let mut alert = json!({
         "labels": {"alertname": finding.rule_id, "severity": finding.severity.name(), "account_id": text(&finding.account_id), "finding_id": finding.finding_id},
@@ -39,28 +43,23 @@ fn alert(parcel: &OutboxMessage) -> Value {
     if let Some(first) = &finding.first_seen {
         alert["startsAt"] = json!(first);
     }
-    if finding.status == Status::Withdrawn {
-        alert["endsAt"] = json!(chrono::Utc::now().to_rfc3339());
+    if finding.status == FindingStatus::Withdrawn {
+        alert["endsAt"] = json!(now.to_rfc3339());
     }
     alert
 }
 
 #[async_trait]
-impl Sink for Alertmanager {
-    fn most(&self) -> usize {
-        MOST
+impl Sink for AlertmanagerSink {
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
     }
 
-    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
-        let alerts: Vec<Value> = parcels.iter().map(alert).collect();
-        let delivery = match self
-            .0
-            .send(self.0.url().clone(), HeaderMap::new(), Value::Array(alerts).to_string())
-            .await
-        {
-            Ok(answer) => answer.judged(),
-            Err(delivery) => delivery,
-        };
-        all(parcels, &delivery)
+    async fn deliver(&mut self, messages: &[OutboxMessage], now: DateTime<Utc>) -> Vec<Delivery> {
+        let alerts: Vec<Value> = messages.iter().map(|message| alert(message, now)).collect();
+        let body = Value::Array(alerts).to_string();
+        let posted = self.0.post(self.0.url().clone(), HeaderMap::new(), body, now).await;
+        let outcome = posted.map_or_else(|outcome| outcome, |response| response.outcome());
+        same_outcome(messages, &outcome)
     }
 }

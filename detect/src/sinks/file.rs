@@ -1,9 +1,18 @@
-//! A file of JSON lines, each finding exactly once, also where the service dies between writing and noting it: what stands in the file beyond
-//! the noted length has been written and is not written again.
+//! The file sink: writes JSON lines to a file, each revision of a finding exactly once, also if the
+//! service dies between writing a line and recording the outcome.
+//!
+//! The outbox records the file's length with the outcomes. When the file is opened again, lines
+//! beyond the recorded length are known to be written already, and are skipped when the outbox
+//! sends them again.
+//!
+//! Example: the recorded length is 500 bytes. The service writes lines C and D, to byte 900, and
+//! dies. After the restart the sink reads the lines behind byte 500, remembers the hashes of C and
+//! D, and skips both when they are due. A line torn by the crash is cut off first.
 
-use super::{Form, Sink, all};
+use crate::sinks::sink::{PayloadFormat, Sink, same_outcome};
 use crate::store::outbox::{Delivery, OutboxMessage};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -12,63 +21,70 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Lines written at a time.
-const MOST: usize = 10_000;
+/// The most lines of one delivery.
+const BATCH_MAX: usize = 10_000;
 
-/// How far the file is written, as noted in the catalogue.
+/// The file and its length, as recorded in the catalog.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Position {
+struct FilePosition {
     inode: u64,
     bytes: u64,
 }
 
-/// The sink.
+/// A sink that appends to a file of JSON lines.
 pub struct FileSink {
     path: PathBuf,
-    form: Form,
+    format: PayloadFormat,
+    /// The file is rotated before it grows beyond so many bytes.
     rotate_bytes: u64,
-    noted: Position,
-    open: Option<Open>,
+    /// The position as last recorded or returned.
+    recorded: FilePosition,
+    open_file: Option<OpenFile>,
 }
 
-struct Open {
+struct OpenFile {
     file: File,
-    position: Position,
-    /// Lines beyond the noted length.
-    written: HashSet<u128>,
-    /// All that was due has come since it was opened.
+    position: FilePosition,
+    /// Hashes of lines beyond the recorded length: they are written, but their outcome was not
+    /// recorded.
+    unrecorded_lines: HashSet<u128>,
+    /// The outbox has sent everything that was due when the file was opened.
     drained: bool,
 }
 
 impl FileSink {
-    /// A sink that writes to `path` and puts it aside when it would grow beyond `rotate_bytes`.
+    /// Makes a sink that appends to `path`. Before the file grows beyond `rotate_bytes`, it is
+    /// renamed and a new one begins.
     #[must_use]
-    pub fn new(path: PathBuf, form: Form, rotate_bytes: u64) -> Self {
-        Self { path, form, rotate_bytes, noted: Position::default(), open: None }
+    pub fn new(path: PathBuf, format: PayloadFormat, rotate_bytes: u64) -> Self {
+        Self { path, format, rotate_bytes, recorded: FilePosition::default(), open_file: None }
     }
 
-    /// Writes those of `lines` that the file lacks; gives where each stands.
-    fn write(&mut self, lines: &[String]) -> io::Result<Vec<String>> {
-        let mut open = match self.open.take() {
-            Some(open) if open.is_still(&self.path) => open,
-            _ => Open::at(&self.path, self.noted)?,
+    /// Appends those of `lines` that the file lacks; returns for each line where it is. `now` names
+    /// the old file of a rotation.
+    fn write(&mut self, lines: &[String], now: DateTime<Utc>) -> io::Result<Vec<String>> {
+        let mut file = match self.open_file.take() {
+            Some(file) if file.is_still_at(&self.path) => file,
+            _ => OpenFile::open(&self.path, self.recorded)?,
         };
-        let coming: usize = lines.iter().map(|line| line.len() + 1).sum();
-        let full = open.position.bytes > 0
-            && open.position.bytes.saturating_add(coming as u64) > self.rotate_bytes;
-        if full && (open.written.is_empty() || open.drained) && open.position == self.noted {
-            set_aside(&self.path)?;
-            open = Open {
-                written: open.written,
+        let new_bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
+        let full = file.position.bytes > 0
+            && file.position.bytes.saturating_add(new_bytes as u64) > self.rotate_bytes;
+        // The hashes must outlive the rotation until the outbox has sent all their lines again.
+        let can_rotate = file.unrecorded_lines.is_empty() || file.drained;
+        if full && can_rotate && file.position == self.recorded {
+            rotate(&self.path, now)?;
+            file = OpenFile {
+                unrecorded_lines: file.unrecorded_lines,
                 drained: true,
-                ..Open::at(&self.path, Position::default())?
+                ..OpenFile::open(&self.path, FilePosition::default())?
             };
         }
         let mut places = Vec::with_capacity(lines.len());
         let mut bytes = Vec::new();
-        let start = open.position.bytes;
+        let start = file.position.bytes;
         for line in lines {
-            if open.written.remove(&xxh3_128(line.as_bytes())) {
+            if file.unrecorded_lines.remove(&xxh3_128(line.as_bytes())) {
                 places.push(format!("{}: was there already", self.path.display()));
                 continue;
             }
@@ -76,24 +92,26 @@ impl FileSink {
             bytes.extend_from_slice(line.as_bytes());
             bytes.push(b'\n');
         }
-        open.file.write_all(&bytes)?;
-        open.file.sync_data()?;
-        open.position.bytes = start + bytes.len() as u64;
-        // Everything that may have been written before it was opened has come by then; other lines there are somebody else's.
-        open.drained |= lines.len() < MOST;
-        self.noted = open.position;
-        self.open = Some(open);
+        file.file.write_all(&bytes)?;
+        file.file.sync_data()?;
+        file.position.bytes = start + bytes.len() as u64;
+        // A batch that is not full was everything that was due. Hashes that remain then are of
+        // lines that other programs wrote.
+        file.drained |= lines.len() < BATCH_MAX;
+        self.recorded = file.position;
+        self.open_file = Some(file);
         Ok(places)
     }
 }
 
-impl Open {
-    /// Opens the file, whose first bytes are noted as far as `noted` says.
-    fn at(path: &Path, noted: Position) -> io::Result<Self> {
+impl OpenFile {
+    /// Opens or creates the file. `recorded` is its last recorded position; lines behind it are
+    /// read to [`Self::unrecorded_lines`].
+    fn open(path: &Path, recorded: FilePosition) -> io::Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)?;
         }
-        // Neither does a link lead elsewhere nor does a pipe keep us waiting.
+        // A link is not followed, and opening a pipe does not block.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let mut file = OpenOptions::new()
             .read(true)
@@ -106,120 +124,142 @@ impl Open {
         if !metadata.is_file() {
             return Err(io::Error::other("it is no plain file"));
         }
-        let known = if metadata.ino() == noted.inode && metadata.len() >= noted.bytes {
-            noted.bytes
+        // Another file, or a truncated one, has no recorded part.
+        let recorded_bytes = if metadata.ino() == recorded.inode && metadata.len() >= recorded.bytes
+        {
+            recorded.bytes
         } else {
             0
         };
-        file.seek(SeekFrom::Start(known))?;
-        let (written, whole) = lines_of(&mut file)?;
-        let bytes = known + whole;
+        file.seek(SeekFrom::Start(recorded_bytes))?;
+        let (unrecorded_lines, line_bytes) = line_hashes(&mut file)?;
+        let bytes = recorded_bytes + line_bytes;
         if bytes < metadata.len() {
-            // A line that was torn by a full disk or a sudden end.
+            // Cuts off a line that a full disk or a crash has torn.
             file.set_len(bytes)?;
         }
         Ok(Self {
             file,
-            position: Position { inode: metadata.ino(), bytes },
-            written,
+            position: FilePosition { inode: metadata.ino(), bytes },
+            unrecorded_lines,
             drained: false,
         })
     }
 
-    /// Whether `path` still names this file, and nobody has cut it.
-    fn is_still(&self, path: &Path) -> bool {
-        let same = |there: std::fs::Metadata| {
-            there.ino() == self.position.inode && there.len() == self.position.bytes
+    /// True if `path` still names this file and no other program has changed its length.
+    fn is_still_at(&self, path: &Path) -> bool {
+        let is_same = |metadata: std::fs::Metadata| {
+            metadata.ino() == self.position.inode && metadata.len() == self.position.bytes
         };
-        std::fs::symlink_metadata(path).is_ok_and(same)
+        std::fs::symlink_metadata(path).is_ok_and(is_same)
     }
 }
 
-/// Hashes of the whole lines that follow in `file`, and their bytes.
-fn lines_of(file: &mut File) -> io::Result<(HashSet<u128>, u64)> {
-    let (mut lines, mut whole) = (HashSet::new(), 0);
+/// Reads the complete lines to the end of `file`; returns their hashes and their length in bytes.
+fn line_hashes(file: &mut File) -> io::Result<(HashSet<u128>, u64)> {
+    let (mut hashes, mut bytes) = (HashSet::new(), 0);
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
         let Some(text) = line.strip_suffix(b"\n") else { break };
-        lines.insert(xxh3_128(text));
-        whole += line.len() as u64;
+        hashes.insert(xxh3_128(text));
+        bytes += line.len() as u64;
         line.clear();
     }
-    Ok((lines, whole))
+    Ok((hashes, bytes))
 }
 
-/// Gives the file a name with the time, never that of another.
-fn set_aside(path: &Path) -> io::Result<()> {
+/// Renames the file to a name with the time `now`, such as `findings-20261001T000000000000.jsonl`.
+/// It never replaces another file.
+fn rotate(path: &Path, now: DateTime<Utc>) -> io::Result<()> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let extension = path
         .extension()
         .map(|extension| format!(".{}", extension.to_string_lossy()))
         .unwrap_or_default();
-    let time = chrono::Utc::now().format("%Y%m%dT%H%M%S%6f");
-    let aside = path.with_file_name(format!("{stem}-{time}{extension}"));
-    // Unlike a rename it replaces nothing.
-    std::fs::hard_link(path, &aside)?;
+    let time = now.format("%Y%m%dT%H%M%S%6f");
+    // A clock that stands still or goes back gives a time twice; a number then tells the files
+    // apart.
+    for number in 0_u32.. {
+        let suffix = if number == 0 { String::new() } else { format!("-{number}") };
+        let rotated = path.with_file_name(format!("{stem}-{time}{suffix}{extension}"));
+        // Unlike a rename, a hard link fails where a file of that name exists.
+        match std::fs::hard_link(path, &rotated) {
+            Ok(()) => break,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
     std::fs::remove_file(path)?;
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
 
-/// The line of `parcel`, with the revision that tells it from others of the same finding.
-fn line(form: Form, parcel: &OutboxMessage) -> String {
-    let text = form.text(parcel);
-    match (form, text.strip_prefix('{')) {
-        (Form::Native, Some(members)) => format!("{{\"revision\":{},{members}", parcel.revision),
+/// Writes the line of `message`. In the native format it begins with the revision, so that two
+/// revisions of a finding never have equal lines.
+fn line(format: PayloadFormat, message: &OutboxMessage) -> String {
+    let text = format.encode(message);
+    match (format, text.strip_prefix('{')) {
+        (PayloadFormat::Native, Some(members)) => {
+            format!("{{\"revision\":{},{members}", message.revision)
+        }
         _ => text,
     }
 }
 
 #[async_trait]
 impl Sink for FileSink {
-    fn most(&self) -> usize {
-        MOST
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
     }
 
-    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
-        let lines: Vec<String> = parcels.iter().map(|parcel| line(self.form, parcel)).collect();
-        match tokio::task::block_in_place(|| self.write(&lines)) {
+    async fn deliver(&mut self, messages: &[OutboxMessage], now: DateTime<Utc>) -> Vec<Delivery> {
+        let lines: Vec<String> =
+            messages.iter().map(|message| line(self.format, message)).collect();
+        match tokio::task::block_in_place(|| self.write(&lines, now)) {
             Ok(places) => places.into_iter().map(Delivery::Delivered).collect(),
-            // What was written before it failed is found when it is opened again.
+            // Lines that were written before the failure are found when the file is opened again.
             Err(error) => {
                 let reason = format!("`{}`: {error}", self.path.display());
-                all(parcels, &Delivery::Retry { reason, after: None, unsure: false })
+                same_outcome(messages, &Delivery::Retry { reason, after: None, unsure: false })
             }
         }
     }
 
     fn resume(&mut self, position: Option<&str>) {
-        self.open = None;
-        self.noted =
+        self.open_file = None;
+        self.recorded =
             position.and_then(|position| serde_json::from_str(position).ok()).unwrap_or_default();
-        // Mends at once what was torn; where that does not go, the next delivery says why.
-        self.open = if self.path.exists() { Open::at(&self.path, self.noted).ok() } else { None };
+        // Cuts off a torn line at once. If the file cannot be opened, the next delivery fails and
+        // tells why.
+        self.open_file =
+            if self.path.exists() { OpenFile::open(&self.path, self.recorded).ok() } else { None };
     }
 
     fn position(&mut self) -> Option<String> {
-        serde_json::to_string(&self.noted).ok()
+        serde_json::to_string(&self.recorded).ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::health::sample;
+    use crate::finding::health::sample_finding;
     use std::fs;
 
-    fn parcels(count: usize) -> Vec<OutboxMessage> {
-        let parcel = |number: usize| {
-            let finding =
-                sample(1_700_000_000_000_000 + i64::try_from(number).expect("small") * 1_000_000);
+    /// It stands still: rotated files must get different names all the same.
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    fn sample_messages(count: usize) -> Vec<OutboxMessage> {
+        let message = |number: usize| {
+            let finding = sample_finding(
+                1_700_000_000_000_000 + i64::try_from(number).expect("small") * 1_000_000,
+            );
             let body = serde_json::to_string(&finding).expect("JSON");
             OutboxMessage { finding, revision: 1, attempts: 0, body }
         };
-        (0..count).map(parcel).collect()
+        (0..count).map(message).collect()
     }
 
     fn all_delivered(deliveries: &[Delivery]) -> bool {
@@ -245,27 +285,27 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_line_that_was_written_but_not_noted_is_not_written_again() {
+    async fn a_line_that_was_written_but_not_recorded_is_not_written_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("findings.jsonl");
-        let all = parcels(10);
-        let mut sink = FileSink::new(path.clone(), Form::Native, 1 << 30);
-        assert!(all_delivered(&sink.deliver(&all[..4]).await));
-        let noted = sink.position().expect("a position");
-        // Written, never noted, and torn in the middle of the last line.
-        assert!(all_delivered(&sink.deliver(&all[4..8]).await));
+        let all = sample_messages(10);
+        let mut sink = FileSink::new(path.clone(), PayloadFormat::Native, 1 << 30);
+        assert!(all_delivered(&sink.deliver(&all[..4], NOW).await));
+        let recorded = sink.position().expect("a position");
+        // Written, not recorded, and torn in the middle of the last line.
+        assert!(all_delivered(&sink.deliver(&all[4..8], NOW).await));
         let length = fs::metadata(&path).expect("there").len();
         OpenOptions::new().write(true).open(&path).expect("open").set_len(length - 5).expect("cut");
-        let mut again = FileSink::new(path.clone(), Form::Native, 1 << 30);
-        again.resume(Some(&noted));
-        assert!(all_delivered(&again.deliver(&all[6..10]).await));
-        assert!(all_delivered(&again.deliver(&all[4..6]).await));
+        let mut again = FileSink::new(path.clone(), PayloadFormat::Native, 1 << 30);
+        again.resume(Some(&recorded));
+        assert!(all_delivered(&again.deliver(&all[6..10], NOW).await));
+        assert!(all_delivered(&again.deliver(&all[4..6], NOW).await));
         let written = lines(folder.path());
         assert_eq!(written.len(), 10);
         assert_eq!(
             written.iter().collect::<HashSet<_>>(),
             all.iter()
-                .map(|parcel| line(Form::Native, parcel))
+                .map(|message| line(PayloadFormat::Native, message))
                 .collect::<Vec<_>>()
                 .iter()
                 .collect()
@@ -273,28 +313,28 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_full_file_is_put_aside_and_one_that_is_gone_is_made_anew() {
+    async fn a_full_file_is_rotated_and_a_missing_one_is_created_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("findings.jsonl");
-        let all = parcels(9);
-        let mut sink = FileSink::new(path.clone(), Form::Native, 2000);
-        for parcel in &all {
-            assert!(all_delivered(&sink.deliver(std::slice::from_ref(parcel)).await));
+        let all = sample_messages(9);
+        let mut sink = FileSink::new(path.clone(), PayloadFormat::Native, 2000);
+        for message in &all {
+            assert!(all_delivered(&sink.deliver(std::slice::from_ref(message), NOW).await));
         }
         assert!(fs::read_dir(folder.path()).expect("a folder").count() > 2);
         assert!(fs::metadata(&path).expect("there").len() <= 2000);
         assert_eq!(lines(folder.path()).into_iter().collect::<HashSet<_>>().len(), 9);
         // Somebody takes it away, or puts another in its place.
         fs::remove_file(&path).expect("removed");
-        assert!(all_delivered(&sink.deliver(&all[..1]).await));
+        assert!(all_delivered(&sink.deliver(&all[..1], NOW).await));
         fs::write(&path, "of somebody else\n").expect("written");
-        assert!(all_delivered(&sink.deliver(&all[1..2]).await));
+        assert!(all_delivered(&sink.deliver(&all[1..2], NOW).await));
         assert_eq!(
             fs::read_to_string(&path).expect("text"),
-            format!("of somebody else\n{}\n", line(Form::Native, &all[1]))
+            format!("of somebody else\n{}\n", line(PayloadFormat::Native, &all[1]))
         );
-        for parcel in &all[2..6] {
-            assert!(all_delivered(&sink.deliver(std::slice::from_ref(parcel)).await));
+        for message in &all[2..6] {
+            assert!(all_delivered(&sink.deliver(std::slice::from_ref(message), NOW).await));
         }
         assert!(
             fs::metadata(&path).expect("there").len() <= 2000,
@@ -318,8 +358,9 @@ mod tests {
                 .success()
         );
         for path in [link, pipe, folder.path().to_owned(), PathBuf::from("/dev/full")] {
-            let deliveries =
-                FileSink::new(path.clone(), Form::Native, 1 << 30).deliver(&parcels(1)).await;
+            let deliveries = FileSink::new(path.clone(), PayloadFormat::Native, 1 << 30)
+                .deliver(&sample_messages(1), NOW)
+                .await;
             assert!(
                 matches!(&deliveries[0], Delivery::Retry { unsure: false, .. }),
                 "{}: {deliveries:?}",

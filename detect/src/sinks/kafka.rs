@@ -1,8 +1,10 @@
-//! A topic: one message a finding, its id the key, so that a compacted topic keeps the newest revision.
+//! The Kafka sink: one message per finding. The finding's id is the key, so that a compacted topic
+//! keeps the newest revision.
 
-use super::{Form, Sink};
+use crate::sinks::sink::{PayloadFormat, Sink};
 use crate::store::outbox::{Delivery, OutboxMessage};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -12,46 +14,47 @@ use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Findings on their way at a time.
-const MOST: usize = 1000;
-/// How long a message may wait for the broker.
-const SEND_MAX: Duration = Duration::from_secs(20);
+/// The most findings in flight.
+const BATCH_MAX: usize = 1000;
+/// How long a message may wait for the broker's acknowledgement.
+const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The sink.
+/// A sink that produces to a Kafka topic.
 pub struct KafkaSink {
     producer: FutureProducer,
     topic: String,
-    form: Form,
+    format: PayloadFormat,
 }
 
 impl KafkaSink {
-    /// A producer to `topic`; `settings` are the client's, by librdkafka's names.
+    /// Makes a sink that produces to `topic`. `settings` are settings of the client by librdkafka's
+    /// names.
     ///
     /// # Errors
-    /// A sentence where the client does not take a setting.
+    /// A sentence where the client rejects a setting.
     pub fn new(
         settings: &BTreeMap<String, String>,
         topic: &str,
-        form: Form,
+        format: PayloadFormat,
     ) -> Result<Self, String> {
         let mut config = ClientConfig::new();
         config
             .set("enable.idempotence", "true")
-            .set("message.timeout.ms", SEND_MAX.as_millis().to_string());
+            .set("message.timeout.ms", SEND_TIMEOUT.as_millis().to_string());
         config.extend(settings.clone());
         let producer = config.create().map_err(|e| e.to_string())?;
-        Ok(Self { producer, topic: topic.to_owned(), form })
+        Ok(Self { producer, topic: topic.to_owned(), format })
     }
 
-    async fn send(&self, parcel: &OutboxMessage) -> Delivery {
-        let (body, revision) = (self.form.text(parcel), parcel.revision.to_string());
+    async fn send(&self, message: &OutboxMessage) -> Delivery {
+        let (body, revision) = (self.format.encode(message), message.revision.to_string());
         let headers =
             OwnedHeaders::new().insert(Header { key: "revision", value: Some(&revision) });
         let record = FutureRecord::to(&self.topic)
-            .key(&parcel.finding.finding_id)
+            .key(&message.finding.finding_id)
             .payload(&body)
             .headers(headers);
-        match self.producer.send(record, SEND_MAX).await {
+        match self.producer.send(record, SEND_TIMEOUT).await {
             Ok(at) => {
                 Delivery::Delivered(format!("{}[{}]@{}", self.topic, at.partition, at.offset))
             }
@@ -60,13 +63,14 @@ impl KafkaSink {
     }
 }
 
+/// The outcome of a message that the broker did not acknowledge.
 fn failed(error: &KafkaError) -> Delivery {
     let code = error.rdkafka_error_code();
     match code {
         Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
             Delivery::Parked(error.to_string())
         }
-        // It never left.
+        // The message never left the client.
         Some(RDKafkaErrorCode::QueueFull) => {
             Delivery::Retry { reason: error.to_string(), after: None, unsure: false }
         }
@@ -76,11 +80,11 @@ fn failed(error: &KafkaError) -> Delivery {
 
 #[async_trait]
 impl Sink for KafkaSink {
-    fn most(&self) -> usize {
-        MOST
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
     }
 
-    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
-        join_all(parcels.iter().map(|parcel| self.send(parcel))).await
+    async fn deliver(&mut self, messages: &[OutboxMessage], _now: DateTime<Utc>) -> Vec<Delivery> {
+        join_all(messages.iter().map(|message| self.send(message))).await
     }
 }

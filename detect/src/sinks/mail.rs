@@ -1,15 +1,17 @@
-//! E-mail by SMTP: plain text, one message for what is waiting.
+//! The mail sink: sends e-mail by SMTP. All findings of a delivery become one plain-text message, a
+//! digest if there are several.
 
-use super::tls;
-use super::words::{message, subject};
-use super::{Sink, all};
 use crate::finding::Finding;
 use crate::finding::language::Language;
+use crate::sinks::message_text::{message_text, subject};
+use crate::sinks::sink::{Sink, same_outcome};
+use crate::sinks::tls;
 use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
 use async_smtp::authentication::{Credentials, Mechanism};
 use async_smtp::error::Error;
 use async_smtp::{EmailAddress, Envelope, SendableEmail, SmtpClient, SmtpTransport};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use mail_builder::MessageBuilder;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, BufStream};
@@ -17,54 +19,55 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
+use trailhound_datasets::sanitize::sanitize;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Findings of one message.
-const MOST: usize = 5000;
-/// Bytes of its text.
+/// The most findings of one message.
+const BATCH_MAX: usize = 5000;
+/// The most bytes of the message text.
 const BYTES_MAX: usize = 32 << 10;
-/// For a connection with its message.
-const SEND_MAX: Duration = Duration::from_secs(30);
+/// Time limit of a connection with its message.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How the connection is protected.
+/// How the connection to the mail server is encrypted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Encryption {
+pub enum SmtpEncryption {
     /// TLS from the start.
     #[default]
     Tls,
-    /// TLS after a greeting in clear text, or nothing.
+    /// STARTTLS: TLS after a greeting in clear text. A server without it is an error.
     Starttls,
-    /// None: for a server on the same machine.
+    /// No encryption, for a server on the same machine.
     None,
 }
 
-/// How to reach a server, and from whom to whom.
+/// Where a mail server is, and from whom to whom messages go.
 #[derive(Debug, Clone)]
 pub struct MailOptions {
-    /// Its name.
+    /// Host name.
     pub host: String,
-    /// Its port; the usual one where none is given.
+    /// Port; `None` for the usual one of the encryption.
     pub port: Option<u16>,
-    /// How the connection is protected.
-    pub encryption: Encryption,
-    /// Further authorities that are believed, in PEM.
+    /// How the connection is encrypted.
+    pub encryption: SmtpEncryption,
+    /// Additional root certificates, in PEM.
     pub ca: Option<Vec<u8>>,
-    /// Name and password.
+    /// User name and password.
     pub credentials: Option<(String, String)>,
     /// The sender's address.
     pub from: String,
     /// The receivers' addresses.
     pub to: Vec<String>,
-    /// The language.
+    /// The language of messages.
     pub language: Language,
 }
 
-/// The sink.
-pub struct Mail {
+/// A sink that sends e-mail.
+pub struct MailSink {
     host: String,
     port: u16,
-    encryption: Encryption,
+    encryption: SmtpEncryption,
     tls: Option<TlsConnector>,
     credentials: Option<Credentials>,
     from: String,
@@ -73,28 +76,29 @@ pub struct Mail {
     language: Language,
 }
 
-impl Mail {
-    /// A sink as `options` say.
+impl MailSink {
+    /// Makes a sink by `options`.
     ///
     /// # Errors
-    /// A sentence that repeats no secret.
+    /// A sentence where an address is malformed, nobody receives, or TLS is wanted and there are no
+    /// root certificates. It quotes no secret.
     pub fn new(options: MailOptions) -> Result<Self, String> {
-        let usual = match options.encryption {
-            Encryption::Tls => 465,
-            Encryption::Starttls => 587,
-            Encryption::None => 25,
+        let default_port = match options.encryption {
+            SmtpEncryption::Tls => 465,
+            SmtpEncryption::Starttls => 587,
+            SmtpEncryption::None => 25,
         };
-        let to = options.to.iter().map(|to| address(to)).collect::<Result<_, _>>()?;
-        let envelope = Envelope::new(Some(address(&options.from)?), to)
+        let to = options.to.iter().map(|to| email_address(to)).collect::<Result<_, _>>()?;
+        let envelope = Envelope::new(Some(email_address(&options.from)?), to)
             .map_err(|_| "`to` names nobody".to_owned())?;
-        let tls = if options.encryption == Encryption::None {
+        let tls = if options.encryption == SmtpEncryption::None {
             None
         } else {
             Some(tls::connector(options.ca.as_deref())?)
         };
         Ok(Self {
             host: options.host,
-            port: options.port.unwrap_or(usual),
+            port: options.port.unwrap_or(default_port),
             encryption: options.encryption,
             tls,
             credentials: options
@@ -107,29 +111,33 @@ impl Mail {
         })
     }
 
-    fn write(&self, parcels: &[OutboxMessage]) -> std::io::Result<Vec<u8>> {
-        let findings: Vec<&Finding> = parcels.iter().map(|parcel| &parcel.finding).collect();
-        let keys: Vec<String> = parcels.iter().map(OutboxMessage::key).collect();
+    /// Writes the message about the findings of a delivery.
+    fn findings_mail(&self, messages: &[OutboxMessage]) -> std::io::Result<Vec<u8>> {
+        let findings: Vec<&Finding> = messages.iter().map(|message| &message.finding).collect();
+        let keys: Vec<String> = messages.iter().map(OutboxMessage::key).collect();
         let id = match keys.as_slice() {
             [one] => one.clone(),
             many => format!("{:032x}", xxh3_128(many.join(" ").as_bytes())),
         };
-        let text = message(&findings, self.language, BYTES_MAX);
-        self.begun(&id, subject(&findings, self.language)).text_body(text).write_to_vec()
+        let text = message_text(&findings, self.language, BYTES_MAX);
+        self.message_builder(&id, subject(&findings, self.language)).text_body(text).write_to_vec()
     }
 
-    fn write_report(&self, report: &ReportMessage) -> std::io::Result<Vec<u8>> {
+    /// Writes the message about a report, with its files attached.
+    fn report_mail(&self, report: &ReportMessage) -> std::io::Result<Vec<u8>> {
         let notice = &report.notice;
         let id = format!("{:032x}", xxh3_128(report.id.as_bytes()));
-        let mut message = self.begun(&id, notice.subject.clone()).text_body(notice.text(BYTES_MAX));
+        let mut message =
+            self.message_builder(&id, notice.subject.clone()).text_body(notice.text(BYTES_MAX));
         for (name, media, content) in notice.attachments()? {
             message = message.attachment(media, name, content);
         }
         message.write_to_vec()
     }
 
-    /// A message that has the same id when it is sent again.
-    fn begun(&self, id: &str, subject: String) -> MessageBuilder<'_> {
+    /// Begins a message from the sender to all receivers. `id` makes its Message-ID, which stays
+    /// the same when it is sent again.
+    fn message_builder(&self, id: &str, subject: String) -> MessageBuilder<'_> {
         let to: Vec<&str> = self.to.iter().map(String::as_str).collect();
         MessageBuilder::new()
             .from(self.from.as_str())
@@ -138,12 +146,12 @@ impl Mail {
             .message_id(format!("{id}@trailhound"))
     }
 
-    /// Hands the message over, and tells what became of it.
-    async fn sent(&self, message: std::io::Result<Vec<u8>>) -> Delivery {
+    /// Sends a message, if it could be written, and returns the outcome.
+    async fn deliver_mail(&self, message: std::io::Result<Vec<u8>>) -> Delivery {
         match message {
             Err(error) => Delivery::Parked(error.to_string()),
-            Ok(message) => match tokio::time::timeout(SEND_MAX, self.send(message)).await {
-                Ok(Ok(said)) => Delivery::Delivered(trailhound_datasets::sanitize::sanitize(&said)),
+            Ok(message) => match tokio::time::timeout(SEND_TIMEOUT, self.send(message)).await {
+                Ok(Ok(response)) => Delivery::Delivered(sanitize(&response)),
                 Ok(Err(error)) => failed(&error),
                 Err(_) => Delivery::Retry {
                     reason: "it did not answer in time".to_owned(),
@@ -154,28 +162,30 @@ impl Mail {
         }
     }
 
+    /// Connects and sends `message`; returns the server's response.
     async fn send(&self, message: Vec<u8>) -> Result<String, Error> {
         let plain = BufStream::new(TcpStream::connect((self.host.as_str(), self.port)).await?);
         match (self.encryption, &self.tls) {
-            (Encryption::Tls, Some(tls)) => {
-                let stream = self.protect(tls, plain.into_inner()).await?;
-                self.hand_over(
+            (SmtpEncryption::Tls, Some(tls)) => {
+                let stream = self.start_tls(tls, plain.into_inner()).await?;
+                self.send_over(
                     SmtpTransport::new(SmtpClient::new().pipelining(false), BufStream::new(stream))
                         .await?,
                     message,
                 )
                 .await
             }
-            (Encryption::Starttls, Some(tls)) => {
+            (SmtpEncryption::Starttls, Some(tls)) => {
                 let plain = SmtpTransport::new(SmtpClient::new(), plain).await?.starttls().await?;
-                // `into_inner` drops what came in clear text behind the answer, so that nobody can put words before the protection.
-                let stream = self.protect(tls, plain.into_inner()).await?;
+                // `into_inner` drops clear text that was buffered behind the response, so that
+                // nobody can inject commands before TLS starts.
+                let stream = self.start_tls(tls, plain.into_inner()).await?;
                 let client = SmtpClient::new().pipelining(false).without_greeting();
-                self.hand_over(SmtpTransport::new(client, BufStream::new(stream)).await?, message)
+                self.send_over(SmtpTransport::new(client, BufStream::new(stream)).await?, message)
                     .await
             }
             _ => {
-                self.hand_over(
+                self.send_over(
                     SmtpTransport::new(SmtpClient::new().pipelining(false), plain).await?,
                     message,
                 )
@@ -184,7 +194,8 @@ impl Mail {
         }
     }
 
-    async fn protect(
+    /// Starts TLS on a connection.
+    async fn start_tls(
         &self,
         tls: &TlsConnector,
         stream: TcpStream,
@@ -193,7 +204,8 @@ impl Mail {
         Ok(tls.connect(name, stream).await?)
     }
 
-    async fn hand_over<S: AsyncRead + AsyncWrite + Unpin>(
+    /// Logs in, sends `message` and returns the server's response.
+    async fn send_over<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut server: SmtpTransport<BufStream<S>>,
         message: Vec<u8>,
@@ -202,13 +214,15 @@ impl Mail {
             server.try_login(credentials, &[Mechanism::Plain, Mechanism::Login]).await?;
         }
         let response = server.send(SendableEmail::new(self.envelope.clone(), message)).await?;
-        // It has the message; how it takes leave changes nothing.
-        let _ = server.quit().await;
+        // The server has accepted the message. A failure to say goodbye does not change that, and a
+        // retry would send it twice.
+        drop(server.quit().await);
         Ok(response.message.join(" "))
     }
 }
 
-fn address(text: &str) -> Result<EmailAddress, String> {
+/// Parses the address of a sender or receiver.
+fn email_address(text: &str) -> Result<EmailAddress, String> {
     let wrong =
         || format!("`{}` is no address; write it as name@example.com", text.escape_default());
     let is_one =
@@ -221,10 +235,11 @@ fn address(text: &str) -> Result<EmailAddress, String> {
     EmailAddress::new(text.to_owned()).map_err(|_| wrong())
 }
 
+/// The outcome of a message that the server did not accept.
 fn failed(error: &Error) -> Delivery {
-    let reason = trailhound_datasets::sanitize::sanitize(&error.to_string());
+    let reason = sanitize(&error.to_string());
     match error {
-        // The server's own word: 5 is for good, 4 for now.
+        // Reply codes 5xx are permanent, 4xx are transient.
         Error::Permanent(_) => Delivery::Parked(reason),
         Error::Transient(_) => Delivery::Retry { reason, after: None, unsure: false },
         _ => Delivery::Retry { reason, after: None, unsure: true },
@@ -232,20 +247,20 @@ fn failed(error: &Error) -> Delivery {
 }
 
 #[async_trait]
-impl Sink for Mail {
-    fn most(&self) -> usize {
-        MOST
+impl Sink for MailSink {
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
     }
 
-    fn pace(&self) -> Duration {
+    fn min_pause(&self) -> Duration {
         Duration::from_secs(10)
     }
 
-    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
-        all(parcels, &self.sent(self.write(parcels)).await)
+    async fn deliver(&mut self, messages: &[OutboxMessage], _now: DateTime<Utc>) -> Vec<Delivery> {
+        same_outcome(messages, &self.deliver_mail(self.findings_mail(messages)).await)
     }
 
-    async fn report(&mut self, report: &ReportMessage) -> Delivery {
-        self.sent(self.write_report(report)).await
+    async fn deliver_report(&mut self, report: &ReportMessage, _now: DateTime<Utc>) -> Delivery {
+        self.deliver_mail(self.report_mail(report)).await
     }
 }

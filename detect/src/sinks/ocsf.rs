@@ -1,11 +1,12 @@
-//! A finding as OCSF Detection Finding (class 2004, version 1.4.0).
+//! Writes findings as OCSF Detection Finding (class 2004, version 1.4.0).
 
-use crate::finding::{Finding, Status};
+use crate::finding::{Finding, FindingStatus};
 use serde_json::{Value, json};
 use trailhound_datasets::derive::time::parse;
 use trailhound_queries::packs::rules::Severity;
 
-/// The finding in OCSF's words; times are milliseconds since 1970 UTC.
+/// Maps `finding` to an OCSF object. Times are milliseconds since 1970 UTC; members without a value
+/// are left out.
 #[must_use]
 pub fn detection_finding(finding: &Finding, revision: i64) -> Value {
     let millis = |time: &Option<String>| {
@@ -13,14 +14,14 @@ pub fn detection_finding(finding: &Finding, revision: i64) -> Value {
     };
     let (severity_id, severity) = severity(finding.severity);
     let (activity_id, activity) = match (finding.status, revision) {
-        (Status::Withdrawn, _) => (3, "Close"),
+        (FindingStatus::Withdrawn, _) => (3, "Close"),
         (_, 1) => (1, "Create"),
         _ => (2, "Update"),
     };
     let (status_id, status) = match finding.status {
-        Status::Open => (1, "New"),
-        Status::Suppressed => (3, "Suppressed"),
-        Status::Withdrawn => (4, "Resolved"),
+        FindingStatus::Open => (1, "New"),
+        FindingStatus::Suppressed => (3, "Suppressed"),
+        FindingStatus::Withdrawn => (4, "Resolved"),
     };
     let mut object = json!({
         "class_uid": 2004, "class_name": "Detection Finding", "category_uid": 2, "category_name": "Findings",
@@ -40,18 +41,18 @@ pub fn detection_finding(finding: &Finding, revision: i64) -> Value {
         "cloud": {"provider": "Alibaba Cloud", "account": {"uid": finding.account_id, "name": finding.account_name}, "region": finding.regions.first()},
         "actor": {"user": {"name": finding.operator.name, "uid": finding.operator.principal_id, "type": finding.operator.kind,
                            "credential_uid": finding.operator.access_key_id}},
-        "src_endpoint": {"ip": address(finding), "name": finding.source_ip},
+        "src_endpoint": {"ip": ip_address(finding), "name": finding.source_ip},
         "resources": finding.targets.iter().map(|target| json!({"uid": target.id, "type": target.kind})).collect::<Vec<_>>(),
         "remediation": {"desc": finding.runbook},
         "unmapped": {"unknowns": finding.unknowns, "verdict": finding.verdict, "suppressed_by": finding.suppressed_by, "actions": finding.actions,
                      "outcomes": finding.outcomes, "user_agent": finding.user_agent, "source_class": finding.source_class},
     });
-    without_nulls(&mut object);
+    remove_nulls(&mut object);
     object
 }
 
-/// Where it came from, if that is an address.
-fn address(finding: &Finding) -> Option<String> {
+/// The client's address, or the source's; `None` where that is not an IP address.
+fn ip_address(finding: &Finding) -> Option<String> {
     let text = finding.client_ip.as_deref().or(finding.source_ip.as_deref())?;
     text.parse::<std::net::IpAddr>().ok().map(|address| address.to_string())
 }
@@ -66,11 +67,11 @@ fn severity(severity: Severity) -> (u8, &'static str) {
     }
 }
 
-/// What is not known is left out.
-fn without_nulls(value: &mut Value) {
+/// Removes members that are null, and objects that are empty without them.
+fn remove_nulls(value: &mut Value) {
     if let Value::Object(members) = value {
         members.retain(|_, member| !member.is_null());
-        members.values_mut().for_each(without_nulls);
+        members.values_mut().for_each(remove_nulls);
         members.retain(|_, member| !member.as_object().is_some_and(serde_json::Map::is_empty));
     }
 }

@@ -1,9 +1,14 @@
-//! Syslog over TCP or TLS: RFC 5424 messages, counted as RFC 6587 and RFC 5425 say. The protocol answers nothing; what counts as delivered is
-//! that the receiver has closed the connection in order after the last byte.
+//! The syslog sink: RFC 5424 messages over TCP or TLS, framed by octet counting (RFC 6587, RFC
+//! 5425).
+//!
+//! Syslog has no acknowledgement. Messages count as delivered when the receiver closes the
+//! connection in order after the last byte.
 
-use super::{Form, Sink, all, tls};
+use crate::sinks::sink::{PayloadFormat, Sink, same_outcome};
+use crate::sinks::tls;
 use crate::store::outbox::{Delivery, OutboxMessage};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -12,40 +17,40 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use trailhound_queries::packs::rules::Severity;
 
-/// Messages of one connection.
-const MOST: usize = 500;
-/// For a connection with all its messages.
-const SEND_MAX: Duration = Duration::from_secs(20);
-/// Facility `local0`.
+/// The most messages of one connection.
+const BATCH_MAX: usize = 500;
+/// Time limit of a connection with all its messages.
+const SEND_TIMEOUT: Duration = Duration::from_secs(20);
+/// The facility `local0`.
 const FACILITY: u8 = 16;
 
-/// How to reach a receiver.
+/// Where a syslog receiver is, and what it is sent.
 #[derive(Debug, Clone)]
 pub struct SyslogOptions {
-    /// Its name or address.
+    /// Host name or address.
     pub host: String,
-    /// Its port.
+    /// Port.
     pub port: u16,
-    /// Whether by TLS.
+    /// Whether the connection uses TLS.
     pub tls: bool,
-    /// Further authorities that are believed, in PEM.
+    /// Additional root certificates, in PEM.
     pub ca: Option<Vec<u8>>,
-    /// The form of the message.
-    pub form: Form,
+    /// The format of the message text.
+    pub format: PayloadFormat,
 }
 
-/// The sink.
-pub struct Syslog {
+/// A sink that sends to a syslog receiver.
+pub struct SyslogSink {
     options: SyslogOptions,
     tls: Option<TlsConnector>,
     hostname: String,
 }
 
-impl Syslog {
-    /// A sink as `options` say.
+impl SyslogSink {
+    /// Makes a sink by `options`.
     ///
     /// # Errors
-    /// A sentence where there are no authorities to believe.
+    /// A sentence where TLS is wanted and there are no root certificates.
     pub fn new(options: SyslogOptions) -> Result<Self, String> {
         let tls = if options.tls { Some(tls::connector(options.ca.as_deref())?) } else { None };
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -58,21 +63,23 @@ impl Syslog {
         })
     }
 
+    /// Connects, writes `messages` and waits until the receiver has closed the connection.
     async fn send(&self, messages: &[u8]) -> io::Result<()> {
         let SyslogOptions { host, port, .. } = &self.options;
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
         match &self.tls {
-            None => hand_over(stream, messages).await,
+            None => write_and_close(stream, messages).await,
             Some(tls) => {
                 let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-                hand_over(tls.connect(name, stream).await?, messages).await
+                write_and_close(tls.connect(name, stream).await?, messages).await
             }
         }
     }
 
-    fn message(&self, parcel: &OutboxMessage) -> Vec<u8> {
-        let finding = &parcel.finding;
-        let priority = FACILITY * 8 + level(finding.severity);
+    /// Writes the syslog message of a finding, with its length in front.
+    fn frame(&self, message: &OutboxMessage) -> Vec<u8> {
+        let finding = &message.finding;
+        let priority = FACILITY * 8 + syslog_severity(finding.severity);
         let time = finding.last_seen.as_deref().unwrap_or("-");
         let id: String = finding.rule_id.chars().filter(char::is_ascii_graphic).take(32).collect();
         let origin = concat!(
@@ -80,38 +87,40 @@ impl Syslog {
             env!("CARGO_PKG_VERSION"),
             "\"]"
         );
-        // The mark says that the text is UTF-8.
+        // The byte order mark says that the text is UTF-8.
         let text = format!(
             "<{priority}>1 {time} {} trailhound - {id} {origin} \u{feff}{}",
             self.hostname,
-            self.options.form.text(parcel)
+            self.options.format.encode(message)
         );
-        let mut counted = format!("{} ", text.len()).into_bytes();
-        counted.extend_from_slice(text.as_bytes());
-        counted
+        let mut frame = format!("{} ", text.len()).into_bytes();
+        frame.extend_from_slice(text.as_bytes());
+        frame
     }
 }
 
-async fn hand_over<S: AsyncRead + AsyncWrite + Unpin>(
+/// Writes `messages`, and returns when the receiver has closed the connection in order.
+async fn write_and_close<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     messages: &[u8],
 ) -> io::Result<()> {
     stream.write_all(messages).await?;
     stream.shutdown().await?;
-    // A receiver that broke resets instead.
+    // A receiver that failed resets the connection instead of closing it.
     let mut rest = [0; 256];
     loop {
         match stream.read(&mut rest).await {
             Ok(0) => return Ok(()),
             Ok(_) => {}
-            // Some close without TLS's own farewell, after they have read everything.
+            // Some receivers close without TLS's close_notify, after they have read everything.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(error),
         }
     }
 }
 
-fn level(severity: Severity) -> u8 {
+/// Maps to the severities of RFC 5424: 2 is critical, 6 is informational.
+fn syslog_severity(severity: Severity) -> u8 {
     match severity {
         Severity::Critical => 2,
         Severity::High => 3,
@@ -122,14 +131,14 @@ fn level(severity: Severity) -> u8 {
 }
 
 #[async_trait]
-impl Sink for Syslog {
-    fn most(&self) -> usize {
-        MOST
+impl Sink for SyslogSink {
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
     }
 
-    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
-        let messages: Vec<u8> = parcels.iter().flat_map(|parcel| self.message(parcel)).collect();
-        let delivery = match tokio::time::timeout(SEND_MAX, self.send(&messages)).await {
+    async fn deliver(&mut self, messages: &[OutboxMessage], _now: DateTime<Utc>) -> Vec<Delivery> {
+        let frames: Vec<u8> = messages.iter().flat_map(|message| self.frame(message)).collect();
+        let outcome = match tokio::time::timeout(SEND_TIMEOUT, self.send(&frames)).await {
             Ok(Ok(())) => {
                 Delivery::Delivered(format!("taken by {}:{}", self.options.host, self.options.port))
             }
@@ -143,6 +152,6 @@ impl Sink for Syslog {
                 unsure: true,
             },
         };
-        all(parcels, &delivery)
+        same_outcome(messages, &outcome)
     }
 }

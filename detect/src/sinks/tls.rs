@@ -1,4 +1,5 @@
-//! TLS of the sinks that speak no HTTP: the authorities that the system believes, and those that the configuration adds.
+//! TLS for the sinks without HTTP, mail and syslog. Trusts the root certificates of the system and
+//! those that the configuration adds.
 
 use std::sync::Arc;
 use tokio_rustls::TlsConnector;
@@ -7,7 +8,10 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// What opens connections; `ca` are further authorities, in PEM.
+/// Makes a connector. `ca` are additional root certificates, in PEM.
+///
+/// # Errors
+/// A sentence where `ca` cannot be read, or where there are no root certificates at all.
 pub(super) fn connector(ca: Option<&[u8]>) -> Result<TlsConnector, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

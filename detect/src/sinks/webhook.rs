@@ -1,39 +1,44 @@
-//! Any HTTP server: one request a finding, signed as Standard Webhooks say (<https://www.standardwebhooks.com>).
+//! The webhook sink: one HTTP request per finding, signed by the Standard Webhooks specification
+//! (<https://www.standardwebhooks.com>).
 
-use super::address::Allowed;
-use super::post::Post;
-use super::{Form, Sink};
+use crate::sinks::address::AddressPolicy;
+use crate::sinks::http::HttpPoster;
+use crate::sinks::sink::{PayloadFormat, Sink};
 use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use chrono::{DateTime, Utc};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 
-/// Findings that are taken at a time.
-const MOST: usize = 32;
-/// What a secret in Standard Webhooks' form begins with.
+/// The most findings of one delivery.
+const BATCH_MAX: usize = 32;
+/// The prefix of secrets in Standard Webhooks' format.
 const SECRET_PREFIX: &str = "whsec_";
 
-/// The sink.
-pub struct Webhook {
-    post: Post,
-    form: Form,
-    key: Option<ring::hmac::Key>,
+/// A sink that posts to any HTTP server.
+pub struct WebhookSink {
+    poster: HttpPoster,
+    format: PayloadFormat,
+    signing_key: Option<ring::hmac::Key>,
     authorization: Option<HeaderValue>,
 }
 
-impl Webhook {
-    /// A sink at `url`. With `secret` (base64, `whsec_` before it or not) requests are signed; `authorization` is sent as it is.
+impl WebhookSink {
+    /// Makes a sink at `url`. With `secret` (base64, with or without the prefix `whsec_`) requests
+    /// are signed. `authorization` is the value of the header of that name. `ca` are additional
+    /// root certificates, in PEM.
     ///
     /// # Errors
-    /// A sentence that repeats no secret.
+    /// A sentence where the secret is not base64, `authorization` is not a header value, or `ca`
+    /// holds no certificates. It quotes no secret.
     pub fn new(
         url: Url,
-        allowed: Allowed,
+        policy: AddressPolicy,
         ca: Option<&[u8]>,
-        form: Form,
+        format: PayloadFormat,
         secret: Option<&str>,
         authorization: Option<&str>,
     ) -> Result<Self, String> {
@@ -50,26 +55,26 @@ impl Webhook {
             Ok::<_, String>(value)
         });
         Ok(Self {
-            post: Post::new(url, allowed, ca)?,
-            form,
-            key: key.transpose()?,
+            poster: HttpPoster::new(url, policy, ca)?,
+            format,
+            signing_key: key.transpose()?,
             authorization: authorization.transpose()?,
         })
     }
 
-    async fn send(&self, id: &str, body: String) -> Delivery {
-        let headers = match self.headers(id, &body) {
+    /// Posts `body`; `id` tells a message from all others, also when it is sent again.
+    async fn post(&self, id: &str, body: String, now: DateTime<Utc>) -> Delivery {
+        let headers = match self.headers(id, &body, now) {
             Ok(headers) => headers,
             Err(reason) => return Delivery::Parked(reason),
         };
-        match self.post.send(self.post.url().clone(), headers, body).await {
-            Ok(answer) => answer.judged(),
-            Err(delivery) => delivery,
-        }
+        let posted = self.poster.post(self.poster.url().clone(), headers, body, now).await;
+        posted.map_or_else(|outcome| outcome, |response| response.outcome())
     }
 
-    fn headers(&self, id: &str, body: &str) -> Result<HeaderMap, String> {
-        let timestamp = chrono::Utc::now().timestamp().to_string();
+    /// The headers of Standard Webhooks: id, timestamp and signature.
+    fn headers(&self, id: &str, body: &str, now: DateTime<Utc>) -> Result<HeaderMap, String> {
+        let timestamp = now.timestamp().to_string();
         let mut headers = HeaderMap::new();
         let mut set = |name: &'static str, value: &str| {
             let value = HeaderValue::from_str(value).map_err(|e| format!("{name}: {e}"))?;
@@ -79,7 +84,7 @@ impl Webhook {
         set("webhook-id", id)?;
         set("idempotency-key", id)?;
         set("webhook-timestamp", &timestamp)?;
-        if let Some(key) = &self.key {
+        if let Some(key) = &self.signing_key {
             let tag = ring::hmac::sign(key, format!("{id}.{timestamp}.{body}").as_bytes());
             set("webhook-signature", &format!("v1,{}", BASE64.encode(tag)))?;
         }
@@ -91,29 +96,29 @@ impl Webhook {
 }
 
 #[async_trait]
-impl Sink for Webhook {
-    fn most(&self) -> usize {
-        MOST
+impl Sink for WebhookSink {
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
     }
 
-    async fn deliver(&mut self, parcels: &[OutboxMessage]) -> Vec<Delivery> {
-        let mut deliveries = Vec::with_capacity(parcels.len());
-        for parcel in parcels {
-            let delivery = self.send(&parcel.key(), self.form.text(parcel)).await;
-            let failed = matches!(delivery, Delivery::Retry { .. });
-            deliveries.push(delivery);
+    async fn deliver(&mut self, messages: &[OutboxMessage], now: DateTime<Utc>) -> Vec<Delivery> {
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for message in messages {
+            let outcome = self.post(&message.key(), self.format.encode(message), now).await;
+            let failed = matches!(outcome, Delivery::Retry { .. });
+            outcomes.push(outcome);
             if failed {
                 break;
             }
         }
-        deliveries.resize(parcels.len(), Delivery::Untried);
-        deliveries
+        outcomes.resize(messages.len(), Delivery::Untried);
+        outcomes
     }
 
-    async fn report(&mut self, report: &ReportMessage) -> Delivery {
+    async fn deliver_report(&mut self, report: &ReportMessage, now: DateTime<Utc>) -> Delivery {
         let notice = &report.notice;
         let body =
             json!({"report": notice.subject, "figures": notice.figures, "places": notice.places});
-        self.send(&report.id, body.to_string()).await
+        self.post(&report.id, body.to_string(), now).await
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::evaluate::scope::EvaluatedScope;
 use crate::finding::revision::FindingRevision;
-use crate::finding::{Finding, Status};
+use crate::finding::{Finding, FindingStatus};
 use crate::store::bulk_sql::{ROWS, statement, values};
 use crate::store::error::StoreError;
 use crate::store::outbox;
@@ -97,14 +97,41 @@ pub async fn kept(catalogue: &AnyPool) -> Result<Vec<Finding>, StoreError> {
     bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
 }
 
-/// The same of those alone whose first event is not before `since`, RFC 3339 UTC, or has no time; one after the other.
+/// A finding and the JSON text of it that is stored.
+#[derive(Debug, Clone)]
+pub struct StoredFinding {
+    /// The finding.
+    pub finding: Finding,
+    /// The finding as JSON.
+    pub body: String,
+}
+
+impl StoredFinding {
+    /// Makes the JSON text of `finding`.
+    ///
+    /// # Errors
+    /// [`StoreError::Json`].
+    pub fn new(finding: Finding) -> Result<Self, StoreError> {
+        Ok(Self { body: serde_json::to_string(&finding)?, finding })
+    }
+
+    /// Parses the JSON text `body`.
+    ///
+    /// # Errors
+    /// [`StoreError::Json`].
+    pub fn parse(body: String) -> Result<Self, StoreError> {
+        Ok(Self { finding: serde_json::from_str(&body)?, body })
+    }
+}
+
+/// Streams the stored findings whose first event is not before `since` (RFC 3339 UTC) or has no time, in order of time.
 pub fn kept_since<'c>(
     catalogue: &'c AnyPool,
     since: &str,
-) -> BoxStream<'c, Result<Finding, StoreError>> {
+) -> BoxStream<'c, Result<StoredFinding, StoreError>> {
     let query = "SELECT finding FROM trailhound_finding WHERE first_seen >= $1 OR first_seen IS NULL ORDER BY first_seen, finding_id";
     let bodies = sqlx::query_scalar(query).bind(since.to_owned()).fetch(catalogue);
-    bodies.map(|body: Result<String, sqlx::Error>| Ok(serde_json::from_str(&body?)?)).boxed()
+    bodies.map(|body: Result<String, sqlx::Error>| StoredFinding::parse(body?)).boxed()
 }
 
 /// On whose behalf findings are kept, and who is told of them.
@@ -309,7 +336,7 @@ async fn withdraw(
                 .bind(&finding_id)
                 .fetch_one(&mut *db)
                 .await?;
-        let finding = Finding { status: Status::Withdrawn, ..serde_json::from_str(&body)? };
+        let finding = Finding { status: FindingStatus::Withdrawn, ..serde_json::from_str(&body)? };
         keep(db, &[&finding], snapshot, keeping, &mut Stored::default()).await?;
         stored.withdrawn.push(finding);
     }

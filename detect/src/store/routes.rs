@@ -1,6 +1,6 @@
 //! Which finding goes to which sink.
 
-use crate::finding::{Finding, Status};
+use crate::finding::{Finding, FindingStatus};
 use globset::GlobSet;
 use trailhound_queries::packs::rules::Severity;
 
@@ -60,7 +60,7 @@ impl Route {
     fn takes(&self, finding: &Finding, before: Option<&Finding>) -> bool {
         // Who was told of it is told of its end, whatever it is now.
         let told = before.is_some_and(|before| self.concerns(before));
-        if finding.status != Status::Open
+        if finding.status != FindingStatus::Open
             && told
             && before.is_some_and(|before| before.status != finding.status)
         {
@@ -77,9 +77,9 @@ impl Route {
 
     fn concerns(&self, finding: &Finding) -> bool {
         let wanted = match finding.status {
-            Status::Open => true,
-            Status::Suppressed => self.suppressed,
-            Status::Withdrawn => false,
+            FindingStatus::Open => true,
+            FindingStatus::Suppressed => self.suppressed,
+            FindingStatus::Withdrawn => false,
         };
         wanted
             && finding.severity >= self.severity_min
@@ -95,7 +95,7 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::health::sample;
+    use crate::finding::health::sample_finding;
 
     fn route(revisions: Revisions) -> Route {
         let rules = globset::GlobSetBuilder::new()
@@ -112,13 +112,13 @@ mod tests {
         }
     }
 
-    fn finding(severity: Severity, status: Status) -> Finding {
+    fn finding(severity: Severity, status: FindingStatus) -> Finding {
         Finding {
             severity,
             status,
             rule_id: "AT-ROOT-001".to_owned(),
             account_id: Some("1".to_owned()),
-            ..sample(0)
+            ..sample_finding(0)
         }
     }
 
@@ -127,22 +127,24 @@ mod tests {
         let goes = |finding: &Finding| {
             Routes::new(vec![route(Revisions::All)]).of(finding, None).count() == 1
         };
-        let fits = finding(Severity::Medium, Status::Open);
+        let fits = finding(Severity::Medium, FindingStatus::Open);
         assert!(goes(&fits));
         assert!(!goes(&Finding { severity: Severity::Low, ..fits.clone() }));
         assert!(!goes(&Finding { rule_id: "AT-ECS-001".to_owned(), ..fits.clone() }));
         assert!(!goes(&Finding { account_id: Some("2".to_owned()), ..fits.clone() }));
         assert!(!goes(&Finding { account_id: None, ..fits.clone() }));
-        assert!(!goes(&Finding { status: Status::Suppressed, ..fits }));
+        assert!(!goes(&Finding { status: FindingStatus::Suppressed, ..fits }));
     }
 
     #[test]
     fn people_are_told_what_changes_matters_and_programs_all() {
-        let (open, graver) =
-            (finding(Severity::Medium, Status::Open), finding(Severity::High, Status::Open));
+        let (open, graver) = (
+            finding(Severity::Medium, FindingStatus::Open),
+            finding(Severity::High, FindingStatus::Open),
+        );
         let (ended, hidden) = (
-            finding(Severity::Medium, Status::Withdrawn),
-            finding(Severity::Medium, Status::Suppressed),
+            finding(Severity::Medium, FindingStatus::Withdrawn),
+            finding(Severity::Medium, FindingStatus::Suppressed),
         );
         for (now, before, all, essential) in [
             (&open, &open, true, false),

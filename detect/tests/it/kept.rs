@@ -2,7 +2,7 @@
 
 use crate::standing::{LIMITS, NOW, sign_ins};
 use std::sync::Arc;
-use trailhound_detect::finding::health::parked;
+use trailhound_detect::finding::health::dead_letter_finding;
 use trailhound_detect::store::outbox::{self, LeasedBatch};
 use trailhound_detect::store::routes::{Revisions, Route, Routes};
 use trailhound_detect::{
@@ -77,8 +77,8 @@ async fn what_waits_is_told_as_it_was_when_it_was_put_there() {
         Routes::new(vec![route("all", Revisions::All), route("essential", Revisions::Essential)]);
     let keeping = Keeping { holder: None, routes: Some(&routes), now: NOW };
     let others: Vec<Finding> =
-        (0..3).map(|number| parked(&format!("other-{number}"), NOW)).collect();
-    let first = parked("hook", NOW);
+        (0..3).map(|number| dead_letter_finding(&format!("other-{number}"), NOW)).collect();
+    let first = dead_letter_finding("hook", NOW);
     for why in ["first", "second", "third"] {
         let finding = Finding { why: vec![why.to_owned()], ..first.clone() };
         let findings: Vec<Finding> = others.iter().cloned().chain([finding]).collect();

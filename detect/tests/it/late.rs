@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::samples;
-use trailhound_detect::{Keeping, Range, Selection, Status, Stored, detect, store};
+use trailhound_detect::{FindingStatus, Keeping, Range, Selection, Stored, detect, store};
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::rules::RuleSet;
@@ -63,7 +63,7 @@ async fn what_a_late_event_explains_is_withdrawn_once() {
     let explained = run(&lake, Range::default()).await;
     assert_eq!((explained.new, explained.withdrawn.len()), (1, 1));
     let withdrawn = &explained.withdrawn[0];
-    assert_eq!((withdrawn.status, withdrawn.event_ids.len()), (Status::Withdrawn, 1));
+    assert_eq!((withdrawn.status, withdrawn.event_ids.len()), (FindingStatus::Withdrawn, 1));
     let again = run(&lake, Range::default()).await;
     assert_eq!((again.new, again.revised, again.unchanged, again.withdrawn.len()), (0, 0, 1, 0));
     let revisions: Vec<(String, i64)> =

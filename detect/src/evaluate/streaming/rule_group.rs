@@ -4,8 +4,8 @@ use super::{Lake, RunScope};
 use crate::evaluate::batch::{self, Detection};
 use crate::evaluate::scope::{self, Range, lookback, memory, stretch};
 use crate::evaluate::window_buffer::{WindowBuffer, timeless};
-use crate::finding::grouping::{Found, Keys};
-use crate::finding::match_rows::judged;
+use crate::finding::grouping::{EventKeys, GroupedFindings};
+use crate::finding::match_rows::plan_matches;
 use crate::scan::first_last::FirstLastState;
 use crate::scan::predicate_set::PredicateSet;
 use crate::scan::shared_scan::{Condensing, Span, Wanted, spanning};
@@ -57,7 +57,7 @@ struct Ready {
     /// Time of the new rows it has not run over yet; longer than the last commit where it broke or rested before.
     news: Option<News>,
     /// Their keys, where it says of each row what it says whatever lies around it.
-    fresh: Option<Keys>,
+    fresh: Option<EventKeys>,
     /// It has run over the rows that are held; before that the parameters may have been others.
     has_run: bool,
     /// It took long; until then it leaves the others their turn.
@@ -294,7 +294,7 @@ impl Set {
         self.timeless.clear();
         for ready in &mut self.rules {
             ready.news = None;
-            ready.fresh.iter_mut().for_each(Keys::clear);
+            ready.fresh.iter_mut().for_each(EventKeys::clear);
             ready.has_run = false;
             ready.memory.iter_mut().for_each(|memory| memory.held = WindowBuffer::new(since));
         }
@@ -344,8 +344,12 @@ impl Set {
                 match outcome {
                     Ok(found) => {
                         detection.findings.extend(found.findings);
-                        detection.decided.push(scope::decided(&ready.rule, range, found.same));
-                        ready.fresh.iter_mut().for_each(Keys::clear);
+                        detection.decided.push(scope::decided(
+                            &ready.rule,
+                            range,
+                            found.unchanged_ids,
+                        ));
+                        ready.fresh.iter_mut().for_each(EventKeys::clear);
                         ready.has_run = true;
                     }
                     Err(error) => {
@@ -371,7 +375,7 @@ impl Set {
         table: &Rows,
         parameters: &Parameters,
         lake: &Lake<'_>,
-    ) -> Result<Found, SessionError> {
+    ) -> Result<GroupedFindings, SessionError> {
         let rule = &ready.rule;
         let fresh = ready.fresh.as_ref().filter(|_| ready.has_run);
         let (mut rows, complete) = match (range.since, range.until) {
@@ -426,7 +430,7 @@ fn rest(took: Duration) -> Option<Duration> {
 
 impl Ready {
     async fn new(rule: &Rule, session: &Session) -> Result<Self, SessionError> {
-        let query = Prepared::new(judged(session, rule).await?).await?;
+        let query = Prepared::new(plan_matches(session, rule).await?).await?;
         let memory = match &rule.remembers {
             // Held with the rest.
             Some(_) if rule.condensed.is_some() => None,
@@ -441,7 +445,7 @@ impl Ready {
             None => None,
         };
         let is_alone = lookback(rule) == 0 && rule.remembers.is_none() && rule.condensed.is_none();
-        let fresh = is_alone.then(Keys::new);
+        let fresh = is_alone.then(EventKeys::new);
         Ok(Self {
             rule: rule.clone(),
             query,

@@ -1,4 +1,4 @@
-//! A page as PDF, printed by a browser that is there: Chromium or one of its kind.
+//! Prints an HTML page as PDF with an installed browser, Chromium or a browser based on it.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::process::Command;
 
-/// Browsers by their names, the first that is there is taken.
+/// Program names of browsers; the first one that is installed is used.
 const BROWSERS: [&str; 6] = [
     "chromium",
     "chromium-browser",
@@ -15,55 +15,55 @@ const BROWSERS: [&str; 6] = [
     "chrome-headless-shell",
     "microsoft-edge",
 ];
-/// A page that takes longer will never be ready.
-const PRINT_MAX: Duration = Duration::from_secs(120);
+/// Time limit of printing.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Why nothing was printed.
+/// Why a page could not be printed.
 #[derive(Debug, Error)]
-pub enum PrintError {
-    /// Nobody who could print it.
+pub enum PdfError {
+    /// No browser is installed.
     #[error("a PDF is printed by a browser, and none of {} is there; install one, name it in TRAILHOUND_BROWSER, or print the HTML form yourself", BROWSERS.join(", "))]
     NoBrowser,
-    /// The browser did not.
+    /// The browser failed.
     #[error("`{browser}` printed nothing: {reason}")]
     Browser {
-        /// The browser.
+        /// Path of the browser.
         browser: String,
-        /// What it said.
+        /// What it wrote to standard error, or how it ended.
         reason: String,
     },
-    /// Its folder could not be made.
+    /// The browser's process could not be waited for.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// The browser that prints: the one given, else the first there is on the path.
+/// Returns the browser to print with: `configured`, else the first of the known ones on the `PATH`.
 ///
 /// # Errors
-/// [`PrintError::NoBrowser`].
-pub fn browser(given: Option<&Path>) -> Result<PathBuf, PrintError> {
-    if let Some(given) = given {
-        return Ok(given.to_owned());
+/// [`PdfError::NoBrowser`].
+pub fn find_browser(configured: Option<&Path>) -> Result<PathBuf, PdfError> {
+    if let Some(browser) = configured {
+        return Ok(browser.to_owned());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let there = std::env::split_paths(&path)
+    let installed = std::env::split_paths(&path)
         .flat_map(|folder| BROWSERS.map(|name| folder.join(name)))
         .find(|program| program.is_file());
-    there.ok_or(PrintError::NoBrowser)
+    installed.ok_or(PdfError::NoBrowser)
 }
 
-/// Prints the file `page` to the file `pdf`. `folder` is for what the browser keeps meanwhile.
+/// Prints the HTML file `page` to the file `pdf`. `profile` is a folder for the browser's profile.
 ///
 /// # Errors
-/// [`PrintError`].
-pub async fn print(
+/// [`PdfError`] where the browser does not start, fails, or takes longer than two minutes.
+pub async fn print_pdf(
     browser: &Path,
     page: &Path,
     pdf: &Path,
-    folder: &Path,
-) -> Result<(), PrintError> {
+    profile: &Path,
+) -> Result<(), PdfError> {
     let failed =
-        |reason: String| PrintError::Browser { browser: browser.display().to_string(), reason };
+        |reason: String| PdfError::Browser { browser: browser.display().to_string(), reason };
     let mut command = Command::new(browser);
     command
         .args([
@@ -74,11 +74,11 @@ pub async fn print(
             "--disable-extensions",
             "--disable-background-networking",
         ])
-        // The page asks for nothing; if it did, it would get nothing.
+        // The page loads nothing. If it did, no host name would resolve.
         .arg("--host-resolver-rules=MAP * ~NOTFOUND")
-        .arg(format!("--user-data-dir={}", folder.display()))
+        .arg(format!("--user-data-dir={}", profile.display()))
         .arg(format!("--print-to-pdf={}", pdf.display()));
-    // Its sandbox does not work for root, and it then refuses to begin.
+    // The browser refuses to start as root with its sandbox.
     if rustix::process::geteuid().is_root() {
         command.arg("--no-sandbox");
     }
@@ -91,13 +91,13 @@ pub async fn print(
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     let child = command.spawn().map_err(|e| failed(e.to_string()))?;
-    let ended = tokio::time::timeout(PRINT_MAX, child.wait_with_output()).await;
+    let ended = tokio::time::timeout(PRINT_TIMEOUT, child.wait_with_output()).await;
     let output = ended
-        .map_err(|_| failed(format!("it had not ended after {} s", PRINT_MAX.as_secs())))??;
+        .map_err(|_| failed(format!("it had not ended after {} s", PRINT_TIMEOUT.as_secs())))??;
     if !output.status.success() || !pdf.is_file() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         let last =
-            said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+            stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
         return Err(failed(format!("{}, {last}", output.status)));
     }
     Ok(())

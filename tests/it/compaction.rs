@@ -1,9 +1,9 @@
-//! Small files become few, and nothing else changes.
+//! Compaction merges small files and changes nothing else.
 
-use crate::program::Program;
+use crate::support::program::Program;
 
 #[test]
-fn many_small_commits_leave_few_files_and_every_row() {
+fn compaction_leaves_few_files_and_every_row() {
     let program = Program::new();
     for number in 0..40 {
         let event = |id: u32, time: &str| {
@@ -23,19 +23,22 @@ fn many_small_commits_leave_few_files_and_every_row() {
         program.run(&["ingest", &name, "--lake", "lake"]);
     }
     let files = || {
-        program.ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["files"]
+        program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["files"]
             .as_u64()
             .expect("a count")
     };
-    let (keys, before) = (program.keys("lake"), files());
+    let (keys, before) = (program.event_keys("lake"), files());
     assert_eq!(keys.len(), 120);
-    let merged = program.ok(&["lake", "compact", "--lake", "lake"]);
+    let merged = program.run_ok(&["lake", "compact", "--lake", "lake"]);
     assert!(merged.out.contains("files merged into"), "{}", merged.out);
     assert!(files() <= 4 * 7 && files() < before / 3, "{before} files became {}", files());
-    assert!(program.keys("lake") == keys);
+    assert!(program.event_keys("lake") == keys);
     assert_eq!(program.run(&["lake", "verify", "--lake", "lake"]).status, 0);
     // What was there is still known, and the files merged away are still there for readers that began before.
     let again = program.run(&["ingest", "in", "--lake", "lake", "--json"]).json()[0].clone();
     assert_eq!((&again["stored"], &again["objects_unchanged"]), (&0.into(), &40.into()));
-    assert_eq!(program.ok(&["lake", "compact", "--lake", "lake"]).out, "0 files merged into 0\n");
+    assert_eq!(
+        program.run_ok(&["lake", "compact", "--lake", "lake"]).out,
+        "0 files merged into 0\n"
+    );
 }

@@ -1,8 +1,8 @@
-//! Real DuckDB attaches the lake and agrees. Its wheel is installed by `scripts/install-test-parts`.
+//! DuckDB attaches the lake and agrees. Its wheel is installed by `scripts/install-test-parts`.
 
-use crate::part::part;
-use crate::postgres::postgres;
-use crate::program::Program;
+use crate::support::external::external_part;
+use crate::support::postgres::postgres;
+use crate::support::program::Program;
 use std::process::Command;
 
 const SCRIPT: &str = r#"
@@ -29,8 +29,8 @@ print(json.dumps({
 "#;
 
 #[test]
-fn duckdb_reads_the_lake_and_agrees() {
-    let Some(python) = part("TRAILHOUND_DUCKDB_PYTHON") else { return };
+fn duckdb_reads_a_lake_with_a_sqlite_catalog() {
+    let Some(python) = external_part("TRAILHOUND_DUCKDB_PYTHON") else { return };
     let program = lake();
     assert_agrees(
         &program,
@@ -40,19 +40,20 @@ fn duckdb_reads_the_lake_and_agrees() {
 }
 
 #[test]
-fn duckdb_reads_a_lake_with_its_catalogue_in_postgresql_and_agrees() {
-    let (Some(python), Some(postgres)) = (part("TRAILHOUND_DUCKDB_PYTHON"), postgres()) else {
+fn duckdb_reads_a_lake_with_a_postgresql_catalog() {
+    let (Some(python), Some(postgres)) = (external_part("TRAILHOUND_DUCKDB_PYTHON"), postgres())
+    else {
         return;
     };
     let program = lake();
     program.write("l/url", postgres.database("duck"));
-    program.ok(&["lake", "migrate", "--lake", "l", "--to", "file:url"]);
+    program.run_ok(&["lake", "migrate", "--lake", "l", "--to", "file:url"]);
     assert_agrees(&program, &python, &format!("postgres:{}", postgres.url("duck")));
 }
 
 fn lake() -> Program {
     let program = Program::new();
-    program.ok(&["generate", "--events", "20000", "--seed", "3", "--days", "10", "--out", "g"]);
+    program.run_ok(&["generate", "--events", "20000", "--seed", "3", "--days", "10", "--out", "g"]);
     program.write(
         "g/events/odd.json",
         "[1,{\"eventId\":\"x\",\"eventTime\":\"2015-01-01T00:00:00Z\"}]",
@@ -67,7 +68,7 @@ fn assert_agrees(program: &Program, python: &str, catalogue: &str) {
         Command::new(python).args(["-c", SCRIPT, catalogue]).output().expect("Python runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let theirs: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let count = |sql: &str| program.number("l", sql);
+    let count = |sql: &str| program.query_number("l", sql);
     assert_eq!(theirs["events"], count("SELECT count(*) FROM events"));
     assert_eq!(theirs["events"], 20_001);
     assert_eq!((&theirs["quarantine"], &theirs["copies"]), (&1.into(), &0.into()));
@@ -84,12 +85,14 @@ fn assert_agrees(program: &Program, python: &str, catalogue: &str) {
         let sql = format!(
             "SELECT {column} AS name, count(*) AS n FROM events WHERE {column} IS NOT NULL GROUP BY 1"
         );
-        for row in program.ok(&["query", "--lake", "l", "--format", "json", "-c", &sql]).json() {
+        for row in program.run_ok(&["query", "--lake", "l", "--format", "json", "-c", &sql]).json()
+        {
             assert_eq!(theirs[name][row["name"].as_str().expect("a name")], row["n"], "{row}");
         }
     }
     let sql = "SELECT event_id, event_time, array_to_string(instance_ids, ' ') AS ids FROM events WHERE event_action = 'stopinstances' ORDER BY 1";
-    let ours: Vec<_> = program.ok(&["query", "--lake", "l", "--format", "json", "-c", sql]).json();
+    let ours: Vec<_> =
+        program.run_ok(&["query", "--lake", "l", "--format", "json", "-c", sql]).json();
     assert!(!ours.is_empty());
     for (ours, theirs) in ours.iter().zip(theirs["stops"].as_array().expect("rows")) {
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Memory is bounded by configuration, not by the input.
 
-use crate::program::Program;
+use crate::support::program::Program;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{BufWriter, Write};
@@ -30,7 +30,7 @@ fn peak_kib(program: &Program, args: &[&str]) -> u64 {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_one_gigabyte_line_and_a_bomb_stay_within_the_budget() {
+fn a_one_gigabyte_line_and_a_decompression_bomb_stay_within_the_memory_budget() {
     let program = Program::new();
     let path = program.write("big.json.gz", "");
     let mut gzip = GzEncoder::new(
@@ -48,7 +48,7 @@ fn a_one_gigabyte_line_and_a_bomb_stay_within_the_budget() {
     gzip.write_all(b"]").expect("disk");
     gzip.finish().expect("disk").flush().expect("disk");
     let peak = peak_kib(&program, &["ingest", "big.json.gz", "--lake", "l"]);
-    assert_eq!(program.number("l", "SELECT count(*) FROM events"), 800_000);
+    assert_eq!(program.query_number("l", "SELECT count(*) FROM events"), 800_000);
     assert!(peak > 0 && peak < 512 * 1024, "{peak} KiB");
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
     for _ in 0..1024 {
@@ -57,5 +57,8 @@ fn a_one_gigabyte_line_and_a_bomb_stay_within_the_budget() {
     program.write("bomb.json.gz", bomb.finish().expect("memory"));
     let peak = peak_kib(&program, &["ingest", "bomb.json.gz", "--lake", "l"]);
     assert!(peak < 256 * 1024, "{peak} KiB");
-    assert_eq!(program.number("l", "SELECT count(*) FROM quarantine WHERE code = 'too_large'"), 1);
+    assert_eq!(
+        program.query_number("l", "SELECT count(*) FROM quarantine WHERE code = 'too_large'"),
+        1
+    );
 }

@@ -1,7 +1,7 @@
-//! What dashboards and documentation name exists.
+//! Metrics that dashboards and documentation name exist.
 
-use crate::program::Program;
-use crate::service::Service;
+use crate::support::program::Program;
+use crate::support::service::Service;
 use std::collections::BTreeSet;
 
 /// Every `trailhound_...` in `text`, without the endings that kinds of metrics add.
@@ -17,7 +17,7 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_metric_is_documented_and_none_is_made_up() {
+fn documented_metrics_and_exported_metrics_are_the_same() {
     let program = Program::new();
     // Nobody answers there; the service says so and serves its metrics all the same.
     program.write(
@@ -39,5 +39,5 @@ fn every_metric_is_documented_and_none_is_made_up() {
     assert_eq!(documented, told, "docs/live.md");
     let shown = named(include_str!("../../docs/deploy/dashboard.json"));
     assert!(shown.is_subset(&told), "docs/deploy/dashboard.json: {:?}", shown.difference(&told));
-    assert_eq!(service.end().0, 0);
+    assert_eq!(service.stop().0, 0);
 }

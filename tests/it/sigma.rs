@@ -1,6 +1,6 @@
-//! Sigma rules in and out: what they mean over events, what is refused, and that a rule exported and imported again finds the same.
+//! Sigma rules in and out: their meaning over events, what is refused, and that an exported rule finds the same when imported.
 
-use crate::program::{Program, Ran, text};
+use crate::support::program::{Program, RunOutput, text};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ fn imported(rules: &[String]) -> Program {
     program.write("trailhound.toml", "[rules]\nfolder = \"rules\"\n");
     program.write("rules/.keep", "");
     program.write("sigma.yml", rules.join("\n---\n"));
-    program.ok(&["rules", "import", "sigma.yml"]);
+    program.run_ok(&["rules", "import", "sigma.yml"]);
     program
 }
 
@@ -32,16 +32,16 @@ fn call(id: &str, members: Value) -> Value {
     event
 }
 
-fn scan(program: &Program, events: &[Value]) -> Ran {
+fn scan(program: &Program, events: &[Value]) -> RunOutput {
     program.write("events.json", serde_json::to_vec(events).expect("JSON"));
-    program.ok(&["scan", "events.json", "--lake", "l", "--format", "json"])
+    program.run_ok(&["scan", "events.json", "--lake", "l", "--format", "json"])
 }
 
 /// Which of `events` a rule with that detection matches.
 fn matched(detections: &[&str], events: &[Value]) -> Vec<BTreeSet<String>> {
     let rules: Vec<String> =
         (1..).zip(detections).map(|(number, detection)| rule(number, detection)).collect();
-    let open = scan(&imported(&rules), events).open();
+    let open = scan(&imported(&rules), events).open_findings();
     (1..)
         .zip(detections)
         .map(|(number, _)| open.get(&format!("AT-SIGMA-{number:08}")).cloned().unwrap_or_default())
@@ -53,7 +53,7 @@ fn ids(ids: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn values_and_modifiers_mean_what_sigma_says() {
+fn values_and_modifiers_follow_the_sigma_specification() {
     let events = [
         call(
             "plain",
@@ -117,7 +117,7 @@ fn values_and_modifiers_mean_what_sigma_says() {
 }
 
 #[test]
-fn correlations_count_and_follow_an_order() {
+fn correlations_count_and_check_order() {
     let named = |name: &str, detection: &str| {
         format!("title: {name}\nname: {name}\n{SOURCE}\ndetection:\n{detection}\n")
     };
@@ -172,7 +172,7 @@ fn correlations_count_and_follow_an_order() {
         event("b2", "b", 4, true, "y"),
         event("b3", "b", 7, true, "z"),
     ];
-    let open = scan(&program, &events).open();
+    let open = scan(&program, &events).open_findings();
     let of = |number: u32| open.get(&format!("AT-SIGMA-{number:08}")).cloned().unwrap_or_default();
     assert_eq!(of(1), ids(&["a1", "a2", "a3"]));
     assert_eq!(of(2), ids(&[]));
@@ -184,20 +184,20 @@ fn correlations_count_and_follow_an_order() {
 }
 
 #[test]
-fn filters_leave_out_what_they_name() {
+fn filters_exclude_the_events_they_select() {
     let filter = "title: not the builders\nlogsource: {product: alibaba, service: actiontrail}\nfilter:\n    rules: ['00000001-0000-4000-8000-000000000000']\n    selection: {userIdentity.principalId: 2builder}\n    condition: not selection\n";
     let program =
         imported(&[rule(1, "    s: {eventName: CreateUser}\n    condition: s"), filter.to_owned()]);
     let mut builder = call("builder", json!({}));
     builder["userIdentity"]["principalId"] = "2builder".into();
     assert_eq!(
-        scan(&program, &[builder, call("other", json!({}))]).open()["AT-SIGMA-00000001"],
+        scan(&program, &[builder, call("other", json!({}))]).open_findings()["AT-SIGMA-00000001"],
         ids(&["other"])
     );
 }
 
 #[test]
-fn cloudtrail_rules_are_carried_over_where_there_is_a_counterpart() {
+fn cloudtrail_rules_are_translated_where_a_counterpart_exists() {
     let aws = |number: u32, detection: &str| {
         rule(number, detection).replace("alibaba", "aws").replace("actiontrail", "cloudtrail")
     };
@@ -224,19 +224,19 @@ fn cloudtrail_rules_are_carried_over_where_there_is_a_counterpart() {
             root,
         ],
     )
-    .open();
+    .open_findings();
     assert_eq!(open["AT-SIGMA-00000001"], ids(&["attach"]));
     assert_eq!(open["AT-SIGMA-00000002"], ids(&["root"]));
     assert!(
         program
-            .ok(&["rules", "show", "AT-SIGMA-00000001"])
+            .run_ok(&["rules", "show", "AT-SIGMA-00000001"])
             .out
             .contains("carried over by a field mapping")
     );
 }
 
 #[test]
-fn what_cannot_be_said_is_refused_with_the_reason() {
+fn untranslatable_rules_are_refused_with_the_reason() {
     let aws = |detection: &str| {
         rule(1, detection).replace("alibaba", "aws").replace("actiontrail", "cloudtrail")
     };
@@ -310,24 +310,24 @@ fn what_cannot_be_said_is_refused_with_the_reason() {
     let program = Program::new();
     program.write("sigma.yml", rule(1, "    s: {eventName: a}\n    condition: s"));
     assert_eq!(program.run(&["rules", "import", "sigma.yml"]).status, 2, "nobody said where to");
-    program.ok(&["rules", "import", "sigma.yml", "--out", "rules"]);
+    program.run_ok(&["rules", "import", "sigma.yml", "--out", "rules"]);
     let again = program.run(&["rules", "import", "sigma.yml", "--out", "rules"]);
     assert!(again.status == 3 && again.out.contains("--replace"), "{}", again.out);
-    program.ok(&["rules", "import", "sigma.yml", "--out", "rules", "--replace"]);
+    program.run_ok(&["rules", "import", "sigma.yml", "--out", "rules", "--replace"]);
 }
 
 #[test]
-fn a_rule_exported_and_imported_finds_the_same() {
+fn an_exported_and_reimported_rule_finds_the_same() {
     let program = Program::new();
-    program.ok(&["generate", "--events", "20000", "--seed", "3", "--out", "g"]);
-    let exported = program.ok(&["rules", "export", "--out", "sigma"]).out;
+    program.run_ok(&["generate", "--events", "20000", "--seed", "3", "--out", "g"]);
+    let exported = program.run_ok(&["rules", "export", "--out", "sigma"]).out;
     let files: Vec<&str> = exported.lines().collect();
     assert!(files.len() >= 25, "{exported}");
     program.write("g/rules/.keep", "");
     let configuration =
         std::fs::read_to_string(program.path("g/trailhound.toml")).expect("a configuration");
     program.write("g/trailhound.toml", format!("[rules]\nfolder = \"rules\"\n{configuration}"));
-    program.ok(&["--config", "g/trailhound.toml", "rules", "import", "sigma"]);
+    program.run_ok(&["--config", "g/trailhound.toml", "rules", "import", "sigma"]);
     // Which imported rule came of which of ours: by the name in the file and the beginning of the UUID.
     let mut came_of: BTreeMap<String, String> = BTreeMap::new();
     for file in files {
@@ -342,7 +342,7 @@ fn a_rule_exported_and_imported_finds_the_same() {
         let ours = member("name:").to_uppercase().replace('_', "-");
         came_of.insert(format!("AT-SIGMA-{}", member("id:")[..8].to_uppercase()), ours);
     }
-    let ran = program.ok(&[
+    let ran = program.run_ok(&[
         "--config",
         "g/trailhound.toml",
         "scan",
@@ -360,7 +360,7 @@ fn a_rule_exported_and_imported_finds_the_same() {
     let mut fired = 0;
     for (theirs, ours) in &came_of {
         // A rule that is off by default did not run, but its translation did.
-        let is_on = !program.ok(&["rules", "show", ours]).out.contains("off by default");
+        let is_on = !program.run_ok(&["rules", "show", ours]).out.contains("off by default");
         if let Some(events) = found.get(ours).filter(|_| is_on) {
             assert_eq!(found.get(theirs), Some(events), "{ours}");
             fired += 1;

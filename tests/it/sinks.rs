@@ -1,69 +1,27 @@
-//! Findings on their way to those who want to know: all of them arrive, whatever becomes of the service and of the sinks.
+//! Delivery of findings to sinks: all arrive, whatever happens to the service and the sinks.
 
-use crate::broker::broker;
-use crate::live::Stage;
-use crate::part::{SmallDisk, among};
-use crate::postgres::postgres;
-use crate::program::text;
-use crate::receiver::{Receiver, Reply, Request};
-use crate::service::Service;
+use crate::support::broker::{broker, read_messages};
+use crate::support::http_receiver::{HttpReceiver, Reply, Request, accepted_ids};
+use crate::support::kafka_pipeline::{KafkaPipeline, revision_key};
+use crate::support::mounts::{SmallDisk, with_hosts_file};
+use crate::support::postgres::postgres;
+use crate::support::program::text;
+use crate::support::service::Service;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
-const TAKEN: Reply = Reply::Say(204, "", "");
+const TAKEN: Reply = Reply::Respond(204, "", "");
 
 /// What standard webhooks and this test sign with.
 const SECRET: &str = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0IHdoaWNoIGlzIG5vbmU=";
 
-impl Stage {
-    /// Adds sinks to its configuration.
-    pub(crate) fn tell(&self, sinks: &str) {
-        let path = self.program.path("serve.toml");
-        let config = std::fs::read_to_string(&path).expect("a file");
-        std::fs::write(path, format!("{config}\n{sinks}")).expect("written");
-    }
-
-    /// Rows of the outbox.
-    pub(crate) fn outbox(&self, which: &[&str]) -> Vec<Value> {
-        self.program
-            .ok(&[
-                &[
-                    "--config",
-                    "serve.toml",
-                    "outbox",
-                    "list",
-                    "--lake",
-                    "lake",
-                    "--format",
-                    "json",
-                    "--limit",
-                    "100000",
-                ],
-                which,
-            ]
-            .concat())
-            .json()
-    }
-
-    /// Revisions that the sink was owed, as `finding.revision`.
-    pub(crate) fn owed(&self, sink: &str) -> BTreeSet<String> {
-        self.outbox(&["--sink", sink]).iter().map(key).collect()
-    }
-}
-
-fn key(row: &Value) -> String {
-    format!("{}.{}", text(&row["finding_id"]), row["revision"])
-}
-
 /// The lines of the files of a sink, those put aside too.
-fn lines(stage: &Stage, folder: &str) -> Vec<String> {
-    let mut files: Vec<_> = std::fs::read_dir(stage.program.path(folder))
+fn lines(pipeline: &KafkaPipeline, folder: &str) -> Vec<String> {
+    let mut files: Vec<_> = std::fs::read_dir(pipeline.program.path(folder))
         .expect("a folder")
         .map(|entry| entry.expect("a file").path())
         .collect();
@@ -71,92 +29,49 @@ fn lines(stage: &Stage, folder: &str) -> Vec<String> {
     let texts = files.iter().map(|file| std::fs::read_to_string(file).expect("text"));
     texts
         .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-        .map(|line| key(&serde_json::from_str(&line).expect("JSON")))
-        .collect()
-}
-
-/// Every message of a topic of one partition, by key.
-pub(crate) fn messages(servers: &str, topic: &str, most: usize) -> BTreeMap<String, Vec<String>> {
-    let mut read: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    each_message(servers, topic, most, |key, payload| read.entry(key).or_default().push(payload));
-    read
-}
-
-/// Takes key and text of the first `most` messages of a topic of one partition.
-pub(crate) fn each_message(
-    servers: &str,
-    topic: &str,
-    most: usize,
-    mut take: impl FnMut(String, String),
-) {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", servers)
-        .set("group.id", format!("{topic}-test"))
-        .set("isolation.level", "read_uncommitted");
-    // Each commit of an offset would end a poll before its time, with nothing.
-    config.set("enable.auto.commit", "false");
-    let consumer: BaseConsumer = config.create().expect("a client");
-    let mut from = TopicPartitionList::new();
-    from.add_partition_offset(topic, 0, Offset::Beginning).expect("a partition");
-    consumer.assign(&from).expect("assigned");
-    for number in 0..most {
-        let message = consumer.poll(Duration::from_secs(60));
-        let message = message.unwrap_or_else(|| {
-            let ends = consumer.fetch_watermarks(topic, 0, Duration::from_secs(10));
-            panic!("of {most} messages only {number} come; the topic has {ends:?}")
-        });
-        let message = message.expect("no error");
-        let of =
-            |bytes: Option<&[u8]>| String::from_utf8(bytes.expect("there").to_vec()).expect("text");
-        take(of(message.key()), of(message.payload()));
-    }
-}
-
-/// Ids of the requests that were taken.
-pub(crate) fn taken(requests: &[Request]) -> BTreeSet<String> {
-    requests
-        .iter()
-        .filter(|request| request.taken)
-        .map(|request| request.headers["webhook-id"].clone())
+        .map(|line| revision_key(&serde_json::from_str(&line).expect("JSON")))
         .collect()
 }
 
 /// One fault after the other.
 const FAULTS: [Reply; 11] = [
-    Reply::HangUp,
-    Reply::Say(500, "", "oops"),
-    Reply::Say(429, "Retry-After: 1\r\n", ""),
-    Reply::Say(429, "", "slow down"),
-    Reply::BreakOff,
-    Reply::Say(401, "", "no such token"),
-    Reply::Say(302, "Location: http://127.0.0.1/\r\n", ""),
-    Reply::Say(413, "", "too large"),
-    Reply::Say(404, "", ""),
-    Reply::Endless,
-    Reply::Hang,
+    Reply::Close,
+    Reply::Respond(500, "", "oops"),
+    Reply::Respond(429, "Retry-After: 1\r\n", ""),
+    Reply::Respond(429, "", "slow down"),
+    Reply::ResetMidBody,
+    Reply::Respond(401, "", "no such token"),
+    Reply::Respond(302, "Location: http://127.0.0.1/\r\n", ""),
+    Reply::Respond(413, "", "too large"),
+    Reply::Respond(404, "", ""),
+    Reply::EndlessBody,
+    Reply::NeverRespond,
 ];
 
-/// The servers of a stage, each as its service's documentation says.
+/// The servers of a pipeline, each as its service's documentation says.
 struct Servers {
-    hook: Receiver,
-    ding: Receiver,
-    feishu: Receiver,
-    wecom: Receiver,
-    slack: Receiver,
-    alerts: Receiver,
+    hook: HttpReceiver,
+    ding: HttpReceiver,
+    feishu: HttpReceiver,
+    wecom: HttpReceiver,
+    slack: HttpReceiver,
+    alerts: HttpReceiver,
 }
 
 impl Servers {
     fn start() -> Self {
         let robot = |answers: &'static [&'static str], well: &'static str| {
             // Who says that messages come too fast would otherwise be left alone for a minute.
-            Receiver::start(move |number, _| {
-                Reply::Say(200, "Retry-After: 1\r\n", answers.get(number).copied().unwrap_or(well))
+            HttpReceiver::start(move |number, _| {
+                Reply::Respond(
+                    200,
+                    "Retry-After: 1\r\n",
+                    answers.get(number).copied().unwrap_or(well),
+                )
             })
         };
         Self {
-            hook: Receiver::start(|number, _| FAULTS.get(number).cloned().unwrap_or(TAKEN)),
+            hook: HttpReceiver::start(|number, _| FAULTS.get(number).cloned().unwrap_or(TAKEN)),
             ding: robot(
                 &[
                     r#"{"errcode":310000,"errmsg":"sign not match"}"#,
@@ -167,27 +82,27 @@ impl Servers {
             feishu: robot(&[], r#"{"code":0,"msg":"success"}"#),
             wecom: robot(&[], r#"{"errcode":0,"errmsg":"ok"}"#),
             slack: robot(&["no_text"], "ok"),
-            alerts: Receiver::start(|_, _| Reply::Say(200, "", "")),
+            alerts: HttpReceiver::start(|_, _| Reply::Respond(200, "", "")),
         }
     }
 
     /// Makes sinks of them, and of files and a topic.
-    fn configure(&self, stage: &Stage, servers: &str) {
-        stage.program.write("hook", format!("http://127.0.0.1:{}/findings", self.hook.port));
+    fn configure(&self, pipeline: &KafkaPipeline, servers: &str) {
+        pipeline.program.write("hook", format!("http://127.0.0.1:{}/findings", self.hook.port));
         for (name, robot) in [
             ("ding", &self.ding),
             ("feishu", &self.feishu),
             ("wecom", &self.wecom),
             ("slack", &self.slack),
         ] {
-            stage
+            pipeline
                 .program
                 .write(name, format!("http://127.0.0.1:{}/robot?key=canary-7f3a", robot.port));
         }
-        stage.program.write("key", SECRET);
-        stage.program.write("sec", "SECcanary-7f3a");
+        pipeline.program.write("key", SECRET);
+        pipeline.program.write("sec", "SECcanary-7f3a");
         let allowed = "private_allowed = [\"127.0.0.1/32\"]";
-        stage.tell(&format!(
+        pipeline.add_configuration(&format!(
             "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n\
              [[sink]]\nname = \"ocsf\"\nseverity_min = \"high\"\n[sink.file]\npath = \"ocsf/findings.jsonl\"\nform = \"ocsf\"\n\
              [[sink]]\nname = \"topic\"\n[sink.kafka]\nbootstrap_servers = \"{}\"\ntopic = \"told-findings\"\n\
@@ -203,8 +118,8 @@ impl Servers {
 }
 
 /// What was refused for good, and why.
-fn assert_parked(stage: &Stage) {
-    let parked = stage.outbox(&["--state", "parked"]);
+fn assert_parked(pipeline: &KafkaPipeline) {
+    let parked = pipeline.outbox(&["--state", "parked"]);
     let notes: BTreeSet<String> = parked
         .iter()
         .map(|row| format!("{}: {}", text(&row["sink"]), text(&row["note"])))
@@ -247,7 +162,7 @@ fn assert_signed(requests: &[Request]) {
 }
 
 /// A burst is one message with its number; what is filtered stays away.
-fn assert_told(stage: &Stage, servers: &Servers, findings: usize) {
+fn assert_told(pipeline: &KafkaPipeline, servers: &Servers, findings: usize) {
     let burst: Vec<Value> = servers.slack.requests().iter().map(Request::json).collect();
     assert!(burst.len() < findings / 2, "{} messages for {} findings", burst.len(), findings);
     assert!(
@@ -275,57 +190,59 @@ fn assert_told(stage: &Stage, servers: &Servers, findings: usize) {
             .iter()
             .all(|request| request.json()["sign"].is_string() && request.body.contains("AT-ROOT-"))
     );
-    for row in stage.outbox(&["--sink", "wecom"]) {
+    for row in pipeline.outbox(&["--sink", "wecom"]) {
         assert_eq!(row["severity"], "critical");
     }
 }
 
 #[test]
-fn every_finding_arrives_whatever_the_sinks_do() {
+fn every_finding_arrives_whatever_the_sinks_answer() {
     let Some(broker) = broker() else { return };
-    let stage = Stage::new(broker, "told", 1, 20_000, 5);
+    let pipeline = KafkaPipeline::new(broker, "told", 1, 20_000, 5);
     broker.create_topic("told-findings", 1);
     let servers = Servers::start();
-    servers.configure(&stage, &broker.servers());
+    servers.configure(&pipeline, &broker.servers());
     let hook = &servers.hook;
-    let mut service = stage.serve();
-    stage.send(broker);
+    let mut service = pipeline.start_service();
+    pipeline.publish(broker);
     service.wait_until("everything stored", |service| {
         service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
     });
-    service.findings_until(|open| open.contains_key("AT-HEALTH-002"));
+    service.wait_for_findings(|open| open.contains_key("AT-HEALTH-002"));
     // What was refused for good waits for somebody.
     service.wait_until("all faults", |_| hook.requests().len() > FAULTS.len());
-    service.wait_until("nothing pending", |_| stage.outbox(&["--state", "pending"]).is_empty());
-    assert_parked(&stage);
-    stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
+    service.wait_until("nothing pending", |_| pipeline.outbox(&["--state", "pending"]).is_empty());
+    assert_parked(&pipeline);
+    pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
     service.wait_until("everything delivered", |_| {
-        stage.outbox(&[]).iter().all(|row| row["state"] == "delivered")
+        pipeline.outbox(&[]).iter().all(|row| row["state"] == "delivered")
     });
 
     // Of what was cut off nobody knows whether it was taken, and what came too fast came again.
-    assert!(stage.outbox(&["--sink", "hook"]).iter().any(|row| row["unsure"].as_i64() > Some(0)));
     assert!(
-        stage
+        pipeline.outbox(&["--sink", "hook"]).iter().any(|row| row["unsure"].as_i64() > Some(0))
+    );
+    assert!(
+        pipeline
             .outbox(&["--sink", "ding"])
             .iter()
             .any(|row| row["attempts"].as_i64() > Some(1) && row["unsure"] == 0)
     );
 
     // Each exactly once where that can be, and each at all everywhere.
-    let all = stage.owed("file");
+    let all = pipeline.delivered_revisions("file");
     assert!(all.len() > 50, "{} findings are few", all.len());
-    let written = lines(&stage, "told");
+    let written = lines(&pipeline, "told");
     assert_eq!((written.len(), &written.into_iter().collect::<BTreeSet<_>>()), (all.len(), &all));
-    let topic = messages(&broker.servers(), "told-findings", all.len());
+    let topic = read_messages(&broker.servers(), "told-findings", all.len());
     assert!(topic.iter().all(|(id, bodies)| {
         bodies.iter().all(|body| body.contains(&format!("\"finding_id\":\"{id}\"")))
     }));
     let requests = hook.requests();
-    assert_eq!(taken(&requests), stage.owed("hook"));
-    assert_eq!(stage.owed("hook"), all);
+    assert_eq!(accepted_ids(&requests), pipeline.delivered_revisions("hook"));
+    assert_eq!(pipeline.delivered_revisions("hook"), all);
     assert_signed(&requests);
-    assert_told(&stage, &servers, all.len());
+    assert_told(&pipeline, &servers, all.len());
     let labels: BTreeSet<String> = servers
         .alerts
         .requests()
@@ -339,7 +256,7 @@ fn every_finding_arrives_whatever_the_sinks_do() {
     );
     let ocsf: Value = {
         let text =
-            std::fs::read_to_string(stage.program.path("ocsf/findings.jsonl")).expect("text");
+            std::fs::read_to_string(pipeline.program.path("ocsf/findings.jsonl")).expect("text");
         serde_json::from_str(text.lines().next().expect("a line")).expect("JSON")
     };
     assert_eq!((&ocsf["class_uid"], &ocsf["category_uid"]), (&2004.into(), &2.into()));
@@ -355,29 +272,30 @@ fn every_finding_arrives_whatever_the_sinks_do() {
         all.len()
     );
     // No secret is told anywhere.
-    let said = service.said_so_far();
+    let said = service.take_log();
     assert!(!said.is_empty() && said.iter().all(|line| !line.contains("canary")), "{said:?}");
-    let (status, _) = service.end();
+    let (status, _) = service.stop();
     assert_eq!(status, 0);
-    let listed = stage.program.ok(&["--config", "serve.toml", "sinks", "list", "--lake", "lake"]);
-    let rows = stage
+    let listed =
+        pipeline.program.run_ok(&["--config", "serve.toml", "sinks", "list", "--lake", "lake"]);
+    let rows = pipeline
         .program
-        .ok(&["outbox", "list", "--lake", "lake", "--limit", "100000", "--format", "json"]);
+        .run_ok(&["outbox", "list", "--lake", "lake", "--limit", "100000", "--format", "json"]);
     assert!(!listed.out.contains("canary") && !rows.out.contains("canary"));
 }
 
 #[test]
-fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once() {
+fn a_service_killed_while_delivering_loses_nothing_and_writes_each_finding_once() {
     let Some(broker) = broker() else { return };
-    let stage = Stage::new(broker, "told-killed", 1, 20_000, 6);
-    let hook = Receiver::start(|_, _| TAKEN);
+    let pipeline = KafkaPipeline::new(broker, "told-killed", 1, 20_000, 6);
+    let hook = HttpReceiver::start(|_, _| TAKEN);
     let allowed = "private_allowed = [\"127.0.0.1/32\"]";
-    stage.tell(&format!(
+    pipeline.add_configuration(&format!(
         "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\nrotate_mib = 1\n\
          [[sink]]\nname = \"hook\"\n[sink.webhook]\nurl = \"http://127.0.0.1:{}/\"\n{allowed}\n",
         hook.port
     ));
-    stage.send(broker);
+    pipeline.publish(broker);
     let kills: u32 =
         std::env::var("TRAILHOUND_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(8);
     let seed: u64 =
@@ -386,11 +304,11 @@ fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once(
     for kill in 0..kills {
         // A part is taken back to where it is not delivered, so that there is something to interrupt each time.
         let before = hook.requests().len();
-        let service = stage.serve();
+        let service = pipeline.start_service();
         if kill == 0 {
-            hook.until("the first finding", |requests| !requests.is_empty());
+            hook.wait_until("the first finding", |requests| !requests.is_empty());
         } else {
-            stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
+            pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
         }
         let more = rng.random_range(0..20);
         let deadline =
@@ -401,7 +319,7 @@ fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once(
         service.kill();
     }
     // Torn by a full disk or a sudden end, as it looks afterwards.
-    let path = stage.program.path("told/findings.jsonl");
+    let path = pipeline.program.path("told/findings.jsonl");
     if path.exists() {
         std::fs::OpenOptions::new()
             .append(true)
@@ -410,13 +328,13 @@ fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once(
             .write_all(b"{\"revision\":1,\"torn")
             .expect("written");
     }
-    let mut service = stage.serve();
-    let expected = crate::program::truth(&stage.program.path("g"));
-    service.wait_until("everything stored", |_| stage.ledger("stored") == 20_000);
+    let mut service = pipeline.start_service();
+    let expected = crate::support::program::expected_findings(&pipeline.program.path("g"));
+    service.wait_until("everything stored", |_| pipeline.ledger("stored") == 20_000);
     service.wait_until("the findings", |_| {
-        let open: BTreeSet<String> = stage
+        let open: BTreeSet<String> = pipeline
             .program
-            .ok(&[
+            .run_ok(&[
                 "query",
                 "--lake",
                 "lake",
@@ -433,26 +351,28 @@ fn killed_between_sending_and_noting_nothing_is_lost_and_the_file_has_each_once(
         expected.keys().all(|rule| open.contains(rule))
     });
     service.wait_until("everything delivered", |_| {
-        let rows = stage.outbox(&[]);
+        let rows = pipeline.outbox(&[]);
         !rows.is_empty() && rows.iter().all(|row| row["state"] == "delivered")
     });
-    let (owed, written) = (stage.owed("file"), lines(&stage, "told"));
+    let (owed, written) = (pipeline.delivered_revisions("file"), lines(&pipeline, "told"));
     assert_eq!(written.len(), owed.len(), "seed {seed}");
     assert_eq!(written.into_iter().collect::<BTreeSet<_>>(), owed, "seed {seed}");
-    assert_eq!(taken(&hook.requests()), stage.owed("hook"), "seed {seed}");
-    assert_eq!(service.said_so_far().iter().filter(|line| line.contains("panicked")).count(), 0);
-    assert_eq!(service.end().0, 0);
+    assert_eq!(accepted_ids(&hook.requests()), pipeline.delivered_revisions("hook"), "seed {seed}");
+    assert_eq!(service.take_log().iter().filter(|line| line.contains("panicked")).count(), 0);
+    assert_eq!(service.stop().0, 0);
 }
 
 #[test]
-fn a_full_disk_keeps_findings_waiting_and_then_each_is_written_once() {
+fn a_file_sink_waits_for_a_full_disk_and_then_writes_each_finding_once() {
     let Some(broker) = broker() else { return };
-    let stage = Stage::new(broker, "told-full", 1, 20_000, 7);
-    let Some(disk) = SmallDisk::mount(&stage.program.path("told"), 4) else { return };
+    let pipeline = KafkaPipeline::new(broker, "told-full", 1, 20_000, 7);
+    let Some(disk) = SmallDisk::mount(&pipeline.program.path("told"), 4) else { return };
     disk.fill(3000);
-    stage.tell("[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n");
-    let service = stage.serve();
-    stage.send(broker);
+    pipeline.add_configuration(
+        "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n",
+    );
+    let service = pipeline.start_service();
+    pipeline.publish(broker);
     service.wait_until("everything stored", |service| {
         service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
     });
@@ -461,51 +381,53 @@ fn a_full_disk_keeps_findings_waiting_and_then_each_is_written_once() {
         let why = |row: &Value| {
             row["attempts"].as_i64() > Some(0) && text(&row["note"]).contains("No space left")
         };
-        stage.outbox(&["--state", "pending"]).iter().any(why)
+        pipeline.outbox(&["--state", "pending"]).iter().any(why)
     });
     disk.free();
-    stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
+    pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
     service.wait_until("everything delivered", |_| {
-        let rows = stage.outbox(&[]);
+        let rows = pipeline.outbox(&[]);
         rows.len() > 50 && rows.iter().all(|row| row["state"] == "delivered")
     });
-    assert_eq!(service.end().0, 0);
-    let (owed, written) = (stage.owed("file"), lines(&stage, "told"));
+    assert_eq!(service.stop().0, 0);
+    let (owed, written) = (pipeline.delivered_revisions("file"), lines(&pipeline, "told"));
     assert_eq!((written.len(), written.into_iter().collect::<BTreeSet<_>>()), (owed.len(), owed));
 }
 
 #[test]
-fn a_name_that_turns_inward_or_is_unknown_keeps_findings_waiting() {
+fn findings_wait_while_a_host_name_is_unknown_or_resolves_to_a_private_address() {
     let Some(broker) = broker() else { return };
-    let stage = Stage::new(broker, "told-names", 1, 20_000, 8);
-    let hosts = stage.program.write("hosts", "127.0.0.1 hook.example.com\n");
-    let command = stage.program.command(&["--config", "serve.toml", "serve", "--lake", "lake"]);
-    let Some(mut command) = among(&hosts, &command) else { return };
+    let pipeline = KafkaPipeline::new(broker, "told-names", 1, 20_000, 8);
+    let hosts = pipeline.program.write("hosts", "127.0.0.1 hook.example.com\n");
+    let command = pipeline.program.command(&["--config", "serve.toml", "serve", "--lake", "lake"]);
+    let Some(mut command) = with_hosts_file(&hosts, &command) else { return };
     command.env_remove("TRAILHOUND_NOW");
     // After three requests the name leads elsewhere, and the connection that was there is gone.
     let turning = hosts.clone();
-    let hook = Receiver::start(move |number, _| {
+    let hook = HttpReceiver::start(move |number, _| {
         if number == 3 {
             std::fs::write(&turning, "127.0.0.2 hook.example.com\n").expect("written");
-            return Reply::HangUp;
+            return Reply::Close;
         }
         TAKEN
     });
-    let inside = Receiver::start_at(&format!("127.0.0.2:{}", hook.port), |_, _| TAKEN);
+    let inside = HttpReceiver::start_at(&format!("127.0.0.2:{}", hook.port), |_, _| TAKEN);
     let sink = |name: &str, host: &str| {
         let url = format!("http://{host}:{}/{name}", hook.port);
         format!(
             "[[sink]]\nname = \"{name}\"\n[sink.webhook]\nurl = \"{url}\"\nprivate_allowed = [\"127.0.0.1/32\"]\n"
         )
     };
-    stage.tell(&[sink("hook", "hook.example.com"), sink("gone", "gone.example.com")].concat());
+    pipeline.add_configuration(
+        &[sink("hook", "hook.example.com"), sink("gone", "gone.example.com")].concat(),
+    );
     let service = Service::spawn(command);
-    stage.send(broker);
+    pipeline.publish(broker);
     service.wait_until("everything stored", |service| {
         service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
     });
     let waits = |sink: &str, why: &str| {
-        stage
+        pipeline
             .outbox(&["--sink", sink, "--state", "pending"])
             .iter()
             .any(|row| text(&row["note"]).contains(why))
@@ -515,68 +437,81 @@ fn a_name_that_turns_inward_or_is_unknown_keeps_findings_waiting() {
     service.wait_until("the unknown name told", |_| waits("gone", "it could not be asked"));
     assert_eq!(inside.requests().len(), 0, "who was not meant was told");
     std::fs::write(&hosts, "127.0.0.1 hook.example.com gone.example.com\n").expect("written");
-    stage.program.ok(&["outbox", "retry", "--lake", "lake"]);
+    pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
     service.wait_until("everything delivered", |_| {
-        let rows = stage.outbox(&[]);
+        let rows = pipeline.outbox(&[]);
         rows.len() > 100 && rows.iter().all(|row| row["state"] == "delivered")
     });
-    assert_eq!(service.end().0, 0);
+    assert_eq!(service.stop().0, 0);
     for name in ["hook", "gone"] {
         let requests: Vec<Request> = hook
             .requests()
             .into_iter()
             .filter(|request| request.target == format!("/{name}"))
             .collect();
-        assert_eq!(taken(&requests), stage.owed(name));
+        assert_eq!(accepted_ids(&requests), pipeline.delivered_revisions(name));
     }
     assert_eq!(inside.requests().len(), 0, "who was not meant was told");
 }
 
 #[test]
-fn services_that_share_a_lake_tell_each_finding_once() {
+fn services_sharing_a_lake_deliver_each_finding_once() {
     let (Some(broker), Some(postgres)) = (broker(), postgres()) else { return };
-    let stage = Stage::new(broker, "told-shared", 2, 20_000, 24);
-    crate::shared::share(&stage.program, "lake", &postgres.database("told"));
-    let hook = Receiver::start(|_, _| TAKEN);
-    stage.tell(&format!(
+    let pipeline = KafkaPipeline::new(broker, "told-shared", 2, 20_000, 24);
+    crate::support::postgres::use_postgres_catalog(
+        &pipeline.program,
+        "lake",
+        &postgres.database("told"),
+    );
+    let hook = HttpReceiver::start(|_, _| TAKEN);
+    pipeline.add_configuration(&format!(
         "[[sink]]\nname = \"file\"\n[sink.file]\npath = \"told/findings.jsonl\"\n\
          [[sink]]\nname = \"hook\"\n[sink.webhook]\nurl = \"http://127.0.0.1:{}/\"\nprivate_allowed = [\"127.0.0.1/32\"]\n",
         hook.port
     ));
-    let (first, second) = (stage.serve(), stage.serve());
+    let (first, second) = (pipeline.start_service(), pipeline.start_service());
     for service in [&first, &second] {
         service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
     }
-    stage.send(broker);
-    hook.until("some findings", |requests| requests.len() > 5);
-    assert_eq!(first.end().0, 0);
-    second.wait_until("everything stored", |_| stage.ledger("stored") == 20_000);
+    pipeline.publish(broker);
+    hook.wait_until("some findings", |requests| requests.len() > 5);
+    assert_eq!(first.stop().0, 0);
+    second.wait_until("everything stored", |_| pipeline.ledger("stored") == 20_000);
     let expected: BTreeSet<String> =
-        crate::program::truth(&stage.program.path("g")).into_keys().collect();
+        crate::support::program::expected_findings(&pipeline.program.path("g"))
+            .into_keys()
+            .collect();
     let open = "SELECT DISTINCT rule_id FROM findings WHERE status = 'open'";
     second.wait_until("the findings", |_| {
-        let rows =
-            stage.program.ok(&["query", "--lake", "lake", "--format", "json", "-c", open]).json();
+        let rows = pipeline
+            .program
+            .run_ok(&["query", "--lake", "lake", "--format", "json", "-c", open])
+            .json();
         expected.is_subset(&rows.iter().map(|row| text(&row["rule_id"])).collect())
     });
     second.wait_until("everything delivered", |_| {
-        stage.outbox(&[]).iter().all(|row| row["state"] == "delivered")
+        pipeline.outbox(&[]).iter().all(|row| row["state"] == "delivered")
     });
-    assert_eq!(second.end().0, 0);
-    let (owed, written) = (stage.owed("file"), lines(&stage, "told"));
+    assert_eq!(second.stop().0, 0);
+    let (owed, written) = (pipeline.delivered_revisions("file"), lines(&pipeline, "told"));
     assert_eq!((written.len(), written.into_iter().collect::<BTreeSet<_>>()), (owed.len(), owed));
     let ids: Vec<String> =
         hook.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
-    assert_eq!(ids.iter().cloned().collect::<BTreeSet<_>>(), stage.owed("hook"));
-    assert_eq!(ids.len(), stage.owed("hook").len(), "nobody was killed, so nothing was sent twice");
+    assert_eq!(ids.iter().cloned().collect::<BTreeSet<_>>(), pipeline.delivered_revisions("hook"));
+    assert_eq!(
+        ids.len(),
+        pipeline.delivered_revisions("hook").len(),
+        "nobody was killed, so nothing was sent twice"
+    );
 }
 
 #[test]
-fn a_sink_is_tried_by_hand_and_a_wrong_one_says_what_is_wrong() {
-    let program = crate::program::Program::new();
-    let hook = Receiver::start(
-        |number, _| if number == 0 { TAKEN } else { Reply::Say(403, "", "gone away") },
-    );
+fn sinks_test_sends_a_message_and_reports_wrong_configuration() {
+    let program = crate::support::program::Program::new();
+    let hook =
+        HttpReceiver::start(
+            |number, _| if number == 0 { TAKEN } else { Reply::Respond(403, "", "gone away") },
+        );
     let write = |sink: &str| program.write("c.toml", format!("[[sink]]\nname = \"s\"\n{sink}\n"));
     let test = || program.run(&["--config", "c.toml", "sinks", "test", "s"]);
     let url = format!("url = \"http://127.0.0.1:{}/\"", hook.port);

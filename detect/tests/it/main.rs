@@ -1,8 +1,9 @@
 //! Tests of detection as a library.
 
-mod flood;
-mod kept;
-mod late;
-mod model;
+mod finding_store;
+mod late_events;
+mod memory_limit;
 mod parity;
-mod standing;
+mod reference_model;
+mod streaming;
+mod support;

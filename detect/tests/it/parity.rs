@@ -1,8 +1,8 @@
-//! The same findings whatever way: live over commits in any split and order, over the whole lake, over ranges of it, by the rule's
-//! query alone, and by a model that knows nothing of all this. Each account is a case of its own.
+//! Every evaluation gives the same findings: streaming over commits in any split and order, batch over the whole lake and over
+//! ranges of it, the rule's query alone, and an independent reference model. Each account is a case of its own.
 
-use crate::model::{ABSENT, Expected, LONG, Promise, SHORT, expected};
-use crate::standing::{Follower, LIMITS, NOW, add};
+use crate::reference_model::{ABSENT, Expected, LONG, Promise, SHORT, expected};
+use crate::support::{Follower, LIMITS, NOW, add};
 use datafusion::arrow::array::{Array, AsArray};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
@@ -339,7 +339,7 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
 
 /// `TRAILHOUND_CASES` asks for more cases of each kind, `TRAILHOUND_SEED` for others, `TRAILHOUND_TOGETHER` for more in one lake.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_runtime_finds_what_the_model_finds() {
+async fn every_evaluation_finds_what_the_reference_model_finds() {
     let number = |name: &str, default: u64| {
         std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
     };

@@ -1,11 +1,11 @@
 //! Samples against their decoded forms. A difference is a decision: with `TRAILHOUND_WRITE_GOLDEN=1` the files are written anew.
 
-use crate::rows::rows;
+use crate::support::rows;
 use std::path::Path;
 use trailhound_datasets::samples;
 
 #[test]
-fn every_sample_decodes_to_its_golden_form() {
+fn every_sample_decodes_to_its_golden_file() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../datasets/golden");
     let write = std::env::var_os("TRAILHOUND_WRITE_GOLDEN").is_some();
     for name in samples::event_names() {

@@ -1,6 +1,6 @@
-//! From columns, details and `extra` (or `raw`) every event can be rebuilt as an equal JSON value.
+//! Every event can be rebuilt as an equal JSON value from columns, details and `extra` (or `raw`).
 
-use crate::rows::decode;
+use crate::support::decode;
 use serde_json::Value;
 use std::io::Read;
 use trailhound_datasets::generate::{Spec, Traffic};
@@ -22,7 +22,7 @@ fn a_million_generated_events_are_rebuilt() {
         seed: 11,
         company: None,
         stories: Vec::new(),
-        end_micros: crate::rows::NOW,
+        end_micros: crate::support::NOW,
         days: 30,
     };
     let mut rebuilt = 0;
@@ -44,7 +44,7 @@ fn a_million_generated_events_are_rebuilt() {
 }
 
 #[test]
-fn odd_events_are_rebuilt_too() {
+fn odd_events_are_rebuilt() {
     for text in [
         r#"{"eventId":"1","eventVersion":1,"isGlobal":"true","errorCode":null,"userIdentity":{"accountId":7,"type":"x","arn":""}}"#,
         r#"{"eventId":"1","userIdentity":{}}"#,

@@ -1,12 +1,12 @@
 //! Tests of the ingest as a library: what goes in, what comes out, what is never lost.
 
-mod bad_events;
-mod bad_files;
-mod corpora;
-mod expiry;
-mod fuzzed;
+mod fuzz_corpus;
 mod golden;
+mod layouts;
 mod lossless;
+mod malformed_events;
+mod malformed_files;
 mod messages;
-mod rows;
-mod shapes;
+mod public_corpora;
+mod retention;
+mod support;

@@ -1,6 +1,6 @@
-//! Messages of a topic: every layout an event comes in, and what is no event.
+//! Messages of a topic: every layout of an event, and invalid messages.
 
-use crate::rows::{Decoded, decode, event};
+use crate::support::{Decoded, decode, event};
 use trailhound_ingest::decode::{Limits, Messages};
 
 fn messages(values: &[Option<&[u8]>]) -> Vec<Decoded> {
@@ -16,7 +16,7 @@ fn messages(values: &[Option<&[u8]>]) -> Vec<Decoded> {
 }
 
 #[test]
-fn every_layout_gives_the_same_event() {
+fn every_message_layout_gives_the_same_event() {
     let plain = event("a");
     let text = serde_json::Value::from(plain.as_str()).to_string();
     let twice = serde_json::Value::from(text.as_str()).to_string();
@@ -47,7 +47,7 @@ fn every_layout_gives_the_same_event() {
 }
 
 #[test]
-fn each_odd_message_is_set_aside_with_its_reason() {
+fn each_invalid_message_is_quarantined_with_its_reason() {
     for (value, code) in [
         (None, "empty"),
         (Some(&b""[..]), "empty"),

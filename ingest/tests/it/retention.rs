@@ -1,0 +1,117 @@
+//! Expired snapshots and days beyond the retention: their files are removed, and the ledger stays exact.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use trailhound_ingest::lake::Lake;
+use trailhound_ingest::source::files;
+use trailhound_ingest::{IngestOptions, Progress, ingest};
+
+/// 2026-10-01T00:00:00Z.
+const NOW: i64 = 1_790_812_800_000_000;
+const HOUR: i64 = 3_600_000_000;
+
+fn held(lake: &Lake) -> usize {
+    let below = walkdir::WalkDir::new(lake.files_folder())
+        .into_iter()
+        .map(|entry| entry.expect("a folder"));
+    below.filter(|entry| entry.file_type().is_file()).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_snapshots_are_removed_with_files_only_they_reference() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    for number in 0..8 {
+        let path: PathBuf = folder.path().join(format!("{number}.json"));
+        std::fs::write(
+            &path,
+            format!(r#"{{"eventId":"{number}","eventTime":"2026-09-30T10:00:00Z"}}"#),
+        )
+        .expect("a file");
+        let inputs = files::find(&[path.display().to_string()]).expect("a file");
+        ingest(
+            &lake,
+            inputs,
+            &IngestOptions::at(NOW + number * HOUR),
+            Arc::new(Progress::default()),
+        )
+        .await
+        .expect("ingested");
+    }
+    assert_eq!(lake.compact(NOW + 8 * HOUR).await.expect("compacted").merged, 8);
+    assert_eq!(held(&lake), 9, "the merged ones are there for whoever reads an older snapshot");
+    let before = lake.info().await.expect("info");
+    // A rule that has seen up to the third snapshot still needs what came after.
+    assert_eq!(lake.expire_snapshots(NOW + 100 * HOUR, 3).await.expect("expired"), 0);
+    assert_eq!(lake.files_since(3, 9).await.expect("read").len(), 5);
+    // An hour that a reader may still be in is kept.
+    assert_eq!(lake.expire_snapshots(NOW + 7 * HOUR, i64::MAX).await.expect("expired"), 0);
+    assert_eq!(lake.expire_snapshots(NOW + 9 * HOUR, i64::MAX).await.expect("expired"), 8);
+    assert_eq!(held(&lake), 1);
+    let after = lake.info().await.expect("info");
+    assert_eq!((after.events, &after.ledger), (before.events, &before.ledger));
+    assert_eq!(after.sources.len(), before.sources.len());
+    let verified = lake.verify().await.expect("verified");
+    assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+}
+
+const DAY: i64 = 24 * HOUR;
+
+/// Ingests these events (id and time) with something that is no event beside them: stored, expired, duplicate.
+async fn bring(
+    lake: &Lake,
+    folder: &std::path::Path,
+    events: &[(&str, &str)],
+    options: IngestOptions,
+) -> (u64, u64, u64) {
+    let path = folder.join(format!("{}.json", options.now_micros));
+    let event = |(id, time): &(&str, &str)| format!(r#"{{"eventId":"{id}","eventTime":"{time}"}}"#);
+    let lines: Vec<String> = events.iter().map(event).chain(["no event".to_owned()]).collect();
+    std::fs::write(&path, lines.join("\n")).expect("a file");
+    let inputs = files::find(&[path.display().to_string()]).expect("a file");
+    let ledger = ingest(lake, inputs, &options, Arc::new(Progress::default()))
+        .await
+        .expect("ingested")
+        .ledger;
+    (ledger.stored, ledger.expired, ledger.duplicate)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_beyond_the_retention_are_dropped_and_the_ledger_stays_exact() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let old = [
+        ("a", "2026-08-01T10:00:00Z"),
+        ("b", "2026-08-02T10:00:00Z"),
+        ("c", "2026-09-20T00:00:00Z"),
+        ("d", "no time at all"),
+    ];
+    bring(&lake, folder.path(), &old, IngestOptions::at(NOW - 12 * DAY)).await;
+    bring(&lake, folder.path(), &[("e", "2026-09-30T10:00:00Z")], IngestOptions::at(NOW)).await;
+    let before = lake.info().await.expect("info");
+    assert_eq!((before.events, before.quarantined), (5, 2));
+    let oldest = NOW - 11 * DAY;
+    // 2026-09-20 is the oldest day that stays: what was ingested before it without a time goes as well.
+    let dropped = lake.drop_days_before(oldest, NOW).await.expect("dropped");
+    assert_eq!(dropped.rows, 4);
+    let after = lake.info().await.expect("info");
+    assert_eq!((after.events, after.quarantined), (2, 1));
+    let ledger = after.ledger;
+    assert!(ledger.is_exact());
+    assert_eq!((ledger.received, ledger.stored, ledger.quarantined, ledger.expired), (7, 2, 1, 4));
+    assert_eq!(lake.drop_days_before(oldest, NOW).await.expect("dropped").files, 0, "once");
+    // What comes again from before the retention is not stored anew.
+    let mut options = IngestOptions::at(NOW + HOUR);
+    options.oldest_micros = Some(oldest);
+    let again = bring(&lake, folder.path(), &old[..3], options).await;
+    assert_eq!(again, (0, 2, 1));
+    let verified = lake.verify().await.expect("verified");
+    assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+    // Snapshots forgotten, the files are gone and the sums are the same.
+    lake.expire_snapshots(NOW + 2 * HOUR, i64::MAX).await.expect("forgotten");
+    let left = lake.info().await.expect("info");
+    assert_eq!(held(&lake) as u64, left.files);
+    assert!(left.ledger.is_exact());
+    let verified = lake.verify().await.expect("verified");
+    assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+}

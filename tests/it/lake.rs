@@ -1,0 +1,67 @@
+//! A lake as a folder: any path, moved, damaged, locked.
+
+use crate::support::events::event;
+use crate::support::program::Program;
+
+#[test]
+fn a_lake_has_one_writer_at_a_time() {
+    let program = Program::new();
+    program.write("a.json", event("li"));
+    program.run_ok(&["ingest", "a.json", "--lake", "l"]);
+    let lock = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(program.path("l/writer.lock"))
+        .expect("the lock file");
+    lock.lock().expect("the lock");
+    let ran = program.run(&["ingest", "a.json", "--lake", "l"]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("one writer at a time"), "{}", ran.err);
+    assert_eq!(program.query_number("l", "SELECT count(*) FROM events"), 1, "readers are free");
+}
+
+#[test]
+fn a_moved_lake_works_and_a_damaged_lake_is_detected() {
+    let program = Program::new();
+    program.write("a.json", event("li"));
+    program.run_ok(&["ingest", "a.json", "--lake", "l"]);
+    std::fs::rename(program.path("l"), program.path("moved")).expect("renamed");
+    assert_eq!(program.query_number("moved", "SELECT count(*) FROM events"), 1);
+    program.run_ok(&["lake", "info", "--lake", "moved"]);
+    program.run_ok(&["lake", "verify", "--lake", "moved"]);
+    let file = program.path("moved/files/main/events/day=2026-09-21");
+    let file = std::fs::read_dir(file)
+        .expect("the partition")
+        .next()
+        .expect("a file")
+        .expect("a file")
+        .path();
+    let mut content = std::fs::read(&file).expect("readable");
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    std::fs::write(&file, content).expect("written");
+    let ran = program.run(&["lake", "verify", "--lake", "moved"]);
+    assert_eq!((ran.status, ran.out.contains("checksum")), (1, true), "{}", ran.out);
+    std::fs::remove_file(&file).expect("removed");
+    assert_eq!(program.run(&["lake", "verify", "--lake", "moved"]).status, 1);
+}
+
+#[test]
+fn a_lake_works_at_any_path() {
+    let program = Program::new();
+    program.write("a.json", event("li"));
+    for folder in ["plain", "with space", "数据湖", "p%20x", "it's #1 + [a]&b"] {
+        let lake = format!("{folder}/lake");
+        let found = program.run(&["scan", "a.json", "--lake", &lake, "--fail-on", "high"]);
+        assert_eq!(found.status, 1, "{folder}: {}", found.err);
+        let again = program.run(&["detect", "--lake", &lake, "--fail-on", "high"]);
+        assert_eq!(
+            (again.status, again.err.contains("rror")),
+            (1, false),
+            "{folder}: {}",
+            again.err
+        );
+        let asked = program.run(&["query", "--lake", &lake, "-c", "SELECT user_name FROM events"]);
+        assert!(asked.out.contains("li"), "{folder}: {}{}", asked.out, asked.err);
+    }
+}

@@ -1,0 +1,139 @@
+//! The interactive shell of `trailhound query` in a terminal.
+
+use crate::support::lakes::lake_of_3000;
+use crate::support::program::Program;
+use crate::support::terminal::Terminal;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+#[test]
+fn the_shell_completes_pages_cancels_and_points_at_errors() {
+    let program = lake_of_3000();
+    let Some(terminal) = Terminal::start(&program) else { return };
+    completes(&terminal);
+    points_and_cancels(&terminal);
+    shows_as_told(&terminal);
+    pages(&terminal);
+    leaves_a_history(&program, &terminal);
+}
+
+/// A table, the columns of the table that is named, and a statement over several lines.
+fn completes(terminal: &Terminal) {
+    terminal.typed("SELECT outcome, count(*) FROM sign");
+    terminal.keys(&["Tab"]);
+    terminal.shows("FROM signins");
+    // The statement goes on until its semicolon.
+    terminal.keys(&["Enter"]);
+    terminal.typed("GROUP BY outc");
+    terminal.keys(&["Tab"]);
+    terminal.typed(";");
+    terminal.keys(&["Enter"]);
+    terminal.shows("(2 rows)");
+}
+
+/// At the place of an error; and what has no end ends.
+fn points_and_cancels(terminal: &Terminal) {
+    terminal.clear();
+    terminal.typed("SELECT usr_name FROM events;");
+    terminal.keys(&["Enter"]);
+    let pointed = terminal.shows("user_name");
+    assert!(pointed.contains("1 | SELECT usr_name FROM events"), "{pointed}");
+    terminal.clear();
+    // Cancelled, and the shell is still there: also after a join that never yields, twice.
+    let join =
+        "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000000) b;";
+    for (number, endless) in
+        ["SELECT count(*) FROM generate_series(1, 1000000000000000);", join, join]
+            .into_iter()
+            .enumerate()
+    {
+        terminal.clear();
+        terminal.typed(endless);
+        terminal.keys(&["Enter"]);
+        let begun = Instant::now();
+        while !terminal.screen().contains("cancelled") {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "nothing is cancelled:\n{}",
+                terminal.screen()
+            );
+            // Before the statement runs it only gives a new line.
+            terminal.keys(&["C-c"]);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        terminal.typed(&format!("SELECT 'here ' || '{number}' AS still;"));
+        terminal.keys(&["Enter"]);
+        terminal.shows(&format!("here {number}"));
+    }
+}
+
+/// Times, and a line a column.
+fn shows_as_told(terminal: &Terminal) {
+    terminal.clear();
+    terminal.typed("\\timing");
+    terminal.keys(&["Enter"]);
+    terminal.shows("times are told");
+    terminal.typed("\\x");
+    terminal.keys(&["Enter"]);
+    terminal.shows("a line a column");
+    terminal.typed("SELECT 1 AS one;");
+    terminal.keys(&["Enter"]);
+    terminal.shows("one | 1");
+    terminal.shows("(1 rows) in ");
+    terminal.typed("\\x");
+    terminal.keys(&["Enter"]);
+    terminal.shows("a line a row");
+}
+
+/// What is longer or wider than the screen.
+fn pages(terminal: &Terminal) {
+    terminal.clear();
+    // More than the screen holds goes to the pager, which `q` leaves.
+    terminal.typed("SELECT event_name, count(*) FROM events GROUP BY ALL ORDER BY 1;");
+    terminal.keys(&["Enter"]);
+    let paged = terminal.shows("event_name");
+    assert!(!paged.contains("rows)"), "{paged}");
+    terminal.keys(&["q"]);
+    terminal.shows("rows)");
+    terminal.clear();
+    terminal.typed("\\d+ coverage");
+    terminal.keys(&["Enter"]);
+    terminal.shows("hours_with_events");
+    terminal.keys(&["q"]);
+    terminal.shows("trailhound>");
+    terminal.clear();
+    terminal.typed("\\investigate who_stopped instance=i-bp1none");
+    terminal.keys(&["Enter"]);
+    // It is wider than the screen.
+    terminal.shows("not visible");
+    terminal.keys(&["q"]);
+    terminal.shows("(1 rows)");
+}
+
+/// An earlier state, the end, and what was typed in the next shell.
+fn leaves_a_history(program: &Program, terminal: &Terminal) {
+    terminal.typed("\\asof 0");
+    terminal.keys(&["Enter"]);
+    terminal.shows("snapshot 0");
+    terminal.typed("SELECT 'now ' || count(*) AS n FROM events;");
+    terminal.keys(&["Enter"]);
+    terminal.shows("now 0");
+    terminal.typed("\\q");
+    terminal.keys(&["Enter"]);
+    // What was typed is remembered by the next one.
+    let begun = Instant::now();
+    while Command::new("tmux")
+        .args(["-S", &terminal.socket, "list-sessions"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the shell does not end");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    let history = walkdir::WalkDir::new(program.path(""))
+        .into_iter()
+        .flatten()
+        .find(|entry| entry.file_name() == "query_history");
+    let history = std::fs::read_to_string(history.expect("a history").path()).expect("readable");
+    assert!(history.contains("usr_name"), "{history}");
+}

@@ -1,0 +1,169 @@
+//! A proxy before an object store that answers errors, breaks off, truncates and stalls, each in its turn.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    None,
+    /// 429, wait.
+    TooMany,
+    /// 500.
+    Internal,
+    /// 503, as a store says it.
+    SlowDown,
+    /// The connection breaks in the middle of the body.
+    Reset,
+    /// The body ends before the length that was told.
+    Truncated,
+    /// Half of the body, under the length of that half: only the name tells.
+    Shortened,
+    /// A piece now and then.
+    Dawdle,
+    /// Closed without an answer.
+    Silence,
+}
+
+pub(crate) const FAULTS: [Fault; 8] = [
+    Fault::TooMany,
+    Fault::Internal,
+    Fault::SlowDown,
+    Fault::Reset,
+    Fault::Truncated,
+    Fault::Shortened,
+    Fault::Dawdle,
+    Fault::Silence,
+];
+
+/// How often each has happened, to listings and to objects.
+pub(crate) type Done = Arc<Mutex<BTreeMap<(bool, Fault), u64>>>;
+
+/// Lets every request through to the store on `port`, with a fault in its turn; gives its own port.
+pub(crate) fn bad_line(port: u16) -> (u16, Done) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let own = listener.local_addr().expect("bound").port();
+    let done = Done::default();
+    let counted = Arc::clone(&done);
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let (Ok(connection), done) = (connection, Arc::clone(&counted)) else { continue };
+            // A client that has gone away is what this is about.
+            std::thread::spawn(move || drop(answer(connection, port, &done)));
+        }
+    });
+    (own, done)
+}
+
+/// Every other request goes through; listings and objects have their turns apart, as nobody knows in which order they come.
+fn next_fault(is_listing: bool, done: &mut BTreeMap<(bool, Fault), u64>) -> Fault {
+    let number = done
+        .iter()
+        .filter(|((of_listing, _), _)| *of_listing == is_listing)
+        .map(|(_, count)| *count as usize)
+        .sum::<usize>();
+    let fault = match if number % 2 == 1 { Fault::None } else { FAULTS[number / 2 % FAULTS.len()] }
+    {
+        // What a listing leaves out nobody can notice.
+        Fault::Shortened if is_listing => Fault::Truncated,
+        fault => fault,
+    };
+    *done.entry((is_listing, fault)).or_default() += 1;
+    fault
+}
+
+fn answer(mut client: TcpStream, port: u16, done: &Done) -> std::io::Result<()> {
+    let request = head(&mut client)?;
+    let is_listing = request.contains("list-type=2");
+    let fault = next_fault(is_listing, &mut done.lock().expect("whole"));
+    let error = |status: &str, code: &str, more: &str| {
+        let body = format!(
+            "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>not now</Message></Error>"
+        );
+        format!(
+            "HTTP/1.1 {status}\r\nConnection: close\r\n{more}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    match fault {
+        Fault::TooMany => {
+            return client.write_all(
+                error("429 Too Many Requests", "TooManyRequests", "Retry-After: 0\r\n").as_bytes(),
+            );
+        }
+        Fault::Internal => {
+            return client
+                .write_all(error("500 Internal Server Error", "InternalError", "").as_bytes());
+        }
+        Fault::SlowDown => {
+            return client.write_all(error("503 Service Unavailable", "SlowDown", "").as_bytes());
+        }
+        Fault::Silence => return Ok(()),
+        _ => {}
+    }
+    let (head, body) = ask(port, &request)?;
+    let half = body.len() / 2;
+    match fault {
+        Fault::Reset => {
+            client.write_all(head.as_bytes())?;
+            client.write_all(&body[..half])?;
+            // Closed with unread bytes about, so that the other side sees a reset.
+            socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))
+        }
+        Fault::Truncated => {
+            client.write_all(head.as_bytes())?;
+            client.write_all(&body[..half])
+        }
+        Fault::Shortened => {
+            client.write_all(
+                head.replace(&format!("ength: {}\r\n", body.len()), &format!("ength: {half}\r\n"))
+                    .as_bytes(),
+            )?;
+            client.write_all(&body[..half])
+        }
+        Fault::Dawdle => {
+            client.write_all(head.as_bytes())?;
+            for piece in body.chunks(body.len() / 8 + 1) {
+                std::thread::sleep(Duration::from_millis(30));
+                client.write_all(piece)?;
+            }
+            Ok(())
+        }
+        _ => {
+            client.write_all(head.as_bytes())?;
+            client.write_all(&body)
+        }
+    }
+}
+
+/// The head of a request without a body.
+fn head(stream: &mut TcpStream) -> std::io::Result<String> {
+    let (mut text, mut byte) = (Vec::new(), [0]);
+    while !text.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
+        text.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Head and body of the store's answer; the head says that the connection ends with it.
+fn ask(port: u16, request: &str) -> std::io::Result<(String, Vec<u8>)> {
+    let mut store = TcpStream::connect(("127.0.0.1", port))?;
+    store.write_all(request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1).as_bytes())?;
+    let mut answer = Vec::new();
+    store.read_to_end(&mut answer)?;
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .map_or(answer.len(), |at| at + 4);
+    let body = answer.split_off(end);
+    let head = String::from_utf8_lossy(&answer).into_owned();
+    let head = if head.contains("Connection: close") {
+        head
+    } else {
+        head.replacen("\r\n", "\r\nConnection: close\r\n", 1)
+    };
+    Ok((head, body))
+}

@@ -1,0 +1,96 @@
+//! A real SMTP server (aiosmtpd).
+
+use crate::support::program::Program;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
+}
+
+pub(crate) fn wait_for(port: u16) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "nothing listens on {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A mail server that prints what it takes; the first message it puts off, and mail to `nobody` it refuses.
+const MAIL_SERVER: &str = r#"
+import json, ssl, sys
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+port, mode = int(sys.argv[1]), sys.argv[2]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("certificate.pem", "key.pem")
+class Handler:
+    first = True
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("nobody@"):
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+    async def handle_DATA(self, server, session, envelope):
+        if self.first:
+            self.first = False
+            return "451 try again later"
+        print(json.dumps({"from": envelope.mail_from, "to": envelope.rcpt_tos, "starttls": session.ssl is not None,
+                          "data": envelope.content.decode()}), flush=True)
+        return "250 OK queued as 7"
+def check(server, session, envelope, mechanism, data):
+    good = data.login == b"trailhound" and data.password == b"canary-7f3a"
+    return AuthResult(success=good, handled=False)
+options = {"tls": {"ssl_context": context}, "starttls": {"tls_context": context, "require_starttls": True}, "none": {}}[mode]
+if mode == "starttls":
+    options |= {"authenticator": check, "auth_required": True}
+Controller(Handler(), hostname="127.0.0.1", port=port, **options).start()
+sys.stdin.read()
+"#;
+
+pub(crate) struct MailServer {
+    pub(crate) child: Child,
+    pub(crate) lines: std::sync::mpsc::Receiver<String>,
+    pub(crate) port: u16,
+}
+
+impl MailServer {
+    pub(crate) fn start(program: &Program, python: &str, mode: &str) -> Self {
+        Self::start_on(free_port(), program, python, mode)
+    }
+
+    pub(crate) fn start_on(port: u16, program: &Program, python: &str, mode: &str) -> Self {
+        let mut child = Command::new(python)
+            .current_dir(program.path(""))
+            .args(["-c", MAIL_SERVER, &port.to_string(), mode])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python runs");
+        let (sender, lines) = std::sync::mpsc::channel();
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        std::thread::spawn(move || {
+            out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        wait_for(port);
+        Self { child, lines, port }
+    }
+
+    pub(crate) fn mail(&self) -> Value {
+        serde_json::from_str(&self.lines.recv_timeout(Duration::from_secs(30)).expect("a mail"))
+            .expect("JSON")
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

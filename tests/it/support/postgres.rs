@@ -1,0 +1,110 @@
+//! A real PostgreSQL server, found or installed by `scripts/install-test-parts`: one for the whole run, a database for each
+//! test.
+
+use crate::support::external::{external_part, spawn_bound};
+use crate::support::program::Program;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub(crate) struct Postgres {
+    bin: String,
+    port: u16,
+    _process: Child,
+    _folder: TempDir,
+}
+
+/// The server of this run; `None`, with a notice, where it is not installed.
+pub(crate) fn postgres() -> Option<&'static Postgres> {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    let bin = external_part("TRAILHOUND_POSTGRESQL")?;
+    Some(SERVER.get_or_init(|| Postgres::start(bin)))
+}
+
+/// The server refuses to run as root; there it runs as the user its package makes.
+fn as_its_user(program: &str) -> Vec<String> {
+    let id = Command::new("id").arg("-u").output().expect("id runs");
+    let words: &[&str] = if id.stdout.trim_ascii() == b"0" {
+        &["runuser", "-u", "postgres", "--", program]
+    } else {
+        &[program]
+    };
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+impl Postgres {
+    fn start(bin: String) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).expect("a folder");
+        // Of no effect where we are that user ourselves.
+        let _ = Command::new("chown").arg("-R").arg("postgres").arg(folder.path()).status();
+        let initdb = as_its_user(&format!("{bin}/initdb"));
+        let made = Command::new(&initdb[0])
+            .args(&initdb[1..])
+            .args(["-U", "trailhound", "-A", "trust", "-E", "UTF8", "--no-sync", "-D"])
+            .arg(&data)
+            .current_dir("/")
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+            .port();
+        let server = as_its_user(&format!("{bin}/postgres"));
+        let place = |path: &Path| path.display().to_string();
+        let args = [
+            "-D".to_owned(),
+            place(&data),
+            "-k".to_owned(),
+            place(folder.path()),
+            "-p".to_owned(),
+            port.to_string(),
+        ];
+        let process = spawn_bound(
+            &server[0],
+            server[1..]
+                .iter()
+                .cloned()
+                .chain(args)
+                .chain(["-h".to_owned(), "127.0.0.1".to_owned()]),
+        );
+        let server = Self { bin, port, _process: process, _folder: folder };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !server.client("psql", &["-c", "SELECT 1", "postgres"]) {
+            assert!(Instant::now() < deadline, "the server does not come up");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    fn client(&self, program: &str, args: &[&str]) -> bool {
+        let port = self.port.to_string();
+        let ran = Command::new(format!("{}/{program}", self.bin))
+            .args(["-h", "127.0.0.1", "-U", "trailhound", "-p", &port])
+            .args(args)
+            .output();
+        ran.expect("a client").status.success()
+    }
+
+    /// Makes an empty database and gives the connection string to it.
+    pub(crate) fn database(&self, name: &str) -> String {
+        assert!(self.client("createdb", &[name]), "no database `{name}`");
+        self.url(name)
+    }
+
+    /// The connection string to a database.
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("postgresql://trailhound@127.0.0.1:{}/{name}", self.port)
+    }
+}
+
+/// An empty lake in PostgreSQL.
+pub(crate) fn use_postgres_catalog(program: &Program, lake: &str, database: &str) {
+    program.write(&format!("{lake}/url"), format!("{database}\n"));
+    program.write(&format!("{lake}/catalog.postgresql"), "file:url\n");
+}

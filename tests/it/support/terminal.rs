@@ -1,0 +1,82 @@
+//! The query shell in a tmux terminal.
+
+use crate::support::external::skip_notice;
+use crate::support::program::Program;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A shell in a terminal of its own.
+pub(crate) struct Terminal {
+    pub(crate) socket: String,
+}
+
+impl Terminal {
+    /// `None`, with a notice, where there is no tmux.
+    pub(crate) fn start(program: &Program) -> Option<Self> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            skip_notice("tmux is not installed");
+            return None;
+        }
+        let terminal = Self { socket: program.path("tmux").display().to_string() };
+        let shell = format!(
+            "cd {} && HOME={} PAGER='less -S' {} query --lake l",
+            program.path("").display(),
+            program.path("").display(),
+            crate::support::program::binary().display()
+        );
+        terminal.tmux(&["new-session", "-d", "-x", "120", "-y", "30", "sh", "-c", &shell]);
+        terminal.shows("trailhound>");
+        Some(terminal)
+    }
+
+    pub(crate) fn tmux(&self, args: &[&str]) -> String {
+        let output = Command::new("tmux")
+            .args(["-S", &self.socket, "-f", "/dev/null"])
+            .args(args)
+            .output()
+            .expect("tmux runs");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    pub(crate) fn keys(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys", "-t", "0"], keys].concat());
+    }
+
+    pub(crate) fn typed(&self, text: &str) {
+        // A semicolon at the end would be one of tmux's own.
+        let text =
+            text.strip_suffix(';').map_or_else(|| text.to_owned(), |text| format!("{text}\\;"));
+        self.tmux(&["send-keys", "-t", "0", "-l", &text]);
+    }
+
+    pub(crate) fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-t", "0"])
+    }
+
+    /// Waits until the screen shows `text`.
+    pub(crate) fn shows(&self, text: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let screen = self.screen();
+            if screen.contains(text) {
+                return screen;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "`{text}` does not appear:\n{screen}"
+            );
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.keys(&["C-l"]);
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).status();
+    }
+}

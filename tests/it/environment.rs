@@ -38,9 +38,7 @@ fn one_core_few_files_no_temporary_folder_and_an_odd_locale_suffice() {
         ("TMPDIR", "/nowhere"),
     ]);
     let service = Service::spawn(command);
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
-    });
+    service.wait_for_records("stored", 20_000);
     assert_eq!(service.stop().0, 0);
     pipeline.assert_lake_and_findings_exact();
 }
@@ -94,17 +92,15 @@ fn ingest_resumes_after_a_disk_was_read_only() {
     let Some(broker) = broker() else { return };
     let pipeline = KafkaPipeline::new(broker, "read-only", 1, 20_000, 44);
     let service = pipeline.start_service();
-    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    service.wait_until_ready();
     let Some(disk) = ReadOnlyMount::mount(&pipeline.program.path("lake/files")) else { return };
     pipeline.publish(broker);
     service.wait_until("a stall that is told", |service| {
         service.get("/readyz").1.contains("\"stalled\":\"")
     });
     drop(disk);
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
-    });
-    service.wait_until("readiness again", |service| service.get("/readyz").0 == 200);
+    service.wait_for_records("stored", 20_000);
+    service.wait_until_ready();
     assert_eq!(service.stop().0, 0);
     pipeline.assert_lake_exact();
 }

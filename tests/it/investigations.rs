@@ -1,6 +1,7 @@
 //! Saved investigations over a story with known answers in everyday traffic.
 
 use crate::support::program::{Program, text};
+use crate::support::template::{copy_of, generate};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use trailhound_queries::packs::investigations;
@@ -144,14 +145,11 @@ fn story() -> Vec<Value> {
 }
 
 fn investigated() -> Program {
-    let program = Program::new();
-    program.run_ok(&[
-        "generate", "--events", "3000", "--seed", "31", "--days", "10", "--story", "none", "--out",
-        "g",
-    ]);
-    program.write("story.json", serde_json::to_vec(&story()).expect("JSON"));
-    program.run_ok(&["scan", "g/events", "story.json", "--lake", "l"]);
-    program
+    copy_of("investigated", |program| {
+        generate(program, &["--events", "3000", "--seed", "31", "--days", "10", "--story", "none"]);
+        program.write("story.json", serde_json::to_vec(&story()).expect("JSON"));
+        program.run_ok(&["scan", "g/events", "story.json", "--lake", "l"]);
+    })
 }
 
 fn ask(program: &Program, name: &str, parameters: &[&str]) -> Vec<Value> {

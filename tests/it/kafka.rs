@@ -5,19 +5,18 @@ use crate::support::kafka_pipeline::KafkaPipeline;
 use crate::support::mounts::SmallDisk;
 use crate::support::program::expected_findings;
 use crate::support::service::Service;
-use std::time::Duration;
 
 #[test]
 fn events_of_a_topic_become_findings_as_they_arrive() {
     let Some(broker) = broker() else { return };
     let pipeline = KafkaPipeline::new(broker, "findings", 3, 20_000, 5);
     let mut service = pipeline.start_service();
-    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    service.wait_until_ready();
     assert_eq!(service.get("/healthz").0, 200);
     pipeline.publish(broker);
     let expected = expected_findings(&pipeline.program.path("g"));
     service.wait_for_exact_findings(&expected);
-    assert_eq!(service.metric("trailhound_records_total{fate=\"stored\"}") as u64, 20_000);
+    service.wait_for_records("stored", 20_000);
     let (status, open) = service.stop();
     assert_eq!((status, &open), (0, &expected));
     assert_eq!((pipeline.ledger("received"), pipeline.ledger("stored")), (20_000, 20_000));
@@ -30,9 +29,7 @@ fn deleted_records_become_a_gap_and_a_recreated_topic_is_read_from_its_start() {
     let pipeline = KafkaPipeline::new(broker, "gaps", 1, 3_000, 8);
     pipeline.publish(broker);
     let service = pipeline.start_service();
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 3_000
-    });
+    service.wait_for_records("stored", 3_000);
     assert_eq!(service.stop().0, 0);
     // While nobody reads, more comes and a part of it goes.
     pipeline.publish(broker);
@@ -53,13 +50,9 @@ fn deleted_records_become_a_gap_and_a_recreated_topic_is_read_from_its_start() {
         finding["runbook"].as_str().is_some_and(|steps| steps.contains("trailhound ingest --lake")),
         "{finding}"
     );
-    service.wait_until("the rest taken", |service| {
-        service.metric("trailhound_records_total{fate=\"duplicate\"}") as u64 == 2_000
-    });
+    service.wait_for_records("duplicate", 2_000);
     assert_eq!(service.stop().0, 0);
-    let info =
-        pipeline.program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["gaps"]
-            .clone();
+    let info = pipeline.program.catalog("lake").info()["gaps"].clone();
     assert_eq!(
         (&info[0]["from"], &info[0]["to"], &info[0]["reason"]),
         (&3_000.into(), &4_000.into(), &"ingest_gap".into())
@@ -76,13 +69,9 @@ fn deleted_records_become_a_gap_and_a_recreated_topic_is_read_from_its_start() {
         .expect("sent");
     sender.flush().expect("sent");
     let service = pipeline.start_service();
-    service.wait_until("the new event", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1
-    });
+    service.wait_for_records("stored", 1);
     assert_eq!(service.stop().0, 0);
-    let gaps =
-        pipeline.program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["gaps"]
-            .clone();
+    let gaps = pipeline.program.catalog("lake").info()["gaps"].clone();
     assert_eq!(gaps[1]["reason"], "source_reset");
 }
 
@@ -127,9 +116,7 @@ fn tls_with_plain_and_scram_passwords_connects() {
             config.replace("group_id = \"secure\"", &format!("group_id = \"{mechanism}\"")),
         );
         let service = Service::start(&pipeline.program, "serve.toml", mechanism);
-        service.wait_until(mechanism, |service| {
-            service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1_000
-        });
+        service.wait_for_records("stored", 1_000);
         assert_eq!(service.stop().0, 0);
     }
     // A secret in place of a reference to it is refused, and not repeated.
@@ -154,13 +141,11 @@ fn a_service_frozen_beyond_its_session_timeout_continues_exactly() {
     service
         .wait_until("a first commit", |service| service.metric("trailhound_commits_total") >= 1.0);
     service.signal("STOP");
-    // The session ends after six seconds without a heartbeat; the broker then gives the partitions away.
-    std::thread::sleep(Duration::from_secs(9));
+    // Its session ends when the broker has heard no heartbeat for six seconds.
+    broker.wait_for_members("frozen", 0);
     service.signal("CONT");
     pipeline.publish(broker);
-    service.wait_until("both deliveries", |service| {
-        service.metric("trailhound_records_total{fate=\"received\"}") as u64 == 40_000
-    });
+    service.wait_for_records("received", 40_000);
     assert_eq!(service.stop().0, 0);
     assert_eq!((pipeline.ledger("stored"), pipeline.ledger("duplicate")), (20_000, 20_000));
     pipeline.assert_lake_exact();
@@ -173,7 +158,7 @@ fn ingest_resumes_after_a_full_disk() {
     let lake = pipeline.program.path("lake");
     let Some(disk) = SmallDisk::mount(&lake, 48) else { return };
     let service = pipeline.start_service();
-    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    service.wait_until_ready();
     disk.fill(2 << 20);
     pipeline.publish(broker);
     service.wait_until("a stall that is told", |service| {
@@ -181,10 +166,8 @@ fn ingest_resumes_after_a_full_disk() {
     });
     assert_eq!(service.get("/healthz").0, 200, "waiting is no hanging");
     disk.free();
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 30_000
-    });
-    service.wait_until("readiness again", |service| service.get("/readyz").0 == 200);
+    service.wait_for_records("stored", 30_000);
+    service.wait_until_ready();
     assert_eq!(service.stop().0, 0);
     pipeline.assert_lake_exact();
 }
@@ -198,9 +181,7 @@ fn live_generated_events_carry_the_time_they_are_sent() {
         ["--live", "--to", "kafka", "--bootstrap-servers", &broker.servers(), "--topic", "life"];
     pipeline.program.run_ok(&[&["generate", "--events", "500", "--days", "3"], &to[..]].concat());
     let service = pipeline.start_service();
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 500
-    });
+    service.wait_for_records("stored", 500);
     assert_eq!(service.stop().0, 0);
     let recent = pipeline.program.query_number(
         "lake",

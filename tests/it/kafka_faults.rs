@@ -5,6 +5,7 @@ use crate::support::kafka_topic::{
     assert_holds, event, follow, ids, producer, send, serve, stored,
 };
 use crate::support::service::Service;
+use crate::support::waiting::PATIENCE;
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
@@ -53,7 +54,7 @@ fn damaged_messages_stop_only_their_partition_until_repaired() {
     // The same bit again.
     damage(broker, "damaged", &format!("{}00010", char::from(b'a' ^ 1)));
     service.wait_until("the rest", |service| stored(service) == 80);
-    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    service.wait_until_ready();
     assert_holds(&program, service, 80);
 }
 
@@ -120,7 +121,7 @@ impl Mock {
                 .payload(value);
             self.producer.send(record).map_err(|(e, _): (KafkaError, _)| e).expect("sent");
         }
-        self.producer.flush(Duration::from_secs(60)).expect("taken");
+        self.producer.flush(PATIENCE).expect("taken");
     }
 }
 
@@ -165,7 +166,7 @@ fn no_broker_error_loses_or_duplicates_events() {
         sent += 300;
         service.wait_until("what comes after the fault", |service| stored(service) == sent);
     }
-    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    service.wait_until_ready();
     assert_holds(&program, service, sent);
 }
 
@@ -217,8 +218,7 @@ fn records_trimmed_while_reading_become_a_gap() {
     service.wait_until("the rest", |service| {
         service.metric("trailhound_lag_records") == 0.0 && stored(service) > 100
     });
-    let gap =
-        program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["gaps"][0].clone();
+    let gap = program.catalog("lake").info()["gaps"][0].clone();
     let (from, to) =
         (gap["from"].as_u64().expect("a number"), gap["to"].as_u64().expect("a number"));
     assert!(gap["reason"] == "ingest_gap" && from >= 100 && to > from, "{gap}");

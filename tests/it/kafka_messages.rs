@@ -5,8 +5,8 @@ use crate::support::kafka_pipeline::KafkaPipeline;
 use crate::support::kafka_topic::{
     assert_holds, event, follow, ids, producer, send, serve, stored,
 };
+use crate::support::waiting::PATIENCE;
 use rdkafka::producer::{BaseRecord, Producer};
-use std::time::Duration;
 
 #[test]
 fn invalid_messages_are_quarantined_alone() {
@@ -53,8 +53,7 @@ fn invalid_messages_are_quarantined_alone() {
         .program
         .query_number("lake", "SELECT count(*) FROM quarantine WHERE code = 'empty'");
     assert_eq!(empty, 2);
-    let verified = pipeline.program.run(&["lake", "verify", "--lake", "lake"]);
-    assert_eq!(verified.status, 0, "{}", verified.out);
+    assert_eq!(pipeline.program.catalog("lake").verify().0, [""; 0]);
 }
 
 #[test]
@@ -62,7 +61,7 @@ fn an_aborted_transaction_leaves_only_an_offset_jump() {
     let Some(broker) = broker() else { return };
     broker.create_topic("transactions", 1);
     let sender = producer(&broker.servers(), &[("transactional.id", "t")]);
-    let wait = Duration::from_secs(30);
+    let wait = PATIENCE;
     sender.init_transactions(wait).expect("the broker answers");
     for round in 0..6 {
         sender.begin_transaction().expect("begun");
@@ -78,10 +77,9 @@ fn an_aborted_transaction_leaves_only_an_offset_jump() {
     let service = serve(&program);
     service.wait_until("what was committed", |service| stored(service) == 60);
     // The markers take offsets too: with them behind it, the lag is none.
-    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    service.wait_until_ready();
     assert_holds(&program, service, 60);
-    let ledger =
-        program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"].clone();
+    let ledger = program.catalog("lake").info()["ledger"].clone();
     assert_eq!((&ledger["received"], &ledger["duplicate"]), (&60.into(), &0.into()));
 }
 
@@ -123,14 +121,12 @@ fn a_thousand_poisoned_messages_are_quarantined_without_flooding_the_log() {
         .send(BaseRecord::<str, str>::to("poison").key("only a key"))
         .map_err(|(e, _)| e)
         .expect("sent");
-    sender.flush(Duration::from_secs(30)).expect("taken");
+    sender.flush(PATIENCE).expect("taken");
     let program = follow(&broker.servers(), "poison", "");
     let mut service = serve(&program);
-    service.wait_until("everything", |service| {
-        service.metric("trailhound_records_total{fate=\"received\"}") as usize == 10_001
-    });
+    service.wait_for_records("received", 10_001);
     service.wait_until("no lag", |service| service.metric("trailhound_lag_records") == 0.0);
-    assert_eq!(service.metric("trailhound_records_total{fate=\"quarantined\"}") as usize, 1_001);
+    service.wait_for_records("quarantined", 1_001);
     let said = service.take_log();
     assert!(said.len() < 60, "{} lines:\n{}", said.len(), said.join("\n"));
     assert_holds(&program, service, 9_000);

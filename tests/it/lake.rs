@@ -46,15 +46,19 @@ fn a_moved_lake_works_and_a_damaged_lake_is_detected() {
     assert_eq!(program.run(&["lake", "verify", "--lake", "moved"]).status, 1);
 }
 
+/// The rule that finds the sign-in of these tests.
+const RULE: &str = "AT-LOGIN-001";
+
 #[test]
 fn a_lake_works_at_any_path() {
     let program = Program::new();
     program.write("a.json", event("li"));
     for folder in ["plain", "with space", "数据湖", "p%20x", "it's #1 + [a]&b"] {
         let lake = format!("{folder}/lake");
-        let found = program.run(&["scan", "a.json", "--lake", &lake, "--fail-on", "high"]);
+        let found =
+            program.run(&["scan", "a.json", "--lake", &lake, "--fail-on", "high", "--rules", RULE]);
         assert_eq!(found.status, 1, "{folder}: {}", found.err);
-        let again = program.run(&["detect", "--lake", &lake, "--fail-on", "high"]);
+        let again = program.run(&["detect", "--lake", &lake, "--fail-on", "high", "--rules", RULE]);
         assert_eq!(
             (again.status, again.err.contains("rror")),
             (1, false),

@@ -163,14 +163,11 @@ fn a_report_is_mailed_with_its_files_attached() {
         command.env("TRAILHOUND_NOW", now);
         Service::spawn(command)
     };
-    let outbox = || {
-        program
-            .run(&["--config", "c.toml", "outbox", "list", "--lake", "l", "--format", "json"])
-            .json()
-    };
-    let listed = || program.run(&["--config", "c.toml", "report", "--list", "--lake", "l"]).out;
+    let outbox = || program.catalog("l").outbox(None, None);
+    let is_registered =
+        || program.catalog("l").report_runs().iter().any(|(.., state)| state == "registered");
     let service = serve("2026-09-20T10:00:00Z");
-    service.wait_until("its registration", |_| listed().contains("registered"));
+    service.wait_until("its registration", |_| is_registered());
     service.kill();
     // Made, told, and put off by the server; a later start tries again.
     let service = serve("2026-09-21T08:00:00Z");

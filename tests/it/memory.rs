@@ -5,7 +5,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{BufWriter, Write};
 
-/// Peak memory of a run in KiB, measured by the system's own `time`-like accounting in `/proc`.
+/// How often the peak is read. It only grows, so that the last reading before the end is the peak but for so long.
+#[cfg(target_os = "linux")]
+const READ: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// Peak memory of a run in KiB, as the system accounts it.
 #[cfg(target_os = "linux")]
 fn peak_kib(program: &Program, args: &[&str]) -> u64 {
     let child = program
@@ -17,13 +21,12 @@ fn peak_kib(program: &Program, args: &[&str]) -> u64 {
     let status = format!("/proc/{}/status", child.id());
     let mut child = child;
     let mut peak = 0;
-    // The high-water mark only grows, so the last one read before the end is the peak but for the last instants.
     while child.try_wait().expect("a child").is_none() {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
         peak =
             peak.max(line.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0));
-        std::thread::yield_now();
+        std::thread::sleep(READ);
     }
     peak
 }

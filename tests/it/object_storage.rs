@@ -6,7 +6,7 @@ use crate::support::mounts::SmallDisk;
 use crate::support::object_store::{ObjectStore, configure, generated_objects};
 use crate::support::program::{Program, expected_findings};
 use crate::support::service::Service;
-use std::time::Duration;
+use crate::support::waiting::PATIENCE;
 
 #[test]
 fn objects_are_read_as_they_appear_and_once() {
@@ -17,7 +17,7 @@ fn objects_are_read_as_they_appear_and_once() {
     let (early, late) = objects.split_at(objects.len() / 2);
     early.iter().for_each(|(key, content)| store.put(key, content));
     let mut service = Service::start_at_test_time(&program, "serve.toml", "lake");
-    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    service.wait_until_ready();
     late.iter().for_each(|(key, content)| store.put(key, content));
     // The same content under a name that claims something else, and something that is no export.
     let other = format!("{}0.gz", early[0].0.trim_end_matches(".gz"));
@@ -28,13 +28,10 @@ fn objects_are_read_as_they_appear_and_once() {
     service.wait_until("everything taken", |service| {
         service.metric("trailhound_records_total{fate=\"duplicate\"}") > 0.0
     });
-    service.wait_until("the odd one", |service| {
-        service.metric("trailhound_records_total{fate=\"quarantined\"}") as u64 == 1
-    });
-    assert_eq!(service.metric("trailhound_records_total{fate=\"stored\"}") as u64, 20_000);
+    service.wait_for_records("quarantined", 1);
+    service.wait_for_records("stored", 20_000);
     assert_eq!(service.stop().0, 0);
-    let verified = program.run(&["lake", "verify", "--lake", "lake"]);
-    assert_eq!(verified.status, 0, "{}", verified.out);
+    assert_eq!(program.catalog("lake").verify().0, [""; 0]);
     program.run_ok(&["ingest", "g/events", "--lake", "whole"]);
     assert!(program.event_keys("lake") == program.event_keys("whole"));
     // A restart reads nothing again; one more object is one more.
@@ -43,9 +40,7 @@ fn objects_are_read_as_they_appear_and_once() {
         "AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/late.json",
         br#"[{"eventId":"late","eventTime":"2026-09-30T10:00:00Z"}]"#,
     );
-    service.wait_until("the late object", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1
-    });
+    service.wait_for_records("stored", 1);
     assert_eq!(service.metric("trailhound_records_total{fate=\"received\"}") as u64, 1);
     assert_eq!(service.stop().0, 0);
 }
@@ -67,9 +62,7 @@ fn instance_role_credentials_sign_requests() {
     // This store takes a security token for one of its own; without one the keys alone must do.
     configure(&program, &source(&role(metadata_service(""))));
     let service = Service::start_at_test_time(&program, "serve.toml", "lake");
-    service.wait_until("the event", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 1
-    });
+    service.wait_for_records("stored", 1);
     assert_eq!(service.stop().0, 0);
     // Without the role nothing is read.
     configure(&program, &source(""));
@@ -87,7 +80,7 @@ fn instance_role_credentials_sign_requests() {
         .replace(&store.port().to_string(), &recorder.to_string());
     configure(&program, &elsewhere);
     let service = Service::start_at_test_time(&program, "serve.toml", "third");
-    let request = requests.recv_timeout(Duration::from_secs(60)).expect("a request").to_lowercase();
+    let request = requests.recv_timeout(PATIENCE).expect("a request").to_lowercase();
     assert!(
         request.contains("x-amz-security-token: temporary")
             && request.contains("credential=testkey/"),
@@ -117,14 +110,11 @@ fn one_trail_from_topic_and_bucket_is_stored_once() {
     late.iter().for_each(|(key, content)| store.put(key, content));
     let expected = expected_findings(&program.path("g"));
     service.wait_for_exact_findings(&expected);
-    service.wait_until("both copies", |service| {
-        service.metric("trailhound_records_total{fate=\"received\"}") as u64 == 12_000
-    });
+    service.wait_for_records("received", 12_000);
     assert_eq!(service.stop(), (0, expected));
-    let ledger =
-        program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"].clone();
+    let ledger = program.catalog("lake").info()["ledger"].clone();
     assert_eq!((&ledger["stored"], &ledger["duplicate"]), (&6_000.into(), &6_000.into()));
-    assert_eq!(program.run(&["lake", "verify", "--lake", "lake"]).status, 0);
+    assert_eq!(program.catalog("lake").verify().0, [""; 0]);
 }
 
 #[test]
@@ -146,14 +136,12 @@ fn objects_of_a_failed_commit_are_fetched_again_whatever_their_day() {
         service.get("/readyz").1.contains("\"stalled\":\"")
     });
     disk.free();
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
-    });
-    service.wait_until("readiness again", |service| service.get("/readyz").0 == 200);
+    service.wait_for_records("stored", 20_000);
+    service.wait_until_ready();
     assert_eq!(service.stop().0, 0);
     program.run_ok(&["ingest", "one.json", "g/events", "--lake", "whole"]);
     assert!(program.event_keys("lake") == program.event_keys("whole"));
-    assert_eq!(program.run(&["lake", "verify", "--lake", "lake"]).status, 0);
+    assert_eq!(program.catalog("lake").verify().0, [""; 0]);
 }
 
 #[test]
@@ -170,19 +158,14 @@ fn a_changed_object_is_read_again_and_repeated_events_are_duplicates() {
     };
     store.put(key, events(&["a", "b"]).as_bytes());
     let service = Service::start_at_test_time(&program, "serve.toml", "lake");
-    service.wait_until("the first content", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 2
-    });
+    service.wait_for_records("stored", 2);
     store.put(key, events(&["b", "c", "d"]).as_bytes());
-    service.wait_until("the second content", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 4
-    });
+    service.wait_for_records("stored", 4);
     assert_eq!(service.stop().0, 0);
-    let ledger =
-        program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"].clone();
+    let ledger = program.catalog("lake").info()["ledger"].clone();
     assert_eq!(
         ["received", "stored", "duplicate"].map(|field| ledger[field].as_u64()),
         [Some(5), Some(4), Some(1)]
     );
-    assert_eq!(program.run(&["lake", "verify", "--lake", "lake"]).status, 0);
+    assert_eq!(program.catalog("lake").verify().0, [""; 0]);
 }

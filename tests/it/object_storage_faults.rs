@@ -15,11 +15,9 @@ fn a_bucket_behind_a_faulty_network_is_read_exactly() {
     objects.iter().for_each(|(key, content)| store.put(key, content));
     let mut service = Service::start_at_test_time(&program, "serve.toml", "lake");
     let expected = expected_findings(&program.path("g"));
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 6_000
-    });
+    service.wait_for_records("stored", 6_000);
     service.wait_for_exact_findings(&expected);
-    service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+    service.wait_until_ready();
     let every = |done: &Done| {
         let done = done.lock().expect("whole");
         FAULTS.iter().all(|fault| done.keys().any(|(is_listing, of)| !is_listing && of == fault))

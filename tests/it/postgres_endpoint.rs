@@ -136,7 +136,9 @@ fn psql_returns_the_same_rows_as_the_cli_and_changes_nothing() {
             "SELECT result, length(statement) AS length FROM query_log WHERE result <> 'answered' ORDER BY asked_at",
         )
     };
-    open.service.wait_until("every refusal noted", |_| tried().len() == refused.len() + 1);
+    open.service.wait_until("every refusal noted", |_| {
+        open.program.catalog("lake").refused_queries() == refused.len() as i64 + 1
+    });
     let codes: Vec<String> =
         tried().iter().map(|row| crate::support::program::text(&row["result"])).collect();
     assert_eq!(
@@ -344,12 +346,7 @@ fn a_disconnected_postgresql_client_ends_its_query_process() {
         Command::new("kill").args(["-INT", &client.id().to_string()]).status().expect("kill runs");
     assert!(interrupted.success());
     assert!(!client.wait().expect("ends").success());
-    let noted = |result: &str| {
-        open.program.query_number(
-            "lake",
-            &format!("SELECT count(*) FROM query_log WHERE result = '{result}'"),
-        )
-    };
+    let noted = |result: &str| open.program.catalog("lake").logged_queries(result);
     open.service.wait_until("the statement noted", |_| noted("cancelled") == 1);
     open.service.wait_until("nothing running", |service| !runs(service));
     let mut client = ask();

@@ -3,8 +3,8 @@
 use crate::support::lakes::lake_of_3000;
 use crate::support::program::Program;
 use crate::support::terminal::Terminal;
+use crate::support::waiting::wait_for;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 #[test]
 fn the_shell_completes_pages_cancels_and_points_at_errors() {
@@ -50,17 +50,14 @@ fn points_and_cancels(terminal: &Terminal) {
         terminal.clear();
         terminal.typed(endless);
         terminal.keys(&["Enter"]);
-        let begun = Instant::now();
-        while !terminal.screen().contains("cancelled") {
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "nothing is cancelled:\n{}",
-                terminal.screen()
-            );
-            // Before the statement runs it only gives a new line.
-            terminal.keys(&["C-c"]);
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        wait_for(
+            || {
+                // Before the statement runs it only gives a new line.
+                terminal.keys(&["C-c"]);
+                terminal.screen().contains("cancelled").then_some(())
+            },
+            || format!("nothing is cancelled:\n{}", terminal.screen()),
+        );
         terminal.typed(&format!("SELECT 'here ' || '{number}' AS still;"));
         terminal.keys(&["Enter"]);
         terminal.shows(&format!("here {number}"));
@@ -121,15 +118,11 @@ fn leaves_a_history(program: &Program, terminal: &Terminal) {
     terminal.typed("\\q");
     terminal.keys(&["Enter"]);
     // What was typed is remembered by the next one.
-    let begun = Instant::now();
-    while Command::new("tmux")
-        .args(["-S", &terminal.socket, "list-sessions"])
-        .output()
-        .is_ok_and(|output| output.status.success())
-    {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the shell does not end");
-        std::thread::sleep(Duration::from_millis(30));
-    }
+    let is_open = || {
+        let listed = Command::new("tmux").args(["-S", &terminal.socket, "list-sessions"]).output();
+        listed.is_ok_and(|output| output.status.success())
+    };
+    wait_for(|| (!is_open()).then_some(()), || "the shell does not end".to_owned());
     let history = walkdir::WalkDir::new(program.path(""))
         .into_iter()
         .flatten()

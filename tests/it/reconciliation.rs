@@ -136,9 +136,7 @@ impl Trail<'_> {
     }
 
     fn wait(&self, service: &Service, received: usize) {
-        service.wait_until("everything received", |service| {
-            service.metric("trailhound_records_total{fate=\"received\"}") as usize == received
-        });
+        service.wait_for_records("received", received as u64);
     }
 }
 
@@ -179,12 +177,11 @@ fn events_one_source_missed_are_filled_from_the_other_and_reported() {
         let expected = expected_findings(&trail.program.path("g"));
         service.wait_for_exact_findings(&expected);
         assert_eq!(service.stop(), (0, expected), "{order}: findings doubled or lost");
-        let info =
-            trail.program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json().remove(0);
+        let info = trail.program.catalog("lake").info();
         assert_eq!(info["ledger"]["stored"], EVENTS, "{order}");
         assert_eq!(info["copies"], both - EVENTS, "{order}");
         assert_eq!(reported(&trail.program), from_its_first(trail.ways.report.clone()), "{order}");
-        assert_eq!(trail.program.run(&["lake", "verify", "--lake", "lake"]).status, 0, "{order}");
+        assert_eq!(trail.program.catalog("lake").verify().0, [""; 0], "{order}");
         // Another delivery of what the bucket has brought already is no further copy.
         let again = Service::start_at_test_time(&trail.program, "serve.toml", "lake");
         let repeated = Value::from(trail.ways.bucket[..OBJECT].to_vec()).to_string();

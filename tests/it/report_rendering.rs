@@ -72,12 +72,15 @@ fn attacked() -> Program {
 #[test]
 fn report_pages_render_and_sort_in_a_browser_without_errors_or_requests() {
     let program = month();
-    for (profile, language) in
-        [("security", "en"), ("security", "zh"), ("cis-alibaba-v2", "en"), ("member", "zh")]
-    {
+    let reports =
+        [("security", "en"), ("security", "zh"), ("cis-alibaba-v2", "en"), ("member", "zh")];
+    let page = |(profile, language)| {
         let args = ["--period", "month", "--profile", profile, "--lang", language, "--output", "r"];
-        let page = report(&program, &args).remove(0);
-        let Some(seen) = browse(&program, &page) else { return };
+        report(&program, &args).remove(0)
+    };
+    let pages = reports.map(page);
+    let Some(seen) = browse(&program, &pages) else { return };
+    for (((profile, _), page), seen) in reports.into_iter().zip(&pages).zip(&seen) {
         assert_eq!((&seen["console"], &seen["dialogs"]), (&json!([]), &json!([])), "{profile}");
         let urls: Vec<&str> =
             seen["requests"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
@@ -133,7 +136,8 @@ fn hostile_event_text_is_inert_in_every_report_format() {
             }
         }
     }
-    if let Some(seen) = browse(&program, page) {
+    if let Some(seen) = browse(&program, std::slice::from_ref(page)) {
+        let seen = &seen[0];
         assert_eq!(
             (&seen["trapped"], &seen["dialogs"], &seen["console"]),
             (&json!([true, true]), &json!([]), &json!([]))

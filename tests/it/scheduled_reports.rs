@@ -47,17 +47,7 @@ catch_up = "none"
 "#;
 
 fn runs(program: &Program) -> Vec<(String, String, String)> {
-    let ran = program.run_ok(&["--config", "schedule.toml", "report", "--lake", "l", "--list"]);
-    let cells = |line: &str| line.split_whitespace().take(3).map(str::to_owned).collect::<Vec<_>>();
-    let lines = ran
-        .out
-        .lines()
-        .map(cells)
-        .filter(|cells| cells.len() == 3 && cells[1].starts_with("2026-"));
-    let mut all: Vec<_> =
-        lines.map(|cells| (cells[0].clone(), cells[1].clone(), cells[2].clone())).collect();
-    all.sort();
-    all
+    program.catalog("l").report_runs()
 }
 
 /// The service at `now`, until it has nothing left to make of what is `due`.
@@ -216,20 +206,7 @@ fn a_chat_sink_receives_the_key_figures_and_the_link_of_a_report() {
     let service = Service::spawn(command);
     chat.wait_until("the message", |requests| requests.len() == 1);
     hook.wait_until("the request", |requests| requests.len() == 1);
-    let outbox = || {
-        program
-            .run_ok(&[
-                "--config",
-                "schedule.toml",
-                "outbox",
-                "list",
-                "--lake",
-                "l",
-                "--format",
-                "json",
-            ])
-            .json()
-    };
+    let outbox = || program.catalog("l").outbox(None, None);
     service.wait_until("the proof", |_| outbox().iter().all(|row| row["state"] == "delivered"));
     service.kill();
     let text = crate::support::program::text(&chat.requests()[0].json()["text"]["content"]);

@@ -5,7 +5,6 @@ use crate::support::kafka_pipeline::KafkaPipeline;
 use crate::support::postgres::{postgres, use_postgres_catalog};
 use crate::support::program::Program;
 use crate::support::service::Service;
-use std::time::Duration;
 
 #[test]
 fn a_lake_migrates_to_a_postgresql_catalog_unchanged() {
@@ -78,8 +77,8 @@ fn members_share_a_topic_and_a_lake_while_one_is_killed_and_one_frozen() {
     third.kill();
     pipeline.publish(broker);
     second.signal("STOP");
-    // The session ends after six seconds without a heartbeat; the broker then gives the partitions to the other.
-    std::thread::sleep(Duration::from_secs(9));
+    // Its session ends when the broker has heard no heartbeat for six seconds; the other is then given its partitions.
+    broker.wait_for_members("shared", 1);
     first.wait_until("both deliveries", |_| pipeline.ledger("received") == 60_000);
     second.signal("CONT");
     let fourth = pipeline.start_service();
@@ -106,7 +105,7 @@ fn a_member_reading_the_partitions_of_another_has_its_commits_refused() {
     let (member, zombie) =
         (pipeline.start_service(), Service::start(&pipeline.program, "zombie.toml", "lake"));
     for service in [&member, &zombie] {
-        service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+        service.wait_until_ready();
     }
     let refused = |service: &Service| service.metric("trailhound_commits_refused_total");
     for delivery in 1..=5 {

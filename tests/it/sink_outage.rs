@@ -4,7 +4,8 @@ use crate::support::broker::{Broker, broker, read_messages};
 use crate::support::external::external_part;
 use crate::support::http_receiver::{HttpReceiver, Reply, Request, accepted_ids};
 use crate::support::kafka_pipeline::KafkaPipeline;
-use crate::support::mail_server::{MailServer, free_port};
+use crate::support::mail_server::MailServer;
+use crate::support::ports::reserve_port;
 use crate::support::program::text;
 use crate::support::syslog_server::start_rsyslog;
 use std::collections::BTreeSet;
@@ -35,7 +36,7 @@ fn every_kind_of_sink_receives_all_findings_after_an_outage() {
         return;
     }
     frozen.create_topic("told-away", 1);
-    let (http, mail, syslog) = (free_port(), free_port(), free_port());
+    let (http, mail, syslog) = (reserve_port(), reserve_port(), reserve_port());
     let sinks = ["hook", "ding", "feishu", "wecom", "slack", "alerts", "mail", "syslog", "topic"];
     let mut configuration = String::new();
     for (name, kind) in
@@ -64,12 +65,10 @@ fn every_kind_of_sink_receives_all_findings_after_an_outage() {
     frozen.signal("STOP");
     let service = pipeline.start_service();
     pipeline.publish(broker);
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
-    });
+    service.wait_for_records("stored", 20_000);
     // An attempt at who says nothing takes its twenty seconds.
     service.wait_until("every one tried, and again", |_| {
-        let rows = pipeline.outbox(&[]);
+        let rows = pipeline.outbox(None, None);
         let tried = |sink: &str| {
             rows.iter()
                 .filter(|row| row["sink"] == sink)
@@ -78,26 +77,20 @@ fn every_kind_of_sink_receives_all_findings_after_an_outage() {
         };
         sinks.iter().all(|sink| tried(sink) >= Some(if *sink == "topic" { 1 } else { 2 }))
     });
-    assert!(
-        pipeline
-            .outbox(&[])
-            .iter()
-            .all(|row| row["state"] == "pending" || row["state"] == "leased"),
-        "nothing is given up"
-    );
+    let rows = pipeline.outbox(None, None);
+    let waits = |row: &serde_json::Value| row["state"] == "pending" || row["state"] == "leased";
+    assert!(rows.iter().all(waits), "nothing is given up: {rows:?}");
     let receiver = HttpReceiver::start_at(&format!("127.0.0.1:{http}"), |_, request| well(request));
     let _mail = MailServer::start_on(mail, &pipeline.program, &python, "none");
     let mut logging = start_rsyslog(syslog, &pipeline.program, &rsyslogd, false);
     frozen.signal("CONT");
     pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
-    service.wait_until("everything delivered", |_| {
-        pipeline.outbox(&[]).iter().all(|row| row["state"] == "delivered")
-    });
+    service.wait_until("everything delivered", |_| pipeline.all_delivered());
     assert_eq!(service.stop().0, 0);
-    let owed = pipeline.delivered_revisions("hook");
+    let owed = pipeline.outbox_revisions("hook");
     assert!(owed.len() > 50, "{} findings are few", owed.len());
     for sink in sinks {
-        assert_eq!(pipeline.delivered_revisions(sink), owed, "{sink}");
+        assert_eq!(pipeline.outbox_revisions(sink), owed, "{sink}");
     }
     let at = |path: &str| -> Vec<Request> {
         receiver

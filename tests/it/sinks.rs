@@ -4,6 +4,7 @@ use crate::support::broker::{broker, read_messages};
 use crate::support::http_receiver::{HttpReceiver, Reply, Request, accepted_ids};
 use crate::support::kafka_pipeline::{KafkaPipeline, revision_key};
 use crate::support::mounts::{SmallDisk, with_hosts_file};
+use crate::support::ports::reserve_port;
 use crate::support::postgres::postgres;
 use crate::support::program::text;
 use crate::support::service::Service;
@@ -119,7 +120,7 @@ impl Servers {
 
 /// What was refused for good, and why.
 fn assert_parked(pipeline: &KafkaPipeline) {
-    let parked = pipeline.outbox(&["--state", "parked"]);
+    let parked = pipeline.outbox(None, Some("parked"));
     let notes: BTreeSet<String> = parked
         .iter()
         .map(|row| format!("{}: {}", text(&row["sink"]), text(&row["note"])))
@@ -190,7 +191,7 @@ fn assert_told(pipeline: &KafkaPipeline, servers: &Servers, findings: usize) {
             .iter()
             .all(|request| request.json()["sign"].is_string() && request.body.contains("AT-ROOT-"))
     );
-    for row in pipeline.outbox(&["--sink", "wecom"]) {
+    for row in pipeline.outbox(Some("wecom"), None) {
         assert_eq!(row["severity"], "critical");
     }
 }
@@ -205,32 +206,26 @@ fn every_finding_arrives_whatever_the_sinks_answer() {
     let hook = &servers.hook;
     let mut service = pipeline.start_service();
     pipeline.publish(broker);
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
-    });
+    service.wait_for_records("stored", 20_000);
     service.wait_for_findings(|open| open.contains_key("AT-HEALTH-002"));
     // What was refused for good waits for somebody.
     service.wait_until("all faults", |_| hook.requests().len() > FAULTS.len());
-    service.wait_until("nothing pending", |_| pipeline.outbox(&["--state", "pending"]).is_empty());
+    service.wait_until("nothing pending", |_| pipeline.outbox(None, Some("pending")).is_empty());
     assert_parked(&pipeline);
     pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
-    service.wait_until("everything delivered", |_| {
-        pipeline.outbox(&[]).iter().all(|row| row["state"] == "delivered")
-    });
+    service.wait_until("everything delivered", |_| pipeline.all_delivered());
 
     // Of what was cut off nobody knows whether it was taken, and what came too fast came again.
-    assert!(
-        pipeline.outbox(&["--sink", "hook"]).iter().any(|row| row["unsure"].as_i64() > Some(0))
-    );
+    assert!(pipeline.outbox(Some("hook"), None).iter().any(|row| row["unsure"].as_i64() > Some(0)));
     assert!(
         pipeline
-            .outbox(&["--sink", "ding"])
+            .outbox(Some("ding"), None)
             .iter()
             .any(|row| row["attempts"].as_i64() > Some(1) && row["unsure"] == 0)
     );
 
     // Each exactly once where that can be, and each at all everywhere.
-    let all = pipeline.delivered_revisions("file");
+    let all = pipeline.outbox_revisions("file");
     assert!(all.len() > 50, "{} findings are few", all.len());
     let written = lines(&pipeline, "told");
     assert_eq!((written.len(), &written.into_iter().collect::<BTreeSet<_>>()), (all.len(), &all));
@@ -239,8 +234,8 @@ fn every_finding_arrives_whatever_the_sinks_answer() {
         bodies.iter().all(|body| body.contains(&format!("\"finding_id\":\"{id}\"")))
     }));
     let requests = hook.requests();
-    assert_eq!(accepted_ids(&requests), pipeline.delivered_revisions("hook"));
-    assert_eq!(pipeline.delivered_revisions("hook"), all);
+    assert_eq!(accepted_ids(&requests), pipeline.outbox_revisions("hook"));
+    assert_eq!(pipeline.outbox_revisions("hook"), all);
     assert_signed(&requests);
     assert_told(&pipeline, &servers, all.len());
     let labels: BTreeSet<String> = servers
@@ -267,10 +262,10 @@ fn every_finding_arrives_whatever_the_sinks_answer() {
             service.metric(&format!("trailhound_outbox{{sink=\"hook\",state=\"{state}\"}}")) == 0.0
         })
     });
-    assert_eq!(
-        service.metric("trailhound_deliveries_total{sink=\"hook\",outcome=\"delivered\"}") as usize,
-        all.len()
-    );
+    let delivered = "trailhound_deliveries_total{sink=\"hook\",outcome=\"delivered\"}";
+    service.wait_until("every delivery counted", |service| {
+        service.metric(delivered) as usize == all.len()
+    });
     // No secret is told anywhere.
     let said = service.take_log();
     assert!(!said.is_empty() && said.iter().all(|line| !line.contains("canary")), "{said:?}");
@@ -311,11 +306,9 @@ fn a_service_killed_while_delivering_loses_nothing_and_writes_each_finding_once(
             pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
         }
         let more = rng.random_range(0..20);
-        let deadline =
-            std::time::Instant::now() + Duration::from_millis(rng.random_range(50..1500));
-        while hook.requests().len() < before + more && std::time::Instant::now() < deadline {
-            std::thread::yield_now();
-        }
+        // Killed at a random moment: that is the subject of this test.
+        let moment = Duration::from_millis(rng.random_range(50..1500));
+        hook.wait_at_most(moment, |requests| requests.len() >= before + more);
         service.kill();
     }
     // Torn by a full disk or a sudden end, as it looks afterwards.
@@ -332,32 +325,14 @@ fn a_service_killed_while_delivering_loses_nothing_and_writes_each_finding_once(
     let expected = crate::support::program::expected_findings(&pipeline.program.path("g"));
     service.wait_until("everything stored", |_| pipeline.ledger("stored") == 20_000);
     service.wait_until("the findings", |_| {
-        let open: BTreeSet<String> = pipeline
-            .program
-            .run_ok(&[
-                "query",
-                "--lake",
-                "lake",
-                "--format",
-                "csv",
-                "-c",
-                "SELECT DISTINCT rule_id FROM findings WHERE status = 'open'",
-            ])
-            .out
-            .lines()
-            .skip(1)
-            .map(str::to_owned)
-            .collect();
+        let open = pipeline.program.catalog("lake").rules_with_findings();
         expected.keys().all(|rule| open.contains(rule))
     });
-    service.wait_until("everything delivered", |_| {
-        let rows = pipeline.outbox(&[]);
-        !rows.is_empty() && rows.iter().all(|row| row["state"] == "delivered")
-    });
-    let (owed, written) = (pipeline.delivered_revisions("file"), lines(&pipeline, "told"));
+    service.wait_until("everything delivered", |_| pipeline.all_delivered());
+    let (owed, written) = (pipeline.outbox_revisions("file"), lines(&pipeline, "told"));
     assert_eq!(written.len(), owed.len(), "seed {seed}");
     assert_eq!(written.into_iter().collect::<BTreeSet<_>>(), owed, "seed {seed}");
-    assert_eq!(accepted_ids(&hook.requests()), pipeline.delivered_revisions("hook"), "seed {seed}");
+    assert_eq!(accepted_ids(&hook.requests()), pipeline.outbox_revisions("hook"), "seed {seed}");
     assert_eq!(service.take_log().iter().filter(|line| line.contains("panicked")).count(), 0);
     assert_eq!(service.stop().0, 0);
 }
@@ -373,24 +348,22 @@ fn a_file_sink_waits_for_a_full_disk_and_then_writes_each_finding_once() {
     );
     let service = pipeline.start_service();
     pipeline.publish(broker);
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
-    });
+    service.wait_for_records("stored", 20_000);
     // In one look: what is tried again is on its way in the next.
     service.wait_until("a failed attempt that says why", |_| {
         let why = |row: &Value| {
             row["attempts"].as_i64() > Some(0) && text(&row["note"]).contains("No space left")
         };
-        pipeline.outbox(&["--state", "pending"]).iter().any(why)
+        pipeline.outbox(None, Some("pending")).iter().any(why)
     });
     disk.free();
     pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
     service.wait_until("everything delivered", |_| {
-        let rows = pipeline.outbox(&[]);
+        let rows = pipeline.outbox(None, None);
         rows.len() > 50 && rows.iter().all(|row| row["state"] == "delivered")
     });
     assert_eq!(service.stop().0, 0);
-    let (owed, written) = (pipeline.delivered_revisions("file"), lines(&pipeline, "told"));
+    let (owed, written) = (pipeline.outbox_revisions("file"), lines(&pipeline, "told"));
     assert_eq!((written.len(), written.into_iter().collect::<BTreeSet<_>>()), (owed.len(), owed));
 }
 
@@ -404,14 +377,15 @@ fn findings_wait_while_a_host_name_is_unknown_or_resolves_to_a_private_address()
     command.env_remove("TRAILHOUND_NOW");
     // After three requests the name leads elsewhere, and the connection that was there is gone.
     let turning = hosts.clone();
-    let hook = HttpReceiver::start(move |number, _| {
+    let port = reserve_port();
+    let hook = HttpReceiver::start_at(&format!("127.0.0.1:{port}"), move |number, _| {
         if number == 3 {
             std::fs::write(&turning, "127.0.0.2 hook.example.com\n").expect("written");
             return Reply::Close;
         }
         TAKEN
     });
-    let inside = HttpReceiver::start_at(&format!("127.0.0.2:{}", hook.port), |_, _| TAKEN);
+    let inside = HttpReceiver::start_at(&format!("127.0.0.2:{port}"), |_, _| TAKEN);
     let sink = |name: &str, host: &str| {
         let url = format!("http://{host}:{}/{name}", hook.port);
         format!(
@@ -423,12 +397,10 @@ fn findings_wait_while_a_host_name_is_unknown_or_resolves_to_a_private_address()
     );
     let service = Service::spawn(command);
     pipeline.publish(broker);
-    service.wait_until("everything stored", |service| {
-        service.metric("trailhound_records_total{fate=\"stored\"}") as u64 == 20_000
-    });
+    service.wait_for_records("stored", 20_000);
     let waits = |sink: &str, why: &str| {
         pipeline
-            .outbox(&["--sink", sink, "--state", "pending"])
+            .outbox(Some(sink), Some("pending"))
             .iter()
             .any(|row| text(&row["note"]).contains(why))
     };
@@ -439,7 +411,7 @@ fn findings_wait_while_a_host_name_is_unknown_or_resolves_to_a_private_address()
     std::fs::write(&hosts, "127.0.0.1 hook.example.com gone.example.com\n").expect("written");
     pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
     service.wait_until("everything delivered", |_| {
-        let rows = pipeline.outbox(&[]);
+        let rows = pipeline.outbox(None, None);
         rows.len() > 100 && rows.iter().all(|row| row["state"] == "delivered")
     });
     assert_eq!(service.stop().0, 0);
@@ -449,7 +421,7 @@ fn findings_wait_while_a_host_name_is_unknown_or_resolves_to_a_private_address()
             .into_iter()
             .filter(|request| request.target == format!("/{name}"))
             .collect();
-        assert_eq!(accepted_ids(&requests), pipeline.delivered_revisions(name));
+        assert_eq!(accepted_ids(&requests), pipeline.outbox_revisions(name));
     }
     assert_eq!(inside.requests().len(), 0, "who was not meant was told");
 }
@@ -471,7 +443,7 @@ fn services_sharing_a_lake_deliver_each_finding_once() {
     ));
     let (first, second) = (pipeline.start_service(), pipeline.start_service());
     for service in [&first, &second] {
-        service.wait_until("readiness", |service| service.get("/readyz").0 == 200);
+        service.wait_until_ready();
     }
     pipeline.publish(broker);
     hook.wait_until("some findings", |requests| requests.len() > 5);
@@ -481,26 +453,19 @@ fn services_sharing_a_lake_deliver_each_finding_once() {
         crate::support::program::expected_findings(&pipeline.program.path("g"))
             .into_keys()
             .collect();
-    let open = "SELECT DISTINCT rule_id FROM findings WHERE status = 'open'";
     second.wait_until("the findings", |_| {
-        let rows = pipeline
-            .program
-            .run_ok(&["query", "--lake", "lake", "--format", "json", "-c", open])
-            .json();
-        expected.is_subset(&rows.iter().map(|row| text(&row["rule_id"])).collect())
+        expected.is_subset(&pipeline.program.catalog("lake").rules_with_findings())
     });
-    second.wait_until("everything delivered", |_| {
-        pipeline.outbox(&[]).iter().all(|row| row["state"] == "delivered")
-    });
+    second.wait_until("everything delivered", |_| pipeline.all_delivered());
     assert_eq!(second.stop().0, 0);
-    let (owed, written) = (pipeline.delivered_revisions("file"), lines(&pipeline, "told"));
+    let (owed, written) = (pipeline.outbox_revisions("file"), lines(&pipeline, "told"));
     assert_eq!((written.len(), written.into_iter().collect::<BTreeSet<_>>()), (owed.len(), owed));
     let ids: Vec<String> =
         hook.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
-    assert_eq!(ids.iter().cloned().collect::<BTreeSet<_>>(), pipeline.delivered_revisions("hook"));
+    assert_eq!(ids.iter().cloned().collect::<BTreeSet<_>>(), pipeline.outbox_revisions("hook"));
     assert_eq!(
         ids.len(),
-        pipeline.delivered_revisions("hook").len(),
+        pipeline.outbox_revisions("hook").len(),
         "nobody was killed, so nothing was sent twice"
     );
 }

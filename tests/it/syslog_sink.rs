@@ -2,11 +2,11 @@
 
 use crate::support::certificate;
 use crate::support::external::external_part;
-use crate::support::mail_server::free_port;
+use crate::support::ports::reserve_port;
 use crate::support::program::Program;
 use crate::support::syslog_server::start_rsyslog;
+use crate::support::waiting::wait_for;
 use serde_json::Value;
-use std::time::{Duration, Instant};
 
 #[test]
 fn syslog_messages_arrive_whole_by_tls_and_tcp() {
@@ -16,7 +16,7 @@ fn syslog_messages_arrive_whole_by_tls_and_tcp() {
         return;
     }
     for tls in [true, false] {
-        let (port, received) = (free_port(), program.path("received"));
+        let (port, received) = (reserve_port(), program.path("received"));
         let _ = std::fs::remove_file(&received);
         let mut server = start_rsyslog(port, &program, &rsyslogd, tls);
         let write = |ca: &str| {
@@ -33,15 +33,11 @@ fn syslog_messages_arrive_whole_by_tls_and_tcp() {
             "{}",
             ran.err
         );
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let line = loop {
-            let text = std::fs::read_to_string(&received).unwrap_or_default();
-            if text.ends_with('\n') {
-                break text;
-            }
-            assert!(Instant::now() < deadline, "nothing arrives: {text}");
-            std::thread::sleep(Duration::from_millis(20));
-        };
+        let written = || std::fs::read_to_string(&received).unwrap_or_default();
+        let line = wait_for(
+            || Some(written()).filter(|text| text.ends_with('\n')),
+            || format!("nothing arrives: {}", written()),
+        );
         let (head, body) = line.split_once('{').expect("an object");
         assert_eq!(
             head.trim_end_matches('\u{feff}').trim(),

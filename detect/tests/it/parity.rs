@@ -2,7 +2,7 @@
 //! ranges of it, the rule's query alone, and an independent reference model. Each account is a case of its own.
 
 use crate::reference_model::{ABSENT, Expected, LONG, Promise, SHORT, expected};
-use crate::support::{Follower, LIMITS, NOW, add};
+use crate::support::{Follower, LIMITS, NOW, add, scaled};
 use datafusion::arrow::array::{Array, AsArray};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
@@ -344,7 +344,7 @@ async fn every_evaluation_finds_what_the_reference_model_finds() {
         std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
     };
     let (cases, seed, together) = (
-        number("TRAILHOUND_CASES", 1_000),
+        number("TRAILHOUND_CASES", scaled(1_000)),
         number("TRAILHOUND_SEED", 1),
         number("TRAILHOUND_TOGETHER", 200),
     );

@@ -107,16 +107,22 @@ async fn streaming_evaluation_finds_what_batch_evaluation_finds() {
     }
 }
 
+/// A query over console sign-ins that takes several times the quarter of a second after which a rule is deferred.
+fn slow_sql() -> String {
+    let rows = if cfg!(debug_assertions) { 600_000 } else { 3_000_000 };
+    format!(
+        "SELECT *, 'slow' AS why FROM events WHERE event_action IN \
+         (SELECT CASE WHEN max(md5(CAST(value AS VARCHAR))) > '' THEN 'consolesignin' END FROM generate_series(1, {rows}))"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_rule_is_deferred_without_delaying_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
     let catalogue = RuleSet::built_in().expect("rules");
     let quick = catalogue.find("AT-LOGIN-001").expect("a rule");
-    // Long in either build.
-    let sql = "SELECT *, 'slow' AS why FROM events WHERE event_action IN \
-               (SELECT CASE WHEN max(md5(CAST(value AS VARCHAR))) > '' THEN 'consolesignin' END FROM generate_series(1, 1500000))"
-        .to_owned();
+    let sql = slow_sql();
     let slow = Rule { id: "AT-SLOW-001".to_owned(), sql, ..quick.clone() };
     let mut standing =
         StandingQueries::new(&[&slow, quick], Arc::default(), LIMITS).await.expect("rules");
@@ -168,10 +174,7 @@ async fn a_large_file_is_evaluated_in_parts_and_a_slow_rule_is_never_deferred_fo
     const PART: usize = 16_384;
     let folder = tempfile::tempdir().expect("a folder");
     let (lake, rule) = sign_ins(folder.path(), EVENTS).await;
-    // Long in either build.
-    let sql = "SELECT *, 'slow' AS why FROM events WHERE event_action IN \
-               (SELECT CASE WHEN max(md5(CAST(value AS VARCHAR))) > '' THEN 'consolesignin' END FROM generate_series(1, 3000000))"
-        .to_owned();
+    let sql = slow_sql();
     let slow = Rule { id: "AT-SLOW-001".to_owned(), sql, ..rule };
     let mut standing = StandingQueries::new(&[&slow], Arc::default(), LIMITS).await.expect("rules");
     let mut found = Vec::new();

@@ -125,3 +125,10 @@ pub(crate) async fn sign_ins(folder: &Path, count: usize) -> (Lake, Rule) {
     let reads = Some("event_action = 'consolesignin'".to_owned());
     (lake, Rule { id: "AT-EACH-001".to_owned(), reads, sql, dedup: None, ..like })
 }
+
+/// The share of random cases that is asked for: `TRAILHOUND_TEST_SCALE`, 1 unless set.
+pub(crate) fn scaled(cases: u64) -> u64 {
+    let scale = std::env::var("TRAILHOUND_TEST_SCALE")
+        .map_or(1.0, |scale| scale.parse::<f64>().expect("TRAILHOUND_TEST_SCALE is a number"));
+    (cases as f64 * scale).ceil() as u64
+}

@@ -1,9 +1,10 @@
 //! Every event can be rebuilt as an equal JSON value from columns, details and `extra` (or `raw`).
 
-use crate::support::decode;
+use crate::support::{decode, scaled};
 use serde_json::Value;
 use std::io::Read;
-use trailhound_datasets::generate::{Spec, Traffic};
+use std::sync::Mutex;
+use trailhound_datasets::generate::{Generated, Spec, Traffic};
 use trailhound_datasets::samples;
 
 #[test]
@@ -15,32 +16,52 @@ fn every_sample_is_rebuilt() {
     }
 }
 
+/// Rebuilds every event of a generated file; gives the number of events and of those whose raw text was kept.
+fn rebuild_all(file: &Generated) -> (usize, usize) {
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(&file.content[..]).read_to_end(&mut text).expect("gzip");
+    let expected = trailhound_ingest::decode::oracle::events(&text).expect("JSON");
+    let decoded = decode(&text);
+    assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects.first());
+    assert_eq!(decoded.events.len(), expected.len());
+    for (found, expected) in decoded.events.iter().zip(&expected) {
+        assert!(found == expected, "found {found}\nexpected {expected}");
+    }
+    let raw_kept = decoded.flags.iter().filter(|flags| flags.contains(&"type_mismatch")).count();
+    (expected.len(), raw_kept)
+}
+
 #[test]
 fn a_million_generated_events_are_rebuilt() {
+    let events = scaled(1_000_000);
     let spec = Spec {
-        events: 1_000_000,
+        events,
         seed: 11,
         company: None,
         stories: Vec::new(),
         end_micros: crate::support::NOW,
         days: 30,
     };
-    let mut rebuilt = 0;
-    let mut raw_kept = 0;
-    for file in Traffic::new(spec).expect("all stories").files() {
-        let mut text = Vec::new();
-        flate2::read::GzDecoder::new(&file.content[..]).read_to_end(&mut text).expect("gzip");
-        let expected = trailhound_ingest::decode::oracle::events(&text).expect("JSON");
-        let decoded = decode(&text);
-        assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects.first());
-        assert_eq!(decoded.events.len(), expected.len());
-        for (found, expected) in decoded.events.iter().zip(&expected) {
-            assert!(found == expected, "found {found}\nexpected {expected}");
-        }
-        raw_kept += decoded.flags.iter().filter(|flags| flags.contains(&"type_mismatch")).count();
-        rebuilt += expected.len();
-    }
-    assert_eq!((rebuilt, raw_kept), (1_000_000, 0));
+    let files = Mutex::new(Traffic::new(spec).expect("all stories").files());
+    let next = || files.lock().expect("no worker panicked").next();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let counts: Vec<(usize, usize)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut counts = Vec::new();
+            while let Some(file) = next() {
+                counts.push(rebuild_all(&file));
+            }
+            counts
+        };
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        running
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("every event is equal"))
+            .collect()
+    });
+    let (rebuilt, raw_kept) =
+        counts.iter().fold((0, 0), |(events, raw), count| (events + count.0, raw + count.1));
+    assert_eq!((rebuilt as u64, raw_kept), (events, 0));
 }
 
 #[test]

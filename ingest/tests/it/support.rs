@@ -102,3 +102,10 @@ pub(crate) fn event(id: &str) -> String {
         r#"{{"eventId":"{id}","eventName":"StartInstance","eventTime":"2026-09-21T02:14:05Z","serviceName":"Ecs","userIdentity":{{"type":"ram-user","accountId":"1","userName":"a"}}}}"#
     )
 }
+
+/// The share of random cases that is asked for: `TRAILHOUND_TEST_SCALE`, 1 unless set.
+pub(crate) fn scaled(cases: u64) -> u64 {
+    let scale = std::env::var("TRAILHOUND_TEST_SCALE")
+        .map_or(1.0, |scale| scale.parse::<f64>().expect("TRAILHOUND_TEST_SCALE is a number"));
+    (cases as f64 * scale).ceil() as u64
+}

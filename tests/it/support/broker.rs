@@ -1,17 +1,17 @@
 //! A real Apache Kafka broker, installed by `scripts/install-test-parts`: one for the whole run, a topic for each test.
 
-use crate::support::external::{external_part, spawn_bound};
+use crate::support::external::{bound_folder, external_part, spawn_bound};
+use crate::support::ports::reserve_port;
+use crate::support::waiting::{PATIENCE, wait_for};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
+use std::time::Duration;
 
 pub(crate) struct Broker {
     port: u16,
@@ -20,7 +20,7 @@ pub(crate) struct Broker {
     /// The certificate it shows there.
     pub(crate) certificate: PathBuf,
     process: Child,
-    folder: TempDir,
+    folder: PathBuf,
 }
 
 /// The broker of this run; `None`, with a notice, where it is not installed.
@@ -59,13 +59,6 @@ fn make_certificate(folder: &Path) -> PathBuf {
     certificate
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
-}
-
 impl Broker {
     /// Another, for a test that does things to it.
     pub(crate) fn start_dedicated() -> Option<Self> {
@@ -82,11 +75,11 @@ impl Broker {
     }
 
     fn start(jars: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let (port, secure_port, controller) = (free_port(), free_port(), free_port());
-        let certificate = make_certificate(folder.path());
-        let settings = folder.path().join("server.properties");
-        let data = folder.path().join("data");
+        let folder = bound_folder("kafka");
+        let (port, secure_port, controller) = (reserve_port(), reserve_port(), reserve_port());
+        let certificate = make_certificate(&folder);
+        let settings = folder.join("server.properties");
+        let data = folder.join("data");
         let text = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
              listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secure_port},CONTROLLER://127.0.0.1:{controller}\n\
@@ -101,7 +94,7 @@ impl Broker {
              user_project=\"{PASSWORD}\";\nlog.dirs={}\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\ntransaction.state.log.replication.factor=1\n\
              transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n",
-            folder.path().join(KEY_STORE).display(),
+            folder.join(KEY_STORE).display(),
             data.display()
         );
         std::fs::write(&settings, text).expect("a file");
@@ -133,11 +126,11 @@ impl Broker {
     }
 
     fn wait(&self) {
-        let deadline = Instant::now() + Duration::from_secs(90);
         let admin = self.admin();
-        while admin.inner().fetch_metadata(None, Duration::from_secs(2)).is_err() {
-            assert!(Instant::now() < deadline, "the broker does not come up");
-        }
+        wait_for(
+            || admin.inner().fetch_metadata(None, Duration::from_secs(2)).ok(),
+            || "the broker does not start".to_owned(),
+        );
     }
 
     pub(crate) fn secure_servers(&self) -> String {
@@ -171,7 +164,7 @@ impl Broker {
 
     /// The file in which it keeps the first messages of a partition.
     pub(crate) fn log_file(&self, topic: &str, partition: i32) -> PathBuf {
-        self.folder.path().join(format!("data/{topic}-{partition}/00000000000000000000.log"))
+        self.folder.join(format!("data/{topic}-{partition}/00000000000000000000.log"))
     }
 
     /// Gives the topic so many partitions.
@@ -182,6 +175,21 @@ impl Broker {
         )
         .expect("the broker answers");
         assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// Waits until the consumer group has so many members.
+    pub(crate) fn wait_for_members(&self, group: &str, members: usize) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.servers()).set("log_level", "0");
+        let client: BaseConsumer = config.create().expect("a client");
+        let there = || {
+            let groups = client.fetch_group_list(Some(group), Duration::from_secs(10)).ok()?;
+            Some(groups.groups().first()?.members().len())
+        };
+        wait_for(
+            || there().filter(|there| *there == members),
+            || format!("the group {group} has {:?} members, not {members}", there()),
+        );
     }
 
     /// Drops everything before `offset` of partition 0, as a broker does when retention passes.
@@ -223,7 +231,7 @@ pub(crate) fn each_message(
     from.add_partition_offset(topic, 0, Offset::Beginning).expect("a partition");
     consumer.assign(&from).expect("assigned");
     for number in 0..most {
-        let message = consumer.poll(Duration::from_secs(60));
+        let message = consumer.poll(PATIENCE);
         let message = message.unwrap_or_else(|| {
             let ends = consumer.fetch_watermarks(topic, 0, Duration::from_secs(10));
             panic!("of {most} messages only {number} come; the topic has {ends:?}")

@@ -1,13 +1,12 @@
 //! An HTTP server that records what sinks send and answers as told: as the services' documentation says, and as networks fail.
 
+use crate::support::waiting::PATIENCE;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
-
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How a request is answered.
 #[derive(Debug, Clone)]
@@ -96,6 +95,13 @@ impl HttpReceiver {
             assert!(!left.is_zero(), "{what} does not come; {} requests so far", requests.len());
             requests = self.state.came.wait_timeout(requests, left).expect("whole").0;
         }
+    }
+
+    /// Waits until `enough` says so of the requests so far, but no longer than `most`.
+    pub(crate) fn wait_at_most(&self, most: Duration, mut enough: impl FnMut(&[Request]) -> bool) {
+        let requests = self.state.requests.lock().expect("whole");
+        let waited = self.state.came.wait_timeout_while(requests, most, |seen| !enough(seen));
+        drop(waited.expect("whole"));
     }
 
     fn serve(&self, stream: TcpStream) {

@@ -3,15 +3,16 @@
 use crate::support::broker::Broker;
 use crate::support::program::{Program, expected_findings, text};
 use crate::support::service::Service;
+use crate::support::template::generated;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A topic of generated events, and a service to follow it.
 pub(crate) struct KafkaPipeline {
     pub(crate) program: Program,
-    pub(crate) topic: String,
-    pub(crate) events: u64,
-    pub(crate) seed: u64,
+    topic: String,
+    events: u64,
+    seed: u64,
 }
 
 impl KafkaPipeline {
@@ -23,12 +24,10 @@ impl KafkaPipeline {
         seed: u64,
     ) -> Self {
         broker.create_topic(topic, partitions);
-        let pipeline = Self { program: Program::new(), topic: topic.to_owned(), events, seed };
         // The same traffic as files: its configuration, its truth, and the lake an undisturbed ingest makes of it.
         let number = [events.to_string(), seed.to_string()];
-        pipeline.program.run_ok(&[
-            "generate", "--events", &number[0], "--seed", &number[1], "--days", "3", "--out", "g",
-        ]);
+        let program = generated(&["--events", &number[0], "--seed", &number[1], "--days", "3"]);
+        let pipeline = Self { program, topic: topic.to_owned(), events, seed };
         let parameters =
             std::fs::read_to_string(pipeline.program.path("g/trailhound.toml")).expect("a file");
         let config = format!(
@@ -55,8 +54,8 @@ impl KafkaPipeline {
 
     /// The lake holds what an undisturbed ingest of the same events holds, and is sound.
     pub(crate) fn assert_lake_exact(&self) {
-        let verified = self.program.run(&["lake", "verify", "--lake", "lake", "--json"]);
-        assert_eq!(verified.status, 0, "{}", verified.out);
+        let (problems, _) = self.program.catalog("lake").verify();
+        assert!(problems.is_empty(), "{problems:?}");
         self.program.run_ok(&["ingest", "g/events", "--lake", "whole"]);
         assert!(
             self.program.event_keys("lake") == self.program.event_keys("whole"),
@@ -64,34 +63,12 @@ impl KafkaPipeline {
         );
     }
 
-    /// Likewise, and what is kept is what a run over the whole lake finds: nothing more, nothing less, nothing revised.
+    /// Likewise, and the stored findings are those that a run over the whole lake gives: none more, none less, none revised.
     pub(crate) fn assert_lake_and_findings_exact(&self) {
         self.assert_lake_exact();
-        let again = self.program.run_ok(&[
-            "--config",
-            "serve.toml",
-            "scan",
-            "g/events",
-            "--lake",
-            "lake",
-            "--format",
-            "json",
-        ]);
-        assert_eq!(again.open_findings(), expected_findings(&self.program.path("g")));
-        let known =
-            self.program.run_ok(&["--config", "serve.toml", "scan", "g/events", "--lake", "lake"]);
-        assert!(known.out.contains("findings: 0 new, 0 revised"), "{}", known.out);
+        assert_findings_exact(&self.program);
     }
 
-    pub(crate) fn ledger(&self, field: &str) -> u64 {
-        self.program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0]["ledger"]
-            [field]
-            .as_u64()
-            .expect("a count")
-    }
-}
-
-impl KafkaPipeline {
     /// Adds sinks to its configuration.
     pub(crate) fn add_configuration(&self, sinks: &str) {
         let path = self.program.path("serve.toml");
@@ -99,34 +76,34 @@ impl KafkaPipeline {
         std::fs::write(path, format!("{config}\n{sinks}")).expect("written");
     }
 
-    /// Rows of the outbox.
-    pub(crate) fn outbox(&self, which: &[&str]) -> Vec<Value> {
-        self.program
-            .run_ok(
-                &[
-                    &[
-                        "--config",
-                        "serve.toml",
-                        "outbox",
-                        "list",
-                        "--lake",
-                        "lake",
-                        "--format",
-                        "json",
-                        "--limit",
-                        "100000",
-                    ],
-                    which,
-                ]
-                .concat(),
-            )
-            .json()
+    pub(crate) fn ledger(&self, field: &str) -> u64 {
+        self.program.catalog("lake").ledger(field)
     }
 
-    /// Revisions that the sink was owed, as `finding.revision`.
-    pub(crate) fn delivered_revisions(&self, sink: &str) -> BTreeSet<String> {
-        self.outbox(&["--sink", sink]).iter().map(revision_key).collect()
+    /// Rows of the outbox: of one sink or of all, in one state or in any.
+    pub(crate) fn outbox(&self, sink: Option<&str>, state: Option<&str>) -> Vec<Value> {
+        self.program.catalog("lake").outbox(sink, state)
     }
+
+    /// There are outbox rows, and every one is delivered.
+    pub(crate) fn all_delivered(&self) -> bool {
+        let rows = self.outbox(None, None);
+        !rows.is_empty() && rows.iter().all(|row| row["state"] == "delivered")
+    }
+
+    /// Revisions of findings in the outbox of `sink`, as `finding.revision`.
+    pub(crate) fn outbox_revisions(&self, sink: &str) -> BTreeSet<String> {
+        self.outbox(Some(sink), None).iter().map(revision_key).collect()
+    }
+}
+
+/// A run over the whole lake `lake` of the generated events finds the truth, and changes no stored finding.
+pub(crate) fn assert_findings_exact(program: &Program) {
+    let stored = program.catalog("lake").finding_revisions();
+    let scan = ["--config", "serve.toml", "scan", "g/events", "--lake", "lake", "--format", "json"];
+    let again = program.run_ok(&scan);
+    assert_eq!(again.open_findings(), expected_findings(&program.path("g")));
+    assert_eq!(program.catalog("lake").finding_revisions(), stored, "the run changed findings");
 }
 
 pub(crate) fn revision_key(row: &Value) -> String {

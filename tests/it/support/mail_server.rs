@@ -1,26 +1,11 @@
 //! A real SMTP server (aiosmtpd).
 
+use crate::support::ports::{reserve_port, wait_until_listening};
 use crate::support::program::Program;
+use crate::support::waiting::PATIENCE;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
-}
-
-pub(crate) fn wait_for(port: u16) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline, "nothing listens on {port}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// A mail server that prints what it takes; the first message it puts off, and mail to `nobody` it refuses.
 const MAIL_SERVER: &str = r#"
@@ -62,7 +47,7 @@ pub(crate) struct MailServer {
 
 impl MailServer {
     pub(crate) fn start(program: &Program, python: &str, mode: &str) -> Self {
-        Self::start_on(free_port(), program, python, mode)
+        Self::start_on(reserve_port(), program, python, mode)
     }
 
     pub(crate) fn start_on(port: u16, program: &Program, python: &str, mode: &str) -> Self {
@@ -78,13 +63,12 @@ impl MailServer {
         std::thread::spawn(move || {
             out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        wait_for(port);
+        wait_until_listening(port);
         Self { child, lines, port }
     }
 
     pub(crate) fn mail(&self) -> Value {
-        serde_json::from_str(&self.lines.recv_timeout(Duration::from_secs(30)).expect("a mail"))
-            .expect("JSON")
+        serde_json::from_str(&self.lines.recv_timeout(PATIENCE).expect("a mail")).expect("JSON")
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod broker;
 pub(crate) mod browser;
+pub(crate) mod catalog;
 pub(crate) mod certificate;
 pub(crate) mod events;
 pub(crate) mod external;
@@ -16,6 +17,7 @@ pub(crate) mod metadata_service;
 pub(crate) mod mounts;
 pub(crate) mod object_store;
 pub(crate) mod own_rules;
+pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod query_endpoint;
@@ -23,4 +25,6 @@ pub(crate) mod reports;
 pub(crate) mod service;
 pub(crate) mod sign_ins;
 pub(crate) mod syslog_server;
+pub(crate) mod template;
 pub(crate) mod terminal;
+pub(crate) mod waiting;

@@ -1,13 +1,17 @@
-//! A real object store (SeaweedFS) with an S3 interface, installed by `scripts/install-test-parts`.
+//! A real object store (SeaweedFS) with an S3 interface, installed by `scripts/install-test-parts`: one for the whole run, a
+//! bucket for each test.
 
-use crate::support::external::{external_part, spawn_bound};
+use crate::support::external::{bound_folder, external_part, spawn_bound};
+use crate::support::ports::reserve_port;
 use crate::support::program::Program;
+use crate::support::template::{copy_folder, generated};
+use crate::support::waiting::wait_for;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Child;
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Generated traffic and where its objects belong.
 pub(crate) fn generated_objects(
@@ -15,7 +19,8 @@ pub(crate) fn generated_objects(
     events: &str,
     seed: &str,
 ) -> Vec<(String, Vec<u8>)> {
-    program.run_ok(&["generate", "--events", events, "--seed", seed, "--days", "3", "--out", "g"]);
+    let made = generated(&["--events", events, "--seed", seed, "--days", "3"]);
+    copy_folder(&made.path("g"), &program.path("g"));
     let root: PathBuf = program.path("g/events");
     let files = walkdir::WalkDir::new(&root)
         .sort_by_file_name()
@@ -42,26 +47,25 @@ pub(crate) fn configure(program: &Program, sources: &str) {
 
 const KEYS: &str = r#"{"identities":[{"name":"t","credentials":[{"accessKey":"testkey","secretKey":"testsecret"}],"actions":["Admin"]}]}"#;
 
-pub(crate) struct ObjectStore {
+/// The server of this run.
+struct Server {
     filer: u16,
     s3: u16,
     _process: Child,
-    _folder: TempDir,
 }
 
-impl ObjectStore {
-    /// Starts a store with one bucket; `None`, with a notice, where it is not installed.
-    pub(crate) fn start() -> Option<Self> {
-        let weed = external_part("TRAILHOUND_WEED")?;
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let keys = folder.path().join("keys.json");
+/// A bucket of its own in the server of this run.
+pub(crate) struct ObjectStore {
+    server: &'static Server,
+    bucket: String,
+}
+
+impl Server {
+    fn start(weed: &str) -> Self {
+        let folder = bound_folder("seaweedfs");
+        let keys = folder.join("keys.json");
         std::fs::write(&keys, KEYS).expect("a file");
-        // Held all at once, so that no port is given twice.
-        let listeners: Vec<TcpListener> =
-            (0..8).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let ports: Vec<u16> =
-            listeners.iter().map(|listener| listener.local_addr().expect("bound").port()).collect();
-        drop(listeners);
+        let ports: Vec<u16> = (0..8).map(|_| reserve_port()).collect();
         let named = ["master", "volume", "filer", "s3"].iter().zip(ports.chunks(2));
         let port_args = named.flat_map(|(part, port)| {
             [format!("-{part}.port={}", port[0]), format!("-{part}.port.grpc={}", port[1])]
@@ -74,40 +78,18 @@ impl ObjectStore {
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
         ];
-        let sizes = ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.minFreeSpace=0"];
+        // Each bucket takes several volumes, which are small until something is in them.
+        let sizes = ["-master.volumeSizeLimitMB=64", "-volume.max=500", "-volume.minFreeSpace=0"];
         let places =
-            [format!("-dir={}", folder.path().display()), format!("-s3.config={}", keys.display())];
+            [format!("-dir={}", folder.display()), format!("-s3.config={}", keys.display())];
         let process = spawn_bound(
-            &weed,
+            weed,
             fixed.into_iter().chain(sizes).map(str::to_owned).chain(places).chain(port_args),
         );
-        let store = Self { filer: ports[4], s3: ports[6], _process: process, _folder: folder };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        // 409: an earlier turn of this loop has made it.
-        let made = |store: &Self| {
-            store
-                .send("POST", "/buckets/trail/", b"")
-                .is_ok_and(|status| status < 300 || status == 409)
-        };
-        while !made(&store) || TcpStream::connect(("127.0.0.1", store.s3)).is_err() {
-            assert!(Instant::now() < deadline, "the store does not come up");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Some(store)
+        Self { filer: ports[4], s3: ports[6], _process: process }
     }
 
-    /// Puts an object into the bucket; waits while the store is still making room.
-    pub(crate) fn put(&self, key: &str, content: &[u8]) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !self
-            .send("PUT", &format!("/buckets/trail/{key}"), content)
-            .is_ok_and(|status| status < 300)
-        {
-            assert!(Instant::now() < deadline, "the store takes no objects");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
+    /// Status of a request to its filer.
     fn send(&self, method: &str, path: &str, content: &[u8]) -> std::io::Result<u16> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.filer))?;
         write!(
@@ -124,18 +106,50 @@ impl ObjectStore {
             .and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
         Ok(status.unwrap_or(500))
     }
+}
+
+impl ObjectStore {
+    /// An empty bucket; `None`, with a notice, where the store is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        static BUCKETS: AtomicUsize = AtomicUsize::new(0);
+        let weed = external_part("TRAILHOUND_WEED")?;
+        let server = SERVER.get_or_init(|| Server::start(&weed));
+        let bucket = format!("trail-{}", BUCKETS.fetch_add(1, Ordering::Relaxed));
+        let store = Self { server, bucket };
+        let made = || {
+            let status = store.server.send("POST", &format!("/buckets/{}/", store.bucket), b"");
+            // 409: an earlier try has made it.
+            let is_there = status.is_ok_and(|status| status < 300 || status == 409);
+            (is_there && TcpStream::connect(("127.0.0.1", store.server.s3)).is_ok()).then_some(())
+        };
+        wait_for(made, || "the store does not start".to_owned());
+        Some(store)
+    }
+
+    /// Puts an object into the bucket; waits while the store is still making room.
+    pub(crate) fn put(&self, key: &str, content: &[u8]) {
+        let path = format!("/buckets/{}/{key}", self.bucket);
+        wait_for(
+            || {
+                let status = self.server.send("PUT", &path, content);
+                status.is_ok_and(|status| status < 300).then_some(())
+            },
+            || "the store takes no objects".to_owned(),
+        );
+    }
 
     /// Port of its S3 interface.
     pub(crate) fn port(&self) -> u16 {
-        self.s3
+        self.server.s3
     }
 
     /// The bucket as a source.
     pub(crate) fn source(&self) -> String {
         format!(
-            "[[source.oss]]\nname = \"bucket\"\nbucket = \"trail\"\nendpoint = \"http://127.0.0.1:{}\"\nregion = \"us-east-1\"\n\
+            "[[source.oss]]\nname = \"bucket\"\nbucket = \"{}\"\nendpoint = \"http://127.0.0.1:{}\"\nregion = \"us-east-1\"\n\
              virtual_hosted = false\nwindow_days = 5\nevery_seconds = 1\naccess_key_id = \"file:id\"\naccess_key_secret = \"file:secret\"\n",
-            self.s3
+            self.bucket, self.server.s3
         )
     }
 }

@@ -1,20 +1,18 @@
 //! A real PostgreSQL server, found or installed by `scripts/install-test-parts`: one for the whole run, a database for each
 //! test.
 
-use crate::support::external::{external_part, spawn_bound};
+use crate::support::external::{bound_folder, external_part, spawn_bound};
+use crate::support::ports::reserve_port;
 use crate::support::program::Program;
-use std::net::TcpListener;
+use crate::support::waiting::wait_for;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 pub(crate) struct Postgres {
     bin: String,
     port: u16,
     _process: Child,
-    _folder: TempDir,
 }
 
 /// The server of this run; `None`, with a notice, where it is not installed.
@@ -37,11 +35,11 @@ fn as_its_user(program: &str) -> Vec<String> {
 
 impl Postgres {
     fn start(bin: String) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let data = folder.path().join("data");
+        let folder = bound_folder("postgresql");
+        let data = folder.join("data");
         std::fs::create_dir(&data).expect("a folder");
         // Of no effect where we are that user ourselves.
-        let _ = Command::new("chown").arg("-R").arg("postgres").arg(folder.path()).status();
+        let _ = Command::new("chown").arg("-R").arg("postgres").arg(&folder).status();
         let initdb = as_its_user(&format!("{bin}/initdb"));
         let made = Command::new(&initdb[0])
             .args(&initdb[1..])
@@ -51,17 +49,14 @@ impl Postgres {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
+        let port = reserve_port();
         let server = as_its_user(&format!("{bin}/postgres"));
         let place = |path: &Path| path.display().to_string();
         let args = [
             "-D".to_owned(),
             place(&data),
             "-k".to_owned(),
-            place(folder.path()),
+            place(&folder),
             "-p".to_owned(),
             port.to_string(),
         ];
@@ -73,12 +68,11 @@ impl Postgres {
                 .chain(args)
                 .chain(["-h".to_owned(), "127.0.0.1".to_owned()]),
         );
-        let server = Self { bin, port, _process: process, _folder: folder };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !server.client("psql", &["-c", "SELECT 1", "postgres"]) {
-            assert!(Instant::now() < deadline, "the server does not come up");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let server = Self { bin, port, _process: process };
+        wait_for(
+            || server.client("psql", &["-c", "SELECT 1", "postgres"]).then_some(()),
+            || "the server does not start".to_owned(),
+        );
         server
     }
 

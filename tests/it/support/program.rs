@@ -12,7 +12,9 @@ pub(crate) const NOW: &str = "2026-10-01T00:00:00Z";
 
 /// The program in an empty folder with an empty home.
 pub(crate) struct Program {
-    folder: TempDir,
+    folder: PathBuf,
+    /// Removes the folder with the program; none where the folder stays.
+    _temporary: Option<TempDir>,
 }
 
 /// The program under test: the one built beside the tests, or another that `TRAILHOUND_PROGRAM` names, a release build perhaps.
@@ -21,7 +23,7 @@ pub(crate) fn binary() -> std::ffi::OsString {
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_trailhound").into())
 }
 
-/// What a run left.
+/// Exit status and output of a run.
 pub(crate) struct RunOutput {
     pub(crate) status: i32,
     pub(crate) out: String,
@@ -30,11 +32,17 @@ pub(crate) struct RunOutput {
 
 impl Program {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) }
+    }
+
+    /// The program in `folder`, which stays.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), _temporary: None }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
@@ -47,9 +55,9 @@ impl Program {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
-            .current_dir(self.folder.path())
+            .current_dir(&self.folder)
             .env_clear()
-            .env("HOME", self.folder.path())
+            .env("HOME", &self.folder)
             .env("TRAILHOUND_NOW", NOW)
             .args(args);
         command.stdin(Stdio::null());

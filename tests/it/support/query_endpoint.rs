@@ -2,6 +2,7 @@
 
 use crate::support::program::Program;
 use crate::support::service::Service;
+use crate::support::template::{copy_folder, copy_of, generate};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -40,18 +41,12 @@ pub(crate) fn start_endpoint_in(
     events: u32,
     more: &str,
 ) -> QueryEndpoint {
-    program.run_ok(&[
-        "generate",
-        "--events",
-        &events.to_string(),
-        "--seed",
-        "41",
-        "--days",
-        "10",
-        "--out",
-        "g",
-    ]);
-    program.run_ok(&["--config", "g/trailhound.toml", "scan", "g/events", "--lake", "lake"]);
+    let lake = copy_of(&format!("queried lake of {events}"), |program| {
+        let events = events.to_string();
+        generate(program, &["--events", &events, "--seed", "41", "--days", "10"]);
+        program.run_ok(&["--config", "g/trailhound.toml", "scan", "g/events", "--lake", "lake"]);
+    });
+    copy_folder(&lake.path(""), &program.path(""));
     write_secrets(&program);
     let source = "[[source.kafka]]\nname = \"sls\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"none\"]\n";
     program.write(

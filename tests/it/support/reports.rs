@@ -1,16 +1,17 @@
 //! A month of generated events with findings, and the report command on it.
 
 use crate::support::program::Program;
+use crate::support::template::{copy_of, generate};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A month with every story in it, detected.
 pub(crate) fn month() -> Program {
-    let program = Program::new();
-    program.run_ok(&["generate", "--events", "20000", "--days", "20", "--seed", "5", "--out", "g"]);
-    program.run_ok(&["--config", "g/trailhound.toml", "scan", "g/events", "--lake", "l"]);
-    program
+    copy_of("month", |program| {
+        generate(program, &["--events", "20000", "--days", "20", "--seed", "5"]);
+        program.run_ok(&["--config", "g/trailhound.toml", "scan", "g/events", "--lake", "l"]);
+    })
 }
 
 pub(crate) fn report(program: &Program, args: &[&str]) -> Vec<PathBuf> {

@@ -1,16 +1,14 @@
 //! The program as a service: a child process that is queried, signalled and killed.
 
 use crate::support::program::Program;
+use crate::support::waiting::{PATIENCE, wait_for};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
-
-/// Longest wait for anything: far above what any of it takes, so that only a hang meets it.
-const PATIENCE: Duration = Duration::from_secs(120);
+use std::time::Instant;
 
 pub(crate) struct Service {
     child: Child,
@@ -179,18 +177,28 @@ impl Service {
         )
     }
 
-    /// Asks `question` until it is true.
+    /// Waits until `question` is true: a metric, an answer of the service, or a row of its catalog.
     pub(crate) fn wait_until(&self, what: &str, mut question: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !question(self) {
-            assert!(
-                Instant::now() < deadline,
-                "{what} does not come true; {}\n{}",
-                self.get("/readyz").1,
-                self.get("/metrics").1
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_for(
+            || question(self).then_some(()),
+            || {
+                let (ready, metrics) = (self.get("/readyz").1, self.get("/metrics").1);
+                format!("{what} does not come true; {ready}\n{metrics}")
+            },
+        );
+    }
+
+    /// Waits until `records` records have met this fate: `received`, `stored`, `duplicate` or `quarantined`.
+    pub(crate) fn wait_for_records(&self, fate: &str, records: u64) {
+        let name = format!("trailhound_records_total{{fate=\"{fate}\"}}");
+        let what = format!("{records} records {fate}");
+        self.wait_until(&what, |service| service.metric(&name) as u64 == records);
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn wait_until_ready(&self) {
+        let is_ready = |service: &Self| service.get("/readyz").0 == 200;
+        self.wait_until("readiness", is_ready);
     }
 
     /// The value of a metric with these labels.

@@ -1,6 +1,7 @@
 //! A lake of sign-ins that a few rules flag.
 
 use crate::support::program::Program;
+use crate::support::template::copy_of;
 use serde_json::{Value, json};
 
 pub(crate) const ACCOUNT: &str = "1000000000000001";
@@ -27,7 +28,10 @@ pub(crate) fn sign_in(
 
 /// A lake `l` with sign-ins, and what the rules find in them with `parameters`.
 pub(crate) fn with_sign_ins(parameters: &str) -> Program {
-    let program = Program::new();
+    copy_of(&format!("sign-ins {parameters}"), |program| fill(program, parameters))
+}
+
+fn fill(program: &Program, parameters: &str) {
     program.write("trailhound.toml", format!("[parameters]\n{parameters}"));
     let mut events = vec![
         sign_in("without", "2026-09-20T10:00:00Z", "alice", Some(false), None),
@@ -47,5 +51,4 @@ pub(crate) fn with_sign_ins(parameters: &str) -> Program {
     }
     program.write("events.json", serde_json::to_vec(&events).expect("JSON"));
     program.run_ok(&["scan", "events.json", "--lake", "l"]);
-    program
 }

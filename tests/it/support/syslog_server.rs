@@ -1,7 +1,7 @@
 //! A real syslog server (rsyslog).
 
 use crate::support::external::spawn_bound;
-use crate::support::mail_server::wait_for;
+use crate::support::ports::wait_until_listening;
 use crate::support::program::Program;
 use std::process::Child;
 
@@ -33,6 +33,6 @@ pub(crate) fn start_rsyslog(port: u16, program: &Program, rsyslogd: &str, tls: b
         rsyslogd,
         ["-n", "-f", &file("rsyslog.conf"), "-i", &file(&format!("pid-{port}"))],
     );
-    wait_for(port);
+    wait_until_listening(port);
     server
 }

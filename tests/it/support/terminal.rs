@@ -2,8 +2,8 @@
 
 use crate::support::external::skip_notice;
 use crate::support::program::Program;
+use crate::support::waiting::wait_for;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 /// A shell in a terminal of its own.
 pub(crate) struct Terminal {
@@ -56,18 +56,10 @@ impl Terminal {
 
     /// Waits until the screen shows `text`.
     pub(crate) fn shows(&self, text: &str) -> String {
-        let begun = Instant::now();
-        loop {
-            let screen = self.screen();
-            if screen.contains(text) {
-                return screen;
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "`{text}` does not appear:\n{screen}"
-            );
-            std::thread::sleep(Duration::from_millis(30));
-        }
+        wait_for(
+            || Some(self.screen()).filter(|screen| screen.contains(text)),
+            || format!("`{text}` does not appear:\n{}", self.screen()),
+        )
     }
 
     pub(crate) fn clear(&self) {

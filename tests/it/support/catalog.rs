@@ -1,0 +1,123 @@
+//! The catalog of a lake, read in this process: a test that waits for a row starts no program.
+
+use super::program::Program;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use trailhound_detect::store::outbox;
+use trailhound_detect::store::report_runs;
+use trailhound_ingest::lake::Lake;
+
+/// The catalog of the lake in a folder, wherever that catalog is stored.
+pub(crate) struct Catalog(PathBuf);
+
+impl Program {
+    /// The catalog of the lake in the folder `lake`.
+    pub(crate) fn catalog(&self, lake: &str) -> Catalog {
+        Catalog(self.path(lake))
+    }
+}
+
+impl Catalog {
+    fn read<T>(&self, question: impl AsyncFnOnce(&Lake) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let lake = Lake::open(&self.0).await.unwrap_or_else(|e| panic!("{e}"));
+            let answer = question(&lake).await;
+            lake.catalogue().close().await;
+            answer
+        })
+    }
+
+    /// What `lake info --json` prints.
+    pub(crate) fn info(&self) -> Value {
+        let info = self.read(async |lake| lake.info().await).expect("a readable catalog");
+        serde_json::to_value(info).expect("JSON")
+    }
+
+    /// Records by what became of them: `received`, `stored`, `duplicate`, `quarantined`, `expired`.
+    pub(crate) fn ledger(&self, field: &str) -> u64 {
+        self.info()["ledger"][field].as_u64().unwrap_or_else(|| panic!("no count `{field}`"))
+    }
+
+    /// Problems and unreferenced files that `lake verify` reports.
+    pub(crate) fn verify(&self) -> (Vec<String>, u64) {
+        let found = self.read(async |lake| lake.verify().await).expect("a readable lake");
+        (found.problems.iter().map(ToString::to_string).collect(), found.unreferenced_files)
+    }
+
+    /// Outbox rows of `sink` in `state`, of all where none is given, as `outbox list --format json` prints them.
+    pub(crate) fn outbox(&self, sink: Option<&str>, state: Option<&str>) -> Vec<Value> {
+        let rows = self
+            .read(async |lake| outbox::list(lake.catalogue(), sink, state, usize::MAX).await)
+            .expect("a readable catalog");
+        let row = |row: outbox::Entry| {
+            json!({
+                "sink": row.sink, "finding_id": row.finding_id, "revision": row.revision, "severity": row.severity,
+                "state": row.state, "attempts": row.attempts, "unsure": row.unsure, "note": row.note,
+            })
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    /// Runs of scheduled reports: name, time and state, in order.
+    pub(crate) fn report_runs(&self) -> Vec<(String, String, String)> {
+        let runs = self
+            .read(async |lake| report_runs::list(lake.catalogue()).await)
+            .expect("a readable catalog");
+        let time = |micros| {
+            let time = chrono::DateTime::from_timestamp_micros(micros).expect("a time");
+            time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+        };
+        let mut runs: Vec<_> =
+            runs.into_iter().map(|run| (run.report, time(run.due_at), run.state)).collect();
+        runs.sort();
+        runs
+    }
+
+    /// How many questions of the query log were not answered.
+    pub(crate) fn refused_queries(&self) -> i64 {
+        self.read(async |lake| {
+            sqlx::query_scalar::<_, i64>(
+                "SELECT count(*) FROM trailhound_query WHERE result <> 'answered'",
+            )
+            .fetch_one(lake.catalogue())
+            .await
+        })
+        .expect("a readable catalog")
+    }
+
+    /// How many questions of the query log ended with `result`.
+    pub(crate) fn logged_queries(&self, result: &str) -> i64 {
+        self.read(async |lake| {
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM trailhound_query WHERE result = $1")
+                .bind(result)
+                .fetch_one(lake.catalogue())
+                .await
+        })
+        .expect("a readable catalog")
+    }
+
+    /// Ids of the rules with an open finding.
+    pub(crate) fn rules_with_findings(&self) -> std::collections::BTreeSet<String> {
+        let rules = self.read(async |lake| {
+            sqlx::query_scalar::<_, String>(
+                "SELECT DISTINCT rule_id FROM trailhound_finding WHERE status = 'open'",
+            )
+            .fetch_all(lake.catalogue())
+            .await
+        });
+        rules.expect("a readable catalog").into_iter().collect()
+    }
+
+    /// Every finding's id, revision and status, without those about the service itself.
+    pub(crate) fn finding_revisions(&self) -> Vec<(String, i64, String)> {
+        let rows = self.read(async |lake| {
+            sqlx::query_as::<_, (String, i64, String)>(
+                "SELECT finding_id, revision, status FROM trailhound_finding WHERE rule_id NOT LIKE 'AT-HEALTH-%' ORDER BY finding_id",
+            )
+            .fetch_all(lake.catalogue())
+            .await
+        });
+        rows.expect("a readable catalog")
+    }
+}

@@ -9,7 +9,8 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
-use trailhound_detect::authoring::{cases, lint};
+use trailhound_detect::authoring::cases::CaseRunner;
+use trailhound_detect::authoring::lint;
 use trailhound_queries::packs::attack::tactics;
 use trailhound_queries::packs::rules::Rule;
 
@@ -184,11 +185,12 @@ async fn lint(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
 async fn test(config: &Config, ids: &[String], junit: Option<&Path>) -> Result<Exit, Failure> {
     let rules = selected(config, ids)?;
     let decode = |content: &[u8]| trailhound_ingest::decode_to_batch(content, CASES_NOW_MICROS);
+    let mut runner = CaseRunner::new(&decode);
     let (mut passed, mut failed) = (0, 0);
     let mut report = Report::new("trailhound rules test");
     for rule in rules {
         let mut suite = TestSuite::new(&rule.id);
-        for result in cases::run(&config.catalogue, rule, &decode).await {
+        for result in runner.run(rule).await {
             let status = match &result.failure {
                 None => {
                     passed += 1;

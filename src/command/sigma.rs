@@ -23,8 +23,7 @@ pub(super) async fn run_import(config: &Config, args: &cli::RulesImport) -> Resu
         let hint = "name a folder with --out, or for good in trailhound.toml:\n    [rules]\n    folder = \"rules\"";
         return Err(Failure::Usage(hint.to_owned()));
     };
-    let (engine, _) = Session::over_rows(Arc::new(Parameters::default()), &QueryLimits::default())
-        .await
+    let engine = Session::over_input(Arc::new(Parameters::default()), &QueryLimits::default())
         .map_err(Failure::internal)?;
     let (mut taken, mut refused) = (0, 0);
     for path in files(&args.paths)? {

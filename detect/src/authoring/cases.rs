@@ -1,6 +1,7 @@
 //! The case runner: a rule's own test cases, run through the same engine as everything else.
 
-use crate::evaluate::batch::{Selection, detect};
+use crate::evaluate::batch::{concluded, missing_parameters, sort};
+use crate::evaluate::batch_rows::BatchRows;
 use crate::evaluate::scope::Range;
 use crate::finding::Finding;
 use datafusion::arrow::array::RecordBatch;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use trailhound_datasets::derive::time;
 use trailhound_datasets::samples;
 use trailhound_queries::limits::QueryLimits;
-use trailhound_queries::packs::rules::{Case, CaseEvent, Expectation, Rule, RuleSet};
+use trailhound_queries::packs::rules::{Case, CaseEvent, Expectation, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
@@ -27,43 +28,105 @@ pub struct CaseResult {
 /// Decodes events into a batch as the ingest does; handed in, because detection does not know how events arrive.
 pub type Decode<'d> = &'d (dyn Fn(&[u8]) -> Result<RecordBatch, String> + Sync);
 
-/// Runs every case of `rule`.
-pub async fn run(catalogue: &RuleSet, rule: &Rule, decode: Decode<'_>) -> Vec<CaseResult> {
-    let mut results = Vec::new();
-    for case in &rule.cases {
-        let failure = run_case(catalogue, rule, case, decode).await.err();
-        results.push(CaseResult { rule_id: rule.id.clone(), case: case.name.clone(), failure });
-    }
-    results
+/// Runs the cases of rules. Cases that share a rule and parameters share its plan; rules whose cases share parameters share
+/// a session.
+pub struct CaseRunner<'d> {
+    decode: Decode<'d>,
+    /// By the parameters as they are written.
+    sessions: Vec<(toml::Table, Session)>,
 }
 
-async fn run_case(
-    catalogue: &RuleSet,
-    rule: &Rule,
-    case: &Case,
-    decode: Decode<'_>,
-) -> Result<(), String> {
-    let parameters: Parameters = case
-        .parameters
-        .clone()
-        .try_into()
-        .map_err(|e: toml::de::Error| format!("its parameters: {e}"))?;
-    let mut events = Vec::new();
-    for (index, event) in case.events.iter().enumerate() {
-        build(event, index, &mut events)?;
+impl<'d> CaseRunner<'d> {
+    /// Runs cases whose events `decode` reads.
+    #[must_use]
+    pub fn new(decode: Decode<'d>) -> Self {
+        Self { decode, sessions: Vec::new() }
     }
-    let batch = decode(&serde_json::to_vec(&events).map_err(|e| e.to_string())?)?;
-    let session = Session::over_events(vec![batch], Arc::new(parameters), &QueryLimits::default())
-        .await
-        .map_err(|e| e.to_string())?;
-    let selection = Selection { rules: vec![rule.id.clone()], require_all: true };
-    let detection = detect(&session, catalogue, &selection, Range::default())
-        .await
-        .map_err(|e| e.to_string())?;
-    if let Some((_, error)) = detection.failed.first() {
-        return Err(format!("the rule broke: {error}"));
+
+    /// Runs every case of `rule`.
+    pub async fn run(&mut self, rule: &Rule) -> Vec<CaseResult> {
+        let mut plans: Vec<(&toml::Table, Result<CasePlan<'_>, String>)> = Vec::new();
+        let mut results = Vec::new();
+        for case in &rule.cases {
+            let known = plans.iter().position(|(parameters, _)| **parameters == case.parameters);
+            let at = match known {
+                Some(at) => at,
+                None => {
+                    plans.push((&case.parameters, self.plan(rule, &case.parameters).await));
+                    plans.len() - 1
+                }
+            };
+            let failure = match &mut plans[at].1 {
+                Ok(plan) => plan.run(case, self.decode).await.err(),
+                Err(error) => Some(error.clone()),
+            };
+            results.push(CaseResult { rule_id: rule.id.clone(), case: case.name.clone(), failure });
+        }
+        results
     }
-    compare(&detection.findings, &case.expect)
+
+    async fn plan<'r>(
+        &mut self,
+        rule: &'r Rule,
+        parameters: &toml::Table,
+    ) -> Result<CasePlan<'r>, String> {
+        let session = self.session(parameters)?;
+        let missing =
+            missing_parameters(rule, session.parameters(), true).map_err(|e| e.to_string())?;
+        // A rule that is for those who have a parameter finds nothing without it.
+        let rules = if missing.is_empty() {
+            vec![(rule, rule.reads.clone().unwrap_or_else(|| "true".to_owned()))]
+        } else {
+            Vec::new()
+        };
+        let parameters = Arc::clone(session.parameters());
+        let rows = BatchRows::new(session, rules).await.map_err(|e| e.to_string())?;
+        match rows.broken.first() {
+            Some((_, error)) => Err(format!("the rule broke: {error}")),
+            None => Ok(CasePlan { parameters, rows }),
+        }
+    }
+
+    /// The session of cases with `parameters`.
+    fn session(&mut self, parameters: &toml::Table) -> Result<Session, String> {
+        if let Some((_, session)) = self.sessions.iter().find(|(known, _)| known == parameters) {
+            return Ok(session.clone());
+        }
+        let given: Parameters = parameters
+            .clone()
+            .try_into()
+            .map_err(|e: toml::de::Error| format!("its parameters: {e}"))?;
+        let session = Session::over_input(Arc::new(given), &QueryLimits::default())
+            .map_err(|e| e.to_string())?;
+        self.sessions.push((parameters.clone(), session.clone()));
+        Ok(session)
+    }
+}
+
+/// A rule planned with some parameters.
+struct CasePlan<'r> {
+    parameters: Arc<Parameters>,
+    rows: BatchRows<'r>,
+}
+
+impl CasePlan<'_> {
+    async fn run(&mut self, case: &Case, decode: Decode<'_>) -> Result<(), String> {
+        let mut events = Vec::new();
+        for (index, event) in case.events.iter().enumerate() {
+            build(event, index, &mut events)?;
+        }
+        let batch = decode(&serde_json::to_vec(&events).map_err(|e| e.to_string())?)?;
+        self.rows.clear();
+        self.rows.add(&batch).map_err(|e| e.to_string())?;
+        let mut findings = Vec::new();
+        for found in
+            concluded(&self.parameters, &self.rows, Range::default(), None).await.into_values()
+        {
+            findings.extend(found.map_err(|e| format!("the rule broke: {e}"))?.findings);
+        }
+        sort(&mut findings);
+        compare(&findings, &case.expect)
+    }
 }
 
 /// Adds the events that `written` stands for.

@@ -1,6 +1,6 @@
 //! Checks of what a rule's files say of themselves, and that its query can run. They find what a rule's own cases cannot.
 
-use crate::scan::predicate_set::PredicateSet;
+use crate::scan::predicate_set::EventPredicate;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -183,8 +183,7 @@ pub const CHECKS: usize = OF_ITS_FILES.len() + OTHERS;
 /// # Errors
 /// [`SessionError`] where there is no engine to plan with.
 pub async fn lint(catalogue: &RuleSet, rules: &[&Rule]) -> Result<Vec<Problem>, SessionError> {
-    let (session, _) =
-        Session::over_rows(Arc::new(Parameters::default()), &QueryLimits::default()).await?;
+    let session = Session::over_input(Arc::new(Parameters::default()), &QueryLimits::default())?;
     let mut problems = Vec::new();
     for &rule in rules {
         let mut found: Vec<(&'static str, String)> = OF_ITS_FILES
@@ -237,8 +236,7 @@ async fn of_its_query(session: &Session, rule: &Rule) -> Vec<(&'static str, Stri
         ("reads-plans", rule.reads.as_deref()),
         ("remembers-plans", rule.remembers.as_ref().map(|r| r.rows.as_str())),
     ] {
-        if let Some(Err(error)) = predicate.map(|predicate| PredicateSet::new(session, [predicate]))
-        {
+        if let Some(Err(error)) = predicate.map(|sql| EventPredicate::new(session, sql)) {
             found.push((check, error.to_string()));
         }
     }

@@ -7,6 +7,7 @@ use crate::finding::grouping::{self, EventKeys, GroupedFindings};
 use crate::finding::match_rows::{self, dedup_columns, plan_matches};
 use datafusion::arrow::array::RecordBatch;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use trailhound_queries::limits::{SessionError, bounded};
@@ -51,15 +52,20 @@ pub struct Detection {
 
 impl Detection {
     pub(crate) fn sort(&mut self) {
-        self.findings.sort_by(|a, b| {
-            (&a.event_time, &a.rule_id, &a.event_ids, &a.finding_id).cmp(&(
-                &b.event_time,
-                &b.rule_id,
-                &b.event_ids,
-                &b.finding_id,
-            ))
-        });
+        sort(&mut self.findings);
     }
+}
+
+/// Sorts findings by their first event.
+pub(crate) fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| {
+        (&a.event_time, &a.rule_id, &a.event_ids, &a.finding_id).cmp(&(
+            &b.event_time,
+            &b.rule_id,
+            &b.event_ids,
+            &b.finding_id,
+        ))
+    });
 }
 
 /// Why a detection run did not begin.
@@ -97,21 +103,20 @@ pub async fn detect(
     range: Range,
 ) -> Result<Detection, EvaluateError> {
     let mut detection = Detection::default();
-    let runnable = runnable(session, catalogue, selection, &mut detection)?;
+    let runnable = runnable(session.parameters(), catalogue, selection, &mut detection)?;
     // A rule that does not say what it reads would have every row held.
     let predicates = runnable
         .iter()
         .filter(|rule| rule.reads.is_some())
         .map(|&rule| (rule, seen(rule, range)))
         .collect();
-    let gathered =
-        BatchRows::new(session, &around_all(&runnable, range), predicates, session.limits())
-            .await?;
+    let mut gathered = BatchRows::new(planner(session)?, predicates).await?;
+    gathered.read(session, &around_all(&runnable, range)).await?;
     for (rule, error) in &gathered.broken {
         detection.failed.push((rule.id.clone(), error.to_string()));
     }
     let planned: BTreeSet<&str> = gathered.rules().map(|rule| rule.id.as_str()).collect();
-    let mut found = concluded(session, &gathered, range, None).await;
+    let mut found = concluded(session.parameters(), &gathered, range, None).await;
     for rule in runnable
         .into_iter()
         .filter(|rule| rule.reads.is_none() || planned.contains(rule.id.as_str()))
@@ -133,37 +138,53 @@ pub async fn detect(
     Ok(detection)
 }
 
+/// A session to prepare queries in, with the parameters and limits of `session`.
+fn planner(session: &Session) -> Result<Session, SessionError> {
+    Session::over_input(Arc::clone(session.parameters()), session.limits())
+}
+
 /// The selected rules whose parameters are there; the others are noted as skipped.
 fn runnable<'c>(
-    session: &Session,
+    parameters: &Parameters,
     catalogue: &'c RuleSet,
     selection: &Selection,
     detection: &mut Detection,
 ) -> Result<Vec<&'c Rule>, EvaluateError> {
     let mut runnable = Vec::new();
     for rule in selected(catalogue, selection)? {
-        let missing = rule.missing(session.parameters());
-        match missing.first() {
-            None => runnable.push(rule),
-            Some(parameter) if selection.require_all && !rule.optional => {
-                return Err(EvaluateError::Missing {
-                    rule_id: rule.id.clone(),
-                    parameter: (*parameter).to_owned(),
-                });
-            }
-            Some(_) => {
-                let missing = missing.into_iter().map(str::to_owned).collect();
-                detection.skipped.push(Skipped { rule_id: rule.id.clone(), missing });
-            }
+        let missing = missing_parameters(rule, parameters, selection.require_all)?;
+        if missing.is_empty() {
+            runnable.push(rule);
+        } else {
+            detection.skipped.push(Skipped { rule_id: rule.id.clone(), missing });
         }
     }
     Ok(runnable)
 }
 
+/// The parameters that `rule` lacks.
+///
+/// # Errors
+/// [`EvaluateError::Missing`] where it lacks one and `is_required`, unless it is a rule for those who have what it needs.
+pub(crate) fn missing_parameters(
+    rule: &Rule,
+    parameters: &Parameters,
+    is_required: bool,
+) -> Result<Vec<String>, EvaluateError> {
+    let missing = rule.missing(parameters);
+    match missing.first() {
+        Some(parameter) if is_required && !rule.optional => Err(EvaluateError::Missing {
+            rule_id: rule.id.clone(),
+            parameter: (*parameter).to_owned(),
+        }),
+        _ => Ok(missing.into_iter().map(str::to_owned).collect()),
+    }
+}
+
 /// What the rules find in the rows gathered for them, by their ids. They see what lies around the range too, and what they find there is
 /// dropped. Rules whose rows were too many to be held are not among them.
-async fn concluded<'r>(
-    session: &Session,
+pub(crate) async fn concluded<'r>(
+    parameters: &Parameters,
     gathered: &BatchRows<'r>,
     range: Range,
     fresh: Option<&EventKeys>,
@@ -174,8 +195,7 @@ async fn concluded<'r>(
         let rule = gathered.rule(number);
         found.insert(
             rule.id.as_str(),
-            batches
-                .and_then(|batches| conclude(rule, session.parameters(), &batches, range, fresh)),
+            batches.and_then(|batches| conclude(rule, parameters, &batches, range, fresh)),
         );
     }
     found
@@ -188,7 +208,8 @@ async fn run_over_lake(
     range: Range,
     fresh: Option<&EventKeys>,
 ) -> Result<GroupedFindings, SessionError> {
-    let frame = plan_matches(&session.narrowed(&seen(rule, range)).await?, rule).await?;
+    let narrowed = session.narrowed(&seen(rule, range)).await?;
+    let frame = plan_matches(&narrowed, &rule.sql, dedup_columns(rule)).await?;
     let batches = bounded(frame.execute_stream().await?, session.limits()).await?;
     conclude(rule, session.parameters(), &batches, range, fresh)
 }
@@ -257,17 +278,12 @@ pub(crate) async fn run(
     range: Range,
     fresh: Option<&EventKeys>,
 ) -> Result<GroupedFindings, SessionError> {
-    let mut gathered = BatchRows::new(
-        session,
-        &around_all(&[rule], range),
-        vec![(rule, seen(rule, range))],
-        session.limits(),
-    )
-    .await?;
+    let mut gathered = BatchRows::new(planner(session)?, vec![(rule, seen(rule, range))]).await?;
     if let Some((_, error)) = gathered.broken.pop() {
         return Err(error);
     }
-    match concluded(session, &gathered, range, fresh).await.remove(rule.id.as_str()) {
+    gathered.read(session, &around_all(&[rule], range)).await?;
+    match concluded(session.parameters(), &gathered, range, fresh).await.remove(rule.id.as_str()) {
         Some(found) => found,
         None => run_over_lake(session, rule, range, fresh).await,
     }

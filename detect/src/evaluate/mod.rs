@@ -1,7 +1,8 @@
 //! Evaluates rules: over what the lake holds (`batch.rs`) and after each commit (`streaming/`). Both give the same findings.
 
 pub(crate) mod batch;
-mod batch_rows;
+pub(crate) mod batch_rows;
+mod rule_query;
 pub(crate) mod scope;
 pub(crate) mod streaming;
 mod window_buffer;

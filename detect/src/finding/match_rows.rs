@@ -294,21 +294,23 @@ pub(crate) fn int64(column: &ArrayRef) -> Result<Int64Array> {
     Ok(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
-/// Plans the rule's query, reduced to the columns that findings are made of.
+/// Plans a rule's query `sql`, reduced to the columns that findings are made of, which include those
+/// of its dedup key `dedup`.
 ///
 /// # Errors
 /// [`SessionError`] where the query cannot be planned or lacks one of these columns.
 pub(crate) async fn plan_matches(
     session: &Session,
-    rule: &Rule,
+    sql: &str,
+    dedup: &[String],
 ) -> Result<DataFrame, SessionError> {
-    let frame = session.sql(&rule.sql).await?;
+    let frame = session.sql(sql).await?;
     let schema = frame.schema().clone();
     let mut columns: Vec<&str> = EVENT_COLUMNS.to_vec();
     columns.extend(
         JUDGEMENT_COLUMNS.into_iter().filter(|name| schema.has_column_with_unqualified_name(name)),
     );
-    for name in dedup_columns(rule) {
+    for name in dedup {
         if !columns.contains(&name.as_str()) {
             columns.push(name);
         }

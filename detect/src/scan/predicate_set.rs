@@ -8,6 +8,7 @@ use datafusion::arrow::compute::{cast, prep_null_mask_filter, take};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::Operator;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::parquet::arrow::ProjectionMask;
@@ -16,7 +17,7 @@ use datafusion::parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column};
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
@@ -88,18 +89,37 @@ struct Known {
 /// So many columns' values are remembered.
 const KNOWN: usize = 4;
 
-impl PredicateSet {
-    /// Compiles `predicates`, each a SQL condition on columns of `events` with the functions of `session`.
+/// A compiled condition on columns of `events`.
+#[derive(Debug, Clone)]
+pub struct EventPredicate(Arc<dyn PhysicalExpr>);
+
+impl EventPredicate {
+    /// Compiles `sql`, a condition on columns of `events` with the functions of `session`.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where one is no such condition.
+    /// [`SessionError::Engine`] where it is no such condition.
+    pub fn new(session: &Session, sql: &str) -> Result<Self, SessionError> {
+        Ok(Self(compiled(session, sql)?))
+    }
+
+    /// True of the rows of which both are true.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self(Arc::new(BinaryExpr::new(Arc::clone(&self.0), Operator::And, Arc::clone(&other.0))))
+    }
+}
+
+impl PredicateSet {
+    /// The set of `predicates`, which are known by their number from here on.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`].
     pub fn new<'p>(
-        session: &Session,
-        predicates: impl IntoIterator<Item = &'p str>,
+        predicates: impl IntoIterator<Item = &'p EventPredicate>,
     ) -> Result<Self, SessionError> {
         let mut sieves = Self { conditions: Vec::new(), few: Vec::new(), columns: BTreeSet::new() };
         for predicate in predicates {
-            sieves.add(compiled(session, predicate)?)?;
+            sieves.add(Arc::clone(&predicate.0))?;
         }
         Ok(sieves)
     }
@@ -560,9 +580,11 @@ mod tests {
 
     #[tokio::test]
     async fn many_conditions_at_once_hold_where_each_alone_does_in_sql() {
-        let (session, _) =
-            Session::over_rows(Arc::default(), &QueryLimits::default()).await.expect("a session");
-        let sieves = PredicateSet::new(&session, PREDICATES).expect("predicates");
+        let session =
+            Session::over_input(Arc::default(), &QueryLimits::default()).expect("a session");
+        let predicates = PREDICATES
+            .map(|predicate| EventPredicate::new(&session, predicate).expect("a predicate"));
+        let sieves = PredicateSet::new(&predicates).expect("predicates");
         // Few rows are read at once, of many only those that columns before have left.
         for count in [300, 3 * BATCH_ROWS] {
             let all = rows(count);

@@ -2,7 +2,7 @@
 
 use crate::scan::first_last::FirstLastState;
 use crate::scan::match_bitmap::MatchBitmap;
-use crate::scan::predicate_set::{Chosen, EventsFile, Part, PredicateSet};
+use crate::scan::predicate_set::{Chosen, EventPredicate, EventsFile, Part, PredicateSet};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::projection::{some, taken};
-use trailhound_queries::session::Session;
 
 /// First and last time of rows, microseconds UTC.
 pub(crate) type Span = Option<(i64, i64)>;
@@ -27,8 +26,8 @@ pub(crate) fn spanning(a: Span, b: Span) -> Span {
 
 /// What a set of rules reads.
 pub(crate) struct Wanted {
-    /// Which rows of `events`, as a SQL condition.
-    pub(crate) predicate: String,
+    /// Which rows of `events`.
+    pub(crate) predicate: EventPredicate,
     /// Columns of `events` that it is given, by their place; those that condensing looks at come on top.
     pub(crate) columns: BTreeSet<usize>,
     /// Where no more is wanted than the first and the last of each group.
@@ -106,9 +105,9 @@ impl SharedScan {
     /// Finds what `sets` want, which are known by their number from here on.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where a predicate is none.
-    pub(crate) fn new(session: &Session, sets: Vec<Wanted>) -> Result<Self, SessionError> {
-        let sieves = PredicateSet::new(session, sets.iter().map(|set| set.predicate.as_str()))?;
+    /// [`SessionError::Engine`].
+    pub(crate) fn new(sets: Vec<Wanted>) -> Result<Self, SessionError> {
+        let sieves = PredicateSet::new(sets.iter().map(|set| &set.predicate))?;
         let (mut chosen, mut wanted, mut readings) =
             (Chosen::default(), BTreeSet::new(), Vec::new());
         for (number, mut set) in sets.into_iter().enumerate() {
@@ -147,6 +146,11 @@ impl SharedScan {
     /// From now on `set` gets nothing any more.
     pub(crate) fn give_up(&self, set: usize) {
         self.sets[set].is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on every set gets its rows again.
+    pub(crate) fn resume_all(&self) {
+        self.sets.iter().for_each(|set| set.is_given_up.store(false, Ordering::Relaxed));
     }
 
     /// Gives `each` what the sets want of the next rows of `unread`. Of each set that is condensed it gives the times of the rows that can

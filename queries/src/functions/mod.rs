@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use trailhound_datasets::derive::{address, parameters as request};
 
 /// Name, arguments and meaning of every function, for the documentation.
@@ -71,11 +71,25 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
 /// What the engine offers and a statement may use.
 const ALLOWED: &str = include_str!("allowed.txt");
 
-/// Names of the functions of `context` that a statement may use, in lower case: the product's own, and of the engine's those on the list.
-pub(crate) fn allowed(context: &SessionContext) -> BTreeSet<String> {
-    let listed: BTreeSet<&str> =
-        ALLOWED.lines().chain(FUNCTIONS.iter().map(|(name, ..)| *name)).collect();
-    offered(context).into_iter().filter(|name| listed.contains(name.as_str())).collect()
+/// Names of functions, in lower case.
+#[derive(Debug)]
+pub(crate) struct FunctionNames {
+    /// Every function that the engine has, the product's own included.
+    pub(crate) offered: BTreeSet<String>,
+    /// The functions that a statement may use: the product's own, and of the engine's those on the list.
+    pub(crate) allowed: BTreeSet<String>,
+}
+
+/// Names of the functions of `context`, on which [`register`] has been called. All contexts have the same.
+pub(crate) fn names(context: &SessionContext) -> &'static FunctionNames {
+    static NAMES: OnceLock<FunctionNames> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let offered = offered(context);
+        let listed: BTreeSet<&str> =
+            ALLOWED.lines().chain(FUNCTIONS.iter().map(|(name, ..)| *name)).collect();
+        let is_listed = |name: &&String| listed.contains(name.as_str());
+        FunctionNames { allowed: offered.iter().filter(is_listed).cloned().collect(), offered }
+    })
 }
 
 /// Names of all functions of `context`.

@@ -275,6 +275,8 @@ pub struct Rule {
     pub cases: Vec<Case>,
     pub sql: String,
     pub path: PathBuf,
+    /// It comes with the product, so its query is known to plan: its test cases run in the product's tests.
+    pub built_in: bool,
 }
 
 impl Rule {
@@ -351,7 +353,8 @@ impl RuleSet {
                 let sql = BUILT_IN
                     .get_file(file.path().with_extension("sql"))
                     .and_then(|file| file.contents_utf8());
-                rules.push(read(file.path(), file.contents_utf8().unwrap_or_default(), sql)?);
+                let description = file.contents_utf8().unwrap_or_default();
+                rules.push(Rule { built_in: true, ..read(file.path(), description, sql)? });
             }
         }
         Self::new(rules)
@@ -517,5 +520,6 @@ fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, RuleSetError
         cases: written.cases,
         sql: sql.to_owned(),
         path: path.to_owned(),
+        built_in: false,
     })
 }

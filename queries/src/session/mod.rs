@@ -3,15 +3,17 @@
 pub mod ad_hoc;
 mod materialized;
 pub mod prepared;
+mod schema;
 
-use crate::functions;
+use crate::functions::{self, FunctionNames};
 use crate::limits::{QueryLimits, SessionError};
 use crate::optimizer::RULES;
 use crate::parameters::Parameters;
 use crate::projection::some;
-use crate::session::prepared::{Rows, RowsTable};
+use crate::session::schema::SessionSchema;
 use crate::tables::catalog_table::CatalogTableProvider;
 use crate::tables::findings::{FINDINGS_TABLE, Findings};
+use crate::tables::input::InputTable;
 use crate::tables::local_files::LocalFiles;
 use crate::tables::query_log::{QUERY_LOG_TABLE, QueryLog};
 use crate::tables::temp_findings::TempFindings;
@@ -42,7 +44,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Connection;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use trailhound_datasets::columns::{COPIES, EVENTS, QUARANTINE};
 use trailhound_datasets::layout::{COPIES_TABLE, CatalogLocation, EVENTS_TABLE, QUARANTINE_TABLE};
 
@@ -69,10 +71,7 @@ pub struct Session {
     lake: Option<(Arc<dyn MetadataProvider>, i64)>,
     /// Where its findings are if they are not those that are kept.
     spooled: Option<Arc<TempFindings>>,
-    tables: Arc<BTreeSet<String>>,
-    /// Functions that a statement may use, and all that the engine has.
-    functions: Arc<BTreeSet<String>>,
-    engine_functions: Arc<BTreeSet<String>>,
+    functions: &'static FunctionNames,
 }
 
 impl Session {
@@ -120,7 +119,7 @@ impl Session {
         )?;
         Ok(Self {
             lake: Some((provider, snapshot)),
-            ..Self::finish(context, parameters, limits.clone()).await?
+            ..Self::finish(context, parameters, limits.clone())
         })
     }
 
@@ -136,48 +135,28 @@ impl Session {
         let context = context(limits)?;
         context.register_table(EVENTS_TABLE, memory(&EVENTS.arrow, events)?)?;
         register_empty(&context)?;
-        Self::finish(context, parameters, limits.clone()).await
+        Ok(Self::finish(context, parameters, limits.clone()))
     }
 
-    /// A session over rows of `events` in memory that the second part replaces.
+    /// A session to prepare queries in: `events` holds the rows that each run of a
+    /// [`PreparedQuery`](prepared::PreparedQuery) is given, and none for any other statement.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub async fn over_rows(
+    pub fn over_input(
         parameters: Arc<Parameters>,
         limits: &QueryLimits,
-    ) -> Result<(Self, Rows), SessionError> {
+    ) -> Result<Self, SessionError> {
         let context = context(limits)?;
-        let table = Arc::new(RowsTable::default());
-        context.register_table(EVENTS_TABLE, Arc::clone(&table) as Arc<dyn TableProvider>)?;
+        context.register_table(EVENTS_TABLE, Arc::new(InputTable))?;
         register_empty(&context)?;
-        let session = Self::finish(context, parameters, limits.clone()).await?;
-        let task = session.context.task_ctx();
-        Ok((session, Rows { table, task, limits: limits.clone() }))
+        Ok(Self::finish(context, parameters, limits.clone()))
     }
 
-    async fn finish(
-        context: SessionContext,
-        parameters: Arc<Parameters>,
-        limits: QueryLimits,
-    ) -> Result<Self, SessionError> {
+    fn finish(context: SessionContext, parameters: Arc<Parameters>, limits: QueryLimits) -> Self {
         functions::register(&context, &parameters);
-        register_views(&context).await?;
-        let views = VIEWS.iter().map(|(name, _)| *name);
-        let tables = TABLES.into_iter().chain(views).map(str::to_owned).collect();
-        let engine_functions = Arc::new(functions::offered(&context));
-        let functions = functions::allowed(&context);
-        let (tables, functions) = (Arc::new(tables), Arc::new(functions));
-        Ok(Self {
-            context,
-            parameters,
-            limits,
-            lake: None,
-            spooled: None,
-            tables,
-            functions,
-            engine_functions,
-        })
+        let functions = functions::names(&context);
+        Self { context, parameters, limits, lake: None, spooled: None, functions }
     }
 
     /// Number of the snapshot of the lake that it is over; none over events in memory.
@@ -195,7 +174,6 @@ impl Session {
             let newest = provider.get_current_snapshot().map_err(engine)?;
             if newest != *seen {
                 register_lake(&self.context, provider, newest).await?;
-                register_views(&self.context).await?;
                 *seen = newest;
             }
         }
@@ -205,17 +183,17 @@ impl Session {
     /// Names of its tables and views.
     #[must_use]
     pub fn tables(&self) -> &BTreeSet<String> {
-        &self.tables
+        &TABLES_AND_VIEWS
     }
 
     pub(crate) fn engine_functions(&self) -> &BTreeSet<String> {
-        &self.engine_functions
+        &self.functions.offered
     }
 
     /// Names of the functions that may be asked for, in lower case.
     #[must_use]
     pub fn functions(&self) -> &BTreeSet<String> {
-        &self.functions
+        &self.functions.allowed
     }
 
     /// The parameters behind the functions.
@@ -323,7 +301,7 @@ impl Session {
     }
 
     async fn with_events(&self, events: Arc<dyn TableProvider>) -> Result<Self, SessionError> {
-        let context = context_of(self.context.copied_config(), self.context.runtime_env());
+        let context = context_of(self.context.copied_config(), self.context.runtime_env())?;
         context.register_table(EVENTS_TABLE, events)?;
         for table in TABLES.into_iter().filter(|table| *table != EVENTS_TABLE) {
             context.register_table(table, self.context.table_provider(table).await?)?;
@@ -332,7 +310,7 @@ impl Session {
         Ok(Self {
             lake,
             spooled,
-            ..Self::finish(context, Arc::clone(&self.parameters), self.limits.clone()).await?
+            ..Self::finish(context, Arc::clone(&self.parameters), self.limits.clone())
         })
     }
 }
@@ -354,15 +332,6 @@ async fn register_lake(
             .ok_or_else(|| DataFusionError::Plan(format!("the lake has no table `{table}`")))?;
         context.deregister_table(table)?;
         context.register_table(table, of_lake)?;
-    }
-    Ok(())
-}
-
-async fn register_views(context: &SessionContext) -> Result<(), DataFusionError> {
-    for (name, sql) in VIEWS {
-        let view = context.sql(sql).await?.into_view();
-        context.deregister_table(name)?;
-        context.register_table(name, view)?;
     }
     Ok(())
 }
@@ -417,6 +386,11 @@ fn taken_at(text: &str) -> Option<DateTime<Utc>> {
 /// The tables of every session.
 const TABLES: [&str; 5] =
     [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE, FINDINGS_TABLE, QUERY_LOG_TABLE];
+
+static TABLES_AND_VIEWS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let views = VIEWS.iter().map(|(name, _)| *name);
+    TABLES.into_iter().chain(views).map(str::to_owned).collect()
+});
 
 /// The SQL condition that an event's time lies in `[since, until)`, microseconds UTC. Events without a time are outside
 /// of any range.
@@ -498,7 +472,10 @@ fn memory(
     Ok(Arc::new(MemTable::try_new(Arc::clone(schema), vec![batches])?))
 }
 
-fn context_of(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
+fn context_of(
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+) -> Result<SessionContext, DataFusionError> {
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
@@ -506,7 +483,9 @@ fn context_of(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext
     let state = RULES
         .into_iter()
         .fold(state, |state, rewrite| state.with_physical_optimizer_rule(Arc::new(rewrite)));
-    SessionContext::new_with_state(state.build())
+    let context = SessionContext::new_with_state(state.build());
+    SessionSchema::install(&context)?;
+    Ok(context)
 }
 
 fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
@@ -527,7 +506,7 @@ fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
         ObjectStoreUrl::local_filesystem().as_ref(),
         Arc::new(LocalFiles::default()),
     );
-    Ok(context_of(config, runtime))
+    context_of(config, runtime)
 }
 
 #[cfg(test)]

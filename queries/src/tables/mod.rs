@@ -4,6 +4,7 @@
 pub mod cardinality;
 pub(crate) mod catalog_table;
 pub mod findings;
+pub(crate) mod input;
 pub(crate) mod local_files;
 pub(crate) mod meanings;
 pub(crate) mod query_log;

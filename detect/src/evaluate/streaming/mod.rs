@@ -16,7 +16,6 @@ use trailhound_queries::limits::{QueryLimits, SessionError};
 use trailhound_queries::packs::rules::{FirstLast, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
-use trailhound_queries::session::prepared::Rows;
 
 /// Memory of all rows held whole, in bytes, by all sets of rules that read the same. What does not fit is read from the lake when
 /// needed.
@@ -62,8 +61,8 @@ struct Reader {
 pub struct StandingQueries {
     parameters: Arc<Parameters>,
     limits: QueryLimits,
-    /// The rows a rule runs over, one after the other.
-    rows: Rows,
+    /// Plans the queries.
+    session: Session,
     /// What the sets read.
     sift: SharedScan,
     /// Who reads it, by its number there.
@@ -91,7 +90,7 @@ impl StandingQueries {
                 .or_default()
                 .push(rule);
         }
-        let (session, rows) = Session::over_rows(Arc::clone(&parameters), &limits).await?;
+        let session = Session::over_input(Arc::clone(&parameters), &limits)?;
         let (mut sets, mut broken) = (Vec::new(), Vec::new());
         for ((predicate, condensed), rules) in by_reads {
             sets.extend(Set::new(predicate, condensed, &rules, &session, &mut broken).await);
@@ -105,8 +104,8 @@ impl StandingQueries {
         Ok(Self {
             parameters,
             limits,
-            rows,
-            sift: SharedScan::new(&session, wanted)?,
+            session,
+            sift: SharedScan::new(wanted)?,
             readers,
             sets,
             broken,
@@ -211,7 +210,7 @@ impl StandingQueries {
             session: OnceCell::new(),
         };
         for set in &mut self.sets {
-            set.run_all(turn, &self.rows, &self.parameters, &lake, &mut detection).await;
+            set.run_all(turn, &self.session, &self.parameters, &lake, &mut detection).await;
         }
         self.let_go(now)?;
         detection.sort();

@@ -2,12 +2,12 @@
 
 use super::{Lake, RunScope};
 use crate::evaluate::batch::{self, Detection};
+use crate::evaluate::rule_query::RuleQuery;
 use crate::evaluate::scope::{self, Range, lookback, memory, stretch};
 use crate::evaluate::window_buffer::{WindowBuffer, timeless};
 use crate::finding::grouping::{EventKeys, GroupedFindings};
-use crate::finding::match_rows::plan_matches;
 use crate::scan::first_last::FirstLastState;
-use crate::scan::predicate_set::PredicateSet;
+use crate::scan::predicate_set::EventPredicate;
 use crate::scan::shared_scan::{Condensing, Span, Wanted, spanning};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Field;
@@ -19,7 +19,6 @@ use trailhound_queries::limits::SessionError;
 use trailhound_queries::packs::rules::{FirstLast, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
-use trailhound_queries::session::prepared::{Prepared, Rows};
 
 /// Rows taken before the rules run over them: what they reach over grows with what is new.
 const NEW_ROWS_MAX: usize = 4096;
@@ -35,7 +34,8 @@ const REST_ROWS_MAX: usize = 32_768;
 
 /// Rules that read the same rows.
 pub(super) struct Set {
-    predicate: String,
+    /// Which rows its rules read: an SQL condition, and that compiled.
+    predicate: (String, EventPredicate),
     held: WindowBuffer,
     rules: Vec<Ready>,
     /// Columns of `events` that its rules look at; the others are not held.
@@ -52,7 +52,7 @@ pub(super) struct Set {
 
 struct Ready {
     rule: Rule,
-    query: Prepared,
+    query: RuleQuery,
     memory: Option<Memory>,
     /// Time of the new rows it has not run over yet; longer than the last commit where it broke or rested before.
     news: Option<News>,
@@ -66,8 +66,8 @@ struct Ready {
 
 /// The rows that a rule remembers for longer than the others.
 struct Memory {
-    /// Which of those that are read, as a SQL condition.
-    rows: String,
+    /// Which rows of `events`.
+    predicate: EventPredicate,
     held: WindowBuffer,
     /// How long, in microseconds.
     duration: i64,
@@ -102,10 +102,13 @@ impl Set {
     ) -> Option<Self> {
         let mut refused =
             |rule: &Rule, error: &SessionError| broken.push((rule.id.clone(), error.to_string()));
-        if let Err(error) = PredicateSet::new(session, [predicate]) {
-            rules.iter().for_each(|&rule| refused(rule, &error));
-            return None;
-        }
+        let compiled = match EventPredicate::new(session, predicate) {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                rules.iter().for_each(|&rule| refused(rule, &error));
+                return None;
+            }
+        };
         let mut ready = Vec::new();
         // Always there: what rows are held by, and what must not be NULL.
         let is_needed = |field: &Field| field.name() == "event_time" || !field.is_nullable();
@@ -118,7 +121,7 @@ impl Set {
             .map(|(at, _)| at)
             .collect();
         for &rule in rules {
-            match Ready::new(rule, session).await {
+            match Ready::new(rule, &compiled, session).await {
                 Ok(planned) => {
                     columns.extend(planned.query.columns());
                     ready.push(planned);
@@ -130,7 +133,7 @@ impl Set {
             return None;
         }
         Some(Self {
-            predicate: predicate.to_owned(),
+            predicate: (predicate.to_owned(), compiled),
             held: WindowBuffer::new(i64::MIN),
             reach: ready.iter().map(|ready| reach(&ready.rule)).max().unwrap_or(0),
             rules: ready,
@@ -143,7 +146,7 @@ impl Set {
 
     /// What its rules read.
     pub(super) fn predicate(&self) -> &str {
-        &self.predicate
+        &self.predicate.0
     }
 
     /// True where it reads files by itself, because it leaves most of their rows where they are.
@@ -154,13 +157,12 @@ impl Set {
     /// What it reads, and what each of its rules remembers, with the rule's place.
     pub(super) fn wanted(&self) -> impl Iterator<Item = (Option<usize>, Wanted)> {
         let own = Wanted {
-            predicate: self.predicate.clone(),
+            predicate: self.predicate.1.clone(),
             columns: self.columns.clone(),
             condense: self.condensing.clone(),
         };
         let memories = self.rules.iter().enumerate().filter_map(|(at, ready)| {
-            let rows = &ready.memory.as_ref()?.rows;
-            let predicate = format!("({}) AND ({rows})", self.predicate);
+            let predicate = ready.memory.as_ref()?.predicate.clone();
             Some((Some(at), Wanted { predicate, columns: self.columns.clone(), condense: None }))
         });
         std::iter::once((None, own)).chain(memories)
@@ -318,7 +320,7 @@ impl Set {
     pub(super) async fn run_all(
         &mut self,
         turn: RunScope,
-        rows: &Rows,
+        session: &Session,
         parameters: &Parameters,
         lake: &Lake<'_>,
         detection: &mut Detection,
@@ -336,7 +338,7 @@ impl Set {
             if let Some(news) = ready.news {
                 let begun = Instant::now();
                 let range = ready.changed(news);
-                let outcome = self.run(ready, range, rows, parameters, lake).await;
+                let outcome = self.run(ready, range, session, parameters, lake).await;
                 let took = begun.elapsed();
                 detection.took.push((rule_id.clone(), took));
                 self.rules[at].rests_until = rest(took).map(|rest| Instant::now() + rest);
@@ -372,7 +374,7 @@ impl Set {
         &self,
         ready: &Ready,
         range: Range,
-        table: &Rows,
+        session: &Session,
         parameters: &Parameters,
         lake: &Lake<'_>,
     ) -> Result<GroupedFindings, SessionError> {
@@ -386,10 +388,8 @@ impl Set {
             return batch::run(lake.session().await?, rule, range, fresh).await;
         }
         rows.extend(self.timeless.iter().cloned());
-        table.replace(rows);
-        let batches = ready.query.run(table).await;
-        table.replace(Vec::new());
-        batch::conclude(rule, parameters, &batches?, range, fresh)
+        let batches = ready.query.run(session, rows).await?;
+        batch::conclude(rule, parameters, &batches, range, fresh)
     }
 
     /// The rows that what the rule says of `[since, until)` depends on, and whether they are all held.
@@ -429,15 +429,19 @@ fn rest(took: Duration) -> Option<Duration> {
 }
 
 impl Ready {
-    async fn new(rule: &Rule, session: &Session) -> Result<Self, SessionError> {
-        let query = Prepared::new(plan_matches(session, rule).await?).await?;
+    async fn new(
+        rule: &Rule,
+        predicate: &EventPredicate,
+        session: &Session,
+    ) -> Result<Self, SessionError> {
+        let query = RuleQuery::new(rule, session).await?;
         let memory = match &rule.remembers {
             // Held with the rest.
             Some(_) if rule.condensed.is_some() => None,
             Some(remembers) => {
-                PredicateSet::new(session, [remembers.rows.as_str()])?;
+                let remembered = EventPredicate::new(session, &remembers.rows)?;
                 Some(Memory {
-                    rows: remembers.rows.clone(),
+                    predicate: predicate.and(&remembered),
                     held: WindowBuffer::new(i64::MIN),
                     duration: memory(rule),
                 })

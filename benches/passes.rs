@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use trailhound_benches::print_result;
-use trailhound_datasets::generate::{Spec, Traffic};
+use trailhound_datasets::generate::{Traffic, TrafficSpec};
 use trailhound_detect::{Range, Selection, detect};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
@@ -54,7 +54,7 @@ fn median(mut seconds: Vec<f64>) -> f64 {
 async fn generated_lake(folder: &Path, events: u64) -> (Lake, Arc<Parameters>) {
     std::fs::create_dir_all(folder.join("events")).expect("a folder");
     let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
-    let traffic = Traffic::new(Spec {
+    let traffic = Traffic::new(TrafficSpec {
         events,
         seed: 1,
         company: None,

@@ -5,12 +5,12 @@ use flate2::read::GzDecoder;
 use serde_json::json;
 use std::io::{Cursor, Read};
 use trailhound_benches::{median, print_result};
-use trailhound_datasets::derive::Derived;
+use trailhound_datasets::derive::DerivedFacts;
 use trailhound_datasets::event::Event;
-use trailhound_datasets::generate::{Spec, Traffic};
+use trailhound_datasets::generate::{Traffic, TrafficSpec};
 use trailhound_datasets::key::event_key;
 use trailhound_datasets::reject::Reject;
-use trailhound_ingest::decode::{self, Limits, Sink, Stop};
+use trailhound_ingest::decode::{self, DecodeLimits, RecordSink, SinkStopped};
 
 const NOW: i64 = 1_790_812_800_000_000;
 const EVENTS: u64 = 100_000;
@@ -23,17 +23,17 @@ struct CountingSink {
     check: u64,
 }
 
-impl Sink for CountingSink {
-    fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
+impl RecordSink for CountingSink {
+    fn event(&mut self, event: &Event<'_>) -> Result<(), SinkStopped> {
         self.events += 1;
         if self.derive {
-            let derived = Derived::of(event);
+            let derived = DerivedFacts::of(event);
             self.check ^= u64::from(event_key(event, derived.event_time)[15]);
         }
         Ok(())
     }
 
-    fn reject(&mut self, _: Reject) -> Result<(), Stop> {
+    fn reject(&mut self, _: Reject) -> Result<(), SinkStopped> {
         Ok(())
     }
 
@@ -41,7 +41,7 @@ impl Sink for CountingSink {
 }
 
 fn main() {
-    let spec = Spec {
+    let spec = TrafficSpec {
         events: EVENTS,
         seed: 1,
         company: None,
@@ -64,8 +64,12 @@ fn main() {
         median(5, || {
             let mut count = CountingSink { events: 0, derive, check: 0 };
             for text in &texts {
-                let _ =
-                    decode::object(Cursor::new(&text[..]), None, &Limits::default(), &mut count);
+                let _ = decode::object(
+                    Cursor::new(&text[..]),
+                    None,
+                    &DecodeLimits::default(),
+                    &mut count,
+                );
             }
             assert_eq!(count.events, EVENTS);
         })

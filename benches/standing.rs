@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use trailhound_benches::print_result;
-use trailhound_datasets::generate::{Spec, Traffic};
+use trailhound_datasets::generate::{Traffic, TrafficSpec};
 use trailhound_detect::{FileCursor, RunScope, StandingQueries};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
@@ -30,8 +30,15 @@ const COMMITS: usize = 21;
 const LIMITS: QueryLimits = QueryLimits::of_service(128 << 20);
 
 fn traffic(events: u64, seed: u64, days: u32) -> Traffic {
-    Traffic::new(Spec { events, seed, company: None, stories: Vec::new(), days, end_micros: NOW })
-        .expect("stories")
+    Traffic::new(TrafficSpec {
+        events,
+        seed,
+        company: None,
+        stories: Vec::new(),
+        days,
+        end_micros: NOW,
+    })
+    .expect("stories")
 }
 
 fn events(traffic: Traffic) -> Vec<Value> {

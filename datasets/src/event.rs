@@ -1,9 +1,42 @@
-//! The event model: the named places of an ActionTrail event that some column or derivation reads, and one event as the
-//! decoder found it, borrowing from the bytes it came in.
+//! The event model: the fields of an ActionTrail event that the columns and the derived facts read, and one decoded event.
+//!
+//! An event is a JSON object with two nested objects, the identity and its session:
+//!
+//! ```json
+//! {
+//!   "eventId": "E-1", "eventName": "StopInstance", "requestParameters": {"InstanceId": "i-1"},
+//!   "userIdentity": {
+//!     "type": "ram-user", "userName": "li.wei",
+//!     "sessionContext": {"attributes": {"mfaAuthenticated": "true"}}
+//!   },
+//!   "somethingNew": 1
+//! }
+//! ```
+//!
+//! [`Field`] names each known member. [`Event::values`] holds one value per field, borrowed from the decoded bytes: text
+//! without its quotes and escapes, objects as their exact JSON text. A member that no field names, such as
+//! `somethingNew`, is kept in [`Event::extra`].
+//!
+//! ```
+//! use std::borrow::Cow;
+//! use trailhound_datasets::event::{Event, Field};
+//!
+//! assert_eq!(Field::EventName.path(), "eventName");
+//! assert_eq!(Field::UserName.path(), "userIdentity.userName");
+//! assert_eq!(
+//!     Field::MfaAuthenticated.path(),
+//!     "userIdentity.sessionContext.attributes.mfaAuthenticated"
+//! );
+//!
+//! let mut event = Event::empty("{}");
+//! event.values[Field::EventName as usize] = Some(Cow::Borrowed("StopInstance"));
+//! assert_eq!(event.get(Field::EventName), Some("StopInstance"));
+//! assert_eq!(event.get(Field::UserName), None);
+//! ```
 
 use std::borrow::Cow;
 
-/// A place in the event's JSON that the contract knows. The JSON path is [`Field::path`].
+/// A known field of an event. [`Field::path`] gives its JSON path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "each variant is the JSON path that `path` gives")]
@@ -43,27 +76,27 @@ pub enum Field {
     CreationDate,
 }
 
-/// Where a field's object sits in the event.
+/// The object whose member a field is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// A top-level key.
-    Top,
-    /// A key of `userIdentity`.
-    Identity,
-    /// A key of `userIdentity.sessionContext.attributes`.
-    Session,
+pub enum ParentObject {
+    /// The event itself.
+    Root,
+    /// `userIdentity`.
+    UserIdentity,
+    /// `userIdentity.sessionContext.attributes`.
+    SessionAttributes,
 }
 
-/// What the decoder keeps of a field's value.
+/// The JSON type of a field, which decides how the decoder keeps its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// A string, unescaped.
+pub enum FieldType {
+    /// A string, kept without quotes and escapes.
     Text,
-    /// A string of digits that some producers send as a number; the number's text is as good.
+    /// An id of digits: a string, or a number that is kept as its text.
     Id,
     /// A boolean.
     Bool,
-    /// An object, as the exact slice of JSON text.
+    /// An object, kept as its exact JSON text.
     Object,
 }
 
@@ -71,49 +104,50 @@ impl Field {
     /// Number of fields; the length of [`Event::values`].
     pub const COUNT: usize = Self::CreationDate as usize + 1;
 
-    /// All fields in declaration order.
-    pub const ALL: [(Self, Place, &'static str, Keep); Self::COUNT] = {
+    /// All fields in declaration order: the field, its parent object, its key there and its type.
+    pub const ALL: [(Self, ParentObject, &'static str, FieldType); Self::COUNT] = {
         use Field as F;
-        use Keep::{Bool, Id, Object, Text};
-        use Place::{Identity, Session, Top};
+        use FieldType::{Bool, Id, Object, Text};
+        use ParentObject::{Root, SessionAttributes, UserIdentity};
         [
-            (F::EventId, Top, "eventId", Text),
-            (F::EventVersion, Top, "eventVersion", Id),
-            (F::EventName, Top, "eventName", Text),
-            (F::EventTime, Top, "eventTime", Text),
-            (F::EventType, Top, "eventType", Text),
-            (F::EventCategory, Top, "eventCategory", Text),
-            (F::EventRw, Top, "eventRW", Text),
-            (F::EventSource, Top, "eventSource", Text),
-            (F::ServiceName, Top, "serviceName", Text),
-            (F::ApiVersion, Top, "apiVersion", Text),
-            (F::AcsRegion, Top, "acsRegion", Text),
-            (F::IsGlobal, Top, "isGlobal", Bool),
-            (F::RequestId, Top, "requestId", Text),
-            (F::ResourceType, Top, "resourceType", Text),
-            (F::ResourceName, Top, "resourceName", Text),
-            (F::SourceIpAddress, Top, "sourceIpAddress", Text),
-            (F::UserAgent, Top, "userAgent", Text),
-            (F::ErrorCode, Top, "errorCode", Text),
-            (F::ErrorMessage, Top, "errorMessage", Text),
-            (F::RecipientAccountId, Top, "recipientAccountId", Id),
-            (F::VpcId, Top, "vpcId", Text),
-            (F::RequestParameterJson, Top, "requestParameterJson", Text),
-            (F::RequestParameters, Top, "requestParameters", Object),
-            (F::ResponseElements, Top, "responseElements", Object),
-            (F::ReferencedResources, Top, "referencedResources", Object),
-            (F::AdditionalEventData, Top, "additionalEventData", Object),
-            (F::UserType, Identity, "type", Text),
-            (F::AccountId, Identity, "accountId", Id),
-            (F::PrincipalId, Identity, "principalId", Id),
-            (F::UserName, Identity, "userName", Text),
-            (F::AccessKeyId, Identity, "accessKeyId", Text),
-            (F::MfaAuthenticated, Session, "mfaAuthenticated", Text),
-            (F::CreationDate, Session, "creationDate", Text),
+            (F::EventId, Root, "eventId", Text),
+            (F::EventVersion, Root, "eventVersion", Id),
+            (F::EventName, Root, "eventName", Text),
+            (F::EventTime, Root, "eventTime", Text),
+            (F::EventType, Root, "eventType", Text),
+            (F::EventCategory, Root, "eventCategory", Text),
+            (F::EventRw, Root, "eventRW", Text),
+            (F::EventSource, Root, "eventSource", Text),
+            (F::ServiceName, Root, "serviceName", Text),
+            (F::ApiVersion, Root, "apiVersion", Text),
+            (F::AcsRegion, Root, "acsRegion", Text),
+            (F::IsGlobal, Root, "isGlobal", Bool),
+            (F::RequestId, Root, "requestId", Text),
+            (F::ResourceType, Root, "resourceType", Text),
+            (F::ResourceName, Root, "resourceName", Text),
+            (F::SourceIpAddress, Root, "sourceIpAddress", Text),
+            (F::UserAgent, Root, "userAgent", Text),
+            (F::ErrorCode, Root, "errorCode", Text),
+            (F::ErrorMessage, Root, "errorMessage", Text),
+            (F::RecipientAccountId, Root, "recipientAccountId", Id),
+            (F::VpcId, Root, "vpcId", Text),
+            (F::RequestParameterJson, Root, "requestParameterJson", Text),
+            (F::RequestParameters, Root, "requestParameters", Object),
+            (F::ResponseElements, Root, "responseElements", Object),
+            (F::ReferencedResources, Root, "referencedResources", Object),
+            (F::AdditionalEventData, Root, "additionalEventData", Object),
+            (F::UserType, UserIdentity, "type", Text),
+            (F::AccountId, UserIdentity, "accountId", Id),
+            (F::PrincipalId, UserIdentity, "principalId", Id),
+            (F::UserName, UserIdentity, "userName", Text),
+            (F::AccessKeyId, UserIdentity, "accessKeyId", Text),
+            (F::MfaAuthenticated, SessionAttributes, "mfaAuthenticated", Text),
+            (F::CreationDate, SessionAttributes, "creationDate", Text),
         ]
     };
 
-    /// Other spellings that real events use for a top-level key. An event that uses one keeps its `raw` text.
+    /// Misspelled keys that real events use in the event object, with the field they stand for. The text of such an event
+    /// is kept in `raw`.
     pub const ALIASES: [(&'static str, Self); 2] = [
         ("addionalEventData", Self::AdditionalEventData),
         ("referenceResources", Self::ReferencedResources),
@@ -122,56 +156,58 @@ impl Field {
     /// The field's JSON path, as the vendor's documentation writes it.
     #[must_use]
     pub fn path(self) -> String {
-        let (_, place, key, _) = Self::ALL[self as usize];
-        match place {
-            Place::Top => key.to_owned(),
-            Place::Identity => format!("userIdentity.{key}"),
-            Place::Session => format!("userIdentity.sessionContext.attributes.{key}"),
+        let (_, parent, key, _) = Self::ALL[self as usize];
+        match parent {
+            ParentObject::Root => key.to_owned(),
+            ParentObject::UserIdentity => format!("userIdentity.{key}"),
+            ParentObject::SessionAttributes => {
+                format!("userIdentity.sessionContext.attributes.{key}")
+            }
         }
     }
 }
 
-/// Key of the object that holds the identity.
+/// Key of the identity in the event.
 pub const USER_IDENTITY: &str = "userIdentity";
-/// Key of the identity's session.
+/// Key of the session in the identity.
 pub const SESSION_CONTEXT: &str = "sessionContext";
-/// Key of the session's attributes.
+/// Key of the attributes in the session.
 pub const ATTRIBUTES: &str = "attributes";
-/// What events of 2015 call [`ATTRIBUTES`].
+/// The key that events of 2015 use in place of [`ATTRIBUTES`].
 pub const SESSION_ATTRIBUTES: &str = "sessionAttributes";
 
-/// Something about an event that the columns alone do not tell; stored in the `flags` column.
+/// An oddity of an event, stored in the column `flags`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Flag {
-    /// Some object of the event names a key twice; columns hold the last value, `raw` both.
+    /// Some object of the event has two members of one name. The columns hold the last value, `raw` holds both.
     DuplicateKey,
-    /// A known field holds a value of another type; its column is NULL, `raw` has it.
+    /// A field holds a value of another JSON type. Its column is NULL, `raw` holds the value.
     TypeMismatch,
-    /// `eventTime` is missing or no time; the row is placed by ingest day.
+    /// `eventTime` is missing or unreadable. The row is stored in the partition of the ingest day.
     BadTime,
-    /// The time is further than 400 days back or 2 days ahead of the ingest.
+    /// The time is more than 400 days before or 2 days after the ingest.
     OutOfRange,
-    /// `eventId` is missing, empty or no string; the row is keyed by its content.
+    /// `eventId` is missing, empty or no string. The event key hashes the content instead.
     NoEventId,
-    /// Another event with this id and account but other facts is stored too.
+    /// Another event with the same id and account but other facts is stored too.
     IdConflict,
-    /// A string names half a surrogate pair; its column is NULL, `raw` has it.
+    /// A string holds half a surrogate pair. Its column is NULL, `raw` holds the string.
     LoneSurrogate,
-    /// A key is spelt in another case or another way than the vendor documents.
+    /// A key is spelled differently from the vendor's documentation.
     AliasKey,
-    /// `requestParameterJson` was the exact text of `requestParameters` and is not stored twice.
+    /// `requestParameterJson` repeats the text of `requestParameters` and is not stored again.
     RequestParameterJsonRepeats,
-    /// `account_id` is the recipient's: the identity named none.
+    /// `account_id` is the recipient's, because the identity names none.
     AccountFromRecipient,
-    /// `account_id` is taken from the path of the object: the event named none.
+    /// `account_id` comes from the path of the object, because the event names none.
     AccountFromPath,
-    /// `account_id` is the log service's `owner_id`: the event named none.
+    /// `account_id` is the log service's `owner_id`, because the event names none.
     AccountFromOwnerId,
 }
 
 impl Flag {
-    /// Every flag with its name in the `flags` column.
+    /// Every flag with its name in the column `flags`.
     pub const ALL: [(Self, &'static str); 12] = [
         (Self::DuplicateKey, "duplicate_key"),
         (Self::TypeMismatch, "type_mismatch"),
@@ -187,7 +223,7 @@ impl Flag {
         (Self::AccountFromOwnerId, "account_from_owner_id"),
     ];
 
-    /// The flag's name in the `flags` column.
+    /// The flag's name in the column `flags`.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
@@ -216,29 +252,30 @@ impl Flags {
     }
 }
 
-/// One event as decoded: values still borrowed from the input, nothing derived yet.
+/// One decoded event. Its values borrow from the input; nothing is derived yet.
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
-    /// The value of each [`Field`], `None` where absent or not of the kept type.
+    /// The value of each [`Field`]; `None` where it is absent or has another JSON type.
     pub values: [Option<Cow<'a, str>>; Field::COUNT],
-    /// Hash of each object field's meaning (0 where absent), by the order of [`Event::OBJECTS`].
+    /// Hash of each object field's value (0 where absent), in the order of [`Event::OBJECTS`].
     pub object_hashes: [u64; 4],
-    /// `userIdentity.sessionContext` is there.
+    /// The identity has a `sessionContext`.
     pub has_session: bool,
-    /// Everything no field holds, as the text of one JSON object; `None` where nothing is left over.
+    /// The members that no field holds, as the text of one JSON object; `None` where there are none.
     pub extra: Option<String>,
-    /// The columns and `extra` cannot rebuild this event: keep `raw`.
+    /// The columns and `extra` cannot rebuild this event, so its text must be stored in `raw`.
     pub needs_raw: bool,
-    /// The event's own text.
+    /// The event's JSON text.
     pub text: &'a str,
-    /// Account id of the envelope (`owner_id`) or of the object's path, with the flag that says which.
-    pub outer_account: Option<(Cow<'a, str>, Flag)>,
-    /// What the decoder noticed.
+    /// Account id for an event that names none: from the row around it (`owner_id`) or from the object's path. The flag
+    /// tells which.
+    pub fallback_account: Option<(Cow<'a, str>, Flag)>,
+    /// The oddities that the decoder noticed.
     pub flags: Flags,
 }
 
 impl<'a> Event<'a> {
-    /// The object fields, in the order of [`Event::object_hashes`].
+    /// The fields of type [`FieldType::Object`], in the order of [`Event::object_hashes`].
     pub const OBJECTS: [Field; 4] = [
         Field::RequestParameters,
         Field::ResponseElements,
@@ -246,7 +283,7 @@ impl<'a> Event<'a> {
         Field::AdditionalEventData,
     ];
 
-    /// An event with nothing in it yet.
+    /// An event without any value. `text` is its JSON text.
     #[must_use]
     pub fn empty(text: &'a str) -> Self {
         Self {
@@ -256,7 +293,7 @@ impl<'a> Event<'a> {
             extra: None,
             needs_raw: false,
             text,
-            outer_account: None,
+            fallback_account: None,
             flags: Flags::default(),
         }
     }
@@ -267,7 +304,7 @@ impl<'a> Event<'a> {
         self.values[field as usize].as_deref()
     }
 
-    /// The value of `field` where it is there and not empty.
+    /// The value of `field`, unless it is absent or empty.
     #[must_use]
     pub fn non_empty(&self, field: Field) -> Option<&str> {
         self.get(field).filter(|text| !text.is_empty())

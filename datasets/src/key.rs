@@ -1,11 +1,46 @@
-//! The identity of an event: one key for every delivery of it, another for anything else.
+//! The event key: 128 bits that are equal for every delivery of one event and different for different events.
+//!
+//! One event often arrives several times: by two sources, or twice by one. The copies differ in details that the delivery
+//! adds, so their bytes cannot be compared. The key is made of two halves instead:
+//!
+//! - the **identity** half hashes the account and the event id, which the platform issues,
+//! - the **facts** half hashes what the event says: time, action, caller, address, result, parameters.
+//!
+//! Equal keys mean the same event. Equal identities with different facts mean that one id was used twice: both events are
+//! stored, and the second gets the flag `id_conflict`. An event without an id is identified by its facts alone.
+//!
+//! ```
+//! use std::borrow::Cow;
+//! use trailhound_datasets::event::{Event, Field};
+//! use trailhound_datasets::key::event_key;
+//!
+//! let event = |category: Option<&'static str>, code: &'static str| {
+//!     let mut event = Event::empty("");
+//!     for (field, value) in [
+//!         (Field::AccountId, Some("1000000000000001")),
+//!         (Field::EventId, Some("E-1")),
+//!         (Field::EventName, Some("StopInstance")),
+//!         (Field::ErrorCode, Some(code)),
+//!         // The log service adds the category, and object storage does not: it is no part of the key.
+//!         (Field::EventCategory, category),
+//!     ] {
+//!         event.values[field as usize] = value.map(Cow::Borrowed);
+//!     }
+//!     event_key(&event, Some(1_790_812_800_000_000))
+//! };
+//! let stored = event(None, "");
+//! assert_eq!(stored, event(Some("Management"), ""), "another delivery of the event");
+//! let conflict = event(None, "Forbidden");
+//! assert_eq!(stored[..8], conflict[..8], "the same account and id");
+//! assert_ne!(stored[8..], conflict[8..], "but other facts");
+//! ```
 
 use crate::event::{Event, Field};
-use crate::json::{hash_bytes, hash_text, mix};
+use crate::json::{HASH_EMPTY_OBJECT, hash_bytes, hash_text, mix};
 
-/// Facts that make two events with one id the same event. Left out is what deliveries of one event are known to differ in:
-/// `requestParameterJson` (the log service adds it), `eventVersion` (text or number), the recipient, `eventCategory`,
-/// `eventRW` and `isGlobal` (older copies lack them), and fields outside the model.
+/// Fields whose values are part of the facts. The fields in which deliveries of one event are known to differ are left
+/// out: `requestParameterJson` (the log service adds it), `eventVersion` (text or number), the recipient,
+/// `eventCategory`, `eventRW` and `isGlobal` (older copies lack them), and fields outside the model.
 const FACTS: [Field; 18] = [
     Field::EventName,
     Field::EventType,
@@ -27,14 +62,11 @@ const FACTS: [Field; 18] = [
     Field::AccessKeyId,
 ];
 
-/// Hash of an empty JSON object, which counts as absent.
-const EMPTY_OBJECT: u64 = 4;
-
-/// `event_key` of `event` whose time was read as `event_time`.
+/// `event_key` of `event`: 8 bytes of identity, then 8 bytes of facts. `event_time` is the parsed `eventTime` in
+/// microseconds since 1970 UTC, `None` where it is missing or unreadable.
 ///
-/// The upper 64 bits hash account and event id, which the platform issues; a caller who shapes parameters cannot choose
-/// them, so it cannot make its call look like a duplicate of another. The lower 64 bits hash the facts. Without an id the
-/// upper half hashes the facts too, and the key is the content's.
+/// A caller who chooses request parameters cannot choose account and event id. So nobody can make a call look like a
+/// duplicate of another one, even by constructing a hash collision.
 #[must_use]
 pub fn event_key(event: &Event<'_>, event_time: Option<i64>) -> [u8; 16] {
     let mut facts = match event_time {
@@ -45,10 +77,11 @@ pub fn event_key(event: &Event<'_>, event_time: Option<i64>) -> [u8; 16] {
         facts = mix(facts, event.non_empty(field).map_or(0, hash_text));
     }
     for hash in event.object_hashes {
-        facts = mix(facts, if hash == EMPTY_OBJECT { 0 } else { hash });
+        // An empty object counts as absent.
+        facts = mix(facts, if hash == HASH_EMPTY_OBJECT { 0 } else { hash });
     }
     if event.needs_raw && event.object_hashes == [0; 4] && event.get(Field::EventName).is_none() {
-        // Nothing of the model was readable: only the bytes tell such events apart.
+        // No field of the model was readable: only the bytes tell such events apart.
         facts = mix(facts, hash_bytes(event.text.as_bytes()));
     }
     let account =

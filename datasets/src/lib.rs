@@ -1,6 +1,8 @@
-//! The contract: what an ActionTrail event is, which columns the lake's `events` table has and how each is derived.
+//! The data contract: what an ActionTrail event is, which columns the lake's tables have, and how each derived column is
+//! computed.
 //!
-//! Everything here is a pure function of its input. This crate knows no files, no network, no SQL engine.
+//! Every function here is pure: its result depends on its arguments alone. The crate does no I/O, runs no async code and
+//! knows no SQL engine.
 
 pub mod columns;
 pub mod derive;

@@ -1,38 +1,57 @@
-//! The way back: an event's JSON from its columns. It is what makes "lossless" checkable.
+//! Rebuilds an event's JSON from its columns. A lake is lossless if the rebuilt event equals the received one; tests,
+//! fuzzing and the samples check that.
+//!
+//! ```
+//! use trailhound_datasets::event::Field;
+//! use trailhound_datasets::rebuild::{StoredColumns, rebuild};
+//!
+//! let mut stored = StoredColumns::default();
+//! stored.values[Field::EventName as usize] = Some("StopInstance");
+//! stored.values[Field::UserName as usize] = Some("li.wei");
+//! stored.extra = Some(r#"{"userIdentity":{"nickname":"Wei"}}"#);
+//! let event = rebuild(&stored).expect("the columns hold valid JSON");
+//! let expected = serde_json::json!({
+//!     "eventName": "StopInstance",
+//!     "userIdentity": { "userName": "li.wei", "nickname": "Wei" },
+//! });
+//! assert_eq!(event, expected);
+//! ```
 
-use crate::derive::{time, truth};
-use crate::event::{ATTRIBUTES, Event, Field, Flag, Keep, Place, SESSION_CONTEXT, USER_IDENTITY};
+use crate::derive::boolean::parse_bool;
+use crate::event::{
+    ATTRIBUTES, Event, Field, FieldType, Flag, ParentObject, SESSION_CONTEXT, USER_IDENTITY,
+};
 use serde_json::{Map, Value};
 
-/// The stored parts of one event, as the columns hold them.
+/// The column values of one event that are needed to rebuild it.
 #[derive(Debug, Clone)]
-pub struct Stored<'a> {
-    /// The column of each [`Field`]; times and booleans in their JSON spelling.
+pub struct StoredColumns<'a> {
+    /// The column value of each [`Field`]; times and booleans in their JSON spelling.
     pub values: [Option<&'a str>; Field::COUNT],
-    /// `extra`.
+    /// The column `extra`: members that no other column holds, as one JSON object.
     pub extra: Option<&'a str>,
-    /// `raw`.
+    /// The column `raw`: the event as received, where the other columns cannot rebuild it.
     pub raw: Option<&'a str>,
-    /// `flags` holds `request_parameter_json_repeats`.
+    /// The column `flags` holds `request_parameter_json_repeats`.
     pub parameters_repeat: bool,
 }
 
-impl Default for Stored<'_> {
+impl Default for StoredColumns<'_> {
     fn default() -> Self {
         Self { values: [None; Field::COUNT], extra: None, raw: None, parameters_repeat: false }
     }
 }
 
-/// The event as an equal JSON value.
+/// Rebuilds the event as a JSON value that equals the received one.
 ///
 /// # Errors
-/// A message naming the column whose text is no JSON; a lake this program wrote has none.
-pub fn rebuild(stored: &Stored<'_>) -> Result<Value, String> {
+/// A message that names the column whose text is not valid JSON. A lake that this program wrote holds no such text.
+pub fn rebuild(stored: &StoredColumns<'_>) -> Result<Value, String> {
     if let Some(raw) = stored.raw {
         return serde_json::from_str(raw).map_err(|e| format!("raw: {e}"));
     }
     let mut event = Map::new();
-    for (field, place, key, keep) in Field::ALL {
+    for (field, parent, key, field_type) in Field::ALL {
         let text = match stored.values[field as usize] {
             Some(text) => text,
             None if field == Field::RequestParameterJson && stored.parameters_repeat => {
@@ -40,18 +59,19 @@ pub fn rebuild(stored: &Stored<'_>) -> Result<Value, String> {
             }
             None => continue,
         };
-        let value = match keep {
-            Keep::Text | Keep::Id => Value::from(text),
-            Keep::Bool | Keep::Object => {
+        let value = match field_type {
+            FieldType::Text | FieldType::Id => Value::from(text),
+            FieldType::Bool | FieldType::Object => {
                 serde_json::from_str(text).map_err(|e| format!("{key}: {e}"))?
             }
         };
-        let object = match place {
-            Place::Top => &mut event,
-            Place::Identity => child(&mut event, USER_IDENTITY)?,
-            Place::Session => {
-                child(child(child(&mut event, USER_IDENTITY)?, SESSION_CONTEXT)?, ATTRIBUTES)?
-            }
+        let object = match parent {
+            ParentObject::Root => &mut event,
+            ParentObject::UserIdentity => member_object(&mut event, USER_IDENTITY)?,
+            ParentObject::SessionAttributes => member_object(
+                member_object(member_object(&mut event, USER_IDENTITY)?, SESSION_CONTEXT)?,
+                ATTRIBUTES,
+            )?,
         };
         object.insert(key.to_owned(), value);
     }
@@ -63,7 +83,7 @@ pub fn rebuild(stored: &Stored<'_>) -> Result<Value, String> {
     Ok(Value::Object(event))
 }
 
-fn child<'m>(
+fn member_object<'m>(
     object: &'m mut Map<String, Value>,
     key: &str,
 ) -> Result<&'m mut Map<String, Value>, String> {
@@ -74,7 +94,8 @@ fn child<'m>(
         .ok_or_else(|| format!("{key} is no object"))
 }
 
-/// `extra` wins over columns; inside the structural objects member by member.
+/// Merges `extra` into the event. Its members replace those of the columns; the objects around the identity are merged
+/// member by member.
 fn merge(into: &mut Map<String, Value>, extra: Map<String, Value>) {
     for (key, value) in extra {
         let structural = [USER_IDENTITY, SESSION_CONTEXT, ATTRIBUTES].contains(&key.as_str());
@@ -87,23 +108,17 @@ fn merge(into: &mut Map<String, Value>, extra: Map<String, Value>) {
     }
 }
 
-/// What the columns will hold of `event`: the same choices the batch makes.
+/// The column values that the ingest stores for `event`. `needs_raw` tells whether the column `raw` is stored.
 #[must_use]
-pub fn stored<'a>(event: &'a Event<'_>, needs_raw: bool) -> Stored<'a> {
-    let mut stored = Stored { extra: event.extra.as_deref(), ..Stored::default() };
+pub fn stored_columns<'a>(event: &'a Event<'_>, needs_raw: bool) -> StoredColumns<'a> {
+    let mut stored = StoredColumns { extra: event.extra.as_deref(), ..StoredColumns::default() };
     for (field, ..) in Field::ALL {
         stored.values[field as usize] = event.get(field);
     }
-    // A column of booleans holds no other word; `extra` has what was sent.
+    // The boolean column holds true and false alone; any other text that was sent is in `extra`.
     stored.values[Field::IsGlobal as usize] =
-        event.get(Field::IsGlobal).and_then(truth).map(|is| if is { "true" } else { "false" });
+        event.get(Field::IsGlobal).and_then(parse_bool).map(|is| if is { "true" } else { "false" });
     stored.parameters_repeat = event.flags.contains(Flag::RequestParameterJsonRepeats);
     stored.raw = needs_raw.then_some(event.text);
     stored
-}
-
-/// True where a time column alone gives back the text that was sent.
-#[must_use]
-pub fn time_is_canonical(text: &str) -> bool {
-    time::parse(text).and_then(time::canonical).is_some_and(|spelled| spelled == text)
 }

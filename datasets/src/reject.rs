@@ -1,12 +1,12 @@
-//! Why input was set aside: the closed list of quarantine codes, and one rejected piece of input.
+//! Rejected input: the closed list of quarantine codes, and the reject that becomes a quarantine row.
 
 use crate::sanitize::sanitize;
 
-/// Reason for a quarantine row.
+/// Why a piece of input was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-#[allow(missing_docs, reason = "`ALL` gives each its sentence")]
-pub enum Code {
+#[allow(missing_docs, reason = "`ALL` documents each code")]
+pub enum RejectCode {
     NotAnEventList,
     UnknownEncoding,
     UnknownLayout,
@@ -22,7 +22,7 @@ pub enum Code {
     Empty,
 }
 
-impl Code {
+impl RejectCode {
     /// Every code with its meaning.
     pub const ALL: [(Self, &'static str); 13] = [
         (
@@ -73,32 +73,33 @@ impl Code {
     }
 }
 
-/// One piece of input that is no event, with the place and the reason.
+/// A piece of input that is no event, with its place and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
-    /// Reason.
-    pub code: Code,
-    /// Offset of the trouble in the decompressed content, in bytes.
+    /// Why it was rejected.
+    pub code: RejectCode,
+    /// Offset of the error in the decompressed content, in bytes.
     pub byte_offset: u64,
     /// What would have been valid.
     pub expected: String,
-    /// What stood there; see [`shown`].
+    /// What was found instead; see [`excerpt`].
     pub found: String,
-    /// What to do about it.
+    /// What the operator can do about it.
     pub hint: &'static str,
-    /// The bytes as received, possibly cut.
+    /// The bytes as received, cut to the configured size.
     pub raw: Vec<u8>,
-    /// Their full length; `None` where the rest was never read.
+    /// Full length of the bytes; `None` where the rest was not read.
     pub raw_length: Option<u64>,
 }
 
-/// Longest excerpt shown to people, in bytes.
-const SHOWN_BYTES_MAX: usize = 200;
+/// Longest excerpt, in bytes.
+const EXCERPT_BYTES_MAX: usize = 200;
 
-/// `bytes` for people: cut at 200 bytes, control and invisible characters escaped, bad UTF-8 as `\xNN`.
+/// The beginning of `bytes` as readable text: at most 200 bytes, control and invisible characters escaped, invalid UTF-8
+/// as `\xNN`.
 #[must_use]
-pub fn shown(bytes: &[u8]) -> String {
-    let cut = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
+pub fn excerpt(bytes: &[u8]) -> String {
+    let cut = &bytes[..bytes.len().min(EXCERPT_BYTES_MAX)];
     let mut out = String::with_capacity(cut.len());
     for chunk in cut.utf8_chunks() {
         out.push_str(&sanitize(chunk.valid()));

@@ -1,6 +1,7 @@
-//! Text that others wrote, made so that nothing acts upon it.
+//! Makes untrusted text safe to show: in a terminal, and in a spreadsheet.
 
-/// `text` with control, bidirectional and zero-width characters escaped, so that a terminal shows it as it is.
+/// `text` with control, bidirectional and zero-width characters escaped. A terminal then shows every character and obeys
+/// none.
 #[must_use]
 pub fn sanitize(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -15,7 +16,8 @@ pub fn sanitize(text: &str) -> String {
     out
 }
 
-/// A CSV field that no spreadsheet takes for a formula.
+/// `text` as a CSV field that no spreadsheet evaluates as a formula: text that starts like a formula gets a leading
+/// quote.
 #[must_use]
 pub fn csv_field(text: &str) -> String {
     let risky = matches!(

@@ -1,6 +1,6 @@
-//! Decoded events as Arrow columns. One builder per column of the contract, in its order.
+//! Builds Arrow record batches from decoded events, quarantined records and copies.
 
-use crate::decode::{Sink, Stop};
+use crate::decode::{RecordSink, SinkStopped};
 use arrow::array::{
     Array, ArrayRef, BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, RecordBatch,
     StringBuilder, StructBuilder, TimestampMicrosecondBuilder,
@@ -10,29 +10,31 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use trailhound_datasets::columns::{
-    COLUMNS, COPIES, COPIES_COLUMNS, Col, EVENTS, Origin, QUARANTINE, QUARANTINE_COLUMNS, Type,
-    resource_fields,
+    COLUMNS, COPIES, COPIES_COLUMNS, ColumnId, ColumnType, EVENTS, Origin, QUARANTINE,
+    QUARANTINE_COLUMNS, resource_fields,
 };
-use trailhound_datasets::derive::Derived;
+use trailhound_datasets::derive::DerivedFacts;
 use trailhound_datasets::derive::resources::Resource;
 use trailhound_datasets::event::{Event, Field};
 use trailhound_datasets::key;
 use trailhound_datasets::layout::Partition;
 use trailhound_datasets::reject::Reject;
 
-/// Where a record came from.
+/// Source and position of a record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Provenance<'p> {
     pub(crate) source: &'p str,
     pub(crate) object: &'p str,
-    /// Partition of a topic.
+    /// Partition of the topic; `None` for objects.
     pub(crate) partition: Option<i64>,
+    /// Number of the record within the object, or offset within the partition.
     pub(crate) record: i64,
-    /// Microseconds since 1970 UTC.
+    /// Time of ingest, microseconds since 1970 UTC.
     pub(crate) ingested_at: i64,
 }
 
-enum Builder {
+/// Builder of one column, by column type.
+enum ColumnBuilder {
     Text(StringBuilder),
     Bytes(BinaryBuilder),
     Bool(BooleanBuilder),
@@ -42,22 +44,22 @@ enum Builder {
     Resources(ListBuilder<StructBuilder>),
 }
 
-impl Builder {
-    fn new(data_type: Type, field: &arrow::datatypes::Field) -> Self {
+impl ColumnBuilder {
+    fn new(data_type: ColumnType, field: &arrow::datatypes::Field) -> Self {
         let item = || match field.data_type() {
             arrow::datatypes::DataType::List(item) => Arc::clone(item),
             other => unreachable!("a list column has type {other}"),
         };
         match data_type {
-            Type::Text => Self::Text(StringBuilder::new()),
-            Type::Bytes => Self::Bytes(BinaryBuilder::new()),
-            Type::Bool => Self::Bool(BooleanBuilder::new()),
-            Type::Int => Self::Int(Int64Builder::new()),
-            Type::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            Type::TextList => {
+            ColumnType::Text => Self::Text(StringBuilder::new()),
+            ColumnType::Bytes => Self::Bytes(BinaryBuilder::new()),
+            ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
+            ColumnType::Int => Self::Int(Int64Builder::new()),
+            ColumnType::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            ColumnType::TextList => {
                 Self::TextList(ListBuilder::new(StringBuilder::new()).with_field(item()))
             }
-            Type::ResourceList => {
+            ColumnType::ResourceList => {
                 let fields = match item().data_type() {
                     arrow::datatypes::DataType::Struct(fields) => fields.clone(),
                     _ => resource_fields(),
@@ -69,18 +71,18 @@ impl Builder {
         }
     }
 
-    /// The rows gathered. The builder starts over with room for as much again: growing by doubling would copy, and touch
-    /// fresh pages, several times a batch.
+    /// Returns the values and starts over with room for as many bytes again. Growing by doubling would copy the bytes and
+    /// touch fresh pages several times per batch.
     fn finish(&mut self) -> ArrayRef {
         match self {
             Self::Text(b) => {
                 let done = b.finish();
-                *b = StringBuilder::with_capacity(done.len(), room_for(done.values().len()));
+                *b = StringBuilder::with_capacity(done.len(), reserve_for(done.values().len()));
                 Arc::new(done)
             }
             Self::Bytes(b) => {
                 let done = b.finish();
-                *b = BinaryBuilder::with_capacity(done.len(), room_for(done.values().len()));
+                *b = BinaryBuilder::with_capacity(done.len(), reserve_for(done.values().len()));
                 Arc::new(done)
             }
             Self::Bool(b) => Arc::new(b.finish()),
@@ -143,21 +145,21 @@ impl Builder {
     }
 }
 
-/// Bytes to set aside for a column whose last batch took `bytes`.
-fn room_for(bytes: usize) -> usize {
+/// Bytes to reserve for a column whose last batch took `bytes`.
+fn reserve_for(bytes: usize) -> usize {
     bytes + bytes / 8
 }
 
-fn builders(schema: &SchemaRef, types: impl Iterator<Item = Type>) -> Vec<Builder> {
+fn builders(schema: &SchemaRef, types: impl Iterator<Item = ColumnType>) -> Vec<ColumnBuilder> {
     schema
         .fields()
         .iter()
         .zip(types)
-        .map(|(field, data_type)| Builder::new(data_type, field))
+        .map(|(field, data_type)| ColumnBuilder::new(data_type, field))
         .collect()
 }
 
-/// `ip` in canonical text: what was `sent` where that is a plain IPv4 address, which has one spelling only.
+/// `ip` as canonical text. Borrows `sent` where that is a plain IPv4 address, which has one spelling only.
 fn canonical_text(ip: IpAddr, sent: Option<&str>) -> Cow<'_, str> {
     match sent {
         Some(sent) if ip.is_ipv4() && sent.bytes().all(|b| b.is_ascii_digit() || b == b'.') => {
@@ -167,16 +169,16 @@ fn canonical_text(ip: IpAddr, sent: Option<&str>) -> Cow<'_, str> {
     }
 }
 
-/// Events being gathered into one record batch of one partition.
+/// A record batch of `events` under construction, for one partition.
 pub(crate) struct EventBatch {
-    builders: Vec<Builder>,
+    builders: Vec<ColumnBuilder>,
     day: String,
     rows: usize,
     bytes: usize,
 }
 
 impl EventBatch {
-    /// An empty batch for the partition named `day`.
+    /// An empty batch for the partition `day`.
     pub(crate) fn new(day: String) -> Self {
         Self {
             builders: builders(&EVENTS.arrow, COLUMNS.iter().map(|c| c.data_type)),
@@ -186,16 +188,17 @@ impl EventBatch {
         }
     }
 
-    /// Names the partition of the rows to come.
+    /// Sets the partition of the rows that follow.
     fn set_day(&mut self, day: String) {
         self.day = day;
     }
 
+    /// Number of rows.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// About how much memory the rows take, in bytes.
+    /// Approximate memory of the rows, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -203,66 +206,67 @@ impl EventBatch {
     pub(crate) fn push(
         &mut self,
         event: &Event<'_>,
-        derived: &Derived<'_>,
+        derived: &DerivedFacts<'_>,
         key: &[u8; 16],
         from: &Provenance<'_>,
     ) {
         for (column, builder) in COLUMNS.iter().zip(&mut self.builders) {
-            if let (Origin::Sent(field), Type::Text) = (column.origin, column.data_type) {
+            if let (Origin::Sent(field), ColumnType::Text) = (column.origin, column.data_type) {
                 builder.text(event.get(field));
             }
         }
         self.push_derived(event, derived, key);
-        self.at(Col::Raw).text(derived.needs_raw.then_some(event.text));
-        self.at(Col::Source).text(Some(from.source));
-        self.at(Col::SourceObject).text(Some(from.object));
-        self.at(Col::SourcePartition).int(from.partition);
-        self.at(Col::SourcePosition).int(Some(from.record));
-        self.at(Col::IngestedAt).int(Some(from.ingested_at));
+        self.at(ColumnId::Raw).text(derived.needs_raw.then_some(event.text));
+        self.at(ColumnId::Source).text(Some(from.source));
+        self.at(ColumnId::SourceObject).text(Some(from.object));
+        self.at(ColumnId::SourcePartition).int(from.partition);
+        self.at(ColumnId::SourcePosition).int(Some(from.record));
+        self.at(ColumnId::IngestedAt).int(Some(from.ingested_at));
         let day = std::mem::take(&mut self.day);
-        self.at(Col::Day).text(Some(&day));
+        self.at(ColumnId::Day).text(Some(&day));
         self.day = day;
         self.rows += 1;
         self.bytes += event.text.len() + 256;
     }
 
-    fn push_derived(&mut self, event: &Event<'_>, derived: &Derived<'_>, key: &[u8; 16]) {
-        self.at(Col::EventKey).bytes(Some(key));
-        self.at(Col::EventTime).int(derived.event_time);
-        self.at(Col::SessionCreatedAt).int(derived.session_created_at);
-        match self.at(Col::IsGlobal) {
-            Builder::Bool(b) => b.append_option(derived.is_global),
+    fn push_derived(&mut self, event: &Event<'_>, derived: &DerivedFacts<'_>, key: &[u8; 16]) {
+        self.at(ColumnId::EventKey).bytes(Some(key));
+        self.at(ColumnId::EventTime).int(derived.event_time);
+        self.at(ColumnId::SessionCreatedAt).int(derived.session_created_at);
+        match self.at(ColumnId::IsGlobal) {
+            ColumnBuilder::Bool(b) => b.append_option(derived.is_global),
             _ => unreachable!("is_global is a boolean"),
         }
-        self.at(Col::AccountId).text(derived.account_id);
-        self.at(Col::EventAction).text(derived.event_action.as_deref());
-        self.at(Col::RoleName).text(derived.role.map(|(role, _)| role));
-        self.at(Col::SessionName).text(derived.role.and_then(|(_, session)| session));
-        self.at(Col::CredentialKind).text(Some(derived.credential.name()));
-        self.at(Col::SessionMfa).text(Some(derived.session_mfa.name()));
-        self.at(Col::SourceClass).text(Some(derived.source.name()));
-        self.at(Col::SourceIp).bytes(derived.source.bytes().as_ref().map(<[u8; 16]>::as_slice));
+        self.at(ColumnId::AccountId).text(derived.account_id);
+        self.at(ColumnId::EventAction).text(derived.event_action.as_deref());
+        self.at(ColumnId::RoleName).text(derived.role.map(|(role, _)| role));
+        self.at(ColumnId::SessionName).text(derived.role.and_then(|(_, session)| session));
+        self.at(ColumnId::CredentialKind).text(Some(derived.credential.name()));
+        self.at(ColumnId::SessionMfa).text(Some(derived.session_mfa.name()));
+        self.at(ColumnId::SourceClass).text(Some(derived.source.name()));
+        self.at(ColumnId::SourceIp)
+            .bytes(derived.source.bytes().as_ref().map(<[u8; 16]>::as_slice));
         let client_ip =
             derived.client.map(|(ip, _)| canonical_text(ip, event.get(Field::SourceIpAddress)));
-        self.at(Col::ClientIp).text(client_ip.as_deref());
-        self.at(Col::ClientIpProvenance)
+        self.at(ColumnId::ClientIp).text(client_ip.as_deref());
+        self.at(ColumnId::ClientIpProvenance)
             .text(derived.client.map(|(_, provenance)| provenance.name()));
-        self.at(Col::Outcome).text(Some(derived.outcome.name()));
-        self.at(Col::Mfa).text(Some(derived.mfa.name()));
-        self.at(Col::LoginAccount).text(derived.login_account.as_deref());
-        self.at(Col::Resources).resources(&derived.resources);
-        self.at(Col::InstanceIds).texts(derived.instance_ids.iter().map(AsRef::as_ref));
-        self.at(Col::Extra).text(event.extra.as_deref());
-        self.at(Col::FlagList).texts(derived.flags.iter().map(|flag| flag.name()));
+        self.at(ColumnId::Outcome).text(Some(derived.outcome.name()));
+        self.at(ColumnId::Mfa).text(Some(derived.mfa.name()));
+        self.at(ColumnId::LoginAccount).text(derived.login_account.as_deref());
+        self.at(ColumnId::Resources).resources(&derived.resources);
+        self.at(ColumnId::InstanceIds).texts(derived.instance_ids.iter().map(AsRef::as_ref));
+        self.at(ColumnId::Extra).text(event.extra.as_deref());
+        self.at(ColumnId::FlagList).texts(derived.flags.iter().map(|flag| flag.name()));
     }
 
-    fn at(&mut self, column: Col) -> &mut Builder {
+    fn at(&mut self, column: ColumnId) -> &mut ColumnBuilder {
         &mut self.builders[column as usize]
     }
 
-    /// The rows gathered; the batch is empty afterwards.
+    /// Returns the rows and leaves the batch empty.
     pub(crate) fn take(&mut self) -> RecordBatch {
-        let columns = self.builders.iter_mut().map(Builder::finish).collect();
+        let columns = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
         self.rows = 0;
         self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&EVENTS.arrow), columns)
@@ -270,9 +274,9 @@ impl EventBatch {
     }
 }
 
-/// Rejects being gathered into one record batch.
+/// A record batch of `quarantine` under construction.
 pub(crate) struct QuarantineBatch {
-    builders: Vec<Builder>,
+    builders: Vec<ColumnBuilder>,
     rows: usize,
     bytes: usize,
 }
@@ -337,7 +341,7 @@ impl QuarantineBatch {
     }
 
     pub(crate) fn take(&mut self) -> RecordBatch {
-        let columns = self.builders.iter_mut().map(Builder::finish).collect();
+        let columns = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
         self.rows = 0;
         self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&QUARANTINE.arrow), columns)
@@ -345,15 +349,15 @@ impl QuarantineBatch {
     }
 }
 
-/// Copies being gathered into one record batch of one partition.
+/// A record batch of `copies` under construction, for one partition.
 pub(crate) struct CopyBatch {
-    builders: Vec<Builder>,
+    builders: Vec<ColumnBuilder>,
     day: String,
     rows: usize,
 }
 
 impl CopyBatch {
-    /// An empty batch for the partition named `day`.
+    /// An empty batch for the partition `day`.
     pub(crate) fn new(day: String) -> Self {
         Self { builders: builders(&COPIES.arrow, COPIES_COLUMNS.iter().map(|c| c.1)), day, rows: 0 }
     }
@@ -365,7 +369,7 @@ impl CopyBatch {
     pub(crate) fn push(
         &mut self,
         event: &Event<'_>,
-        derived: &Derived<'_>,
+        derived: &DerivedFacts<'_>,
         key: &[u8; 16],
         from: &Provenance<'_>,
     ) {
@@ -388,22 +392,22 @@ impl CopyBatch {
     }
 
     pub(crate) fn take(&mut self) -> RecordBatch {
-        let columns = self.builders.iter_mut().map(Builder::finish).collect();
+        let columns = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
         self.rows = 0;
         RecordBatch::try_new(Arc::clone(&COPIES.arrow), columns)
             .expect("builders follow the schema")
     }
 }
 
-/// Gathers decoded events into one batch, for [`crate::decode_to_batch`].
-pub(crate) struct Rows {
+/// Collects decoded events into one batch, for [`crate::decode_to_batch`].
+pub(crate) struct BatchSink {
     batch: EventBatch,
     record: i64,
     now_micros: i64,
     rejected: Option<String>,
 }
 
-impl Rows {
+impl BatchSink {
     pub(crate) fn new(now_micros: i64) -> Self {
         Self { batch: EventBatch::new(String::new()), record: 0, now_micros, rejected: None }
     }
@@ -416,9 +420,9 @@ impl Rows {
     }
 }
 
-impl Sink for Rows {
-    fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
-        let derived = Derived::of(event);
+impl RecordSink for BatchSink {
+    fn event(&mut self, event: &Event<'_>) -> Result<(), SinkStopped> {
+        let derived = DerivedFacts::of(event);
         let key = key::event_key(event, derived.event_time);
         let from = Provenance {
             source: "memory",
@@ -433,7 +437,7 @@ impl Sink for Rows {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) -> Result<(), Stop> {
+    fn reject(&mut self, reject: Reject) -> Result<(), SinkStopped> {
         self.record += 1;
         self.rejected.get_or_insert_with(|| {
             format!(

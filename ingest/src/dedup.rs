@@ -1,5 +1,19 @@
-//! Which records the lake already holds. Exact: every key of the stretches of time an ingest touches is known, those of others
-//! are let go. Memory follows the busiest minutes, about 25 bytes an event, not the lake.
+//! Deduplication: which records the lake already holds. The check is exact, because it compares full event keys.
+//!
+//! Keys are held per time bucket of ten minutes of event time. When the first event of a bucket arrives, the keys that the
+//! lake stores for that bucket are read from its files; after a commit, the buckets unused for longest are evicted. So
+//! memory follows the busiest minutes (about 25 bytes an event) and not the size of the lake. For example:
+//!
+//! ```text
+//! source  event (identity, facts)  time   bucket        index before           outcome
+//! sls     (7, a)                   10:03  10:00-10:10   loaded from the lake   New        stored
+//! sls     (7, a)                   10:03  10:00-10:10   (7, a) by sls          Duplicate  counted only
+//! oss     (7, a)                   10:03  10:00-10:10   (7, a) by sls          Copy       noted: oss has it too
+//! oss     (7, b)                   10:03  10:00-10:10   (7, a)                 Conflict   stored, flagged `id_conflict`
+//! ```
+//!
+//! Several processes may write one lake in turn. Before a commit, the index reads the keys that the others have committed
+//! since, and refuses the commit if one of them stored a record that is about to be stored here.
 
 use crate::lake::{CatalogError, Commit, KeyFile, Lake, Table, read_keys};
 use crate::lock::lock;
@@ -10,71 +24,73 @@ use std::sync::Mutex;
 use tokio::runtime::Handle;
 use trailhound_datasets::layout;
 
-/// Length of the stretches of time whose keys are held together, in microseconds: what comes is mostly of the last few
-/// minutes, and so few keys are all that a check needs however much a day brings. A day is made of whole stretches.
-const STRETCH: i64 = 600_000_000;
-/// Times that an event can have: 2010 to 2060. Those outside are nonsense, and as many stretches as somebody likes to send.
-const SENSIBLE: std::ops::Range<i64> = 1_262_304_000_000_000..2_840_140_800_000_000;
+/// Length of a time bucket, in microseconds. Most events that arrive are a few minutes old, so few keys are needed at a
+/// time however many events a day has. A day is a whole number of buckets.
+const BUCKET_MICROS: i64 = 600_000_000;
+/// Times that an event can have: 2010 to 2060. Other times are errors, and could otherwise create any number of buckets.
+const VALID_TIMES: std::ops::Range<i64> = 1_262_304_000_000_000..2_840_140_800_000_000;
 
-/// Keys grouped by the event's time.
+/// A bucket of event keys, by event time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum TimeBucket {
-    /// A stretch of ten minutes, counted from 1970.
-    Stretch(i64),
-    /// Events without a sensible time.
-    Nonsense,
+    /// Ten minutes, by their number since 1970.
+    TenMinutes(i64),
+    /// Events without a valid time.
+    NoValidTime,
 }
 
 impl TimeBucket {
     pub(crate) fn of(event_time: Option<i64>) -> Self {
-        match event_time.filter(|time| SENSIBLE.contains(time)) {
-            Some(time) => Self::Stretch(time.div_euclid(STRETCH)),
-            None => Self::Nonsense,
+        match event_time.filter(|time| VALID_TIMES.contains(time)) {
+            Some(time) => Self::TenMinutes(time.div_euclid(BUCKET_MICROS)),
+            None => Self::NoValidTime,
         }
     }
 
-    /// Its first instant and the first after it.
+    /// The time range `[from, to)` in microseconds since 1970 UTC.
     fn times(self) -> Option<(i64, i64)> {
         match self {
-            Self::Stretch(number) => Some((number * STRETCH, (number + 1) * STRETCH)),
-            Self::Nonsense => None,
+            Self::TenMinutes(number) => {
+                Some((number * BUCKET_MICROS, (number + 1) * BUCKET_MICROS))
+            }
+            Self::NoValidTime => None,
         }
     }
 
-    /// The day it lies in, as days since 1970.
+    /// The day that contains the bucket, as days since 1970.
     fn day(self) -> Option<i32> {
         self.times().map(|(from, _)| layout::day_of(from))
     }
 }
 
-/// What a key turned out to be.
+/// Result of looking up an event key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// Never seen.
+pub(crate) enum DedupOutcome {
+    /// The event is new.
     New,
-    /// An event with the same account and id but other facts is there.
+    /// The event is new, but another one has the same account and id.
     Conflict,
-    /// This very event is there, from other sources.
+    /// The event is known from other sources, but not from this one.
     Copy,
-    /// This very event is there, from this source.
+    /// The event is known from this source.
     Duplicate,
 }
 
-/// A source as one bit of 32; beyond 31 sources the further ones share the last.
+/// A source as one bit of 32. The first 31 sources have a bit of their own; all further ones share the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Source(u32);
+pub(crate) struct SourceBit(u32);
 
-impl Source {
+impl SourceBit {
     fn of(index: usize) -> Self {
         Self(1 << index.min(31))
     }
 }
 
-/// The keys are hashes already.
+/// A hasher that returns its input: event keys are hashes already.
 #[derive(Default)]
-struct AsIs(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for AsIs {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -90,7 +106,7 @@ impl Hasher for AsIs {
     }
 }
 
-/// One half of a key, as bytes so that entries need no padding.
+/// One half of an event key, as bytes so that map entries need no padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct KeyHalf([u8; 8]);
 
@@ -100,153 +116,156 @@ impl Hash for KeyHalf {
     }
 }
 
-/// What is known of an event beside its identity.
+/// What is stored under the identity half of a key.
 #[derive(Debug, Clone, Copy)]
-struct Facts {
-    half: KeyHalf,
-    /// The sources that have brought it, a bit each.
+struct KeyEntry {
+    facts: KeyHalf,
+    /// The sources that delivered the event, one bit each.
     sources: [u8; 4],
 }
 
-impl Facts {
-    fn new(half: KeyHalf, Source(source): Source) -> Self {
-        Self { half, sources: source.to_ne_bytes() }
+impl KeyEntry {
+    fn new(facts: KeyHalf, SourceBit(source): SourceBit) -> Self {
+        Self { facts, sources: source.to_ne_bytes() }
     }
 
-    /// The event has come again.
-    fn again(&mut self, Source(source): Source) -> Seen {
+    /// Adds a source that delivered the event again.
+    fn add_source(&mut self, SourceBit(source): SourceBit) -> DedupOutcome {
         let sources = u32::from_ne_bytes(self.sources);
         self.sources = (sources | source).to_ne_bytes();
-        if sources & source == 0 { Seen::Copy } else { Seen::Duplicate }
+        if sources & source == 0 { DedupOutcome::Copy } else { DedupOutcome::Duplicate }
     }
 }
 
-type Map<V> = HashMap<KeyHalf, V, BuildHasherDefault<AsIs>>;
+type IdentityMap<V> = HashMap<KeyHalf, V, BuildHasherDefault<IdentityHasher>>;
 
+/// The keys of one time bucket.
 #[derive(Default)]
-struct Keys {
-    /// Identity half to the rest of each key.
-    first: Map<Facts>,
-    /// Further facts under an identity that is taken.
-    more: Map<Vec<Facts>>,
+struct BucketKeys {
+    /// By identity half: the first event of that identity.
+    first: IdentityMap<KeyEntry>,
+    /// By identity half: further events of that identity.
+    more: IdentityMap<Vec<KeyEntry>>,
     count: usize,
-    touched: u64,
+    /// Value of [`KeyIndex::lookups`] at the last use.
+    last_used: u64,
 }
 
-impl Keys {
-    fn insert(&mut self, key: [u8; 16], source: Source) -> Seen {
-        let (identity, half) = halves(&key);
+impl BucketKeys {
+    fn insert(&mut self, key: [u8; 16], source: SourceBit) -> DedupOutcome {
+        let (identity, facts) = halves(&key);
         match self.first.entry(identity) {
             Entry::Vacant(slot) => {
-                slot.insert(Facts::new(half, source));
+                slot.insert(KeyEntry::new(facts, source));
                 self.count += 1;
-                Seen::New
+                DedupOutcome::New
             }
-            Entry::Occupied(slot) if slot.get().half == half => slot.into_mut().again(source),
+            Entry::Occupied(slot) if slot.get().facts == facts => {
+                slot.into_mut().add_source(source)
+            }
             Entry::Occupied(_) => {
                 let more = self.more.entry(identity).or_default();
-                if let Some(known) = more.iter_mut().find(|facts| facts.half == half) {
-                    return known.again(source);
+                if let Some(known) = more.iter_mut().find(|entry| entry.facts == facts) {
+                    return known.add_source(source);
                 }
-                more.push(Facts::new(half, source));
+                more.push(KeyEntry::new(facts, source));
                 self.count += 1;
-                Seen::Conflict
+                DedupOutcome::Conflict
             }
         }
     }
 }
 
-/// The keys of the groups at hand.
+/// Event keys in memory, by time bucket.
 pub(crate) struct KeyIndex {
-    groups: HashMap<TimeBucket, Keys>,
-    clock: u64,
+    buckets: HashMap<TimeBucket, BucketKeys>,
+    lookups: u64,
     keys_max: usize,
 }
 
 impl KeyIndex {
-    /// An index that keeps at most about `keys_max` keys between commits.
+    /// An index that keeps at most about `keys_max` keys after a commit.
     pub(crate) fn new(keys_max: usize) -> Self {
-        Self { groups: HashMap::new(), clock: 0, keys_max }
+        Self { buckets: HashMap::new(), lookups: 0, keys_max }
     }
 
-    /// Notes `key` of `source`; `load` gives the keys the lake holds in a group that is not at hand yet, once for each source
-    /// that has brought them.
+    /// Looks `key` up and adds it with its `source`. `load` is called for a bucket that is not in memory; it returns the
+    /// keys that the lake holds in that bucket, once for each source that delivered them.
     pub(crate) fn insert<E>(
         &mut self,
-        group: TimeBucket,
+        bucket: TimeBucket,
         key: [u8; 16],
-        source: Source,
-        load: impl FnOnce(TimeBucket) -> Result<Vec<([u8; 16], Source)>, E>,
-    ) -> Result<Seen, E> {
-        self.clock += 1;
-        let clock = self.clock;
-        if let Some(keys) = self.groups.get_mut(&group) {
-            keys.touched = clock;
+        source: SourceBit,
+        load: impl FnOnce(TimeBucket) -> Result<Vec<([u8; 16], SourceBit)>, E>,
+    ) -> Result<DedupOutcome, E> {
+        self.lookups += 1;
+        let last_used = self.lookups;
+        if let Some(keys) = self.buckets.get_mut(&bucket) {
+            keys.last_used = last_used;
             return Ok(keys.insert(key, source));
         }
-        let mut keys = Keys { touched: clock, ..Keys::default() };
-        for (stored, by) in load(group)? {
+        let mut keys = BucketKeys { last_used, ..BucketKeys::default() };
+        for (stored, by) in load(bucket)? {
             keys.insert(stored, by);
         }
-        let seen = keys.insert(key, source);
-        self.groups.insert(group, keys);
-        Ok(seen)
+        let outcome = keys.insert(key, source);
+        self.buckets.insert(bucket, keys);
+        Ok(outcome)
     }
 
-    /// Notes a key that is in the lake, where its group is at hand.
-    pub(crate) fn note_stored(&mut self, group: TimeBucket, key: [u8; 16], source: Source) {
-        if let Some(keys) = self.groups.get_mut(&group) {
+    /// Adds a key that the lake holds, if its bucket is in memory.
+    pub(crate) fn add_stored(&mut self, bucket: TimeBucket, key: [u8; 16], source: SourceBit) {
+        if let Some(keys) = self.buckets.get_mut(&bucket) {
             keys.insert(key, source);
         }
     }
 
-    /// After a commit every key is in the lake, so groups can be let go: those unused for longest, down to the bound.
-    pub(crate) fn committed(&mut self) {
-        while self.groups.values().map(|keys| keys.count).sum::<usize>() > self.keys_max
-            && self.groups.len() > 1
+    /// Evicts the buckets unused for longest until the limit holds. Only allowed after a commit, when the lake holds every
+    /// key of the index.
+    pub(crate) fn evict_to_limit(&mut self) {
+        while self.buckets.values().map(|keys| keys.count).sum::<usize>() > self.keys_max
+            && self.buckets.len() > 1
         {
-            let Some(oldest) =
-                self.groups.iter().min_by_key(|(_, keys)| keys.touched).map(|(&group, _)| group)
-            else {
-                return;
-            };
-            self.groups.remove(&oldest);
+            let oldest = self.buckets.iter().min_by_key(|(_, keys)| keys.last_used);
+            let Some(oldest) = oldest.map(|(&bucket, _)| bucket) else { return };
+            self.buckets.remove(&oldest);
         }
     }
 }
 
-/// Everything known of what the lake holds, shared by all threads that write.
+/// The deduplication index of one ingest, shared by all threads that write.
 pub(crate) struct DedupIndex {
     runtime: Handle,
     events: Mutex<KeyIndex>,
-    /// Names of the sources met, in the order of their bits.
+    /// Names of the sources seen, in the order of their bits.
     sources: Mutex<Vec<String>>,
-    /// Loaded with the first reject: most runs have none.
+    /// Keys of quarantined records. Loaded with the first reject, because most runs have none.
     rejects: Mutex<Option<HashSet<[u8; 16]>>>,
     keys_max: usize,
-    /// Files that hold keys, by day, as they were when first asked for since the last commit.
+    /// The files that hold keys, by day (days since 1970), as read since the last commit.
     files: Mutex<HashMap<Option<i32>, Vec<KeyFile>>>,
-    /// Where other processes write the lake too.
-    others: Option<Mutex<Others>>,
+    /// Set where other processes may write the lake too.
+    uncommitted: Option<Mutex<UncommittedKeys>>,
 }
 
-/// What must be known to notice that another process has stored the same.
-struct Others {
-    /// Everything up to this snapshot is known.
-    seen: i64,
-    /// Identity halves of the event keys noted since the last commit, as new or as a copy.
+/// Keys of this process that are not committed yet, to be compared with the commits of other processes.
+struct UncommittedKeys {
+    /// Commits up to this snapshot have been compared.
+    compared: i64,
+    /// Identity halves of the event keys that were new or a copy.
     events: HashSet<KeyHalf>,
-    /// Reject keys likewise.
+    /// Keys of the rejects that were new.
     rejects: HashSet<[u8; 16]>,
 }
 
 impl DedupIndex {
-    /// Keeps about `keys_max` event keys between commits; `runtime` reads the lake. Blocks; must be called off the async
-    /// threads, as everything here.
+    /// An index that keeps about `keys_max` event keys after a commit. `runtime` is used to read the lake. Blocks, like
+    /// every method here; must not be called on an async thread.
     pub(crate) fn new(runtime: Handle, lake: &Lake, keys_max: usize) -> Result<Self, CatalogError> {
-        let others = if lake.is_shared() {
-            let seen = runtime.block_on(lake.snapshot())?;
-            Some(Mutex::new(Others { seen, events: HashSet::new(), rejects: HashSet::new() }))
+        let uncommitted = if lake.is_shared() {
+            let compared = runtime.block_on(lake.snapshot())?;
+            let (events, rejects) = (HashSet::new(), HashSet::new());
+            Some(Mutex::new(UncommittedKeys { compared, events, rejects }))
         } else {
             None
         };
@@ -257,55 +276,56 @@ impl DedupIndex {
             rejects: Mutex::new(None),
             keys_max,
             files: Mutex::default(),
-            others,
+            uncommitted,
         })
     }
 
-    /// The source called `name`.
-    pub(crate) fn source(&self, name: &str) -> Source {
+    /// The bit of the source `name`.
+    pub(crate) fn source(&self, name: &str) -> SourceBit {
         let mut sources = lock(&self.sources);
         let index = sources.iter().position(|source| source == name).unwrap_or_else(|| {
             sources.push(name.to_owned());
             sources.len() - 1
         });
-        Source::of(index)
+        SourceBit::of(index)
     }
 
-    /// Notes the event `key` of `source`.
+    /// Looks up and adds the event `key` of `source`. `event_time` is in microseconds since 1970 UTC.
     pub(crate) fn event(
         &self,
         lake: &Lake,
         event_time: Option<i64>,
         key: [u8; 16],
-        source: Source,
-    ) -> Result<Seen, CatalogError> {
-        let seen = lock(&self.events)
-            .insert(TimeBucket::of(event_time), key, source, |group| self.stored(lake, group))?;
-        if let (Some(others), Seen::New | Seen::Conflict | Seen::Copy) = (&self.others, seen) {
-            lock(others).events.insert(halves(&key).0);
+        source: SourceBit,
+    ) -> Result<DedupOutcome, CatalogError> {
+        let bucket = TimeBucket::of(event_time);
+        let outcome = lock(&self.events)
+            .insert(bucket, key, source, |bucket| self.stored_keys(lake, bucket))?;
+        if let (Some(uncommitted), false) = (&self.uncommitted, outcome == DedupOutcome::Duplicate)
+        {
+            lock(uncommitted).events.insert(halves(&key).0);
         }
-        Ok(seen)
+        Ok(outcome)
     }
 
-    /// Keys of `group` that the lake holds, once for each source.
-    fn stored(
+    /// The keys that the lake holds in `bucket`, once for each source.
+    fn stored_keys(
         &self,
         lake: &Lake,
-        group: TimeBucket,
-    ) -> Result<Vec<([u8; 16], Source)>, CatalogError> {
+        bucket: TimeBucket,
+    ) -> Result<Vec<([u8; 16], SourceBit)>, CatalogError> {
         let mut files = lock(&self.files);
-        let files = match files.entry(group.day()) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => {
-                unknown.insert(self.runtime.block_on(lake.key_files(group.day()))?)
+        let files = match files.entry(bucket.day()) {
+            Entry::Occupied(listed) => listed.into_mut(),
+            Entry::Vacant(slot) => {
+                slot.insert(self.runtime.block_on(lake.key_files(bucket.day()))?)
             }
         };
+        let may_hold = |file: &&KeyFile| bucket.times().is_none_or(|times| file.may_hold(times));
         let mut keys = Vec::new();
-        for file in
-            files.iter().filter(|file| group.times().is_none_or(|times| file.may_hold(times)))
-        {
-            read_keys(&file.path, file.table, group.times(), |row| {
-                if TimeBucket::of(row.time) == group {
+        for file in files.iter().filter(may_hold) {
+            read_keys(&file.path, file.table, bucket.times(), |row| {
+                if TimeBucket::of(row.time) == bucket {
                     keys.push((row.key, self.source(row.source)));
                 }
             })?;
@@ -313,7 +333,7 @@ impl DedupIndex {
         Ok(keys)
     }
 
-    /// Notes the reject `key`; true where it is new.
+    /// Adds the key of a reject; true where it is new.
     pub(crate) fn reject(&self, lake: &Lake, key: [u8; 16]) -> Result<bool, CatalogError> {
         let mut rejects = lock(&self.rejects);
         let known = match &mut *rejects {
@@ -323,17 +343,17 @@ impl DedupIndex {
             }
         };
         let is_new = known.insert(key);
-        if let (Some(others), true) = (&self.others, is_new) {
-            lock(others).rejects.insert(key);
+        if let (Some(uncommitted), true) = (&self.uncommitted, is_new) {
+            lock(uncommitted).rejects.insert(key);
         }
         Ok(is_new)
     }
 
-    /// Commits what was noted. Where other processes have committed meanwhile, what they stored is looked at first.
+    /// Commits the records whose keys were added. Where other processes have committed since, their keys are compared
+    /// first. `now` is in microseconds since 1970 UTC. Returns the new snapshot.
     ///
     /// # Errors
-    /// [`CatalogError::Conflict`] where one of them has stored a record that is about to be stored here, and what
-    /// [`Lake::commit`] says.
+    /// [`CatalogError::Conflict`] where another process has stored one of the records; and those of [`Lake::commit`].
     pub(crate) fn commit(
         &self,
         lake: &Lake,
@@ -341,19 +361,17 @@ impl DedupIndex {
         now: i64,
     ) -> Result<i64, CatalogError> {
         loop {
-            let seen = self.others.as_ref().map(|others| lock(others).seen);
-            match self.runtime.block_on(lake.commit(commit, seen, now)) {
-                Err(CatalogError::Behind { snapshot }) => self.catch_up(lake, snapshot)?,
+            let compared = self.uncommitted.as_ref().map(|uncommitted| lock(uncommitted).compared);
+            match self.runtime.block_on(lake.commit(commit, compared, now)) {
+                Err(CatalogError::Behind { snapshot }) => self.compare_up_to(lake, snapshot)?,
                 Err(error) => return Err(error),
                 Ok(snapshot) => {
-                    lock(&self.events).committed();
+                    lock(&self.events).evict_to_limit();
                     lock(&self.files).clear();
-                    if let Some(others) = &self.others {
-                        *lock(others) = Others {
-                            seen: snapshot,
-                            events: HashSet::new(),
-                            rejects: HashSet::new(),
-                        };
+                    if let Some(uncommitted) = &self.uncommitted {
+                        let (events, rejects) = (HashSet::new(), HashSet::new());
+                        *lock(uncommitted) =
+                            UncommittedKeys { compared: snapshot, events, rejects };
                     }
                     return Ok(snapshot);
                 }
@@ -361,54 +379,57 @@ impl DedupIndex {
         }
     }
 
-    /// Takes up what other processes have committed up to `snapshot`.
-    fn catch_up(&self, lake: &Lake, snapshot: i64) -> Result<(), CatalogError> {
-        let Some(others) = &self.others else { return Ok(()) };
-        let mut others = lock(others);
-        let mut both = 0_u64;
+    /// Adds the keys that other processes have committed up to `snapshot`, and compares them with the uncommitted ones.
+    fn compare_up_to(&self, lake: &Lake, snapshot: i64) -> Result<(), CatalogError> {
+        let Some(uncommitted) = &self.uncommitted else { return Ok(()) };
+        let mut uncommitted = lock(uncommitted);
+        let added = |table, after| self.runtime.block_on(lake.added(table, after, snapshot));
+        let mut stored_by_both = 0_u64;
         for table in [Table::Events, Table::Copies] {
-            for path in self.runtime.block_on(lake.added(table, others.seen, snapshot))? {
+            for path in added(table, uncommitted.compared)? {
                 let mut events = lock(&self.events);
                 read_keys(&path, table, None, |row| {
-                    both += u64::from(others.events.contains(&halves(&row.key).0));
-                    events.note_stored(TimeBucket::of(row.time), row.key, self.source(row.source));
+                    let identity = halves(&row.key).0;
+                    stored_by_both += u64::from(uncommitted.events.contains(&identity));
+                    events.add_stored(TimeBucket::of(row.time), row.key, self.source(row.source));
                 })?;
             }
         }
-        for path in self.runtime.block_on(lake.added(Table::Quarantine, others.seen, snapshot))? {
+        for path in added(Table::Quarantine, uncommitted.compared)? {
             let mut rejects = lock(&self.rejects);
             read_keys(&path, Table::Quarantine, None, |row| {
-                both += u64::from(others.rejects.contains(&row.key));
-                rejects.iter_mut().for_each(|known| {
+                stored_by_both += u64::from(uncommitted.rejects.contains(&row.key));
+                if let Some(known) = &mut *rejects {
                     known.insert(row.key);
-                });
+                }
             })?;
         }
         lock(&self.files).clear();
-        others.seen = snapshot;
-        if both == 0 {
+        uncommitted.compared = snapshot;
+        if stored_by_both == 0 {
             Ok(())
         } else {
             Err(CatalogError::Conflict {
-                what: format!("another writer has stored {both} of the same records"),
+                what: format!("another writer has stored {stored_by_both} of the same records"),
             })
         }
     }
 
-    /// After records were noted that will not be committed: what the lake holds is read again.
-    pub(crate) fn forget(&self) {
+    /// Forgets all keys, after records were discarded whose keys had been added. The keys that the lake holds are read
+    /// again when they are needed.
+    pub(crate) fn clear(&self) {
         *lock(&self.events) = KeyIndex::new(self.keys_max);
         *lock(&self.rejects) = None;
         lock(&self.files).clear();
-        if let Some(others) = &self.others {
-            let mut others = lock(others);
-            others.events.clear();
-            others.rejects.clear();
+        if let Some(uncommitted) = &self.uncommitted {
+            let mut uncommitted = lock(uncommitted);
+            uncommitted.events.clear();
+            uncommitted.rejects.clear();
         }
     }
 }
 
-/// Identity and facts.
+/// The identity half and the facts half of an event key.
 fn halves(key: &[u8; 16]) -> (KeyHalf, KeyHalf) {
     let half = |bytes: &[u8]| KeyHalf(bytes.try_into().expect("eight bytes"));
     (half(&key[..8]), half(&key[8..]))
@@ -426,29 +447,32 @@ mod tests {
     }
 
     #[test]
-    fn stored_keys_are_loaded_once_and_let_go_after_commits() {
-        let day = TimeBucket::Stretch;
-        assert_eq!(size_of::<(KeyHalf, Facts)>(), 20, "no padding");
+    fn stored_keys_are_loaded_once_and_evicted_after_commits() {
+        let bucket = TimeBucket::TenMinutes;
+        assert_eq!(size_of::<(KeyHalf, KeyEntry)>(), 20, "no padding");
         let mut index = KeyIndex::new(2);
         let mut loads = 0;
-        let (sls, oss) = (Source::of(0), Source::of(40));
-        let mut see = |index: &mut KeyIndex, group, k| {
+        let (sls, oss) = (SourceBit::of(0), SourceBit::of(40));
+        let mut look_up = |index: &mut KeyIndex, bucket, k| {
             index
-                .insert::<()>(group, k, sls, |_| {
+                .insert::<()>(bucket, k, sls, |_| {
                     loads += 1;
                     Ok(vec![(key(1, 1), sls), (key(1, 3), oss)])
                 })
                 .expect("loads")
         };
-        assert_eq!(see(&mut index, day(1), key(1, 1)), Seen::Duplicate);
-        assert_eq!(see(&mut index, day(1), key(1, 2)), Seen::Conflict);
-        assert_eq!(see(&mut index, day(1), key(1, 2)), Seen::Duplicate);
-        assert_eq!(see(&mut index, day(1), key(1, 3)), Seen::Copy);
-        assert_eq!(see(&mut index, day(1), key(1, 3)), Seen::Duplicate);
-        assert_eq!(see(&mut index, day(2), key(9, 9)), Seen::New);
-        index.committed();
-        assert!(!index.groups.contains_key(&day(1)), "the group unused for longest goes first");
-        assert_eq!(see(&mut index, day(2), key(9, 9)), Seen::Duplicate);
+        assert_eq!(look_up(&mut index, bucket(1), key(1, 1)), DedupOutcome::Duplicate);
+        assert_eq!(look_up(&mut index, bucket(1), key(1, 2)), DedupOutcome::Conflict);
+        assert_eq!(look_up(&mut index, bucket(1), key(1, 2)), DedupOutcome::Duplicate);
+        assert_eq!(look_up(&mut index, bucket(1), key(1, 3)), DedupOutcome::Copy);
+        assert_eq!(look_up(&mut index, bucket(1), key(1, 3)), DedupOutcome::Duplicate);
+        assert_eq!(look_up(&mut index, bucket(2), key(9, 9)), DedupOutcome::New);
+        index.evict_to_limit();
+        assert!(
+            !index.buckets.contains_key(&bucket(1)),
+            "the bucket unused for longest goes first"
+        );
+        assert_eq!(look_up(&mut index, bucket(2), key(9, 9)), DedupOutcome::Duplicate);
         assert_eq!(loads, 2);
     }
 }

@@ -1,26 +1,26 @@
-//! The count of everything that came in. Every record ends in exactly one of four places.
+//! The ledger: counts every received record by its outcome. Each record has exactly one of four outcomes.
 
 use serde::Serialize;
 use std::ops::AddAssign;
 
-/// Records by what became of them: `received = stored + duplicate + quarantined + expired`.
+/// Number of records by outcome: `received = stored + duplicate + quarantined + expired`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {
-    /// Records read.
+    /// Records received.
     pub received: u64,
-    /// Events now in the lake.
+    /// Events stored in the lake.
     pub stored: u64,
-    /// Events (or rejects) the lake had already.
+    /// Events or rejects that the lake held already.
     pub duplicate: u64,
-    /// Records set aside.
+    /// Records quarantined.
     pub quarantined: u64,
-    /// Events older than the retention.
+    /// Events not stored because they are older than the retention.
     pub expired: u64,
 }
 
-/// What became of a record.
+/// Outcome of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum RecordOutcome {
     Stored,
     Duplicate,
     Quarantined,
@@ -28,24 +28,24 @@ pub(crate) enum Fate {
 }
 
 impl Ledger {
-    /// Counts a record received.
-    pub(crate) fn count(&mut self, fate: Fate) {
+    /// Counts one received record.
+    pub(crate) fn count(&mut self, outcome: RecordOutcome) {
         self.received += 1;
-        match fate {
-            Fate::Stored => self.stored += 1,
-            Fate::Duplicate => self.duplicate += 1,
-            Fate::Quarantined => self.quarantined += 1,
-            Fate::Expired => self.expired += 1,
+        match outcome {
+            RecordOutcome::Stored => self.stored += 1,
+            RecordOutcome::Duplicate => self.duplicate += 1,
+            RecordOutcome::Quarantined => self.quarantined += 1,
+            RecordOutcome::Expired => self.expired += 1,
         }
     }
 
-    /// True where every record received is accounted for.
+    /// True where the outcomes add up to the records received.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.received == self.stored + self.duplicate + self.quarantined + self.expired
     }
 
-    /// True where nothing was received.
+    /// True where no record was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,94 +1,99 @@
-//! Source -> decode -> batch -> lake, on every core.
+//! The pipeline of a file ingest: source -> decode -> batch -> lake, with several worker threads.
 //!
-//! Each worker takes one object at a time and decodes it straight into column builders and open Parquet files of its own.
-//! Now and then (`flush_rows_max`, or at the end) all workers stop at a record boundary, close their files, and the last
-//! to arrive commits: files, positions and ledger in one transaction. So a position never stands for a row that is not
-//! there, and a run that is killed goes on where its last commit left it.
+//! Each worker takes one object at a time and decodes it into column builders and open Parquet files of its own. From time
+//! to time (after `flush_rows_max` events, and at the end) all workers stop at a record boundary and close their files. The
+//! last worker to stop commits: files, positions and ledger in one transaction. So a position never covers a row that is
+//! not stored, and a run that is killed continues where its last commit ended.
 
 use crate::batch::Provenance;
-use crate::decode::{self, End, Sink, Stop};
+use crate::decode::{self, Completeness, RecordSink, SinkStopped};
 use crate::dedup::DedupIndex;
 use crate::lake::{CatalogError, Commit, Lake, NewFile, Position, SourceCommit};
-use crate::ledger::{Fate, Ledger};
+use crate::ledger::{Ledger, RecordOutcome};
 use crate::lock::lock;
-use crate::queue::Queue;
-use crate::source::files::{self, Input};
+use crate::options::IngestOptions;
+use crate::progress::Progress;
+use crate::queue::InputQueue;
+use crate::report::{IngestError, IngestReport};
+use crate::source::files::{self, Input, OpenedObject};
 use crate::staging::Staging;
-use crate::{IngestOptions, Progress};
 use md5::Digest;
-use std::collections::HashMap;
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use trailhound_datasets::event::Event;
 use trailhound_datasets::reject::Reject;
 
-/// What the workers share.
-pub(crate) struct Shared<'s> {
+/// Stored events after which a worker adds its count to the shared one.
+const ROWS_PER_COUNT: u64 = 1024;
+
+/// State that the workers share.
+struct SharedState<'s> {
     lake: &'s Lake,
     runtime: Handle,
     options: &'s IngestOptions,
     progress: &'s Progress,
-    queue: Mutex<Queue>,
-    known: DedupIndex,
-    flush: Mutex<Flush>,
+    queue: Mutex<InputQueue>,
+    dedup: DedupIndex,
+    flush: Mutex<FlushState>,
+    /// Signaled when a flush is complete.
     flushed: Condvar,
-    flush_asked: AtomicBool,
+    flush_requested: AtomicBool,
 }
 
+/// The flush that the workers take part in, and the result of the run so far.
 #[derive(Default)]
-struct Flush {
+struct FlushState {
+    /// Workers that are still running.
     workers: usize,
+    /// Workers that wait in the current flush.
     arrived: usize,
-    round: u64,
+    /// Number of completed flushes.
+    generation: u64,
     files: Vec<NewFile>,
-    part: SourceCommit,
+    source: SourceCommit,
+    /// Events stored since the last commit.
     rows: u64,
-    report: Report,
-    failed: Option<CatalogError>,
+    report: IngestReport,
+    failed: Option<IngestError>,
 }
 
-/// What a run did.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) ledger: Ledger,
-    pub(crate) objects: u64,
-    pub(crate) unchanged: u64,
-    pub(crate) partial: u64,
-    pub(crate) unreadable: Vec<(String, String)>,
-    pub(crate) notes: Vec<(String, String)>,
-    pub(crate) reasons: HashMap<&'static str, u64>,
-    pub(crate) commits: u64,
-}
-
-/// Runs `inputs` through the pipeline into `lake`. Blocks; must be called off the async threads.
+/// Runs `inputs` through the pipeline into `lake`. Blocks; must not be called on an async thread. `swept_files` and
+/// `snapshot` of the report are left to the caller.
+///
+/// # Errors
+/// [`IngestError::Catalog`] where the lake fails, [`IngestError::Internal`] where a worker panics.
 pub(crate) fn run(
     lake: &Lake,
     runtime: &Handle,
     inputs: Vec<Input>,
     options: &IngestOptions,
     progress: &Progress,
-) -> Result<Report, CatalogError> {
+) -> Result<IngestReport, IngestError> {
     let workers = options.workers.max(1).min(inputs.len().max(1));
-    let shared = Shared {
+    let shared = SharedState {
         lake,
         runtime: runtime.clone(),
         options,
         progress,
-        queue: Mutex::new(Queue::new(inputs)),
-        known: DedupIndex::new(runtime.clone(), lake, options.keys_max)?,
-        flush: Mutex::new(Flush { workers, ..Flush::default() }),
+        queue: Mutex::new(InputQueue::new(inputs)),
+        dedup: DedupIndex::new(runtime.clone(), lake, options.keys_max)?,
+        flush: Mutex::new(FlushState { workers, ..FlushState::default() }),
         flushed: Condvar::new(),
-        flush_asked: AtomicBool::new(false),
+        flush_requested: AtomicBool::new(false),
     };
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                let _seat = Seat(&shared);
-                Worker::new(&shared).work();
-            });
-        }
+    let panicked = std::thread::scope(|scope| {
+        let run_worker = || {
+            let _registration = WorkerRegistration(&shared);
+            Worker::new(&shared).run();
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(run_worker)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().err()).next()
     });
+    if let Some(panic) = panicked {
+        return Err(worker_panicked(Some(panic.as_ref())));
+    }
     let mut flush = lock(&shared.flush);
     if flush.failed.is_none() {
         shared.commit(&mut flush);
@@ -99,78 +104,114 @@ pub(crate) fn run(
     }
 }
 
-impl Shared<'_> {
-    fn commit(&self, flush: &mut Flush) {
-        let part =
-            SourceCommit { source: files::SOURCE.to_owned(), ..std::mem::take(&mut flush.part) };
-        let ledger = part.ledger;
-        let commit = Commit { files: std::mem::take(&mut flush.files), sources: vec![part] };
+/// The error of a worker that panicked, with the panic's message where it is known.
+fn worker_panicked(panic: Option<&(dyn Any + Send)>) -> IngestError {
+    let message = panic.and_then(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+    });
+    IngestError::Internal(match message {
+        Some(message) => format!("a worker thread panicked: {message}"),
+        None => "a worker thread panicked".to_owned(),
+    })
+}
+
+impl SharedState<'_> {
+    /// Commits what the workers handed over. An error goes to `flush.failed`.
+    fn commit(&self, flush: &mut FlushState) {
+        let source =
+            SourceCommit { source: files::SOURCE.to_owned(), ..std::mem::take(&mut flush.source) };
+        let ledger = source.ledger;
+        let commit = Commit { files: std::mem::take(&mut flush.files), sources: vec![source] };
         flush.rows = 0;
         if commit.is_empty() || flush.failed.is_some() {
             return;
         }
-        match self.known.commit(self.lake, &commit, self.options.now_micros) {
+        match self.dedup.commit(self.lake, &commit, self.options.now_micros) {
             Ok(_) => {
                 flush.report.ledger += ledger;
                 flush.report.commits += 1;
             }
-            Err(error) => flush.failed = Some(error),
+            Err(error) => flush.failed = Some(error.into()),
         }
     }
 
-    fn fail(&self, error: CatalogError) -> Stop {
-        let mut flush = lock(&self.flush);
-        flush.failed.get_or_insert(error);
-        self.flush_asked.store(true, Ordering::Relaxed);
-        Stop
+    /// Commits, and wakes the workers that wait in the flush.
+    fn complete_flush(&self, flush: &mut FlushState) {
+        self.commit(flush);
+        flush.arrived = 0;
+        flush.generation += 1;
+        self.flush_requested.store(flush.failed.is_some(), Ordering::Relaxed);
+        self.flushed.notify_all();
+    }
+
+    /// Records the first error of the run and makes every worker stop.
+    fn fail(&self, error: CatalogError) -> SinkStopped {
+        lock(&self.flush).failed.get_or_insert(error.into());
+        self.flush_requested.store(true, Ordering::Relaxed);
+        SinkStopped
     }
 }
 
-/// A worker's place in the rounds. Given up however the worker ends, so that nobody waits for one that is gone; one that
-/// panicked takes the run with it, for its part of the round is missing.
-struct Seat<'s>(&'s Shared<'s>);
+/// Counts a worker as running. Dropped however the worker ends, so that no flush waits for a worker that is gone. A worker
+/// that panicked makes the run fail, because its part of the flush is missing.
+struct WorkerRegistration<'s>(&'s SharedState<'s>);
 
-impl Drop for Seat<'_> {
+impl Drop for WorkerRegistration<'_> {
     fn drop(&mut self) {
         let mut flush = lock(&self.0.flush);
         if std::thread::panicking() {
-            flush.failed.get_or_insert(CatalogError::Conflict {
-                what: "a worker broke off inside".to_owned(),
-            });
+            flush.failed.get_or_insert_with(|| worker_panicked(None));
         }
         flush.workers -= 1;
         if flush.workers > 0 && flush.arrived == flush.workers {
-            self.0.complete_round(&mut flush);
+            self.0.complete_flush(&mut flush);
         }
     }
 }
 
-/// The object being read.
-struct Current {
+/// The object that a worker is reading.
+struct CurrentObject {
     object: String,
-    incarnation: String,
-    /// Records the lake's position covers already.
+    content_version: String,
+    /// Records that the lake's position covers already.
     covered: u64,
-    /// The position to replace.
+    /// The position that the next commit replaces.
     replaces: Option<u64>,
+    /// Records decoded.
     records: u64,
     notes: Vec<String>,
 }
 
+impl CurrentObject {
+    /// The position to commit, with the one it replaces. `done` tells that the object was read to its end.
+    fn position(&self, done: bool) -> (Position, Option<u64>) {
+        let position = Position {
+            object: self.object.clone(),
+            source_version: self.content_version.clone(),
+            records: self.records,
+            done,
+            notes: self.notes.join("; "),
+        };
+        (position, self.replaces)
+    }
+}
+
 struct Worker<'s> {
-    shared: &'s Shared<'s>,
+    shared: &'s SharedState<'s>,
     staging: Staging<'s>,
     positions: Vec<(Position, Option<u64>)>,
     ledger: Ledger,
+    /// Events stored and not yet added to the shared count.
     rows: u64,
-    current: Option<Current>,
+    current: Option<CurrentObject>,
 }
 
 impl<'s> Worker<'s> {
-    fn new(shared: &'s Shared<'s>) -> Self {
+    fn new(shared: &'s SharedState<'s>) -> Self {
         Self {
             shared,
-            staging: Staging::new(shared.lake, &shared.known),
+            staging: Staging::new(shared.lake, &shared.dedup),
             positions: Vec::new(),
             ledger: Ledger::default(),
             rows: 0,
@@ -178,19 +219,24 @@ impl<'s> Worker<'s> {
         }
     }
 
-    fn work(mut self) {
+    /// Reads objects until the queue is empty or the run fails.
+    fn run(mut self) {
         let mut day = None;
         loop {
             let Some(next) = lock(&self.shared.queue).next(day.take()) else { break };
             day = next.day;
-            if self.object(&next.input).is_err() {
+            if self.read_input(&next.input).is_err() {
                 break;
             }
         }
-        self.leave();
+        // What is left goes into the next commit.
+        if let Err(error) = self.hand_over() {
+            self.shared.fail(error);
+        }
     }
 
-    fn object(&mut self, input: &Input) -> Result<(), Stop> {
+    /// Reads one object, unless it cannot be opened or the lake holds it already.
+    fn read_input(&mut self, input: &Input) -> Result<(), SinkStopped> {
         let opened = match files::open(input) {
             Ok(opened) => opened,
             Err(error) => {
@@ -202,114 +248,115 @@ impl<'s> Worker<'s> {
                 return Ok(());
             }
         };
-        let known = match self
-            .shared
-            .runtime
-            .block_on(self.shared.lake.position(files::SOURCE, &opened.object))
-        {
-            Ok(known) => known.filter(|position| {
-                position.incarnation == opened.incarnation && !opened.incarnation.is_empty()
-            }),
+        let stored = match self.stored_position(&opened) {
+            Ok(stored) => stored,
             Err(error) => return Err(self.shared.fail(error)),
         };
-        if known.as_ref().is_some_and(|position| position.done) {
-            lock(&self.shared.flush).report.unchanged += 1;
+        if stored.as_ref().is_some_and(|position| position.done) {
+            lock(&self.shared.flush).report.objects_unchanged += 1;
             self.shared.progress.object_skipped(opened.bytes);
             return Ok(());
         }
-        let covered = known.as_ref().map_or(0, |position| position.records);
-        self.current = Some(Current {
+        self.read_object(opened, stored.map(|position| position.records))?;
+        self.shared.progress.object_finished();
+        self.flush_if_requested()
+    }
+
+    /// The lake's position of the object, if it is about the content that was opened.
+    fn stored_position(&self, opened: &OpenedObject) -> Result<Option<Position>, CatalogError> {
+        let position = self.shared.lake.position(files::SOURCE, &opened.object);
+        Ok(self.shared.runtime.block_on(position)?.filter(|position| {
+            position.source_version == opened.content_version && !opened.content_version.is_empty()
+        }))
+    }
+
+    /// Decodes an opened object. `stored` is the number of its records that the lake holds, `None` where it holds no position.
+    fn read_object(
+        &mut self,
+        opened: OpenedObject,
+        stored: Option<u64>,
+    ) -> Result<(), SinkStopped> {
+        self.current = Some(CurrentObject {
             object: opened.object,
-            incarnation: opened.incarnation,
-            covered,
-            replaces: known.map(|position| position.records),
+            content_version: opened.content_version,
+            covered: stored.unwrap_or(0),
+            replaces: stored,
             records: 0,
             notes: Vec::new(),
         });
         let account = opened.name.as_ref().and_then(|name| name.account_id.clone());
-        let reader = Metered { inner: opened.reader, progress: self.shared.progress };
+        let reader = CountedReader { inner: opened.reader, progress: self.shared.progress };
         let end = decode::object(reader, account.as_deref(), &self.shared.options.limits, self)?;
-        if let Some(name) = opened.name {
+        if let (Some(name), Some(current)) = (opened.name, &mut self.current) {
             let md5 = opened.md5.map(|md5| format!("{:x}", lock(&md5).clone().finalize()));
-            if let Some(current) = &mut self.current {
-                current.notes.extend(name.mismatches(
-                    current.records,
-                    opened.bytes,
-                    md5.as_deref(),
-                ));
-            }
+            let mismatches = name.mismatches(current.records, opened.bytes, md5.as_deref());
+            current.notes.extend(mismatches);
         }
-        self.finish(end);
-        self.shared.progress.object_finished();
-        if self.shared.flush_asked.load(Ordering::Relaxed) { self.arrive() } else { Ok(()) }
+        self.finish_object(end);
+        Ok(())
     }
 
-    fn finish(&mut self, end: End) {
+    /// Notes the result of the object that was read.
+    fn finish_object(&mut self, end: Completeness) {
         let Some(mut current) = self.current.take() else { return };
-        if end == End::Partial {
-            current.notes.push("partial: the content broke off".to_owned());
+        if end == Completeness::Partial {
+            current.notes.push(decode::PARTIAL_NOTE.to_owned());
         }
-        {
-            let mut flush = lock(&self.shared.flush);
-            flush.report.objects += 1;
-            flush.report.partial += u64::from(end == End::Partial);
-            flush
-                .report
-                .notes
-                .extend(current.notes.iter().map(|note| (current.object.clone(), note.clone())));
-        }
-        if !current.incarnation.is_empty() {
-            self.positions.push(position(&current, true));
+        let mut flush = lock(&self.shared.flush);
+        flush.report.objects += 1;
+        flush.report.objects_partial += u64::from(end == Completeness::Partial);
+        let notes = current.notes.iter().map(|note| (current.object.clone(), note.clone()));
+        flush.report.notes.extend(notes);
+        drop(flush);
+        if !current.content_version.is_empty() {
+            self.positions.push(current.position(true));
         }
     }
 
-    /// Closes everything open and gives it to the commit in the making.
+    /// Closes the worker's files and hands everything it has to the next commit.
     fn hand_over(&mut self) -> Result<(), CatalogError> {
         let mut staged = self.staging.finish(self.shared.options.now_micros)?;
         if let Some(current) = &mut self.current
-            && !current.incarnation.is_empty()
+            && !current.content_version.is_empty()
             && current.records > current.covered
         {
-            self.positions.push(position(current, false));
+            self.positions.push(current.position(false));
             current.replaces = Some(current.records);
             current.covered = current.records;
         }
         let mut flush = lock(&self.shared.flush);
         flush.files.append(&mut staged.files);
-        flush.part.positions.append(&mut self.positions);
-        flush.part.ledger += std::mem::take(&mut self.ledger);
+        flush.source.positions.append(&mut self.positions);
+        flush.source.ledger += std::mem::take(&mut self.ledger);
         for (code, count) in staged.reasons {
-            *flush.report.reasons.entry(code).or_default() += count;
+            *flush.report.quarantine_reasons.entry(code.to_owned()).or_default() += count;
         }
         Ok(())
     }
 
-    /// Takes part in a commit: hands over, and waits until it is done. The last to arrive does it.
-    fn arrive(&mut self) -> Result<(), Stop> {
+    /// Takes part in a flush: hands over, then waits for the commit. The last worker to arrive commits.
+    fn join_flush(&mut self) -> Result<(), SinkStopped> {
         if let Err(error) = self.hand_over() {
             return Err(self.shared.fail(error));
         }
         let mut flush = lock(&self.shared.flush);
         flush.arrived += 1;
         if flush.arrived == flush.workers {
-            self.shared.complete_round(&mut flush);
+            self.shared.complete_flush(&mut flush);
         } else {
-            let round = flush.round;
-            while flush.round == round {
+            let generation = flush.generation;
+            while flush.generation == generation {
                 flush = self.shared.flushed.wait(flush).unwrap_or_else(PoisonError::into_inner);
             }
         }
-        if flush.failed.is_some() { Err(Stop) } else { Ok(()) }
+        if flush.failed.is_some() { Err(SinkStopped) } else { Ok(()) }
     }
 
-    /// Ends this worker: its parts go into the next commit.
-    fn leave(mut self) {
-        if let Err(error) = self.hand_over() {
-            self.shared.fail(error);
-        }
+    fn flush_if_requested(&mut self) -> Result<(), SinkStopped> {
+        if self.shared.flush_requested.load(Ordering::Relaxed) { self.join_flush() } else { Ok(()) }
     }
 
-    /// Counts a record; `None` where an earlier run's position covers it already.
+    /// Counts a record and returns its number; `None` where the lake's position covers it already.
     fn next_record(&mut self) -> Option<i64> {
         let current = self.current.as_mut()?;
         let record = current.records;
@@ -317,54 +364,44 @@ impl<'s> Worker<'s> {
         (record >= current.covered).then(|| i64::try_from(record).unwrap_or(i64::MAX))
     }
 
-    /// After each record: joins a commit that somebody asked for, or asks for one.
-    fn after_record(&mut self) -> Result<(), Stop> {
-        if self.rows >= 1024 {
+    /// After each record: requests a flush where one is due, and takes part in a flush that was requested.
+    fn after_record(&mut self) -> Result<(), SinkStopped> {
+        if self.rows >= ROWS_PER_COUNT {
             let mut flush = lock(&self.shared.flush);
             flush.rows += std::mem::take(&mut self.rows);
             if flush.rows >= self.shared.options.flush_rows_max || flush.failed.is_some() {
-                self.shared.flush_asked.store(true, Ordering::Relaxed);
+                self.shared.flush_requested.store(true, Ordering::Relaxed);
             }
         }
         if self.staging.is_full() {
-            self.shared.flush_asked.store(true, Ordering::Relaxed);
+            self.shared.flush_requested.store(true, Ordering::Relaxed);
         }
-        if self.shared.flush_asked.load(Ordering::Relaxed) { self.arrive() } else { Ok(()) }
+        self.flush_if_requested()
     }
 }
 
-impl Shared<'_> {
-    fn complete_round(&self, flush: &mut Flush) {
-        self.commit(flush);
-        flush.arrived = 0;
-        flush.round += 1;
-        self.flush_asked.store(flush.failed.is_some(), Ordering::Relaxed);
-        self.flushed.notify_all();
-    }
-}
-
-impl Sink for Worker<'_> {
-    fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
+impl RecordSink for Worker<'_> {
+    fn event(&mut self, event: &Event<'_>) -> Result<(), SinkStopped> {
         let Some(record) = self.next_record() else { return Ok(()) };
         self.shared.progress.event();
         let from = provenance(self.current.as_ref(), record, self.shared.options);
         match self.staging.event(event, &from, self.shared.options.oldest_micros) {
-            Ok(fate) => {
-                self.ledger.count(fate);
-                self.rows += u64::from(fate == Fate::Stored);
+            Ok(outcome) => {
+                self.ledger.count(outcome);
+                self.rows += u64::from(outcome == RecordOutcome::Stored);
             }
             Err(error) => return Err(self.shared.fail(error)),
         }
         self.after_record()
     }
 
-    fn reject(&mut self, reject: Reject) -> Result<(), Stop> {
+    fn reject(&mut self, reject: Reject) -> Result<(), SinkStopped> {
         let Some(record) = self.next_record() else { return Ok(()) };
         let from = provenance(self.current.as_ref(), record, self.shared.options);
         match self.staging.reject(&reject, &from) {
-            Ok(fate) => {
-                self.ledger.count(fate);
-                if fate == Fate::Quarantined {
+            Ok(outcome) => {
+                self.ledger.count(outcome);
+                if outcome == RecordOutcome::Quarantined {
                     self.shared.progress.quarantined();
                 }
             }
@@ -380,19 +417,8 @@ impl Sink for Worker<'_> {
     }
 }
 
-fn position(current: &Current, done: bool) -> (Position, Option<u64>) {
-    let position = Position {
-        object: current.object.clone(),
-        incarnation: current.incarnation.clone(),
-        records: current.records,
-        done,
-        notes: current.notes.join("; "),
-    };
-    (position, current.replaces)
-}
-
 fn provenance<'p>(
-    current: Option<&'p Current>,
+    current: Option<&'p CurrentObject>,
     record: i64,
     options: &IngestOptions,
 ) -> Provenance<'p> {
@@ -406,13 +432,13 @@ fn provenance<'p>(
     }
 }
 
-/// Counts bytes read for the progress display.
-struct Metered<'p, R> {
+/// Counts the bytes read, for the progress display.
+struct CountedReader<'p, R> {
     inner: R,
     progress: &'p Progress,
 }
 
-impl<R: std::io::Read> std::io::Read for Metered<'_, R> {
+impl<R: std::io::Read> std::io::Read for CountedReader<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         let count = self.inner.read(out)?;
         self.progress.bytes(count as u64);

@@ -1,8 +1,8 @@
-//! How far a run is, readable while it runs.
+//! Progress of an ingest, readable from another thread while it runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters of a running ingest. All relaxed: they are for showing.
+/// Counters of a running ingest. They are for display and may lag behind one another.
 #[derive(Debug, Default)]
 pub struct Progress {
     objects_done: AtomicU64,
@@ -11,24 +11,24 @@ pub struct Progress {
     quarantined: AtomicU64,
 }
 
-/// The counters at one moment.
+/// A copy of the counters.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ProgressNow {
+pub struct ProgressCounters {
     /// Objects read to their end.
     pub objects_done: u64,
     /// Events decoded.
     pub events: u64,
-    /// Bytes read, as they lie on disk.
+    /// Bytes read, before decompression.
     pub bytes: u64,
-    /// Records set aside.
+    /// Records quarantined.
     pub quarantined: u64,
 }
 
 impl Progress {
-    /// The counters now.
+    /// The current counters.
     #[must_use]
-    pub fn now(&self) -> ProgressNow {
-        ProgressNow {
+    pub fn counters(&self) -> ProgressCounters {
+        ProgressCounters {
             objects_done: self.objects_done.load(Ordering::Relaxed),
             events: self.events.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
@@ -40,7 +40,7 @@ impl Progress {
         self.objects_done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An object that was not read because the lake has it.
+    /// Counts an object that was not read because the lake holds it.
     pub(crate) fn object_skipped(&self, bytes: Option<u64>) {
         self.bytes.fetch_add(bytes.unwrap_or(0), Ordering::Relaxed);
         self.object_finished();

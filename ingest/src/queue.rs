@@ -1,26 +1,26 @@
-//! Which object a worker reads next.
+//! The queue of objects to read, which decides which object a worker reads next.
 
 use crate::source::files::Input;
 use crate::source::object_name::ObjectName;
 use std::collections::VecDeque;
 
-/// An object to read, with the day its name tells.
-pub(crate) struct Next {
+/// An object to read, with the day in its name.
+pub(crate) struct QueuedInput {
     pub(crate) input: Input,
-    /// `YYYYMMDD`.
+    /// The day as `YYYYMMDD`, where the name has one.
     pub(crate) day: Option<String>,
 }
 
-/// The objects still to be read. Workers stay with a day as long as it has objects: a day that two workers write becomes
-/// two files of half the size, with every dictionary twice.
-pub(crate) struct Queue {
-    waiting: VecDeque<Next>,
-    /// Days some worker is at.
-    taken: Vec<String>,
+/// Objects that no worker has taken yet. A worker stays with a day as long as the day has objects: a day that two workers
+/// write becomes two files of half the size, with every dictionary twice.
+pub(crate) struct InputQueue {
+    waiting: VecDeque<QueuedInput>,
+    /// Days that a worker is reading.
+    active_days: Vec<String>,
 }
 
-impl Queue {
-    /// Objects in the order they shall be read.
+impl InputQueue {
+    /// A queue of `inputs`, in the order in which they are to be read.
     pub(crate) fn new(inputs: Vec<Input>) -> Self {
         let day = |input: &Input| match input {
             Input::File(path) => {
@@ -29,19 +29,24 @@ impl Queue {
             Input::Stdin => None,
         };
         Self {
-            waiting: inputs.into_iter().map(|input| Next { day: day(&input), input }).collect(),
-            taken: Vec::new(),
+            waiting: inputs
+                .into_iter()
+                .map(|input| QueuedInput { day: day(&input), input })
+                .collect(),
+            active_days: Vec::new(),
         }
     }
 
-    /// The next object for a worker that has just read one of `day`: of the same day, else of a day nobody is at, else
-    /// the first there is.
-    pub(crate) fn next(&mut self, day: Option<String>) -> Option<Next> {
-        if let Some(at) = self.taken.iter().position(|taken| Some(taken) == day.as_ref()) {
-            self.taken.swap_remove(at);
+    /// The next object for a worker that has just read one of `day`: an object of the same day, else of a day that no worker
+    /// is reading, else the first object.
+    pub(crate) fn next(&mut self, day: Option<String>) -> Option<QueuedInput> {
+        if let Some(at) = self.active_days.iter().position(|active| Some(active) == day.as_ref()) {
+            self.active_days.swap_remove(at);
         }
-        let same = |next: &Next| next.day.is_some() && next.day == day;
-        let free = |next: &Next| next.day.as_ref().is_none_or(|day| !self.taken.contains(day));
+        let same = |next: &QueuedInput| next.day.is_some() && next.day == day;
+        let free = |next: &QueuedInput| {
+            next.day.as_ref().is_none_or(|day| !self.active_days.contains(day))
+        };
         let at = self
             .waiting
             .iter()
@@ -49,7 +54,7 @@ impl Queue {
             .or_else(|| self.waiting.iter().position(free))
             .unwrap_or(0);
         let next = self.waiting.remove(at)?;
-        self.taken.extend(next.day.clone());
+        self.active_days.extend(next.day.clone());
         Some(next)
     }
 }
@@ -75,7 +80,7 @@ mod tests {
             named(11, 4),
             Input::Stdin,
         ];
-        let mut queue = Queue::new(inputs);
+        let mut queue = InputQueue::new(inputs);
         let mut take = |day: Option<&str>| {
             queue.next(day.map(str::to_owned)).map(|next| next.day.unwrap_or_default())
         };

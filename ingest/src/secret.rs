@@ -1,11 +1,11 @@
-//! Secrets by reference: `env:NAME` or `file:PATH`. What is written in the configuration is never the secret itself.
+//! Secrets by reference: `env:NAME` or `file:PATH`. The configuration holds the reference, never the secret.
 
 use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
 
-/// Where a secret stands, as written. Checked when it is read and not before: the parser's message would repeat the text,
-/// which may be the secret.
+/// A reference to a secret, as written in the configuration. It is checked when the secret is read, not when it is parsed:
+/// a parser's error message would repeat the text, which might be the secret itself.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct SecretRef(String);
@@ -17,13 +17,13 @@ impl fmt::Debug for SecretRef {
 }
 
 impl SecretRef {
-    /// The reference as written.
+    /// A reference with this text.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// A URL as it stands, or one by reference.
+    /// The URL itself where the text is a URL, else the URL that the reference leads to. Relative paths count from `folder`.
     ///
     /// # Errors
     /// As [`SecretRef::read`].
@@ -35,10 +35,11 @@ impl SecretRef {
         }
     }
 
-    /// The secret. Relative paths count from `folder`.
+    /// Reads the secret. Relative paths count from `folder`.
     ///
     /// # Errors
-    /// A sentence where it is no reference, or what it names is not there or empty. Never holds the secret.
+    /// A description where the text is no reference, or the variable or file is missing or empty. It never contains the
+    /// secret.
     pub fn read(&self, folder: &Path) -> Result<String, String> {
         let (what, text) = match self.0.split_once(':') {
             Some(("env", name)) if !name.is_empty() => (

@@ -1,65 +1,68 @@
-//! Decoded records on their way into the lake: judged against what the lake holds, gathered into batches, encoded into
-//! files. Nothing here is visible to readers until a commit refers to the files.
+//! The staging area: decoded records between decoder and commit. Staging deduplicates records, collects them into batches,
+//! and encodes the batches into Parquet files. Readers of the lake see none of it until a commit refers to the files.
 
 use crate::batch::{CopyBatch, EventBatch, Provenance, QuarantineBatch};
-use crate::dedup::{DedupIndex, Seen, Source};
+use crate::dedup::{DedupIndex, DedupOutcome, SourceBit};
 use crate::lake::{CatalogError, Lake, LakeFile, NewFile, Table};
-use crate::ledger::Fate;
+use crate::ledger::RecordOutcome;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use trailhound_datasets::derive::Derived;
+use trailhound_datasets::derive::DerivedFacts;
 use trailhound_datasets::event::{Event, Flag};
 use trailhound_datasets::key;
 use trailhound_datasets::layout::{self, Partition};
 use trailhound_datasets::reject::Reject;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Rows gathered before they are encoded: some 2 MB of text, which stays in the cache from builder to encoder. Four times
-/// as many cost a fifth more time, all of it in fresh pages.
+/// Rows of a batch: about 2 MB of text, which stays in the cache between builder and encoder. Four times as many rows take a
+/// fifth more time, all of it for fresh pages.
 const BATCH_ROWS: usize = 2048;
-/// Text gathered over all partitions before the fullest is encoded, in bytes.
-const GATHERED_BYTES_MAX: usize = 24 << 20;
-/// Files kept open: each holds the compression state of some forty columns.
+/// Bytes in the batches of all partitions before the largest batch is encoded.
+const BATCH_BYTES_MAX: usize = 24 << 20;
+/// Files open at a time: each holds the compression state of some forty columns.
 const OPEN_FILES_MAX: usize = 4;
-/// Memory of the unfinished row groups before the largest file is closed, in bytes.
+/// Memory of all unfinished row groups, in bytes, before a file is closed.
 const ENCODING_BYTES_MAX: usize = 48 << 20;
-/// Bytes of rejects gathered before a commit is asked for.
+/// Bytes of rejects before a commit is requested.
 const REJECT_BYTES_MAX: usize = 16 << 20;
-/// Copies gathered before a commit is asked for: some 16 MB.
+/// Copies before a commit is requested: about 16 MB.
 const COPIES_MAX: usize = 128 * 1024;
 
-/// Records gathered for the next commit.
+/// Records staged for the next commit.
 pub(crate) struct Staging<'s> {
     lake: &'s Lake,
-    known: &'s DedupIndex,
+    dedup: &'s DedupIndex,
     batches: HashMap<Partition, EventBatch>,
-    gathered_bytes: usize,
+    /// Bytes in `batches`.
+    batch_bytes: usize,
     files: HashMap<Partition, LakeFile>,
-    /// The partitions of `files`, the one written longest ago first.
+    /// The partitions of `files`, least recently written first.
     written: VecDeque<Partition>,
     closed: Vec<NewFile>,
     rejects: QuarantineBatch,
     copies: HashMap<Partition, CopyBatch>,
-    /// Name of the source of the record before, as the index knows it.
-    source: Option<(String, Source)>,
+    /// Name and bit of the previous record's source.
+    source: Option<(String, SourceBit)>,
+    /// Number of rejects by code.
     reasons: HashMap<&'static str, u64>,
 }
 
-/// What a commit is made of.
+/// The staged records as finished files.
 #[derive(Default)]
-pub(crate) struct Staged {
+pub(crate) struct StagedFiles {
     pub(crate) files: Vec<NewFile>,
+    /// Number of quarantined records by reject code.
     pub(crate) reasons: HashMap<&'static str, u64>,
 }
 
 impl<'s> Staging<'s> {
-    /// Nothing gathered yet.
-    pub(crate) fn new(lake: &'s Lake, known: &'s DedupIndex) -> Self {
+    /// An empty staging area.
+    pub(crate) fn new(lake: &'s Lake, dedup: &'s DedupIndex) -> Self {
         Self {
             lake,
-            known,
+            dedup,
             batches: HashMap::new(),
-            gathered_bytes: 0,
+            batch_bytes: 0,
             files: HashMap::new(),
             written: VecDeque::new(),
             closed: Vec::new(),
@@ -70,32 +73,32 @@ impl<'s> Staging<'s> {
         }
     }
 
-    /// Takes an event. Those with a time before `oldest` (microseconds UTC) are not stored.
+    /// Stages an event. Events with a time before `oldest` (microseconds since 1970 UTC) have expired and are not stored.
     pub(crate) fn event(
         &mut self,
         event: &Event<'_>,
         from: &Provenance<'_>,
         oldest: Option<i64>,
-    ) -> Result<Fate, CatalogError> {
-        let mut derived = Derived::of(event);
+    ) -> Result<RecordOutcome, CatalogError> {
+        let mut derived = DerivedFacts::of(event);
         if oldest.is_some_and(|oldest| derived.event_time.is_some_and(|time| time < oldest)) {
-            return Ok(Fate::Expired);
+            return Ok(RecordOutcome::Expired);
         }
         let key = key::event_key(event, derived.event_time);
         let source = self.source(from.source);
         let partition = Partition::of(derived.event_time, from.ingested_at);
-        match self.known.event(self.lake, derived.event_time, key, source)? {
-            Seen::Duplicate => return Ok(Fate::Duplicate),
-            Seen::Copy => {
+        match self.dedup.event(self.lake, derived.event_time, key, source)? {
+            DedupOutcome::Duplicate => return Ok(RecordOutcome::Duplicate),
+            DedupOutcome::Copy => {
                 let copies = self
                     .copies
                     .entry(partition)
                     .or_insert_with(|| CopyBatch::new(partition.name()));
                 copies.push(event, &derived, &key, from);
-                return Ok(Fate::Duplicate);
+                return Ok(RecordOutcome::Duplicate);
             }
-            Seen::Conflict => derived.flags.insert(Flag::IdConflict),
-            Seen::New => {}
+            DedupOutcome::Conflict => derived.flags.insert(Flag::IdConflict),
+            DedupOutcome::New => {}
         }
         if derived.event_time.is_some() && matches!(partition, Partition::OutOfRange(_)) {
             derived.flags.insert(Flag::OutOfRange);
@@ -104,10 +107,10 @@ impl<'s> Staging<'s> {
             self.batches.entry(partition).or_insert_with(|| EventBatch::new(partition.name()));
         let before = batch.bytes();
         batch.push(event, &derived, &key, from);
-        self.gathered_bytes += batch.bytes() - before;
+        self.batch_bytes += batch.bytes() - before;
         if batch.rows() >= BATCH_ROWS {
             self.encode(partition)?;
-        } else if self.gathered_bytes > GATHERED_BYTES_MAX {
+        } else if self.batch_bytes > BATCH_BYTES_MAX {
             let fullest = self
                 .batches
                 .iter()
@@ -117,39 +120,41 @@ impl<'s> Staging<'s> {
                 self.encode(fullest)?;
             }
         }
-        Ok(Fate::Stored)
+        Ok(RecordOutcome::Stored)
     }
 
-    fn source(&mut self, name: &str) -> Source {
+    /// The bit of the source `name`.
+    fn source(&mut self, name: &str) -> SourceBit {
         match &self.source {
             Some((known, source)) if known == name => *source,
-            _ => self.source.insert((name.to_owned(), self.known.source(name))).1,
+            _ => self.source.insert((name.to_owned(), self.dedup.source(name))).1,
         }
     }
 
-    /// Sets a reject aside.
+    /// Stages a reject for the quarantine.
     pub(crate) fn reject(
         &mut self,
         reject: &Reject,
         from: &Provenance<'_>,
-    ) -> Result<Fate, CatalogError> {
+    ) -> Result<RecordOutcome, CatalogError> {
         let key = reject_key(reject, from);
-        if !self.known.reject(self.lake, key)? {
-            return Ok(Fate::Duplicate);
+        if !self.dedup.reject(self.lake, key)? {
+            return Ok(RecordOutcome::Duplicate);
         }
         self.rejects.push(reject, &key, from, &layout::day_text(layout::day_of(from.ingested_at)));
         *self.reasons.entry(reject.code.name()).or_default() += 1;
-        Ok(Fate::Quarantined)
+        Ok(RecordOutcome::Quarantined)
     }
 
-    /// True where so much lies in memory that a commit should come soon.
+    /// True where memory is so full that a commit is due.
     pub(crate) fn is_full(&self) -> bool {
         self.rejects.bytes() > REJECT_BYTES_MAX
             || self.copies.values().map(CopyBatch::rows).sum::<usize>() > COPIES_MAX
     }
 
-    /// Closes everything open and gives it away. `now` dates the quarantine file.
-    pub(crate) fn finish(&mut self, now: i64) -> Result<Staged, CatalogError> {
+    /// Finishes all files and returns them; the staging area is empty afterwards. `now` (microseconds since 1970 UTC) dates
+    /// the quarantine file.
+    pub(crate) fn finish(&mut self, now: i64) -> Result<StagedFiles, CatalogError> {
         let partitions: Vec<Partition> = self.batches.keys().copied().collect();
         for partition in partitions {
             self.encode(partition)?;
@@ -169,16 +174,16 @@ impl<'s> Staging<'s> {
             file.write(&copies.take())?;
             self.closed.push(file.close()?);
         }
-        Ok(Staged {
+        Ok(StagedFiles {
             files: std::mem::take(&mut self.closed),
             reasons: std::mem::take(&mut self.reasons),
         })
     }
 
-    /// Throws away everything staged, files included.
-    pub(crate) fn abandon(&mut self) {
+    /// Discards everything staged and removes its files.
+    pub(crate) fn discard(&mut self) {
         self.batches.clear();
-        self.gathered_bytes = 0;
+        self.batch_bytes = 0;
         self.written.clear();
         self.rejects = QuarantineBatch::new();
         self.copies.clear();
@@ -191,12 +196,12 @@ impl<'s> Staging<'s> {
         }
     }
 
-    /// Moves the gathered rows of `partition` into its file, and closes files where too much is open.
+    /// Writes the batch of `partition` to its file, and closes files where the limits are exceeded.
     fn encode(&mut self, partition: Partition) -> Result<(), CatalogError> {
         let Some(batch) = self.batches.get_mut(&partition).filter(|batch| batch.rows() > 0) else {
             return Ok(());
         };
-        self.gathered_bytes -= batch.bytes();
+        self.batch_bytes -= batch.bytes();
         let batch = batch.take();
         let file = match self.files.entry(partition) {
             Entry::Occupied(slot) => slot.into_mut(),
@@ -210,18 +215,19 @@ impl<'s> Staging<'s> {
         while self.files.len() > OPEN_FILES_MAX
             || self.files.values().map(LakeFile::memory).sum::<usize>() > ENCODING_BYTES_MAX
         {
-            // Input mostly comes in order of time: the day written longest ago is the one that is over.
+            // Input mostly arrives in order of time, so the day written least recently is most likely complete.
             let Some(oldest) = self.written.pop_front() else { break };
             self.close(oldest)?;
         }
         Ok(())
     }
 
-    /// Closes the file of `partition` with the rows still gathered for it, which would else become a small file of their own.
+    /// Closes the file of `partition`. The rows still in its batch are written first; they would otherwise become a small file
+    /// of their own.
     fn close(&mut self, partition: Partition) -> Result<(), CatalogError> {
         let Some(mut file) = self.files.remove(&partition) else { return Ok(()) };
         if let Some(mut batch) = self.batches.remove(&partition).filter(|batch| batch.rows() > 0) {
-            self.gathered_bytes -= batch.bytes();
+            self.batch_bytes -= batch.bytes();
             file.write(&batch.take())?;
         }
         self.closed.push(file.close()?);
@@ -229,6 +235,7 @@ impl<'s> Staging<'s> {
     }
 }
 
+/// Key of a reject: hash of its code, place and bytes.
 fn reject_key(reject: &Reject, from: &Provenance<'_>) -> [u8; 16] {
     let partition = from.partition.map_or_else(String::new, |partition| format!("\n{partition}"));
     let mut text = format!("{}\n{}{partition}\n{}\n", reject.code.name(), from.object, from.record)

@@ -5,13 +5,13 @@ use crate::cli::{self, DetectionArgs, Format};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
-use trailhound_datasets::generate::Spec;
+use trailhound_datasets::generate::TrafficSpec;
 
 pub(crate) async fn run(config: &Config, args: &cli::Demo) -> Result<Exit, Failure> {
     let folder = tempfile::tempdir()?;
     let now = chrono::DateTime::from_timestamp_micros(config.ingest_options().now_micros)
         .unwrap_or_default();
-    let spec = Spec {
+    let spec = TrafficSpec {
         events: args.events,
         seed: args.seed,
         company: None,

@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use trailhound_datasets::generate::{STORY_NAMES, Spec, Traffic};
-use trailhound_ingest::source::kafka::{SendError, Sender};
-use trailhound_ingest::source::oss::Writer;
+use trailhound_datasets::generate::{STORY_NAMES, Traffic, TrafficSpec};
+use trailhound_ingest::source::kafka::{SendError, TopicProducer};
+use trailhound_ingest::source::oss::BucketWriter;
 
 pub(crate) async fn run(config: &Config, args: &cli::Generate) -> Result<Exit, Failure> {
-    let spec = Spec {
+    let spec = TrafficSpec {
         events: args.events,
         seed: args.seed,
         company: args.company,
@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config, args: &cli::Generate) -> Result<Exit, F
     Ok(Exit::Done)
 }
 
-fn plan(spec: Spec) -> Result<Traffic, Failure> {
+fn plan(spec: TrafficSpec) -> Result<Traffic, Failure> {
     Traffic::new(spec).map_err(|unknown| {
         Failure::Usage(format!(
             "there is no story `{unknown}`; there are {}",
@@ -55,18 +55,18 @@ fn plan(spec: Spec) -> Result<Traffic, Failure> {
 fn write_expected(traffic: &Traffic, out: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(out)?;
     std::fs::write(out.join("trailhound.toml"), traffic.configuration())?;
-    std::fs::write(out.join("truth.json"), format!("{:#}\n", traffic.truth()))?;
+    std::fs::write(out.join("truth.json"), format!("{:#}\n", traffic.expected_findings()))?;
     Ok(())
 }
 
 /// Sends the events of `spec` one by one; returns their number.
-fn send(spec: Spec, servers: &str, args: &cli::Generate) -> Result<u64, Failure> {
+fn send(spec: TrafficSpec, servers: &str, args: &cli::Generate) -> Result<u64, Failure> {
     let traffic = plan(spec)?;
     if let Some(out) = &args.out {
         write_expected(&traffic, out)?;
     }
     let settings = BTreeMap::from([("bootstrap.servers".to_owned(), servers.to_owned())]);
-    let sender = Sender::connect(&settings, &args.topic).map_err(Failure::usage)?;
+    let sender = TopicProducer::connect(&settings, &args.topic).map_err(Failure::usage)?;
     let started = Instant::now();
     let mut sent = 0;
     for file in traffic.files() {
@@ -92,7 +92,7 @@ fn send(spec: Spec, servers: &str, args: &cli::Generate) -> Result<u64, Failure>
 }
 
 /// Puts the objects of `spec` into the bucket that the configuration names; returns their number.
-async fn put(config: &Config, spec: Spec, args: &cli::Generate) -> Result<usize, Failure> {
+async fn put(config: &Config, spec: TrafficSpec, args: &cli::Generate) -> Result<usize, Failure> {
     let traffic = plan(spec)?;
     if let Some(out) = &args.out {
         write_expected(&traffic, out)?;
@@ -101,7 +101,7 @@ async fn put(config: &Config, spec: Spec, args: &cli::Generate) -> Result<usize,
     let bucket = buckets.first().ok_or_else(|| {
         Failure::Usage("the configuration names no bucket; write a [[source.oss]]".to_owned())
     })?;
-    let writer = Writer::new(bucket).map_err(Failure::usage)?;
+    let writer = BucketWriter::new(bucket).map_err(Failure::usage)?;
     let mut count = 0;
     for file in traffic.files() {
         writer.put(&file.path, file.content).await.map_err(Failure::internal)?;
@@ -122,7 +122,7 @@ fn happening_now(event: &RawValue) -> Result<String, Failure> {
 }
 
 /// A Logstore with one field hands out the event itself under the field's name; one with more fields, a row of them all.
-fn send_one(sender: &Sender, event: &str, number: u64) -> Result<(), SendError> {
+fn send_one(sender: &TopicProducer, event: &str, number: u64) -> Result<(), SendError> {
     if number.is_multiple_of(2) {
         return sender.send(Some("event"), event.as_bytes());
     }
@@ -131,7 +131,7 @@ fn send_one(sender: &Sender, event: &str, number: u64) -> Result<(), SendError> 
 }
 
 /// Writes the traffic of `spec` below `out`; returns the number of files.
-pub(crate) fn write(spec: Spec, out: &Path) -> Result<usize, Failure> {
+pub(crate) fn write(spec: TrafficSpec, out: &Path) -> Result<usize, Failure> {
     let traffic = plan(spec)?;
     write_expected(&traffic, out)?;
     let mut files = 0;

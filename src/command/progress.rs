@@ -31,7 +31,7 @@ pub(crate) fn show(progress: &Arc<Progress>, inputs: &Inputs) -> Option<Shown> {
     let task = tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let now = watched.now();
+            let now = watched.counters();
             let rate = now.bytes as f64 / 1e6 / started.elapsed().as_secs_f64();
             drawn.set_position(now.bytes);
             drawn.set_message(format!(

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use trailhound_ingest::live::{Clock, LiveOptions};
+use trailhound_ingest::Clock;
+use trailhound_ingest::live::LiveOptions;
 use trailhound_ingest::secret::SecretRef;
 use trailhound_ingest::source::instance_role::METADATA_ENDPOINT;
 use trailhound_ingest::source::kafka::KafkaOptions;
@@ -234,6 +235,8 @@ impl OssWritten {
                 Ok(Some(Credentials::InstanceRole {
                     endpoint: self.metadata_endpoint.clone(),
                     role,
+                    // Keys expire by the time of day, whatever `--now` stands for.
+                    clock: Arc::new(|| Utc::now().timestamp_micros()),
                 }))
             }
             ((None, None), None) => Ok(None),

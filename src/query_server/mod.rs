@@ -24,8 +24,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use trailhound_ingest::Clock;
 use trailhound_ingest::lake::Lake;
-use trailhound_ingest::live::Clock;
 use trailhound_queries::sql_guard::Code;
 
 /// The program that runs, also where another has been installed in its place.

@@ -14,8 +14,8 @@ use trailhound_detect::finding::health::dead_letter_finding;
 use trailhound_detect::store::outbox::{self, Delivery, LeasedBatch};
 use trailhound_detect::store::routes::Routes;
 use trailhound_detect::{Keeping, Stored, store};
+use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
-use trailhound_ingest::live::Clock;
 
 /// The right to deliver lasts so long unless it is renewed, in microseconds: longer than any attempt takes.
 const LEASED: i64 = 60_000_000;

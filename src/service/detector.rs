@@ -14,8 +14,8 @@ use trailhound_detect::store::routes::Routes;
 use trailhound_detect::{
     EvaluatedScope, FileCursor, Finding, Keeping, RunScope, StandingQueries, Stored, cursor, store,
 };
+use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{GapInfo, Lake, Lease};
-use trailhound_ingest::live::Clock;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::rules::RuleSet;
 use trailhound_queries::parameters::Parameters;

@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_detect::cursor;
+use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
-use trailhound_ingest::live::Clock;
 
 /// A reader may go on with a snapshot for this long, in microseconds.
 const SNAPSHOTS_KEPT: i64 = 3_600_000_000;

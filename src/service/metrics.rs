@@ -9,7 +9,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use trailhound_ingest::live::Committed;
+use trailhound_ingest::live::CommitSummary;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Fate {
@@ -238,7 +238,7 @@ impl Metrics {
         }
     }
 
-    pub(super) fn committed(&self, commit: &Committed) {
+    pub(super) fn committed(&self, commit: &CommitSummary) {
         let ledger = &commit.ledger;
         for (fate, count) in [
             ("received", ledger.received),

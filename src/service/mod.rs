@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Notify;
 use trailhound_ingest::lake::{Lake, Lease};
-use trailhound_ingest::live::{self, Committed, Observer};
+use trailhound_ingest::live::{self, CommitSummary, Observer};
 
 /// Runs until a signal asks it to end.
 pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure> {
@@ -154,7 +154,7 @@ impl Observer for Watch {
         self.health.alive();
     }
 
-    fn committed(&self, commit: &Committed) {
+    fn committed(&self, commit: &CommitSummary) {
         self.metrics.committed(commit);
         self.committed.notify_one();
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use trailhound_detect::store::Notice;
 use trailhound_detect::store::report_runs::{self, Run};
+use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
-use trailhound_ingest::live::Clock;
 
 /// How often it is looked whether something is due.
 const LOOK: Duration = Duration::from_secs(1);

@@ -52,8 +52,8 @@ fn a_flood_of_findings_is_grouped_in_chat_and_complete_in_file_and_topic() {
     ));
     let service = pipeline.start_service().discard_findings();
     let settings = [("bootstrap.servers".to_owned(), broker.servers())].into();
-    let sender =
-        trailhound_ingest::source::kafka::Sender::connect(&settings, "flood").expect("a client");
+    let sender = trailhound_ingest::source::kafka::TopicProducer::connect(&settings, "flood")
+        .expect("a client");
     let hour_ago = chrono::Utc::now() - chrono::TimeDelta::hours(1);
     for number in 0..findings {
         let time =

@@ -59,7 +59,7 @@ fn deleted_records_become_a_gap_and_a_recreated_topic_is_read_from_its_start() {
     );
     broker.delete_topic("gaps");
     broker.create_topic("gaps", 1);
-    let sender = trailhound_ingest::source::kafka::Sender::connect(
+    let sender = trailhound_ingest::source::kafka::TopicProducer::connect(
         &[("bootstrap.servers".to_owned(), broker.servers())].into(),
         "gaps",
     );

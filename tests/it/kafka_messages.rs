@@ -13,8 +13,8 @@ fn invalid_messages_are_quarantined_alone() {
     let Some(broker) = broker() else { return };
     let pipeline = KafkaPipeline::new(broker, "odd", 1, 2_000, 7);
     let settings = [("bootstrap.servers".to_owned(), broker.servers())].into();
-    let sender =
-        trailhound_ingest::source::kafka::Sender::connect(&settings, "odd").expect("a client");
+    let sender = trailhound_ingest::source::kafka::TopicProducer::connect(&settings, "odd")
+        .expect("a client");
     let event = |id: &str| {
         format!(
             r#"{{"eventId":"{id}","eventName":"DescribeInstances","eventTime":"2026-09-30T10:00:00Z"}}"#

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use trailhound_ingest::source::kafka::Sender;
+use trailhound_ingest::source::kafka::TopicProducer;
 
 const EVENTS: usize = 3_000;
 /// Events of an object.
@@ -114,7 +114,7 @@ struct Trail<'t> {
 
 impl Trail<'_> {
     fn send(&self) {
-        let sender = Sender::connect(
+        let sender = TopicProducer::connect(
             &[("bootstrap.servers".to_owned(), self.broker.servers())].into(),
             &self.topic,
         )

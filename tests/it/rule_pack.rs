@@ -84,7 +84,7 @@ fn every_built_in_rule_passes_lint() {
 
 #[test]
 fn every_rule_has_a_generated_story() {
-    let spec = trailhound_datasets::generate::Spec {
+    let spec = trailhound_datasets::generate::TrafficSpec {
         events: 20_000,
         seed: 1,
         company: None,
@@ -98,7 +98,7 @@ fn every_rule_has_a_generated_story() {
         rule.enabled
             && rule.parameters.iter().all(|name| traffic.configuration().contains(name.as_str()))
     };
-    let truth = traffic.truth();
+    let truth = traffic.expected_findings();
     let told: BTreeSet<&str> = truth["expected"]
         .as_array()
         .expect("a list")

@@ -15,7 +15,7 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
-use trailhound_ingest::source::kafka::Sender;
+use trailhound_ingest::source::kafka::TopicProducer;
 
 const EVENTS: usize = 30_000;
 
@@ -35,7 +35,7 @@ impl Done {
 
 /// Both ways a trail comes, and how much of it has been delivered.
 struct Delivery<'d> {
-    sender: Sender,
+    sender: TopicProducer,
     store: &'d ObjectStore,
     messages: Vec<Vec<u8>>,
     objects: Vec<(String, Vec<u8>)>,
@@ -124,9 +124,11 @@ fn a_service_killed_repeatedly_loses_and_duplicates_nothing() {
         .flat_map(|(_, content)| events(content))
         .map(|event| event.to_string().into_bytes())
         .collect();
-    let sender =
-        Sender::connect(&[("bootstrap.servers".to_owned(), broker.servers())].into(), "kills")
-            .expect("a client");
+    let sender = TopicProducer::connect(
+        &[("bootstrap.servers".to_owned(), broker.servers())].into(),
+        "kills",
+    )
+    .expect("a client");
     let mut delivery = Delivery { sender, store: &store, messages, objects, sent: 0, put: 0 };
     let mut done = Done::default();
     for life in 0..kills {

@@ -1,35 +1,35 @@
-//! Where a call came from.
+//! The source address of a call and the address of its client.
 
 use super::parameters;
 use crate::event::{Event, Field};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What `sourceIpAddress` turned out to be.
+/// The classified value of `sourceIpAddress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// One address; IPv4-mapped IPv6 is given as IPv4.
+pub enum SourceAddress {
+    /// One IP address; IPv4-mapped IPv6 is converted to IPv4.
     Ip(IpAddr),
-    /// The literal `Internal`: from inside the cloud, by people too.
+    /// The literal `Internal`: a call from inside the cloud, by a service or a person.
     Internal,
     /// The host name of a cloud service.
     Service,
     /// Absent or empty.
     Missing,
-    /// Anything else: masked, a list, a range.
-    Garbage,
+    /// Anything else: a masked address, a list, a range.
+    Unparsable,
 }
 
-/// Where `client_ip` was found.
+/// The field that `client_ip` comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Provenance {
-    /// In `sourceIpAddress`, which the platform writes.
+pub enum ClientIpProvenance {
+    /// `sourceIpAddress`, which the platform writes.
     SourceIpAddress,
-    /// In a request parameter, which the caller can choose.
+    /// A request parameter, which the caller can choose.
     RequestParameter,
 }
 
-impl Provenance {
-    /// The name in the `client_ip_provenance` column.
+impl ClientIpProvenance {
+    /// The name in the column `client_ip_provenance`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -39,8 +39,8 @@ impl Provenance {
     }
 }
 
-impl Source {
-    /// The class's name in the `source_class` column.
+impl SourceAddress {
+    /// The name in the column `source_class`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -48,11 +48,11 @@ impl Source {
             Self::Internal => "internal",
             Self::Service => "service",
             Self::Missing => "missing",
-            Self::Garbage => "garbage",
+            Self::Unparsable => "garbage",
         }
     }
 
-    /// Reads `sourceIpAddress`.
+    /// Classifies the value of `sourceIpAddress`.
     #[must_use]
     pub fn parse(text: Option<&str>) -> Self {
         let text = text.unwrap_or("").trim();
@@ -65,10 +65,10 @@ impl Source {
         if text.eq_ignore_ascii_case("internal") {
             return Self::Internal;
         }
-        if is_host_name(text) { Self::Service } else { Self::Garbage }
+        if is_host_name(text) { Self::Service } else { Self::Unparsable }
     }
 
-    /// The 16 bytes of `source_ip`.
+    /// The 16 bytes of the column `source_ip`; `None` where the value is no IP address.
     #[must_use]
     pub fn bytes(self) -> Option<[u8; 16]> {
         match self {
@@ -78,7 +78,7 @@ impl Source {
     }
 }
 
-/// `ip` as 16 bytes, IPv4 mapped into IPv6.
+/// `ip` as 16 bytes in network order, IPv4 mapped into IPv6.
 #[must_use]
 pub fn to_bytes(ip: IpAddr) -> [u8; 16] {
     match ip {
@@ -87,7 +87,7 @@ pub fn to_bytes(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-/// The address of 16 bytes, mapped IPv4 given as IPv4.
+/// The address that 16 bytes hold, the inverse of [`to_bytes`].
 #[must_use]
 pub fn from_bytes(bytes: [u8; 16]) -> IpAddr {
     canonical(IpAddr::V6(Ipv6Addr::from(bytes)))
@@ -100,15 +100,15 @@ fn canonical(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// One address, tolerating brackets, a port and a zone id; IPv4-mapped IPv6 is given as IPv4. `None` for anything else,
-/// lists and ranges included.
+/// Parses one IP address, with or without brackets, port and zone id; IPv4-mapped IPv6 is converted to IPv4. `None` for
+/// anything else, lists and ranges included.
 #[must_use]
 pub fn parse_ip(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     if let Ok(v4) = text.parse::<Ipv4Addr>() {
         return Some(IpAddr::V4(v4));
     }
-    // The longest spelling with zone and port stays far below this; a 5 KB "address" is not looked at twice.
+    // Longer than any address with zone and port: not worth parsing.
     if text.len() > 80 {
         return None;
     }
@@ -143,7 +143,7 @@ fn is_port(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
-/// A dotted name whose last label is not made of digits or stars: `ecs.aliyuncs.com`, not `192.168.XX.XX`.
+/// True for a host name such as `ecs.aliyuncs.com`, but not for a masked address such as `192.168.XX.XX`.
 fn is_host_name(text: &str) -> bool {
     let labels: Vec<&str> = text.split('.').collect();
     let label_fits = |label: &&str| {
@@ -157,18 +157,21 @@ fn is_host_name(text: &str) -> bool {
         && labels.iter().all(label_fits)
         && top.len() >= 2
         && top.bytes().all(|b| b.is_ascii_alphabetic())
-        // A masked IPv4 address looks like a host name whose labels are numbers and X's.
+        // A masked IPv4 address starts with a number.
         && !labels[0].bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The client's address: the source address, or for `Internal` calls the one a request parameter names.
+/// The address of the client and the field it comes from: the source address, or for `Internal` calls the address in the
+/// parameter `UserClientIp`.
 #[must_use]
-pub fn client(event: &Event<'_>, source: &Source) -> Option<(IpAddr, Provenance)> {
+pub fn client(event: &Event<'_>, source: &SourceAddress) -> Option<(IpAddr, ClientIpProvenance)> {
     match source {
-        Source::Ip(ip) => Some((*ip, Provenance::SourceIpAddress)),
-        Source::Internal => parameters::of(event, b"serClientIp", "UserClientIp")
-            .and_then(|text| parse_ip(&text))
-            .map(|ip| (ip, Provenance::RequestParameter)),
+        SourceAddress::Ip(ip) => Some((*ip, ClientIpProvenance::SourceIpAddress)),
+        SourceAddress::Internal => {
+            parameters::request_parameter(event, b"serClientIp", "UserClientIp")
+                .and_then(|text| parse_ip(&text))
+                .map(|ip| (ip, ClientIpProvenance::RequestParameter))
+        }
         _ => None,
     }
     .filter(|_| event.get(Field::SourceIpAddress).is_some())
@@ -209,13 +212,14 @@ mod tests {
             ("[2001:db8::1", "garbage", ""),
             ("203.0.113.9:99999", "garbage", ""),
         ] {
-            let source = Source::parse(Some(text));
+            let source = SourceAddress::parse(Some(text));
             assert_eq!(source.name(), class, "{text}");
-            let shown = if let Source::Ip(ip) = source { ip.to_string() } else { String::new() };
+            let shown =
+                if let SourceAddress::Ip(ip) = source { ip.to_string() } else { String::new() };
             assert_eq!(shown, ip, "{text}");
         }
-        assert_eq!(Source::parse(None).name(), "missing");
-        assert_eq!(Source::parse(Some(&"1".repeat(5_000))).name(), "garbage");
+        assert_eq!(SourceAddress::parse(None).name(), "missing");
+        assert_eq!(SourceAddress::parse(Some(&"1".repeat(5_000))).name(), "garbage");
     }
 
     #[test]
@@ -232,7 +236,7 @@ mod tests {
         event.values[Field::SourceIpAddress as usize] = Some(Cow::Borrowed("Internal"));
         event.values[Field::RequestParameters as usize] =
             Some(Cow::Borrowed(r#"{"userClientIp":"198.51.100.7"}"#));
-        let source = Source::parse(event.get(Field::SourceIpAddress));
+        let source = SourceAddress::parse(event.get(Field::SourceIpAddress));
         let (ip, provenance) = client(&event, &source).expect("an address");
         assert_eq!(
             (ip.to_string().as_str(), provenance.name()),

@@ -1,21 +1,21 @@
-//! What signed a call.
+//! The kind of credential that signed a call.
 
 use crate::event::{Event, Field};
 
 /// Kind of the credential that signed a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Credential {
-    /// A long-term AccessKey. Old keys lack the `LTAI` prefix, so anything that is not temporary counts.
+pub enum CredentialKind {
+    /// A long-term AccessKey: any key that is not temporary, because old keys lack the prefix `LTAI`.
     LongTerm,
-    /// An STS token, or a key the console made for itself (`TMP.`).
+    /// An STS token (`STS.`), or a temporary key of the console (`TMP.`).
     Temporary,
-    /// No key, but a console session.
+    /// A session without a key.
     ConsoleSession,
-    /// Neither: sign-ins, and the platform's own doings.
+    /// Neither key nor session: sign-ins, and actions of the platform itself.
     None,
 }
 
-impl Credential {
+impl CredentialKind {
     /// The kind's name in the `credential_kind` column.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -27,7 +27,8 @@ impl Credential {
         }
     }
 
-    /// Told by the key's id alone; neither user agent nor event type tells console from API.
+    /// The credential of `event`, from the key's id and the presence of a session. User agent and event type are not used:
+    /// neither reliably separates console from API.
     #[must_use]
     pub fn of(event: &Event<'_>) -> Self {
         let key = event.get(Field::AccessKeyId).unwrap_or("").trim();
@@ -65,7 +66,7 @@ mod tests {
             let mut event = Event::empty("");
             event.values[Field::AccessKeyId as usize] = key.map(Cow::Borrowed);
             event.has_session = session;
-            assert_eq!(Credential::of(&event).name(), kind, "{key:?} {session}");
+            assert_eq!(CredentialKind::of(&event).name(), kind, "{key:?} {session}");
         }
     }
 }

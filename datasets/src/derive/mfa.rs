@@ -1,14 +1,28 @@
-//! Whether a second factor was used. Missing is unknown, never no.
+//! Whether a second factor (MFA) was used. What the event does not say is unknown, never no.
+//!
+//! ```
+//! use std::borrow::Cow;
+//! use trailhound_datasets::derive::mfa::Mfa;
+//! use trailhound_datasets::event::{Event, Field};
+//!
+//! let mut event = Event::empty("");
+//! assert_eq!(Mfa::of(&event, Some("consolesignin")), Mfa::Unknown);
+//! event.values[Field::AdditionalEventData as usize] = Some(Cow::Borrowed(r#"{"mfaChecked":"true"}"#));
+//! assert_eq!(Mfa::of(&event, Some("consolesignin")), Mfa::Yes);
+//! // Only a sign-in tells about its own second factor; other calls are judged by their session.
+//! assert_eq!(Mfa::of(&event, Some("stopinstance")), Mfa::Unknown);
+//! ```
 
-use super::{parameters, truth};
+use super::boolean::parse_bool;
+use super::parameters;
 use crate::event::{Event, Field};
 
 /// Whether MFA was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mfa {
-    /// It was.
+    /// MFA was used.
     Yes,
-    /// It was not.
+    /// MFA was not used.
     No,
     /// The event does not say.
     Unknown,
@@ -25,39 +39,40 @@ impl Mfa {
         }
     }
 
-    fn from_truth(truth: Option<bool>) -> Self {
-        match truth {
+    fn from_bool(flag: Option<bool>) -> Self {
+        match flag {
             Some(true) => Self::Yes,
             Some(false) => Self::No,
             None => Self::Unknown,
         }
     }
 
-    /// What `userIdentity.sessionContext.attributes.mfaAuthenticated` says.
+    /// MFA of the session, from `userIdentity.sessionContext.attributes.mfaAuthenticated`.
     #[must_use]
     pub fn of_session(event: &Event<'_>) -> Self {
-        Self::from_truth(event.get(Field::MfaAuthenticated).and_then(truth))
+        Self::from_bool(event.get(Field::MfaAuthenticated).and_then(parse_bool))
     }
 
-    /// For a sign-in, what the sign-in says: `mfaChecked` (RAM user), `isMFAChecked` (root), `MFAAuthenticated`
-    /// (CloudSSO), whichever is first to say yes or no. The session flag is not the sign-in flag, so it counts only
-    /// for other events.
+    /// MFA of an event whose `event_action` is `action`. A sign-in is judged by `mfaChecked` (RAM user), `isMFAChecked`
+    /// (root) or `MFAAuthenticated` (CloudSSO): the first of them that is yes or no. The session flag does not tell how
+    /// somebody signed in, so it counts for all other events only.
     #[must_use]
     pub fn of(event: &Event<'_>, action: Option<&str>) -> Self {
         if !action.is_some_and(is_sign_in) {
             return Self::of_session(event);
         }
         let additional = event.get(Field::AdditionalEventData).unwrap_or("");
-        let of = |name| parameters::find_text(additional, name).and_then(|value| truth(&value));
+        let of =
+            |name| parameters::find_text(additional, name).and_then(|value| parse_bool(&value));
         let said = of("mfaChecked").or_else(|| of("isMFAChecked")).or_else(|| {
-            parameters::of(event, b"MFAAuthenticated", "MFAAuthenticated")
-                .and_then(|value| truth(&value))
+            parameters::request_parameter(event, b"MFAAuthenticated", "MFAAuthenticated")
+                .and_then(|value| parse_bool(&value))
         });
-        Self::from_truth(said)
+        Self::from_bool(said)
     }
 }
 
-/// True for the actions that are a sign-in. Suffixed forms (`consolesignin...`) may exist and are taken in.
+/// True where `action` is a sign-in. Any suffix of `consolesignin` is accepted, because variants may exist.
 #[must_use]
 pub fn is_sign_in(action: &str) -> bool {
     action.starts_with("consolesignin") || action == "login"

@@ -1,16 +1,17 @@
-//! How a call ended.
+//! The outcome of a call: success, failure or dry run.
 
-use super::{parameters, truth};
+use super::boolean::parse_bool;
+use super::parameters;
 use crate::event::{Event, Field};
 
-/// How a call ended.
+/// Outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was done.
+    /// The call was carried out.
     Success,
-    /// It was refused or went wrong.
+    /// The call was refused or failed.
     Failure,
-    /// It was only asked whether it could be done.
+    /// The call only checked whether it would be permitted.
     DryRun,
 }
 
@@ -25,8 +26,13 @@ impl Outcome {
         }
     }
 
-    /// A dry run by its error code or a truthy `DryRun` parameter; else a failure by an error code, or by a message other
-    /// than the word `success`; else a success. The literal text `null` counts as absent: the vendor's own rules read it so.
+    /// The outcome of `event`, by the first of these that applies:
+    ///
+    /// - dry run: the error code of dry runs, or a parameter `DryRun` that is true,
+    /// - failure: any error code, or an error message other than the word `success`,
+    /// - success: anything else.
+    ///
+    /// The text `null` counts as absent, as in the vendor's own rules.
     #[must_use]
     pub fn of(event: &Event<'_>) -> Self {
         let code = absent_if_null(event.get(Field::ErrorCode));
@@ -51,7 +57,9 @@ fn absent_if_null(text: Option<&str>) -> &str {
 }
 
 fn is_dry_run(event: &Event<'_>) -> bool {
-    parameters::of(event, b"ryRun", "DryRun").and_then(|value| truth(&value)).unwrap_or(false)
+    parameters::request_parameter(event, b"ryRun", "DryRun")
+        .and_then(|value| parse_bool(&value))
+        .unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -1,17 +1,32 @@
-//! Request parameters: one look-up for plain members, flattened arrays (`Tag.1.Key`) and JSON inside JSON.
+//! Looks up request parameters: plain members, flattened arrays (`Tag.1.Key`) and JSON inside JSON strings.
 
 use crate::event::{Event, Field};
 use crate::json;
 use std::borrow::Cow;
 
-/// The value of the parameter `name` in the JSON object `text`, as text: strings unescaped, other values as their JSON.
-/// Found, in this order: the member of exactly that name; the member of that name in another case; a path through nested
-/// objects and arrays for a dotted name (`Permissions.2.SourceCidrIp` counts array elements from 1, as the RPC style
-/// does), where a string may itself hold JSON. An array asked for by its bare name but sent flattened (`InstanceId.1`,
-/// `InstanceId.2`) comes back as one JSON array. `None` where it is absent, null, or redacted (`***`).
+/// The value of the parameter `name` in the JSON object `text`: the text of a string, the JSON of any other value. The
+/// first of these that exists is returned:
+///
+/// 1. the member of exactly that name,
+/// 2. the member of that name in another case,
+/// 3. the elements of a flattened array (`InstanceId.1`, `InstanceId.2`), as one JSON array,
+/// 4. for a dotted name, the value at that path through nested objects, arrays and strings that hold JSON. Array
+///    elements count from 1: `Permissions.2.SourceCidrIp`.
+///
+/// `None` where the parameter is absent, null or redacted (`***`).
+///
+/// ```
+/// use trailhound_datasets::derive::parameters::find_text;
+///
+/// let text = r#"{"InstanceId.1":"i-1","InstanceId.2":"i-2","Body":"{\"deep\":[7]}","Key":"***"}"#;
+/// assert_eq!(find_text(text, "instanceid.1").as_deref(), Some("i-1"));
+/// assert_eq!(find_text(text, "InstanceId").as_deref(), Some(r#"["i-1","i-2"]"#));
+/// assert_eq!(find_text(text, "Body.deep.1").as_deref(), Some("7"));
+/// assert_eq!(find_text(text, "Key"), None);
+/// ```
 #[must_use]
 pub fn find_text<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    find_value(text, name).and_then(|value| plain(value)).filter(|value| !is_redacted(value))
+    find_value(text, name).and_then(|value| scalar_text(value)).filter(|value| !is_redacted(value))
 }
 
 fn is_redacted(value: &str) -> bool {
@@ -44,27 +59,27 @@ fn find_value<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
         let parts: Vec<&str> = flattened.into_iter().map(|(_, value)| value).collect();
         return Some(Cow::Owned(format!("[{}]", parts.join(","))));
     }
-    along_path(text, name)
+    find_by_path(text, name)
 }
 
-/// Follows a dotted name through nested containers.
-fn along_path<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
+/// Follows the dotted path `name` through nested containers.
+fn find_by_path<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let (head, rest) = name.split_once('.')?;
     let step = match text.trim_start().as_bytes().first()? {
         b'[' => json::elements(text).nth(head.parse::<usize>().ok()?.checked_sub(1)?)?,
         _ => json::members(text).find(|(key, _)| key.eq_ignore_ascii_case(head))?.1,
     };
     if step.starts_with('"') {
-        let inner = json::text_of(step)?.into_owned();
-        return descend(&inner, rest).map(|value| Cow::Owned(value.into_owned()));
+        let inner = json::unquote(step)?.into_owned();
+        return find_below(&inner, rest).map(|value| Cow::Owned(value.into_owned()));
     }
-    descend(step, rest)
+    find_below(step, rest)
 }
 
-fn descend<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
+fn find_below<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
     if text.trim_start().starts_with('[') {
         return match name.split_once('.') {
-            Some(_) => along_path(text, name),
+            Some(_) => find_by_path(text, name),
             None => json::elements(text)
                 .nth(name.parse::<usize>().ok()?.checked_sub(1)?)
                 .map(Cow::Borrowed),
@@ -73,7 +88,7 @@ fn descend<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
     find_value(text, name)
 }
 
-fn plain(value: Cow<'_, str>) -> Option<Cow<'_, str>> {
+fn scalar_text(value: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if value == "null" {
         return None;
     }
@@ -81,15 +96,19 @@ fn plain(value: Cow<'_, str>) -> Option<Cow<'_, str>> {
         return Some(value);
     }
     match value {
-        Cow::Borrowed(value) => json::text_of(value),
-        Cow::Owned(value) => json::text_of(&value).map(|text| Cow::Owned(text.into_owned())),
+        Cow::Borrowed(value) => json::unquote(value),
+        Cow::Owned(value) => json::unquote(&value).map(|text| Cow::Owned(text.into_owned())),
     }
 }
 
 /// The parameter `name` of `event`, from `requestParameters`, else from `requestParameterJson`. `hint` is a part of the
-/// name that must occur in the text; most events are dismissed by that search alone.
+/// name whose spelling never varies: text without it is skipped, which is fast and true for most events.
 #[must_use]
-pub fn of<'a>(event: &'a Event<'_>, hint: &[u8], name: &str) -> Option<Cow<'a, str>> {
+pub fn request_parameter<'a>(
+    event: &'a Event<'_>,
+    hint: &[u8],
+    name: &str,
+) -> Option<Cow<'a, str>> {
     [Field::RequestParameters, Field::RequestParameterJson].into_iter().find_map(|field| {
         let text = event.get(field)?;
         memchr::memmem::find(text.as_bytes(), hint)?;
@@ -97,24 +116,26 @@ pub fn of<'a>(event: &'a Event<'_>, hint: &[u8], name: &str) -> Option<Cow<'a, s
     })
 }
 
-/// Every text inside `value`: a string is one, an array gives its elements, and a string that holds a JSON array gives
-/// that array's.
-pub fn texts<'a>(value: &'a str, mut each: impl FnMut(Cow<'a, str>)) {
-    texts_at(value, 0, &mut each);
+/// Calls `each` with every text inside the JSON value `value`: a string itself, the elements of an array, and the elements
+/// of an array inside a string. Empty and redacted texts are left out.
+pub fn for_each_text<'a>(value: &'a str, mut each: impl FnMut(Cow<'a, str>)) {
+    for_each_text_at(value, 0, &mut each);
 }
 
-fn texts_at<'a>(value: &'a str, depth: usize, each: &mut dyn FnMut(Cow<'a, str>)) {
+fn for_each_text_at<'a>(value: &'a str, depth: usize, each: &mut dyn FnMut(Cow<'a, str>)) {
     if depth > 2 {
         return;
     }
     if value.starts_with('[') {
         for element in json::elements(value) {
-            texts_at(element, depth + 1, each);
+            for_each_text_at(element, depth + 1, each);
         }
-    } else if let Some(text) = json::text_of(value) {
+    } else if let Some(text) = json::unquote(value) {
         if text.trim_start().starts_with('[') {
             let inner = text.into_owned();
-            texts_at(inner.trim(), depth + 1, &mut |found| each(Cow::Owned(found.into_owned())));
+            for_each_text_at(inner.trim(), depth + 1, &mut |found| {
+                each(Cow::Owned(found.into_owned()))
+            });
         } else if !text.is_empty() && !is_redacted(&text) {
             each(text);
         }
@@ -156,7 +177,7 @@ mod tests {
     fn texts_come_out_of_every_shape() {
         let all = |value: &'static str| {
             let mut out = Vec::new();
-            texts(value, |text| out.push(text.into_owned()));
+            for_each_text(value, |text| out.push(text.into_owned()));
             out
         };
         assert_eq!(all(r#""i-1""#), ["i-1"]);

@@ -1,9 +1,9 @@
-//! Who acted: account, role and session.
+//! The principal of a call: account, role and session.
 
 use crate::event::{Event, Field, Flag};
 
-/// The account: the identity's, else the recipient's, else what the object's path or the envelope names; with the flag
-/// that says when it is not the identity's own.
+/// The account of `event`, from the first of these that names one: the identity, the recipient, the object's path or the
+/// row around the event. The flag tells the source where it is not the identity.
 #[must_use]
 pub fn account<'a>(event: &'a Event<'_>) -> (Option<&'a str>, Option<Flag>) {
     if let Some(own) = event.non_empty(Field::AccountId) {
@@ -12,14 +12,14 @@ pub fn account<'a>(event: &'a Event<'_>) -> (Option<&'a str>, Option<Flag>) {
     if let Some(recipient) = event.non_empty(Field::RecipientAccountId) {
         return (Some(recipient), Some(Flag::AccountFromRecipient));
     }
-    match &event.outer_account {
+    match &event.fallback_account {
         Some((account, flag)) if !account.is_empty() => (Some(account), Some(*flag)),
         _ => (None, None),
     }
 }
 
-/// Role and session of an assumed role, split at the first `:` of `userName`, else taken from `principalId` (which names
-/// the session but only the role's id).
+/// Role name and session name of an assumed role; `None` for other identities. `userName` is split at its first `:`. A
+/// `userName` without `:` is the role; the session then comes from `principalId`, which names the role by its id only.
 #[must_use]
 pub fn role<'a>(event: &'a Event<'_>) -> Option<(&'a str, Option<&'a str>)> {
     if !event
@@ -50,7 +50,7 @@ mod tests {
     fn account_falls_back_in_order() {
         let mut event = Event::empty("");
         assert_eq!(account(&event), (None, None));
-        event.outer_account = Some((Cow::Borrowed("3"), Flag::AccountFromPath));
+        event.fallback_account = Some((Cow::Borrowed("3"), Flag::AccountFromPath));
         assert_eq!(account(&event), (Some("3"), Some(Flag::AccountFromPath)));
         event.values[Field::RecipientAccountId as usize] = Some(Cow::Borrowed("2"));
         assert_eq!(account(&event), (Some("2"), Some(Flag::AccountFromRecipient)));

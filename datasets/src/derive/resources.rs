@@ -1,4 +1,4 @@
-//! What a call was about: resources out of every place where an event names them.
+//! The resources of a call, collected from every field that names them.
 
 use super::parameters;
 use crate::event::{Event, Field};
@@ -7,22 +7,25 @@ use std::borrow::Cow;
 
 /// Type of an ECS instance in `referencedResources` and `resourceType`.
 pub const ECS_INSTANCE: &str = "ACS::ECS::Instance";
-/// The same in events before 2021.
+/// Type of an ECS instance in events before 2021.
 const ECS_INSTANCE_OLD: &str = "Instance";
 
 /// A resource an event names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource<'a> {
-    /// Its type where given.
+    /// Resource type, where the event gives it.
     pub kind: Option<Cow<'a, str>>,
-    /// Its id.
+    /// Resource id.
     pub id: Cow<'a, str>,
 }
 
-/// Every resource of `event`, in order of first mention, each once: `referencedResources` as an object of lists or as a
-/// list of `{resourceType, resourceName}`; `resourceName` matched by position to `resourceType`; instance parameters.
+/// The resources of `event` in order of first mention, without duplicates. They come from:
+///
+/// - `referencedResources`: an object of lists by type, or a list of `{resourceType, resourceName}`,
+/// - `resourceName`, matched to `resourceType` by position,
+/// - the instance parameters of ECS calls.
 #[must_use]
-pub fn of<'a>(event: &'a Event<'_>) -> Vec<Resource<'a>> {
+pub fn collect<'a>(event: &'a Event<'_>) -> Vec<Resource<'a>> {
     let mut found = Vec::new();
     if let Some(text) = event.get(Field::ReferencedResources) {
         referenced(text, &mut found);
@@ -38,7 +41,7 @@ fn add<'a>(found: &mut Vec<Resource<'a>>, kind: Option<Cow<'a, str>>, id: Cow<'a
     if id.is_empty() {
         return;
     }
-    // Within one event a resource may be named with its type here and without it there.
+    // One field may give the type of a resource that another field names without it.
     let known = found
         .iter_mut()
         .find(|have| have.id == id && (have.kind == kind || have.kind.is_none() || kind.is_none()));
@@ -60,7 +63,7 @@ fn referenced<'a>(text: &'a str, found: &mut Vec<Resource<'a>>) {
         return;
     }
     for (kind, ids) in json::members(text) {
-        parameters::texts(ids, |id| add(found, Some(kind.clone()), id));
+        parameters::for_each_text(ids, |id| add(found, Some(kind.clone()), id));
     }
 }
 
@@ -74,8 +77,8 @@ fn named<'a>(names: &'a str, types: &'a str, found: &mut Vec<Resource<'a>>) {
     }
 }
 
-/// `InstanceId` and `InstanceIds` in each of their shapes. Other services use the same parameter names for their own
-/// things, so these count as ECS instances only for ECS calls.
+/// Adds the instances in the parameters `InstanceId` and `InstanceIds`. Other services use these names for their own
+/// resources, so they are read for ECS calls only.
 fn instance_parameters<'a>(event: &'a Event<'_>, found: &mut Vec<Resource<'a>>) {
     if !event
         .get(Field::ServiceName)
@@ -90,13 +93,15 @@ fn instance_parameters<'a>(event: &'a Event<'_>, found: &mut Vec<Resource<'a>>) 
         }
         for (key, value) in json::members(text) {
             if is_instance_key(&key) {
-                parameters::texts(value, |id| add(found, Some(Cow::Borrowed(ECS_INSTANCE)), id));
+                parameters::for_each_text(value, |id| {
+                    add(found, Some(Cow::Borrowed(ECS_INSTANCE)), id)
+                });
             }
         }
     }
 }
 
-/// `InstanceId`, `InstanceIds`, and both with a number behind a dot.
+/// True for `InstanceId`, `InstanceIds`, and both with an index behind a dot (`InstanceId.1`).
 fn is_instance_key(key: &str) -> bool {
     let (name, index) =
         key.split_once('.').map_or((key, None), |(name, index)| (name, Some(index)));
@@ -107,7 +112,7 @@ fn is_instance_key(key: &str) -> bool {
 
 /// Ids of the ECS instances among `resources`.
 #[must_use]
-pub fn instances<'a>(event: &Event<'_>, resources: &[Resource<'a>]) -> Vec<Cow<'a, str>> {
+pub fn ecs_instance_ids<'a>(event: &Event<'_>, resources: &[Resource<'a>]) -> Vec<Cow<'a, str>> {
     let is_ecs = event
         .get(Field::ServiceName)
         .is_some_and(|service| service.trim().eq_ignore_ascii_case("ecs"));
@@ -135,7 +140,10 @@ mod tests {
     }
 
     fn shown(event: &Event<'_>) -> Vec<String> {
-        of(event).iter().map(|r| format!("{}={}", r.kind.as_deref().unwrap_or("?"), r.id)).collect()
+        collect(event)
+            .iter()
+            .map(|r| format!("{}={}", r.kind.as_deref().unwrap_or("?"), r.id))
+            .collect()
     }
 
     #[test]
@@ -155,8 +163,8 @@ mod tests {
             (Field::RequestParameterJson, r#"{"InstanceId":"[\"i-1\",\"i-2\"]"}"#),
         ] {
             let event = event(&[service, (field, text)]);
-            let resources = of(&event);
-            assert_eq!(instances(&event, &resources), ["i-1", "i-2"], "{text}");
+            let resources = collect(&event);
+            assert_eq!(ecs_instance_ids(&event, &resources), ["i-1", "i-2"], "{text}");
         }
     }
 
@@ -189,6 +197,6 @@ mod tests {
             (Field::ServiceName, "CloudCallCenter"),
             (Field::RequestParameters, r#"{"InstanceId":"13c33db2"}"#),
         ]);
-        assert!(instances(&event, &of(&event)).is_empty());
+        assert!(ecs_instance_ids(&event, &collect(&event)).is_empty());
     }
 }

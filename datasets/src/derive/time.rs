@@ -1,17 +1,25 @@
-//! Instants as events write them.
+//! Parses and formats timestamps of events.
 
 use chrono::{DateTime, Datelike, NaiveDate};
 
-/// Microseconds since 1970 UTC of `text`: RFC 3339 with `Z` or an offset, the offset also without its colon (`+0000`).
-/// Fractions beyond microseconds are cut, a leap second reads as the second after it. `None` for anything else,
-/// epoch numbers and times without a zone included: their meaning would be a guess.
+/// Parses `text` as microseconds since 1970 UTC: RFC 3339 with `Z` or an offset, also with an offset without colon
+/// (`+0000`). Fractions are cut to microseconds; a leap second counts as the second after it. `None` for anything else,
+/// including epoch numbers and times without zone, whose meaning is ambiguous.
+///
+/// ```
+/// use trailhound_datasets::derive::time;
+///
+/// let micros = time::parse("2026-01-31T16:00:00+08:00").expect("RFC 3339");
+/// assert_eq!(time::canonical(micros).as_deref(), Some("2026-01-31T08:00:00Z"));
+/// assert_eq!(time::parse("2026-01-31 08:00"), None);
+/// ```
 #[must_use]
 pub fn parse(text: &str) -> Option<i64> {
-    utc_seconds(text.as_bytes()).or_else(|| general(text))
+    parse_utc_seconds(text.as_bytes()).or_else(|| parse_rfc3339(text))
 }
 
-/// The form nearly every event uses, `2026-01-31T08:00:00Z`.
-fn utc_seconds(text: &[u8]) -> Option<i64> {
+/// Fast path for the form of nearly every event, `2026-01-31T08:00:00Z`.
+fn parse_utc_seconds(text: &[u8]) -> Option<i64> {
     if text.len() != 20 || text[19] != b'Z' {
         return None;
     }
@@ -37,10 +45,10 @@ fn utc_seconds(text: &[u8]) -> Option<i64> {
     Some((days * 86_400 + i64::from(hour * 3600 + minute * 60 + second)) * 1_000_000)
 }
 
-fn general(text: &str) -> Option<i64> {
+fn parse_rfc3339(text: &str) -> Option<i64> {
     let text = text.trim();
     let bytes = text.as_bytes();
-    // Year 0001 to 9999 with four digits: RFC 3339 knows no other.
+    // RFC 3339 years have four digits.
     if bytes.len() < 20 || bytes[4] != b'-' || !matches!(bytes[10], b'T' | b't' | b' ') {
         return None;
     }
@@ -59,8 +67,8 @@ fn general(text: &str) -> Option<i64> {
     Some(if leap { micros - micros.rem_euclid(1_000_000) + 1_000_000 } else { micros })
 }
 
-/// The second of `micros` as RFC 3339 writes it in UTC, without a zone: what texts of all times in it begin with, so that it bounds them in the
-/// order of texts. `None` outside of the years that four digits write.
+/// The second of `micros` (since 1970 UTC) as text without zone, `2026-01-31T08:00:00`. Texts of all times within that
+/// second start with it, so it serves as a bound in text order. `None` outside the years 0 to 9999.
 #[must_use]
 pub fn second(micros: i64) -> Option<String> {
     let time = DateTime::from_timestamp_micros(micros)
@@ -68,7 +76,8 @@ pub fn second(micros: i64) -> Option<String> {
     Some(time.format("%Y-%m-%dT%H:%M:%S").to_string())
 }
 
-/// `micros` in the form nearly every event uses; `None` where that form cannot say it (fractions, other years).
+/// `micros` (since 1970 UTC) in the form of nearly every event, `2026-01-31T08:00:00Z`. `None` for fractions of a second
+/// and years outside 1 to 9999, which that form cannot hold.
 #[must_use]
 pub fn canonical(micros: i64) -> Option<String> {
     if micros.rem_euclid(1_000_000) != 0 {

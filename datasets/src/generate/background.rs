@@ -1,6 +1,7 @@
-//! Everyday traffic: many principals, few of them busy; calls as frequent as they are in life; nothing a rule flags.
+//! Background traffic that no rule flags. Activity per principal and frequency per call follow Zipf distributions, as in
+//! real trails.
 
-use super::event::{Builder, Made, hex24, time_text, token, uuid};
+use super::event::{EventBuilder, GeneratedEvent, hex24, time_text, token, uuid};
 use super::names::{
     ACCOUNTS, AGENTS, BROWSERS, CALLS, FAMILY, GIVEN, REGIONS, SERVICE_ROLES, zone_prefix,
 };
@@ -10,18 +11,18 @@ use rand_distr::{Distribution, Zipf};
 use rand_pcg::Pcg64;
 use serde_json::{Map, Value, json};
 
-/// People, roles and service roles together.
+/// Number of principals: people, roles and service roles.
 const PRINCIPALS: usize = 320;
 
 #[derive(Debug, Clone)]
-enum Kind {
-    /// A person who works in the console, from the office.
+enum PrincipalKind {
+    /// A person who works in the console from the office.
     Console,
     /// A program with a long-term key.
     Key(String),
-    /// A role taken by a person or program.
+    /// A role assumed by a person or program.
     Role { role: String, session: String },
-    /// A service's role.
+    /// A service role.
     Service { role: &'static str, host: &'static str },
 }
 
@@ -30,29 +31,29 @@ struct Principal {
     account: &'static str,
     id: String,
     name: String,
-    kind: Kind,
+    kind: PrincipalKind,
     addresses: Vec<String>,
     agent: &'static str,
 }
 
-/// The cast and the frequencies.
+/// The principals, and how often each principal and each call occurs.
 pub(super) struct Background {
     principals: Vec<Principal>,
-    busy: Zipf<f64>,
-    calls: Zipf<f64>,
+    principal_rank: Zipf<f64>,
+    call_rank: Zipf<f64>,
 }
 
 impl Background {
     pub(super) fn new(rng: &mut Pcg64) -> Self {
         let principals = (0..PRINCIPALS).map(|index| principal(index, rng)).collect();
-        // The ranges are constants the distribution accepts.
-        let busy = Zipf::new(PRINCIPALS as f64, 1.1).expect("a valid range");
-        let calls = Zipf::new(CALLS.len() as f64, 1.05).expect("a valid range");
-        Self { principals, busy, calls }
+        // The parameters are constants that the distribution accepts.
+        let principal_rank = Zipf::new(PRINCIPALS as f64, 1.1).expect("a valid range");
+        let call_rank = Zipf::new(CALLS.len() as f64, 1.05).expect("a valid range");
+        Self { principals, principal_rank, call_rank }
     }
 
-    /// Spreads `events` over days and regions up to `end_micros`: fewer at weekends and on a day that is not over, more in the big
-    /// regions.
+    /// Distributes `events` over days and regions: fewer at weekends and on a day that ends early, more in large regions.
+    /// Days count from 1970; `end_micros` is the end of the traffic in microseconds since 1970 UTC.
     pub(super) fn plan(
         &self,
         events: u64,
@@ -85,7 +86,7 @@ impl Background {
                 (slot, share)
             })
             .collect();
-        // What rounding leaves goes to the first days, which are over.
+        // The remainder of rounding goes to the first days, which are complete.
         let slots = planned.len() as u64;
         for (index, (_, count)) in planned.iter_mut().enumerate() {
             *count += left / slots + u64::from((index as u64) < left % slots);
@@ -93,16 +94,16 @@ impl Background {
         planned
     }
 
-    /// One everyday event.
-    pub(super) fn event(&self, time: i64, region: &'static str, rng: &mut Pcg64) -> Made {
-        let principal = &self.principals[self.busy.sample(rng) as usize - 1];
-        if matches!(principal.kind, Kind::Console) && rng.random_ratio(1, 40) {
+    /// One background event at `time` in `region`.
+    pub(super) fn event(&self, time: i64, region: &'static str, rng: &mut Pcg64) -> GeneratedEvent {
+        let principal = &self.principals[self.principal_rank.sample(rng) as usize - 1];
+        if matches!(principal.kind, PrincipalKind::Console) && rng.random_ratio(1, 40) {
             return sign_in(principal, time, region, rng);
         }
         if rng.random_ratio(1, 400) {
             return automated_stop(principal, time, region, rng);
         }
-        let call = CALLS[self.calls.sample(rng) as usize - 1];
+        let call = CALLS[self.call_rank.sample(rng) as usize - 1];
         let (service, endpoint, version, name, rw, kind, prefix) = call;
         let id = if matches!(service, "SLS" | "Oss") { hex24(rng) } else { uuid(rng) };
         let resource = format!(
@@ -110,7 +111,7 @@ impl Background {
             if prefix.len() < 4 { zone_prefix(region) } else { "" },
             token(rng, 17)
         );
-        let mut builder = Builder::new(id, service, name, region, time)
+        let mut builder = EventBuilder::new(id, service, name, region, time)
             .with("eventSource", format!("{endpoint}.{region}.aliyuncs.com"))
             .with("apiVersion", version)
             .with("eventRW", rw)
@@ -146,7 +147,7 @@ impl Background {
             let answer = json!({ "RequestId": builder.event_id, "ResourceId": resource, "TotalCount": rng.random_range(1..40) });
             builder = builder.with("responseElements", answer);
         }
-        if matches!(principal.kind, Kind::Console) {
+        if matches!(principal.kind, PrincipalKind::Console) {
             builder = builder
                 .with(
                     "eventType",
@@ -154,7 +155,7 @@ impl Background {
                 )
                 .with("eventVersion", 1);
         }
-        builder.make(rng)
+        builder.build(rng)
     }
 }
 
@@ -171,13 +172,15 @@ fn principal(index: usize, rng: &mut Pcg64) -> Principal {
         _ => format!("203.0.113.{}", rng.random_range(1..255)),
     };
     let (kind, agent, addresses) = match index % 10 {
-        0..=3 => {
-            (Kind::Console, BROWSERS[index % BROWSERS.len()], (0..3).map(|_| office(rng)).collect())
-        }
+        0..=3 => (
+            PrincipalKind::Console,
+            BROWSERS[index % BROWSERS.len()],
+            (0..3).map(|_| office(rng)).collect(),
+        ),
         4 | 5 => {
             let key = format!("LTAI5t{}", token(rng, 18));
             (
-                Kind::Key(key),
+                PrincipalKind::Key(key),
                 AGENTS[index % AGENTS.len()],
                 (0..2).map(|_| format!("192.0.2.{}", rng.random_range(1..255))).collect(),
             )
@@ -193,7 +196,7 @@ fn principal(index: usize, rng: &mut Pcg64) -> Principal {
                 )
             };
             (
-                Kind::Role { role, session: name.clone() },
+                PrincipalKind::Role { role, session: name.clone() },
                 AGENTS[index % AGENTS.len()],
                 vec![
                     office(rng),
@@ -208,7 +211,7 @@ fn principal(index: usize, rng: &mut Pcg64) -> Principal {
         }
         _ => {
             let (role, host) = SERVICE_ROLES[(index / 10) % SERVICE_ROLES.len()];
-            (Kind::Service { role, host }, host, vec![host.to_owned()])
+            (PrincipalKind::Service { role, host }, host, vec![host.to_owned()])
         }
     };
     let id = format!("2{:017}", rng.random_range(0..99_999_999_999_999_999u64));
@@ -225,20 +228,20 @@ fn source(principal: &Principal, rng: &mut Pcg64) -> String {
 fn identity(principal: &Principal, time: i64) -> Value {
     let session = |mfa: &str| json!({ "attributes": { "mfaAuthenticated": mfa, "creationDate": time_text(time) } });
     let (kind, id, name, key, session) = match &principal.kind {
-        Kind::Console => {
+        PrincipalKind::Console => {
             ("ram-user", principal.id.clone(), principal.name.clone(), None, Some(session("true")))
         }
-        Kind::Key(key) => {
+        PrincipalKind::Key(key) => {
             ("ram-user", principal.id.clone(), principal.name.clone(), Some(key.clone()), None)
         }
-        Kind::Role { role, session: name } => (
+        PrincipalKind::Role { role, session: name } => (
             "assumed-role",
             format!("3{}:{name}", &principal.id[1..]),
             format!("{role}:{name}"),
             Some(format!("STS.NT{}", &principal.id)),
             Some(session("false")),
         ),
-        Kind::Service { role, host } => {
+        PrincipalKind::Service { role, host } => {
             let name = host.split('.').next().unwrap_or(host);
             (
                 "assumed-role",
@@ -297,7 +300,7 @@ fn parameters(
             );
             members.insert("ClientToken".to_owned(), Value::from(uuid(rng)));
         }
-        if let Kind::Role { role, session } = &principal.kind {
+        if let PrincipalKind::Role { role, session } = &principal.kind {
             members.insert(
                 "stsTokenPrincipalName".to_owned(),
                 Value::from(format!("{role}/{session}")),
@@ -311,8 +314,13 @@ fn parameters(
     parameters
 }
 
-/// A sign-in as it should be: from the office, with MFA; now and then a wrong password.
-fn sign_in(principal: &Principal, time: i64, region: &'static str, rng: &mut Pcg64) -> Made {
+/// An ordinary sign-in: from the office, with MFA, sometimes with a wrong password.
+fn sign_in(
+    principal: &Principal,
+    time: i64,
+    region: &'static str,
+    rng: &mut Pcg64,
+) -> GeneratedEvent {
     let id = format!(
         "1.{}_{}_{}",
         rng.random_range(100..200),
@@ -320,7 +328,7 @@ fn sign_in(principal: &Principal, time: i64, region: &'static str, rng: &mut Pcg
         token(rng, 6)
     );
     let failed = rng.random_ratio(1, 12);
-    Builder::new(id, "AasSub", "ConsoleSignin", region, time)
+    EventBuilder::new(id, "AasSub", "ConsoleSignin", region, time)
         .with("eventType", "ConsoleSignin")
         .with("eventSource", "signin.aliyun.com")
         .with("userAgent", principal.agent)
@@ -335,15 +343,20 @@ fn sign_in(principal: &Principal, time: i64, region: &'static str, rng: &mut Pcg
         )
         .with("errorCode", if failed { "AuthenticationFailed.UsernameOrPassword" } else { "" })
         .with("errorMessage", if failed { "The user name or password is wrong." } else { "" })
-        .make(rng)
+        .build(rng)
 }
 
-/// A stop nobody need look at: the automation role's, or a dry run.
-fn automated_stop(principal: &Principal, time: i64, region: &'static str, rng: &mut Pcg64) -> Made {
+/// A stop that is no finding: by the automation role, or a dry run.
+fn automated_stop(
+    principal: &Principal,
+    time: i64,
+    region: &'static str,
+    rng: &mut Pcg64,
+) -> GeneratedEvent {
     let instance = super::event::instance(rng, region);
     let dry_run = rng.random_ratio(1, 4);
     let session = token(rng, 8);
-    let mut builder = Builder::new(uuid(rng), "Ecs", "StopInstance", region, time)
+    let mut builder = EventBuilder::new(uuid(rng), "Ecs", "StopInstance", region, time)
         .with("eventSource", format!("ecs.{region}.aliyuncs.com"))
         .with("apiVersion", "2014-05-26")
         .with("eventRW", "Write")
@@ -365,5 +378,5 @@ fn automated_stop(principal: &Principal, time: i64, region: &'static str, rng: &
             .with("errorCode", "DryRunOperation")
             .with("errorMessage", "Request validation has been passed with DryRun flag set.");
     }
-    builder.make(rng)
+    builder.build(rng)
 }

@@ -1,4 +1,4 @@
-//! Putting an event's text together the way producers do: compact JSON, members in no fixed order.
+//! Builds an event's JSON text as producers write it: compact, with members in no fixed order.
 
 use super::names;
 use chrono::DateTime;
@@ -6,18 +6,18 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 use serde_json::{Map, Value, json};
 
-/// A made event.
+/// A generated event.
 #[derive(Debug, Clone)]
-pub(super) struct Made {
+pub(super) struct GeneratedEvent {
     pub(super) event_id: String,
     pub(super) time_micros: i64,
     pub(super) region: &'static str,
     pub(super) text: String,
-    /// Rules that must flag it.
+    /// Rules that must flag the event.
     pub(super) expected: Vec<&'static str>,
 }
 
-/// Upper-case UUID, as most services number their requests.
+/// A random upper-case UUID, the request id of most services.
 pub(super) fn uuid(rng: &mut Pcg64) -> String {
     let (a, b): (u64, u64) = (rng.random(), rng.random());
     format!(
@@ -30,18 +30,18 @@ pub(super) fn uuid(rng: &mut Pcg64) -> String {
     )
 }
 
-/// 24 hex digits, as SLS and OSS number theirs.
+/// 24 random hex digits, the request id of SLS and OSS.
 pub(super) fn hex24(rng: &mut Pcg64) -> String {
     format!("{:08X}{:016X}", rng.random::<u32>(), rng.random::<u64>())
 }
 
-/// `length` characters of lower-case letters and digits.
+/// `length` random lower-case letters and digits.
 pub(super) fn token(rng: &mut Pcg64, length: usize) -> String {
     const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     (0..length).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())])).collect()
 }
 
-/// `2026-09-21T02:14:05Z`.
+/// `micros` (since 1970 UTC) as `2026-09-21T02:14:05Z`.
 pub(super) fn time_text(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros)
         .unwrap_or_default()
@@ -49,13 +49,13 @@ pub(super) fn time_text(micros: i64) -> String {
         .to_string()
 }
 
-/// An instance id of the region.
+/// A random instance id of `region`.
 pub(super) fn instance(rng: &mut Pcg64, region: &str) -> String {
     format!("i-{}{}", names::zone_prefix(region), token(rng, 17))
 }
 
-/// An event being put together.
-pub(super) struct Builder {
+/// Builds one event.
+pub(super) struct EventBuilder {
     pub(super) members: Map<String, Value>,
     pub(super) event_id: String,
     time_micros: i64,
@@ -63,8 +63,8 @@ pub(super) struct Builder {
     expected: Vec<&'static str>,
 }
 
-impl Builder {
-    /// A call of `name` to `service` with the id `event_id`.
+impl EventBuilder {
+    /// Starts an event for the API call `name` of `service`.
     pub(super) fn new(
         event_id: String,
         service: &str,
@@ -84,25 +84,25 @@ impl Builder {
         Self { members, event_id, time_micros, region, expected: Vec::new() }
     }
 
-    /// Sets a top-level member.
+    /// Sets the top-level member `key`.
     pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.members.insert(key.to_owned(), value.into());
         self
     }
 
-    /// A correct detector must flag the event under `rule`.
-    pub(super) fn expect(mut self, rule: &'static str) -> Self {
+    /// Declares that a correct detector must flag the event by `rule`.
+    pub(super) fn expect_finding(mut self, rule: &'static str) -> Self {
         self.expected.push(rule);
         self
     }
 
-    /// The event, its members turned around by chance: their order means nothing.
-    pub(super) fn make(self, rng: &mut Pcg64) -> Made {
-        let turn = rng.random_range(0..self.members.len());
+    /// The finished event. Its members are rotated by a random number, because their order has no meaning.
+    pub(super) fn build(self, rng: &mut Pcg64) -> GeneratedEvent {
+        let rotation = rng.random_range(0..self.members.len());
         let mut text = String::with_capacity(1700);
         let members: Vec<(&String, &Value)> = self.members.iter().collect();
         for index in 0..members.len() {
-            let (key, value) = members[(index + turn) % members.len()];
+            let (key, value) = members[(index + rotation) % members.len()];
             text.push(if index == 0 { '{' } else { ',' });
             text.push('"');
             text.push_str(key);
@@ -110,7 +110,7 @@ impl Builder {
             text.push_str(&value.to_string());
         }
         text.push('}');
-        Made {
+        GeneratedEvent {
             event_id: self.event_id,
             time_micros: self.time_micros,
             region: self.region,

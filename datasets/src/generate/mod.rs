@@ -1,5 +1,22 @@
-//! Sample traffic: realistic background with attack stories woven in, laid out as a trail delivers it to OSS, and the
-//! list of what a correct detector must flag. The same specification gives the same bytes.
+//! Generates sample traffic: background events and attack stories, as the files that a trail delivers to OSS, and the list
+//! of the events that a correct detector must flag. The output depends on the specification alone, byte for byte.
+//!
+//! ```
+//! use trailhound_datasets::generate::{Traffic, TrafficSpec};
+//!
+//! let spec = TrafficSpec {
+//!     events: 200,
+//!     seed: 1,
+//!     company: None,
+//!     stories: vec!["no_mfa_sign_in".to_owned()],
+//!     end_micros: 1_790_812_800_000_000,
+//!     days: 2,
+//! };
+//! let traffic = Traffic::new(spec).expect("the story exists");
+//! assert_eq!(traffic.expected_findings()["expected"][0]["rule_id"], "AT-LOGIN-001");
+//! let events: u64 = traffic.files().map(|file| file.events).sum();
+//! assert_eq!(events, 200);
+//! ```
 
 mod background;
 mod event;
@@ -8,12 +25,12 @@ mod stories;
 
 pub use stories::NAMES as STORY_NAMES;
 
-/// Asked for in a story's place: everyday traffic alone.
+/// Story name that stands for background traffic without any story.
 pub const NO_STORY: &str = "none";
 
 use crate::layout::{DAY_MICROS, day_of};
 use chrono::DateTime;
-use event::Made;
+use event::GeneratedEvent;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
@@ -23,54 +40,55 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
 
-/// Most events in one file; a busy account's five minutes hold fewer.
+/// Most events in one file. Files of real trails, which cover five minutes, hold fewer.
 const FILE_EVENTS_MAX: usize = 20_000;
 
 /// What to generate.
 #[derive(Debug, Clone)]
-pub struct Spec {
-    /// Events in all, stories included.
+pub struct TrafficSpec {
+    /// Number of events, stories included.
     pub events: u64,
-    /// Seed.
+    /// Seed of the random numbers.
     pub seed: u64,
-    /// Whose everyday traffic it is: the same people, keys and addresses whatever the seed. Another company for each seed without.
+    /// Seed of the company: its people, keys and addresses. Traffic of one company with several seeds has the same
+    /// principals. `None` takes a new company for each seed.
     pub company: Option<u64>,
-    /// Stories by name; empty for all.
+    /// Names of the stories; empty for all.
     pub stories: Vec<String>,
-    /// Last moment of the traffic, microseconds since 1970 UTC.
+    /// End of the traffic, microseconds since 1970 UTC.
     pub end_micros: i64,
-    /// Days it covers.
+    /// Days that the traffic covers.
     pub days: u32,
 }
 
 /// A file of generated events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generated {
-    /// Path below the output folder, in the layout of a trail.
+pub struct GeneratedFile {
+    /// Path below the output folder, as a trail names its objects.
     pub path: String,
-    /// Gzip of one JSON array.
+    /// A gzip-compressed JSON array of events.
     pub content: Vec<u8>,
-    /// Events in it.
+    /// Number of events.
     pub events: u64,
 }
 
-/// Generated traffic, made a file at a time.
+/// Planned traffic, generated one file at a time.
 pub struct Traffic {
-    spec: Spec,
+    spec: TrafficSpec,
     background: background::Background,
     /// Story events by `(day, region)`.
-    story_events: BTreeMap<(i32, &'static str), Vec<Made>>,
-    /// Background events by `(day, region)`, not yet made.
+    story_events: BTreeMap<(i32, &'static str), Vec<GeneratedEvent>>,
+    /// Number of background events by `(day, region)`.
     planned: Vec<((i32, &'static str), u64)>,
     expected: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Traffic {
-    /// Plans the traffic of `spec`.
+    /// Plans the traffic that `spec` describes.
     ///
     /// # Errors
-    /// The name of a story that does not exist.
-    pub fn new(spec: Spec) -> Result<Self, String> {
+    /// The name of the first story that does not exist.
+    pub fn new(spec: TrafficSpec) -> Result<Self, String> {
         let mut rng = Pcg64::seed_from_u64(spec.seed);
         let last_day = day_of(spec.end_micros);
         let first_day = last_day - i32::try_from(spec.days.max(1)).unwrap_or(i32::MAX) + 1;
@@ -81,19 +99,19 @@ impl Traffic {
                 None if spec.stories.is_empty() => STORY_NAMES.to_vec(),
                 None => spec.stories.iter().map(String::as_str).collect(),
             };
-        let mut story_events: BTreeMap<_, Vec<Made>> = BTreeMap::new();
+        let mut story_events: BTreeMap<_, Vec<GeneratedEvent>> = BTreeMap::new();
         let mut expected: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-        let mut told = 0;
-        for round in 0..(spec.events / 20_000).max(1) {
+        let mut story_event_count = 0;
+        for iteration in 0..(spec.events / 20_000).max(1) {
             for name in &chosen {
-                for made in stories::tell(name, round, first_day, last_day, &mut rng) {
+                for made in stories::generate(name, iteration, first_day, last_day, &mut rng) {
                     if made.time_micros > spec.end_micros {
                         continue;
                     }
                     for rule in &made.expected {
                         expected.entry(rule).or_default().push(made.event_id.clone());
                     }
-                    told += 1;
+                    story_event_count += 1;
                     story_events
                         .entry((day_of(made.time_micros), made.region))
                         .or_default()
@@ -105,14 +123,18 @@ impl Traffic {
             Some(company) => background::Background::new(&mut Pcg64::seed_from_u64(company)),
             None => background::Background::new(&mut rng),
         };
-        let planned =
-            background.plan(spec.events.saturating_sub(told), first_day, spec.end_micros, &mut rng);
+        let planned = background.plan(
+            spec.events.saturating_sub(story_event_count),
+            first_day,
+            spec.end_micros,
+            &mut rng,
+        );
         Ok(Self { spec, background, story_events, planned, expected })
     }
 
-    /// `truth.json`: every event a correct detector must flag, by rule.
+    /// The content of `truth.json`: ids of the events that a correct detector must flag, by rule.
     #[must_use]
-    pub fn truth(&self) -> Value {
+    pub fn expected_findings(&self) -> Value {
         let expected: Vec<Value> = self
             .expected
             .iter()
@@ -125,22 +147,23 @@ impl Traffic {
         json!({ "expected": expected })
     }
 
-    /// `trailhound.toml`: the parameters that belong to this traffic.
+    /// The content of `trailhound.toml`: the parameters for this traffic.
     #[must_use]
     pub fn configuration(&self) -> &'static str {
         stories::CONFIGURATION
     }
 
-    /// The files, in order of day and region.
-    pub fn files(mut self) -> impl Iterator<Item = Generated> {
+    /// Generates the files, in order of day and region.
+    pub fn files(mut self) -> impl Iterator<Item = GeneratedFile> {
         let mut slots: BTreeMap<(i32, &'static str), u64> = self.planned.drain(..).collect();
         for slot in self.story_events.keys() {
             slots.entry(*slot).or_insert(0);
         }
-        slots.into_iter().flat_map(move |((day, region), count)| self.slot(day, region, count))
+        slots.into_iter().flat_map(move |((day, region), count)| self.files_of(day, region, count))
     }
 
-    fn slot(&mut self, day: i32, region: &'static str, count: u64) -> Vec<Generated> {
+    /// The files of one day and region, with `count` background events.
+    fn files_of(&mut self, day: i32, region: &'static str, count: u64) -> Vec<GeneratedFile> {
         let stream = (i64::from(day) as u64).wrapping_mul(0x9e37_79b9)
             ^ region.bytes().fold(0u64, |h, b| h.wrapping_mul(31) + u64::from(b));
         let mut rng = Pcg64::new(u128::from(self.spec.seed), u128::from(stream));
@@ -156,7 +179,7 @@ impl Traffic {
     }
 }
 
-fn file(region: &str, events: &[Made]) -> Generated {
+fn file(region: &str, events: &[GeneratedEvent]) -> GeneratedFile {
     let mut text =
         String::with_capacity(events.iter().map(|e| e.text.len() + 1).sum::<usize>() + 2);
     text.push('[');
@@ -182,15 +205,15 @@ fn file(region: &str, events: &[Made]) -> Generated {
         content.len(),
         Md5::digest(&content)
     );
-    Generated { path, content, events: events.len() as u64 }
+    GeneratedFile { path, content, events: events.len() as u64 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn spec(seed: u64) -> Spec {
-        Spec {
+    fn spec(seed: u64) -> TrafficSpec {
+        TrafficSpec {
             events: 3_000,
             seed,
             company: None,
@@ -203,7 +226,7 @@ mod tests {
     #[test]
     fn a_company_stays_the_same_from_seed_to_seed() {
         let keys = |company, seed| -> std::collections::BTreeSet<String> {
-            let spec = Spec { company, stories: vec![NO_STORY.to_owned()], ..spec(seed) };
+            let spec = TrafficSpec { company, stories: vec![NO_STORY.to_owned()], ..spec(seed) };
             let mut text = String::new();
             for file in Traffic::new(spec).expect("a company").files() {
                 std::io::Read::read_to_string(
@@ -230,12 +253,12 @@ mod tests {
     #[test]
     fn every_story_tells_something_and_unknown_ones_are_refused() {
         for name in STORY_NAMES {
-            let traffic =
-                Traffic::new(Spec { stories: vec![name.to_owned()], ..spec(1) }).expect("exists");
+            let traffic = Traffic::new(TrafficSpec { stories: vec![name.to_owned()], ..spec(1) })
+                .expect("exists");
             assert!(!traffic.expected.is_empty(), "{name}");
         }
         assert_eq!(
-            Traffic::new(Spec { stories: vec!["x".to_owned()], ..spec(1) }).err().as_deref(),
+            Traffic::new(TrafficSpec { stories: vec!["x".to_owned()], ..spec(1) }).err().as_deref(),
             Some("x")
         );
     }

@@ -1,4 +1,4 @@
-//! Names the traffic is made of. Accounts, keys and addresses are invented; addresses come from the ranges set aside for
+//! The values that traffic is made of. Accounts, keys and names are invented; addresses come from the ranges reserved for
 //! documentation.
 
 /// Regions with their share of the traffic, in percent.
@@ -10,7 +10,7 @@ pub(super) const REGIONS: [(&str, u64); 5] = [
     ("us-west-1", 5),
 ];
 
-/// What instance ids of a region begin with.
+/// The zone prefix of instance ids in `region`.
 pub(super) fn zone_prefix(region: &str) -> &'static str {
     match region {
         "cn-hangzhou" => "bp1",
@@ -21,11 +21,11 @@ pub(super) fn zone_prefix(region: &str) -> &'static str {
     }
 }
 
-/// Accounts of the company.
+/// Account ids of the company.
 pub(super) const ACCOUNTS: [&str; 3] = ["1000000000000001", "1000000000000002", "1000000000000003"];
 
-/// A call the background makes: service, endpoint, version, name, read or write, and the type of resource it concerns
-/// with the beginning of its ids.
+/// A call of the background traffic: service, endpoint, API version, event name, `Read` or `Write`, resource type, prefix of
+/// the resource ids.
 pub(super) type Call = (
     &'static str,
     &'static str,
@@ -176,7 +176,7 @@ pub(super) const CALLS: [Call; 56] = [
     ("Yundun", "aegis", "2016-11-11", "DescribeAlarmEventList", "Read", "ACS::SAS::Event", "ev-"),
 ];
 
-/// Clients, as they name themselves.
+/// User agents of programs.
 pub(super) const AGENTS: [&str; 9] = [
     "AlibabaCloud (linux; amd64) Golang/1.22.5 Core/0.0.1 TeaDSL/1 credential/ecs_ram_role",
     "AlibabaCloud (Linux; amd64) Java/1.8.0_402-b06 Core/4.6.3 HTTPClient/ApacheHttpClient",
@@ -189,7 +189,7 @@ pub(super) const AGENTS: [&str; 9] = [
     "aliyun-sdk-go/v3.0.2 (Linux/5.10.134-16.al8.x86_64/x86_64;go1.22.5)",
 ];
 
-/// Browsers.
+/// User agents of browsers.
 pub(super) const BROWSERS: [&str; 3] = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.4 Safari/605.1.15",
@@ -208,7 +208,7 @@ pub(super) const FAMILY: [&str; 15] = [
     "guo", "he",
 ];
 
-/// Service roles, with the host that acts.
+/// Service roles with the service host that assumes each.
 pub(super) const SERVICE_ROLES: [(&str, &str); 5] = [
     ("aliyunserviceroleforautoscaling", "ess.aliyuncs.com"),
     ("aliyunserviceroleforactiontrail", "actiontrail.aliyuncs.com"),

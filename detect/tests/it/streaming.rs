@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use trailhound_datasets::generate::{Spec, Traffic};
+use trailhound_datasets::generate::{Traffic, TrafficSpec};
 use trailhound_detect::{
     FileCursor, Keeping, Range, RunScope, Selection, StandingQueries, Stored, detect, store,
 };
@@ -20,8 +20,14 @@ use trailhound_queries::session::Session;
 
 /// Generated traffic with its stories, and sign-ins that have no time, or one in the future.
 fn events(seed: u64) -> (Vec<Value>, Parameters) {
-    let spec =
-        Spec { events: 1_500, seed, company: None, stories: Vec::new(), days: 3, end_micros: NOW };
+    let spec = TrafficSpec {
+        events: 1_500,
+        seed,
+        company: None,
+        stories: Vec::new(),
+        days: 3,
+        end_micros: NOW,
+    };
     let traffic = Traffic::new(spec).expect("stories");
     let parameters = toml::from_str::<BTreeMap<String, Parameters>>(traffic.configuration())
         .expect("a configuration")

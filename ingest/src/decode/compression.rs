@@ -1,87 +1,92 @@
-//! Decompression as a stream, with a cap on what comes out: a small object that grows without end stops early.
+//! Streaming decompression with limits on the output, so that a decompression bomb stops early.
 
-use super::Limits;
-use super::sniff::Method;
+use super::limits::DecodeLimits;
+use super::sniff::Compression;
 use flate2::bufread::GzDecoder;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Output below this is never judged by its ratio.
-const RATIO_FROM_BYTES: u64 = 32 << 20;
+/// Output in bytes before the expansion ratio is checked.
+const RATIO_CHECKED_FROM_BYTES: u64 = 32 << 20;
 const INPUT_BUFFER_BYTES: usize = 128 << 10;
 
-/// The content grew past a limit.
+/// The content grew past a limit. Carried inside an [`io::Error`].
 #[derive(Debug)]
-pub(super) struct TooMuch {
+pub(super) struct LimitExceeded {
     limit: String,
 }
 
-impl TooMuch {
+impl LimitExceeded {
+    /// The exceeded limit that `error` carries, if any.
     pub(super) fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
 }
 
-impl fmt::Display for TooMuch {
+impl fmt::Display for LimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.limit)
     }
 }
 
-impl std::error::Error for TooMuch {}
+impl std::error::Error for LimitExceeded {}
 
-/// What the reader noticed, readable after it was given away.
+/// Whether bytes followed the compressed content. Readable while another owner uses the reader.
 #[derive(Clone, Default)]
-pub(super) struct Notices(Arc<AtomicBool>);
+pub(super) struct TrailingBytes(Arc<AtomicBool>);
 
-impl Notices {
-    pub(super) fn trailing_bytes(&self) -> bool {
+impl TrailingBytes {
+    pub(super) fn were_seen(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Decompressed content, capped.
-pub(super) struct Capped<'r> {
+/// A reader of decompressed content that fails when a limit is exceeded.
+pub(super) struct CappedReader<'r> {
     inner: Box<dyn Read + Send + 'r>,
+    /// Compressed bytes read.
     taken: Arc<AtomicU64>,
+    /// Decompressed bytes returned.
     given: u64,
     content_bytes_max: u64,
     expansion_max: u64,
-    notices: Notices,
+    trailing_bytes: TrailingBytes,
 }
 
-impl Capped<'_> {
-    pub(super) fn notices(&self) -> Notices {
-        self.notices.clone()
+impl CappedReader<'_> {
+    /// Whether trailing bytes are seen; complete when the reader has reached its end.
+    pub(super) fn trailing_bytes(&self) -> TrailingBytes {
+        self.trailing_bytes.clone()
     }
 }
 
-/// Decompresses `input`.
+/// A reader of the decompressed content of `input`.
 pub(super) fn reader<'r>(
-    method: Method,
+    method: Compression,
     input: impl Read + Send + 'r,
-    limits: &Limits,
-) -> Capped<'r> {
+    limits: &DecodeLimits,
+) -> CappedReader<'r> {
     let taken = Arc::new(AtomicU64::new(0));
-    let notices = Notices::default();
-    let counted = Counted { inner: input, taken: Arc::clone(&taken) };
+    let trailing_bytes = TrailingBytes::default();
+    let counted = CountingReader { inner: input, taken: Arc::clone(&taken) };
     let buffered = BufReader::with_capacity(INPUT_BUFFER_BYTES, counted);
     let inner: Box<dyn Read + Send + 'r> = match method {
-        Method::Gzip => {
-            Box::new(Members { decoder: Some(GzDecoder::new(buffered)), notices: notices.clone() })
-        }
-        Method::Zstd => match zstd::stream::read::Decoder::with_buffer(buffered) {
-            // A window of 128 MiB is what the command line tool accepts unasked.
-            Ok(mut decoder) => {
-                let _ = decoder.window_log_max(27);
-                Box::new(decoder)
-            }
-            Err(error) => Box::new(Failing(Some(error))),
+        Compression::Gzip => Box::new(GzipMembers {
+            decoder: Some(GzDecoder::new(buffered)),
+            trailing_bytes: trailing_bytes.clone(),
+        }),
+        Compression::Zstd => match zstd::stream::read::Decoder::with_buffer(buffered) {
+            // The command line tool accepts a window of 128 MiB by default.
+            Ok(mut decoder) => match decoder.window_log_max(27) {
+                Ok(()) => Box::new(decoder),
+                Err(error) => Box::new(ErrorReader(Some(error))),
+            },
+            Err(error) => Box::new(ErrorReader(Some(error))),
         },
-        Method::SnappyFramed => Box::new(snap::read::FrameDecoder::new(buffered)),
-        Method::SnappyXerial => Box::new(Xerial {
+        Compression::SnappyFramed => Box::new(snap::read::FrameDecoder::new(buffered)),
+        Compression::SnappyXerial => Box::new(XerialReader {
             input: buffered,
             block: Vec::new(),
             at: 0,
@@ -89,23 +94,23 @@ pub(super) fn reader<'r>(
             block_bytes_max: limits.block_bytes_max,
         }),
     };
-    Capped {
+    CappedReader {
         inner,
         taken,
         given: 0,
         content_bytes_max: limits.content_bytes_max,
         expansion_max: limits.expansion_max,
-        notices,
+        trailing_bytes,
     }
 }
 
-impl Read for Capped<'_> {
+impl Read for CappedReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(out)?;
         self.given += count as u64;
         let limit = if self.given > self.content_bytes_max {
             Some(format!("at most {} bytes of content", self.content_bytes_max))
-        } else if self.given > RATIO_FROM_BYTES
+        } else if self.given > RATIO_CHECKED_FROM_BYTES
             && self.given / self.taken.load(Ordering::Relaxed).max(1) > self.expansion_max
         {
             Some(format!(
@@ -116,18 +121,19 @@ impl Read for Capped<'_> {
             None
         };
         match limit {
-            Some(limit) => Err(io::Error::other(TooMuch { limit })),
+            Some(limit) => Err(io::Error::other(LimitExceeded { limit })),
             None => Ok(count),
         }
     }
 }
 
-struct Counted<R> {
+/// Counts the bytes read.
+struct CountingReader<R> {
     inner: R,
     taken: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(out)?;
         self.taken.fetch_add(count as u64, Ordering::Relaxed);
@@ -135,23 +141,23 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Gives its error once, then nothing.
-pub(super) struct Failing(pub(super) Option<io::Error>);
+/// Fails once with its error; then it is at its end.
+pub(super) struct ErrorReader(pub(super) Option<io::Error>);
 
-impl Read for Failing {
+impl Read for ErrorReader {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         self.0.take().map_or(Ok(0), Err)
     }
 }
 
-/// All members of a gzip file, one after the other; bytes behind the last that start no member are noticed and left.
-struct Members<R: BufRead> {
-    /// The member being read; `None` behind the last.
+/// Reads all members of a gzip file. Bytes behind the last member are noted and not read.
+struct GzipMembers<R: BufRead> {
+    /// The current member; `None` behind the last one.
     decoder: Option<GzDecoder<R>>,
-    notices: Notices,
+    trailing_bytes: TrailingBytes,
 }
 
-impl<R: BufRead> Read for Members<R> {
+impl<R: BufRead> Read for GzipMembers<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if out.is_empty() {
             return Ok(0);
@@ -165,15 +171,15 @@ impl<R: BufRead> Read for Members<R> {
             match input.fill_buf()? {
                 [] => {}
                 [0x1f, ..] => self.decoder = Some(GzDecoder::new(input)),
-                _ => self.notices.0.store(true, Ordering::Relaxed),
+                _ => self.trailing_bytes.0.store(true, Ordering::Relaxed),
             }
         }
         Ok(0)
     }
 }
 
-/// Blocks of the xerial (Java) Snappy stream: magic, two version numbers, then length-prefixed raw blocks.
-struct Xerial<R> {
+/// Reads the xerial (Java) Snappy format: magic number, two version numbers, then raw blocks with their lengths.
+struct XerialReader<R> {
     input: R,
     block: Vec<u8>,
     at: usize,
@@ -181,7 +187,7 @@ struct Xerial<R> {
     block_bytes_max: usize,
 }
 
-impl<R: Read> Read for Xerial<R> {
+impl<R: Read> Read for XerialReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if !self.started {
             let mut header = [0; 16];
@@ -196,7 +202,7 @@ impl<R: Read> Read for Xerial<R> {
             }
             let length = u32::from_be_bytes(length) as usize;
             if length > self.block_bytes_max {
-                return Err(io::Error::other(TooMuch {
+                return Err(io::Error::other(LimitExceeded {
                     limit: format!("Snappy blocks of at most {} bytes", self.block_bytes_max),
                 }));
             }
@@ -216,6 +222,7 @@ impl<R: Read> Read for Xerial<R> {
     }
 }
 
+/// The content of a raw Snappy block, if it is valid and at most `bytes_max` long.
 fn unpack(packed: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     let length = snap::raw::decompress_len(packed).ok()?;
     if length > bytes_max {
@@ -224,7 +231,7 @@ fn unpack(packed: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     snap::raw::Decoder::new().decompress_vec(packed).ok()
 }
 
-/// The content of `packed` if all of it is one raw Snappy block within the limits.
-pub(super) fn raw_snappy(packed: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+/// The content of `packed`, if it is one raw Snappy block within the limits.
+pub(super) fn raw_snappy(packed: &[u8], limits: &DecodeLimits) -> Option<Vec<u8>> {
     unpack(packed, limits.block_bytes_max).filter(|_| packed.len() <= limits.block_bytes_max)
 }

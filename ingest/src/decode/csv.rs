@@ -1,34 +1,38 @@
-//! CSV as the log service ships it: any separator, header or none, the event as JSON text in one field or as dotted
-//! columns under a header.
+//! CSV files as the log service exports them: any separator, with or without header, the event as JSON text in one field
+//! or as dotted columns under a header.
 
-use super::envelope::{self, Context};
-use super::scanner::{Scanner, Shape};
-use super::{End, Limits, Sink, Stop};
+use super::envelope::{Context, EnvelopeError, open_row};
+use super::limits::DecodeLimits;
+use super::scanner::Scanner;
+use super::sink::{Completeness, RecordSink, SinkStopped};
+use super::unreadable::{quarantined_bytes, reject_broken};
 use std::io::Read;
 use trailhound_datasets::json;
-use trailhound_datasets::reject::{Code, Reject, shown};
+use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
 
 const SEPARATORS: [u8; 5] = *b",|\t ;";
 const HINT: &str = "CSV needs a field `event` with the event as JSON text, or a header with dotted columns (`event.eventName`)";
 
-/// Reads CSV rows; content in which no separator finds an event is set aside whole.
+/// Decodes CSV rows. Content in which no separator yields an event is rejected as a whole.
 pub(super) fn rows(
     input: impl Read,
     head: &[u8],
     path_account: Option<&str>,
-    limits: &Limits,
-    sink: &mut dyn Sink,
-) -> Result<End, Stop> {
-    let Some(separator) = SEPARATORS.into_iter().find(|&separator| fits(head, separator)) else {
-        return not_csv(input, head, limits, sink);
+    limits: &DecodeLimits,
+    sink: &mut dyn RecordSink,
+) -> Result<Completeness, SinkStopped> {
+    let Some(separator) =
+        SEPARATORS.into_iter().find(|&separator| separates_event(head, separator))
+    else {
+        return reject_not_csv(input, head, limits, sink);
     };
-    // The header, if there is one, arrives as the first record like any other.
+    // A header, if there is one, is read as the first record.
     let mut reader = ::csv::ReaderBuilder::new()
         .delimiter(separator)
         .has_headers(false)
         .flexible(true)
         .from_reader(input);
-    let mut rows = Rows {
+    let mut rows = CsvRows {
         scanner: Scanner::default(),
         header: None,
         context: Context { path_account },
@@ -39,19 +43,19 @@ pub(super) fn rows(
     loop {
         let offset = reader.position().byte();
         match reader.read_byte_record(&mut record) {
-            Ok(false) => return Ok(End::Complete),
+            Ok(false) => return Ok(Completeness::Complete),
             Ok(true) if std::mem::take(&mut first) && rows.take_header(&record) => {}
             Ok(true) => rows.row(&record, separator, offset, sink)?,
             Err(error) => {
                 let error = std::io::Error::other(error.to_string());
-                return super::broken_input(sink, &error, offset, b"");
+                return reject_broken(sink, &error, offset, b"");
             }
         }
     }
 }
 
-/// The first record, cut by `separator`, has a field that is an event or a header that names one.
-fn fits(head: &[u8], separator: u8) -> bool {
+/// True where `separator` splits the first record into fields of which one is an event or the name of one.
+fn separates_event(head: &[u8], separator: u8) -> bool {
     let mut reader = ::csv::ReaderBuilder::new()
         .delimiter(separator)
         .has_headers(false)
@@ -71,40 +75,42 @@ fn is_header(record: &::csv::ByteRecord) -> bool {
     })
 }
 
-fn not_csv(
+/// Rejects text that is no CSV with events.
+fn reject_not_csv(
     input: impl Read,
     head: &[u8],
-    limits: &Limits,
-    sink: &mut dyn Sink,
-) -> Result<End, Stop> {
-    let (raw, raw_length) = super::kept(input, limits);
+    limits: &DecodeLimits,
+    sink: &mut dyn RecordSink,
+) -> Result<Completeness, SinkStopped> {
+    let (raw, raw_length) = quarantined_bytes(input, limits);
     let (code, hint) = match std::str::from_utf8(head) {
         Err(e) if e.error_len().is_some() => {
-            (Code::BadUtf8, "the content is text in another encoding; export it as UTF-8")
+            (RejectCode::BadUtf8, "the content is text in another encoding; export it as UTF-8")
         }
-        _ => (Code::UnknownLayout, HINT),
+        _ => (RejectCode::UnknownLayout, HINT),
     };
     let expected = "JSON events or CSV with an `event` field".to_owned();
     sink.reject(Reject {
         code,
         byte_offset: 0,
         expected,
-        found: shown(head),
+        found: excerpt(head),
         hint,
         raw,
         raw_length,
     })?;
-    Ok(End::Complete)
+    Ok(Completeness::Complete)
 }
 
-struct Rows<'l> {
+/// Decodes the rows of one CSV file.
+struct CsvRows<'l> {
     scanner: Scanner,
     header: Option<Vec<String>>,
     context: Context<'l>,
-    limits: &'l Limits,
+    limits: &'l DecodeLimits,
 }
 
-impl Rows<'_> {
+impl CsvRows<'_> {
     fn take_header(&mut self, record: &::csv::ByteRecord) -> bool {
         if !is_header(record) {
             return false;
@@ -119,30 +125,30 @@ impl Rows<'_> {
         record: &::csv::ByteRecord,
         separator: u8,
         offset: u64,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Stop> {
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), SinkStopped> {
         if record.iter().all(<[u8]>::is_empty) {
             return Ok(());
         }
         let failed = match self.as_json(record) {
-            // Fields beyond the header are what an unquoted separator leaves: which field it cut is anybody's guess.
+            // More fields than the header has come from an unquoted separator; which field it split is unknown.
             _ if self.has_more_than_header(record) => (
-                Code::UnknownLayout,
+                RejectCode::UnknownLayout,
                 "as many fields as the header has, quoted where they hold the separator",
             ),
             Some(text) => match open_row(&mut self.scanner, &text, &self.context, sink) {
                 Ok(()) => return Ok(()),
-                Err(envelope::Failed::Stop(stop)) => return Err(stop),
-                Err(envelope::Failed::Reject { code, expected, .. }) => (code, expected),
+                Err(EnvelopeError::Stopped(stopped)) => return Err(stopped),
+                Err(EnvelopeError::Reject { code, expected, .. }) => (code, expected),
             },
-            None => (Code::BadUtf8, "UTF-8 text"),
+            None => (RejectCode::BadUtf8, "UTF-8 text"),
         };
         let raw: Vec<u8> = record.iter().collect::<Vec<_>>().join(&separator);
         sink.reject(Reject {
             code: failed.0,
             byte_offset: offset,
             expected: failed.1.to_owned(),
-            found: shown(&raw),
+            found: excerpt(&raw),
             hint: HINT,
             raw_length: Some(raw.len() as u64),
             raw: raw[..raw.len().min(self.limits.quarantine_raw_bytes_max)].to_vec(),
@@ -155,7 +161,8 @@ impl Rows<'_> {
             .is_some_and(|names| record.iter().skip(names.len()).any(|field| !field.is_empty()))
     }
 
-    /// The record as a JSON row: named members under a header, else the field that holds an object as `event`.
+    /// The record as a JSON row: with a header, one member per field; without, the first field that holds an object as
+    /// `event`. `None` where a field is not UTF-8.
     fn as_json(&self, record: &::csv::ByteRecord) -> Option<String> {
         let fields: Vec<&str> =
             record.iter().map(std::str::from_utf8).collect::<Result<_, _>>().ok()?;
@@ -177,18 +184,4 @@ impl Rows<'_> {
         };
         Some(format!("{{{}}}", pairs.join(",")))
     }
-}
-
-/// Opens a row built here; its own text is only a carrier.
-pub(super) fn open_row(
-    scanner: &mut Scanner,
-    text: &str,
-    context: &Context<'_>,
-    sink: &mut dyn Sink,
-) -> Result<(), envelope::Failed> {
-    let shape = match scanner.object(text.as_bytes()) {
-        Ok((shape, _)) => shape,
-        Err(_) => Shape::Unknown,
-    };
-    envelope::open(scanner, text, shape, context, sink)
 }

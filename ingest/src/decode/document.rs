@@ -1,16 +1,33 @@
-//! JSON content as a stream of records: arrays, one object, JSON lines, concatenated arrays, and responses that hold a
-//! list. Holds one record at a time, whatever the size of the list around it.
+//! Reads JSON content as a stream of records. It holds one record at a time, however long the list around it is.
+//!
+//! Trails and tools write events in several layouts: an array, a single object, JSON lines, concatenated arrays, and API
+//! responses with a list inside. They are one grammar to the reader: a sequence of values, in which lists and response
+//! objects are entered and every other object is a record. For example:
+//!
+//! ```text
+//! {"RequestId":"R","Events":[ {"eventId":"1"}, {"eventId":"2" ]}
+//! ^ response object, entered at `Events`
+//!                           ^ list, entered
+//!                             ^ record: passed to the sink
+//!                                              ^ record: broken, a reject
+//! ```
+//!
+//! After a syntax error the reader does not guess where the next record starts: the rest of the content is one reject. Only
+//! in JSON lines, where a line break ends every record, a broken line is rejected alone. A value that is too large or too
+//! deep is skipped by its brackets, so the records behind it are read.
 
-use super::envelope::{self, Context};
-use super::scanner::{Scanner, Shape};
+use super::envelope::{self, Context, EnvelopeError};
+use super::key_table::list_or_body;
+use super::limits::DecodeLimits;
+use super::scanner::{ObjectShape, Scanner};
+use super::sink::{RecordSink, SinkStopped};
 use super::window::Window;
-use super::{Limits, Sink, Stop};
 use std::io::{self, Read};
 use trailhound_datasets::json::{self, JsonError, Walker};
-use trailhound_datasets::reject::{Code, Reject, shown};
+use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
 
-/// Wrappers within wrappers that are followed.
-const FRAMES_MAX: usize = 8;
+/// Levels of lists and responses that are entered.
+const OPEN_MAX: usize = 8;
 
 const HINT_REFETCH: &str =
     "fetch the object again; if it stays so, look at the bytes kept in `raw`";
@@ -18,53 +35,56 @@ const HINT_LOOK: &str = "look at the bytes kept in `raw`; everything before this
 const HINT_LAYOUT: &str =
     "see the layouts the documentation lists; wrap or export the events as one of them";
 
-enum Frame {
-    /// Inside a list; `first` until its first element was seen.
+/// A list or response that was entered.
+enum OpenContainer {
+    /// A list. `first` is set until its first element was read.
     List { first: bool },
-    /// Inside a response object, past the member that held the list; `pending` while an inner response is due.
+    /// A response object, read past the key of the list. `pending` is set where an inner response follows.
     Response { pending: bool },
 }
 
 /// Why reading a document stopped early.
-pub(super) enum Broken {
-    /// The sink wants no more.
-    Stop(Stop),
-    /// The stream failed at this offset.
+pub(super) enum DocumentError {
+    /// The sink stopped the decoder.
+    Stopped(SinkStopped),
+    /// The stream failed at this offset, in bytes of decompressed content.
     Input(io::Error, u64),
 }
 
-impl From<Stop> for Broken {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
+impl From<SinkStopped> for DocumentError {
+    fn from(stopped: SinkStopped) -> Self {
+        Self::Stopped(stopped)
     }
 }
 
-pub(super) struct Documents<'l, R> {
+/// Reads the records of JSON content.
+pub(super) struct DocumentReader<'l, R> {
     window: Window<R>,
-    frames: Vec<Frame>,
+    /// The lists and responses around the current record.
+    open: Vec<OpenContainer>,
     scanner: Scanner,
     walker: Walker,
-    limits: &'l Limits,
+    limits: &'l DecodeLimits,
     context: Context<'l>,
-    /// A top-level record so far filled a line of its own, so a broken line can be set aside alone.
-    lines: bool,
+    /// The last top-level record filled a line of its own, so a broken line can be rejected alone.
+    is_json_lines: bool,
 }
 
-impl<'l, R: Read> Documents<'l, R> {
-    pub(super) fn new(input: R, limits: &'l Limits, context: Context<'l>) -> Self {
+impl<'l, R: Read> DocumentReader<'l, R> {
+    pub(super) fn new(input: R, limits: &'l DecodeLimits, context: Context<'l>) -> Self {
         Self {
             window: Window::new(input),
-            frames: Vec::new(),
+            open: Vec::new(),
             scanner: Scanner::default(),
             walker: Walker::default(),
             limits,
             context,
-            lines: false,
+            is_json_lines: false,
         }
     }
 
-    /// Reads everything into `sink`.
-    pub(super) fn run(mut self, sink: &mut dyn Sink) -> Result<(), Broken> {
+    /// Reads the content to its end into `sink`.
+    pub(super) fn run(mut self, sink: &mut dyn RecordSink) -> Result<(), DocumentError> {
         self.fill()?;
         if self.window.rest().starts_with(b"\xef\xbb\xbf") {
             self.window.consume(3);
@@ -73,36 +93,42 @@ impl<'l, R: Read> Documents<'l, R> {
         Ok(())
     }
 
-    /// Reads one record or one bracket; false at the end of the content.
-    fn step(&mut self, sink: &mut dyn Sink) -> Result<bool, Broken> {
-        if let Some(Frame::Response { pending: pending @ true }) = self.frames.last_mut() {
+    /// Reads one record or one bracket. False at the end of the content.
+    fn step(&mut self, sink: &mut dyn RecordSink) -> Result<bool, DocumentError> {
+        if let Some(OpenContainer::Response { pending: pending @ true }) = self.open.last_mut() {
             *pending = false;
             self.object(sink)?;
             return Ok(true);
         }
         let Some(byte) = self.next_byte()? else {
-            if !self.frames.is_empty() {
-                self.rest_is_bad(sink, Code::Truncated, 0, "the end of the list", HINT_REFETCH)?;
+            if !self.open.is_empty() {
+                self.reject_rest(
+                    sink,
+                    RejectCode::Truncated,
+                    0,
+                    "the end of the list",
+                    HINT_REFETCH,
+                )?;
             }
             return Ok(false);
         };
-        match self.frames.last_mut() {
-            None => self.top(byte, sink)?,
-            Some(Frame::Response { .. }) => self.response_member(byte, sink)?,
-            Some(Frame::List { first }) => {
+        match self.open.last_mut() {
+            None => self.top_level_value(byte, sink)?,
+            Some(OpenContainer::Response { .. }) => self.response_member(byte, sink)?,
+            Some(OpenContainer::List { first }) => {
                 let was_first = std::mem::replace(first, false);
                 match byte {
                     b']' => {
                         self.window.consume(1);
-                        self.frames.pop();
+                        self.open.pop();
                     }
                     b',' if !was_first => {
                         self.window.consume(1);
                         match self.next_byte()? {
                             Some(byte) => self.element(byte, sink)?,
-                            None => self.rest_is_bad(
+                            None => self.reject_rest(
                                 sink,
-                                Code::Truncated,
+                                RejectCode::Truncated,
                                 0,
                                 "an element after `,`",
                                 HINT_REFETCH,
@@ -110,134 +136,151 @@ impl<'l, R: Read> Documents<'l, R> {
                         }
                     }
                     _ if was_first => self.element(byte, sink)?,
-                    _ => self.rest_is_bad(sink, Code::BadJson, 0, "`,` or `]`", HINT_LOOK)?,
+                    _ => self.reject_rest(sink, RejectCode::BadJson, 0, "`,` or `]`", HINT_LOOK)?,
                 }
             }
         }
         Ok(true)
     }
 
-    fn top(&mut self, byte: u8, sink: &mut dyn Sink) -> Result<(), Broken> {
+    /// Reads the value that starts with `byte` outside of lists and responses.
+    fn top_level_value(
+        &mut self,
+        byte: u8,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), DocumentError> {
         match byte {
             b'[' => {
                 self.window.consume(1);
-                self.frames.push(Frame::List { first: true });
+                self.open.push(OpenContainer::List { first: true });
                 Ok(())
             }
             b'{' => self.object(sink),
-            _ => self.scalar(sink, Code::NotAnEventList, "a list of events or an event object"),
+            _ => self.reject_value(
+                sink,
+                RejectCode::NotAnEventList,
+                "a list of events or an event object",
+            ),
         }
     }
 
-    fn element(&mut self, byte: u8, sink: &mut dyn Sink) -> Result<(), Broken> {
+    /// Reads the list element that starts with `byte`.
+    fn element(&mut self, byte: u8, sink: &mut dyn RecordSink) -> Result<(), DocumentError> {
         if byte == b'{' {
             self.object(sink)
         } else {
-            self.scalar(sink, Code::NotAnObject, "an event object")
+            self.reject_value(sink, RejectCode::NotAnObject, "an event object")
         }
     }
 
-    /// A value that is no object where one is due: set aside alone if it is JSON, else with the rest.
-    fn scalar(
+    /// Rejects a value that is no object: alone if it is valid JSON, else with the rest of the content.
+    fn reject_value(
         &mut self,
-        sink: &mut dyn Sink,
-        code: Code,
+        sink: &mut dyn RecordSink,
+        code: RejectCode,
         expected: &'static str,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), DocumentError> {
         loop {
             match self.walker.value(self.window.rest(), 0) {
                 Ok(walked) => {
-                    self.set_aside(sink, code, walked.end, 0, expected, HINT_LAYOUT)?;
+                    self.reject_record(sink, code, walked.end, 0, expected, HINT_LAYOUT)?;
                     return Ok(());
                 }
                 Err(JsonError::Incomplete) => match self.grow(sink)? {
-                    Grown::More => {}
-                    Grown::Ended if code == Code::NotAnEventList && self.ends_in_scalar() => {
+                    GrowResult::More => {}
+                    GrowResult::Ended
+                        if code == RejectCode::NotAnEventList && self.ends_in_scalar() =>
+                    {
                         let length = self.window.rest().len();
-                        return self.set_aside(sink, code, length, 0, expected, HINT_LAYOUT);
+                        return self.reject_record(sink, code, length, 0, expected, HINT_LAYOUT);
                     }
-                    Grown::Ended => {
-                        return self.rest_is_bad(
+                    GrowResult::Ended => {
+                        return self.reject_rest(
                             sink,
-                            Code::Truncated,
+                            RejectCode::Truncated,
                             0,
                             "the rest of the value",
                             HINT_REFETCH,
                         );
                     }
-                    Grown::Handled => return Ok(()),
+                    GrowResult::Rejected => return Ok(()),
                 },
-                Err(error) => return self.broken(sink, error),
+                Err(error) => return self.reject_error(sink, error),
             }
         }
     }
 
-    /// A number is complete only when something follows it; at the end of the content nothing does.
+    /// True where the rest of the content is one scalar. A number counts as complete only when a byte follows it, and at the
+    /// end of the content none does.
     fn ends_in_scalar(&mut self) -> bool {
         let mut text = self.window.rest().to_vec();
         text.push(b'\n');
         self.walker.value(&text, 0).is_ok()
     }
 
-    /// The object that starts at the window's first byte.
-    fn object(&mut self, sink: &mut dyn Sink) -> Result<(), Broken> {
+    /// Reads the object that starts at the window's first byte.
+    fn object(&mut self, sink: &mut dyn RecordSink) -> Result<(), DocumentError> {
         loop {
             match self.scanner.object(self.window.rest()) {
-                Ok((Shape::Wrapper(start), _)) => return self.enter(start, sink),
+                Ok((ObjectShape::Response(start), _)) => return self.enter(start, sink),
                 Ok((shape, end)) if end <= self.limits.event_bytes_max => {
                     return self.record(shape, end, sink);
                 }
-                Ok(_) => return self.skip(sink, Code::EventTooLarge),
+                Ok(_) => return self.skip(sink, RejectCode::EventTooLarge),
                 Err(JsonError::Incomplete) => match self.grow(sink)? {
-                    Grown::More => {}
-                    Grown::Ended => {
-                        return self.rest_is_bad(
+                    GrowResult::More => {}
+                    GrowResult::Ended => {
+                        return self.reject_rest(
                             sink,
-                            Code::Truncated,
+                            RejectCode::Truncated,
                             0,
                             "the rest of the event",
                             HINT_REFETCH,
                         );
                     }
-                    Grown::Handled => return Ok(()),
+                    GrowResult::Rejected => return Ok(()),
                 },
-                Err(error) => return self.broken(sink, error),
+                Err(error) => return self.reject_error(sink, error),
             }
         }
     }
 
-    /// Goes into the list or inner response that starts `start` bytes into the object at hand.
-    fn enter(&mut self, start: usize, sink: &mut dyn Sink) -> Result<(), Broken> {
-        if self.frames.len() + 2 > FRAMES_MAX {
-            return self.skip(sink, Code::TooDeep);
+    /// Enters the list or inner response that starts `start` bytes into the current object.
+    fn enter(&mut self, start: usize, sink: &mut dyn RecordSink) -> Result<(), DocumentError> {
+        if self.open.len() + 2 > OPEN_MAX {
+            return self.skip(sink, RejectCode::TooDeep);
         }
         let list = self.window.rest()[start] == b'[';
-        self.frames.push(Frame::Response { pending: !list });
+        self.open.push(OpenContainer::Response { pending: !list });
         self.window.consume(start + usize::from(list));
         if list {
-            self.frames.push(Frame::List { first: true });
+            self.open.push(OpenContainer::List { first: true });
         }
         Ok(())
     }
 
-    /// Past one member of a response: its end, or the next member.
-    fn response_member(&mut self, byte: u8, sink: &mut dyn Sink) -> Result<(), Broken> {
+    /// Reads the end of a response or its next member. `byte` is the next byte.
+    fn response_member(
+        &mut self,
+        byte: u8,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), DocumentError> {
         if byte == b'}' {
             self.window.consume(1);
-            self.frames.pop();
+            self.open.pop();
             return Ok(());
         }
         if byte != b',' {
-            return self.rest_is_bad(sink, Code::BadJson, 0, "`,` or `}`", HINT_LOOK);
+            return self.reject_rest(sink, RejectCode::BadJson, 0, "`,` or `}`", HINT_LOOK);
         }
         loop {
             match self.member_after_comma() {
                 Ok(Some(start)) => {
                     let list = self.window.rest()[start] == b'[';
-                    if self.frames.len() + 1 > FRAMES_MAX {
-                        return self.rest_is_bad(
+                    if self.open.len() + 1 > OPEN_MAX {
+                        return self.reject_rest(
                             sink,
-                            Code::TooDeep,
+                            RejectCode::TooDeep,
                             start,
                             "fewer nested responses",
                             HINT_LAYOUT,
@@ -245,32 +288,33 @@ impl<'l, R: Read> Documents<'l, R> {
                     }
                     self.window.consume(start + usize::from(list));
                     if list {
-                        self.frames.push(Frame::List { first: true });
-                    } else if let Some(Frame::Response { pending }) = self.frames.last_mut() {
+                        self.open.push(OpenContainer::List { first: true });
+                    } else if let Some(OpenContainer::Response { pending }) = self.open.last_mut() {
                         *pending = true;
                     }
                     return Ok(());
                 }
                 Ok(None) => return Ok(()),
                 Err(JsonError::Incomplete) => match self.grow(sink)? {
-                    Grown::More => {}
-                    Grown::Ended => {
-                        return self.rest_is_bad(
+                    GrowResult::More => {}
+                    GrowResult::Ended => {
+                        return self.reject_rest(
                             sink,
-                            Code::Truncated,
+                            RejectCode::Truncated,
                             0,
                             "the rest of the response",
                             HINT_REFETCH,
                         );
                     }
-                    Grown::Handled => return Ok(()),
+                    GrowResult::Rejected => return Ok(()),
                 },
-                Err(error) => return self.broken(sink, error),
+                Err(error) => return self.reject_error(sink, error),
             }
         }
     }
 
-    /// Consumes `, "key": value`; for a member that holds a list, gives where its value starts and consumes nothing.
+    /// Consumes `, "key": value`. For a member that holds a list or an inner response, consumes nothing and returns the offset
+    /// of its value.
     fn member_after_comma(&mut self) -> Result<Option<usize>, JsonError> {
         let text = self.window.rest();
         let key = json::skip_space(text, 1);
@@ -292,7 +336,7 @@ impl<'l, R: Read> Documents<'l, R> {
         if value >= text.len() {
             return Err(JsonError::Incomplete);
         }
-        if super::scanner::wrapped(&text[key + 1..key_end - 1], text, value).is_some() {
+        if list_or_body(&text[key + 1..key_end - 1], text, value).is_some() {
             return Ok(Some(value));
         }
         let end = self.walker.value(text, value)?.end;
@@ -300,13 +344,18 @@ impl<'l, R: Read> Documents<'l, R> {
         Ok(None)
     }
 
-    /// A complete object of `end` bytes.
-    fn record(&mut self, shape: Shape, end: usize, sink: &mut dyn Sink) -> Result<(), Broken> {
-        let top = self.frames.is_empty();
-        if shape == Shape::Empty && top {
-            return self.set_aside(
+    /// Passes the record in the first `end` bytes to the sink, or rejects it.
+    fn record(
+        &mut self,
+        shape: ObjectShape,
+        end: usize,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), DocumentError> {
+        let top = self.open.is_empty();
+        if shape == ObjectShape::Empty && top {
+            return self.reject_record(
                 sink,
-                Code::NotAnEventList,
+                RejectCode::NotAnEventList,
                 end,
                 0,
                 "a list of events or an event object",
@@ -315,13 +364,13 @@ impl<'l, R: Read> Documents<'l, R> {
         }
         let bytes = &self.window.rest()[..end];
         if top {
-            self.lines = !bytes.contains(&b'\n');
+            self.is_json_lines = !bytes.contains(&b'\n');
         }
         let Ok(text) = simdutf8::basic::from_utf8(bytes) else {
             let valid = std::str::from_utf8(bytes).map_or_else(|e| e.valid_up_to(), str::len);
-            return self.set_aside(
+            return self.reject_record(
                 sink,
-                Code::BadUtf8,
+                RejectCode::BadUtf8,
                 end,
                 valid,
                 "UTF-8 text",
@@ -333,29 +382,29 @@ impl<'l, R: Read> Documents<'l, R> {
                 self.window.consume(end);
                 Ok(())
             }
-            Err(envelope::Failed::Stop(stop)) => Err(stop.into()),
-            Err(envelope::Failed::Reject { code, at, expected }) => {
-                self.set_aside(sink, code, end, at, expected, HINT_LAYOUT)
+            Err(EnvelopeError::Stopped(stopped)) => Err(stopped.into()),
+            Err(EnvelopeError::Reject { code, at, expected }) => {
+                self.reject_record(sink, code, end, at, expected, HINT_LAYOUT)
             }
         }
     }
 
-    /// Sets the next `length` bytes aside as one record; the trouble is `at` bytes into them.
-    fn set_aside(
+    /// Rejects the next `length` bytes as one record. The error is `at` bytes into them.
+    fn reject_record(
         &mut self,
-        sink: &mut dyn Sink,
-        code: Code,
+        sink: &mut dyn RecordSink,
+        code: RejectCode,
         length: usize,
         at: usize,
         expected: &str,
         hint: &'static str,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), DocumentError> {
         let bytes = &self.window.rest()[..length];
         let reject = Reject {
             code,
             byte_offset: self.window.offset() + at as u64,
             expected: expected.to_owned(),
-            found: shown(&bytes[at.min(length)..]),
+            found: excerpt(&bytes[at.min(length)..]),
             hint,
             raw: bytes[..length.min(self.limits.quarantine_raw_bytes_max)].to_vec(),
             raw_length: Some(length as u64),
@@ -364,32 +413,41 @@ impl<'l, R: Read> Documents<'l, R> {
         Ok(sink.reject(reject)?)
     }
 
-    fn broken(&mut self, sink: &mut dyn Sink, error: JsonError) -> Result<(), Broken> {
+    /// Rejects what `error` makes unreadable.
+    fn reject_error(
+        &mut self,
+        sink: &mut dyn RecordSink,
+        error: JsonError,
+    ) -> Result<(), DocumentError> {
         match error {
-            JsonError::TooDeep { .. } => self.skip(sink, Code::TooDeep),
+            JsonError::TooDeep { .. } => self.skip(sink, RejectCode::TooDeep),
             JsonError::Syntax { at, expected } => {
-                if let Some(length) = self.line_to_set_aside()? {
-                    return self.set_aside(
+                if let Some(length) = self.broken_line()? {
+                    return self.reject_record(
                         sink,
-                        Code::BadJson,
+                        RejectCode::BadJson,
                         length,
                         at.min(length),
                         expected,
                         HINT_LOOK,
                     );
                 }
-                self.rest_is_bad(sink, Code::BadJson, at, expected, HINT_LOOK)
+                self.reject_rest(sink, RejectCode::BadJson, at, expected, HINT_LOOK)
             }
-            JsonError::Incomplete => {
-                self.rest_is_bad(sink, Code::Truncated, 0, "the rest of the value", HINT_REFETCH)
-            }
+            JsonError::Incomplete => self.reject_rest(
+                sink,
+                RejectCode::Truncated,
+                0,
+                "the rest of the value",
+                HINT_REFETCH,
+            ),
         }
     }
 
-    /// In JSON lines a broken line ends at its line break, for no JSON text holds one inside a string. Only done where
-    /// lines are certain: at top level, with a next line that starts a new object in its first column.
-    fn line_to_set_aside(&mut self) -> Result<Option<usize>, Broken> {
-        if !self.frames.is_empty() {
+    /// Length of the broken line to reject, where the content is certainly JSON lines: outside of lists, with a next line that
+    /// starts with an object. A broken line ends at its line break, because JSON strings hold none.
+    fn broken_line(&mut self) -> Result<Option<usize>, DocumentError> {
+        if !self.open.is_empty() {
             return Ok(None);
         }
         loop {
@@ -403,26 +461,26 @@ impl<'l, R: Read> Documents<'l, R> {
             }
             if rest.len() > self.limits.event_bytes_max || !self.fill()? {
                 let whole = self.window.rest();
-                let last_line = self.lines
+                let last_line = self.is_json_lines
                     && memchr::memchr(b'\n', whole).is_none_or(|end| end + 1 == whole.len());
                 return Ok(last_line.then_some(whole.len()));
             }
         }
     }
 
-    /// Sets everything from the record at hand to the end of the content aside, as one row; nothing past it is guessed.
-    fn rest_is_bad(
+    /// Rejects everything from the current record to the end of the content as one record.
+    fn reject_rest(
         &mut self,
-        sink: &mut dyn Sink,
-        code: Code,
+        sink: &mut dyn RecordSink,
+        code: RejectCode,
         at: usize,
         expected: &'static str,
         hint: &'static str,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), DocumentError> {
         let offset = self.window.offset() + at as u64;
         let rest = self.window.rest();
         let found = if at < rest.len() {
-            shown(&rest[at..rest.len().min(at + 400)])
+            excerpt(&rest[at..rest.len().min(at + 400)])
         } else {
             "the end of the content".to_owned()
         };
@@ -439,14 +497,14 @@ impl<'l, R: Read> Documents<'l, R> {
             match self.fill() {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(Broken::Input(..)) => {
+                Err(DocumentError::Input(..)) => {
                     whole = false;
                     break;
                 }
                 Err(stop) => return Err(stop),
             }
         }
-        self.frames.clear();
+        self.open.clear();
         let reject = Reject {
             code,
             byte_offset: offset,
@@ -459,32 +517,15 @@ impl<'l, R: Read> Documents<'l, R> {
         Ok(sink.reject(reject)?)
     }
 
-    /// Passes over the value at hand by its brackets alone, keeping only the head: for values too large or too deep to
-    /// hold. Its neighbours stay readable.
-    fn skip(&mut self, sink: &mut dyn Sink, code: Code) -> Result<(), Broken> {
+    /// Rejects the current value, which is too large or too deep to hold. It is skipped by its brackets; only its head is kept.
+    fn skip(&mut self, sink: &mut dyn RecordSink, code: RejectCode) -> Result<(), DocumentError> {
         let offset = self.window.offset();
-        let found = shown(&self.window.rest()[..self.window.rest().len().min(400)]);
+        let found = excerpt(&self.window.rest()[..self.window.rest().len().min(400)]);
         let (mut raw, mut length) = (Vec::new(), 0u64);
-        let (mut depth, mut in_string, mut escape) = (0usize, false, false);
-        let complete = loop {
+        let mut brackets = BracketCounter::default();
+        let is_complete = loop {
             let rest = self.window.rest();
-            let mut end = None;
-            for (i, &byte) in rest.iter().enumerate() {
-                match byte {
-                    _ if escape => escape = false,
-                    b'\\' if in_string => escape = true,
-                    b'"' => in_string = !in_string,
-                    b'{' | b'[' if !in_string => depth += 1,
-                    b'}' | b']' if !in_string => {
-                        depth = depth.saturating_sub(1);
-                        if depth == 0 {
-                            end = Some(i + 1);
-                            break;
-                        }
-                    }
-                    _ => {}
-                }
-            }
+            let end = brackets.value_end(rest);
             let count = end.unwrap_or(rest.len());
             let room = self.limits.quarantine_raw_bytes_max - raw.len();
             raw.extend_from_slice(&rest[..count.min(room)]);
@@ -497,11 +538,13 @@ impl<'l, R: Read> Documents<'l, R> {
                 break false;
             }
         };
-        if !complete {
-            self.frames.clear();
+        if !is_complete {
+            self.open.clear();
         }
         let (expected, hint) = match code {
-            Code::TooDeep => (format!("at most {} nested containers", json::DEPTH_MAX), HINT_LOOK),
+            RejectCode::TooDeep => {
+                (format!("at most {} nested containers", json::DEPTH_MAX), HINT_LOOK)
+            }
             _ => (
                 format!("an event of at most {} bytes", self.limits.event_bytes_max),
                 "raise `ingest.event_bytes_max` and ingest the object again",
@@ -518,7 +561,8 @@ impl<'l, R: Read> Documents<'l, R> {
         })?)
     }
 
-    fn next_byte(&mut self) -> Result<Option<u8>, Broken> {
+    /// The next byte that is not white space; `None` at the end of the content.
+    fn next_byte(&mut self) -> Result<Option<u8>, DocumentError> {
         loop {
             let space = json::skip_space(self.window.rest(), 0);
             self.window.consume(space);
@@ -531,25 +575,59 @@ impl<'l, R: Read> Documents<'l, R> {
         }
     }
 
-    fn fill(&mut self) -> Result<bool, Broken> {
-        self.window
-            .more()
-            .map_err(|e| Broken::Input(e, self.window.offset() + self.window.rest().len() as u64))
+    /// Reads more bytes into the window. False at the end of the content.
+    fn fill(&mut self) -> Result<bool, DocumentError> {
+        self.window.more().map_err(|e| {
+            DocumentError::Input(e, self.window.offset() + self.window.rest().len() as u64)
+        })
     }
 
-    /// More bytes for an unfinished value, or its end as far as this reader goes.
-    fn grow(&mut self, sink: &mut dyn Sink) -> Result<Grown, Broken> {
+    /// Reads more bytes of an incomplete value, or skips a value that is too large.
+    fn grow(&mut self, sink: &mut dyn RecordSink) -> Result<GrowResult, DocumentError> {
         if self.window.rest().len() > self.limits.event_bytes_max {
-            self.skip(sink, Code::EventTooLarge)?;
-            return Ok(Grown::Handled);
+            self.skip(sink, RejectCode::EventTooLarge)?;
+            return Ok(GrowResult::Rejected);
         }
-        Ok(if self.fill()? { Grown::More } else { Grown::Ended })
+        Ok(if self.fill()? { GrowResult::More } else { GrowResult::Ended })
     }
 }
 
-enum Grown {
+/// Result of reading more bytes of an incomplete value.
+enum GrowResult {
+    /// There are more bytes.
     More,
+    /// The content has ended.
     Ended,
-    /// The value was too large and has been passed over.
-    Handled,
+    /// The value was too large and has been rejected.
+    Rejected,
+}
+
+/// Finds the end of a value by its brackets alone, in chunks.
+#[derive(Default)]
+struct BracketCounter {
+    depth: usize,
+    in_string: bool,
+    after_backslash: bool,
+}
+
+impl BracketCounter {
+    /// Offset in `chunk` past the bracket that closes the value, if the value ends there.
+    fn value_end(&mut self, chunk: &[u8]) -> Option<usize> {
+        for (i, &byte) in chunk.iter().enumerate() {
+            match byte {
+                _ if self.after_backslash => self.after_backslash = false,
+                b'\\' if self.in_string => self.after_backslash = true,
+                b'"' => self.in_string = !self.in_string,
+                b'{' | b'[' if !self.in_string => self.depth += 1,
+                b'}' | b']' if !self.in_string => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Some(i + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
 }

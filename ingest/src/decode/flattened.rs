@@ -1,13 +1,15 @@
-//! Dotted columns (`event.userIdentity.type`) put back into an event.
+//! Rebuilds an event from dotted columns such as `event.userIdentity.type`.
 
 use serde_json::{Map, Value};
-use trailhound_datasets::event::{ATTRIBUTES, Event, Field, Keep, SESSION_CONTEXT, USER_IDENTITY};
+use trailhound_datasets::event::{
+    ATTRIBUTES, Event, Field, FieldType, SESSION_CONTEXT, USER_IDENTITY,
+};
 
 const PREFIXES: [&str; 3] = ["contents.event.", "contents_event_s.", "event."];
 
-/// The event that the dotted members of the row `text` form, as JSON text; `None` if `text` is no JSON object.
-/// Object fields may come as JSON text in one column or as a column per member; what follows the object's name is then
-/// one key, for keys like `Tag.1.Key` hold dots themselves.
+/// The event that the dotted members of the row `text` form, as JSON text; `None` where `text` is no JSON object. An object
+/// field is either JSON text in one column, or one column per member. The name behind the object is then one key, because
+/// keys such as `Tag.1.Key` contain dots.
 pub(super) fn event_text(text: &str) -> Option<String> {
     let row: Map<String, Value> = serde_json::from_str(text).ok()?;
     let mut event = Map::new();
@@ -15,12 +17,13 @@ pub(super) fn event_text(text: &str) -> Option<String> {
         let Some(path) = PREFIXES.iter().find_map(|prefix| column.strip_prefix(prefix)) else {
             continue;
         };
-        place(&mut event, path, value);
+        set_member(&mut event, path, value);
     }
     Some(Value::Object(event).to_string())
 }
 
-fn place(event: &mut Map<String, Value>, path: &str, value: Value) {
+/// Sets the member at the dotted `path` of the event.
+fn set_member(event: &mut Map<String, Value>, path: &str, value: Value) {
     let Some((head, rest)) = path.split_once('.') else {
         let value = typed(path, value);
         if !value.is_null() {
@@ -32,12 +35,12 @@ fn place(event: &mut Map<String, Value>, path: &str, value: Value) {
         return;
     }
     if head == USER_IDENTITY {
-        let identity = child(event, USER_IDENTITY);
+        let identity = member_object(event, USER_IDENTITY);
         match rest.strip_prefix(SESSION_CONTEXT).and_then(|rest| rest.strip_prefix('.')) {
             Some(rest) => {
-                let session = child(identity, SESSION_CONTEXT);
+                let session = member_object(identity, SESSION_CONTEXT);
                 match rest.strip_prefix(ATTRIBUTES).and_then(|rest| rest.strip_prefix('.')) {
-                    Some(key) => child(session, ATTRIBUTES).insert(key.to_owned(), value),
+                    Some(key) => member_object(session, ATTRIBUTES).insert(key.to_owned(), value),
                     None => session.insert(rest.to_owned(), typed(rest, value)),
                 };
             }
@@ -46,13 +49,14 @@ fn place(event: &mut Map<String, Value>, path: &str, value: Value) {
             }
         }
     } else if is_object(head) {
-        child(event, head).insert(rest.to_owned(), value);
+        member_object(event, head).insert(rest.to_owned(), value);
     } else {
         event.insert(path.to_owned(), value);
     }
 }
 
-fn child<'m>(object: &'m mut Map<String, Value>, key: &str) -> &'m mut Map<String, Value> {
+/// The object at `key`, created where there is none.
+fn member_object<'m>(object: &'m mut Map<String, Value>, key: &str) -> &'m mut Map<String, Value> {
     let slot = object.entry(key).or_insert_with(|| Value::Object(Map::new()));
     if !slot.is_object() {
         *slot = Value::Object(Map::new());
@@ -67,12 +71,14 @@ fn is_object(key: &str) -> bool {
         || Event::OBJECTS.iter().any(|&field| Field::ALL[field as usize].2 == key)
 }
 
-/// A column's text as the type the event has there.
+/// The value of a column, converted to the JSON type that the event has for `key`.
 fn typed(key: &str, value: Value) -> Value {
     let Value::String(text) = &value else { return value };
-    let is_bool = Field::ALL.iter().any(|&(_, _, name, keep)| name == key && keep == Keep::Bool);
+    let is_bool = Field::ALL
+        .iter()
+        .any(|&(_, _, name, field_type)| name == key && field_type == FieldType::Bool);
     if is_bool {
-        return trailhound_datasets::derive::truth(text).map_or(value, Value::Bool);
+        return trailhound_datasets::derive::boolean::parse_bool(text).map_or(value, Value::Bool);
     }
     if is_object(key) {
         return match serde_json::from_str(text) {

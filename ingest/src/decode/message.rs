@@ -1,56 +1,64 @@
-//! One message of a topic: mostly a single event or row, read in place; anything else goes the way of any content.
+//! Decodes the messages of a topic. A message is mostly a single event or row, which is read in place; any other message is
+//! decoded like an object.
 
-use super::envelope::{self, Context};
-use super::scanner::{Scanner, Shape};
-use super::{Limits, Sink, Stop};
+use super::content;
+use super::envelope::{self, Context, EnvelopeError};
+use super::limits::DecodeLimits;
+use super::scanner::{ObjectShape, Scanner};
+use super::sink::{RecordSink, SinkStopped};
 use trailhound_datasets::json;
-use trailhound_datasets::reject::{Code, Reject};
+use trailhound_datasets::reject::{Reject, RejectCode};
 
-/// Decodes messages one by one; keeps its notes between them, so that a plain event allocates nothing here.
-pub struct Messages {
+/// Decodes messages one by one. It keeps its buffers between them, so that decoding a plain event allocates nothing.
+pub struct MessageDecoder {
     scanner: Scanner,
-    limits: Limits,
+    limits: DecodeLimits,
 }
 
-impl Messages {
-    /// A decoder within `limits`.
+impl MessageDecoder {
+    /// A decoder with `limits`.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: DecodeLimits) -> Self {
         Self { scanner: Scanner::default(), limits }
     }
 
-    /// Reads one message's value into `sink`. A message without a value is set aside: log services send none, so
-    /// somebody should see it.
+    /// Decodes one message's value into `sink`. A message without value is rejected: log services do not send any, so
+    /// somebody else must be writing to the topic.
     ///
     /// # Errors
-    /// [`Stop`] when the sink wants no more.
-    pub fn message(&mut self, value: Option<&[u8]>, sink: &mut dyn Sink) -> Result<(), Stop> {
+    /// [`SinkStopped`] where the sink stopped the decoder.
+    pub fn decode(
+        &mut self,
+        value: Option<&[u8]>,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), SinkStopped> {
         let value = value.unwrap_or_default();
         let text = value.trim_ascii();
         if text.is_empty() {
-            return sink.reject(empty(value));
+            return sink.reject(empty_message(value));
         }
         if text.starts_with(b"{")
             && text.len() <= self.limits.event_bytes_max
-            && let Ok((shape @ (Shape::Event | Shape::Row(_)), end)) = self.scanner.object(text)
+            && let Ok((shape @ (ObjectShape::Event | ObjectShape::Row(_)), end)) =
+                self.scanner.object(text)
             && json::skip_space(text, end) == text.len()
             && let Ok(text) = simdutf8::basic::from_utf8(text)
         {
             match envelope::open(&mut self.scanner, &text[..end], shape, &Context::default(), sink)
             {
                 Ok(()) => return Ok(()),
-                Err(envelope::Failed::Stop(stop)) => return Err(stop),
-                // Told by the general way, with place and hint.
-                Err(envelope::Failed::Reject { .. }) => {}
+                Err(EnvelopeError::Stopped(stopped)) => return Err(stopped),
+                // Decoded again below, which rejects it with place and hint.
+                Err(EnvelopeError::Reject { .. }) => {}
             }
         }
-        super::object(value, None, &self.limits, sink).map(|_| ())
+        content::object(value, None, &self.limits, sink).map(|_| ())
     }
 }
 
-fn empty(value: &[u8]) -> Reject {
+fn empty_message(value: &[u8]) -> Reject {
     Reject {
-        code: Code::Empty,
+        code: RejectCode::Empty,
         byte_offset: 0,
         expected: "an event".to_owned(),
         found: "a message without a value".to_owned(),

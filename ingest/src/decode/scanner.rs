@@ -1,24 +1,34 @@
-//! One JSON object in a single pass over its bytes: an event, or a row or wrapper around events. The hot path.
+//! Scans one JSON object in a single pass over its bytes: an event, or a row or response around events. This is the hot
+//! path of the ingest.
 //!
-//! The pass notes where each known value lies and checks the syntax of everything; text is made of the notes only once
-//! the object's end is known and its bytes are known to be UTF-8. Values stay borrowed unless they hold escapes.
+//! The pass checks the syntax of every byte and notes the position of each known value ([`ScanNotes`]). Text is made of the
+//! notes only when the object's end is known and its bytes are known to be UTF-8. Values are borrowed unless they hold
+//! escapes. For example, scanning
+//!
+//! ```text
+//! {"eventId":"E-1","requestParameters":{"a":1},"x":[2]}
+//!            ^^^^^                     ^^^^^^^     ^^^
+//!            span of `EventId`         span and    extra member, because
+//!                                      hash        no column holds `x`
+//! ```
+//!
+//! finds the shape [`ObjectShape::Event`]. Producers write their keys in a fixed order, so the scanner remembers which key
+//! followed which in the previous object, and mostly recognizes a key by one comparison.
 
+use super::key_table::{KEY_NUMBERS, KEYS, KnownKey, RowKey, is_attributes, list_or_body, no_key};
+use super::scan_notes::{ExtraMember, ScanNotes, ValueSpan};
 use std::borrow::Cow;
-use std::sync::LazyLock;
-use trailhound_datasets::derive::time;
-use trailhound_datasets::event::{
-    ATTRIBUTES, Event, Field, Flag, Keep, Place, SESSION_ATTRIBUTES, SESSION_CONTEXT, USER_IDENTITY,
-};
-use trailhound_datasets::json::{self, JsonError, Kind, Walker};
+use trailhound_datasets::event::{ATTRIBUTES, Event, Field, FieldType, ParentObject};
+use trailhound_datasets::json::{self, JsonError, ValueKind, Walker};
 
-/// What an object turned out to be.
+/// What a scanned object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum ObjectShape {
     /// An event.
     Event,
     /// A row that holds an event as a string or object, at this value.
-    Row(Span),
-    /// A row whose columns are an event's members under dotted names.
+    Row(ValueSpan),
+    /// A row whose columns are the members of an event under dotted names.
     Flattened,
     /// An event of the provider-initiated feed.
     Foreign,
@@ -26,333 +36,189 @@ pub(super) enum Shape {
     Empty,
     /// Anything else.
     Unknown,
-    /// A wrapper around a list or an inner response that starts at this offset; the object was read only up to there.
-    Wrapper(usize),
+    /// A response with a list or an inner response at this offset. It was scanned only up to there.
+    Response(usize),
 }
 
-/// Part of the scanned bytes, with the kind of value it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) kind: Kind,
-    pub(super) escaped: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Member {
-    place: Place,
-    /// Offset of the key's opening quote.
-    key: usize,
-    value: Span,
-}
-
-/// A key the scan treats specially.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    Field(Field),
-    /// `userIdentity`
-    Identity,
-    /// `sessionContext`
-    Session,
-    /// `attributes`, `sessionAttributes`
-    Attributes,
-    Other,
-}
-
-/// A known key with its place.
-struct Entry {
-    /// As producers write it without spaces: `"eventName":`.
-    written: String,
-    place: Place,
-    known: Known,
-}
-
-impl Entry {
-    fn name(&self) -> &[u8] {
-        &self.written.as_bytes()[1..self.written.len() - 2]
-    }
-}
-
-struct KeyTable {
-    entries: Vec<Entry>,
-    /// Numbers of the entries by key length.
-    by_length: Vec<Vec<u8>>,
-}
-
-/// Numbers from here on stand for "no known key" in each [`Place`]: before its first, or after an unknown one.
-const NO_KEY: usize = Field::COUNT + 2;
-/// Numbers in all.
-const NUMBERS: usize = NO_KEY + 3;
-
-static KEYS: LazyLock<KeyTable> = LazyLock::new(|| {
-    let fields = Field::ALL.iter().map(|&(field, place, key, _)| (key, place, Known::Field(field)));
-    let structural = [
-        (USER_IDENTITY, Place::Top, Known::Identity),
-        (SESSION_CONTEXT, Place::Identity, Known::Session),
-    ];
-    let entries: Vec<Entry> = fields
-        .chain(structural)
-        .map(|(key, place, known)| Entry { written: format!("\"{key}\":"), place, known })
-        .collect();
-    let longest = entries.iter().map(|entry| entry.name().len()).max().unwrap_or(0);
-    let mut by_length = vec![Vec::new(); longest + 1];
-    for (number, entry) in entries.iter().enumerate() {
-        by_length[entry.name().len()].push(number as u8);
-    }
-    KeyTable { entries, by_length }
-});
-
-impl KeyTable {
-    fn number(&self, key: &[u8], place: Place) -> Option<usize> {
-        let fits = |number: usize| {
-            self.entries[number].place == place && self.entries[number].name() == key
-        };
-        self.by_length
-            .get(key.len())?
-            .iter()
-            .map(|&number| usize::from(number))
-            .find(|&number| fits(number))
-    }
-
-    fn find(&self, key: &[u8], place: Place) -> Known {
-        self.number(key, place).map_or(Known::Other, |number| self.entries[number].known)
-    }
-
-    /// The key under another spelling: first letter in capitals, or one of the vendor's own variants.
-    fn find_alias(&self, key: &[u8], place: Place) -> Known {
-        if key.first().is_some_and(u8::is_ascii_uppercase) {
-            let mut folded = key.to_vec();
-            folded[0].make_ascii_lowercase();
-            return self.find(&folded, place);
-        }
-        let alias =
-            Field::ALIASES.iter().find(|(name, _)| place == Place::Top && name.as_bytes() == key);
-        alias.map_or(Known::Other, |&(_, field)| Known::Field(field))
-    }
-}
-
-/// Keys under which responses and API dumps hold their list of events.
-const LIST_KEYS: [&[u8]; 5] = [b"Events", b"events", b"logs", b"Logs", b"data"];
-/// Key under which SDKs hold the response.
-const BODY_KEY: &[u8] = b"body";
-/// Keys of rows whose value is the event: log service rows, SDK rows, the same flattened by connectors, EventBridge.
-const ROW_KEYS: [&[u8]; 6] =
-    [b"event", b"contents", b"contents.event", b"contents_event_s", b"content", b"data"];
-/// Prefixes of dotted columns.
-const DOTTED: [&[u8]; 3] = [b"event.", b"contents.event.", b"contents_event_s."];
-
-/// Scans objects; keeps its notes between calls so that scanning allocates nothing once warm.
+/// Scans objects. It keeps its buffers between objects, so that scanning allocates nothing once they have grown.
 pub(super) struct Scanner {
     walker: Walker,
-    /// Which known key came after which, in the object before: producers keep their order, so most keys are known by one
-    /// comparison with the expected text.
-    next: [u8; NUMBERS],
-    spans: [Option<Span>; Field::COUNT],
-    hashes: [u64; 4],
-    extras: Vec<Member>,
-    other_keys: Vec<u64>,
-    session_text: Option<Span>,
-    owner: Option<Span>,
-    has_session: bool,
-    duplicate_key: bool,
-    type_mismatch: bool,
-    alias_key: bool,
-    needs_raw: bool,
+    /// For each key number, the number of the key that followed it in the previous object.
+    next: [u8; KEY_NUMBERS],
+    notes: ScanNotes,
 }
 
-struct Row {
-    value: Option<Span>,
-    dotted: bool,
-    foreign: bool,
+/// What the keys of an object tell about its shape.
+#[derive(Default)]
+struct ShapeHints {
+    row_value: Option<ValueSpan>,
+    is_dotted: bool,
+    is_foreign: bool,
     is_event: bool,
+}
+
+impl ShapeHints {
+    fn shape(&self) -> ObjectShape {
+        if self.is_foreign {
+            ObjectShape::Foreign
+        } else if let (Some(value), false) = (self.row_value, self.is_event) {
+            ObjectShape::Row(value)
+        } else if self.is_event {
+            ObjectShape::Event
+        } else if self.is_dotted {
+            ObjectShape::Flattened
+        } else {
+            ObjectShape::Unknown
+        }
+    }
 }
 
 impl Default for Scanner {
     fn default() -> Self {
-        Self {
-            walker: Walker::default(),
-            next: [0; NUMBERS],
-            spans: [None; Field::COUNT],
-            hashes: [0; 4],
-            extras: Vec::new(),
-            other_keys: Vec::new(),
-            session_text: None,
-            owner: None,
-            has_session: false,
-            duplicate_key: false,
-            type_mismatch: false,
-            alias_key: false,
-            needs_raw: false,
-        }
+        Self { walker: Walker::default(), next: [0; KEY_NUMBERS], notes: ScanNotes::default() }
     }
 }
 
 impl Scanner {
-    /// Scans the object that starts at `text[0]`. Gives its shape and end; notes are kept for [`Scanner::event`].
+    /// Scans the object that starts at `text[0]`. Returns its shape and end; the notes are kept for [`Scanner::event`].
     ///
     /// # Errors
     /// [`JsonError`] with offsets from the start of `text`.
-    pub(super) fn object(&mut self, text: &[u8]) -> Result<(Shape, usize), JsonError> {
-        self.spans = [None; Field::COUNT];
-        self.hashes = [0; 4];
-        self.extras.clear();
-        self.other_keys.clear();
-        (self.session_text, self.owner) = (None, None);
-        (self.has_session, self.duplicate_key, self.type_mismatch) = (false, false, false);
-        (self.alias_key, self.needs_raw) = (false, false);
-        let mut row = Row { value: None, dotted: false, foreign: false, is_event: false };
+    pub(super) fn object(&mut self, text: &[u8]) -> Result<(ObjectShape, usize), JsonError> {
+        self.notes.clear();
+        let mut hints = ShapeHints::default();
         let mut at = json::skip_space(text, 1);
         if text.get(at) == Some(&b'}') {
-            return Ok((Shape::Empty, at + 1));
+            return Ok((ObjectShape::Empty, at + 1));
         }
-        let mut before = NO_KEY + Place::Top as usize;
+        let mut before = no_key(ParentObject::Root);
         loop {
             let key = at;
-            if let Some((number, value_at)) = self.expected(text, at, before, Place::Top) {
-                at =
-                    self.known_member(text, key, value_at, KEYS.entries[number].known, &mut row)?;
+            if let Some((number, value_at)) =
+                self.predicted_key(text, at, before, ParentObject::Root)
+            {
+                let known = KEYS.entries[number].key;
+                at = self.known_root_member(text, key, value_at, known, &mut hints)?;
                 before = number;
             } else {
-                let (name, value_at) = self.key(text, at)?;
+                let (name, value_at) = read_key(text, at)?;
                 let name = name.bytes(text);
-                if !row.is_event
-                    && let Some(start) = wrapped(&name, text, value_at)
+                if !hints.is_event
+                    && let Some(start) = list_or_body(&name, text, value_at)
                 {
-                    return Ok((Shape::Wrapper(start), start));
+                    return Ok((ObjectShape::Response(start), start));
                 }
-                before = self.learn(&name, before, Place::Top);
-                at = self.top_member(text, key, &name, value_at, &mut row)?;
+                before = self.remember_order(&name, before, ParentObject::Root);
+                at = self.root_member(text, key, &name, value_at, &mut hints)?;
             }
             match next_member(text, at)? {
                 (next, true) => at = next,
-                (end, false) => return Ok((self.shape(&row), end)),
+                (end, false) => return Ok((hints.shape(), end)),
             }
         }
     }
 
-    fn shape(&self, row: &Row) -> Shape {
-        if row.foreign {
-            Shape::Foreign
-        } else if let (Some(value), false) = (row.value, row.is_event) {
-            Shape::Row(value)
-        } else if row.is_event {
-            Shape::Event
-        } else if row.dotted {
-            Shape::Flattened
-        } else {
-            Shape::Unknown
-        }
+    /// The event just scanned. `text` is the object's text, checked to be UTF-8.
+    pub(super) fn event<'a>(&self, text: &'a str) -> Event<'a> {
+        self.notes.event(text)
     }
 
-    /// Reads `"key" :` at `at`; gives the key and where its value starts.
-    fn key(&mut self, text: &[u8], at: usize) -> Result<(Key, usize), JsonError> {
-        match text.get(at) {
-            None => return Err(JsonError::Incomplete),
-            Some(b'"') => {}
-            Some(_) => return Err(JsonError::Syntax { at, expected: "a key in double quotes" }),
-        }
-        let (end, escaped) = json::string_end(text, at)?;
-        let colon = json::skip_space(text, end);
-        match text.get(colon) {
-            None => Err(JsonError::Incomplete),
-            Some(b':') => Ok((
-                Key { start: at + 1, end: end - 1, escaped },
-                json::skip_space(text, colon + 1),
-            )),
-            Some(_) => Err(JsonError::Syntax { at: colon, expected: "`:`" }),
-        }
+    /// The account of the row just scanned. `text` is the row's text.
+    pub(super) fn owner<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        self.notes.owner(text)
     }
 
-    /// The key at `at` where it is the one that last came after the key numbered `before`: its number, and where its
-    /// value starts.
+    /// The key at `at`, if it is the key that last followed the key `before`: its number and the offset of its value.
     #[inline]
-    fn expected(
+    fn predicted_key(
         &self,
         text: &[u8],
         at: usize,
         before: usize,
-        place: Place,
+        parent: ParentObject,
     ) -> Option<(usize, usize)> {
         let number = usize::from(self.next[before]);
         let entry = &KEYS.entries[number];
         let written = entry.written.as_bytes();
-        let there = entry.place == place && text.get(at..at + written.len()) == Some(written);
-        there.then(|| (number, json::skip_space(text, at + written.len())))
+        let is_it = entry.parent == parent && text.get(at..at + written.len()) == Some(written);
+        is_it.then(|| (number, json::skip_space(text, at + written.len())))
     }
 
-    /// Notes that the key `name` came after the one numbered `before`; gives its number.
-    fn learn(&mut self, name: &[u8], before: usize, place: Place) -> usize {
-        let Some(number) = KEYS.number(name, place) else { return NO_KEY + place as usize };
+    /// Remembers that the key `name` followed the key `before`. Returns its number.
+    fn remember_order(&mut self, name: &[u8], before: usize, parent: ParentObject) -> usize {
+        let Some(number) = KEYS.number(name, parent) else { return no_key(parent) };
         self.next[before] = number as u8;
         number
     }
 
-    /// Reads the value of a known top-level key.
-    fn known_member(
+    /// Reads the value of a known key of the event. Returns its end, like every method that reads a value.
+    fn known_root_member(
         &mut self,
         text: &[u8],
         key: usize,
         at: usize,
-        known: Known,
-        row: &mut Row,
+        known: KnownKey,
+        hints: &mut ShapeHints,
     ) -> Result<usize, JsonError> {
         match known {
-            Known::Field(field) => {
-                row.is_event |= matches!(
+            KnownKey::Field(field) => {
+                hints.is_event |= matches!(
                     field,
                     Field::EventId | Field::EventName | Field::EventTime | Field::EventType
                 );
-                self.field(text, Place::Top, key, at, field)
+                self.field(text, ParentObject::Root, key, at, field)
             }
-            _ => self.structural(text, Place::Top, key, at, known),
+            _ => self.structural_object(text, ParentObject::Root, key, at, known),
         }
     }
 
-    fn top_member(
+    /// Reads the value of any key of the event or row.
+    fn root_member(
         &mut self,
         text: &[u8],
         key: usize,
         name: &[u8],
         at: usize,
-        row: &mut Row,
+        hints: &mut ShapeHints,
     ) -> Result<usize, JsonError> {
-        match self.known(name, Place::Top) {
-            known @ (Known::Field(_) | Known::Identity) => {
-                self.known_member(text, key, at, known, row)
+        match self.known_key(name, ParentObject::Root) {
+            known @ (KnownKey::Field(_) | KnownKey::Identity) => {
+                self.known_root_member(text, key, at, known, hints)
             }
             _ => {
-                let span = self.value(text, at)?;
-                self.row_key(text, name, span, row);
-                self.other(name, Member { place: Place::Top, key, value: span });
-                Ok(span.end)
+                let value = self.value(text, at)?;
+                self.note_row_key(text, name, value, hints);
+                self.note_extra(name, ExtraMember { parent: ParentObject::Root, key, value });
+                Ok(value.end)
             }
         }
     }
 
-    /// Notes what an unknown top-level key says about the row around an event.
-    fn row_key(&mut self, text: &[u8], name: &[u8], span: Span, row: &mut Row) {
-        if ROW_KEYS.contains(&name) {
-            let holds_event = span.kind == Kind::Object
-                || (span.kind == Kind::String && text[span.start..span.end].contains(&b'{'));
-            if holds_event && row.value.is_none() {
-                row.value = Some(span);
+    /// Notes what an unknown key tells about the shape of the object.
+    fn note_row_key(&mut self, text: &[u8], name: &[u8], value: ValueSpan, hints: &mut ShapeHints) {
+        match RowKey::of(name) {
+            Some(RowKey::Event) => {
+                let holds_event = value.kind == ValueKind::Object
+                    || (value.kind == ValueKind::String
+                        && text[value.start..value.end].contains(&b'{'));
+                if holds_event && hints.row_value.is_none() {
+                    hints.row_value = Some(value);
+                }
             }
-        } else if name == b"owner_id" || name == b"contents_owner_id_s" {
-            self.owner = Some(span);
-        } else if DOTTED.iter().any(|prefix| name.starts_with(prefix)) {
-            row.dotted = true;
-        } else if name == b"EventProduct" {
-            row.foreign = true;
+            Some(RowKey::Owner) => self.notes.owner = Some(value),
+            Some(RowKey::Dotted) => hints.is_dotted = true,
+            Some(RowKey::Foreign) => hints.is_foreign = true,
+            None => {}
         }
     }
 
-    fn known(&mut self, name: &[u8], place: Place) -> Known {
-        match KEYS.find(name, place) {
-            Known::Other => {
-                let alias = KEYS.find_alias(name, place);
-                if alias != Known::Other {
-                    (self.alias_key, self.needs_raw) = (true, true);
+    /// The known key `name`, in this or another spelling. Another spelling is noted.
+    fn known_key(&mut self, name: &[u8], parent: ParentObject) -> KnownKey {
+        match KEYS.find(name, parent) {
+            KnownKey::Other => {
+                let alias = KEYS.find_alias(name, parent);
+                if alias != KnownKey::Other {
+                    (self.notes.alias_key, self.notes.needs_raw) = (true, true);
                 }
                 alias
             }
@@ -360,121 +226,124 @@ impl Scanner {
         }
     }
 
-    fn other(&mut self, name: &[u8], member: Member) {
-        let hash = json::mix(json::hash_bytes(name), member.place as u64);
-        self.duplicate_key |= self.other_keys.contains(&hash);
-        self.other_keys.push(hash);
-        self.extras.push(member);
+    /// Notes a member that no column holds.
+    fn note_extra(&mut self, name: &[u8], member: ExtraMember) {
+        let hash = json::mix(json::hash_bytes(name), member.parent as u64);
+        self.note_other_key(hash);
+        self.notes.extras.push(member);
     }
 
-    fn value(&mut self, text: &[u8], at: usize) -> Result<Span, JsonError> {
-        // Most values are plain strings; they need no hash here.
+    fn note_other_key(&mut self, hash: u64) {
+        self.notes.duplicate_key |= self.notes.other_keys.contains(&hash);
+        self.notes.other_keys.push(hash);
+    }
+
+    /// Reads a value of any kind.
+    fn value(&mut self, text: &[u8], at: usize) -> Result<ValueSpan, JsonError> {
+        // Most values are strings, which need no hash here.
         if text.get(at) == Some(&b'"') {
             let (end, escaped) = json::string_end(text, at)?;
-            return Ok(Span { start: at, end, kind: Kind::String, escaped });
+            return Ok(ValueSpan { start: at, end, kind: ValueKind::String, escaped });
         }
         let walked = self.walker.value_at_depth(text, at, 1)?;
-        self.duplicate_key |= walked.duplicate_key;
-        Ok(Span { start: at, end: walked.end, kind: walked.kind, escaped: walked.escaped })
+        self.notes.duplicate_key |= walked.duplicate_key;
+        Ok(ValueSpan::of(at, &walked))
     }
 
+    /// Reads the value of `field`.
     fn field(
         &mut self,
         text: &[u8],
-        place: Place,
+        parent: ParentObject,
         key: usize,
         at: usize,
         field: Field,
     ) -> Result<usize, JsonError> {
-        let (.., keep) = Field::ALL[field as usize];
-        let span = if keep == Keep::Object {
+        let (.., field_type) = Field::ALL[field as usize];
+        let value = if field_type == FieldType::Object {
             let walked = self.walker.value_at_depth(text, at, 1)?;
-            self.duplicate_key |= walked.duplicate_key;
+            self.notes.duplicate_key |= walked.duplicate_key;
             if let Some(slot) = Event::OBJECTS.iter().position(|&object| object == field) {
-                self.hashes[slot] = walked.hash;
+                self.notes.object_hashes[slot] = walked.hash;
             }
-            Span { start: at, end: walked.end, kind: walked.kind, escaped: walked.escaped }
+            ValueSpan::of(at, &walked)
         } else {
             self.value(text, at)?
         };
-        let slot = &mut self.spans[field as usize];
-        self.duplicate_key |= slot.is_some();
-        let exact = match keep {
-            Keep::Text | Keep::Id => Kind::String,
-            Keep::Bool => Kind::Bool,
-            Keep::Object => Kind::Object,
+        let slot = &mut self.notes.spans[field as usize];
+        self.notes.duplicate_key |= slot.is_some();
+        let expected = match field_type {
+            FieldType::Text | FieldType::Id => ValueKind::String,
+            FieldType::Bool => ValueKind::Bool,
+            FieldType::Object => ValueKind::Object,
         };
-        let tolerated = match keep {
-            Keep::Id => span.kind == Kind::Number,
-            Keep::Bool => span.kind == Kind::String,
-            Keep::Object => span.kind == Kind::Array && field == Field::ReferencedResources,
-            // Connectors turn the JSON text into an object; the session flag comes as a real boolean too.
-            Keep::Text => {
-                (field == Field::RequestParameterJson && span.kind == Kind::Object)
-                    || (field == Field::MfaAuthenticated && span.kind == Kind::Bool)
+        let is_tolerated = match field_type {
+            FieldType::Id => value.kind == ValueKind::Number,
+            FieldType::Bool => value.kind == ValueKind::String,
+            FieldType::Object => {
+                value.kind == ValueKind::Array && field == Field::ReferencedResources
+            }
+            // Connectors turn the JSON text into an object. The session flag can be a boolean.
+            FieldType::Text => {
+                (field == Field::RequestParameterJson && value.kind == ValueKind::Object)
+                    || (field == Field::MfaAuthenticated && value.kind == ValueKind::Bool)
             }
         };
-        if span.kind == exact || tolerated {
-            *slot = Some(span);
-        } else if span.kind != Kind::Null {
-            (self.type_mismatch, self.needs_raw) = (true, true);
+        if value.kind == expected || is_tolerated {
+            *slot = Some(value);
+        } else if value.kind != ValueKind::Null {
+            (self.notes.type_mismatch, self.notes.needs_raw) = (true, true);
         }
-        if span.kind != exact && !(keep == Keep::Object && tolerated) {
-            self.extras.push(Member { place, key, value: span });
+        if value.kind != expected && !(field_type == FieldType::Object && is_tolerated) {
+            self.notes.extras.push(ExtraMember { parent, key, value });
         }
-        Ok(span.end)
+        Ok(value.end)
     }
 
-    /// `userIdentity`, `sessionContext` and its attributes: objects that are looked into rather than kept.
-    fn structural(
+    /// Reads the value of `userIdentity`, `sessionContext` or its attributes: an object whose members are fields.
+    fn structural_object(
         &mut self,
         text: &[u8],
-        place: Place,
+        parent: ParentObject,
         key: usize,
         at: usize,
-        which: Known,
+        which: KnownKey,
     ) -> Result<usize, JsonError> {
-        if which == Known::Session {
-            self.has_session = text.get(at) != Some(&b'n');
+        if which == KnownKey::Session {
+            self.notes.has_session = text.get(at) != Some(&b'n');
         }
         if text.get(at) != Some(&b'{') {
-            let span = self.value(text, at)?;
-            if span.kind == Kind::Null {
-                self.other(which.marker(), Member { place, key, value: span });
-            } else if which == Known::Session && span.kind == Kind::String {
-                self.session_text = Some(span);
-                self.needs_raw = true;
-            } else {
-                (self.type_mismatch, self.needs_raw) = (true, true);
-            }
-            return Ok(span.end);
+            return self.not_an_object(text, parent, key, at, which);
         }
-        // A second object of the same name would be merged into the first: keep the text.
-        let hash = json::hash_bytes(which.marker());
-        self.duplicate_key |= self.other_keys.contains(&hash);
-        self.other_keys.push(hash);
+        // A second object of the same name would be merged with the first, so the text must be kept.
+        self.note_other_key(json::hash_bytes(which.structural_name()));
         let mut at = json::skip_space(text, at + 1);
         if text.get(at) == Some(&b'}') {
-            self.needs_raw = true;
+            self.notes.needs_raw = true;
             return Ok(at + 1);
         }
-        let place = if which == Known::Identity { Place::Identity } else { Place::Session };
-        let mut before = NO_KEY + place as usize;
+        let parent = match which {
+            KnownKey::Identity => ParentObject::UserIdentity,
+            _ => ParentObject::SessionAttributes,
+        };
+        // The members of `sessionContext` itself are no fields, so their order is not remembered.
+        let has_fields = which != KnownKey::Session;
+        let mut before = no_key(parent);
         loop {
             let key = at;
-            let expected =
-                if which == Known::Session { None } else { self.expected(text, at, before, place) };
-            if let Some((number, value_at)) = expected {
-                at = match KEYS.entries[number].known {
-                    Known::Field(field) => self.field(text, place, key, value_at, field)?,
-                    known => self.structural(text, place, key, value_at, known)?,
+            let predicted =
+                if has_fields { self.predicted_key(text, at, before, parent) } else { None };
+            if let Some((number, value_at)) = predicted {
+                at = match KEYS.entries[number].key {
+                    KnownKey::Field(field) => self.field(text, parent, key, value_at, field)?,
+                    known => self.structural_object(text, parent, key, value_at, known)?,
                 };
                 before = number;
             } else {
-                let (name, value_at) = self.key(text, at)?;
+                let (name, value_at) = read_key(text, at)?;
                 let name = name.bytes(text);
-                if which != Known::Session {
-                    before = self.learn(&name, before, place);
+                if has_fields {
+                    before = self.remember_order(&name, before, parent);
                 }
                 at = self.structural_member(text, key, &name, value_at, which)?;
             }
@@ -485,155 +354,81 @@ impl Scanner {
         }
     }
 
+    /// Reads the value of a structural key that is no object.
+    fn not_an_object(
+        &mut self,
+        text: &[u8],
+        parent: ParentObject,
+        key: usize,
+        at: usize,
+        which: KnownKey,
+    ) -> Result<usize, JsonError> {
+        let value = self.value(text, at)?;
+        if value.kind == ValueKind::Null {
+            self.note_extra(which.structural_name(), ExtraMember { parent, key, value });
+        } else if which == KnownKey::Session && value.kind == ValueKind::String {
+            self.notes.session_text = Some(value);
+            self.notes.needs_raw = true;
+        } else {
+            (self.notes.type_mismatch, self.notes.needs_raw) = (true, true);
+        }
+        Ok(value.end)
+    }
+
+    /// Reads the value of any key of a structural object.
     fn structural_member(
         &mut self,
         text: &[u8],
         key: usize,
         name: &[u8],
         at: usize,
-        inside: Known,
+        inside: KnownKey,
     ) -> Result<usize, JsonError> {
-        let place = match inside {
-            Known::Identity => Place::Identity,
-            Known::Attributes => Place::Session,
-            // Directly in `sessionContext` only `attributes` is expected.
-            _ => {
-                let folded = name.first().map(u8::to_ascii_lowercase);
-                let same = |want: &str| {
-                    name.len() == want.len()
-                        && folded == want.bytes().next()
-                        && name[1..] == want.as_bytes()[1..]
-                };
-                if same(ATTRIBUTES) || same(SESSION_ATTRIBUTES) {
-                    if name != ATTRIBUTES.as_bytes() {
-                        (self.alias_key, self.needs_raw) = (true, true);
-                    }
-                    return self.structural(text, Place::Session, key, at, Known::Attributes);
-                }
-                self.needs_raw = true;
-                return Ok(self.value(text, at)?.end);
-            }
+        let parent = match inside {
+            KnownKey::Identity => ParentObject::UserIdentity,
+            KnownKey::Attributes => ParentObject::SessionAttributes,
+            _ => return self.session_member(text, key, name, at),
         };
-        match self.known(name, place) {
-            Known::Field(field) => self.field(text, place, key, at, field),
-            Known::Session => self.structural(text, place, key, at, Known::Session),
+        match self.known_key(name, parent) {
+            KnownKey::Field(field) => self.field(text, parent, key, at, field),
+            KnownKey::Session => self.structural_object(text, parent, key, at, KnownKey::Session),
             _ => {
-                let span = self.value(text, at)?;
-                self.other(name, Member { place, key, value: span });
-                Ok(span.end)
+                let value = self.value(text, at)?;
+                self.note_extra(name, ExtraMember { parent, key, value });
+                Ok(value.end)
             }
         }
     }
 
-    /// The event just scanned. `text` is the object's text, checked to be UTF-8.
-    pub(super) fn event<'a>(&self, text: &'a str) -> Event<'a> {
-        let mut event = Event::empty(text);
-        event.has_session = self.has_session;
-        event.object_hashes = self.hashes;
-        event.needs_raw = self.needs_raw || self.duplicate_key;
-        for (flag, set) in [
-            (Flag::DuplicateKey, self.duplicate_key),
-            (Flag::TypeMismatch, self.type_mismatch),
-            (Flag::AliasKey, self.alias_key),
-        ] {
-            if set {
-                event.flags.insert(flag);
+    /// Reads the value of a key of `sessionContext`, in which only the attributes are expected.
+    fn session_member(
+        &mut self,
+        text: &[u8],
+        key: usize,
+        name: &[u8],
+        at: usize,
+    ) -> Result<usize, JsonError> {
+        if is_attributes(name) {
+            if name != ATTRIBUTES.as_bytes() {
+                (self.notes.alias_key, self.notes.needs_raw) = (true, true);
             }
+            let parent = ParentObject::SessionAttributes;
+            return self.structural_object(text, parent, key, at, KnownKey::Attributes);
         }
-        for (slot, span) in self.spans.iter().enumerate() {
-            let Some(span) = span else { continue };
-            match text_of(text, *span) {
-                Some(value) => event.values[slot] = Some(value),
-                None => {
-                    event.flags.insert(Flag::LoneSurrogate);
-                    event.needs_raw = true;
-                }
-            }
-        }
-        if let Some(span) = self.session_text {
-            session_from_text(text, span, &mut event);
-        }
-        self.drop_repeated_parameters(&mut event);
-        event.extra = self.extra(text, &event);
-        event
-    }
-
-    /// `owner_id` of the row just scanned.
-    pub(super) fn owner<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
-        self.owner.and_then(|span| text_of(text, span)).filter(|owner| !owner.is_empty())
-    }
-
-    fn drop_repeated_parameters(&self, event: &mut Event<'_>) {
-        let is_text = self.spans[Field::RequestParameterJson as usize]
-            .is_some_and(|span| span.kind == Kind::String);
-        let same = is_text
-            && event.get(Field::RequestParameterJson).is_some()
-            && event.get(Field::RequestParameterJson) == event.get(Field::RequestParameters);
-        if same {
-            event.values[Field::RequestParameterJson as usize] = None;
-            event.flags.insert(Flag::RequestParameterJsonRepeats);
-        }
-    }
-
-    /// The members no column gives back, as one object in the event's own nesting.
-    fn extra(&self, text: &str, event: &Event<'_>) -> Option<String> {
-        let mut top = String::new();
-        let mut identity = String::new();
-        let mut session = String::new();
-        for member in &self.extras {
-            let out = match member.place {
-                Place::Top => &mut top,
-                Place::Identity => &mut identity,
-                Place::Session => &mut session,
-            };
-            push_member(out, text, member);
-        }
-        for (field, out) in [(Field::EventTime, &mut top), (Field::CreationDate, &mut session)] {
-            if let Some(value) = event.get(field).filter(|value| !is_plain_time(value)) {
-                let (_, _, key, _) = Field::ALL[field as usize];
-                push_pair(out, &json::quote(key), &json::quote(value));
-            }
-        }
-        if let Some(value) =
-            event.get(Field::MfaAuthenticated).filter(|value| !matches!(*value, "true" | "false"))
-        {
-            push_pair(&mut session, "\"mfaAuthenticated\"", &json::quote(value));
-        }
-        if event.get(Field::AccountId) == Some("") {
-            push_pair(&mut identity, "\"accountId\"", "\"\"");
-        }
-        if !session.is_empty() {
-            push_pair(
-                &mut identity,
-                "\"sessionContext\"",
-                &format!("{{\"attributes\":{{{session}}}}}"),
-            );
-        }
-        if !identity.is_empty() {
-            push_pair(&mut top, "\"userIdentity\"", &format!("{{{identity}}}"));
-        }
-        (!top.is_empty()).then(|| format!("{{{top}}}"))
+        self.notes.needs_raw = true;
+        Ok(self.value(text, at)?.end)
     }
 }
 
-impl Known {
-    fn marker(self) -> &'static [u8] {
-        match self {
-            Self::Identity => USER_IDENTITY.as_bytes(),
-            Self::Session => SESSION_CONTEXT.as_bytes(),
-            _ => ATTRIBUTES.as_bytes(),
-        }
-    }
-}
-
-struct Key {
+/// Position of a key, without its quotes.
+struct KeySpan {
     start: usize,
     end: usize,
     escaped: bool,
 }
 
-impl Key {
-    /// The key's bytes, unescaped where it has escapes: `user\u004eame` is `userName`.
+impl KeySpan {
+    /// The key's bytes without escapes: `user\u004eame` is `userName`.
     fn bytes<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let raw = &text[self.start..self.end];
         if !self.escaped {
@@ -647,16 +442,26 @@ impl Key {
     }
 }
 
-/// Where the list or the inner response starts, if the key `name` holds one.
-pub(super) fn wrapped(name: &[u8], text: &[u8], value_at: usize) -> Option<usize> {
-    match text.get(value_at)? {
-        b'[' if LIST_KEYS.contains(&name) => Some(value_at),
-        b'{' if name == BODY_KEY => Some(value_at),
-        _ => None,
+/// Reads `"key" :` at `at`. Returns the key and the offset of its value.
+fn read_key(text: &[u8], at: usize) -> Result<(KeySpan, usize), JsonError> {
+    match text.get(at) {
+        None => return Err(JsonError::Incomplete),
+        Some(b'"') => {}
+        Some(_) => return Err(JsonError::Syntax { at, expected: "a key in double quotes" }),
+    }
+    let (end, escaped) = json::string_end(text, at)?;
+    let colon = json::skip_space(text, end);
+    match text.get(colon) {
+        None => Err(JsonError::Incomplete),
+        Some(b':') => {
+            let key = KeySpan { start: at + 1, end: end - 1, escaped };
+            Ok((key, json::skip_space(text, colon + 1)))
+        }
+        Some(_) => Err(JsonError::Syntax { at: colon, expected: "`:`" }),
     }
 }
 
-/// Past a value: the next member (and true) or the object's end (and false).
+/// Reads what follows a value: offset of the next member and true, or the object's end and false.
 fn next_member(text: &[u8], at: usize) -> Result<(usize, bool), JsonError> {
     let at = json::skip_space(text, at);
     match text.get(at) {
@@ -665,59 +470,4 @@ fn next_member(text: &[u8], at: usize) -> Result<(usize, bool), JsonError> {
         Some(b'}') => Ok((at + 1, false)),
         Some(_) => Err(JsonError::Syntax { at, expected: "`,` or `}`" }),
     }
-}
-
-/// The text of a noted value: strings unescaped, everything else as it stands. `None` for half a surrogate pair.
-fn text_of(text: &str, span: Span) -> Option<Cow<'_, str>> {
-    if span.kind != Kind::String {
-        return Some(Cow::Borrowed(&text[span.start..span.end]));
-    }
-    let inner = &text[span.start + 1..span.end - 1];
-    if !span.escaped {
-        return Some(Cow::Borrowed(inner));
-    }
-    let mut plain = String::with_capacity(inner.len());
-    json::unescape_into(inner, &mut plain).ok()?;
-    Some(Cow::Owned(plain))
-}
-
-/// One vendor page types the session context as a string that holds the object.
-fn session_from_text(text: &str, span: Span, event: &mut Event<'_>) {
-    let Some(inner) = text_of(text, span) else { return };
-    for (key, attributes) in json::members(&inner) {
-        if key != ATTRIBUTES && key != SESSION_ATTRIBUTES {
-            continue;
-        }
-        for (key, value) in json::members(attributes) {
-            let field = match key.as_ref() {
-                "mfaAuthenticated" => Field::MfaAuthenticated,
-                "creationDate" => Field::CreationDate,
-                _ => continue,
-            };
-            event.values[field as usize] =
-                json::text_of(value).map(|text| Cow::Owned(text.into_owned()));
-        }
-    }
-}
-
-fn is_plain_time(text: &str) -> bool {
-    text.len() == 20
-        && text.ends_with('Z')
-        && text.as_bytes()[10] == b'T'
-        && !text.starts_with("0000")
-        && time::parse(text).is_some()
-}
-
-fn push_member(out: &mut String, text: &str, member: &Member) {
-    let key_end = json::string_end(text.as_bytes(), member.key).map_or(member.key, |(end, _)| end);
-    push_pair(out, &text[member.key..key_end], &text[member.value.start..member.value.end]);
-}
-
-fn push_pair(out: &mut String, key: &str, value: &str) {
-    if !out.is_empty() {
-        out.push(',');
-    }
-    out.push_str(key);
-    out.push(':');
-    out.push_str(value);
 }

@@ -1,36 +1,36 @@
-//! What content is, told by its first bytes.
+//! Detects the format of content from its first bytes.
 
 use std::io::{self, Read};
 
-/// Bytes looked at.
+/// Number of bytes that decide the format.
 pub(super) const HEAD_BYTES: usize = 4096;
 
-/// A compression that announces itself.
+/// A compression format with a magic number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
+pub(super) enum Compression {
     Gzip,
     Zstd,
     SnappyFramed,
     SnappyXerial,
 }
 
-/// What content is.
+/// Format of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
-    Compressed(Method),
+pub(super) enum ContentKind {
+    Compressed(Compression),
     Parquet,
-    /// Starts like JSON.
+    /// Text that starts like JSON.
     Json,
-    /// Empty or white space as far as seen.
+    /// Nothing but white space in the first bytes.
     Blank,
-    /// Text that does not start like JSON: perhaps CSV.
+    /// Text that does not start like JSON, possibly CSV.
     Text,
-    /// Something known that holds no events; says what was expected instead.
+    /// A known format without events; tells what was expected instead.
     Foreign(&'static str),
     Unknown,
 }
 
-/// The first bytes of `input`, and the error that ended them early.
+/// Reads the first bytes of `input`; the error tells why they ended early.
 pub(super) fn head(input: &mut impl Read) -> (Vec<u8>, Option<io::Error>) {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     let mut chunk = [0; HEAD_BYTES];
@@ -46,18 +46,18 @@ pub(super) fn head(input: &mut impl Read) -> (Vec<u8>, Option<io::Error>) {
     (head, None)
 }
 
-/// What content starting with `head` is.
-pub(super) fn content(head: &[u8]) -> Content {
+/// Format of the content that starts with `head`.
+pub(super) fn content(head: &[u8]) -> ContentKind {
     for (magic, content) in [
-        (&b"\x1f\x8b"[..], Content::Compressed(Method::Gzip)),
-        (b"\x28\xb5\x2f\xfd", Content::Compressed(Method::Zstd)),
-        (b"\xff\x06\x00\x00sNaPpY", Content::Compressed(Method::SnappyFramed)),
-        (b"\x82SNAPPY\x00", Content::Compressed(Method::SnappyXerial)),
-        (b"PAR1", Content::Parquet),
-        (b"PK\x03\x04", Content::Foreign("JSON, CSV or Parquet; this is a zip archive")),
-        (b"ORC", Content::Foreign("JSON, CSV or Parquet; this is an ORC file")),
-        (b"\xff\xfe", Content::Foreign("UTF-8 text; this is UTF-16")),
-        (b"\xfe\xff", Content::Foreign("UTF-8 text; this is UTF-16")),
+        (&b"\x1f\x8b"[..], ContentKind::Compressed(Compression::Gzip)),
+        (b"\x28\xb5\x2f\xfd", ContentKind::Compressed(Compression::Zstd)),
+        (b"\xff\x06\x00\x00sNaPpY", ContentKind::Compressed(Compression::SnappyFramed)),
+        (b"\x82SNAPPY\x00", ContentKind::Compressed(Compression::SnappyXerial)),
+        (b"PAR1", ContentKind::Parquet),
+        (b"PK\x03\x04", ContentKind::Foreign("JSON, CSV or Parquet; this is a zip archive")),
+        (b"ORC", ContentKind::Foreign("JSON, CSV or Parquet; this is an ORC file")),
+        (b"\xff\xfe", ContentKind::Foreign("UTF-8 text; this is UTF-16")),
+        (b"\xfe\xff", ContentKind::Foreign("UTF-8 text; this is UTF-16")),
     ] {
         if head.starts_with(magic) {
             return content;
@@ -65,29 +65,30 @@ pub(super) fn content(head: &[u8]) -> Content {
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let start = text.iter().position(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t'));
-    let Some(start) = start else { return Content::Blank };
+    let Some(start) = start else { return ContentKind::Blank };
     let text = &text[start..];
     if is_utf16(text) {
-        return Content::Foreign("UTF-8 text; this is UTF-16");
+        return ContentKind::Foreign("UTF-8 text; this is UTF-16");
     }
     if let Some(foreign) = markup(text) {
-        return Content::Foreign(foreign);
+        return ContentKind::Foreign(foreign);
     }
     match text[0] {
-        b'{' | b'[' => Content::Json,
-        b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9' if is_json_scalar(text) => Content::Json,
-        _ if looks_like_text(text) => Content::Text,
-        _ => Content::Unknown,
+        b'{' | b'[' => ContentKind::Json,
+        b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9' if is_json_scalar(text) => ContentKind::Json,
+        _ if looks_like_text(text) => ContentKind::Text,
+        _ => ContentKind::Unknown,
     }
 }
 
-/// UTF-16 without a mark: every other byte of ASCII text is zero.
+/// True for UTF-16 without byte order mark, in which every other byte of ASCII text is zero.
 pub(super) fn is_utf16(text: &[u8]) -> bool {
     text.len() >= 4
         && ((text[0] != 0 && text[1] == 0 && text[3] == 0)
             || (text[0] == 0 && text[1] != 0 && text[2] == 0))
 }
 
+/// A description of `text` where it is HTML or XML.
 fn markup(text: &[u8]) -> Option<&'static str> {
     let lower = text[..text.len().min(64)].to_ascii_lowercase();
     if lower.starts_with(b"<!doctype html")
@@ -103,13 +104,13 @@ fn markup(text: &[u8]) -> Option<&'static str> {
     )
 }
 
-/// A document that is one JSON scalar, and not a CSV line that starts with one.
+/// True for a document that is one JSON scalar. A CSV line may start with one too.
 fn is_json_scalar(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     serde_json::from_str::<serde_json::Value>(text.trim()).is_ok()
 }
 
-/// No control characters but white space in the first bytes.
+/// True where the first bytes hold no control characters other than white space.
 fn looks_like_text(text: &[u8]) -> bool {
     !text[..text.len().min(512)].iter().any(|&b| b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t'))
 }
@@ -121,22 +122,24 @@ mod tests {
     #[test]
     fn told_by_content() {
         for (head, content_is) in [
-            (&b"[{"[..], Content::Json),
-            (b"\xef\xbb\xbf {", Content::Json),
-            (b" \n\t", Content::Blank),
-            (b"", Content::Blank),
-            (b"null", Content::Json),
-            (b"\x1f\x8b\x08", Content::Compressed(Method::Gzip)),
-            (b"PAR1\x15", Content::Parquet),
-            (b"event,owner_id\n", Content::Text),
-            (b"1649759057,topic,{}", Content::Text),
-            (b"\x00\x01\x02\x03", Content::Unknown),
+            (&b"[{"[..], ContentKind::Json),
+            (b"\xef\xbb\xbf {", ContentKind::Json),
+            (b" \n\t", ContentKind::Blank),
+            (b"", ContentKind::Blank),
+            (b"null", ContentKind::Json),
+            (b"\x1f\x8b\x08", ContentKind::Compressed(Compression::Gzip)),
+            (b"PAR1\x15", ContentKind::Parquet),
+            (b"event,owner_id\n", ContentKind::Text),
+            (b"1649759057,topic,{}", ContentKind::Text),
+            (b"\x00\x01\x02\x03", ContentKind::Unknown),
         ] {
             assert_eq!(content(head), content_is, "{head:?}");
         }
         assert!(
-            matches!(content(b"<!DOCTYPE HTML><html>"), Content::Foreign(text) if text.contains("HTML"))
+            matches!(content(b"<!DOCTYPE HTML><html>"), ContentKind::Foreign(text) if text.contains("HTML"))
         );
-        assert!(matches!(content(b"[\0{\0"), Content::Foreign(text) if text.contains("UTF-16")));
+        assert!(
+            matches!(content(b"[\0{\0"), ContentKind::Foreign(text) if text.contains("UTF-16"))
+        );
     }
 }

@@ -1,21 +1,22 @@
-//! A sliding window over a byte stream: holds what is being looked at, and no more than it must.
+//! A sliding window over a byte stream, which holds no more bytes than the record being read needs.
 
 use std::io::{self, Read};
 
-/// Bytes asked for at a time. Big enough that the one record cut at its end is read twice at no cost worth naming.
+/// Bytes read at a time. The record that the end of a chunk cuts is scanned twice, which is negligible at this size.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// A window over the stream `input`.
 pub(super) struct Window<R> {
     input: R,
     buffer: Vec<u8>,
-    /// First byte not yet consumed.
+    /// Start of the unconsumed bytes in `buffer`.
     from: usize,
-    /// End of the bytes read.
+    /// End of the bytes read into `buffer`.
     to: usize,
     /// Offset in the stream of `buffer[0]`.
     base: u64,
     ended: bool,
-    /// The stream failed after giving the bytes in the buffer; told once those are used up.
+    /// Error of the stream behind the bytes in `buffer`, to be reported when they have been returned.
     failed: Option<io::Error>,
 }
 
@@ -32,7 +33,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The bytes read and not yet consumed.
+    /// The unconsumed bytes.
     pub(super) fn rest(&self) -> &[u8] {
         &self.buffer[self.from..self.to]
     }
@@ -42,15 +43,16 @@ impl<R: Read> Window<R> {
         self.base + self.from as u64
     }
 
+    /// Consumes the first `count` bytes.
     pub(super) fn consume(&mut self, count: usize) {
         self.from += count;
         debug_assert!(self.from <= self.to);
     }
 
-    /// Reads more behind the rest, making room first. False at the end of the stream.
+    /// Reads more bytes behind the unconsumed ones. False at the end of the stream.
     ///
     /// # Errors
-    /// What the stream said, once everything it gave before has been offered.
+    /// The error of the stream, after all bytes before it have been returned.
     pub(super) fn more(&mut self) -> io::Result<bool> {
         if let Some(error) = self.failed.take() {
             self.ended = true;
@@ -90,7 +92,7 @@ impl<R: Read> Window<R> {
             self.from = 0;
         }
         if self.buffer.len() > CHUNK_BYTES && self.to < CHUNK_BYTES / 2 {
-            // One large record grew the window; do not stay that big for ever.
+            // The buffer grew for one large record and shrinks again.
             self.buffer.truncate(CHUNK_BYTES);
             self.buffer.shrink_to_fit();
         } else if self.buffer.len() - self.to < CHUNK_BYTES / 4 {

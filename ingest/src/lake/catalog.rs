@@ -393,7 +393,7 @@ async fn create_table(db: &mut AnyConnection, table: Table) -> Result<(), Catalo
         (table.schema(), table.name(), uuid(), table.partition_id());
     let table = table.id();
     execute(db, format!("INSERT INTO ducklake_table VALUES ({table}, '{uuid}', 0, NULL, 0, '{name}', '{name}/', TRUE)")).await?;
-    for column in &schema.lake {
+    for column in &schema.catalog_columns {
         let nested = matches!(column.lake_type, "list" | "struct");
         sqlx::query("INSERT INTO ducklake_column VALUES ($1, 0, NULL, $2, $3, $4, $5, NULL, 'NULL', TRUE, $6, $7, 'duckdb')")
             .bind(column.id)
@@ -406,7 +406,11 @@ async fn create_table(db: &mut AnyConnection, table: Table) -> Result<(), Catalo
             .execute(&mut *db)
             .await?;
     }
-    let day = schema.lake.iter().find(|column| column.name == "day").map_or(0, |column| column.id);
+    let day = schema
+        .catalog_columns
+        .iter()
+        .find(|column| column.name == "day")
+        .map_or(0, |column| column.id);
     sqlx::query("INSERT INTO ducklake_partition_info VALUES ($1, $2, 0, NULL)")
         .bind(partition)
         .bind(table)

@@ -16,7 +16,7 @@ pub struct Position {
     /// File, object key or topic partition.
     pub object: String,
     /// Which content stood under that name: a rewritten object is read anew.
-    pub incarnation: String,
+    pub source_version: String,
     /// Records taken so far.
     pub records: u64,
     /// Nothing more is to come.
@@ -140,7 +140,7 @@ impl Lake {
     }
 
     /// Content of every object of `source` below `folder` that is stored to its end, by object.
-    pub(crate) async fn incarnations(
+    pub(crate) async fn source_versions(
         &self,
         source: &str,
         folder: &str,
@@ -176,7 +176,7 @@ impl Lake {
         row.map(|row| {
             Ok(Position {
                 object: object.to_owned(),
-                incarnation: row.try_get(0)?,
+                source_version: row.try_get(0)?,
                 records: row.try_get::<i64, _>(1)?.unsigned_abs(),
                 done: row.try_get::<i64, _>(2)? != 0,
                 notes: row.try_get(3)?,
@@ -342,7 +342,7 @@ async fn move_position(
     .fetch_optional(&mut *db)
     .await?;
     let current = current
-        .filter(|(incarnation, _)| *incarnation == position.incarnation)
+        .filter(|(version, _)| *version == position.source_version)
         .map(|(_, records)| records.unsigned_abs());
     if current != replaces {
         return Err(CatalogError::Conflict {
@@ -355,7 +355,7 @@ async fn move_position(
     sqlx::query("INSERT INTO trailhound_position VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source, object) DO UPDATE SET incarnation = excluded.incarnation, records = excluded.records, done = excluded.done, notes = excluded.notes, snapshot_id = excluded.snapshot_id")
         .bind(source)
         .bind(&position.object)
-        .bind(&position.incarnation)
+        .bind(&position.source_version)
         .bind(position.records as i64)
         .bind(i64::from(position.done))
         .bind(&position.notes)

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
-use trailhound_datasets::columns::{COLUMNS, EVENTS, Storage, Type};
+use trailhound_datasets::columns::{COLUMNS, ColumnType, EVENTS, Storage};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Rows a row group: small enough that a look-up reads little, large enough for dictionaries to pay.
@@ -36,10 +36,10 @@ static EVENT_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     let mut properties = base_properties();
     for column in COLUMNS {
         let path = match column.data_type {
-            Type::TextList => {
+            ColumnType::TextList => {
                 vec![ColumnPath::new(vec![column.name.into(), "list".into(), "element".into()])]
             }
-            Type::ResourceList => ["type", "id"]
+            ColumnType::ResourceList => ["type", "id"]
                 .map(|part| {
                     ColumnPath::new(vec![
                         column.name.into(),
@@ -57,12 +57,12 @@ static EVENT_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
             }
-            if column.storage == Storage::Steps {
+            if column.storage == Storage::Sequential {
                 properties = properties
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
             }
-            if column.storage == Storage::Few {
+            if column.storage == Storage::LowCardinality {
                 properties =
                     properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
             }
@@ -270,7 +270,8 @@ fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, Range> {
             if !names.contains(&name.as_str()) {
                 continue;
             }
-            let Some(column) = schema.lake.iter().find(|c| c.parent.is_none() && c.name == *name)
+            let Some(column) =
+                schema.catalog_columns.iter().find(|c| c.parent.is_none() && c.name == *name)
             else {
                 continue;
             };

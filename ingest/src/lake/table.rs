@@ -82,7 +82,7 @@ impl Table {
     /// The catalogue's id of its column `event_time`, if it has one.
     pub(crate) fn event_time_id(self) -> Option<i64> {
         self.schema()
-            .lake
+            .catalog_columns
             .iter()
             .find(|column| column.parent.is_none() && column.name == "event_time")
             .map(|column| column.id)

@@ -1,225 +1,240 @@
-//! The one thread of a live ingest.
+//! The engine: the one thread of a live ingest, which owns everything that is not committed.
+//!
+//! It repeats one cycle: read a little from every source, answer changes of the consumer groups, commit when a commit is
+//! due. A commit replaces the positions of the sources in the same transaction that adds the records. For example, with a
+//! topic whose lake position is 70:
+//!
+//! ```text
+//! read     messages 70 to 94       staged, not visible to anybody
+//! commit   position 70 -> 95       records and position become visible together
+//! read     messages 95 to 99       staged
+//! commit   fails (disk full)       staged records are discarded, reading continues at 95
+//! ```
+//!
+//! Every failure is handled like the last line, whether the disk is full, the lock was lost or another writer has moved a
+//! position. A start after a crash is the same case. So no record is lost, and none is stored twice.
 
-use super::follow::Followed;
-use super::objects::Objects;
-use super::topics::Member;
-use super::{Committed, LiveError, LiveOptions, Observer};
-use crate::decode::Messages;
+use super::follow::BucketFeed;
+use super::objects::BucketReader;
+use super::options::{CommitSummary, LiveError, LiveOptions, Observer};
+use super::topics::{POLL_TIMEOUT, TopicReader};
+use super::uncommitted::Uncommitted;
 use crate::dedup::DedupIndex;
 use crate::lake::{CatalogError, Commit, Lake};
 use crate::ledger::Ledger;
-use crate::source::kafka::KafkaSource;
-use crate::staging::Staging;
+use crate::source::kafka::{AssignmentChange, KafkaSource};
 use rdkafka::error::KafkaError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use trailhound_datasets::layout::DAY_MICROS;
 
-/// How long a poll waits for a first message.
-pub(super) const POLL: Duration = Duration::from_millis(20);
-/// With nothing new for this long the source is idle, and what is staged is committed at once.
-const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// First and longest pause after a commit that failed.
-const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-/// What must be free on the disk before reading goes on after a failed commit.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// Free disk space, in bytes, that is required before reading continues after a failed commit.
 const PROBE_BYTES: usize = 8 << 20;
 
+/// Runs the engine until `stop` is set, then commits what was read.
 pub(super) fn run(
     lake: &Lake,
     runtime: &Handle,
     options: &LiveOptions,
-    buckets: Vec<Followed>,
+    buckets: Vec<BucketFeed>,
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<(), LiveError> {
-    let mut buckets: Vec<Objects> = buckets.into_iter().map(Objects::new).collect();
-    let known = DedupIndex::new(runtime.clone(), lake, options.keys_max)?;
-    let mut members = Vec::new();
+    let dedup = DedupIndex::new(runtime.clone(), lake, options.keys_max)?;
+    let mut topics = Vec::new();
     for kafka in &options.kafka {
         let wrong = |e: KafkaError| LiveError::Settings {
             source_name: kafka.name.clone(),
             reason: e.to_string(),
         };
-        members.push(Member::new(KafkaSource::connect(kafka).map_err(wrong)?));
+        topics.push(TopicReader::new(KafkaSource::connect(kafka).map_err(wrong)?));
     }
     let mut engine = Engine {
         lake,
         runtime,
         options,
         observer,
-        known: &known,
+        dedup: &dedup,
         stop,
-        staging: Staging::new(lake, &known),
-        messages: Messages::new(options.limits.clone()),
-        staged_since: None,
-        last_record: Instant::now(),
-        rows: 0,
-        retry_after: RETRY.0,
-        unreadable: false,
+        topics,
+        buckets: buckets.into_iter().map(BucketReader::new).collect(),
+        uncommitted: Uncommitted::new(lake, &dedup, options),
+        retry_pause: RETRY_PAUSE.0,
+        positions_unreadable: false,
     };
     while !stop.load(Ordering::Relaxed) {
-        engine.round(&mut members, &mut buckets);
+        engine.run_cycle();
     }
-    if engine.staged_since.is_some() {
-        engine.flush(&mut members, &mut buckets);
+    if !engine.uncommitted.is_empty() {
+        engine.flush();
     }
     Ok(())
 }
 
-pub(super) struct Engine<'s> {
-    pub(super) lake: &'s Lake,
-    pub(super) runtime: &'s Handle,
-    pub(super) options: &'s LiveOptions,
-    pub(super) observer: &'s dyn Observer,
-    known: &'s DedupIndex,
+struct Engine<'s> {
+    lake: &'s Lake,
+    runtime: &'s Handle,
+    options: &'s LiveOptions,
+    observer: &'s dyn Observer,
+    dedup: &'s DedupIndex,
     stop: &'s AtomicBool,
-    pub(super) staging: Staging<'s>,
-    pub(super) messages: Messages,
-    /// When the first record not yet committed was taken.
-    pub(super) staged_since: Option<Instant>,
-    last_record: Instant,
-    /// Records taken since the last commit.
-    pub(super) rows: u64,
-    /// Longer after each commit that failed.
-    retry_after: Duration,
+    topics: Vec<TopicReader>,
+    buckets: Vec<BucketReader>,
+    uncommitted: Uncommitted<'s>,
+    /// Pause after the next commit that fails; longer after each.
+    retry_pause: Duration,
     /// The lake's positions could not be read.
-    unreadable: bool,
+    positions_unreadable: bool,
 }
 
 impl Engine<'_> {
-    fn round(&mut self, members: &mut [Member], buckets: &mut [Objects]) {
+    /// Reads from every source, answers assignment changes, and commits if a commit is due.
+    fn run_cycle(&mut self) {
         self.observer.alive();
-        if members.is_empty() {
-            // A bucket has no poll of its own to wait in.
-            std::thread::sleep(POLL);
+        if self.topics.is_empty() {
+            // Topics wait for messages; buckets do not wait.
+            std::thread::sleep(POLL_TIMEOUT);
         }
-        for at in 0..members.len() {
-            if let Err(error) = self.turn(&mut members[at]) {
-                self.start_over(&error, members, buckets);
+        for at in 0..self.topics.len() {
+            if let Err(error) = self.topics[at].read(&mut self.uncommitted, self.observer) {
+                self.start_over(&error);
             }
         }
-        for at in 0..buckets.len() {
-            if let Err(error) = self.object(&mut buckets[at]) {
-                self.start_over(&error, members, buckets);
+        for at in 0..self.buckets.len() {
+            if let Err(error) = self.buckets[at].read(&mut self.uncommitted) {
+                self.start_over(&error);
             }
         }
-        for at in 0..members.len() {
-            self.changes(members, buckets, at);
+        for at in 0..self.topics.len() {
+            self.answer_assignment_changes(at);
         }
-        // What is staged must be committed before positions are read again: they would be those before it.
-        let reread = members.iter().any(|member| member.reread) && self.staged_since.is_some();
-        if reread || self.is_due() {
-            self.flush(members, buckets);
+        // Positions are read from the lake, so what is staged must be committed before.
+        let resume = self.topics.iter().any(TopicReader::needs_resume);
+        if (resume && !self.uncommitted.is_empty()) || self.uncommitted.is_due() {
+            self.flush();
         }
-        for member in members.iter_mut().filter(|member| member.reread) {
-            self.read_on(member);
+        for at in 0..self.topics.len() {
+            if self.topics[at].needs_resume() {
+                self.resume(at);
+            }
         }
     }
 
-    /// Counts records that were staged.
-    pub(super) fn taken(&mut self, records: u64) {
-        self.rows += records;
-        self.last_record = Instant::now();
-        self.staged_since.get_or_insert(self.last_record);
+    /// Answers the group's changes for a topic. What was read of revoked partitions is committed before they are given up.
+    fn answer_assignment_changes(&mut self, at: usize) {
+        while let Some(change) = self.topics[at].next_assignment_change() {
+            match change {
+                AssignmentChange::Assigned(partitions) => {
+                    self.topics[at].assigned(partitions);
+                    self.resume(at);
+                }
+                AssignmentChange::Revoked(partitions) => {
+                    let (source, count) = (self.topics[at].name(), partitions.len());
+                    tracing::info!(source, count, "partitions revoked");
+                    if !self.uncommitted.is_empty() {
+                        self.flush();
+                    }
+                    self.topics[at].revoked(self.observer);
+                }
+            }
+        }
     }
 
-    /// Events from before this instant have expired.
-    pub(super) fn oldest(&self, now: i64) -> Option<i64> {
-        self.options.retention_days.map(|days| now - i64::from(days) * DAY_MICROS)
+    /// Resumes a topic from the lake's positions. Where they cannot be read, the next cycle tries again.
+    fn resume(&mut self, at: usize) {
+        let mut positions = Vec::new();
+        for partition in self.topics[at].partitions() {
+            let object = partition.object();
+            let position = self.lake.position(self.topics[at].name(), &object);
+            match self.runtime.block_on(position) {
+                Ok(position) => {
+                    self.positions_read();
+                    positions.push((partition, position));
+                }
+                Err(error) => {
+                    self.positions_unreadable = true;
+                    self.observer.stalled(Some(&error.to_string()));
+                    std::thread::sleep(RETRY_PAUSE.0);
+                    return;
+                }
+            }
+        }
+        self.topics[at].resume(positions, &mut self.uncommitted, self.observer);
     }
 
-    fn is_due(&self) -> bool {
-        self.staged_since.is_some_and(|since| {
-            self.rows >= self.options.flush_rows_max
-                || self.staging.is_full()
-                || since.elapsed() >= self.options.flush_age_max
-                || self.last_record.elapsed() >= IDLE_AFTER
-        })
+    /// The lake's positions could be read. A stall for another reason ends with the next commit.
+    fn positions_read(&mut self) {
+        if std::mem::take(&mut self.positions_unreadable) && self.retry_pause == RETRY_PAUSE.0 {
+            self.observer.stalled(None);
+        }
     }
 
     /// Commits everything staged, or starts over from the lake's positions.
-    pub(super) fn flush(&mut self, members: &mut [Member], buckets: &mut [Objects]) {
+    fn flush(&mut self) {
         let begun = Instant::now();
-        let waited = self.staged_since.map_or(Duration::ZERO, |since| since.elapsed());
-        match self.commit(members, buckets) {
+        let waited = self.uncommitted.waited();
+        match self.commit() {
             Ok((snapshot, ledger)) => {
-                members.iter_mut().for_each(Member::committed);
-                buckets.iter_mut().for_each(|bucket| bucket.let_go(true));
-                (self.staged_since, self.rows) = (None, 0);
-                if std::mem::replace(&mut self.retry_after, RETRY.0) != RETRY.0 {
+                self.topics.iter_mut().for_each(TopicReader::committed);
+                self.buckets.iter_mut().for_each(BucketReader::committed);
+                self.uncommitted.committed();
+                if std::mem::replace(&mut self.retry_pause, RETRY_PAUSE.0) != RETRY_PAUSE.0 {
                     self.observer.stalled(None);
                 }
-                let lag = members.iter().map(Member::lag).sum();
                 let now = (self.options.clock)();
-                let behind = members
-                    .iter()
-                    .filter(|member| member.lag() > 0)
-                    .map(|member| member.behind(now))
-                    .max()
-                    .unwrap_or_default();
-                self.observer.committed(&Committed {
+                let lagging = self.topics.iter().filter(|topic| topic.lag() > 0);
+                self.observer.committed(&CommitSummary {
                     snapshot,
                     ledger,
                     took: begun.elapsed(),
                     waited,
-                    lag,
-                    behind,
+                    lag: self.topics.iter().map(TopicReader::lag).sum(),
+                    behind: lagging.map(|topic| topic.behind(now)).max().unwrap_or_default(),
                 });
             }
-            Err(error) => self.start_over(&error, members, buckets),
+            Err(error) => self.start_over(&error),
         }
     }
 
-    fn commit(
-        &mut self,
-        members: &[Member],
-        buckets: &[Objects],
-    ) -> Result<(i64, Ledger), CatalogError> {
+    fn commit(&mut self) -> Result<(i64, Ledger), CatalogError> {
         let now = (self.options.clock)();
-        let files = self.staging.finish(now)?.files;
-        let parts = members.iter().map(Member::part).chain(buckets.iter().map(Objects::part));
+        let files = self.uncommitted.finish_files(now)?;
+        let topics = self.topics.iter().map(TopicReader::commit_part);
+        let parts = topics.chain(self.buckets.iter().map(BucketReader::commit_part));
         let sources: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
         let mut ledger = Ledger::default();
         sources.iter().for_each(|part| ledger += part.ledger);
-        let snapshot = self.known.commit(self.lake, &Commit { files, sources }, now)?;
+        let snapshot = self.dedup.commit(self.lake, &Commit { files, sources }, now)?;
         Ok((snapshot, ledger))
     }
 
-    /// Throws away what is not committed, waits until the lake can be written, and reads on where it is.
-    fn start_over(
-        &mut self,
-        error: &CatalogError,
-        members: &mut [Member],
-        buckets: &mut [Objects],
-    ) {
-        self.staging.abandon();
-        self.known.forget();
-        (self.staged_since, self.rows) = (None, 0);
-        members.iter_mut().for_each(Member::roll_back);
-        buckets.iter_mut().for_each(|bucket| bucket.let_go(false));
+    /// Discards everything uncommitted, waits until the lake can be written, and continues from its positions.
+    fn start_over(&mut self, error: &CatalogError) {
+        self.uncommitted.discard();
+        self.dedup.clear();
+        self.topics.iter_mut().for_each(TopicReader::roll_back);
+        self.buckets.iter_mut().for_each(BucketReader::roll_back);
         match error {
             CatalogError::Conflict { what } => self.observer.refused(what),
             _ => {
                 self.observer.stalled(Some(&error.to_string()));
-                self.wait_for_room(members);
+                self.wait_until_writable();
             }
         }
     }
 
-    /// Keeps its place in the groups until the lake's disk takes files again.
-    fn wait_for_room(&mut self, members: &[Member]) {
-        members.iter().for_each(|member| member.source.pause(true));
+    /// Waits until the lake's disk accepts files again, without leaving the consumer groups.
+    fn wait_until_writable(&mut self) {
+        self.topics.iter().for_each(|topic| topic.pause(true));
         loop {
-            let until = Instant::now() + self.retry_after;
-            self.retry_after = (self.retry_after * 2).min(RETRY.1);
+            let until = Instant::now() + self.retry_pause;
+            self.retry_pause = (self.retry_pause * 2).min(RETRY_PAUSE.1);
             while Instant::now() < until && !self.stop.load(Ordering::Relaxed) {
                 self.observer.alive();
-                std::thread::sleep(POLL);
-                for member in members {
-                    // Whatever was fetched before the pause is read again later.
-                    let _ = member.source.poll(Duration::ZERO);
-                }
+                std::thread::sleep(POLL_TIMEOUT);
+                self.topics.iter().for_each(TopicReader::keep_membership);
             }
             match self.lake.probe(PROBE_BYTES) {
                 Err(error) if !self.stop.load(Ordering::Relaxed) => {
@@ -228,20 +243,6 @@ impl Engine<'_> {
                 _ => break,
             }
         }
-        members.iter().for_each(|member| member.source.pause(false));
-    }
-
-    /// The lake could not be asked for positions; they are asked for again after a pause.
-    pub(super) fn unreadable(&mut self, error: &CatalogError) {
-        self.unreadable = true;
-        self.observer.stalled(Some(&error.to_string()));
-        std::thread::sleep(RETRY.0);
-    }
-
-    /// The lake answers. What else it may be stalled for is told by the next commit.
-    pub(super) fn readable(&mut self) {
-        if std::mem::take(&mut self.unreadable) && self.retry_after == RETRY.0 {
-            self.observer.stalled(None);
-        }
+        self.topics.iter().for_each(|topic| topic.pause(false));
     }
 }

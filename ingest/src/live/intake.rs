@@ -1,28 +1,29 @@
-//! What one message or object decodes to, on its way into the staging area.
+//! The sink between the decoder and the staging area.
 
 use crate::batch::Provenance;
-use crate::decode::{Sink, Stop};
+use crate::decode::{RecordSink, SinkStopped};
 use crate::lake::CatalogError;
-use crate::ledger::{Fate, Ledger};
+use crate::ledger::{Ledger, RecordOutcome};
 use crate::staging::Staging;
 use trailhound_datasets::event::Event;
 use trailhound_datasets::reject::Reject;
 
-/// Takes records and counts what became of each.
+/// Stages the records of one message or object and counts them by outcome.
 pub(super) struct Intake<'i, 's> {
     staging: &'i mut Staging<'s>,
     from: Provenance<'i>,
-    /// Events from before this instant have expired.
+    /// Events with a time before this have expired; microseconds since 1970 UTC.
     oldest: Option<i64>,
-    /// Each record has a number of its own within the object; those of a message share its offset.
+    /// The records of an object are numbered; those of a message share its offset.
     numbered: bool,
     pub(super) ledger: Ledger,
+    /// Why staging stopped early.
     pub(super) failed: Option<CatalogError>,
     pub(super) notes: Vec<String>,
 }
 
 impl<'i, 's> Intake<'i, 's> {
-    /// For the records of a message, which all stand at its offset.
+    /// A sink for the records of a message, which all have the message's offset as position.
     pub(super) fn message(
         staging: &'i mut Staging<'s>,
         from: Provenance<'i>,
@@ -39,7 +40,7 @@ impl<'i, 's> Intake<'i, 's> {
         }
     }
 
-    /// For the records of an object, which count from 0.
+    /// A sink for the records of an object, whose positions count from 0.
     pub(super) fn object(
         staging: &'i mut Staging<'s>,
         from: Provenance<'i>,
@@ -48,30 +49,30 @@ impl<'i, 's> Intake<'i, 's> {
         Self { numbered: true, ..Self::message(staging, from, oldest) }
     }
 
-    fn taken(&mut self, fate: Result<Fate, CatalogError>) -> Result<(), Stop> {
-        match fate {
-            Ok(fate) => {
-                self.ledger.count(fate);
+    fn count(&mut self, outcome: Result<RecordOutcome, CatalogError>) -> Result<(), SinkStopped> {
+        match outcome {
+            Ok(outcome) => {
+                self.ledger.count(outcome);
                 self.from.record += i64::from(self.numbered);
                 Ok(())
             }
             Err(error) => {
                 self.failed = Some(error);
-                Err(Stop)
+                Err(SinkStopped)
             }
         }
     }
 }
 
-impl Sink for Intake<'_, '_> {
-    fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
-        let fate = self.staging.event(event, &self.from, self.oldest);
-        self.taken(fate)
+impl RecordSink for Intake<'_, '_> {
+    fn event(&mut self, event: &Event<'_>) -> Result<(), SinkStopped> {
+        let outcome = self.staging.event(event, &self.from, self.oldest);
+        self.count(outcome)
     }
 
-    fn reject(&mut self, reject: Reject) -> Result<(), Stop> {
-        let fate = self.staging.reject(&reject, &self.from);
-        self.taken(fate)
+    fn reject(&mut self, reject: Reject) -> Result<(), SinkStopped> {
+        let outcome = self.staging.reject(&reject, &self.from);
+        self.count(outcome)
     }
 
     fn notice(&mut self, notice: &'static str) {

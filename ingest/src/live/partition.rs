@@ -1,38 +1,40 @@
-//! Where reading a partition goes on, and what was lost before it.
+//! The cursor of a topic partition: where reading continues, and which records were lost before that.
 
 use crate::lake::{Gap, Position};
 use crate::source::kafka::{TopicPartition, Watermarks};
 
-/// A partition that is being read.
+/// The cursor of a partition that is being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tracked {
+pub(super) struct PartitionCursor {
     pub(super) partition: TopicPartition,
-    /// What stood under this name when the lake's position was written; another number after the offsets went back.
-    pub(super) incarnation: String,
-    /// The lake's position, which the next commit must replace.
-    pub(super) base: Option<u64>,
-    /// Offset of the next message to take; `None` until one was seen or the lake knows.
+    /// Counts how often the partition's offsets started over, for instance because the topic was recreated. Offsets of
+    /// different epochs cannot be compared.
+    pub(super) epoch: String,
+    /// The lake's position, which the next commit replaces.
+    pub(super) committed: Option<u64>,
+    /// Offset of the next message to take; `None` until the lake has a position or a message was seen.
     pub(super) next: Option<u64>,
-    /// Records that can no longer be read, to be noted by the next commit.
+    /// Records that can no longer be read, to be committed as a gap.
     pub(super) gap: Option<Gap>,
-    pub(super) trust: Trust,
+    pub(super) offset_check: OffsetCheck,
 }
 
-/// Whether the next message may be another than the very next.
+/// Whether the offset of the next message may be larger than expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Trust {
-    /// Offsets jump where the broker has compacted or somebody has taken a transaction back.
+pub(super) enum OffsetCheck {
+    /// It may: offsets have gaps where the broker compacted the topic or a transaction was aborted.
     #[default]
-    Jumps,
-    /// The client has passed over messages of some partition that it could not read: if it was this one, a jump shows it.
-    OnlyNext,
-    /// It was this one. Nothing more is taken until it is read again from the lake's position.
-    Stopped,
+    AllowGaps,
+    /// It may not: the client has skipped unreadable messages of some partition. If it was this one, a gap shows it.
+    Contiguous,
+    /// It was this partition. No message is taken until reading starts again from the lake's position.
+    Suspended,
 }
 
-impl Tracked {
-    /// Where to go on, by what the lake and the broker (if it answers) say.
-    pub(super) fn begin(
+impl PartitionCursor {
+    /// A cursor at the lake's `position`. `broker` gives the offsets that the broker still holds, if it is reachable. A
+    /// position outside of them leads to a gap.
+    pub(super) fn resume(
         partition: TopicPartition,
         position: Option<Position>,
         broker: Option<Watermarks>,
@@ -41,84 +43,84 @@ impl Tracked {
         let Some(position) = position else {
             return Self {
                 partition,
-                incarnation: "1".to_owned(),
-                base: None,
+                epoch: "1".to_owned(),
+                committed: None,
                 next: None,
                 gap: None,
-                trust: Trust::Jumps,
+                offset_check: OffsetCheck::AllowGaps,
             };
         };
-        let mut tracked = Self {
+        let mut cursor = Self {
             partition,
-            incarnation: position.incarnation.clone(),
-            base: Some(position.records),
+            epoch: position.source_version.clone(),
+            committed: Some(position.records),
             next: Some(position.records),
             gap: None,
-            trust: Trust::Jumps,
+            offset_check: OffsetCheck::AllowGaps,
         };
-        let Some(Watermarks { low, high }) = broker else { return tracked };
+        let Some(Watermarks { low, high }) = broker else { return cursor };
         if position.records > high {
-            let next = position.incarnation.parse::<u64>().unwrap_or(0) + 1;
-            tracked.incarnation = next.to_string();
-            (tracked.base, tracked.next) = (None, Some(low));
-            tracked.gap = Some(Gap {
+            let epoch = position.source_version.parse::<u64>().unwrap_or(0) + 1;
+            cursor.epoch = epoch.to_string();
+            (cursor.committed, cursor.next) = (None, Some(low));
+            cursor.gap = Some(Gap {
                 object,
                 from: position.records,
                 to: position.records,
                 reason: "source_reset",
             });
         } else if position.records < low {
-            tracked.next = Some(low);
-            tracked.gap =
+            cursor.next = Some(low);
+            cursor.gap =
                 Some(Gap { object, from: position.records, to: low, reason: "ingest_gap" });
         }
-        tracked
+        cursor
     }
 
-    /// True where the message at `offset` is to be taken: it is not known yet, and nothing before it is missing.
-    pub(super) fn takes(&mut self, offset: u64) -> bool {
-        match self.trust {
-            Trust::Stopped => return false,
-            Trust::OnlyNext
+    /// True where the message at `offset` is to be taken: it was not taken before, and no message before it is missing.
+    pub(super) fn accepts(&mut self, offset: u64) -> bool {
+        match self.offset_check {
+            OffsetCheck::Suspended => return false,
+            OffsetCheck::Contiguous
                 if self.next != Some(offset) && self.next.is_none_or(|next| offset > next) =>
             {
-                self.trust = Trust::Stopped;
+                self.offset_check = OffsetCheck::Suspended;
                 return false;
             }
-            Trust::Jumps | Trust::OnlyNext => {}
+            OffsetCheck::AllowGaps | OffsetCheck::Contiguous => {}
         }
         self.next.is_none_or(|next| offset >= next)
     }
 
-    /// The client has passed over messages of some partition.
-    pub(super) fn doubt(&mut self) {
-        if self.trust == Trust::Jumps {
-            self.trust = Trust::OnlyNext;
+    /// Requires contiguous offsets, after the client has skipped messages of some partition.
+    pub(super) fn require_contiguous(&mut self) {
+        if self.offset_check == OffsetCheck::AllowGaps {
+            self.offset_check = OffsetCheck::Contiguous;
         }
     }
 
-    /// The position to commit, with the one it replaces; `None` where nothing moved.
-    pub(super) fn moved(&self) -> Option<(Position, Option<u64>)> {
-        let next = self.next.filter(|next| Some(*next) != self.base)?;
+    /// The position to commit, with the one it replaces; `None` where it has not moved.
+    pub(super) fn moved_position(&self) -> Option<(Position, Option<u64>)> {
+        let next = self.next.filter(|next| Some(*next) != self.committed)?;
         let position = Position {
             object: self.partition.object(),
-            incarnation: self.incarnation.clone(),
+            source_version: self.epoch.clone(),
             records: next,
             done: false,
             notes: String::new(),
         };
-        Some((position, self.base))
+        Some((position, self.committed))
     }
 
-    /// After what was taken since the last commit was thrown away: no commit may move the position past it.
+    /// Goes back to the committed position, after everything uncommitted was discarded.
     pub(super) fn roll_back(&mut self) {
-        self.next = self.base;
+        self.next = self.committed;
         self.gap = None;
     }
 
-    /// After the commit.
+    /// Starts over after a commit.
     pub(super) fn committed(&mut self) {
-        self.base = self.next.or(self.base);
+        self.committed = self.next.or(self.committed);
         self.gap = None;
     }
 }
@@ -127,80 +129,78 @@ impl Tracked {
 mod tests {
     use super::*;
 
-    fn begin(stored: Option<u64>, broker: Option<(u64, u64)>) -> Tracked {
+    fn resume(stored: Option<u64>, broker: Option<(u64, u64)>) -> PartitionCursor {
         let partition = TopicPartition { topic: "trail".to_owned(), partition: 3 };
         let position = stored.map(|records| Position {
             object: partition.object(),
-            incarnation: "4".to_owned(),
+            source_version: "4".to_owned(),
             records,
             done: false,
             notes: String::new(),
         });
-        Tracked::begin(partition, position, broker.map(|(low, high)| Watermarks { low, high }))
+        let broker = broker.map(|(low, high)| Watermarks { low, high });
+        PartitionCursor::resume(partition, position, broker)
     }
 
     #[test]
-    fn the_lake_says_where_to_go_on() {
+    fn reading_continues_at_the_lakes_position() {
         assert_eq!(
-            begin(None, Some((5, 9))).next,
+            resume(None, Some((5, 9))).next,
             None,
-            "a partition the lake does not know is read from its start"
+            "a partition without position is read from its start"
         );
         for broker in [None, Some((0, 100)), Some((70, 70)), Some((0, 70))] {
-            let tracked = begin(Some(70), broker);
+            let cursor = resume(Some(70), broker);
             assert_eq!(
-                (tracked.base, tracked.next, tracked.gap.is_some()),
+                (cursor.committed, cursor.next, cursor.gap.is_some()),
                 (Some(70), Some(70), false),
                 "{broker:?}"
             );
-            assert!(tracked.moved().is_none());
+            assert!(cursor.moved_position().is_none());
         }
     }
 
     #[test]
-    fn in_doubt_only_the_very_next_message_is_taken() {
-        let mut tracked = begin(Some(70), Some((0, 100)));
+    fn after_skipped_messages_offsets_must_be_contiguous() {
+        let mut cursor = resume(Some(70), Some((0, 100)));
         assert!(
-            tracked.takes(75) && !tracked.takes(69),
-            "jumps are ordinary, repetitions are known"
+            cursor.accepts(75) && !cursor.accepts(69),
+            "gaps are ordinary, repeated messages are left out"
         );
-        tracked.doubt();
-        assert!(tracked.takes(70) && !tracked.takes(69));
-        assert!(!tracked.takes(72) && !tracked.takes(70), "a jump stops it");
-        let mut unseen = begin(None, None);
-        unseen.doubt();
-        assert!(!unseen.takes(0), "nobody knows where it begins");
+        cursor.require_contiguous();
+        assert!(cursor.accepts(70) && !cursor.accepts(69));
+        assert!(!cursor.accepts(72) && !cursor.accepts(70), "a gap suspends the partition");
+        let mut unseen = resume(None, None);
+        unseen.require_contiguous();
+        assert!(!unseen.accepts(0), "its first offset is unknown");
     }
 
     #[test]
-    fn nothing_moves_for_what_was_thrown_away() {
+    fn nothing_moves_for_what_was_discarded() {
         for stored in [None, Some(70)] {
-            let mut tracked = begin(stored, Some((0, 100)));
-            tracked.next = Some(95);
-            assert!(tracked.moved().is_some());
-            tracked.roll_back();
-            assert!(tracked.moved().is_none());
+            let mut cursor = resume(stored, Some((0, 100)));
+            cursor.next = Some(95);
+            assert!(cursor.moved_position().is_some());
+            cursor.roll_back();
+            assert!(cursor.moved_position().is_none());
         }
     }
 
     #[test]
-    fn what_the_broker_has_dropped_is_a_gap() {
-        let tracked = begin(Some(70), Some((90, 200)));
-        let gap = tracked.gap.clone().expect("a gap");
+    fn messages_that_the_broker_dropped_are_a_gap() {
+        let cursor = resume(Some(70), Some((90, 200)));
+        let gap = cursor.gap.clone().expect("a gap");
         assert_eq!((gap.from, gap.to, gap.reason), (70, 90, "ingest_gap"));
         assert_eq!(
-            tracked.moved().map(|(position, base)| (position.records, base)),
+            cursor.moved_position().map(|(position, replaces)| (position.records, replaces)),
             Some((90, Some(70)))
         );
     }
 
     #[test]
-    fn offsets_that_went_back_begin_a_new_incarnation() {
-        let tracked = begin(Some(70), Some((0, 12)));
-        assert_eq!(
-            (tracked.incarnation.as_str(), tracked.base, tracked.next),
-            ("5", None, Some(0))
-        );
-        assert_eq!(tracked.gap.map(|gap| gap.reason), Some("source_reset"));
+    fn offsets_that_started_over_begin_a_new_epoch() {
+        let cursor = resume(Some(70), Some((0, 12)));
+        assert_eq!((cursor.epoch.as_str(), cursor.committed, cursor.next), ("5", None, Some(0)));
+        assert_eq!(cursor.gap.map(|gap| gap.reason), Some("source_reset"));
     }
 }

@@ -1,195 +1,183 @@
-//! Topics as the engine sees them: takes messages, answers changes of the group, reads on where the lake is.
+//! Reads the messages of a topic's partitions, as a member of a consumer group.
 
-use super::engine::{Engine, POLL};
-use super::intake::Intake;
-use super::objects::Objects;
-use super::partition::Tracked;
-use crate::batch::Provenance;
+use super::options::Observer;
+use super::partition::PartitionCursor;
+use super::uncommitted::Uncommitted;
 use crate::lake::{CatalogError, Position, SourceCommit};
 use crate::ledger::Ledger;
 use crate::source::kafka::{
-    Change, KafkaSource, TopicPartition, Watermarks, is_connection_trouble, passes_over_messages,
+    AssignmentChange, KafkaSource, TopicPartition, Watermarks, is_connection_error, skips_messages,
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use std::time::{Duration, Instant};
 
-/// Messages taken from one source before the next has its turn.
-const MESSAGES_A_TURN: usize = 1024;
+/// Longest wait of a poll for its first message.
+pub(super) const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// After messages that cannot be read, their partition is read again: the first and the longest pause before it. What was damaged
-/// on its way is whole then, what is damaged at the broker is told until somebody mends it.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Messages read from one source before the next source is read.
+const MESSAGES_PER_READ: usize = 1024;
 
-/// Whatever the pause, messages read again are given this time to turn out damaged again.
-const AGAIN_TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// First and longest pause before unreadable messages are read again. Messages damaged on the way are intact then; for
+/// messages damaged at the broker the error is reported until somebody repairs them.
+const REREAD_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// A member of a group with what it is reading.
-pub(super) struct Member {
-    pub(super) source: KafkaSource,
-    tracked: Vec<Tracked>,
-    /// Records taken since the last commit.
+/// Shortest time without another error after which messages that were read again count as intact.
+const REREAD_CONFIRMED_AFTER: Duration = Duration::from_secs(5);
+
+/// The reader of one Kafka source.
+pub(super) struct TopicReader {
+    source: KafkaSource,
+    cursors: Vec<PartitionCursor>,
+    /// Records read since the last commit, by outcome.
     ledger: Ledger,
-    trouble: Option<Trouble>,
-    damage: Option<Damage>,
-    /// When the newest message taken was sent, microseconds UTC, where the broker says so.
+    error: Option<ReportedError>,
+    unreadable: Option<UnreadableMessages>,
+    /// Send time of the newest message read, microseconds since 1970 UTC, where the broker tells it.
     newest: Option<i64>,
-    /// The partitions must be taken up again from the lake's positions.
-    pub(super) reread: bool,
+    /// The partitions must be resumed from the lake's positions before anything is read.
+    needs_resume: bool,
 }
 
-/// Messages that the client could not read and passed over.
-struct Damage {
-    /// When they are read again.
-    again_at: Instant,
-    /// Doubled each time they cannot be read again.
-    pause: Duration,
-    /// They are being read again, and nothing was said of them yet.
-    is_tried: bool,
-}
-
-struct Trouble {
+/// An error of the source that the observer knows.
+struct ReportedError {
     text: String,
     since: Instant,
-    /// Over as soon as a broker is reached again; other troubles end with the next message or assignment.
+    /// The error ends when a broker is reached again. Other errors end with the next message or assignment.
     is_connection: bool,
 }
 
-impl Member {
+/// Messages that the client could not read and has skipped.
+struct UnreadableMessages {
+    /// When they are read again; then, when they count as intact.
+    next_step_at: Instant,
+    /// Doubles each time they cannot be read again.
+    pause: Duration,
+    /// They are being read again, and no error was reported since.
+    being_reread: bool,
+}
+
+impl TopicReader {
     pub(super) fn new(source: KafkaSource) -> Self {
         Self {
             source,
-            tracked: Vec::new(),
+            cursors: Vec::new(),
             ledger: Ledger::default(),
-            trouble: None,
-            damage: None,
+            error: None,
+            unreadable: None,
             newest: None,
-            reread: false,
+            needs_resume: false,
         }
     }
 
-    /// Messages the broker holds beyond what is stored, as far as it has told.
-    pub(super) fn lag(&self) -> u64 {
-        let behind = |tracked: &Tracked| {
-            let high = self.source.last_high(&tracked.partition)?;
-            Some(high.saturating_sub(tracked.base?))
-        };
-        self.tracked.iter().filter_map(behind).sum()
+    /// Name of the source.
+    pub(super) fn name(&self) -> &str {
+        &self.source.name
     }
 
-    /// How old the newest message taken is at `now`.
+    pub(super) fn needs_resume(&self) -> bool {
+        self.needs_resume
+    }
+
+    /// The partitions assigned to this reader.
+    pub(super) fn partitions(&self) -> Vec<TopicPartition> {
+        self.cursors.iter().map(|cursor| cursor.partition.clone()).collect()
+    }
+
+    /// Messages that the broker holds beyond the committed ones, as far as it reports them.
+    pub(super) fn lag(&self) -> u64 {
+        let behind = |cursor: &PartitionCursor| {
+            let high = self.source.last_high(&cursor.partition)?;
+            Some(high.saturating_sub(cursor.committed?))
+        };
+        self.cursors.iter().filter_map(behind).sum()
+    }
+
+    /// Age of the newest message read. `now` is in microseconds since 1970 UTC.
     pub(super) fn behind(&self, now: i64) -> Duration {
         self.newest.map_or(Duration::ZERO, |sent| {
             Duration::from_micros(now.saturating_sub(sent).max(0).unsigned_abs())
         })
     }
 
-    /// What the next commit says of this source.
-    pub(super) fn part(&self) -> SourceCommit {
+    /// This source's part of the next commit.
+    pub(super) fn commit_part(&self) -> SourceCommit {
         SourceCommit {
             source: self.source.name.clone(),
-            positions: self.tracked.iter().filter_map(Tracked::moved).collect(),
-            gaps: self.tracked.iter().filter_map(|tracked| tracked.gap.clone()).collect(),
+            positions: self.cursors.iter().filter_map(PartitionCursor::moved_position).collect(),
+            gaps: self.cursors.iter().filter_map(|cursor| cursor.gap.clone()).collect(),
             ledger: self.ledger,
         }
     }
 
-    /// After a commit.
+    /// Starts over after a commit, and tells the broker the committed offsets.
     pub(super) fn committed(&mut self) {
         self.ledger = Ledger::default();
-        let mut told = Vec::new();
-        for tracked in &mut self.tracked {
-            tracked.committed();
-            told.extend(tracked.base.map(|base| (tracked.partition.clone(), base)));
+        let mut offsets = Vec::new();
+        for cursor in &mut self.cursors {
+            cursor.committed();
+            offsets.extend(cursor.committed.map(|offset| (cursor.partition.clone(), offset)));
         }
-        self.source.tell_lag(&told);
+        self.source.publish_offsets(&offsets);
     }
 
-    /// After everything staged was thrown away.
+    /// Starts over after everything uncommitted was discarded.
     pub(super) fn roll_back(&mut self) {
         self.ledger = Ledger::default();
-        self.tracked.iter_mut().for_each(Tracked::roll_back);
-        self.reread = true;
+        self.cursors.iter_mut().for_each(PartitionCursor::roll_back);
+        self.needs_resume = true;
     }
 
-    /// The client has passed over messages of some partition: it does not tell of which.
-    fn damaged(&mut self) {
-        self.tracked.iter_mut().for_each(Tracked::doubt);
-        let pause = match &self.damage {
-            Some(damage) if damage.is_tried => (damage.pause * 2).min(AGAIN.1),
-            Some(_) => return,
-            None => AGAIN.0,
-        };
-        self.damage = Some(Damage { again_at: Instant::now() + pause, pause, is_tried: false });
+    /// Stops or resumes fetching without leaving the group.
+    pub(super) fn pause(&self, pause: bool) {
+        self.source.pause(pause);
     }
 
-    /// Reads damaged messages again when it is time; true where nothing has been said of them for as long since.
-    fn is_mended(&mut self) -> bool {
-        let Some(damage) = self.damage.as_mut().filter(|damage| damage.again_at <= Instant::now())
-        else {
-            return false;
-        };
-        if damage.is_tried {
-            self.damage = None;
-            return true;
-        }
-        damage.is_tried = true;
-        damage.again_at = Instant::now() + damage.pause.max(AGAIN_TOLD_WITHIN);
-        self.reread = true;
-        false
+    /// Keeps the membership in the group alive while fetching is paused.
+    pub(super) fn keep_membership(&self) {
+        // A message that was fetched before the pause is read again after it.
+        let _ = self.source.poll(Duration::ZERO);
     }
-}
 
-/// The partition `message` is of, unless it was given away since or the message is not to be taken.
-fn taking<'t>(
-    tracked: &'t mut [Tracked],
-    message: &BorrowedMessage<'_>,
-) -> Option<&'t mut Tracked> {
-    let is_its = |t: &&mut Tracked| {
-        t.partition.partition == message.partition() && t.partition.topic == message.topic()
-    };
-    let tracked = tracked.iter_mut().find(is_its)?;
-    tracked.takes(offset(message)).then_some(tracked)
-}
+    /// The next assignment change that the group has announced.
+    pub(super) fn next_assignment_change(&self) -> Option<AssignmentChange> {
+        self.source.next_assignment_change()
+    }
 
-fn offset(message: &BorrowedMessage<'_>) -> u64 {
-    message.offset().max(0).unsigned_abs()
-}
-
-impl Engine<'_> {
-    /// Takes some messages of one source.
-    pub(super) fn turn(&mut self, member: &mut Member) -> Result<(), CatalogError> {
-        // Until its partitions are taken up again, the client still gives what comes after messages that were thrown away.
-        if member.reread {
+    /// Reads some messages into `uncommitted`.
+    pub(super) fn read(
+        &mut self,
+        uncommitted: &mut Uncommitted<'_>,
+        observer: &dyn Observer,
+    ) -> Result<(), CatalogError> {
+        // Until the partitions are resumed, the client still returns messages that follow discarded ones.
+        if self.needs_resume {
             return Ok(());
         }
-        if member.is_mended() {
-            self.well(member);
+        if self.unreadable_messages_are_intact() {
+            self.clear_error(observer);
         }
-        for taken in 0..MESSAGES_A_TURN {
-            let wait = if taken == 0 { POLL } else { Duration::ZERO };
-            match member.source.poll(wait) {
+        for taken in 0..MESSAGES_PER_READ {
+            let wait = if taken == 0 { POLL_TIMEOUT } else { Duration::ZERO };
+            match self.source.poll(wait) {
                 None => {
-                    self.reached_again(member);
+                    self.clear_connection_error(observer);
                     return Ok(());
                 }
                 Some(Ok(message)) => {
-                    let Some(tracked) = taking(&mut member.tracked, &message) else { continue };
-                    let ledger = self.take(&member.source.name, &tracked.partition, &message)?;
-                    tracked.next = Some(offset(&message) + 1);
-                    member.newest = message
-                        .timestamp()
-                        .to_millis()
-                        .map(|millis| millis.saturating_mul(1000))
-                        .max(member.newest);
-                    member.ledger += ledger;
-                    self.well(member);
-                    if self.rows >= self.options.flush_rows_max || self.staging.is_full() {
+                    let Some(cursor) = accepting(&mut self.cursors, &message) else { continue };
+                    self.ledger +=
+                        uncommitted.add_message(&self.source.name, &cursor.partition, &message)?;
+                    cursor.next = Some(offset(&message) + 1);
+                    self.newest = self.newest.max(sent_at(&message));
+                    drop(message);
+                    self.clear_error(observer);
+                    if uncommitted.is_full() {
                         return Ok(());
                     }
                 }
                 Some(Err(error)) => {
-                    self.trouble(member, &error);
+                    self.handle_error(&error, observer);
                     return Ok(());
                 }
             }
@@ -197,158 +185,164 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        source: &str,
-        partition: &TopicPartition,
-        message: &BorrowedMessage<'_>,
-    ) -> Result<Ledger, CatalogError> {
-        let now = (self.options.clock)();
-        let from = Provenance {
-            source,
-            object: &partition.topic,
-            partition: Some(i64::from(partition.partition)),
-            record: message.offset(),
-            ingested_at: now,
-        };
-        let oldest = self.oldest(now);
-        let mut intake = Intake::message(&mut self.staging, from, oldest);
-        let _ = self.messages.message(message.payload(), &mut intake);
-        let (ledger, failed) = (intake.ledger, intake.failed);
-        self.taken(ledger.received);
-        failed.map_or(Ok(ledger), Err)
+    /// Takes over `partitions`; they must be resumed before they are read.
+    pub(super) fn assigned(&mut self, partitions: Vec<TopicPartition>) {
+        self.cursors = partitions
+            .into_iter()
+            .map(|partition| PartitionCursor::resume(partition, None, None))
+            .collect();
+        self.needs_resume = true;
     }
 
-    fn trouble(&mut self, member: &mut Member, error: &KafkaError) {
+    /// Gives all partitions up. What was read of them must be committed or discarded before.
+    pub(super) fn revoked(&mut self, observer: &dyn Observer) {
+        self.cursors.clear();
+        (self.needs_resume, self.unreadable) = (false, None);
+        if let Err(error) = self.source.unassign() {
+            self.handle_error(&error, observer);
+        }
+    }
+
+    /// Resumes the partitions from the lake's `positions`.
+    pub(super) fn resume(
+        &mut self,
+        positions: Vec<(TopicPartition, Option<Position>)>,
+        uncommitted: &mut Uncommitted<'_>,
+        observer: &dyn Observer,
+    ) {
+        self.needs_resume = false;
+        let mut cursors = Vec::with_capacity(positions.len());
+        for (partition, position) in positions {
+            let broker = position.as_ref().and_then(|_| self.watermarks(&partition));
+            let cursor = PartitionCursor::resume(partition, position, broker);
+            if let Some(gap) = &cursor.gap {
+                observer.gap(&self.source.name, &gap.object, gap.from, gap.to, gap.reason);
+                uncommitted.add_gap();
+            }
+            cursors.push(cursor);
+        }
+        let offsets: Vec<_> =
+            cursors.iter().map(|cursor| (cursor.partition.clone(), cursor.next)).collect();
+        self.cursors = cursors;
+        tracing::info!(
+            source = self.source.name,
+            partitions = offsets.len(),
+            "reading continues from the lake's positions"
+        );
+        match self.source.assign(&offsets) {
+            Ok(()) if self.unreadable.is_none() => {
+                self.error = None;
+                observer.source(&self.source.name, None);
+            }
+            Ok(()) => {}
+            Err(error) => self.handle_error(&error, observer),
+        }
+    }
+
+    fn watermarks(&self, partition: &TopicPartition) -> Option<Watermarks> {
+        match self.source.watermarks(partition) {
+            Ok(watermarks) => Some(watermarks),
+            Err(error) => {
+                tracing::warn!(%error, source = self.source.name, "the broker did not report its first and last offset; reading continues without them");
+                None
+            }
+        }
+    }
+
+    /// Reports an error of the client, and decides what has to be read again.
+    fn handle_error(&mut self, error: &KafkaError, observer: &dyn Observer) {
         let code = error.rdkafka_error_code();
         if matches!(
             code,
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
         ) {
-            member.reread = true;
+            self.needs_resume = true;
         }
-        if code.is_some_and(passes_over_messages) {
-            member.damaged();
+        if code.is_some_and(skips_messages) {
+            self.messages_were_skipped();
         }
         let text = error.to_string();
-        if member.trouble.as_ref().is_none_or(|trouble| trouble.text != text) {
-            self.observer.source(&member.source.name, Some(&text));
+        if self.error.as_ref().is_none_or(|reported| reported.text != text) {
+            observer.source(&self.source.name, Some(&text));
         }
-        member.trouble = Some(Trouble {
+        self.error = Some(ReportedError {
             text,
             since: Instant::now(),
-            is_connection: code.is_some_and(is_connection_trouble),
+            is_connection: code.is_some_and(is_connection_error),
         });
     }
 
-    /// The source gives messages. Those of other partitions do not make up for some that cannot be read.
-    fn well(&self, member: &mut Member) {
-        if member.damage.is_none() && member.trouble.take().is_some() {
-            self.observer.source(&member.source.name, None);
+    /// Ends the reported error after a message was read. It stays while messages are unreadable: messages of other
+    /// partitions do not make up for them.
+    fn clear_error(&mut self, observer: &dyn Observer) {
+        if self.unreadable.is_none() && self.error.take().is_some() {
+            observer.source(&self.source.name, None);
         }
     }
 
-    /// A topic without new messages is well as soon as its broker is there again.
-    fn reached_again(&mut self, member: &mut Member) {
-        let over =
-            |trouble: &Trouble| trouble.is_connection && member.source.reached_after(trouble.since);
-        if member.trouble.as_ref().is_some_and(over) {
-            member.trouble = None;
-            self.observer.source(&member.source.name, None);
+    /// Ends a reported connection error when a broker is reached again, even if the topic has no new messages.
+    fn clear_connection_error(&mut self, observer: &dyn Observer) {
+        let is_over =
+            |error: &ReportedError| error.is_connection && self.source.connected_since(error.since);
+        if self.error.as_ref().is_some_and(is_over) {
+            self.error = None;
+            observer.source(&self.source.name, None);
         }
     }
 
-    /// Answers changes of the group. What is staged of revoked partitions is committed before they are given away.
-    pub(super) fn changes(&mut self, members: &mut [Member], buckets: &mut [Objects], at: usize) {
-        while let Some(change) = members[at].source.change() {
-            match change {
-                Change::Assigned(partitions) => {
-                    members[at].tracked = partitions
-                        .into_iter()
-                        .map(|partition| Tracked::begin(partition, None, None))
-                        .collect();
-                    self.read_on(&mut members[at]);
-                }
-                Change::Revoked(partitions) => {
-                    tracing::info!(
-                        source = members[at].source.name,
-                        count = partitions.len(),
-                        "partitions given away"
-                    );
-                    if self.staged_since.is_some() {
-                        self.flush(members, buckets);
-                    }
-                    let member = &mut members[at];
-                    member.tracked.clear();
-                    (member.reread, member.damage) = (false, None);
-                    if let Err(error) = member.source.unassign() {
-                        self.trouble(&mut members[at], &error);
-                    }
-                }
+    /// The client has skipped unreadable messages. It does not tell of which partition, so every partition checks its
+    /// offsets, and the messages are read again after a pause.
+    fn messages_were_skipped(&mut self) {
+        self.cursors.iter_mut().for_each(PartitionCursor::require_contiguous);
+        let pause = match &self.unreadable {
+            Some(unreadable) if unreadable.being_reread => {
+                (unreadable.pause * 2).min(REREAD_PAUSE.1)
             }
-        }
+            Some(_) => return,
+            None => REREAD_PAUSE.0,
+        };
+        self.unreadable = Some(UnreadableMessages {
+            next_step_at: Instant::now() + pause,
+            pause,
+            being_reread: false,
+        });
     }
 
-    /// Takes up the member's partitions where the lake is.
-    pub(super) fn read_on(&mut self, member: &mut Member) {
-        member.reread = false;
-        let mut tracked = Vec::with_capacity(member.tracked.len());
-        for partition in member.tracked.iter().map(|tracked| tracked.partition.clone()) {
-            let Some(position) = self.position(&member.source.name, &partition) else {
-                member.reread = true;
-                return;
-            };
-            let broker = position.as_ref().and_then(|_| watermarks(member, &partition));
-            let begun = Tracked::begin(partition, position, broker);
-            if let Some(gap) = &begun.gap {
-                self.observer.gap(&member.source.name, &gap.object, gap.from, gap.to, gap.reason);
-                // The gap is committed even if no message ever follows.
-                self.staged_since.get_or_insert_with(Instant::now);
-            }
-            tracked.push(begun);
+    /// Starts to read unreadable messages again after their pause. True where they were read again without an error.
+    fn unreadable_messages_are_intact(&mut self) -> bool {
+        let now = Instant::now();
+        let Some(unreadable) = self.unreadable.as_mut().filter(|it| it.next_step_at <= now) else {
+            return false;
+        };
+        if unreadable.being_reread {
+            self.unreadable = None;
+            return true;
         }
-        member.tracked = tracked;
-        let from: Vec<_> = member
-            .tracked
-            .iter()
-            .map(|tracked| (tracked.partition.clone(), tracked.next))
-            .collect();
-        tracing::info!(
-            source = member.source.name,
-            partitions = from.len(),
-            "reading on where the lake is"
-        );
-        match member.source.assign(&from) {
-            Ok(()) if member.damage.is_none() => {
-                member.trouble = None;
-                self.observer.source(&member.source.name, None);
-            }
-            Ok(()) => {}
-            Err(error) => self.trouble(member, &error),
-        }
-    }
-
-    /// The lake's position of `partition`; the outer `None` where the lake could not be asked.
-    fn position(&mut self, source: &str, partition: &TopicPartition) -> Option<Option<Position>> {
-        match self.runtime.block_on(self.lake.position(source, &partition.object())) {
-            Ok(position) => {
-                self.readable();
-                Some(position)
-            }
-            Err(error) => {
-                self.unreadable(&error);
-                None
-            }
-        }
+        unreadable.being_reread = true;
+        unreadable.next_step_at = now + unreadable.pause.max(REREAD_CONFIRMED_AFTER);
+        self.needs_resume = true;
+        false
     }
 }
 
-fn watermarks(member: &Member, partition: &TopicPartition) -> Option<Watermarks> {
-    match member.source.watermarks(partition) {
-        Ok(watermarks) => Some(watermarks),
-        Err(error) => {
-            tracing::warn!(%error, source = member.source.name, "the broker does not say what it has; reading on all the same");
-            None
-        }
-    }
+/// The cursor of the message's partition. `None` where the partition was revoked or the message is not to be taken.
+fn accepting<'c>(
+    cursors: &'c mut [PartitionCursor],
+    message: &BorrowedMessage<'_>,
+) -> Option<&'c mut PartitionCursor> {
+    let is_its = |cursor: &&mut PartitionCursor| {
+        cursor.partition.partition == message.partition()
+            && cursor.partition.topic == message.topic()
+    };
+    let cursor = cursors.iter_mut().find(is_its)?;
+    cursor.accepts(offset(message)).then_some(cursor)
+}
+
+fn offset(message: &BorrowedMessage<'_>) -> u64 {
+    message.offset().max(0).unsigned_abs()
+}
+
+/// When the message was sent, microseconds since 1970 UTC.
+fn sent_at(message: &BorrowedMessage<'_>) -> Option<i64> {
+    message.timestamp().to_millis().map(|millis| millis.saturating_mul(1000))
 }

@@ -1,6 +1,7 @@
-//! Files, folders, globs and standard input.
+//! The file source: files, folders, glob patterns and standard input.
 
 use super::object_name::ObjectName;
+use crate::lock::lock;
 use globset::GlobBuilder;
 use md5::{Digest, Md5};
 use std::fs::{File, Metadata};
@@ -11,31 +12,31 @@ use std::time::UNIX_EPOCH;
 use thiserror::Error;
 use trailhound_datasets::layout::CATALOG_FILE;
 
-/// The name under which this source's positions are kept.
+/// Name of this source, as stored in positions and rows.
 pub const SOURCE: &str = "files";
 /// Object name of standard input.
 pub const STDIN: &str = "<stdin>";
 
-/// Why the paths given lead nowhere.
+/// Why a path leads to no input.
 #[derive(Debug, Error)]
 pub enum FilesError {
-    /// Nothing there.
+    /// No such file, and no file that matches the path as a pattern.
     #[error("`{path}` does not exist, and no file matches it as a pattern")]
     Missing {
-        /// As given.
+        /// The path or pattern.
         path: String,
     },
-    /// A pattern that is none.
+    /// The path is not a valid pattern.
     #[error("`{pattern}` is no valid pattern")]
     Pattern {
-        /// As given.
+        /// The path or pattern.
         pattern: String,
         /// What is wrong with it.
         source: globset::Error,
     },
 }
 
-/// Something to read.
+/// An input to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A file.
@@ -44,20 +45,21 @@ pub enum Input {
     Stdin,
 }
 
-/// What the paths given stand for.
+/// The inputs that paths lead to.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    /// What to read, in order, each once.
+    /// Inputs in reading order, without duplicates.
     pub inputs: Vec<Input>,
-    /// Paths below the ones given that cannot be read, with the reason.
+    /// Paths below the given ones that cannot be read, with the reason.
     pub unreadable: Vec<(String, String)>,
 }
 
-/// Finds what `paths` stand for: `-` is standard input, a folder all files below it (names starting with a dot and whole
-/// lakes left out), and what does not exist is tried as a pattern with `*`, `?`, `[...]`, `{...}` and `**`.
+/// Finds the inputs that `paths` lead to. `-` is standard input. A folder stands for all files below it, except names that
+/// start with a dot, and lakes. A path that does not exist is used as a glob pattern with `*`, `?`, `[...]`, `{...}` and
+/// `**`.
 ///
 /// # Errors
-/// [`FilesError`] for the first path that leads nowhere.
+/// [`FilesError`] for the first path that leads to no input.
 pub fn find(paths: &[String]) -> Result<Inputs, FilesError> {
     let mut found = Inputs::default();
     let mut seen = std::collections::HashSet::new();
@@ -77,15 +79,15 @@ pub fn find(paths: &[String]) -> Result<Inputs, FilesError> {
             files = matching(path, &mut found.unreadable)?;
         }
         for file in files {
-            // One file reached by two names is read once.
+            // A file with two names is read once.
             let identity = file.canonicalize().unwrap_or_else(|_| file.clone());
             if seen.insert(identity.clone()) {
                 found.inputs.push(Input::File(identity));
             }
         }
     }
-    // Regions stand above days in a trail's folders. By the time in their names, objects of one day come together: few
-    // partitions are open at once, and their files become large.
+    // A trail's folders are ordered by region, then by day. Sorted by the time in their names, objects of one day are read
+    // together, so few partitions are open at a time and their files become large.
     found.inputs.sort_by_cached_key(|input| match input {
         Input::File(path) => ObjectName::parse(&path.to_string_lossy()).map(|name| name.time),
         Input::Stdin => None,
@@ -138,26 +140,26 @@ fn matching(
     Ok(files)
 }
 
-/// An opened object.
-pub(crate) struct Opened {
-    /// Its name in positions and rows.
+/// An object opened for reading.
+pub(crate) struct OpenedObject {
+    /// Name of the object, as stored in positions and rows.
     pub(crate) object: String,
-    /// Which content this is: size and time of change. Empty for standard input, which has no position.
-    pub(crate) incarnation: String,
+    /// Version of the content: size and modification time. Empty where the input has no position, as for standard input.
+    pub(crate) content_version: String,
     pub(crate) name: Option<ObjectName>,
     pub(crate) bytes: Option<u64>,
     pub(crate) reader: Box<dyn Read + Send>,
-    /// MD5 of what was read, where the name claims one.
+    /// MD5 of the bytes read so far, where the name contains one to compare with.
     pub(crate) md5: Option<Arc<Mutex<Md5>>>,
 }
 
-/// Opens `input`.
-pub(crate) fn open(input: &Input) -> io::Result<Opened> {
+/// Opens `input` for reading.
+pub(crate) fn open(input: &Input) -> io::Result<OpenedObject> {
     let path = match input {
         Input::Stdin => {
-            return Ok(Opened {
+            return Ok(OpenedObject {
                 object: STDIN.to_owned(),
-                incarnation: String::new(),
+                content_version: String::new(),
                 name: None,
                 bytes: None,
                 reader: Box::new(io::stdin()),
@@ -172,32 +174,42 @@ pub(crate) fn open(input: &Input) -> io::Result<Opened> {
     let name = ObjectName::parse(&object);
     let md5 = name.as_ref().map(|_| Arc::new(Mutex::new(Md5::new())));
     let reader: Box<dyn Read + Send> = match &md5 {
-        Some(md5) => Box::new(Hashed { file, md5: Arc::clone(md5) }),
+        Some(md5) => Box::new(HashingReader { file, md5: Arc::clone(md5) }),
         None => Box::new(file),
     };
     let bytes = metadata.is_file().then_some(metadata.len());
-    Ok(Opened { object, incarnation: incarnation(&metadata), name, bytes, reader, md5 })
+    Ok(OpenedObject {
+        object,
+        content_version: content_version(&metadata),
+        name,
+        bytes,
+        reader,
+        md5,
+    })
 }
 
-/// Size and time of change, as OSS's ETag would tell one content from the next. A pipe has neither.
-fn incarnation(metadata: &Metadata) -> String {
+/// Size and modification time of a file, which change with its content like an entity tag. Empty for a pipe, which has
+/// neither.
+fn content_version(metadata: &Metadata) -> String {
     if !metadata.is_file() {
         return String::new();
     }
-    // Without a time of change a rewritten file could pass for the old one: such a file has no position and is read again.
+    // Without modification time, a rewritten file could not be told from the old one. Such a file has no position and is
+    // read every time.
     let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     changed.map_or_else(String::new, |time| format!("{}:{}", metadata.len(), time.as_nanos()))
 }
 
-struct Hashed {
+/// Computes the MD5 of the bytes read.
+struct HashingReader {
     file: File,
     md5: Arc<Mutex<Md5>>,
 }
 
-impl Read for Hashed {
+impl Read for HashingReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(out)?;
-        self.md5.lock().unwrap_or_else(std::sync::PoisonError::into_inner).update(&out[..count]);
+        lock(&self.md5).update(&out[..count]);
         Ok(count)
     }
 }

@@ -1,5 +1,6 @@
-//! Temporary keys of the role that an ECS instance has been given, from the metadata service that the instance alone reaches.
+//! Temporary keys of an ECS instance's role, from the instance metadata service.
 
+use crate::clock::Clock;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ClientOptions;
@@ -13,27 +14,29 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// Where an instance finds the service.
+/// Address of the metadata service as seen from an instance.
 pub const METADATA_ENDPOINT: &str = "http://100.100.100.200";
-/// Keys are asked for anew so long before they end.
-const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(10);
-/// How long a token of the service is good for, in seconds.
+/// Time before their expiry at which keys are renewed.
+const RENEW_BEFORE: TimeDelta = TimeDelta::minutes(10);
+/// Validity of a token of the metadata service, in seconds.
 const TOKEN_SECONDS: &str = "21600";
 
-/// The keys of an instance's role, asked for when they are needed and again before they end.
-#[derive(Debug)]
+/// Provides the keys of an instance's role. They are fetched when they are first needed and renewed before they expire.
 pub(crate) struct InstanceRole {
     client: HttpClient,
     endpoint: String,
-    /// Name of the role; asked for where nobody has given it.
+    /// Name of the role; `None` asks the metadata service for it.
     role: Option<String>,
-    held: Mutex<Option<(Arc<AwsCredential>, DateTime<Utc>)>>,
+    /// Compared with the expiry of the keys.
+    clock: Clock,
+    /// The keys in use, with their expiry.
+    cached: Mutex<Option<(Arc<AwsCredential>, DateTime<Utc>)>>,
 }
 
-/// The service's answer.
+/// The metadata service's response.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct RoleCredentials {
     code: String,
     access_key_id: String,
     access_key_secret: String,
@@ -41,9 +44,19 @@ struct Answer {
     expiration: DateTime<Utc>,
 }
 
+impl std::fmt::Debug for InstanceRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InstanceRole").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
 impl InstanceRole {
-    /// The keys of `role`, or of whatever role the instance has, from the service at `endpoint`.
-    pub(crate) fn new(endpoint: &str, role: Option<String>) -> object_store::Result<Self> {
+    /// A provider of the keys of `role` (`None`: the instance's role) from the metadata service at `endpoint`.
+    pub(crate) fn new(
+        endpoint: &str,
+        role: Option<String>,
+        clock: Clock,
+    ) -> object_store::Result<Self> {
         let options = ClientOptions::new()
             .with_allow_http(true)
             .with_timeout(Duration::from_secs(5))
@@ -53,12 +66,14 @@ impl InstanceRole {
             client,
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             role,
-            held: Mutex::new(None),
+            clock,
+            cached: Mutex::new(None),
         })
     }
 
-    async fn ask(&self) -> Result<(Arc<AwsCredential>, DateTime<Utc>), String> {
-        // Instances may demand a token for every question; those that do not need none.
+    /// Fetches the keys, with their expiry.
+    async fn fetch(&self) -> Result<(Arc<AwsCredential>, DateTime<Utc>), String> {
+        // Instances may require a token for every request; where they do not, the request works without.
         let token = self
             .request(
                 "PUT",
@@ -73,19 +88,21 @@ impl InstanceRole {
             Some(role) => role.clone(),
             None => self.request("GET", roles, token).await?.trim().to_owned(),
         };
-        let answer = self.request("GET", &format!("{roles}{role}"), token).await?;
-        let answer: Answer = serde_json::from_str(&answer).map_err(|e| {
-            format!("the keys of the role `{role}` are no JSON of the known form: {e}")
+        let response = self.request("GET", &format!("{roles}{role}"), token).await?;
+        let response: RoleCredentials = serde_json::from_str(&response).map_err(|e| {
+            format!(
+                "the metadata service's response with the keys of the role `{role}` is invalid: {e}"
+            )
         })?;
-        if answer.code != "Success" {
-            return Err(format!("the keys of the role `{role}`: {}", answer.code));
+        if response.code != "Success" {
+            return Err(format!("the keys of the role `{role}`: {}", response.code));
         }
         let keys = AwsCredential {
-            key_id: answer.access_key_id,
-            secret_key: answer.access_key_secret,
-            token: Some(answer.security_token),
+            key_id: response.access_key_id,
+            secret_key: response.access_key_secret,
+            token: Some(response.security_token),
         };
-        Ok((Arc::new(keys), answer.expiration))
+        Ok((Arc::new(keys), response.expiration))
     }
 
     async fn request(
@@ -102,11 +119,11 @@ impl InstanceRole {
         if let Some((name, value)) = header {
             request.headers_mut().insert(name, value.trim().parse().map_err(|e| failed(&e))?);
         }
-        let answer = self.client.execute(request).await.map_err(|e| failed(&e))?;
-        if !answer.status().is_success() {
-            return Err(failed(&answer.status()));
+        let response = self.client.execute(request).await.map_err(|e| failed(&e))?;
+        if !response.status().is_success() {
+            return Err(failed(&response.status()));
         }
-        let body = answer.into_body().bytes().await.map_err(|e| failed(&e))?;
+        let body = response.into_body().bytes().await.map_err(|e| failed(&e))?;
         String::from_utf8(body.to_vec()).map_err(|e| failed(&e))
     }
 }
@@ -116,20 +133,21 @@ impl CredentialProvider for InstanceRole {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let mut held = self.held.lock().await;
-        if let Some((keys, until)) = &*held
-            && *until > Utc::now() + RENEWED_BEFORE
+        let mut cached = self.cached.lock().await;
+        let now = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
+        if let Some((keys, expiry)) = &*cached
+            && *expiry > now + RENEW_BEFORE
         {
             return Ok(Arc::clone(keys));
         }
-        match self.ask().await {
-            Ok((keys, until)) => {
-                *held = Some((Arc::clone(&keys), until));
+        match self.fetch().await {
+            Ok((keys, expiry)) => {
+                *cached = Some((Arc::clone(&keys), expiry));
                 Ok(keys)
             }
-            // Those at hand are good to their very end.
-            Err(reason) => match &*held {
-                Some((keys, until)) if *until > Utc::now() => Ok(Arc::clone(keys)),
+            // The cached keys are valid until their expiry.
+            Err(reason) => match &*cached {
+                Some((keys, expiry)) if *expiry > now => Ok(Arc::clone(keys)),
                 _ => Err(object_store::Error::Generic {
                     store: "instance role",
                     source: reason.into(),

@@ -1,4 +1,4 @@
-//! Where events come from.
+//! Sources of events: files, topics and buckets.
 
 pub mod files;
 pub mod instance_role;

@@ -1,24 +1,25 @@
-//! What an export object's name claims. Claims are checked against the content, never trusted.
+//! The name of a trail's object, which states time, number of events, size and MD5. The statements are checked against the
+//! content and never trusted.
 
-/// Parts of a trail object's key, read from the right because the prefix on the left is the user's.
+/// The parts of a trail object's key. It is parsed from the right, because users choose the prefix on the left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectName {
-    /// Account folder of a multi-account trail.
+    /// Account id in the folder of a multi-account trail.
     pub account_id: Option<String>,
     /// Region.
     pub region: String,
-    /// Time in the name, `YYYYMMDDHHMMSS`, UTC.
+    /// Time, `YYYYMMDDHHMMSS` in UTC.
     pub time: String,
-    /// Events the object is said to hold.
+    /// Stated number of events.
     pub events: u64,
-    /// Size it is said to have, in bytes; compressed or not is not documented.
+    /// Stated size in bytes. It is not documented whether before or after compression.
     pub bytes: u64,
-    /// MD5 it is said to have, in hex.
+    /// Stated MD5, in lower-case hex.
     pub md5: String,
 }
 
 impl ObjectName {
-    /// Reads `.../AliyunLogs/<kind>/[<rd>/<account>/]<region>/<Y>/<M>/<D>/Actiontrail_<region>_<time>_<n>_<count>_<size>_<md5>.gz`.
+    /// Parses `.../AliyunLogs/<kind>/[<rd>/<account>/]<region>/<Y>/<M>/<D>/Actiontrail_<region>_<time>_<n>_<count>_<size>_<md5>.gz`.
     /// `None` for any other name.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
@@ -44,7 +45,7 @@ impl ObjectName {
             .into_iter()
             .all(|length| folders.next().is_some_and(|folder| digits(folder, length)));
         let account_id = if dated && folders.next().is_some_and(|folder| folder == region) {
-            // Above the region stands the kind, or account and resource directory with the kind above them.
+            // The folder above the region is the kind, or account and resource directory with the kind above them.
             folders
                 .next()
                 .filter(|folder| folder.len() >= 4 && folder.bytes().all(|b| b.is_ascii_digit()))
@@ -64,7 +65,7 @@ impl ObjectName {
 }
 
 impl ObjectName {
-    /// What the name claims and the content does not hold, in words. Size and MD5 are only held against what is known.
+    /// Describes each statement of the name that does not match the content. Size and MD5 are compared where they are known.
     #[must_use]
     pub fn mismatches(&self, events: u64, bytes: Option<u64>, md5: Option<&str>) -> Vec<String> {
         let mut found = Vec::new();

@@ -1,8 +1,9 @@
-//! Objects of a bucket, through the S3 interface that OSS and others offer: found by listing, fetched in parallel, handed
-//! to the engine whole. What has been read is told by the lake's positions.
+//! Objects of a bucket, read through the S3 interface of OSS and other stores: listed, then fetched whole and in parallel.
+//! The lake's positions tell which objects were read already.
 
 use super::instance_role::InstanceRole;
 use super::object_name::ObjectName;
+use crate::clock::Clock;
 use bytes::Bytes;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::future::BoxFuture;
@@ -15,49 +16,49 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use trailhound_datasets::reject::{Code, Reject};
+use trailhound_datasets::reject::{Reject, RejectCode};
 
-/// Objects fetched at a time.
-const FETCHES: usize = 4;
-/// Times a listing is asked for before the round goes on without it, and the pause between.
-const ANSWERS_TRIED: u32 = 4;
-const TRIED_AFTER: Duration = Duration::from_millis(200);
-/// Folders above the years that are looked into: trail, kind, resource directory, account, region.
-const FOLDERS_DEEP: usize = 6;
-/// Larger objects are set aside: no trail writes them.
+/// Number of objects fetched in parallel.
+const PARALLEL_FETCHES: usize = 4;
+/// Attempts of a listing, and the pause between two of them.
+const LISTING_ATTEMPTS: u32 = 4;
+const LISTING_RETRY_DELAY: Duration = Duration::from_millis(200);
+/// Levels of folders searched for those that hold years: trail, kind, resource directory, account, region.
+const FOLDER_DEPTH_MAX: usize = 6;
+/// Larger objects are quarantined, because no trail writes such objects.
 const OBJECT_BYTES_MAX: u64 = 256 << 20;
-/// What is kept of them, in bytes.
-const TOO_LARGE_KEPT: u64 = 64 << 10;
+/// Bytes of them that the quarantine keeps.
+const TOO_LARGE_KEPT_BYTES: u64 = 64 << 10;
 
-/// How to reach a bucket.
+/// Options of a bucket source.
 #[derive(Debug, Clone)]
 pub struct OssOptions {
-    /// Name of the source in positions and rows.
+    /// Name of the source, as stored in positions and rows.
     pub name: String,
-    /// Bucket.
+    /// Name of the bucket.
     pub bucket: String,
     /// Endpoint with its scheme, for instance `https://oss-cn-hangzhou.aliyuncs.com`.
     pub endpoint: String,
-    /// Region for signing.
+    /// Region, which signatures contain.
     pub region: String,
-    /// Keys start with this.
+    /// Prefix of the keys to read.
     pub prefix: String,
-    /// Bucket in the host name, as OSS demands, and not in the path.
+    /// The bucket is part of the host name, as OSS requires, and not of the path.
     pub virtual_hosted: bool,
-    /// What signs requests; they are unsigned without.
+    /// Credentials that sign requests; `None` leaves requests unsigned.
     pub credentials: Option<Credentials>,
-    /// Days listed again each time, counted back from the present: late objects are found within them.
+    /// Days before the present that every listing covers, so that late objects are found.
     pub window_days: u32,
-    /// First day to read when the source begins.
+    /// First day to read when the source is new.
     pub since: Option<NaiveDate>,
-    /// Pause between two listings.
+    /// Interval between two listings.
     pub every: Duration,
 }
 
-/// What signs requests.
+/// Credentials that sign requests.
 #[derive(Clone)]
 pub enum Credentials {
-    /// A key that was given.
+    /// A fixed key.
     Key {
         /// AccessKey id.
         id: String,
@@ -66,12 +67,14 @@ pub enum Credentials {
         /// Security token of temporary keys.
         token: Option<String>,
     },
-    /// The keys of the instance's role, renewed before they end.
+    /// The temporary keys of the instance's role, renewed before they expire.
     InstanceRole {
-        /// Where the metadata service is.
+        /// Address of the metadata service.
         endpoint: String,
-        /// Name of the role; the service is asked for it without.
+        /// Name of the role; `None` asks the metadata service for it.
         role: Option<String>,
+        /// Compared with the expiry of the keys.
+        clock: Clock,
     },
 }
 
@@ -81,47 +84,51 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Why a bucket cannot be read.
+/// Why a bucket could not be read or written.
 #[derive(Debug, Error)]
 pub enum OssError {
-    /// The store said no, or could not be reached.
+    /// The store refused the request or could not be reached.
     #[error(transparent)]
     Store(#[from] object_store::Error),
-    /// An object came in another length than it was listed with, though it is the same.
-    #[error("{got} bytes came of an object that is listed with {listed}")]
-    Cut {
-        /// Bytes that came.
+    /// The content of an object was cut off on the way.
+    #[error("an object of {listed} bytes arrived with {got} bytes")]
+    LengthMismatch {
+        /// Bytes received.
         got: u64,
-        /// Bytes it has.
+        /// Size in the listing, in bytes.
         listed: u64,
     },
 }
 
-/// An object fetched.
+/// A fetched object.
 #[derive(Debug, Clone)]
-pub(crate) struct Fetched {
+pub(crate) struct FetchedObject {
     pub(crate) key: String,
-    /// Which content this is: entity tag, else size and time of change.
-    pub(crate) incarnation: String,
+    /// Version of the content: the entity tag, else size and modification time.
+    pub(crate) content_version: String,
     pub(crate) name: Option<ObjectName>,
-    pub(crate) content: Content,
+    pub(crate) content: ObjectContent,
 }
 
-/// What an object holds.
+/// The content of an object.
 #[derive(Debug, Clone)]
-pub(crate) enum Content {
+pub(crate) enum ObjectContent {
     Whole(Bytes),
-    /// Too large to be an export: only its beginning was looked at.
+    /// Too large for an export; only its beginning was fetched.
     TooLarge(Reject),
 }
 
-/// A bucket.
+/// A client of one bucket.
 pub(crate) struct Bucket {
     store: AmazonS3,
     options: OssOptions,
 }
 
 impl Bucket {
+    /// A client with `options`.
+    ///
+    /// # Errors
+    /// [`OssError::Store`] where the options are invalid.
     pub(crate) fn new(options: &OssOptions) -> Result<Self, OssError> {
         let client = ClientOptions::new()
             .with_allow_http(options.endpoint.starts_with("http://"))
@@ -147,33 +154,34 @@ impl Bucket {
                     None => signed,
                 }
             }
-            Some(Credentials::InstanceRole { endpoint, role }) => {
-                builder.with_credentials(Arc::new(InstanceRole::new(endpoint, role.clone())?))
+            Some(Credentials::InstanceRole { endpoint, role, clock }) => {
+                let role = InstanceRole::new(endpoint, role.clone(), Arc::clone(clock))?;
+                builder.with_credentials(Arc::new(role))
             }
             None => builder.with_skip_signature(true),
         };
         Ok(Self { store: builder.build()?, options: options.clone() })
     }
 
-    /// Folders in which objects of the days from `first` to `last` lie.
+    /// Folders that hold the objects of the days from `first` to `last`.
     pub(crate) async fn folders(
         &self,
         first: NaiveDate,
         last: NaiveDate,
     ) -> Result<Vec<Path>, OssError> {
-        Ok(prefixes(&self.prefix(), &self.day_roots().await?, first, last))
+        Ok(folders_to_list(&self.prefix(), &self.day_roots().await?, first, last))
     }
 
-    /// Objects below `folder` that `known` (key to incarnation) does not hold as they are.
-    pub(crate) async fn find(
+    /// Objects below `folder` that are new or whose content version differs from the one in `known`, by key.
+    pub(crate) async fn list_changed(
         &self,
         folder: &Path,
         known: &HashMap<String, String>,
     ) -> Result<Vec<ObjectMeta>, OssError> {
         let is_wanted = |object: &ObjectMeta| {
-            object.size > 0 && known.get(object.location.as_ref()) != Some(&incarnation(object))
+            object.size > 0 && known.get(object.location.as_ref()) != Some(&content_version(object))
         };
-        tried(|| {
+        with_retries(|| {
             self.store
                 .list(Some(folder))
                 .try_filter(|object| ready(is_wanted(object)))
@@ -187,14 +195,14 @@ impl Bucket {
         Path::from(self.options.prefix.as_str())
     }
 
-    /// Folders whose folders are years: where a trail lays its days.
+    /// Folders whose subfolders are years: below them, a trail stores its objects by day.
     async fn day_roots(&self) -> Result<Vec<Path>, OssError> {
         let mut roots = Vec::new();
         let mut level = vec![self.prefix()];
-        for _ in 0..FOLDERS_DEEP {
+        for _ in 0..FOLDER_DEPTH_MAX {
             let mut next = Vec::new();
             for folder in level {
-                let below = tried(|| self.store.list_with_delimiter(Some(&folder)).boxed())
+                let below = with_retries(|| self.store.list_with_delimiter(Some(&folder)).boxed())
                     .await?
                     .common_prefixes;
                 let years =
@@ -210,88 +218,93 @@ impl Bucket {
         Ok(roots)
     }
 
-    /// Fetches `objects`, some at a time, in order.
+    /// Fetches `objects`, several in parallel, and yields them in their order: key and object.
     pub(crate) fn fetch(
         &self,
         objects: Vec<ObjectMeta>,
-    ) -> impl futures::Stream<Item = (String, Result<Fetched, OssError>)> + '_ {
+    ) -> impl futures::Stream<Item = (String, Result<FetchedObject, OssError>)> + '_ {
         futures::stream::iter(objects)
             .map(move |object| async move {
                 (object.location.to_string(), self.fetch_one(&object).await)
             })
-            .buffered(FETCHES)
+            .buffered(PARALLEL_FETCHES)
     }
 
-    async fn fetch_one(&self, object: &ObjectMeta) -> Result<Fetched, OssError> {
+    async fn fetch_one(&self, object: &ObjectMeta) -> Result<FetchedObject, OssError> {
         let key = object.location.to_string();
         let name = ObjectName::parse(&key);
         if object.size > OBJECT_BYTES_MAX {
-            let raw = self.store.get_range(&object.location, 0..TOO_LARGE_KEPT).await?;
-            return Ok(Fetched {
+            let raw = self.store.get_range(&object.location, 0..TOO_LARGE_KEPT_BYTES).await?;
+            return Ok(FetchedObject {
                 key,
-                incarnation: incarnation(object),
+                content_version: content_version(object),
                 name,
-                content: Content::TooLarge(too_large(object.size, &raw)),
+                content: ObjectContent::TooLarge(too_large(object.size, &raw)),
             });
         }
-        let (mut incarnation, mut content) = self.get(object).await?;
+        let (mut content_version, mut content) = self.get(object).await?;
         if name.as_ref().is_some_and(|name| !matches_name(name, &content)) {
-            // Perhaps it was being written: looked at once more, and then taken as it is.
-            (incarnation, content) = self.get(object).await?;
+            // It may have been in the middle of being written. It is fetched once more and then accepted as it is.
+            (content_version, content) = self.get(object).await?;
         }
-        Ok(Fetched { key, incarnation, name, content: Content::Whole(content) })
+        Ok(FetchedObject { key, content_version, name, content: ObjectContent::Whole(content) })
     }
 
-    /// Which content an object has now, and the content.
+    /// Fetches an object: its current content version and content.
     async fn get(&self, object: &ObjectMeta) -> Result<(String, Bytes), OssError> {
-        let answer = self.store.get(&object.location).await?;
-        let incarnation = incarnation(&answer.meta);
-        let content = answer.bytes().await?;
-        // The same content has the same length: something on the way has cut it.
-        if incarnation == self::incarnation(object) && content.len() as u64 != object.size {
-            return Err(OssError::Cut { got: content.len() as u64, listed: object.size });
+        let response = self.store.get(&object.location).await?;
+        let content_version = content_version(&response.meta);
+        let content = response.bytes().await?;
+        // Equal content has equal length, so this content was cut off on the way.
+        if content_version == self::content_version(object) && content.len() as u64 != object.size {
+            return Err(OssError::LengthMismatch {
+                got: content.len() as u64,
+                listed: object.size,
+            });
         }
-        Ok((incarnation, content))
+        Ok((content_version, content))
     }
 }
 
-/// Writing to a bucket: sample traffic, for trying the live service.
-pub struct Writer(Bucket);
+/// Writes sample traffic to a bucket, for trying the live ingest.
+pub struct BucketWriter(Bucket);
 
-impl Writer {
-    /// A writer to the bucket of `options`.
+impl BucketWriter {
+    /// A writer to the bucket that `options` name.
     ///
     /// # Errors
-    /// What the client says of the settings.
+    /// [`OssError::Store`] where the options are invalid.
     pub fn new(options: &OssOptions) -> Result<Self, OssError> {
         Bucket::new(options).map(Self)
     }
 
-    /// Puts an object, in the place of what has been there.
+    /// Writes an object; replaces an existing one.
     ///
     /// # Errors
-    /// What the store says.
+    /// [`OssError::Store`] where the store refuses it.
     pub async fn put(&self, key: &str, content: Vec<u8>) -> Result<(), OssError> {
         self.0.store.put(&Path::from(key), content.into()).await?;
         Ok(())
     }
 }
 
-/// Asks again where an answer broke off: the client itself repeats only what was refused.
-async fn tried<'f, T>(
-    ask: impl Fn() -> BoxFuture<'f, object_store::Result<T>>,
+/// Repeats a request whose response ended early. The client itself repeats refused requests only.
+async fn with_retries<'f, T>(
+    request: impl Fn() -> BoxFuture<'f, object_store::Result<T>>,
 ) -> Result<T, OssError> {
-    for _ in 1..ANSWERS_TRIED {
-        match ask().await {
-            Err(object_store::Error::Generic { .. }) => tokio::time::sleep(TRIED_AFTER).await,
-            answer => return Ok(answer?),
+    for _ in 1..LISTING_ATTEMPTS {
+        match request().await {
+            Err(object_store::Error::Generic { .. }) => {
+                tokio::time::sleep(LISTING_RETRY_DELAY).await
+            }
+            response => return Ok(response?),
         }
     }
-    Ok(ask().await?)
+    Ok(request().await?)
 }
 
-/// Puts objects in the order of the times in their names, each once.
-pub(crate) fn in_order(objects: &mut Vec<ObjectMeta>) {
+/// Sorts objects by the time in their name, and removes duplicates.
+pub(crate) fn sort_by_name_time(objects: &mut Vec<ObjectMeta>) {
     let mut seen = HashSet::new();
     objects.retain(|object| seen.insert(object.location.clone()));
     objects.sort_by_cached_key(|object| {
@@ -300,21 +313,21 @@ pub(crate) fn in_order(objects: &mut Vec<ObjectMeta>) {
     });
 }
 
-/// Days whose folders are listed at `now`: the window, or everything from the first day wanted on the first time.
-pub(crate) fn days(
+/// First and last day of a listing at `now`: the window, or every day since the first wanted one if `everything` is set.
+pub(crate) fn days_to_list(
     options: &OssOptions,
     now: DateTime<Utc>,
-    first_time: bool,
+    everything: bool,
 ) -> (NaiveDate, NaiveDate) {
     let today = now.date_naive();
     let window = today.checked_sub_days(Days::new(options.window_days.into())).unwrap_or(today);
     let first =
-        if first_time { options.since.map_or(window, |since| since.min(window)) } else { window };
+        if everything { options.since.map_or(window, |since| since.min(window)) } else { window };
     (first, today.succ_opt().unwrap_or(today))
 }
 
-/// The folders to list: one a day below each root; the whole prefix where nothing lies by days.
-fn prefixes(whole: &Path, roots: &[Path], first: NaiveDate, last: NaiveDate) -> Vec<Path> {
+/// The folders to list: one for each day below each root, or the whole prefix where objects are not stored by day.
+fn folders_to_list(whole: &Path, roots: &[Path], first: NaiveDate, last: NaiveDate) -> Vec<Path> {
     if roots.is_empty() {
         return vec![whole.clone()];
     }
@@ -332,7 +345,7 @@ fn is_number(text: &str, length: usize) -> bool {
 }
 
 fn endpoint(options: &OssOptions) -> String {
-    // The library wants the bucket in the endpoint's host where the style demands it there.
+    // With virtual-hosted style, the library expects the bucket in the endpoint's host name.
     match options.endpoint.split_once("://") {
         Some((scheme, host))
             if options.virtual_hosted && !host.starts_with(&format!("{}.", options.bucket)) =>
@@ -345,17 +358,17 @@ fn endpoint(options: &OssOptions) -> String {
 
 fn too_large(bytes: u64, raw: &[u8]) -> Reject {
     Reject {
-        code: Code::TooLarge,
+        code: RejectCode::TooLarge,
         byte_offset: 0,
         expected: format!("an object of at most {OBJECT_BYTES_MAX} bytes"),
         found: format!("{bytes} bytes"),
-        hint: "no trail writes such objects; if it is an export all the same, fetch it and run `trailhound ingest` on it",
+        hint: "trails do not write objects of this size; if it is an export, download it and run `trailhound ingest` on it",
         raw: raw.to_vec(),
         raw_length: Some(bytes),
     }
 }
 
-fn incarnation(object: &ObjectMeta) -> String {
+fn content_version(object: &ObjectMeta) -> String {
     object
         .e_tag
         .clone()
@@ -381,8 +394,12 @@ mod tests {
             Path::from("AliyunLogs/Actiontrail/cn-hangzhou"),
             Path::from("AliyunLogs/Actiontrail/cn-beijing"),
         ];
-        let listed =
-            prefixes(&Path::from("AliyunLogs"), &roots, day("2026-09-30"), day("2026-10-01"));
+        let listed = folders_to_list(
+            &Path::from("AliyunLogs"),
+            &roots,
+            day("2026-09-30"),
+            day("2026-10-01"),
+        );
         let listed: Vec<&str> = listed.iter().map(AsRef::as_ref).collect();
         assert_eq!(
             listed,
@@ -394,7 +411,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            prefixes(&Path::from("flat"), &[], day("2026-09-30"), day("2026-10-01")),
+            folders_to_list(&Path::from("flat"), &[], day("2026-09-30"), day("2026-10-01")),
             [Path::from("flat")]
         );
     }

@@ -4,7 +4,7 @@ use crate::support::{decode, scaled};
 use serde_json::Value;
 use std::io::Read;
 use std::sync::Mutex;
-use trailhound_datasets::generate::{Generated, Spec, Traffic};
+use trailhound_datasets::generate::{GeneratedFile, Traffic, TrafficSpec};
 use trailhound_datasets::samples;
 
 #[test]
@@ -17,7 +17,7 @@ fn every_sample_is_rebuilt() {
 }
 
 /// Rebuilds every event of a generated file; gives the number of events and of those whose raw text was kept.
-fn rebuild_all(file: &Generated) -> (usize, usize) {
+fn rebuild_all(file: &GeneratedFile) -> (usize, usize) {
     let mut text = Vec::new();
     flate2::read::GzDecoder::new(&file.content[..]).read_to_end(&mut text).expect("gzip");
     let expected = trailhound_ingest::decode::oracle::events(&text).expect("JSON");
@@ -34,7 +34,7 @@ fn rebuild_all(file: &Generated) -> (usize, usize) {
 #[test]
 fn a_million_generated_events_are_rebuilt() {
     let events = scaled(1_000_000);
-    let spec = Spec {
+    let spec = TrafficSpec {
         events,
         seed: 11,
         company: None,

@@ -4,7 +4,7 @@ use crate::support::{Decoded, decode, decode_within, event};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{Read, Write};
-use trailhound_ingest::decode::{self, End, Limits};
+use trailhound_ingest::decode::{self, Completeness, DecodeLimits};
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -133,7 +133,7 @@ fn decompression_bombs_stop_at_the_size_limit() {
     assert_eq!((decoded.codes(), decoded.partial), (vec!["too_large"], true));
     let nested = gzip(&gzip(&gzip(&vec![b' '; 1 << 20])));
     assert_eq!(decode(&nested).codes(), ["unknown_encoding"]);
-    let limits = Limits { content_bytes_max: 10_000, ..Limits::default() };
+    let limits = DecodeLimits { content_bytes_max: 10_000, ..DecodeLimits::default() };
     let ids: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
     let decoded = decode_within(
         &gzip(array(&ids.iter().map(String::as_str).collect::<Vec<_>>()).as_bytes()),
@@ -144,8 +144,11 @@ fn decompression_bombs_stop_at_the_size_limit() {
 
 #[test]
 fn an_oversized_event_is_quarantined_and_its_neighbours_are_decoded() {
-    let limits =
-        Limits { event_bytes_max: 100_000, quarantine_raw_bytes_max: 1_000, ..Limits::default() };
+    let limits = DecodeLimits {
+        event_bytes_max: 100_000,
+        quarantine_raw_bytes_max: 1_000,
+        ..DecodeLimits::default()
+    };
     let huge = format!(r#"{{"eventId":"huge","text":"{}","x":[{{}}]}}"#, "y\\\"".repeat(2_000_000));
     let content = format!("[{},{huge},{}]", event("a"), event("b"));
     let decoded = decode_within(content.as_bytes(), &limits);
@@ -179,15 +182,18 @@ impl Read for Endless {
 #[test]
 fn long_arrays_are_streamed() {
     struct Count(u64);
-    impl decode::Sink for Count {
-        fn event(&mut self, _: &trailhound_datasets::event::Event<'_>) -> Result<(), decode::Stop> {
+    impl decode::RecordSink for Count {
+        fn event(
+            &mut self,
+            _: &trailhound_datasets::event::Event<'_>,
+        ) -> Result<(), decode::SinkStopped> {
             self.0 += 1;
             Ok(())
         }
         fn reject(
             &mut self,
             reject: trailhound_datasets::reject::Reject,
-        ) -> Result<(), decode::Stop> {
+        ) -> Result<(), decode::SinkStopped> {
             assert_eq!(reject.code.name(), "truncated");
             Ok(())
         }
@@ -196,7 +202,8 @@ fn long_arrays_are_streamed() {
     let mut count = Count(0);
     let body = Endless { left: 500_000, event: format!("{},", event("x")).into_bytes(), at: 0 };
     let input = std::io::Cursor::new(b"[".to_vec()).chain(body);
-    decode::object(input, None, &Limits::default(), &mut count).expect("the sink never stops");
+    decode::object(input, None, &DecodeLimits::default(), &mut count)
+        .expect("the sink never stops");
     assert_eq!(count.0, 500_000);
 }
 
@@ -293,8 +300,8 @@ fn a_read_error_in_unrecognised_content_is_reported_as_a_read_error() {
         }
     }
     let mut decoded = Decoded::default();
-    let end = decode::object(Breaks(false), None, &Limits::default(), &mut decoded);
-    assert_eq!(end, Ok(End::Partial));
+    let end = decode::object(Breaks(false), None, &DecodeLimits::default(), &mut decoded);
+    assert_eq!(end, Ok(Completeness::Partial));
     let reject = &decoded.rejects[0];
     assert_eq!(
         (reject.code.name(), reject.raw.as_slice()),

@@ -1,15 +1,15 @@
 //! Messages of a topic: every layout of an event, and invalid messages.
 
 use crate::support::{Decoded, decode, event};
-use trailhound_ingest::decode::{Limits, Messages};
+use trailhound_ingest::decode::{DecodeLimits, MessageDecoder};
 
 fn messages(values: &[Option<&[u8]>]) -> Vec<Decoded> {
-    let mut messages = Messages::new(Limits::default());
+    let mut messages = MessageDecoder::new(DecodeLimits::default());
     values
         .iter()
         .map(|value| {
             let mut decoded = Decoded::default();
-            messages.message(*value, &mut decoded).expect("the sink never stops");
+            messages.decode(*value, &mut decoded).expect("the sink never stops");
             decoded
         })
         .collect()

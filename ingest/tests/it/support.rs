@@ -4,12 +4,12 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::collections::BTreeMap;
 use std::io::Cursor;
-use trailhound_datasets::derive::Derived;
+use trailhound_datasets::derive::DerivedFacts;
 use trailhound_datasets::event::{Event, Field, Flag};
 use trailhound_datasets::key::event_key;
 use trailhound_datasets::rebuild;
 use trailhound_datasets::reject::Reject;
-use trailhound_ingest::decode::{self, End, Limits, Sink, Stop};
+use trailhound_ingest::decode::{self, Completeness, DecodeLimits, RecordSink, SinkStopped};
 
 /// The present in all tests.
 pub(crate) const NOW: i64 = 1_790_812_800_000_000; // 2026-10-01T00:00:00Z
@@ -26,10 +26,10 @@ pub(crate) struct Decoded {
     pub(crate) partial: bool,
 }
 
-impl Sink for Decoded {
-    fn event(&mut self, event: &Event<'_>) -> Result<(), Stop> {
-        let derived = Derived::of(event);
-        let stored = rebuild::stored(event, derived.needs_raw);
+impl RecordSink for Decoded {
+    fn event(&mut self, event: &Event<'_>) -> Result<(), SinkStopped> {
+        let derived = DerivedFacts::of(event);
+        let stored = rebuild::stored_columns(event, derived.needs_raw);
         // serde_json knows no half surrogates and no nesting beyond 127; such events are only named.
         self.events.push(
             rebuild::rebuild(&stored)
@@ -40,7 +40,7 @@ impl Sink for Decoded {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) -> Result<(), Stop> {
+    fn reject(&mut self, reject: Reject) -> Result<(), SinkStopped> {
         self.rejects.push(reject);
         Ok(())
     }
@@ -61,14 +61,14 @@ impl Decoded {
 }
 
 pub(crate) fn decode(content: &[u8]) -> Decoded {
-    decode_within(content, &Limits::default())
+    decode_within(content, &DecodeLimits::default())
 }
 
-pub(crate) fn decode_within(content: &[u8], limits: &Limits) -> Decoded {
+pub(crate) fn decode_within(content: &[u8], limits: &DecodeLimits) -> Decoded {
     let mut decoded = Decoded::default();
     let end = decode::object(Cursor::new(content.to_vec()), None, limits, &mut decoded)
         .expect("the sink never stops");
-    decoded.partial = end == End::Partial;
+    decoded.partial = end == Completeness::Partial;
     decoded
 }
 

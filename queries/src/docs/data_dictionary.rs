@@ -8,7 +8,7 @@ use crate::tables::meanings::Meanings;
 use crate::tables::query_log;
 use crate::tables::views::VIEWS;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use trailhound_datasets::columns::{COLUMNS, COPIES_COLUMNS, QUARANTINE_COLUMNS, Type};
+use trailhound_datasets::columns::{COLUMNS, COPIES_COLUMNS, ColumnType, QUARANTINE_COLUMNS};
 
 /// What starts a line about a column in the file of a view.
 const OF_COLUMN: &str = "--|";
@@ -94,7 +94,7 @@ async fn relation(
     Ok(Relation { name: name.to_owned(), shows, columns: columns.collect() })
 }
 
-fn meanings(columns: &[(&str, Type, &str)]) -> Meanings {
+fn meanings(columns: &[(&str, ColumnType, &str)]) -> Meanings {
     columns.iter().map(|(name, _, meaning)| ((*name).to_owned(), (*meaning).to_owned())).collect()
 }
 

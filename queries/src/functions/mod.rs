@@ -244,7 +244,9 @@ fn cidr_label(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
 
 fn ip_class(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
     let values = args.texts(0)?;
-    texts(args.rows, |row| Ok(Some(address::Source::parse(values.get(row)).name().to_owned())))
+    texts(args.rows, |row| {
+        Ok(Some(address::SourceAddress::parse(values.get(row)).name().to_owned()))
+    })
 }
 
 fn param(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {

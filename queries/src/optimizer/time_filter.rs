@@ -14,7 +14,7 @@ use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use std::sync::Arc;
-use trailhound_datasets::columns::{COLUMNS, Type};
+use trailhound_datasets::columns::{COLUMNS, ColumnType};
 
 const TIME: &str = "event_time";
 
@@ -76,7 +76,7 @@ fn is_on_time(condition: &Arc<dyn PhysicalExpr>) -> bool {
 fn is_read_fast(name: &str) -> bool {
     let is_fast = |column: &trailhound_datasets::columns::Column| {
         !LONG.contains(column.name)
-            && !matches!(column.data_type, Type::TextList | Type::ResourceList)
+            && !matches!(column.data_type, ColumnType::TextList | ColumnType::ResourceList)
     };
     COLUMNS.iter().any(|column| column.name == name && is_fast(column))
 }

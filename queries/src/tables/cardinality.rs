@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use trailhound_datasets::columns::{COLUMNS, Column, Storage, Type};
+use trailhound_datasets::columns::{COLUMNS, Column, ColumnType, Storage};
 
 /// Columns of `events` that hold few values, however much comes, beside those stored as such.
 const ALSO_FEW: [&str; 5] = ["event_action", "event_name", "error_code", "role_name", "user_agent"];
 
 /// Texts that are few.
 pub static FEW: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
-    let is_few =
-        |column: &&Column| column.data_type == Type::Text && column.storage == Storage::Few;
+    let is_few = |column: &&Column| {
+        column.data_type == ColumnType::Text && column.storage == Storage::LowCardinality
+    };
     COLUMNS.iter().filter(is_few).map(|column| column.name).chain(ALSO_FEW).collect()
 });
 

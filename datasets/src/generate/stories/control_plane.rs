@@ -1,15 +1,15 @@
-//! Somebody with too many rights takes the place over: credentials, permissions, logging, defences, networks, data. Each call
-//! succeeds once and is refused once, and each has a harmless sister.
+//! Story: an intruder with broad permissions changes credentials, permissions, logging, defenses, networks and data. Each
+//! call succeeds once and is refused once. Near misses: similar calls that are everyday work.
 
-use super::super::event::{Builder, uuid};
-use super::{Scene, in_console};
+use super::super::event::{EventBuilder, uuid};
+use super::context::{StoryContext, in_console};
 use serde_json::{Value, json};
 
-/// The rule that must flag it, service, call, its parameters as JSON.
-type Deed = (&'static str, &'static str, &'static str, &'static str);
+/// A call of the attack: the rule that must flag it, service, event name, parameters as JSON.
+type AttackStep = (&'static str, &'static str, &'static str, &'static str);
 
-/// In the order of an intrusion.
-const DEEDS: [Deed; 54] = [
+/// The calls in the order of an intrusion.
+const ATTACK_STEPS: [AttackStep; 54] = [
     ("AT-CRED-001", "Ram", "CreateAccessKey", r#"{"UserName":"backup-job"}"#),
     (
         "AT-CRED-002",
@@ -196,7 +196,7 @@ const DEEDS: [Deed; 54] = [
     ("AT-IMPACT-005", "Ecs", "DeleteDisk", r#"{"DiskId":"d-story"}"#),
 ];
 
-/// Calls that look like them and are everyday work.
+/// Similar calls that are everyday work: service, event name, parameters as JSON.
 const HARMLESS: [(&str, &str, &str); 13] = [
     (
         "Ram",
@@ -237,40 +237,41 @@ const HARMLESS: [(&str, &str, &str); 13] = [
     ),
 ];
 
-/// The same rule flags the attempt: nobody tries this by mistake.
+/// The rule that flags refused calls too: nobody makes these calls by mistake.
 const ATTEMPTS_COUNT: &str = "AT-LOG-001";
 
-pub(super) fn tell(scene: &mut Scene<'_>) {
-    let intruder = scene.person(0);
-    let session = in_console(&intruder, "true", scene.start);
-    for (step, (rule, service, name, parameters)) in (0..).zip(DEEDS) {
-        let refused = call(scene, &session, service, name, parameters, step * 40)
+pub(super) fn generate(story: &mut StoryContext<'_>) {
+    let intruder = story.person(0);
+    let session = in_console(&intruder, "true", story.start);
+    for (step, (rule, service, name, parameters)) in (0..).zip(ATTACK_STEPS) {
+        let refused = call(story, &session, service, name, parameters, step * 40)
             .with("errorCode", "Forbidden.RAM")
             .with("errorMessage", "User not authorized to operate on the specified resource.");
-        scene.add(if rule == ATTEMPTS_COUNT { refused.expect(rule) } else { refused });
-        let done = call(scene, &session, service, name, parameters, step * 40 + 20).expect(rule);
-        scene.add(done);
+        story.add(if rule == ATTEMPTS_COUNT { refused.expect_finding(rule) } else { refused });
+        let done =
+            call(story, &session, service, name, parameters, step * 40 + 20).expect_finding(rule);
+        story.add(done);
     }
-    let colleague = scene.person(1);
-    let session = in_console(&colleague, "true", scene.start);
+    let colleague = story.person(1);
+    let session = in_console(&colleague, "true", story.start);
     for (step, (service, name, parameters)) in (0..).zip(HARMLESS) {
-        let event = call(scene, &session, service, name, parameters, step * 60);
-        scene.add(event);
+        let event = call(story, &session, service, name, parameters, step * 60);
+        story.add(event);
     }
 }
 
 fn call(
-    scene: &mut Scene<'_>,
+    story: &mut StoryContext<'_>,
     who: &Value,
     service: &str,
     name: &str,
     parameters: &str,
     offset: i64,
-) -> Builder {
-    // Names of this telling: what is done to one user within half an hour belongs together.
-    let parameters = parameters.replace("backup-job", &format!("backup-job-{}", scene.round));
+) -> EventBuilder {
+    // A user of its own for each story: a rule correlates calls on one user within half an hour.
+    let parameters = parameters.replace("backup-job", &format!("backup-job-{}", story.number));
     let parameters: Value = serde_json::from_str(&parameters).unwrap_or_default();
-    Builder::new(uuid(scene.rng), service, name, "cn-hangzhou", scene.at(offset))
+    EventBuilder::new(uuid(story.rng), service, name, "cn-hangzhou", story.at(offset))
         .with("eventSource", format!("{}.cn-hangzhou.aliyuncs.com", service.to_lowercase()))
         .with("eventRW", "Write")
         .with("eventCategory", "Management")
@@ -287,7 +288,7 @@ mod tests {
 
     #[test]
     fn parameters_are_json() {
-        let all = DEEDS.iter().map(|deed| deed.3).chain(HARMLESS.iter().map(|call| call.2));
+        let all = ATTACK_STEPS.iter().map(|step| step.3).chain(HARMLESS.iter().map(|call| call.2));
         for parameters in all {
             assert!(
                 serde_json::from_str::<Value>(parameters).is_ok_and(|value| value.is_object()),

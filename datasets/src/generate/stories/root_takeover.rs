@@ -1,40 +1,41 @@
-//! The root account changes hands: somebody signs in from the office as they should, then phone and MFA are changed, and work is
-//! done as root.
+//! Story: takeover of the root account. After an ordinary sign-in from the office, phone, MFA and password are changed, and
+//! calls are made as root.
 
-use super::super::event::{Builder, uuid};
-use super::{Scene, in_console};
+use super::super::event::{EventBuilder, uuid};
+use super::context::{StoryContext, in_console};
 use serde_json::json;
 
 const RECOVERY: &str = "AT-ROOT-004";
 const IN_CONSOLE: &str = "AT-ROOT-003";
 
-pub(super) fn tell(scene: &mut Scene<'_>) {
-    let event = scene.root_sign_in(scene.at(0), "203.0.113.4", Some("true"));
-    scene.add(event);
+pub(super) fn generate(story: &mut StoryContext<'_>) {
+    let event = story.root_sign_in(story.at(0), "203.0.113.4", Some("true"));
+    story.add(event);
     for (offset, name) in [(60, "MobileModify"), (120, "MFAUnbind"), (180, "PasswordModify")] {
-        let event = account_centre(scene, name, offset).expect(RECOVERY).expect(IN_CONSOLE);
-        scene.add(event);
+        let event =
+            account_centre(story, name, offset).expect_finding(RECOVERY).expect_finding(IN_CONSOLE);
+        story.add(event);
     }
-    let refused = account_centre(scene, "EmailModify", 200).with("errorCode", "VerifyFailed");
-    scene.add(refused);
-    let root = in_console(&scene.root(), "true", scene.start);
-    let call = |scene: &mut Scene<'_>, name: &str, rw: &str, offset: i64| {
-        Builder::new(uuid(scene.rng), "Ram", name, "cn-hangzhou", scene.at(offset))
+    let refused = account_centre(story, "EmailModify", 200).with("errorCode", "VerifyFailed");
+    story.add(refused);
+    let root = in_console(&story.root(), "true", story.start);
+    let call = |story: &mut StoryContext<'_>, name: &str, rw: &str, offset: i64| {
+        EventBuilder::new(uuid(story.rng), "Ram", name, "cn-hangzhou", story.at(offset))
             .with("eventSource", "ram.aliyuncs.com")
             .with("eventRW", rw)
             .with("sourceIpAddress", "203.0.113.4")
             .with("userIdentity", root.clone())
             .with("requestParameters", json!({ "UserName": "helper" }))
     };
-    let event = call(scene, "CreateUser", "Write", 300).expect(IN_CONSOLE);
-    scene.add(event);
-    let event = call(scene, "ListUsers", "Read", 310);
-    scene.add(event);
+    let event = call(story, "CreateUser", "Write", 300).expect_finding(IN_CONSOLE);
+    story.add(event);
+    let event = call(story, "ListUsers", "Read", 310);
+    story.add(event);
 }
 
-fn account_centre(scene: &mut Scene<'_>, name: &str, offset: i64) -> Builder {
-    let (id, root) = (uuid(scene.rng), scene.root());
-    Builder::new(id, "AasCustomer", name, "cn-hangzhou", scene.at(offset))
+fn account_centre(story: &mut StoryContext<'_>, name: &str, offset: i64) -> EventBuilder {
+    let (id, root) = (uuid(story.rng), story.root());
+    EventBuilder::new(id, "AasCustomer", name, "cn-hangzhou", story.at(offset))
         .with("eventType", "PasswordReset")
         .with("eventSource", "http://account.aliyun.com")
         .with("eventRW", "Write")

@@ -1,32 +1,32 @@
-//! An account that does something every hour falls silent. Beside it one that was never busy.
+//! Story: an account with events every hour stops sending events. Near miss: an account that was never busy.
 
-use super::super::event::{Builder, uuid};
-use super::Scene;
+use super::super::event::{EventBuilder, uuid};
+use super::context::StoryContext;
 use serde_json::{Value, json};
 
 const HOUR: i64 = 3_600_000_000;
 
-pub(super) fn tell(scene: &mut Scene<'_>) {
-    let Some(start) = scene.not_before(7) else { return };
-    // Accounts of its own: silence is what everybody sees of them.
-    let busy = format!("20000000{:08}", 1000 + scene.round);
+pub(super) fn generate(story: &mut StoryContext<'_>) {
+    let Some(start) = story.start_with_history(7) else { return };
+    // Accounts of their own, because background traffic would end the silence.
+    let busy = format!("20000000{:08}", 1000 + story.number);
     for hour in (0..=145).rev() {
-        let event = call(scene, &busy, start - hour * HOUR);
-        scene.add(if hour == 0 { event.expect("AT-LOG-003") } else { event });
+        let event = call(story, &busy, start - hour * HOUR);
+        story.add(if hour == 0 { event.expect_finding("AT-LOG-003") } else { event });
     }
-    let seldom = format!("20000001{:08}", 1000 + scene.round);
+    let seldom = format!("20000001{:08}", 1000 + story.number);
     for day in 0..5 {
-        let event = call(scene, &seldom, start - day * 24 * HOUR);
-        scene.add(event);
+        let event = call(story, &seldom, start - day * 24 * HOUR);
+        story.add(event);
     }
 }
 
-fn call(scene: &mut Scene<'_>, account: &str, time: i64) -> Builder {
+fn call(story: &mut StoryContext<'_>, account: &str, time: i64) -> EventBuilder {
     let who: Value = json!({
         "type": "ram-user", "accountId": account, "principalId": format!("28{}", &account[2..]), "userName": "exporter",
         "sessionContext": { "attributes": { "mfaAuthenticated": "true", "creationDate": "2026-01-01T00:00:00Z" } },
     });
-    Builder::new(uuid(scene.rng), "Ecs", "DescribeInstances", "cn-hangzhou", time)
+    EventBuilder::new(uuid(story.rng), "Ecs", "DescribeInstances", "cn-hangzhou", time)
         .with("eventSource", "ecs.cn-hangzhou.aliyuncs.com")
         .with("eventRW", "Read")
         .with("eventCategory", "Management")

@@ -1,4 +1,4 @@
-//! Writing to a topic: sample traffic, for trying the live service.
+//! A producer of sample traffic, for trying the live ingest.
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -6,20 +6,20 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long the broker may take to acknowledge everything.
-const FLUSH_WITHIN: Duration = Duration::from_secs(60);
+/// Time within which the broker must acknowledge all messages.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends messages to one topic.
-pub struct Sender {
+pub struct TopicProducer {
     producer: ThreadedProducer<DefaultProducerContext>,
     topic: String,
 }
 
-impl Sender {
-    /// A sender with `settings` by librdkafka's names.
+impl TopicProducer {
+    /// A producer for `topic`, with client `settings` by librdkafka's names.
     ///
     /// # Errors
-    /// What the client says of the settings.
+    /// [`KafkaError`] where the client refuses the settings.
     pub fn connect(settings: &BTreeMap<String, String>, topic: &str) -> Result<Self, KafkaError> {
         let mut config = ClientConfig::new();
         config.set("linger.ms", "5").set("enable.idempotence", "true");
@@ -29,10 +29,10 @@ impl Sender {
         Ok(Self { producer: config.create()?, topic: topic.to_owned() })
     }
 
-    /// Sends `value`; waits while the client's queue is full.
+    /// Queues a message; waits while the client's queue is full.
     ///
     /// # Errors
-    /// What the client says.
+    /// [`KafkaError`] where the client refuses the message.
     pub fn send(&self, key: Option<&str>, value: &[u8]) -> Result<(), KafkaError> {
         loop {
             let mut record = BaseRecord::<str, [u8]>::to(&self.topic).payload(value);
@@ -49,11 +49,11 @@ impl Sender {
         }
     }
 
-    /// Waits until the broker has everything.
+    /// Waits until the broker has acknowledged all messages.
     ///
     /// # Errors
-    /// What the client says when it does not in a minute.
+    /// [`KafkaError`] where that takes longer than a minute.
     pub fn flush(&self) -> Result<(), KafkaError> {
-        self.producer.flush(FLUSH_WITHIN)
+        self.producer.flush(FLUSH_TIMEOUT)
     }
 }

@@ -1,29 +1,30 @@
-//! Parquet as the log service ships it: the event as text in a column `event` (often bytes without a UTF-8 mark), or
+//! Parquet files as the log service exports them: the event as JSON text in the column `event` (text or binary), or
 //! flattened into dotted columns.
 
-use super::csv::open_row;
-use super::envelope::{self, Context};
+use super::envelope::{Context, EnvelopeError, open_row};
+use super::limits::DecodeLimits;
 use super::scanner::Scanner;
-use super::{End, Limits, Sink, Stop};
+use super::sink::{Completeness, RecordSink, SinkStopped};
+use super::unreadable::reject_broken;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use trailhound_datasets::json;
-use trailhound_datasets::reject::{Code, Reject, shown};
+use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
 
-/// Rows decoded at a time; an event column of 1.6 KB a row makes this about 1 MiB.
+/// Rows decoded at a time: about 1 MiB with events of 1.6 KB.
 const BATCH_ROWS: usize = 512;
 const HINT: &str = "Parquet needs a column `event` with the event as JSON text, or dotted columns (`event.eventName`)";
 
-/// Reads a Parquet object. The format is read from its end, so the content goes through an unnamed temporary file.
-pub(super) fn parquet(
+/// Decodes a Parquet file. The format is read from its end, so the content is copied to an unnamed temporary file first.
+pub(super) fn rows(
     input: impl Read,
     path_account: Option<&str>,
-    limits: &Limits,
-    sink: &mut dyn Sink,
-) -> Result<End, Stop> {
+    limits: &DecodeLimits,
+    sink: &mut dyn RecordSink,
+) -> Result<Completeness, SinkStopped> {
     let batches = spooled(input, limits).and_then(|file| {
         ParquetRecordBatchReaderBuilder::try_new(file)
             .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
@@ -31,7 +32,7 @@ pub(super) fn parquet(
     });
     let batches = match batches {
         Ok(batches) => batches,
-        Err(error) => return super::broken_input(sink, &error, 0, b"PAR1"),
+        Err(error) => return reject_broken(sink, &error, 0, b"PAR1"),
     };
     let mut scanner = Scanner::default();
     let context = Context { path_account };
@@ -39,17 +40,17 @@ pub(super) fn parquet(
     for batch in batches {
         let batch = match batch {
             Ok(batch) => batch,
-            Err(error) => return super::broken_input(sink, &io::Error::other(error), row, b""),
+            Err(error) => return reject_broken(sink, &io::Error::other(error), row, b""),
         };
         for index in 0..batch.num_rows() {
             let text = row_text(&batch, index);
             let failed = match &text {
                 Some(text) => match open_row(&mut scanner, text, &context, sink) {
                     Ok(()) => None,
-                    Err(envelope::Failed::Stop(stop)) => return Err(stop),
-                    Err(envelope::Failed::Reject { code, expected, .. }) => Some((code, expected)),
+                    Err(EnvelopeError::Stopped(stopped)) => return Err(stopped),
+                    Err(EnvelopeError::Reject { code, expected, .. }) => Some((code, expected)),
                 },
-                None => Some((Code::BadUtf8, "UTF-8 text in text columns")),
+                None => Some((RejectCode::BadUtf8, "UTF-8 text in text columns")),
             };
             if let Some((code, expected)) = failed {
                 let raw = text.map_or_else(|| row_bytes(&batch, index), String::into_bytes);
@@ -57,7 +58,7 @@ pub(super) fn parquet(
                     code,
                     byte_offset: row,
                     expected: expected.to_owned(),
-                    found: shown(&raw),
+                    found: excerpt(&raw),
                     hint: HINT,
                     raw_length: Some(raw.len() as u64),
                     raw: raw[..raw.len().min(limits.quarantine_raw_bytes_max)].to_vec(),
@@ -66,10 +67,11 @@ pub(super) fn parquet(
             row += 1;
         }
     }
-    Ok(End::Complete)
+    Ok(Completeness::Complete)
 }
 
-fn spooled(mut input: impl Read, limits: &Limits) -> io::Result<File> {
+/// `input` in a temporary file, at its start.
+fn spooled(mut input: impl Read, limits: &DecodeLimits) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     let copied = io::copy(&mut (&mut input).take(limits.content_bytes_max), &mut file)?;
     if copied == limits.content_bytes_max {
@@ -79,7 +81,7 @@ fn spooled(mut input: impl Read, limits: &Limits) -> io::Result<File> {
     Ok(file)
 }
 
-/// The row as a JSON object of its non-null columns.
+/// The row as a JSON object of its non-null columns; `None` where a binary column is not UTF-8.
 fn row_text(batch: &RecordBatch, row: usize) -> Option<String> {
     let mut text = String::from("{");
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -98,7 +100,7 @@ fn row_text(batch: &RecordBatch, row: usize) -> Option<String> {
     Some(text)
 }
 
-/// The bytes of a row whose text is none: its binary columns, one after the other.
+/// The bytes of a row whose binary columns are not UTF-8: these columns, one after the other.
 fn row_bytes(batch: &RecordBatch, row: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for column in batch.columns().iter().filter(|column| column.is_valid(row)) {
@@ -112,7 +114,7 @@ fn row_bytes(batch: &RecordBatch, row: usize) -> Vec<u8> {
     bytes
 }
 
-/// One value as JSON; `Some(None)` for types that carry no part of an event, `None` for bytes that are no text.
+/// One value as JSON text; `Some(None)` for types that hold no part of an event, `None` for bytes that are not UTF-8.
 fn value_text(column: &ArrayRef, row: usize) -> Option<Option<String>> {
     let bytes_text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(json::quote);
     Some(match column.data_type() {

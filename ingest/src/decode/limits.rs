@@ -1,0 +1,29 @@
+//! Limits of the decoder.
+
+/// Limits of what one object may make this process hold or do.
+#[derive(Debug, Clone)]
+pub struct DecodeLimits {
+    /// Largest event, in bytes of JSON text.
+    pub event_bytes_max: usize,
+    /// Largest content of one object after decompression, in bytes.
+    pub content_bytes_max: u64,
+    /// Largest ratio of decompressed to compressed bytes; checked after 32 MiB of output.
+    pub expansion_max: u64,
+    /// Bytes of a reject that are kept.
+    pub quarantine_raw_bytes_max: usize,
+    /// Largest content held in memory at a time, in bytes, for formats that cannot be streamed.
+    pub block_bytes_max: usize,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self {
+            event_bytes_max: 16 << 20,
+            content_bytes_max: 64 << 30,
+            // JSON of one repeated call shrinks to a hundredth. Only filler shrinks further.
+            expansion_max: 250,
+            quarantine_raw_bytes_max: 1 << 20,
+            block_bytes_max: 128 << 20,
+        }
+    }
+}

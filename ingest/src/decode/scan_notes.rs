@@ -1,0 +1,228 @@
+//! The notes of a scan: where the values of an object are. An [`Event`] is made of them when the object's end is known.
+
+use std::borrow::Cow;
+use trailhound_datasets::derive::time;
+use trailhound_datasets::event::{
+    ATTRIBUTES, Event, Field, Flag, ParentObject, SESSION_ATTRIBUTES,
+};
+use trailhound_datasets::json::{self, ValueKind, WalkedValue};
+
+/// Position and kind of a value in the scanned bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ValueSpan {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) kind: ValueKind,
+    /// The value is a string with at least one escape.
+    pub(super) escaped: bool,
+}
+
+impl ValueSpan {
+    /// The span of a value that was walked from `start`.
+    pub(super) fn of(start: usize, value: &WalkedValue) -> Self {
+        Self { start, end: value.end, kind: value.kind, escaped: value.escaped }
+    }
+
+    /// The value's text: strings without quotes and escapes, other values as they are. `None` for half a surrogate pair.
+    fn text(self, text: &str) -> Option<Cow<'_, str>> {
+        if self.kind != ValueKind::String {
+            return Some(Cow::Borrowed(&text[self.start..self.end]));
+        }
+        let inner = &text[self.start + 1..self.end - 1];
+        if !self.escaped {
+            return Some(Cow::Borrowed(inner));
+        }
+        let mut plain = String::with_capacity(inner.len());
+        json::unescape_into(inner, &mut plain).ok()?;
+        Some(Cow::Owned(plain))
+    }
+}
+
+/// A member that no column holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ExtraMember {
+    pub(super) parent: ParentObject,
+    /// Offset of the key's opening quote.
+    pub(super) key: usize,
+    pub(super) value: ValueSpan,
+}
+
+/// What a scan notes about an object.
+pub(super) struct ScanNotes {
+    pub(super) spans: [Option<ValueSpan>; Field::COUNT],
+    /// Hash of each object field, in the order of [`Event::OBJECTS`].
+    pub(super) object_hashes: [u64; 4],
+    pub(super) extras: Vec<ExtraMember>,
+    /// Hashes of the unknown keys, to find keys that occur twice.
+    pub(super) other_keys: Vec<u64>,
+    /// A session context that is a string.
+    pub(super) session_text: Option<ValueSpan>,
+    /// The account of a row around an event.
+    pub(super) owner: Option<ValueSpan>,
+    pub(super) has_session: bool,
+    pub(super) duplicate_key: bool,
+    pub(super) type_mismatch: bool,
+    pub(super) alias_key: bool,
+    pub(super) needs_raw: bool,
+}
+
+impl Default for ScanNotes {
+    fn default() -> Self {
+        Self {
+            spans: [None; Field::COUNT],
+            object_hashes: [0; 4],
+            extras: Vec::new(),
+            other_keys: Vec::new(),
+            session_text: None,
+            owner: None,
+            has_session: false,
+            duplicate_key: false,
+            type_mismatch: false,
+            alias_key: false,
+            needs_raw: false,
+        }
+    }
+}
+
+impl ScanNotes {
+    /// Forgets the notes of the previous object, and keeps the buffers.
+    pub(super) fn clear(&mut self) {
+        self.spans = [None; Field::COUNT];
+        self.object_hashes = [0; 4];
+        self.extras.clear();
+        self.other_keys.clear();
+        (self.session_text, self.owner) = (None, None);
+        (self.has_session, self.duplicate_key, self.type_mismatch) = (false, false, false);
+        (self.alias_key, self.needs_raw) = (false, false);
+    }
+
+    /// The account of the row that was scanned. `text` is the row's text.
+    pub(super) fn owner<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        self.owner.and_then(|span| span.text(text)).filter(|owner| !owner.is_empty())
+    }
+
+    /// The event that was scanned. `text` is the object's text, checked to be UTF-8.
+    pub(super) fn event<'a>(&self, text: &'a str) -> Event<'a> {
+        let mut event = Event::empty(text);
+        event.has_session = self.has_session;
+        event.object_hashes = self.object_hashes;
+        event.needs_raw = self.needs_raw || self.duplicate_key;
+        for (flag, is_set) in [
+            (Flag::DuplicateKey, self.duplicate_key),
+            (Flag::TypeMismatch, self.type_mismatch),
+            (Flag::AliasKey, self.alias_key),
+        ] {
+            if is_set {
+                event.flags.insert(flag);
+            }
+        }
+        for (field, span) in self.spans.iter().enumerate() {
+            let Some(span) = span else { continue };
+            match span.text(text) {
+                Some(value) => event.values[field] = Some(value),
+                None => {
+                    event.flags.insert(Flag::LoneSurrogate);
+                    event.needs_raw = true;
+                }
+            }
+        }
+        if let Some(span) = self.session_text {
+            set_session_from_text(text, span, &mut event);
+        }
+        self.drop_repeated_parameters(&mut event);
+        event.extra = self.extra(text, &event);
+        event
+    }
+
+    fn drop_repeated_parameters(&self, event: &mut Event<'_>) {
+        let is_text = self.spans[Field::RequestParameterJson as usize]
+            .is_some_and(|span| span.kind == ValueKind::String);
+        let repeats = is_text
+            && event.get(Field::RequestParameterJson).is_some()
+            && event.get(Field::RequestParameterJson) == event.get(Field::RequestParameters);
+        if repeats {
+            event.values[Field::RequestParameterJson as usize] = None;
+            event.flags.insert(Flag::RequestParameterJsonRepeats);
+        }
+    }
+
+    /// The members that no column can rebuild, as the text of one object nested like the event.
+    fn extra(&self, text: &str, event: &Event<'_>) -> Option<String> {
+        let mut root = String::new();
+        let mut identity = String::new();
+        let mut session = String::new();
+        for member in &self.extras {
+            let out = match member.parent {
+                ParentObject::Root => &mut root,
+                ParentObject::UserIdentity => &mut identity,
+                ParentObject::SessionAttributes => &mut session,
+            };
+            push_member(out, text, member);
+        }
+        for (field, out) in [(Field::EventTime, &mut root), (Field::CreationDate, &mut session)] {
+            if let Some(value) = event.get(field).filter(|value| !is_canonical_time(value)) {
+                let (_, _, key, _) = Field::ALL[field as usize];
+                push_pair(out, &json::quote(key), &json::quote(value));
+            }
+        }
+        if let Some(value) =
+            event.get(Field::MfaAuthenticated).filter(|value| !matches!(*value, "true" | "false"))
+        {
+            push_pair(&mut session, "\"mfaAuthenticated\"", &json::quote(value));
+        }
+        if event.get(Field::AccountId) == Some("") {
+            push_pair(&mut identity, "\"accountId\"", "\"\"");
+        }
+        if !session.is_empty() {
+            let attributes = format!("{{\"attributes\":{{{session}}}}}");
+            push_pair(&mut identity, "\"sessionContext\"", &attributes);
+        }
+        if !identity.is_empty() {
+            push_pair(&mut root, "\"userIdentity\"", &format!("{{{identity}}}"));
+        }
+        (!root.is_empty()).then(|| format!("{{{root}}}"))
+    }
+}
+
+/// Sets the session's fields from a session context that is a string with the object's JSON text. One page of the vendor's
+/// documentation shows it so.
+fn set_session_from_text(text: &str, span: ValueSpan, event: &mut Event<'_>) {
+    let Some(inner) = span.text(text) else { return };
+    for (key, attributes) in json::members(&inner) {
+        if key != ATTRIBUTES && key != SESSION_ATTRIBUTES {
+            continue;
+        }
+        for (key, value) in json::members(attributes) {
+            let field = match key.as_ref() {
+                "mfaAuthenticated" => Field::MfaAuthenticated,
+                "creationDate" => Field::CreationDate,
+                _ => continue,
+            };
+            event.values[field as usize] =
+                json::unquote(value).map(|text| Cow::Owned(text.into_owned()));
+        }
+    }
+}
+
+/// True where a time column can rebuild `text` exactly.
+fn is_canonical_time(text: &str) -> bool {
+    text.len() == 20
+        && text.ends_with('Z')
+        && text.as_bytes()[10] == b'T'
+        && !text.starts_with("0000")
+        && time::parse(text).is_some()
+}
+
+fn push_member(out: &mut String, text: &str, member: &ExtraMember) {
+    let key_end = json::string_end(text.as_bytes(), member.key).map_or(member.key, |(end, _)| end);
+    push_pair(out, &text[member.key..key_end], &text[member.value.start..member.value.end]);
+}
+
+fn push_pair(out: &mut String, key: &str, value: &str) {
+    if !out.is_empty() {
+        out.push(',');
+    }
+    out.push_str(key);
+    out.push(':');
+    out.push_str(value);
+}

@@ -1,0 +1,76 @@
+//! Rejects for content that cannot be read: unknown formats, and streams that break or grow past a limit.
+
+use super::compression::LimitExceeded;
+use super::limits::DecodeLimits;
+use super::sink::{Completeness, RecordSink, SinkStopped};
+use super::sniff;
+use std::io::{self, Read};
+use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
+
+/// Rejects content of an unknown format.
+pub(super) fn reject_unknown(
+    input: impl Read,
+    expected: &str,
+    limits: &DecodeLimits,
+    sink: &mut dyn RecordSink,
+) -> Result<Completeness, SinkStopped> {
+    let (raw, raw_length) = quarantined_bytes(input, limits);
+    let code =
+        if raw.starts_with(b"\xff\xfe") || raw.starts_with(b"\xfe\xff") || sniff::is_utf16(&raw) {
+            RejectCode::BadUtf8
+        } else {
+            RejectCode::UnknownEncoding
+        };
+    sink.reject(Reject {
+        code,
+        byte_offset: 0,
+        expected: expected.to_owned(),
+        found: excerpt(&raw),
+        hint: "this object holds no events; take it out of the path, or export it again as JSON",
+        raw,
+        raw_length,
+    })?;
+    Ok(Completeness::Complete)
+}
+
+/// Rejects the rest of a stream that failed with `error` at `offset` (bytes of decompressed content).
+pub(super) fn reject_broken(
+    sink: &mut dyn RecordSink,
+    error: &io::Error,
+    offset: u64,
+    raw: &[u8],
+) -> Result<Completeness, SinkStopped> {
+    let (code, expected, hint) = match LimitExceeded::of(error) {
+        Some(exceeded) => (
+            RejectCode::TooLarge,
+            exceeded.to_string(),
+            "if this is no attack, raise `ingest.content_bytes_max` or `ingest.expansion_max`",
+        ),
+        None => (
+            RejectCode::CorruptCompression,
+            "an intact compressed stream".to_owned(),
+            "fetch the object again; everything before this place is stored",
+        ),
+    };
+    sink.reject(Reject {
+        code,
+        byte_offset: offset,
+        expected,
+        found: excerpt(error.to_string().as_bytes()),
+        hint,
+        raw: raw.to_vec(),
+        raw_length: None,
+    })?;
+    Ok(Completeness::Partial)
+}
+
+/// The bytes of `input` that the quarantine keeps, and the length of all of them where they were read to the end.
+pub(super) fn quarantined_bytes(input: impl Read, limits: &DecodeLimits) -> (Vec<u8>, Option<u64>) {
+    let mut raw = Vec::new();
+    // Where reading fails, the reject holds the bytes before that.
+    let read = input.take(limits.quarantine_raw_bytes_max as u64 + 1).read_to_end(&mut raw);
+    let is_whole = read.is_ok() && raw.len() <= limits.quarantine_raw_bytes_max;
+    raw.truncate(limits.quarantine_raw_bytes_max);
+    let length = is_whole.then_some(raw.len() as u64);
+    (raw, length)
+}

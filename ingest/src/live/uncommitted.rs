@@ -1,0 +1,164 @@
+//! The records that were read since the last commit: staging area, age and count.
+
+use super::intake::Intake;
+use super::options::LiveOptions;
+use crate::batch::Provenance;
+use crate::decode::{self, Completeness, MessageDecoder, RecordSink};
+use crate::dedup::DedupIndex;
+use crate::lake::{CatalogError, Lake, NewFile};
+use crate::ledger::Ledger;
+use crate::source::kafka::TopicPartition;
+use crate::source::oss::{FetchedObject, ObjectContent};
+use crate::staging::Staging;
+use md5::{Digest, Md5};
+use rdkafka::message::{BorrowedMessage, Message};
+use std::time::{Duration, Instant};
+use trailhound_datasets::layout::DAY_MICROS;
+
+/// After this time without a record the sources are idle, and what is staged is committed at once.
+const IDLE_AFTER: Duration = Duration::from_millis(100);
+
+/// Everything that was read and is not committed.
+pub(super) struct Uncommitted<'s> {
+    options: &'s LiveOptions,
+    staging: Staging<'s>,
+    decoder: MessageDecoder,
+    /// When the first uncommitted record was read, or the first gap was found.
+    since: Option<Instant>,
+    last_record: Instant,
+    /// Records read since the last commit.
+    records: u64,
+}
+
+impl<'s> Uncommitted<'s> {
+    pub(super) fn new(lake: &'s Lake, dedup: &'s DedupIndex, options: &'s LiveOptions) -> Self {
+        Self {
+            options,
+            staging: Staging::new(lake, dedup),
+            decoder: MessageDecoder::new(options.limits.clone()),
+            since: None,
+            last_record: Instant::now(),
+            records: 0,
+        }
+    }
+
+    /// True where there is nothing to commit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.since.is_none()
+    }
+
+    /// Time since the first uncommitted record was read.
+    pub(super) fn waited(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// True where no more records should be read before a commit.
+    pub(super) fn is_full(&self) -> bool {
+        self.records >= self.options.flush_rows_max || self.staging.is_full()
+    }
+
+    /// True where a commit is due: by age, number of records or memory, or because the sources are idle.
+    pub(super) fn is_due(&self) -> bool {
+        self.since.is_some_and(|since| {
+            self.is_full()
+                || since.elapsed() >= self.options.flush_age_max
+                || self.last_record.elapsed() >= IDLE_AFTER
+        })
+    }
+
+    /// Makes a commit due for a gap, even if no record follows.
+    pub(super) fn add_gap(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// Decodes and stages a message of `partition`. Returns its records by outcome.
+    pub(super) fn add_message(
+        &mut self,
+        source: &str,
+        partition: &TopicPartition,
+        message: &BorrowedMessage<'_>,
+    ) -> Result<Ledger, CatalogError> {
+        let now = (self.options.clock)();
+        let from = Provenance {
+            source,
+            object: &partition.topic,
+            partition: Some(i64::from(partition.partition)),
+            record: message.offset(),
+            ingested_at: now,
+        };
+        let oldest = self.oldest(now);
+        let mut intake = Intake::message(&mut self.staging, from, oldest);
+        // An early stop is told by `failed`.
+        let _ = self.decoder.decode(message.payload(), &mut intake);
+        let (ledger, failed) = (intake.ledger, intake.failed);
+        self.count(ledger.received);
+        failed.map_or(Ok(ledger), Err)
+    }
+
+    /// Decodes and stages an object. Returns its records by outcome, and notes about it.
+    pub(super) fn add_object(
+        &mut self,
+        source: &str,
+        object: &FetchedObject,
+    ) -> Result<(Ledger, Vec<String>), CatalogError> {
+        let now = (self.options.clock)();
+        let oldest = self.oldest(now);
+        let from = Provenance {
+            source,
+            object: &object.key,
+            partition: None,
+            record: 0,
+            ingested_at: now,
+        };
+        let mut intake = Intake::object(&mut self.staging, from, oldest);
+        let account = object.name.as_ref().and_then(|name| name.account_id.as_deref());
+        let end = match &object.content {
+            ObjectContent::Whole(content) => {
+                decode::object(content.as_ref(), account, &self.options.limits, &mut intake)
+            }
+            ObjectContent::TooLarge(reject) => {
+                intake.reject(reject.clone()).map(|()| Completeness::Complete)
+            }
+        };
+        if let Some(error) = intake.failed {
+            return Err(error);
+        }
+        let (ledger, mut notes) = (intake.ledger, intake.notes);
+        if end == Ok(Completeness::Partial) {
+            notes.push(decode::PARTIAL_NOTE.to_owned());
+        }
+        if let (Some(name), ObjectContent::Whole(content)) = (&object.name, &object.content) {
+            let md5 = format!("{:x}", Md5::digest(content));
+            notes.extend(name.mismatches(ledger.received, Some(content.len() as u64), Some(&md5)));
+        }
+        self.count(ledger.received);
+        Ok((ledger, notes))
+    }
+
+    /// Finishes the files of the next commit. `now` is in microseconds since 1970 UTC.
+    pub(super) fn finish_files(&mut self, now: i64) -> Result<Vec<NewFile>, CatalogError> {
+        Ok(self.staging.finish(now)?.files)
+    }
+
+    /// Starts over after a commit.
+    pub(super) fn committed(&mut self) {
+        (self.since, self.records) = (None, 0);
+    }
+
+    /// Discards everything, files included.
+    pub(super) fn discard(&mut self) {
+        self.staging.discard();
+        (self.since, self.records) = (None, 0);
+    }
+
+    fn count(&mut self, records: u64) {
+        self.records += records;
+        self.last_record = Instant::now();
+        self.since.get_or_insert(self.last_record);
+    }
+
+    /// Events with a time before this have expired; microseconds since 1970 UTC.
+    fn oldest(&self, now: i64) -> Option<i64> {
+        self.options.retention_days.map(|days| now - i64::from(days) * DAY_MICROS)
+    }
+}

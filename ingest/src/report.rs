@@ -1,0 +1,58 @@
+//! The result of an ingest: its report, or why it failed.
+
+use crate::lake::CatalogError;
+use crate::ledger::Ledger;
+use crate::source::files::FilesError;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// What an ingest did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct IngestReport {
+    /// Records by outcome.
+    #[serde(flatten)]
+    pub ledger: Ledger,
+    /// Objects read.
+    pub objects: u64,
+    /// Objects not read, because the lake holds the content with their size and modification time.
+    pub objects_unchanged: u64,
+    /// Objects whose content ended early.
+    pub objects_partial: u64,
+    /// Objects that could not be opened, with the reason.
+    pub unreadable: Vec<(String, String)>,
+    /// Oddities of objects: object and note.
+    pub notes: Vec<(String, String)>,
+    /// Quarantined records by reject code.
+    pub quarantine_reasons: BTreeMap<String, u64>,
+    /// Number of commits.
+    pub commits: u64,
+    /// Files of a crashed run that were removed before this one started.
+    pub swept_files: u64,
+    /// The lake's newest snapshot after the run.
+    pub snapshot: i64,
+}
+
+impl IngestReport {
+    /// True where some input was quarantined or could not be read.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.ledger.quarantined > 0 || !self.unreadable.is_empty() || self.objects_partial > 0
+    }
+}
+
+/// Why an ingest failed as a whole.
+#[derive(Debug, Error)]
+pub enum IngestError {
+    /// The lake could not be used.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A path leads to no input.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// A thread of the pipeline panicked.
+    #[error(
+        "the ingest failed because of a bug; nothing uncommitted was stored, run it again. {0}"
+    )]
+    Internal(String),
+}

@@ -26,7 +26,7 @@ pub(super) const ACCOUNTS: [&str; 3] = ["1000000000000001", "1000000000000002", 
 
 /// A call of the background traffic: service, endpoint, API version, event name, `Read` or `Write`, resource type, prefix of
 /// the resource ids.
-pub(super) type Call = (
+pub(super) type ApiCall = (
     &'static str,
     &'static str,
     &'static str,
@@ -37,7 +37,7 @@ pub(super) type Call = (
 );
 
 /// Calls in order of frequency.
-pub(super) const CALLS: [Call; 56] = [
+pub(super) const CALLS: [ApiCall; 56] = [
     ("Ecs", "ecs", "2014-05-26", "DescribeInstances", "Read", "ACS::ECS::Instance", "i-"),
     ("Sts", "sts", "2015-04-01", "AssumeRole", "Write", "ACS::RAM::Role", "role-"),
     ("Cms", "metrics", "2019-01-01", "DescribeMetricList", "Read", "ACS::CMS::Metric", "m-"),

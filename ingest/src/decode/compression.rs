@@ -1,7 +1,7 @@
 //! Streaming decompression with limits on the output, so that a decompression bomb stops early.
 
 use super::limits::DecodeLimits;
-use super::sniff::Compression;
+use super::sniff::CompressionFormat;
 use flate2::bufread::GzDecoder;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
@@ -64,7 +64,7 @@ impl CappedReader<'_> {
 
 /// A reader of the decompressed content of `input`.
 pub(super) fn reader<'r>(
-    method: Compression,
+    method: CompressionFormat,
     input: impl Read + Send + 'r,
     limits: &DecodeLimits,
 ) -> CappedReader<'r> {
@@ -73,11 +73,11 @@ pub(super) fn reader<'r>(
     let counted = CountingReader { inner: input, taken: Arc::clone(&taken) };
     let buffered = BufReader::with_capacity(INPUT_BUFFER_BYTES, counted);
     let inner: Box<dyn Read + Send + 'r> = match method {
-        Compression::Gzip => Box::new(GzipMembers {
+        CompressionFormat::Gzip => Box::new(GzipMembers {
             decoder: Some(GzDecoder::new(buffered)),
             trailing_bytes: trailing_bytes.clone(),
         }),
-        Compression::Zstd => match zstd::stream::read::Decoder::with_buffer(buffered) {
+        CompressionFormat::Zstd => match zstd::stream::read::Decoder::with_buffer(buffered) {
             // The command line tool accepts a window of 128 MiB by default.
             Ok(mut decoder) => match decoder.window_log_max(27) {
                 Ok(()) => Box::new(decoder),
@@ -85,8 +85,8 @@ pub(super) fn reader<'r>(
             },
             Err(error) => Box::new(ErrorReader(Some(error))),
         },
-        Compression::SnappyFramed => Box::new(snap::read::FrameDecoder::new(buffered)),
-        Compression::SnappyXerial => Box::new(XerialReader {
+        CompressionFormat::SnappyFramed => Box::new(snap::read::FrameDecoder::new(buffered)),
+        CompressionFormat::SnappyXerial => Box::new(XerialReader {
             input: buffered,
             block: Vec::new(),
             at: 0,

@@ -1,7 +1,7 @@
 //! CSV files as the log service exports them: any separator, with or without header, the event as JSON text in one field
 //! or as dotted columns under a header.
 
-use super::envelope::{Context, EnvelopeError, open_row};
+use super::envelope::{EnvelopeError, EventContext, open_row};
 use super::limits::DecodeLimits;
 use super::scanner::Scanner;
 use super::sink::{Completeness, RecordSink, SinkStopped};
@@ -35,7 +35,7 @@ pub(super) fn rows(
     let mut rows = CsvRows {
         scanner: Scanner::default(),
         header: None,
-        context: Context { path_account },
+        context: EventContext { path_account },
         limits,
     };
     let mut record = ::csv::ByteRecord::new();
@@ -106,7 +106,7 @@ fn reject_not_csv(
 struct CsvRows<'l> {
     scanner: Scanner,
     header: Option<Vec<String>>,
-    context: Context<'l>,
+    context: EventContext<'l>,
     limits: &'l DecodeLimits,
 }
 

@@ -16,12 +16,12 @@
 //! in JSON lines, where a line break ends every record, a broken line is rejected alone. A value that is too large or too
 //! deep is skipped by its brackets, so the records behind it are read.
 
-use super::envelope::{self, Context, EnvelopeError};
+use super::envelope::{self, EnvelopeError, EventContext};
 use super::key_table::list_or_body;
 use super::limits::DecodeLimits;
 use super::scanner::{ObjectShape, Scanner};
 use super::sink::{RecordSink, SinkStopped};
-use super::window::Window;
+use super::window::ByteWindow;
 use std::io::{self, Read};
 use trailhound_datasets::json::{self, JsonError, Walker};
 use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
@@ -59,21 +59,21 @@ impl From<SinkStopped> for DocumentError {
 
 /// Reads the records of JSON content.
 pub(super) struct DocumentReader<'l, R> {
-    window: Window<R>,
+    window: ByteWindow<R>,
     /// The lists and responses around the current record.
     open: Vec<OpenContainer>,
     scanner: Scanner,
     walker: Walker,
     limits: &'l DecodeLimits,
-    context: Context<'l>,
+    context: EventContext<'l>,
     /// The last top-level record filled a line of its own, so a broken line can be rejected alone.
     is_json_lines: bool,
 }
 
 impl<'l, R: Read> DocumentReader<'l, R> {
-    pub(super) fn new(input: R, limits: &'l DecodeLimits, context: Context<'l>) -> Self {
+    pub(super) fn new(input: R, limits: &'l DecodeLimits, context: EventContext<'l>) -> Self {
         Self {
-            window: Window::new(input),
+            window: ByteWindow::new(input),
             open: Vec::new(),
             scanner: Scanner::default(),
             walker: Walker::default(),

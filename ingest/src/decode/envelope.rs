@@ -15,7 +15,7 @@ const NESTING_MAX: usize = 4;
 
 /// What is known about an event apart from its text.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Context<'c> {
+pub(super) struct EventContext<'c> {
     /// The account id in the object's path.
     pub(super) path_account: Option<&'c str>,
 }
@@ -43,7 +43,7 @@ pub(super) fn open(
     scanner: &mut Scanner,
     text: &str,
     shape: ObjectShape,
-    context: &Context<'_>,
+    context: &EventContext<'_>,
     sink: &mut dyn RecordSink,
 ) -> Result<(), EnvelopeError> {
     open_nested(scanner, text, shape, context, None, sink, 0)
@@ -53,7 +53,7 @@ pub(super) fn open(
 pub(super) fn open_row(
     scanner: &mut Scanner,
     text: &str,
-    context: &Context<'_>,
+    context: &EventContext<'_>,
     sink: &mut dyn RecordSink,
 ) -> Result<(), EnvelopeError> {
     let shape = match scanner.object(text.as_bytes()) {
@@ -68,7 +68,7 @@ fn open_nested(
     scanner: &mut Scanner,
     text: &str,
     shape: ObjectShape,
-    context: &Context<'_>,
+    context: &EventContext<'_>,
     owner: Option<String>,
     sink: &mut dyn RecordSink,
     nesting: usize,

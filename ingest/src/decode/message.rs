@@ -2,7 +2,7 @@
 //! decoded like an object.
 
 use super::content;
-use super::envelope::{self, Context, EnvelopeError};
+use super::envelope::{self, EnvelopeError, EventContext};
 use super::limits::DecodeLimits;
 use super::scanner::{ObjectShape, Scanner};
 use super::sink::{RecordSink, SinkStopped};
@@ -44,8 +44,13 @@ impl MessageDecoder {
             && json::skip_space(text, end) == text.len()
             && let Ok(text) = simdutf8::basic::from_utf8(text)
         {
-            match envelope::open(&mut self.scanner, &text[..end], shape, &Context::default(), sink)
-            {
+            match envelope::open(
+                &mut self.scanner,
+                &text[..end],
+                shape,
+                &EventContext::default(),
+                sink,
+            ) {
                 Ok(()) => return Ok(()),
                 Err(EnvelopeError::Stopped(stopped)) => return Err(stopped),
                 // Decoded again below, which rejects it with place and hint.

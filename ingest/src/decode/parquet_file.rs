@@ -1,7 +1,7 @@
 //! Parquet files as the log service exports them: the event as JSON text in the column `event` (text or binary), or
 //! flattened into dotted columns.
 
-use super::envelope::{Context, EnvelopeError, open_row};
+use super::envelope::{EnvelopeError, EventContext, open_row};
 use super::limits::DecodeLimits;
 use super::scanner::Scanner;
 use super::sink::{Completeness, RecordSink, SinkStopped};
@@ -35,7 +35,7 @@ pub(super) fn rows(
         Err(error) => return reject_broken(sink, &error, 0, b"PAR1"),
     };
     let mut scanner = Scanner::default();
-    let context = Context { path_account };
+    let context = EventContext { path_account };
     let mut row = 0u64;
     for batch in batches {
         let batch = match batch {

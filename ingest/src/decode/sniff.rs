@@ -7,7 +7,7 @@ pub(super) const HEAD_BYTES: usize = 4096;
 
 /// A compression format with a magic number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
+pub(super) enum CompressionFormat {
     Gzip,
     Zstd,
     SnappyFramed,
@@ -17,7 +17,7 @@ pub(super) enum Compression {
 /// Format of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ContentKind {
-    Compressed(Compression),
+    Compressed(CompressionFormat),
     Parquet,
     /// Text that starts like JSON.
     Json,
@@ -49,10 +49,10 @@ pub(super) fn head(input: &mut impl Read) -> (Vec<u8>, Option<io::Error>) {
 /// Format of the content that starts with `head`.
 pub(super) fn content(head: &[u8]) -> ContentKind {
     for (magic, content) in [
-        (&b"\x1f\x8b"[..], ContentKind::Compressed(Compression::Gzip)),
-        (b"\x28\xb5\x2f\xfd", ContentKind::Compressed(Compression::Zstd)),
-        (b"\xff\x06\x00\x00sNaPpY", ContentKind::Compressed(Compression::SnappyFramed)),
-        (b"\x82SNAPPY\x00", ContentKind::Compressed(Compression::SnappyXerial)),
+        (&b"\x1f\x8b"[..], ContentKind::Compressed(CompressionFormat::Gzip)),
+        (b"\x28\xb5\x2f\xfd", ContentKind::Compressed(CompressionFormat::Zstd)),
+        (b"\xff\x06\x00\x00sNaPpY", ContentKind::Compressed(CompressionFormat::SnappyFramed)),
+        (b"\x82SNAPPY\x00", ContentKind::Compressed(CompressionFormat::SnappyXerial)),
         (b"PAR1", ContentKind::Parquet),
         (b"PK\x03\x04", ContentKind::Foreign("JSON, CSV or Parquet; this is a zip archive")),
         (b"ORC", ContentKind::Foreign("JSON, CSV or Parquet; this is an ORC file")),
@@ -127,7 +127,7 @@ mod tests {
             (b" \n\t", ContentKind::Blank),
             (b"", ContentKind::Blank),
             (b"null", ContentKind::Json),
-            (b"\x1f\x8b\x08", ContentKind::Compressed(Compression::Gzip)),
+            (b"\x1f\x8b\x08", ContentKind::Compressed(CompressionFormat::Gzip)),
             (b"PAR1\x15", ContentKind::Parquet),
             (b"event,owner_id\n", ContentKind::Text),
             (b"1649759057,topic,{}", ContentKind::Text),

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A window over the stream `input`.
-pub(super) struct Window<R> {
+pub(super) struct ByteWindow<R> {
     input: R,
     buffer: Vec<u8>,
     /// Start of the unconsumed bytes in `buffer`.
@@ -20,7 +20,7 @@ pub(super) struct Window<R> {
     failed: Option<io::Error>,
 }
 
-impl<R: Read> Window<R> {
+impl<R: Read> ByteWindow<R> {
     pub(super) fn new(input: R) -> Self {
         Self {
             input,
@@ -38,7 +38,7 @@ impl<R: Read> Window<R> {
         &self.buffer[self.from..self.to]
     }
 
-    /// Offset in the stream of the first byte of [`Window::rest`].
+    /// Offset in the stream of the first byte of [`ByteWindow::rest`].
     pub(super) fn offset(&self) -> u64 {
         self.base + self.from as u64
     }

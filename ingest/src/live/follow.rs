@@ -4,7 +4,7 @@ use super::options::Observer;
 use crate::clock::Clock;
 use crate::lake::Lake;
 use crate::source::oss::{
-    Bucket, FetchedObject, OssError, OssOptions, days_to_list, sort_by_name_time,
+    BucketClient, FetchedObject, OssError, OssOptions, days_to_list, sort_by_name_time,
 };
 use chrono::DateTime;
 use futures::StreamExt;
@@ -62,10 +62,10 @@ pub(super) fn start(
     clock: &Clock,
     observer: &Arc<dyn Observer>,
 ) -> Result<BucketFeed, OssError> {
-    let bucket = Arc::new(Bucket::new(options)?);
+    let bucket = Arc::new(BucketClient::new(options)?);
     let (sender, objects) = mpsc::channel(FETCHED_AHEAD);
     let (released, finished) = mpsc::channel(IN_FLIGHT_MAX);
-    let follower = Follower {
+    let follower = BucketFollower {
         bucket,
         options: options.clone(),
         lake: lake.clone(),
@@ -80,8 +80,8 @@ pub(super) fn start(
     Ok(BucketFeed { name: options.name.clone(), objects, released })
 }
 
-struct Follower {
-    bucket: Arc<Bucket>,
+struct BucketFollower {
+    bucket: Arc<BucketClient>,
     options: OssOptions,
     lake: Lake,
     clock: Clock,
@@ -94,7 +94,7 @@ struct Follower {
     finished: mpsc::Receiver<ReleasedObject>,
 }
 
-impl Follower {
+impl BucketFollower {
     async fn run(mut self) {
         while !self.sender.is_closed() {
             let result = self.list_and_fetch().await;

@@ -6,10 +6,10 @@
 
 mod engine;
 mod follow;
-mod intake;
 mod objects;
 mod options;
 mod partition;
+mod staging_sink;
 mod topics;
 mod uncommitted;
 

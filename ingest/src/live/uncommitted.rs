@@ -1,7 +1,7 @@
 //! The records that were read since the last commit: staging area, age and count.
 
-use super::intake::Intake;
 use super::options::LiveOptions;
+use super::staging_sink::StagingSink;
 use crate::batch::Provenance;
 use crate::decode::{self, Completeness, MessageDecoder, RecordSink};
 use crate::dedup::DedupIndex;
@@ -87,10 +87,10 @@ impl<'s> Uncommitted<'s> {
             ingested_at: now,
         };
         let oldest = self.oldest(now);
-        let mut intake = Intake::message(&mut self.staging, from, oldest);
+        let mut sink = StagingSink::message(&mut self.staging, from, oldest);
         // An early stop is told by `failed`.
-        let _ = self.decoder.decode(message.payload(), &mut intake);
-        let (ledger, failed) = (intake.ledger, intake.failed);
+        let _ = self.decoder.decode(message.payload(), &mut sink);
+        let (ledger, failed) = (sink.ledger, sink.failed);
         self.count(ledger.received);
         failed.map_or(Ok(ledger), Err)
     }
@@ -110,20 +110,20 @@ impl<'s> Uncommitted<'s> {
             record: 0,
             ingested_at: now,
         };
-        let mut intake = Intake::object(&mut self.staging, from, oldest);
+        let mut sink = StagingSink::object(&mut self.staging, from, oldest);
         let account = object.name.as_ref().and_then(|name| name.account_id.as_deref());
         let end = match &object.content {
             ObjectContent::Whole(content) => {
-                decode::object(content.as_ref(), account, &self.options.limits, &mut intake)
+                decode::object(content.as_ref(), account, &self.options.limits, &mut sink)
             }
             ObjectContent::TooLarge(reject) => {
-                intake.reject(reject.clone()).map(|()| Completeness::Complete)
+                sink.reject(reject.clone()).map(|()| Completeness::Complete)
             }
         };
-        if let Some(error) = intake.failed {
+        if let Some(error) = sink.failed {
             return Err(error);
         }
-        let (ledger, mut notes) = (intake.ledger, intake.notes);
+        let (ledger, mut notes) = (sink.ledger, sink.notes);
         if end == Ok(Completeness::Partial) {
             notes.push(decode::PARTIAL_NOTE.to_owned());
         }

@@ -119,12 +119,12 @@ pub(crate) enum ObjectContent {
 }
 
 /// A client of one bucket.
-pub(crate) struct Bucket {
+pub(crate) struct BucketClient {
     store: AmazonS3,
     options: OssOptions,
 }
 
-impl Bucket {
+impl BucketClient {
     /// A client with `options`.
     ///
     /// # Errors
@@ -267,7 +267,7 @@ impl Bucket {
 }
 
 /// Writes sample traffic to a bucket, for trying the live ingest.
-pub struct BucketWriter(Bucket);
+pub struct BucketWriter(BucketClient);
 
 impl BucketWriter {
     /// A writer to the bucket that `options` name.
@@ -275,7 +275,7 @@ impl BucketWriter {
     /// # Errors
     /// [`OssError::Store`] where the options are invalid.
     pub fn new(options: &OssOptions) -> Result<Self, OssError> {
-        Bucket::new(options).map(Self)
+        BucketClient::new(options).map(Self)
     }
 
     /// Writes an object; replaces an existing one.

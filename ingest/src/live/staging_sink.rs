@@ -9,7 +9,7 @@ use trailhound_datasets::event::Event;
 use trailhound_datasets::reject::Reject;
 
 /// Stages the records of one message or object and counts them by outcome.
-pub(super) struct Intake<'i, 's> {
+pub(super) struct StagingSink<'i, 's> {
     staging: &'i mut Staging<'s>,
     from: Provenance<'i>,
     /// Events with a time before this have expired; microseconds since 1970 UTC.
@@ -22,7 +22,7 @@ pub(super) struct Intake<'i, 's> {
     pub(super) notes: Vec<String>,
 }
 
-impl<'i, 's> Intake<'i, 's> {
+impl<'i, 's> StagingSink<'i, 's> {
     /// A sink for the records of a message, which all have the message's offset as position.
     pub(super) fn message(
         staging: &'i mut Staging<'s>,
@@ -64,7 +64,7 @@ impl<'i, 's> Intake<'i, 's> {
     }
 }
 
-impl RecordSink for Intake<'_, '_> {
+impl RecordSink for StagingSink<'_, '_> {
     fn event(&mut self, event: &Event<'_>) -> Result<(), SinkStopped> {
         let outcome = self.staging.event(event, &self.from, self.oldest);
         self.count(outcome)

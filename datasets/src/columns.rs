@@ -165,23 +165,23 @@ use Storage::{LowCardinality, Repeating, Sequential, Unique};
 
 columns! {
     EventId => bloom(sent("event_id", Field::EventId, Unique, "The event's id. Opaque: UUIDs, hex digits and dotted forms occur."));
-    EventKey => derived("event_key", Bytes, Unique, "128 bits that identify the event: the first 8 bytes hash its account and id, the last 8 its core facts. Two deliveries of one event have one key; the lake holds each key once.");
-    SchemaVersion => sent("schema_version", Field::EventVersion, LowCardinality, "The event format's version. Sent as text or as number; a number is noted in `extra`.");
-    EventTime => ranged(with_type(sent("event_time", Field::EventTime, Sequential, "When the call was made, UTC. NULL where the event gave no readable time (flag `bad_time`)."), Time));
-    AcsRegion => ranged(sent("acs_region", Field::AcsRegion, LowCardinality, "The region. Global services log one home region."));
-    IsGlobal => with_type(sent("is_global", Field::IsGlobal, LowCardinality, "True for events of global services; NULL where not said."), Bool);
-    RecipientAccountId => sent("recipient_account_id", Field::RecipientAccountId, LowCardinality, "The account the event was delivered for.");
-    AccountId => ranged(derived("account_id", Text, LowCardinality, "The account: of the identity, else the recipient's, else from the object's path, else the log service's `owner_id`. A flag tells when it is not the identity's."));
-    VpcId => sent("vpc_id", Field::VpcId, LowCardinality, "The VPC the call came through.");
-    EventName => sent("event_name", Field::EventName, Repeating, "The API action or event, as sent; its case varies.");
-    EventAction => ranged(derived("event_action", Text, Repeating, "`event_name` in lower case without surrounding space: what detections compare, so that files and pages can be skipped."));
-    EventType => sent("event_type", Field::EventType, LowCardinality, "How the event arose, for instance `ApiCall`, `ConsoleOperation`, `ConsoleSignin`, `AliyunServiceEvent`.");
+    EventKey => derived("event_key", Bytes, Unique, "128 bits that identify the event: the first 8 bytes hash its account and id, the last 8 bytes its facts. All deliveries of an event have the same key; the lake holds each key once.");
+    SchemaVersion => sent("schema_version", Field::EventVersion, LowCardinality, "Version of the event format. It is sent as text or as a number; a number is kept in `extra`.");
+    EventTime => ranged(with_type(sent("event_time", Field::EventTime, Sequential, "Time of the call, UTC. NULL where the event has no readable time (flag `bad_time`)."), Time));
+    AcsRegion => ranged(sent("acs_region", Field::AcsRegion, LowCardinality, "The region. Global services write their home region."));
+    IsGlobal => with_type(sent("is_global", Field::IsGlobal, LowCardinality, "True for events of global services; NULL where the event does not tell."), Bool);
+    RecipientAccountId => sent("recipient_account_id", Field::RecipientAccountId, LowCardinality, "The account for which the event was delivered.");
+    AccountId => ranged(derived("account_id", Text, LowCardinality, "The account: the identity's, else the recipient's, else that of the object's path, else the log service's `owner_id`. A flag marks every account that is not the identity's."));
+    VpcId => sent("vpc_id", Field::VpcId, LowCardinality, "The VPC from which the call was made.");
+    EventName => sent("event_name", Field::EventName, Repeating, "Name of the API action or event, as sent. Its case varies.");
+    EventAction => ranged(derived("event_action", Text, Repeating, "`event_name` in lower case, without surrounding space. Rules compare this column, by which files and pages can be skipped."));
+    EventType => sent("event_type", Field::EventType, LowCardinality, "Kind of the event, for instance `ApiCall`, `ConsoleOperation`, `ConsoleSignin`, `AliyunServiceEvent`.");
     EventCategory => ranged(sent("event_category", Field::EventCategory, LowCardinality, "`Management`, `Data` or `Insight`; NULL in older events, which are management events."));
-    EventRw => ranged(sent("event_rw", Field::EventRw, LowCardinality, "`Read` or `Write`; NULL where not said. Treat what is not `Read` as a write."));
-    EventSource => sent("event_source", Field::EventSource, Repeating, "Endpoint that took the call. Many spellings: identify the service by `service_name`.");
-    ServiceName => ranged(sent("service_name", Field::ServiceName, LowCardinality, "The cloud service; its case varies."));
+    EventRw => ranged(sent("event_rw", Field::EventRw, LowCardinality, "`Read` or `Write`; NULL where the event does not tell. Treat everything other than `Read` as a write."));
+    EventSource => sent("event_source", Field::EventSource, Repeating, "Endpoint that received the call. Its spelling varies; identify the service by `service_name`.");
+    ServiceName => ranged(sent("service_name", Field::ServiceName, LowCardinality, "The cloud service. Its case varies."));
     ApiVersion => sent("api_version", Field::ApiVersion, LowCardinality, "Version of the service's API.");
-    RequestId => sent("request_id", Field::RequestId, Unique, "The API request's id, often equal to `event_id`.");
+    RequestId => sent("request_id", Field::RequestId, Unique, "Id of the API request, often equal to `event_id`.");
     UserType => ranged(sent("user_type", Field::UserType, LowCardinality, "Kind of identity: `root-account`, `ram-user`, `assumed-role`, `system`, `saml-user`, `oidc-user`, `cloudsso-user`, ...; an open set."));
     PrincipalId => sent("principal_id", Field::PrincipalId, Repeating, "Id of the identity; `<role id>:<session>` for a role.");
     UserName => bloom(sent("user_name", Field::UserName, Repeating, "Name of the identity as sent; `<role>:<session>` for a role, a service host for `system`."));
@@ -189,37 +189,37 @@ columns! {
     SessionName => derived("session_name", Text, Repeating, "For an assumed role, `user_name` after the first `:`.");
     AccessKeyId => bloom(sent("access_key_id", Field::AccessKeyId, Repeating, "The AccessKey that signed the call, as sent."));
     CredentialKind => ranged(derived("credential_kind", Text, LowCardinality, "`long_term`, `temporary` (`STS.` and `TMP.` keys), `console_session` (no key but a session) or `none`."));
-    SessionCreatedAt => with_type(sent("session_created_at", Field::CreationDate, Sequential, "When the session began, as the session context says. Often the time of the call itself."), Time);
-    SessionMfa => derived("session_mfa", Text, LowCardinality, "MFA as the session context says: `yes`, `no` or `unknown`. `no` is the normal value of role sessions.");
-    SourceIpAddress => bloom(sent("source_ip_address", Field::SourceIpAddress, Repeating, "Where the call came from, as sent: an address, `Internal`, a service's host name, or anything."));
+    SessionCreatedAt => with_type(sent("session_created_at", Field::CreationDate, Sequential, "Start of the session, from the session context. Often the time of the call itself."), Time);
+    SessionMfa => derived("session_mfa", Text, LowCardinality, "Whether the session used MFA, from the session context: `yes`, `no` or `unknown`. Role sessions normally have `no`.");
+    SourceIpAddress => bloom(sent("source_ip_address", Field::SourceIpAddress, Repeating, "Source of the call, as sent: an address, `Internal`, the host name of a service, or any other text."));
     SourceClass => ranged(derived("source_class", Text, LowCardinality, "`ip`, `internal`, `service`, `missing` or `garbage`."));
     SourceIp => ranged(derived("source_ip", Bytes, Repeating, "The address as 16 bytes, IPv4 mapped into IPv6; NULL unless `source_class` is `ip`."));
-    ClientIp => derived("client_ip", Text, Repeating, "Best known address of the client, in canonical text. See `client_ip_provenance` before trusting it.");
-    ClientIpProvenance => derived("client_ip_provenance", Text, LowCardinality, "`source_ip_address`, or `request_parameter` where the caller could have chosen it.");
-    UserAgent => sent("user_agent", Field::UserAgent, Repeating, "The client program, as it named itself.");
+    ClientIp => derived("client_ip", Text, Repeating, "Best known address of the client, as canonical text. Check `client_ip_provenance` before you rely on it.");
+    ClientIpProvenance => derived("client_ip_provenance", Text, LowCardinality, "Field from which `client_ip` was read: `source_ip_address`, or `request_parameter`, which the caller can choose.");
+    UserAgent => sent("user_agent", Field::UserAgent, Repeating, "The client program, as the client reports it.");
     ErrorCode => sent("error_code", Field::ErrorCode, Repeating, "Error code as sent; empty or absent on success.");
-    ErrorMessage => sent("error_message", Field::ErrorMessage, Repeating, "Error message as sent. A successful sign-in can say `success` here.");
+    ErrorMessage => sent("error_message", Field::ErrorMessage, Repeating, "Error message as sent. A successful sign-in can have the message `success`.");
     Outcome => ranged(derived("outcome", Text, LowCardinality, "`success`, `failure` or `dry_run`."));
-    Mfa => ranged(derived("mfa", Text, LowCardinality, "Whether MFA was used: `yes`, `no` or `unknown`. For sign-ins what the sign-in says, else what the session says."));
+    Mfa => ranged(derived("mfa", Text, LowCardinality, "Whether MFA was used: `yes`, `no` or `unknown`. Read from the sign-in for sign-ins, from the session for other events."));
     LoginAccount => derived("login_account", Text, Repeating, "`loginAccount` of a sign-in.");
     ResourceType => sent("resource_type", Field::ResourceType, Repeating, "Types of the resources, separated by `;`.");
     ResourceName => bloom(sent("resource_name", Field::ResourceName, Unique, "Ids of the resources: `,` within a type, `;` between types, in the order of `resource_type`."));
-    Resources => derived("resources", ResourceList, Repeating, "Every resource the event names, wherever it names it, once each.");
+    Resources => derived("resources", ResourceList, Repeating, "All resources that the event names in any field, without duplicates.");
     InstanceIds => bloom(derived("instance_ids", TextList, Repeating, "Ids of the ECS instances among them, also from request parameters."));
-    RequestParameters => sent("request_parameters", Field::RequestParameters, Unique, "The call's parameters, the exact JSON text. Read them with `param(request_parameters, 'Name')`.");
+    RequestParameters => sent("request_parameters", Field::RequestParameters, Unique, "Parameters of the call, as the exact JSON text. Read them with `param(request_parameters, 'Name')`.");
     RequestParameterJson => sent("request_parameter_json", Field::RequestParameterJson, Unique, "`requestParameterJson` where it differs from `request_parameters` (flag `request_parameter_json_repeats` where it does not).");
-    ResponseElements => sent("response_elements", Field::ResponseElements, Unique, "The call's answer, the exact JSON text.");
-    AdditionalEventData => sent("additional_event_data", Field::AdditionalEventData, Repeating, "More about the event, the exact JSON text.");
-    ReferencedResources => sent("referenced_resources", Field::ReferencedResources, Unique, "Resources by type, the exact JSON text.");
-    Extra => derived("extra", Text, Repeating, "Every field that no column holds, as one JSON object.");
-    Raw => derived("raw", Text, Unique, "The event as received, only where the other columns could not rebuild it; else NULL.");
-    Source => provenance("source", Text, "Name of the source that brought the event.");
+    ResponseElements => sent("response_elements", Field::ResponseElements, Unique, "Response of the call, as the exact JSON text.");
+    AdditionalEventData => sent("additional_event_data", Field::AdditionalEventData, Repeating, "More data about the event, as the exact JSON text.");
+    ReferencedResources => sent("referenced_resources", Field::ReferencedResources, Unique, "Resources by type, as the exact JSON text.");
+    Extra => derived("extra", Text, Repeating, "All fields that no column holds, as one JSON object.");
+    Raw => derived("raw", Text, Unique, "The event as received, where the other columns cannot rebuild it; NULL otherwise.");
+    Source => provenance("source", Text, "Name of the source that delivered the event.");
     SourceObject => provenance("source_object", Text, "File, object key or topic.");
     SourcePartition => provenance("source_partition", Int, "Partition of the topic; NULL for files.");
     SourcePosition => with_storage(provenance("source_position", Int, "Number of the record within the object, from 0; offset within a partition."), Sequential);
-    IngestedAt => ranged(provenance("ingested_at", Time, "When the ingest stored the event, UTC."));
-    FlagList => derived("flags", TextList, LowCardinality, "What was odd about the event: see the list below.");
-    Day => derived("day", Text, LowCardinality, "The lake's partition: day of `event_time` (UTC), or `out_of_range_<ingest day>`.");
+    IngestedAt => ranged(provenance("ingested_at", Time, "Time at which the ingest stored the event, UTC."));
+    FlagList => derived("flags", TextList, LowCardinality, "Oddities of the event: see the flags below.");
+    Day => derived("day", Text, LowCardinality, "Partition of the lake: the day of `event_time` (UTC), or `out_of_range_<ingest day>`.");
 }
 
 /// Name of the list element field, as DuckLake expects it.
@@ -345,32 +345,24 @@ pub const QUARANTINE_COLUMNS: &[(&str, ColumnType, &str)] = &[
     (
         "quarantine_key",
         ColumnType::Bytes,
-        "128 bits that identify the row: hash of place, reason and bytes.",
+        "128 bits that identify the row: a hash of code, place and bytes.",
     ),
-    ("code", ColumnType::Text, "Why, out of a closed list."),
+    ("code", ColumnType::Text, "Why the input was rejected: see the codes below."),
     ("source", ColumnType::Text, "Name of the source."),
     ("source_object", ColumnType::Text, "File, object key or topic."),
     ("record", ColumnType::Int, "Number of the record within the object, from 0."),
-    (
-        "byte_offset",
-        ColumnType::Int,
-        "Where the trouble is, in bytes from the start of the decompressed content.",
-    ),
+    ("byte_offset", ColumnType::Int, "Offset of the error in the decompressed content, in bytes."),
     ("expected", ColumnType::Text, "What would have been valid."),
-    ("found", ColumnType::Text, "What stood there, cut at 200 bytes, control characters escaped."),
-    ("hint", ColumnType::Text, "What to do."),
     (
-        "raw",
-        ColumnType::Bytes,
-        "The bytes as received; cut at the configured size, then `raw_length` is larger.",
+        "found",
+        ColumnType::Text,
+        "What was found instead: at most 200 bytes, control characters escaped.",
     ),
-    (
-        "raw_length",
-        ColumnType::Int,
-        "Length of the bytes in full; NULL where the rest was not read.",
-    ),
-    ("ingested_at", ColumnType::Time, "When, UTC."),
-    ("day", ColumnType::Text, "The lake's partition: day of the ingest (UTC)."),
+    ("hint", ColumnType::Text, "What the operator can do."),
+    ("raw", ColumnType::Bytes, "The bytes as received, cut to the configured size."),
+    ("raw_length", ColumnType::Int, "Full length of the bytes; NULL where the rest was not read."),
+    ("ingested_at", ColumnType::Time, "Time of the ingest, UTC."),
+    ("day", ColumnType::Text, "Partition of the lake: the day of the ingest (UTC)."),
 ];
 
 /// Schema of the table `quarantine`.
@@ -382,7 +374,7 @@ pub static QUARANTINE: LazyLock<TableSchema> = LazyLock::new(|| {
 /// description.
 pub const COPIES_COLUMNS: &[(&str, ColumnType, &str)] = &[
     ("event_key", ColumnType::Bytes, "`event_key` of the stored event."),
-    ("source", ColumnType::Text, "Name of the source that has brought it too."),
+    ("source", ColumnType::Text, "Name of the further source that delivered it."),
     ("account_id", ColumnType::Text, "As in the event."),
     ("acs_region", ColumnType::Text, "As in the event."),
     ("event_time", ColumnType::Time, "As in the event."),
@@ -393,8 +385,8 @@ pub const COPIES_COLUMNS: &[(&str, ColumnType, &str)] = &[
         ColumnType::Int,
         "Number of the record within the object, from 0; offset within a partition.",
     ),
-    ("ingested_at", ColumnType::Time, "When the copy was received, UTC."),
-    ("day", ColumnType::Text, "The lake's partition, as that of the event."),
+    ("ingested_at", ColumnType::Time, "Time at which the copy was received, UTC."),
+    ("day", ColumnType::Text, "Partition of the lake, as for the event."),
 ];
 
 /// Schema of the table `copies`.
@@ -435,7 +427,7 @@ pub fn documentation() -> String {
         let _ = writeln!(out, "- `{}`: {meaning}", code.name());
     }
     out.push_str(
-        "\n## `copies`\n\nAn event that comes by a second source is not stored again; a row here notes that the source has it.\n\n",
+        "\n## `copies`\n\nAn event that a further source delivers is not stored again. A row of this table records that the source delivered it.\n\n",
     );
     push_column_table(&mut out, COPIES_COLUMNS);
     out
@@ -464,21 +456,29 @@ fn flag_meaning(flag: crate::event::Flag) -> &'static str {
     use crate::event::Flag as F;
     match flag {
         F::DuplicateKey => {
-            "some object names a key twice; columns hold the last value, `raw` has both."
+            "some object has two members of one name. The columns hold the last value, `raw` holds both."
         }
         F::TypeMismatch => {
-            "a known field holds a value of another type; its column is NULL, `raw` has it."
+            "a field holds a value of another JSON type. Its column is NULL, `raw` holds the value."
         }
-        F::BadTime => "`eventTime` is missing or unreadable; the row is placed by ingest day.",
+        F::BadTime => {
+            "`eventTime` is missing or unreadable. The row is stored in the partition of the ingest day."
+        }
         F::OutOfRange => "the time is more than 400 days before or 2 days after the ingest.",
-        F::NoEventId => "no usable `eventId`; the row is keyed by its content.",
-        F::IdConflict => "another event with this id and account but other facts is stored too.",
-        F::LoneSurrogate => {
-            "a string names half a surrogate pair; its column is NULL, `raw` has it."
+        F::NoEventId => {
+            "`eventId` is missing, empty or no string. The event key hashes the content instead."
         }
-        F::AliasKey => "a key is spelt in another case or way than documented; `raw` has it.",
+        F::IdConflict => {
+            "another event with the same id and account but other facts is stored too."
+        }
+        F::LoneSurrogate => {
+            "a string holds half a surrogate pair. Its column is NULL, `raw` holds the string."
+        }
+        F::AliasKey => {
+            "a key is spelled differently from the vendor's documentation. `raw` holds the event."
+        }
         F::RequestParameterJsonRepeats => {
-            "`requestParameterJson` repeated `requestParameters` exactly and is not stored."
+            "`requestParameterJson` repeats the text of `requestParameters` and is not stored again."
         }
         F::AccountFromRecipient => "`account_id` is the recipient's.",
         F::AccountFromPath => "`account_id` comes from the object's path.",

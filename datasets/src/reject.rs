@@ -27,28 +27,37 @@ impl RejectCode {
     pub const ALL: [(Self, &'static str); 13] = [
         (
             Self::NotAnEventList,
-            "the document is JSON but holds no list of events (`null`, `{}`, a number, a string).",
+            "the document is JSON without events (`null`, `{}`, a number, a string).",
         ),
-        (Self::UnknownEncoding, "the content is neither text nor a compression this reader knows."),
-        (Self::UnknownLayout, "an object that is no event and no known wrapper of one."),
+        (
+            Self::UnknownEncoding,
+            "the content is neither text nor in a supported compression format.",
+        ),
+        (Self::UnknownLayout, "an object that is neither an event nor a known row around one."),
         (
             Self::UnsupportedEvent,
-            "an event of another feed (provider-initiated Inner-ActionTrail), set aside on purpose.",
+            "an event of another feed (provider-initiated Inner-ActionTrail), which is not supported.",
         ),
         (
             Self::BadJson,
-            "a syntax error; everything from there on is kept, nothing past it is guessed.",
+            "a JSON syntax error. The rest of the content is kept as bytes and not decoded.",
         ),
         (Self::BadUtf8, "bytes that are not UTF-8 text."),
         (Self::TooDeep, "more than 128 nested containers."),
-        (Self::EventTooLarge, "one event larger than the configured limit; kept by reference."),
-        (Self::TooLarge, "the content grew past the configured size or ratio; kept by reference."),
+        (
+            Self::EventTooLarge,
+            "an event larger than the configured limit; only its beginning is kept.",
+        ),
+        (
+            Self::TooLarge,
+            "the content exceeds the configured size or expansion ratio. The row refers to the object.",
+        ),
         (Self::Truncated, "the content ends inside a value."),
         (
             Self::CorruptCompression,
-            "the compressed stream is cut or damaged; what came before it is stored.",
+            "the compressed stream is cut off or damaged. The events before that are stored.",
         ),
-        (Self::NotAnObject, "an element of a list is no JSON object."),
+        (Self::NotAnObject, "an element of the list is no JSON object."),
         (Self::Empty, "a message without a value."),
     ];
 

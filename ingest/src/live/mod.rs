@@ -1,7 +1,7 @@
 //! The live ingest: follows topics and buckets without end, commits at short intervals, and continues from the lake's
 //! positions after any failure.
 //!
-//! One thread owns everything that is not committed ([`engine`]). When a commit fails, for whatever reason, all of that is
+//! One thread owns everything that is not committed. When a commit fails, for whatever reason, all of that is
 //! discarded and read again from the positions in the lake. There is no other recovery.
 
 mod engine;

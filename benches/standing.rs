@@ -218,8 +218,8 @@ async fn evaluate_commit(
 
 fn take(rules: &mut StandingQueries, file: PathBuf) {
     let mut unread = FileCursor::open(file).expect("events");
-    while unread.is_left() {
-        rules.take(&mut unread).expect("rows");
+    while unread.has_more() {
+        rules.add_next(&mut unread).expect("rows");
     }
 }
 

@@ -15,13 +15,13 @@ pub mod authoring;
 mod evaluate;
 pub mod finding;
 pub mod report;
-pub mod scan;
+mod scan;
 pub mod sinks;
 pub mod store;
 
 pub use evaluate::batch::{Detection, EvaluateError, Selection, Skipped, detect};
-pub use evaluate::scope::{EvaluatedScope, Range};
-pub use evaluate::streaming::{RunScope, StandingQueries};
+pub use evaluate::scope::{EvaluatedScope, Range, RunScope};
+pub use evaluate::streaming::StandingQueries;
 pub use finding::language::Language;
 pub use finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
 pub use scan::shared_scan::FileCursor;

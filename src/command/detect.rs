@@ -60,7 +60,7 @@ pub(crate) async fn over(
     store(
         lake.catalogue(),
         &detection.findings,
-        &detection.decided,
+        &detection.scopes,
         &versions,
         snapshot,
         Keeping::default(),

@@ -172,8 +172,10 @@ fn range(args: &cli::RulesBacktest) -> Range {
 
 async fn events(session: &Session, args: &cli::RulesBacktest) -> Result<usize, Failure> {
     let Range { since, until, .. } = range(args);
-    let within =
-        trailhound_queries::session::within(since.unwrap_or(i64::MIN), until.unwrap_or(i64::MAX));
+    let within = trailhound_queries::session::event_time_in(
+        since.unwrap_or(i64::MIN),
+        until.unwrap_or(i64::MAX),
+    );
     let frame = session.sql(&format!("SELECT 1 FROM events WHERE {within}")).await?;
     frame.count().await.map_err(Failure::internal)
 }

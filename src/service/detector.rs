@@ -171,15 +171,15 @@ impl Detector {
         if taken < snapshot {
             for file in self.lake.files_since(taken, snapshot).await? {
                 let mut unread = tokio::task::block_in_place(|| FileCursor::open(file))?;
-                while unread.is_left() {
+                while unread.has_more() {
                     if self.standing.is_full() {
                         self.run(turn, None, watch).await?;
                     }
-                    tokio::task::block_in_place(|| self.standing.take(&mut unread))?;
+                    tokio::task::block_in_place(|| self.standing.add_next(&mut unread))?;
                 }
             }
         }
-        if taken < snapshot || self.standing.rested().is_some() {
+        if taken < snapshot || self.standing.next_pause_end().is_some() {
             self.run(turn, Some(snapshot), watch).await?;
         }
         self.tell_gaps(watch).await?;
@@ -227,7 +227,7 @@ impl Detector {
         }
         let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);
         let ran: Vec<_> = self.rules_now().iter().filter(ran).cloned().collect();
-        self.keep(&detection.findings, &detection.decided, &ran, snapshot.unwrap_or(0), watch)
+        self.keep(&detection.findings, &detection.scopes, &ran, snapshot.unwrap_or(0), watch)
             .await?;
         watch.metrics.detected(begun.elapsed());
         Ok(())
@@ -331,7 +331,7 @@ pub(super) async fn run(
         let last = ingested.load(Ordering::Relaxed);
         let begun = Instant::now();
         // At the end nobody rests.
-        let turn = if last { RunScope::All } else { RunScope::Rested };
+        let turn = if last { RunScope::All } else { RunScope::NotPaused };
         match detector.catch_up(turn, &watch).await {
             Ok(()) => watch.health.detection(None),
             // Nobody reads our findings any more.
@@ -350,8 +350,10 @@ pub(super) async fn run(
         tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
         // Others commit without a word, and so do people who write rules; and whoever has rested is due by itself.
         let look = (detector.lake.is_shared() || detector.files.is_some()).then_some(LOOK);
-        let rested =
-            detector.standing.rested().map(|until| until.saturating_duration_since(Instant::now()));
+        let rested = detector
+            .standing
+            .next_pause_end()
+            .map(|until| until.saturating_duration_since(Instant::now()));
         match look.into_iter().chain(rested).min() {
             Some(pause) => {
                 let _ = tokio::time::timeout(pause, watch.committed.notified()).await;

@@ -1,6 +1,6 @@
-//! The case runner: a rule's own test cases, run through the same engine as everything else.
+//! Runs the test cases that rules bring along, through the same evaluation as any other events.
 
-use crate::evaluate::batch::{concluded, missing_parameters, sort};
+use crate::evaluate::batch::{evaluate_rows, missing_parameters, sort};
 use crate::evaluate::batch_rows::BatchRows;
 use crate::evaluate::scope::Range;
 use crate::finding::Finding;
@@ -14,22 +14,23 @@ use trailhound_queries::packs::rules::{Case, CaseEvent, Expectation, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
-/// What became of one case.
+/// The result of one case.
 #[derive(Debug)]
 pub struct CaseResult {
     /// The rule.
     pub rule_id: String,
-    /// The case.
+    /// The name of the case.
     pub case: String,
-    /// What went wrong; `None` where it passed.
+    /// Why it failed; `None` where it passed.
     pub failure: Option<String>,
 }
 
-/// Decodes events into a batch as the ingest does; handed in, because detection does not know how events arrive.
+/// Decodes a JSON list of events into a batch of `events`, as the ingest does. The caller passes it
+/// in, because detection does not depend on the ingest.
 pub type Decode<'d> = &'d (dyn Fn(&[u8]) -> Result<RecordBatch, String> + Sync);
 
-/// Runs the cases of rules. Cases that share a rule and parameters share its plan; rules whose cases share parameters share
-/// a session.
+/// Runs the cases of rules. Cases that share a rule and parameters share its plan; rules whose
+/// cases share parameters share a session.
 pub struct CaseRunner<'d> {
     decode: Decode<'d>,
     /// By the parameters as they are written.
@@ -73,7 +74,7 @@ impl<'d> CaseRunner<'d> {
         let session = self.session(parameters)?;
         let missing =
             missing_parameters(rule, session.parameters(), true).map_err(|e| e.to_string())?;
-        // A rule that is for those who have a parameter finds nothing without it.
+        // An optional rule that lacks a parameter is not evaluated.
         let rules = if missing.is_empty() {
             vec![(rule, rule.reads.clone().unwrap_or_else(|| "true".to_owned()))]
         } else {
@@ -120,7 +121,7 @@ impl CasePlan<'_> {
         self.rows.add(&batch).map_err(|e| e.to_string())?;
         let mut findings = Vec::new();
         for found in
-            concluded(&self.parameters, &self.rows, Range::default(), None).await.into_values()
+            evaluate_rows(&self.parameters, &self.rows, Range::default(), None).await.into_values()
         {
             findings.extend(found.map_err(|e| format!("the rule broke: {e}"))?.findings);
         }
@@ -129,13 +130,16 @@ impl CasePlan<'_> {
     }
 }
 
-/// Adds the events that `written` stands for.
+/// Adds the events that `written` describes: copies of a sample with changes.
+///
+/// # Errors
+/// Why an event cannot be made.
 fn build(written: &CaseEvent, index: usize, events: &mut Vec<Value>) -> Result<(), String> {
     let sample = samples::event(&written.sample)
         .ok_or_else(|| format!("there is no sample `{}`", written.sample))?;
     for copy in 0..written.times {
         let mut event: Value = serde_json::from_str(sample).map_err(|e| e.to_string())?;
-        // Samples are told apart by their place in the case unless the case says otherwise.
+        // Each event has an id of its own, which the case can replace.
         set(&mut event, "eventId", Value::from(format!("case-{index}-{copy}")))?;
         for path in &written.remove {
             remove(&mut event, path);
@@ -144,7 +148,7 @@ fn build(written: &CaseEvent, index: usize, events: &mut Vec<Value>) -> Result<(
             set(&mut event, path, serde_json::to_value(value).map_err(|e| e.to_string())?)?;
         }
         if copy > 0 {
-            later(
+            move_time(
                 &mut event,
                 i64::from(copy) * i64::try_from(written.every.as_secs()).unwrap_or(1),
             )?;
@@ -184,7 +188,7 @@ fn remove(event: &mut Value, path: &str) {
     }
 }
 
-fn later(event: &mut Value, seconds: i64) -> Result<(), String> {
+fn move_time(event: &mut Value, seconds: i64) -> Result<(), String> {
     let micros = event["eventTime"]
         .as_str()
         .and_then(time::parse)
@@ -194,14 +198,18 @@ fn later(event: &mut Value, seconds: i64) -> Result<(), String> {
     set(event, "eventTime", Value::from(moved))
 }
 
+/// Compares the findings of a case with those it expects.
+///
+/// # Errors
+/// The first difference, in words.
 fn compare(findings: &[Finding], expected: &[Expectation]) -> Result<(), String> {
-    let told = || findings.iter().map(told).collect::<Vec<_>>().join(" | ");
+    let described = || findings.iter().map(describe).collect::<Vec<_>>().join(" | ");
     if findings.len() != expected.len() {
         return Err(format!(
             "expected {} findings, found {}: {}",
             expected.len(),
             findings.len(),
-            told()
+            described()
         ));
     }
     for (index, (finding, want)) in findings.iter().zip(expected).enumerate() {
@@ -219,13 +227,17 @@ fn compare(findings: &[Finding], expected: &[Expectation]) -> Result<(), String>
             && want.why.iter().all(|part| says(part))
             && !want.why_not.iter().any(|part| says(part));
         if !fits {
-            return Err(format!("finding {} is not as expected ({want:?}): {}", index + 1, told()));
+            return Err(format!(
+                "finding {} is not as expected ({want:?}): {}",
+                index + 1,
+                described()
+            ));
         }
     }
     Ok(())
 }
 
-fn told(finding: &Finding) -> String {
+fn describe(finding: &Finding) -> String {
     format!(
         "{} x{} variant={:?} verdict={:?} suppressed_by={:?} why={:?}",
         finding.severity,

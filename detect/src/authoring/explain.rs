@@ -1,7 +1,7 @@
 //! Explains why a rule matches an event or does not: which condition of its query the event passes
 //! or fails.
 
-use crate::evaluate::batch::{around, run};
+use crate::evaluate::batch::{evaluate_rule, rows_around};
 use crate::evaluate::scope::Range;
 use crate::finding::Finding;
 use crate::finding::match_rows;
@@ -47,13 +47,14 @@ pub async fn explain(
         None => Range { since: Some(0), until: Some(0), timeless: true },
     };
     let all_columns = (0..EVENTS.arrow.fields().len()).collect();
-    let rows = session.rows_where(&around(rule, range), &all_columns).await?.try_collect().await?;
+    let rows =
+        session.rows_where(&rows_around(rule, range), &all_columns).await?.try_collect().await?;
     let nearby =
         Session::over_events(rows, Arc::clone(session.parameters()), session.limits()).await?;
     let event_key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let has_event =
         |finding: &Finding| finding.evidence.iter().any(|evidence| evidence.event_key == event_key);
-    let mut findings = run(session, rule, range, None).await?.findings;
+    let mut findings = evaluate_rule(session, rule, range, None).await?.findings;
     findings.retain(has_event);
     Ok(Some(Explanation {
         steps: explain_steps(&nearby, &rule.sql, key).await?,

@@ -1,4 +1,5 @@
-//! Checks of what a rule's files say of themselves, and that its query can run. They find what a rule's own cases cannot.
+//! The rule linter: checks a rule's description and that its query and conditions can be planned.
+//! It finds mistakes that a rule's own test cases cannot show.
 
 use crate::scan::predicate_set::EventPredicate;
 use std::collections::BTreeSet;
@@ -12,20 +13,20 @@ use trailhound_queries::packs::rules::{Case, FirstLast, Rule, RuleSet};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
-/// Something wrong with a rule.
+/// A failed check.
 #[derive(Debug)]
-pub struct Problem {
+pub struct LintProblem {
     /// The rule.
     pub rule_id: String,
-    /// Its file.
+    /// The rule's description file.
     pub path: PathBuf,
-    /// Name of the check.
+    /// The name of the check.
     pub check: &'static str,
-    /// What is wrong, or what to write.
+    /// What is wrong, or what to write instead.
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for LintProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {} (`{}`)", self.rule_id, self.check, self.message, self.path.display())
     }
@@ -33,12 +34,13 @@ impl fmt::Display for Problem {
 
 type Check = (&'static str, &'static str, fn(&Rule) -> bool);
 
-/// Name, what must be true, and whether it is.
-const OF_ITS_FILES: [Check; 34] = [
+/// The checks of a rule's files: the name, what must be true, and whether it is. A table, so it may
+/// be long.
+const FILE_CHECKS: [Check; 34] = [
     (
         "id",
         "an id is `AT-`, a group in capitals, `-` and three digits, or a user's own letters, digits and dashes",
-        id_is_sound,
+        is_valid_id,
     ),
     ("version", "a version is three numbers: `1.0.0`", |rule| {
         rule.version.split('.').filter(|n| n.parse::<u32>().is_ok()).count() == 3
@@ -153,7 +155,7 @@ const OF_ITS_FILES: [Check; 34] = [
     (
         "parameters-said",
         "every parameter the query asks for is among `parameters` or `optional_parameters`",
-        parameters_are_said,
+        parameters_are_declared,
     ),
     ("cases-names", "each case has a name of its own", |rule| {
         rule.cases.iter().map(|case| &case.name).collect::<BTreeSet<_>>().len() == rule.cases.len()
@@ -172,35 +174,35 @@ const OF_ITS_FILES: [Check; 34] = [
     }),
 ];
 
-/// Checks that plan the query, and those of the cases by kind.
-const OTHERS: usize = 8;
+/// The number of the other checks: those that plan the query, and those of the kinds of cases.
+const OTHER_CHECKS: usize = 8;
 
-/// Checks of each rule.
-pub const CHECKS: usize = OF_ITS_FILES.len() + OTHERS;
+/// The number of checks of each rule.
+pub const CHECKS: usize = FILE_CHECKS.len() + OTHER_CHECKS;
 
-/// Checks `rules` of `catalogue`.
+/// Checks `rules`, which are part of `rule_set`, and returns the failed checks.
 ///
 /// # Errors
-/// [`SessionError`] where there is no engine to plan with.
-pub async fn lint(catalogue: &RuleSet, rules: &[&Rule]) -> Result<Vec<Problem>, SessionError> {
+/// [`SessionError`] where the query engine cannot be set up.
+pub async fn lint(rule_set: &RuleSet, rules: &[&Rule]) -> Result<Vec<LintProblem>, SessionError> {
     let session = Session::over_input(Arc::new(Parameters::default()), &QueryLimits::default())?;
     let mut problems = Vec::new();
     for &rule in rules {
-        let mut found: Vec<(&'static str, String)> = OF_ITS_FILES
+        let mut found: Vec<(&'static str, String)> = FILE_CHECKS
             .into_iter()
             .filter(|(.., holds)| !holds(rule))
             .map(|(name, wanted, _)| (name, wanted.to_owned()))
             .collect();
-        found.extend(of_its_cases(rule));
-        if let Some(other) = catalogue
+        found.extend(case_problems(rule));
+        if let Some(other) = rule_set
             .rules
             .iter()
             .find(|other| other.id != rule.id && other.title.en == rule.title.en)
         {
             found.push(("title-once", format!("{} has the same title", other.id)));
         }
-        found.extend(of_its_query(&session, rule).await);
-        let problem = |(check, message)| Problem {
+        found.extend(query_problems(&session, rule).await);
+        let problem = |(check, message)| LintProblem {
             rule_id: rule.id.clone(),
             path: rule.path.clone(),
             check,
@@ -211,7 +213,7 @@ pub async fn lint(catalogue: &RuleSet, rules: &[&Rule]) -> Result<Vec<Problem>, 
     Ok(problems)
 }
 
-async fn of_its_query(session: &Session, rule: &Rule) -> Vec<(&'static str, String)> {
+async fn query_problems(session: &Session, rule: &Rule) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     match session.sql(&rule.sql).await {
         Ok(frame) => {
@@ -243,10 +245,10 @@ async fn of_its_query(session: &Session, rule: &Rule) -> Vec<(&'static str, Stri
     found
 }
 
-fn of_its_cases(rule: &Rule) -> Vec<(&'static str, String)> {
+fn case_problems(rule: &Rule) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     let any = |holds: fn(&Case) -> bool| rule.cases.iter().any(holds);
-    // A rule about failures needs none that shows it leaves them out.
+    // A rule about failed calls has such a case anyway.
     if !any(|case| {
         case.events
             .iter()
@@ -260,7 +262,7 @@ fn of_its_cases(rule: &Rule) -> Vec<(&'static str, String)> {
     found
 }
 
-fn id_is_sound(rule: &Rule) -> bool {
+fn is_valid_id(rule: &Rule) -> bool {
     rule.id.strip_prefix("AT-").is_some_and(|rest| {
         rest.contains('-') && rest.bytes().next().is_some_and(|b| b.is_ascii_uppercase())
     })
@@ -287,7 +289,7 @@ fn words(sql: &str) -> impl Iterator<Item = String> {
         .map(str::to_lowercase)
 }
 
-/// Texts that `event_action` is compared with.
+/// True where every text that `event_action` is compared with is in lower case.
 fn event_actions_are_lower(rule: &Rule) -> bool {
     let texts = [Some(rule.sql.as_str()), rule.reads.as_deref()].into_iter().flatten();
     texts.flat_map(|sql| sql.split("event_action ").skip(1)).all(|rest| {
@@ -302,11 +304,11 @@ fn event_actions_are_lower(rule: &Rule) -> bool {
     })
 }
 
-fn parameters_are_said(rule: &Rule) -> bool {
-    let said = |name: &&str| {
-        rule.parameters.iter().chain(&rule.optional_parameters).any(|said| said == name)
+fn parameters_are_declared(rule: &Rule) -> bool {
+    let is_declared = |name: &&str| {
+        rule.parameters.iter().chain(&rule.optional_parameters).any(|declared| declared == name)
     };
-    let asked = Parameters::NAMES.iter().filter(|name| rule.sql.contains(&format!("'{name}'")));
+    let used = Parameters::NAMES.iter().filter(|name| rule.sql.contains(&format!("'{name}'")));
     let by_function = [
         ("off_hours(", "business_hours"),
         ("change_window(", "change_windows"),
@@ -316,10 +318,10 @@ fn parameters_are_said(rule: &Rule) -> bool {
     ];
     let by_function =
         by_function.into_iter().filter(|(call, _)| rule.sql.contains(call)).map(|(_, name)| name);
-    asked.copied().chain(by_function).all(|name| said(&name))
+    used.copied().chain(by_function).all(|name| is_declared(&name))
 }
 
-/// Lengths of the `INTERVAL '10 minutes'` of a query.
+/// The lengths of the intervals of a query, which are written as `INTERVAL '10 minutes'`.
 fn intervals(sql: &str) -> Vec<Duration> {
     let interval = |rest: &str| {
         let mut parts = rest.split('\'').nth(1)?.split(' ');

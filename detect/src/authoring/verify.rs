@@ -80,7 +80,7 @@ pub async fn verify(
     let mut db = catalog.acquire().await?;
     let retained_from = retained_from(&mut db).await?;
     let lookback_by_rule: BTreeMap<&str, i64> =
-        derived.decided.iter().map(|scope| (scope.rule_id.as_str(), scope.depends)).collect();
+        derived.scopes.iter().map(|scope| (scope.rule_id.as_str(), scope.depends)).collect();
     let derived_by_id: BTreeMap<&str, &Finding> =
         derived.findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
     let mut verified = VerifiedFindings {

@@ -1,7 +1,7 @@
-//! Running rules over a session: which ones can run, over what time, and what came of it.
+//! Evaluates rules over what a session shows: a lake, or events in baseline.
 
 use crate::evaluate::batch_rows::BatchRows;
-use crate::evaluate::scope::{EvaluatedScope, Range, decided, memory, radius};
+use crate::evaluate::scope::{EvaluatedScope, Range, baseline, evaluated_scope, radius};
 use crate::finding::Finding;
 use crate::finding::grouping::{self, EventKeys, GroupedFindings};
 use crate::finding::match_rows::{self, dedup_columns, plan_matches};
@@ -13,40 +13,41 @@ use thiserror::Error;
 use trailhound_queries::limits::{SessionError, bounded};
 use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::{Session, within};
+use trailhound_queries::session::{Session, event_time_in};
 
-/// Which rules to run.
+/// The rules to evaluate.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Ids; empty for every rule that is on by default.
+    /// Their ids; empty for every rule that is enabled by default.
     pub rules: Vec<String>,
-    /// A rule that cannot run is an error, unless it is one for those who have what it needs.
+    /// A rule that lacks a parameter is an error, unless the rule is optional.
     pub require_all: bool,
 }
 
-/// A rule that did not run.
+/// A rule that was not evaluated.
 #[derive(Debug, Clone)]
 pub struct Skipped {
-    /// Its id.
+    /// The rule.
     pub rule_id: String,
     /// The parameters it lacks.
     pub missing: Vec<String>,
 }
 
-/// What a run over the rules gave.
+/// The result of evaluating rules.
 #[derive(Debug, Default)]
 pub struct Detection {
-    /// Findings in order of their first event.
+    /// Findings, in the order of their first event.
     pub findings: Vec<Finding>,
-    /// Ids of the rules that ran.
+    /// Ids of the rules that were evaluated.
     pub ran: Vec<String>,
-    /// What they had the say over: what they found there earlier and do not find any more no longer holds.
-    pub decided: Vec<EvaluatedScope>,
-    /// Rules that could not run.
+    /// For each evaluation, the findings it covers. Stored findings in this scope that were not
+    /// found again are withdrawn.
+    pub scopes: Vec<EvaluatedScope>,
+    /// Rules that lack a parameter.
     pub skipped: Vec<Skipped>,
-    /// Rules that broke, with the reason; the others ran.
+    /// Ids of the rules that failed, with the reason.
     pub failed: Vec<(String, String)>,
-    /// How long each rule took that had something to look at.
+    /// How long the evaluation of each rule with new rows took.
     pub took: Vec<(String, Duration)>,
 }
 
@@ -68,10 +69,10 @@ pub(crate) fn sort(findings: &mut [Finding]) {
     });
 }
 
-/// Why a detection run did not begin.
+/// Why rules could not be evaluated.
 #[derive(Debug, Error)]
 pub enum EvaluateError {
-    /// An id that is none.
+    /// There is no rule with this id.
     #[error("there is no rule `{id}`{}", .nearest.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
     Unknown {
         /// As given.
@@ -79,56 +80,57 @@ pub enum EvaluateError {
         /// The nearest that exists.
         nearest: Option<String>,
     },
-    /// A rule lacks a parameter and all were required.
+    /// A required rule lacks a parameter.
     #[error("rule {rule_id} cannot run without the parameter `{parameter}`")]
     Missing {
         /// The rule.
         rule_id: String,
-        /// What it lacks.
+        /// The parameter.
         parameter: String,
     },
-    /// The session could not be narrowed to the range.
+    /// The rows could not be read.
     #[error(transparent)]
     Session(#[from] SessionError),
 }
 
-/// Runs the selected rules over `session`.
+/// Evaluates the selected rules over `session`, for findings in `range`.
 ///
 /// # Errors
-/// [`EvaluateError`]; a rule that breaks while running is no error but stands in [`Detection::failed`].
+/// [`EvaluateError`]. The failure of a single rule is no error; it is listed in
+/// [`Detection::failed`].
 pub async fn detect(
     session: &Session,
-    catalogue: &RuleSet,
+    rule_set: &RuleSet,
     selection: &Selection,
     range: Range,
 ) -> Result<Detection, EvaluateError> {
     let mut detection = Detection::default();
-    let runnable = runnable(session.parameters(), catalogue, selection, &mut detection)?;
-    // A rule that does not say what it reads would have every row held.
+    let runnable = runnable(session.parameters(), rule_set, selection, &mut detection)?;
+    // For a rule without a condition on the rows it reads, every row would be held.
     let predicates = runnable
         .iter()
         .filter(|rule| rule.reads.is_some())
-        .map(|&rule| (rule, seen(rule, range)))
+        .map(|&rule| (rule, rows_read(rule, range)))
         .collect();
-    let mut gathered = BatchRows::new(planner(session)?, predicates).await?;
-    gathered.read(session, &around_all(&runnable, range)).await?;
-    for (rule, error) in &gathered.broken {
+    let mut rows = BatchRows::new(planner(session)?, predicates).await?;
+    rows.read(session, &times_read(&runnable, range)).await?;
+    for (rule, error) in &rows.broken {
         detection.failed.push((rule.id.clone(), error.to_string()));
     }
-    let planned: BTreeSet<&str> = gathered.rules().map(|rule| rule.id.as_str()).collect();
-    let mut found = concluded(session.parameters(), &gathered, range, None).await;
+    let planned: BTreeSet<&str> = rows.rules().map(|rule| rule.id.as_str()).collect();
+    let mut found = evaluate_rows(session.parameters(), &rows, range, None).await;
     for rule in runnable
         .into_iter()
         .filter(|rule| rule.reads.is_none() || planned.contains(rule.id.as_str()))
     {
         let outcome = match found.remove(rule.id.as_str()) {
             Some(outcome) => outcome,
-            None => run_over_lake(session, rule, range, None).await,
+            None => evaluate_over_lake(session, rule, range, None).await,
         };
         match outcome {
             Ok(found) => {
                 detection.ran.push(rule.id.clone());
-                detection.decided.push(decided(rule, range, found.unchanged_ids));
+                detection.scopes.push(evaluated_scope(rule, range, found.unchanged_ids));
                 detection.findings.extend(found.findings);
             }
             Err(error) => detection.failed.push((rule.id.clone(), error.to_string())),
@@ -143,15 +145,15 @@ fn planner(session: &Session) -> Result<Session, SessionError> {
     Session::over_input(Arc::clone(session.parameters()), session.limits())
 }
 
-/// The selected rules whose parameters are there; the others are noted as skipped.
+/// The selected rules whose parameters are given. The others are added to [`Detection::skipped`].
 fn runnable<'c>(
     parameters: &Parameters,
-    catalogue: &'c RuleSet,
+    rule_set: &'c RuleSet,
     selection: &Selection,
     detection: &mut Detection,
 ) -> Result<Vec<&'c Rule>, EvaluateError> {
     let mut runnable = Vec::new();
-    for rule in selected(catalogue, selection)? {
+    for rule in selected(rule_set, selection)? {
         let missing = missing_parameters(rule, parameters, selection.require_all)?;
         if missing.is_empty() {
             runnable.push(rule);
@@ -162,10 +164,11 @@ fn runnable<'c>(
     Ok(runnable)
 }
 
-/// The parameters that `rule` lacks.
+/// The required parameters of `rule` that are not given.
 ///
 /// # Errors
-/// [`EvaluateError::Missing`] where it lacks one and `is_required`, unless it is a rule for those who have what it needs.
+/// [`EvaluateError::Missing`] where there is one and the rule `is_required`, unless the rule is
+/// optional.
 pub(crate) fn missing_parameters(
     rule: &Rule,
     parameters: &Parameters,
@@ -181,45 +184,46 @@ pub(crate) fn missing_parameters(
     }
 }
 
-/// What the rules find in the rows gathered for them, by their ids. They see what lies around the range too, and what they find there is
-/// dropped. Rules whose rows were too many to be held are not among them.
-pub(crate) async fn concluded<'r>(
+/// Evaluates the rules of `rows` over their rows: the findings in `range` by rule id. Rules whose
+/// rows were too many to be held are missing. `new_keys` is as for [`grouping::group_matches`].
+pub(crate) async fn evaluate_rows<'r>(
     parameters: &Parameters,
-    gathered: &BatchRows<'r>,
+    rows: &BatchRows<'r>,
     range: Range,
-    fresh: Option<&EventKeys>,
+    new_keys: Option<&EventKeys>,
 ) -> BTreeMap<&'r str, Result<GroupedFindings, SessionError>> {
     let mut found = BTreeMap::new();
-    let mut results = gathered.results();
+    let mut results = rows.results();
     while let Some((number, batches)) = results.recv().await {
-        let rule = gathered.rule(number);
+        let rule = rows.rule(number);
         found.insert(
             rule.id.as_str(),
-            batches.and_then(|batches| conclude(rule, parameters, &batches, range, fresh)),
+            batches.and_then(|batches| group_in_range(rule, parameters, &batches, range, new_keys)),
         );
     }
     found
 }
 
-/// Runs one rule over the lake itself.
-async fn run_over_lake(
+/// Evaluates one rule whose rows are not held in memory. `new_keys` is as for
+/// [`grouping::group_matches`].
+async fn evaluate_over_lake(
     session: &Session,
     rule: &Rule,
     range: Range,
-    fresh: Option<&EventKeys>,
+    new_keys: Option<&EventKeys>,
 ) -> Result<GroupedFindings, SessionError> {
-    let narrowed = session.narrowed(&seen(rule, range)).await?;
-    let frame = plan_matches(&narrowed, &rule.sql, dedup_columns(rule)).await?;
+    let filtered = session.with_events_where(&rows_read(rule, range)).await?;
+    let frame = plan_matches(&filtered, &rule.sql, dedup_columns(rule)).await?;
     let batches = bounded(frame.execute_stream().await?, session.limits()).await?;
-    conclude(rule, session.parameters(), &batches, range, fresh)
+    group_in_range(rule, session.parameters(), &batches, range, new_keys)
 }
 
 fn selected<'c>(
-    catalogue: &'c RuleSet,
+    rule_set: &'c RuleSet,
     selection: &Selection,
 ) -> Result<Vec<&'c Rule>, EvaluateError> {
     if selection.rules.is_empty() {
-        return Ok(catalogue.rules.iter().filter(|rule| rule.enabled).collect());
+        return Ok(rule_set.rules.iter().filter(|rule| rule.enabled).collect());
     }
     selection
         .rules
@@ -227,75 +231,90 @@ fn selected<'c>(
         .map(|id| {
             let unknown = || EvaluateError::Unknown {
                 id: id.clone(),
-                nearest: catalogue.nearest(id).map(str::to_owned),
+                nearest: rule_set.nearest(id).map(str::to_owned),
             };
-            catalogue.find(id).ok_or_else(unknown)
+            rule_set.find(id).ok_or_else(unknown)
         })
         .collect()
 }
 
-/// Which rows a run of `rule` over `range` looks at, as a SQL condition.
-fn seen(rule: &Rule, range: Range) -> String {
+/// The SQL condition on the rows that `rule` reads for findings in `range`.
+fn rows_read(rule: &Rule, range: Range) -> String {
     match &rule.reads {
         Some(predicate) if range.is_everything() => predicate.clone(),
-        Some(predicate) => format!("({}) AND ({predicate})", around(rule, range)),
-        None => around(rule, range),
+        Some(predicate) => format!("({}) AND ({predicate})", rows_around(rule, range)),
+        None => rows_around(rule, range),
     }
 }
 
-/// The times that what any of `rules` says of `range` depends on, as a SQL condition.
-fn around_all(rules: &[&Rule], range: Range) -> String {
+/// The SQL condition on the times that any of `rules` reads for findings in `range`.
+fn times_read(rules: &[&Rule], range: Range) -> String {
     if range.is_everything() {
         return "true".to_owned();
     }
     let before =
-        rules.iter().map(|rule| radius(rule).saturating_add(memory(rule))).max().unwrap_or(0);
+        rules.iter().map(|rule| radius(rule).saturating_add(baseline(rule))).max().unwrap_or(0);
     let after = rules.iter().map(|rule| radius(rule)).max().unwrap_or(0);
     let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(before));
-    let times = within(since, range.until.map_or(i64::MAX, |until| until.saturating_add(after)));
+    let times =
+        event_time_in(since, range.until.map_or(i64::MAX, |until| until.saturating_add(after)));
     if range.timeless { format!("({times} OR event_time IS NULL)") } else { times }
 }
 
-/// The times that what `rule` says of `range` depends on, as a SQL condition: what lies around it too, and what the rule remembers.
-pub(crate) fn around(rule: &Rule, range: Range) -> String {
+/// The SQL condition on the rows around `range` that the findings of `rule` in `range` depend on:
+/// those within the rule's windows, and those of its baseline.
+pub(crate) fn rows_around(rule: &Rule, range: Range) -> String {
     if range.is_everything() {
         return "true".to_owned();
     }
     let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(radius(rule)));
     let until = range.until.map_or(i64::MAX, |until| until.saturating_add(radius(rule)));
-    let mut any = vec![within(since, until)];
+    let mut any = vec![event_time_in(since, until)];
     any.extend(rule.remembers.as_ref().map(|remembers| {
-        format!("({}) AND {}", remembers.rows, within(since.saturating_sub(memory(rule)), since))
+        format!(
+            "({}) AND {}",
+            remembers.rows,
+            event_time_in(since.saturating_sub(baseline(rule)), since)
+        )
     }));
     any.extend(range.timeless.then(|| "event_time IS NULL".to_owned()));
     any.join(" OR ")
 }
 
-/// Runs one rule. `fresh` as for [`grouping::group_matches`].
-pub(crate) async fn run(
+/// Evaluates one rule over `session`, for findings in `range`. `new_keys` is as for
+/// [`grouping::group_matches`].
+///
+/// # Errors
+/// [`SessionError`] where the rule cannot be planned or the rows cannot be read.
+pub(crate) async fn evaluate_rule(
     session: &Session,
     rule: &Rule,
     range: Range,
-    fresh: Option<&EventKeys>,
+    new_keys: Option<&EventKeys>,
 ) -> Result<GroupedFindings, SessionError> {
-    let mut gathered = BatchRows::new(planner(session)?, vec![(rule, seen(rule, range))]).await?;
-    if let Some((_, error)) = gathered.broken.pop() {
+    let mut rows = BatchRows::new(planner(session)?, vec![(rule, rows_read(rule, range))]).await?;
+    if let Some((_, error)) = rows.broken.pop() {
         return Err(error);
     }
-    gathered.read(session, &around_all(&[rule], range)).await?;
-    match concluded(session.parameters(), &gathered, range, fresh).await.remove(rule.id.as_str()) {
+    rows.read(session, &times_read(&[rule], range)).await?;
+    match evaluate_rows(session.parameters(), &rows, range, new_keys).await.remove(rule.id.as_str())
+    {
         Some(found) => found,
-        None => run_over_lake(session, rule, range, fresh).await,
+        None => evaluate_over_lake(session, rule, range, new_keys).await,
     }
 }
 
-/// The findings within `range` of the rows that the rule's query gave. `fresh` as for [`grouping::group_matches`].
-pub(crate) fn conclude(
+/// Groups the matches that a rule's query returned into findings, and keeps those in `range`.
+/// `new_keys` is as for [`grouping::group_matches`].
+///
+/// # Errors
+/// [`SessionError`] where the matches lack a column of the rule's dedup key.
+pub(crate) fn group_in_range(
     rule: &Rule,
     parameters: &Parameters,
     batches: &[RecordBatch],
     range: Range,
-    fresh: Option<&EventKeys>,
+    new_keys: Option<&EventKeys>,
 ) -> Result<GroupedFindings, SessionError> {
     let rows = batches
         .iter()
@@ -305,7 +324,7 @@ pub(crate) fn conclude(
         rule,
         parameters,
         rows.iter().flat_map(match_rows::MatchBatch::iter),
-        fresh,
+        new_keys,
     );
     if !range.is_everything() {
         found.findings.retain(|finding| range.holds(finding));

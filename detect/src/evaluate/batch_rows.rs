@@ -1,10 +1,14 @@
-//! One pass over the lake for many rules. Rows that several rules read are read once, and each rule's query runs over its
-//! own rows in memory.
+//! One pass over the lake for many rules.
+//!
+//! Each file is read once for all rules. The rows that a rule reads are held in memory, once for
+//! all rules that read the same, and the queries run over them.
 
 use crate::evaluate::rule_query::RuleQuery;
 use crate::scan::first_last::FirstLastState;
 use crate::scan::predicate_set::EventPredicate;
-use crate::scan::shared_scan::{Condensing, FileCursor, Found, SharedScan, Wanted};
+use crate::scan::shared_scan::{
+    FileCursor, RequestedRows, ScanRequest, SharedFirstLast, SharedScan,
+};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
 use datafusion::error::DataFusionError;
@@ -36,9 +40,9 @@ struct SharedRows {
     batches: Vec<RecordBatch>,
     bytes: usize,
     /// There are too many rows to hold them.
-    overflown: bool,
+    is_overflown: bool,
     /// Only the first and the last row of each group are held.
-    first_last: Option<Condensing>,
+    first_last: Option<SharedFirstLast>,
 }
 
 impl SharedRows {
@@ -55,46 +59,46 @@ impl SharedRows {
                 .collect(),
             batches: Vec::new(),
             bytes: 0,
-            overflown: false,
+            is_overflown: false,
             first_last: first_last
-                .map(|first_last| Condensing::new(FirstLastState::new(first_last))),
+                .map(|first_last| SharedFirstLast::new(FirstLastState::new(first_last))),
         }
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn request(&self) -> ScanRequest {
+        ScanRequest {
             predicate: self.predicate.clone(),
             columns: self.columns.clone(),
-            condense: self.first_last.clone(),
+            first_last: self.first_last.clone(),
         }
     }
 
     fn add(&mut self, rows: RecordBatch) -> Result<(), DataFusionError> {
         self.bytes += rows.get_array_memory_size();
         self.batches.push(rows);
-        self.drop_superseded()
+        self.compact()
     }
 
     /// Drops rows that are neither first nor last any more, where they have become many.
-    fn drop_superseded(&mut self) -> Result<(), DataFusionError> {
+    fn compact(&mut self) -> Result<(), DataFusionError> {
         let Some(first_last) = &self.first_last else { return Ok(()) };
-        let mut state = first_last.known();
-        if !state.is_due(self.batches.iter().map(RecordBatch::num_rows).sum()) {
+        let mut state = first_last.lock();
+        if !state.needs_compaction(self.batches.iter().map(RecordBatch::num_rows).sum()) {
             return Ok(());
         }
         let Some(first) = self.batches.first() else { return Ok(()) };
         let all = concat_batches(&first.schema(), &self.batches)?;
-        let kept = filter_record_batch(&all, &state.thin(&all)?)?;
-        state.thinned(kept.num_rows());
+        let kept = filter_record_batch(&all, &state.still_needed(&all)?)?;
+        state.set_compacted(kept.num_rows());
         self.bytes = kept.get_array_memory_size();
         self.batches = vec![kept];
         Ok(())
     }
 
     fn clear(&mut self) {
-        (self.batches, self.bytes, self.overflown) = (Vec::new(), 0, false);
+        (self.batches, self.bytes, self.is_overflown) = (Vec::new(), 0, false);
         if let Some(first_last) = &self.first_last {
-            first_last.known().forget();
+            first_last.lock().clear();
         }
     }
 }
@@ -111,8 +115,8 @@ pub(crate) struct BatchRows<'r> {
 }
 
 impl<'r> BatchRows<'r> {
-    /// Prepares `rules`, each with the SQL condition on the rows it reads, in `session`, which was made by
-    /// [`Session::over_input`]. There are no rows yet.
+    /// Prepares `rules`, each with the SQL condition on the rows it reads, in `session`, which was
+    /// made by [`Session::over_input`]. There are no rows yet.
     ///
     /// # Errors
     /// [`SessionError`] where there is no engine to prepare them with.
@@ -147,13 +151,13 @@ impl<'r> BatchRows<'r> {
             shared[rows].columns.extend(query.columns());
             prepared.push(BatchRule { rule, query, rows });
         }
-        let scan = SharedScan::new(shared.iter().map(SharedRows::wanted).collect())?;
+        let scan = SharedScan::new(shared.iter().map(SharedRows::request).collect())?;
         Ok(Self { session, shared, rules: prepared, scan: Arc::new(scan), broken })
     }
 
-    /// Reads the rows of `lake` that fulfil `times`, by which files are skipped, and holds those that the rules read. At most
-    /// half of the memory that the session grants is held: rules whose rows do not fit are missing in
-    /// [`BatchRows::results`].
+    /// Reads the rows of `lake` that fulfil `times`, by which files are skipped, and holds those
+    /// that the rules read. At most half of the memory that the session grants is held: rules whose
+    /// rows do not fit are missing in [`BatchRows::results`].
     ///
     /// # Errors
     /// [`SessionError`] where the lake cannot be read.
@@ -182,12 +186,13 @@ impl<'r> BatchRows<'r> {
         Ok(())
     }
 
-    /// Holds the rows of `batch` that the rules read. It has all columns of `events`, or those the scan reads.
+    /// Holds the rows of `batch` that the rules read. It has all columns of `events`, or those the
+    /// scan reads.
     ///
     /// # Errors
     /// [`SessionError`].
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), SessionError> {
-        Ok(self.hold(self.scan.batch(batch)?)?)
+        Ok(self.hold(self.scan.read_batch(batch)?)?)
     }
 
     /// Drops all rows.
@@ -196,10 +201,10 @@ impl<'r> BatchRows<'r> {
         self.scan.resume_all();
     }
 
-    fn hold(&mut self, found: Found) -> Result<(), DataFusionError> {
-        for (at, rows) in found {
+    fn hold(&mut self, requested: RequestedRows) -> Result<(), DataFusionError> {
+        for (at, rows) in requested {
             let shared = &mut self.shared[at];
-            if !shared.overflown {
+            if !shared.is_overflown {
                 shared.add(rows)?;
             }
         }
@@ -213,8 +218,8 @@ impl<'r> BatchRows<'r> {
         while self.shared.iter().map(|shared| shared.bytes).sum::<usize>() > bytes_max {
             let largest = self.shared.iter_mut().enumerate().max_by_key(|(_, shared)| shared.bytes);
             let Some((at, largest)) = largest else { return };
-            (largest.batches, largest.bytes, largest.overflown) = (Vec::new(), 0, true);
-            self.scan.give_up(at);
+            (largest.batches, largest.bytes, largest.is_overflown) = (Vec::new(), 0, true);
+            self.scan.stop(at);
         }
     }
 
@@ -223,15 +228,15 @@ impl<'r> BatchRows<'r> {
         self.rules.iter().map(|prepared| prepared.rule)
     }
 
-    /// What the queries give, each with the number of its rule, as they end. Rules whose rows were too many to be held are
-    /// not among them.
+    /// What the queries give, each with the number of its rule, as they end. Rules whose rows were
+    /// too many to be held are not among them.
     pub(crate) fn results(
         &self,
     ) -> mpsc::Receiver<(usize, Result<Vec<RecordBatch>, SessionError>)> {
         let (sender, receiver) = mpsc::channel(1);
         let held = self.rules.iter().enumerate();
         let queries: Vec<_> = held
-            .filter(|(_, prepared)| !self.shared[prepared.rows].overflown)
+            .filter(|(_, prepared)| !self.shared[prepared.rows].is_overflown)
             .map(|(number, prepared)| {
                 let rows = self.shared[prepared.rows].batches.clone();
                 (number, Arc::clone(&prepared.query), rows)
@@ -266,7 +271,7 @@ fn read_all(
     scan: &Arc<SharedScan>,
     files: BTreeSet<PathBuf>,
     threads: usize,
-) -> (mpsc::Receiver<Found>, Vec<JoinHandle<Result<(), SessionError>>>) {
+) -> (mpsc::Receiver<RequestedRows>, Vec<JoinHandle<Result<(), SessionError>>>) {
     let (sender, receiver) = mpsc::channel(threads);
     let files = Arc::new(Mutex::new(files.into_iter()));
     let reader = |_| {
@@ -276,9 +281,9 @@ fn read_all(
             while let Some(path) = next() {
                 let gone =
                     |_| DataFusionError::Execution("the receiver of rows is gone".to_owned());
-                let mut unread = FileCursor::open(path)?;
-                while unread.is_left() {
-                    scan.part(&mut unread, |found| {
+                let mut cursor = FileCursor::open(path)?;
+                while cursor.has_more() {
+                    scan.read_next(&mut cursor, |found| {
                         Ok(sender.blocking_send(found).map_err(gone)?)
                     })?;
                 }

@@ -1,4 +1,5 @@
-//! Evaluates rules: over what the lake holds (`batch.rs`) and after each commit (`streaming/`). Both give the same findings.
+//! Evaluates rules: over what the lake holds (`batch.rs`) and after each commit (`streaming/`).
+//! Both give the same findings.
 
 pub(crate) mod batch;
 pub(crate) mod batch_rows;

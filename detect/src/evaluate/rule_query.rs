@@ -1,7 +1,7 @@
 //! The query of a rule, planned no earlier than it must be.
 //!
-//! One sign-in without MFA concerns three of 85 rules. To plan the other 82 queries would take most of the time of such a
-//! run, so a built-in rule is planned when it first has rows to run over.
+//! One sign-in without MFA concerns three of 85 rules. To plan the other 82 queries would take most
+//! of the time of such a run, so a built-in rule is planned when it first has rows to run over.
 
 use crate::finding::match_rows::{EVENT_COLUMNS, dedup_columns, plan_matches};
 use datafusion::arrow::array::RecordBatch;
@@ -25,8 +25,9 @@ pub(crate) struct RuleQuery {
 }
 
 impl RuleQuery {
-    /// A user's rule is planned here, so that an error in it is reported even while no row concerns the rule. A built-in
-    /// rule can be planned, which its own test cases show, and is planned when it first has rows.
+    /// A user's rule is planned here, so that an error in it is reported even while no row concerns
+    /// the rule. A built-in rule can be planned, which its own test cases show, and is planned when
+    /// it first has rows.
     ///
     /// # Errors
     /// [`SessionError`] where the query of a user's rule cannot be planned in `session`.
@@ -52,8 +53,8 @@ impl RuleQuery {
         &self.columns
     }
 
-    /// Runs it over `rows`, which have at least its columns. A finding is made of events, so a built-in rule has none where
-    /// there are no rows.
+    /// Runs it over `rows`, which have at least its columns. A finding is made of events, so a
+    /// built-in rule has none where there are no rows.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -78,7 +79,8 @@ impl RuleQuery {
     }
 }
 
-/// The columns of `events` that the query of `rule` may read: what a finding is made of, and what its text names.
+/// The columns of `events` that the query of `rule` may read: what a finding is made of, and what
+/// its text names.
 fn columns_named(rule: &Rule) -> BTreeSet<usize> {
     let sql = rule.sql.to_lowercase();
     let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());

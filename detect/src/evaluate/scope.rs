@@ -1,23 +1,34 @@
-//! The scope of a run: the time range of its findings, and how far outside of it a rule looks.
+//! The scope of a run: which rules run, the time range of their findings, and how far outside of it
+//! a rule reads.
 
 use crate::finding::Finding;
 use std::collections::HashSet;
 use std::time::Duration;
 use trailhound_queries::packs::rules::Rule;
 
+/// Which rules a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunScope {
+    /// Every rule.
+    All,
+    /// Every rule that does not pause. A slow rule pauses after a run, so that it alone lags
+    /// behind.
+    NotPaused,
+}
+
 /// Time range of the events a finding may hold: `[since, until)`, microseconds UTC.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Range {
-    /// First instant.
+    /// The first instant.
     pub since: Option<i64>,
-    /// First instant after.
+    /// The first instant after the range.
     pub until: Option<i64>,
-    /// Events without a time too, which else are outside of any range.
+    /// Events without a time are inside as well. They are outside of any other range.
     pub timeless: bool,
 }
 
 impl Range {
-    /// True where nothing is outside.
+    /// True where no event is outside.
     #[must_use]
     pub fn is_everything(self) -> bool {
         self.since.is_none() && self.until.is_none()
@@ -40,43 +51,47 @@ impl Range {
     }
 }
 
-/// What a run of a rule had the say over: every finding of it whose first event is in the range, and not those of events without a time.
+/// The findings that a run of a rule has evaluated: those whose first event is in the range. A
+/// stored finding in this scope that the run did not find is withdrawn.
 #[derive(Debug, Clone)]
 pub struct EvaluatedScope {
     /// Id of the rule.
     pub rule_id: String,
     /// The range.
     pub range: Range,
-    /// How far before a finding the events lie that it may depend on, in microseconds.
+    /// How long before a finding an event can lie that the finding depends on, in microseconds.
     pub depends: i64,
-    /// Ids of findings that hold as they were.
+    /// Ids of findings that still hold, unchanged.
     pub same: HashSet<String>,
 }
 
-/// The time around an event in which other events can change what the rule says of it, in microseconds.
+/// The time around an event in which another event can change the finding it belongs to, in
+/// microseconds.
 pub(crate) fn radius(rule: &Rule) -> i64 {
-    // A finding keeps all events of its stretch, so that its content does not depend on the range.
-    lookback(rule).saturating_add(stretch(rule))
+    // A finding holds all matches of its dedup window, so that its content does not depend on the
+    // range.
+    lookback(rule).saturating_add(dedup_window(rule))
 }
 
-/// The time around an event in which other events can change whether it matches, in microseconds.
+/// The time around an event in which another event can change whether it matches, in microseconds.
 pub(crate) fn lookback(rule: &Rule) -> i64 {
     micros(rule.lookback)
 }
 
-/// Length of the stretches of time, counted from 1970, whose matches make one finding, in microseconds; 0 where each is its own.
-pub(crate) fn stretch(rule: &Rule) -> i64 {
+/// Length of the dedup windows, counted from 1970, whose matches make one finding, in microseconds;
+/// 0 where each match is a finding of its own.
+pub(crate) fn dedup_window(rule: &Rule) -> i64 {
     rule.dedup.as_ref().map_or(0, |dedup| micros(dedup.window))
 }
 
-/// How long the rows it remembers count, in microseconds.
-pub(crate) fn memory(rule: &Rule) -> i64 {
+/// How long before an event its baseline reaches, in microseconds; 0 for a rule without a baseline.
+pub(crate) fn baseline(rule: &Rule) -> i64 {
     rule.remembers.as_ref().map_or(0, |remembers| micros(remembers.duration))
 }
 
-/// What a run of `rule` over `range` has the say over.
-pub(crate) fn decided(rule: &Rule, range: Range, same: Vec<String>) -> EvaluatedScope {
-    let depends = radius(rule).saturating_add(memory(rule));
+/// The scope of a run of `rule` over `range`, in which the findings `same` hold unchanged.
+pub(crate) fn evaluated_scope(rule: &Rule, range: Range, same: Vec<String>) -> EvaluatedScope {
+    let depends = radius(rule).saturating_add(baseline(rule));
     EvaluatedScope { rule_id: rule.id.clone(), range, depends, same: same.into_iter().collect() }
 }
 

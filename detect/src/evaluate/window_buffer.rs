@@ -1,5 +1,9 @@
-//! Rows held in memory between runs, so that a commit costs what it brings and not what its windows reach over. A copy of
-//! what the lake holds, never the only one.
+//! Rows of `events` that are held in memory between runs of a streaming rule.
+//!
+//! A rule that counts failed sign-ins over ten minutes needs the rows of the ten minutes before
+//! each new row. With them in memory, a commit of 50 events costs 50 rows of reading. The buffer is
+//! a copy of what the lake holds; rows evicted from it are read from the lake when a run needs
+//! them.
 
 use crate::scan::first_last::{Times, times};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
@@ -9,46 +13,52 @@ use datafusion::error::DataFusionError;
 use std::sync::Arc;
 use trailhound_queries::projection::coded_text;
 
-/// Of so many rows and more each text is held once: names, addresses and agents come again and again.
-const CODED_ROWS: usize = 1024;
-/// So many batches are left as they came.
-const BATCHES: usize = 8;
+/// From this many rows on, texts are dictionary-encoded: names, addresses and agents repeat.
+const ENCODED_ROWS: usize = 1024;
+/// Up to this many batches are held as they came, without merging.
+const UNMERGED_BATCHES: usize = 8;
 
 /// Rows of `events`, complete for every time from `floor` on.
 #[derive(Debug)]
 pub(crate) struct WindowBuffer {
-    /// Larger ones first, as merging leaves them, and behind them those that came last.
-    batches: Vec<Timed>,
-    /// Every row of the lake that belongs here and is of this time or later is held; microseconds UTC.
+    /// Large merged batches first, the newest last.
+    batches: Vec<TimedBatch>,
+    /// Every matching row of the lake at this time or later is held. Microseconds UTC.
     floor: i64,
 }
 
-/// Rows with a time, and the earliest and the latest of them.
+/// Rows that all have a time, with the earliest and the latest of these.
 #[derive(Debug, Clone)]
-struct Timed {
+struct TimedBatch {
     batch: RecordBatch,
     first: i64,
     last: i64,
 }
 
 impl WindowBuffer {
-    /// Nothing held, of a lake that has nothing before `floor` here.
+    /// An empty buffer. Its owner adds every matching row of the lake at `floor` or later,
+    /// microseconds UTC.
     pub(crate) fn new(floor: i64) -> Self {
         Self { batches: Vec::new(), floor }
     }
 
-    /// True where everything from `since` on is held.
-    pub(crate) fn reaches(&self, since: i64) -> bool {
+    /// True where every matching row of the lake at `since` or later is held.
+    pub(crate) fn is_complete_from(&self, since: i64) -> bool {
         since >= self.floor
     }
 
-    /// Adds rows; gives the first and the last of their times. Rows without a time are not held: no window reaches them.
+    /// Adds rows and returns their first and last time. Rows without a time are not held, because
+    /// no window contains them.
+    ///
+    /// # Errors
+    /// [`DataFusionError::Plan`] where `batch` lacks `event_time`.
     pub(crate) fn add(
         &mut self,
         batch: &RecordBatch,
     ) -> Result<Option<(i64, i64)>, DataFusionError> {
-        let timed =
-            only(batch, |times| (0..times.len()).map(|row| Some(times.is_valid(row))).collect())?;
+        let timed = filter_by_time(batch, |times| {
+            (0..times.len()).map(|row| Some(times.is_valid(row))).collect()
+        })?;
         let Some((first, last)) = timed.as_ref().map(|timed| (timed.first, timed.last)) else {
             return Ok(None);
         };
@@ -57,7 +67,9 @@ impl WindowBuffer {
         Ok(Some((first, last)))
     }
 
-    /// Merges the last batches where there are many, with those before that are not far larger: few batches, and each row copied seldom.
+    /// Where there are many batches, merges the newest with those before them that are at most
+    /// twice as large. That keeps the number of batches small, and each row is copied a few times
+    /// only.
     fn merge(&mut self) -> Result<(), DataFusionError> {
         let mut from = self.batches.len();
         let mut rows = 0;
@@ -65,19 +77,22 @@ impl WindowBuffer {
             from -= 1;
             rows += self.batches[from].batch.num_rows();
         }
-        if self.batches.len() <= BATCHES || from + 1 >= self.batches.len() {
+        if self.batches.len() <= UNMERGED_BATCHES || from + 1 >= self.batches.len() {
             return Ok(());
         }
         let small = self.batches.split_off(from);
         let first = small.iter().map(|held| held.first).min().unwrap_or(i64::MAX);
         let last = small.iter().map(|held| held.last).max().unwrap_or(i64::MIN);
-        let rows = small.iter().map(|held| plain(&held.batch)).collect::<Result<Vec<_>, _>>()?;
-        let batch = coded(concat_batches(&rows[0].schema(), &rows)?)?;
-        self.batches.push(Timed { batch, first, last });
+        let rows = small.iter().map(|held| decoded(&held.batch)).collect::<Result<Vec<_>, _>>()?;
+        let batch = encoded(concat_batches(&rows[0].schema(), &rows)?)?;
+        self.batches.push(TimedBatch { batch, first, last });
         Ok(())
     }
 
-    /// The rows of `[since, until)`; texts may be coded.
+    /// The rows whose time is in `[since, until)`; texts may be dictionary-encoded.
+    ///
+    /// # Errors
+    /// [`DataFusionError`].
     pub(crate) fn between(
         &self,
         since: i64,
@@ -90,17 +105,23 @@ impl WindowBuffer {
             } else {
                 let within = |time: i64| time >= since && time < until;
                 rows.extend(
-                    only(&held.batch, |times| times.iter().map(|time| time.map(within)).collect())?
-                        .map(|timed| timed.batch),
+                    filter_by_time(&held.batch, |times| {
+                        times.iter().map(|time| time.map(within)).collect()
+                    })?
+                    .map(|timed| timed.batch),
                 );
             }
         }
         Ok(rows)
     }
 
-    /// While it holds more than `bytes_max`: lets go of rows from before `keep_from`, and then of more. What fits stays,
-    /// for late events reach back far. `now` bounds how far: a time in the future must not drive out the present.
-    pub(crate) fn let_go(
+    /// While more than `bytes_max` bytes are held, evicts rows before `keep_from`, and then later
+    /// ones up to `now`. Old rows that fit stay, because late events need them. Rows after `now`
+    /// are not a reason to evict those of the present.
+    ///
+    /// # Errors
+    /// [`DataFusionError`].
+    pub(crate) fn evict(
         &mut self,
         keep_from: i64,
         now: i64,
@@ -108,55 +129,61 @@ impl WindowBuffer {
     ) -> Result<(), DataFusionError> {
         let mut keep_from = keep_from.max(self.floor);
         while self.bytes() > bytes_max {
-            self.drop_before(keep_from)?;
+            self.evict_before(keep_from)?;
             if keep_from >= now {
                 break;
             }
-            // Half of the time left, rounded up so that it ends.
+            // Half of the remaining time, rounded up so that the loop ends.
             keep_from += (now.saturating_sub(keep_from)) / 2 + 1;
         }
         Ok(())
     }
 
-    fn drop_before(&mut self, keep_from: i64) -> Result<(), DataFusionError> {
+    fn evict_before(&mut self, keep_from: i64) -> Result<(), DataFusionError> {
         for held in std::mem::take(&mut self.batches) {
             if held.first >= keep_from {
                 self.batches.push(held);
             } else if held.last >= keep_from {
                 let later = |time: i64| time >= keep_from;
-                let left =
-                    only(&held.batch, |times| times.iter().map(|time| time.map(later)).collect())?;
-                self.batches.extend(left.map(Timed::anew).transpose()?);
+                let left = filter_by_time(&held.batch, |times| {
+                    times.iter().map(|time| time.map(later)).collect()
+                })?;
+                self.batches.extend(left.map(TimedBatch::re_encoded).transpose()?);
             }
         }
         self.floor = self.floor.max(keep_from);
         Ok(())
     }
 
-    /// Keeps of each batch the rows that `keep` chooses.
-    pub(crate) fn thin(
+    /// Keeps the rows of each batch that `keep` selects.
+    ///
+    /// # Errors
+    /// The error of `keep`.
+    pub(crate) fn retain(
         &mut self,
         keep: impl Fn(&RecordBatch) -> Result<BooleanArray, DataFusionError>,
     ) -> Result<(), DataFusionError> {
         for held in std::mem::take(&mut self.batches) {
             let mask = keep(&held.batch)?;
-            self.batches.extend(only(&held.batch, |_| mask)?.map(Timed::anew).transpose()?);
+            self.batches.extend(
+                filter_by_time(&held.batch, |_| mask)?.map(TimedBatch::re_encoded).transpose()?,
+            );
         }
         self.batches.sort_by_key(|held| std::cmp::Reverse(held.batch.num_rows()));
         self.merge()
     }
 
-    /// How many rows are held.
-    pub(crate) fn rows(&self) -> usize {
+    /// The number of rows held.
+    pub(crate) fn row_count(&self) -> usize {
         self.batches.iter().map(|held| held.batch.num_rows()).sum()
     }
 
-    /// Everything of this time or later is held.
+    /// Every matching row of the lake at this time or later is held. Microseconds UTC.
     pub(crate) fn floor(&self) -> i64 {
         self.floor
     }
 
-    /// Time of the latest row held.
+    /// Time of the latest row held, microseconds UTC.
     pub(crate) fn latest(&self) -> Option<i64> {
         self.batches.iter().map(|held| held.last).max()
     }
@@ -167,38 +194,38 @@ impl WindowBuffer {
     }
 }
 
-impl Timed {
-    /// Without the texts that none of its rows has any more.
-    fn anew(self) -> Result<Self, DataFusionError> {
-        Ok(Self { batch: coded(plain(&self.batch)?)?, ..self })
+impl TimedBatch {
+    /// Drops the dictionary entries that no row refers to any more.
+    fn re_encoded(self) -> Result<Self, DataFusionError> {
+        Ok(Self { batch: encoded(decoded(&self.batch)?)?, ..self })
     }
 }
 
-/// `batch` with texts held once where there are many rows and few texts.
-fn coded(batch: RecordBatch) -> Result<RecordBatch, DataFusionError> {
-    if batch.num_rows() < CODED_ROWS {
+/// `batch` with texts dictionary-encoded where there are many rows and few distinct texts.
+fn encoded(batch: RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    if batch.num_rows() < ENCODED_ROWS {
         return Ok(batch);
     }
-    with_each(&batch, |column| {
+    map_columns(&batch, |column| {
         if column.data_type() != &DataType::Utf8 {
             return Ok(Arc::clone(column));
         }
-        let mut coded = cast(column, &coded_text())?;
-        let is_worth_it = coded.as_any_dictionary().values().len() * 2 < column.len();
-        coded.shrink_to_fit();
-        Ok(if is_worth_it { coded } else { Arc::clone(column) })
+        let mut encoded = cast(column, &coded_text())?;
+        let is_worth_it = encoded.as_any_dictionary().values().len() * 2 < column.len();
+        encoded.shrink_to_fit();
+        Ok(if is_worth_it { encoded } else { Arc::clone(column) })
     })
 }
 
-/// `batch` with a text for each row.
-fn plain(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
-    with_each(batch, |column| match column.data_type() {
+/// `batch` without dictionary encoding.
+fn decoded(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    map_columns(batch, |column| match column.data_type() {
         DataType::Dictionary(_, text) => cast(column, text).map_err(Into::into),
         _ => Ok(Arc::clone(column)),
     })
 }
 
-fn with_each(
+fn map_columns(
     batch: &RecordBatch,
     of: impl Fn(&ArrayRef) -> Result<ArrayRef, DataFusionError>,
 ) -> Result<RecordBatch, DataFusionError> {
@@ -210,18 +237,22 @@ fn with_each(
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
-/// Rows of `batch` without a time.
-pub(crate) fn timeless(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+/// The rows of `batch` without a time.
+///
+/// # Errors
+/// [`DataFusionError::Plan`] where `batch` lacks `event_time`.
+pub(crate) fn without_time(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
     let times = times(batch)?;
     let mask: BooleanArray = (0..times.len()).map(|row| Some(times.is_null(row))).collect();
     Ok(filter_record_batch(batch, &mask)?)
 }
 
-/// The rows that `keep` chooses by their times; `None` where there are none. They must all have a time.
-fn only(
+/// The rows that `keep` selects by their times; `None` where it selects none. Selected rows must
+/// have a time.
+fn filter_by_time(
     batch: &RecordBatch,
     keep: impl FnOnce(&Times) -> BooleanArray,
-) -> Result<Option<Timed>, DataFusionError> {
+) -> Result<Option<TimedBatch>, DataFusionError> {
     let mask = keep(&times(batch)?);
     if mask.true_count() == 0 {
         return Ok(None);
@@ -232,7 +263,7 @@ fn only(
         .values()
         .iter()
         .fold((i64::MAX, i64::MIN), |(first, last), &time| (first.min(time), last.max(time)));
-    Ok(Some(Timed { batch, first: bounds.0, last: bounds.1 }))
+    Ok(Some(TimedBatch { batch, first: bounds.0, last: bounds.1 }))
 }
 
 #[cfg(test)]
@@ -269,11 +300,11 @@ mod tests {
         assert_eq!(rows_held.add(&rows(&[None])).expect("added"), None);
         assert_eq!(held(&rows_held.between(3, 7).expect("rows")), [3, 4, 5, 6]);
         assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")).len(), 1000);
-        assert!(rows_held.batches.len() <= BATCHES + 8, "{}", rows_held.batches.len());
+        assert!(rows_held.batches.len() <= UNMERGED_BATCHES + 8, "{}", rows_held.batches.len());
     }
 
     #[test]
-    fn texts_of_many_rows_are_held_once_and_are_the_same() {
+    fn texts_of_many_rows_are_dictionary_encoded_and_the_same() {
         let fields = ["who", "id"].map(|name| Field::new(name, DataType::Utf8, true));
         let schema = Arc::new(Schema::new(
             [rows(&[]).schema().field(0).clone()].into_iter().chain(fields).collect::<Vec<_>>(),
@@ -294,23 +325,23 @@ mod tests {
         let all: Vec<RecordBatch> = (0..4000).map(row).collect();
         let mut rows_held = WindowBuffer::new(i64::MIN);
         all.iter().for_each(|row| assert!(rows_held.add(row).expect("added").is_some()));
-        let is_coded = |column: usize| {
+        let is_encoded = |column: usize| {
             matches!(
                 rows_held.batches[0].batch.column(column).data_type(),
                 DataType::Dictionary(..)
             )
         };
         assert_eq!(
-            (is_coded(1), is_coded(2)),
+            (is_encoded(1), is_encoded(2)),
             (true, false),
-            "texts that are their own are no fewer than the rows"
+            "distinct texts are not worth a dictionary"
         );
-        rows_held.drop_before(100).expect("dropped");
+        rows_held.evict_before(100).expect("evicted");
         let held: Vec<RecordBatch> = rows_held
             .between(i64::MIN, i64::MAX)
             .expect("rows")
             .iter()
-            .map(|rows| plain(rows).expect("texts"))
+            .map(|rows| decoded(rows).expect("texts"))
             .collect();
         assert_eq!(
             concat_batches(&schema, &held).expect("rows"),
@@ -319,17 +350,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_let_go_is_not_claimed_to_be_held() {
+    fn what_was_evicted_is_not_claimed_to_be_held() {
         let mut rows_held = WindowBuffer::new(i64::MIN);
         let times: Vec<Option<i64>> = (0..1000).chain([5000]).map(Some).collect();
         rows_held.add(&rows(&times)).expect("added");
-        rows_held.let_go(500, 1000, usize::MAX).expect("trimmed");
-        assert!(rows_held.reaches(i64::MIN), "what fits stays");
-        rows_held.let_go(500, 1000, rows_held.bytes() * 3 / 4).expect("trimmed");
-        assert!(!rows_held.reaches(499) && rows_held.reaches(500));
+        rows_held.evict(500, 1000, usize::MAX).expect("evicted");
+        assert!(rows_held.is_complete_from(i64::MIN), "what fits stays");
+        rows_held.evict(500, 1000, rows_held.bytes() * 3 / 4).expect("evicted");
+        assert!(!rows_held.is_complete_from(499) && rows_held.is_complete_from(500));
         assert_eq!(held(&rows_held.between(i64::MIN, i64::MAX).expect("rows")).len(), 501);
-        rows_held.let_go(0, 1000, 0).expect("trimmed");
-        assert!(!rows_held.reaches(999), "too many bytes drive out what is old");
-        assert_eq!(rows_held.latest(), Some(5000), "and never end");
+        rows_held.evict(0, 1000, 0).expect("evicted");
+        assert!(!rows_held.is_complete_from(999), "too many bytes evict what is old");
+        assert_eq!(rows_held.latest(), Some(5000), "and the loop ends");
     }
 }

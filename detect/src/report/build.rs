@@ -92,7 +92,7 @@ pub async fn session_stored_until(
     session: &Session,
     time: DateTime<Utc>,
 ) -> Result<Session, SessionError> {
-    session.narrowed(&format!("ingested_at <= TIMESTAMP '{}'", rfc3339(time))).await
+    session.with_events_where(&format!("ingested_at <= TIMESTAMP '{}'", rfc3339(time))).await
 }
 
 /// Returns the time at which the last event of the lake was stored; `None` for an empty lake.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::packs::profile::Profile;
 use trailhound_queries::packs::rules::{Rule, RuleSet};
-use trailhound_queries::session::{Session, within};
+use trailhound_queries::session::{Session, event_time_in};
 use trailhound_queries::values::json_value;
 
 /// The most entities that the section lists.
@@ -97,7 +97,7 @@ impl ComputedSections<'_> {
     async fn coverage(&self) -> Result<Vec<AccountCoverage>, ReportError> {
         let (since, until) =
             (self.period.since.timestamp_micros(), self.period.until.timestamp_micros());
-        let session = self.session.narrowed(&within(since, until)).await?;
+        let session = self.session.with_events_where(&event_time_in(since, until)).await?;
         let rules: Vec<&Rule> = self
             .enabled()
             .filter(|rule| rule.missing(self.session.parameters()).is_empty())

@@ -1,4 +1,7 @@
-//! What a condition cannot hold without.
+//! The part of a predicate that a single column must fulfil.
+//!
+//! `event_action = 'stopinstance' AND event_id LIKE '%7'` implies `event_action = 'stopinstance'`:
+//! a row whose action is another one cannot match, whatever its id is.
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -10,55 +13,58 @@ use std::sync::Arc;
 
 type Expr = Arc<dyn PhysicalExpr>;
 
-/// A condition on the column `name` alone without which `condition` does not hold; `None` where it may hold whatever the column is.
-pub(crate) fn necessary(condition: &Expr, name: &str) -> Option<Expr> {
-    if is_on(condition, name) {
-        return Some(Arc::clone(condition));
+/// The condition on the column `name` alone that `predicate` implies; `None` where the predicate
+/// can match whatever that column holds.
+pub(crate) fn implied_condition(predicate: &Expr, name: &str) -> Option<Expr> {
+    if reads_only(predicate, name) {
+        return Some(Arc::clone(predicate));
     }
-    let (left, operator, right) = parts(condition)?;
-    let (left_needs, right_needs) = (necessary(left, name), necessary(right, name));
+    let (left, operator, right) = operands(predicate)?;
+    let (of_left, of_right) = (implied_condition(left, name), implied_condition(right, name));
     match operator {
-        Operator::And => match (left_needs, right_needs) {
-            (Some(left), Some(right)) => Some(joined(left, Operator::And, right)),
-            (needed, None) | (None, needed) => needed,
+        Operator::And => match (of_left, of_right) {
+            (Some(left), Some(right)) => Some(combined(left, Operator::And, right)),
+            (implied, None) | (None, implied) => implied,
         },
-        // One side may hold without the other.
-        Operator::Or => Some(joined(left_needs?, Operator::Or, right_needs?)),
+        // One side can match without the other.
+        Operator::Or => Some(combined(of_left?, Operator::Or, of_right?)),
         _ => None,
     }
 }
 
-/// True where `condition` holds if, and only if, what it needs of each column that is `among` those holds.
-pub(crate) fn is_settled_by(condition: &Expr, among: impl Fn(&str) -> bool + Copy) -> bool {
-    let columns = collect_columns(condition);
+/// True where `predicate` matches exactly the rows that fulfil its implied conditions on the
+/// columns `among` selects.
+pub(crate) fn is_decided_by(predicate: &Expr, among: impl Fn(&str) -> bool + Copy) -> bool {
+    let columns = collect_columns(predicate);
     if columns.len() == 1 && columns.iter().all(|column| among(column.name())) {
         return true;
     }
-    parts(condition).is_some_and(|(left, operator, right)| {
-        *operator == Operator::And && is_settled_by(left, among) && is_settled_by(right, among)
+    operands(predicate).is_some_and(|(left, operator, right)| {
+        *operator == Operator::And && is_decided_by(left, among) && is_decided_by(right, among)
     })
 }
 
-/// `condition`, which is on the column `name` alone, over that column alone.
-pub(crate) fn alone(condition: &Expr, name: &str) -> Result<Expr> {
-    let alone = Arc::clone(condition).transform_down(|expr| {
-        let is_column = expr.downcast_ref::<Column>().is_some();
-        let alone: Expr =
-            if is_column { Arc::new(Column::new(name, 0)) } else { Arc::clone(&expr) };
-        Ok(if is_column { Transformed::yes(alone) } else { Transformed::no(expr) })
+/// `condition`, which reads the column `name` alone, over a batch that has this column alone.
+pub(crate) fn over_single_column(condition: &Expr, name: &str) -> Result<Expr> {
+    let rewritten = Arc::clone(condition).transform_down(|expr| {
+        if expr.downcast_ref::<Column>().is_some() {
+            let column: Expr = Arc::new(Column::new(name, 0));
+            return Ok(Transformed::yes(column));
+        }
+        Ok(Transformed::no(expr))
     })?;
-    Ok(alone.data)
+    Ok(rewritten.data)
 }
 
-fn is_on(condition: &Expr, name: &str) -> bool {
+fn reads_only(condition: &Expr, name: &str) -> bool {
     let columns = collect_columns(condition);
     columns.len() == 1 && columns.iter().all(|column| column.name() == name)
 }
 
-fn parts(condition: &Expr) -> Option<(&Expr, &Operator, &Expr)> {
+fn operands(condition: &Expr) -> Option<(&Expr, &Operator, &Expr)> {
     condition.downcast_ref::<BinaryExpr>().map(|both| (both.left(), both.op(), both.right()))
 }
 
-fn joined(left: Expr, operator: Operator, right: Expr) -> Expr {
+fn combined(left: Expr, operator: Operator, right: Expr) -> Expr {
     Arc::new(BinaryExpr::new(left, operator, right))
 }

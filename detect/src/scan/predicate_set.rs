@@ -1,7 +1,13 @@
-//! Many conditions over the rows of `events` at once. Of a thousand events nearly all columns that conditions ask for hold a handful of
-//! values: what each of them leaves open is found once a value, for all conditions, and only the few rows that remain are asked further.
+//! Many predicates over rows of `events` at once.
+//!
+//! Low-cardinality columns decide most of the work. Of 10,000 events, `event_action` holds 40
+//! distinct values: what a predicate demands of it is evaluated once per distinct value, for all 85
+//! rules, and the result is looked up per row. Of `event_action = 'consolesignin' AND
+//! param(request_parameters, 'mfa') = 'no'` the second half is evaluated for the sign-ins alone,
+//! and only their request parameters are decoded.
 
-use crate::scan::implied_predicate::{alone, is_settled_by, necessary};
+use crate::scan::events_file::RowRange;
+use crate::scan::implied_predicate::{implied_condition, is_decided_by, over_single_column};
 use crate::scan::match_bitmap::MatchBitmap;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::{cast, prep_null_mask_filter, take};
@@ -11,479 +17,383 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Operator;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::parquet::arrow::ProjectionMask;
-use datafusion::parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
-};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column};
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::projection::{coded_text, column, some, taken};
 use trailhound_queries::session::Session;
 use trailhound_queries::tables::cardinality::{FEW, LONG};
 
-/// Rows looked at together.
-const BATCH_ROWS: usize = 8192;
-/// Of no more rows, as a commit of a service brings them, to read some alone costs more than to decode all.
-const FEW_ROWS: usize = 2048;
-
-/// Conditions on rows of `events`.
-#[derive(Debug)]
-pub struct PredicateSet {
-    conditions: Vec<Condition>,
-    few: Vec<Few>,
-    /// Places of the columns they ask for among those of `events`.
-    columns: BTreeSet<usize>,
-}
-
-/// One of them.
-#[derive(Debug)]
-struct Condition {
-    /// Over its own columns.
-    predicate: Arc<dyn PhysicalExpr>,
-    schema: SchemaRef,
-    /// Places of these among those of `events`.
-    columns: BTreeSet<usize>,
-    /// Nothing is left to ask once what it needs of columns of few values is there.
-    is_settled: bool,
-    /// It asks for columns that are long.
-    is_long: bool,
-}
-
-/// What conditions need of a column of few values.
-#[derive(Debug)]
-struct Few {
-    /// Place of the column among those of `events`.
-    place: usize,
-    /// The column alone.
-    schema: SchemaRef,
-    needs: Vec<Need>,
-    /// Columns whose values are remembered: several threads may be at work.
-    known: Mutex<VecDeque<Known>>,
-}
-
-/// What some conditions cannot hold without.
-#[derive(Debug)]
-struct Need {
-    holds: Arc<dyn PhysicalExpr>,
-    /// The conditions.
-    of: Vec<usize>,
-}
-
-/// The conditions that each value leaves open.
-#[derive(Debug, Clone)]
-struct Known {
-    values: ArrayRef,
-    /// A row for each value, and one for NULL.
-    open: Arc<MatchBitmap>,
-}
-
-/// So many columns' values are remembered.
-const KNOWN: usize = 4;
+/// Up to this many rows, which is what a commit of a service brings, it is cheaper to decode all
+/// rows than to select some.
+const SMALL_RANGE_ROWS: usize = 2048;
+/// Results kept per low-cardinality column, one for each dictionary seen: several threads read
+/// several files.
+const CACHED_DICTIONARIES: usize = 4;
 
 /// A compiled condition on columns of `events`.
 #[derive(Debug, Clone)]
-pub struct EventPredicate(Arc<dyn PhysicalExpr>);
+pub(crate) struct EventPredicate(Arc<dyn PhysicalExpr>);
 
 impl EventPredicate {
     /// Compiles `sql`, a condition on columns of `events` with the functions of `session`.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where it is no such condition.
-    pub fn new(session: &Session, sql: &str) -> Result<Self, SessionError> {
-        Ok(Self(compiled(session, sql)?))
+    pub(crate) fn new(session: &Session, sql: &str) -> Result<Self, SessionError> {
+        static SCHEMA: LazyLock<Result<Arc<DFSchema>, DataFusionError>> =
+            LazyLock::new(|| DFSchema::try_from(EVENTS.arrow.as_ref().clone()).map(Arc::new));
+        let schema = SCHEMA.as_ref().map_err(|e| DataFusionError::Internal(e.to_string()))?;
+        let context = session.context();
+        // Some functions exist for the optimizer only, which turns them into others.
+        let simplifier =
+            ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(schema)).build());
+        let expression = simplifier.coerce(context.parse_sql_expr(sql, schema)?, schema)?;
+        let compiled = context.create_physical_expr(simplifier.simplify(expression)?, schema)?;
+        if compiled.data_type(&EVENTS.arrow)? != DataType::Boolean {
+            return Err(DataFusionError::Plan(format!("`{sql}` is no condition")).into());
+        }
+        Ok(Self(compiled))
     }
 
-    /// True of the rows of which both are true.
-    #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
+    /// The predicate that matches the rows which both match.
+    pub(crate) fn and(&self, other: &Self) -> Self {
         Self(Arc::new(BinaryExpr::new(Arc::clone(&self.0), Operator::And, Arc::clone(&other.0))))
     }
 }
 
+/// Predicates, each known by its number.
+#[derive(Debug)]
+pub(crate) struct PredicateSet {
+    predicates: Vec<Predicate>,
+    low_cardinality: Vec<LowCardinalityColumn>,
+    /// Positions of the columns that any predicate reads in `events`.
+    columns: BTreeSet<usize>,
+}
+
+#[derive(Debug)]
+struct Predicate {
+    /// Over the predicate's own columns.
+    expr: Arc<dyn PhysicalExpr>,
+    schema: SchemaRef,
+    /// Positions of these columns in `events`.
+    columns: BTreeSet<usize>,
+    /// The conditions it implies on low-cardinality columns decide it: nothing is left to evaluate
+    /// per row.
+    is_decided_early: bool,
+    reads_long_column: bool,
+}
+
+/// A column with few distinct values, and what the predicates demand of it.
+#[derive(Debug)]
+struct LowCardinalityColumn {
+    /// Position of the column in `events`.
+    position: usize,
+    /// The column alone.
+    schema: SchemaRef,
+    implied: Vec<ImpliedCondition>,
+    /// Results by dictionary, the newest first.
+    cache: Mutex<VecDeque<DictionaryMatches>>,
+}
+
+/// A condition on one column without which some predicates cannot match.
+#[derive(Debug)]
+struct ImpliedCondition {
+    expr: Arc<dyn PhysicalExpr>,
+    predicates: Vec<usize>,
+}
+
+/// The predicates that each value of a dictionary leaves possible.
+#[derive(Debug, Clone)]
+struct DictionaryMatches {
+    values: ArrayRef,
+    /// A row for each value, and a last one for NULL.
+    possible: Arc<MatchBitmap>,
+}
+
+/// Predicates whose matching rows are reduced before their other columns are read.
+#[derive(Debug, Default)]
+pub(crate) struct ReducedPredicates {
+    pub(crate) predicates: Vec<usize>,
+    /// Positions of the columns in `events` that the reduction reads.
+    pub(crate) columns: BTreeSet<usize>,
+}
+
 impl PredicateSet {
-    /// The set of `predicates`, which are known by their number from here on.
+    /// The set of `predicates`, numbered in their order.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub fn new<'p>(
+    pub(crate) fn new<'p>(
         predicates: impl IntoIterator<Item = &'p EventPredicate>,
     ) -> Result<Self, SessionError> {
-        let mut sieves = Self { conditions: Vec::new(), few: Vec::new(), columns: BTreeSet::new() };
+        let mut set =
+            Self { predicates: Vec::new(), low_cardinality: Vec::new(), columns: BTreeSet::new() };
         for predicate in predicates {
-            sieves.add(Arc::clone(&predicate.0))?;
+            set.add(Arc::clone(&predicate.0))?;
         }
-        Ok(sieves)
+        Ok(set)
     }
 
-    fn add(&mut self, predicate: Arc<dyn PhysicalExpr>) -> Result<(), SessionError> {
-        let own: BTreeSet<usize> = collect_columns(&predicate).iter().map(Column::index).collect();
-        let at = self.conditions.len();
-        let schema = some(&own)?;
-        for (&place, field) in
-            own.iter().zip(schema.fields()).filter(|(_, field)| FEW.contains(field.name().as_str()))
+    fn add(&mut self, expr: Arc<dyn PhysicalExpr>) -> Result<(), SessionError> {
+        let columns: BTreeSet<usize> = collect_columns(&expr).iter().map(Column::index).collect();
+        let number = self.predicates.len();
+        let schema = some(&columns)?;
+        for (&position, field) in columns
+            .iter()
+            .zip(schema.fields())
+            .filter(|(_, field)| FEW.contains(field.name().as_str()))
         {
-            if let Some(needed) = necessary(&predicate, field.name()) {
-                self.need(place, field.name(), alone(&needed, field.name())?, at);
+            if let Some(implied) = implied_condition(&expr, field.name()) {
+                let alone = over_single_column(&implied, field.name())?;
+                self.add_implied(position, field.name(), alone, number);
             }
         }
-        let is_settled = is_settled_by(&predicate, |name| FEW.contains(name));
-        let is_long = schema.fields().iter().any(|field| LONG.contains(field.name().as_str()));
-        self.columns.extend(&own);
-        let predicate = reassign_expr_columns(predicate, &schema)?;
-        self.conditions.push(Condition { predicate, schema, columns: own, is_settled, is_long });
+        let is_long = |field: &Arc<Field>| LONG.contains(field.name().as_str());
+        self.columns.extend(&columns);
+        self.predicates.push(Predicate {
+            is_decided_early: is_decided_by(&expr, |name| FEW.contains(name)),
+            reads_long_column: schema.fields().iter().any(is_long),
+            expr: reassign_expr_columns(expr, &schema)?,
+            schema,
+            columns,
+        });
         Ok(())
     }
 
-    /// Condition `at` needs that `holds` of the column `name`, which is at `place`.
-    fn need(&mut self, place: usize, name: &str, holds: Arc<dyn PhysicalExpr>, at: usize) {
-        let known = self.few.iter().position(|few| few.place == place);
-        let few = known.unwrap_or_else(|| {
+    /// Notes that `predicate` implies `expr` of the column `name`, which is at `position`.
+    fn add_implied(
+        &mut self,
+        position: usize,
+        name: &str,
+        expr: Arc<dyn PhysicalExpr>,
+        predicate: usize,
+    ) {
+        let known = self.low_cardinality.iter().position(|column| column.position == position);
+        let at = known.unwrap_or_else(|| {
             let schema = Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8, true)]));
-            self.few.push(Few { place, schema, needs: Vec::new(), known: Mutex::default() });
-            self.few.len() - 1
+            let (implied, cache) = (Vec::new(), Mutex::default());
+            self.low_cardinality.push(LowCardinalityColumn { position, schema, implied, cache });
+            self.low_cardinality.len() - 1
         });
-        let needs = &mut self.few[few].needs;
-        match needs.iter_mut().find(|need| need.holds.as_ref() == holds.as_ref()) {
-            Some(need) => need.of.push(at),
-            None => needs.push(Need { holds, of: vec![at] }),
+        let implied = &mut self.low_cardinality[at].implied;
+        match implied.iter_mut().find(|known| known.expr.as_ref() == expr.as_ref()) {
+            Some(known) => known.predicates.push(predicate),
+            None => implied.push(ImpliedCondition { expr, predicates: vec![predicate] }),
         }
     }
 
-    /// Places of the columns they ask for among those of `events`.
-    #[must_use]
-    pub fn columns(&self) -> &BTreeSet<usize> {
+    /// Positions of the columns that any predicate reads in `events`.
+    pub(crate) fn columns(&self) -> &BTreeSet<usize> {
         &self.columns
     }
 
-    /// Which conditions hold of which rows of `batch`, which has all columns that they ask for; unknown is no.
+    /// Evaluates the predicates over `batch`, which has all their columns. NULL counts as no match.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub fn judge(&self, batch: &RecordBatch) -> Result<MatchBitmap, SessionError> {
-        let mut hits = MatchBitmap::all(batch.num_rows(), self.conditions.len());
-        narrow(&self.few, batch, &mut hits)?;
-        self.ask(|_| true, batch, &mut hits)?;
-        Ok(hits)
+    pub(crate) fn evaluate(&self, batch: &RecordBatch) -> Result<MatchBitmap, SessionError> {
+        let mut bitmap = MatchBitmap::all(batch.num_rows(), self.predicates.len());
+        rule_out(&self.low_cardinality, batch, &mut bitmap)?;
+        self.evaluate_undecided(|_| true, batch, &mut bitmap)?;
+        Ok(bitmap)
     }
 
-    /// The conditions that are not settled by columns of few values, and that `which` chooses.
-    fn unsettled(
+    /// Numbers of the predicates among `which` that low-cardinality columns do not decide.
+    fn undecided(
         &self,
-        which: impl Fn(&Condition) -> bool,
-    ) -> impl Iterator<Item = (usize, &Condition)> {
-        self.conditions
+        which: impl Fn(&Predicate) -> bool,
+    ) -> impl Iterator<Item = (usize, &Predicate)> {
+        self.predicates
             .iter()
             .enumerate()
-            .filter(move |(_, condition)| !condition.is_settled && which(condition))
+            .filter(move |(_, predicate)| !predicate.is_decided_early && which(predicate))
     }
 
-    /// Takes from `hits` those of the conditions that `which` chooses where they do not hold.
-    fn ask(
+    /// Removes the matches of the undecided predicates among `which` from `bitmap` where they do
+    /// not match.
+    fn evaluate_undecided(
         &self,
-        which: impl Fn(&Condition) -> bool,
+        which: impl Fn(&Predicate) -> bool,
         batch: &RecordBatch,
-        hits: &mut MatchBitmap,
+        bitmap: &mut MatchBitmap,
     ) -> Result<(), SessionError> {
-        for (at, condition) in self.unsettled(which) {
-            let rows = hits.rows(at);
+        for (number, predicate) in self.undecided(which) {
+            let rows = bitmap.rows(number);
             if !rows.is_empty() {
-                hits.keep(at, &rows, &condition.holds(batch, &rows)?);
+                bitmap.retain(number, &rows, &predicate.evaluate(batch, &rows)?);
             }
         }
         Ok(())
     }
 
-    /// Reads a `part` of a file of `events`. Of each condition that is `chosen` from, `choose` sees the rows where
-    /// it holds, with the columns `looked_at` at least, each once and in order, and may take hits back. What then has a hit comes to `each`,
-    /// with the `wanted` columns at least; texts may be coded. Hits of a condition that is not wanted count as none.
+    /// Evaluates the predicates among `is_wanted` over a range of rows of a file, and decodes few
+    /// columns for many rows and many columns for few rows only.
+    ///
+    /// `reduce` is given the rows that a predicate of `reduced` matches, each once and in order,
+    /// with at least the columns `reduced` names; it can remove matches. `each` is given the rows
+    /// that still have a match, with at least the columns at the positions `columns`; texts may be
+    /// dictionary-encoded.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where the file cannot be read, and what the two give.
-    pub fn read(
+    /// [`SessionError::Engine`] where the file cannot be read, and the errors of `reduce` and
+    /// `each`.
+    pub(crate) fn read(
         &self,
-        part: &Part<'_>,
-        chosen: &Chosen,
-        wanted: &BTreeSet<usize>,
+        range: &RowRange<'_>,
+        reduced: &ReducedPredicates,
+        columns: &BTreeSet<usize>,
         is_wanted: impl Fn(usize) -> bool,
-        mut choose: impl FnMut(&RecordBatch, &mut MatchBitmap) -> Result<(), SessionError>,
+        mut reduce: impl FnMut(&RecordBatch, &mut MatchBitmap) -> Result<(), SessionError>,
         mut each: impl FnMut(&RecordBatch, &MatchBitmap) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
         let unwanted: Vec<usize> =
-            (0..self.conditions.len()).filter(|condition| !is_wanted(*condition)).collect();
-        let mut hits = MatchBitmap::all(part.rows.len(), self.conditions.len());
-        hits.clear(&unwanted);
-        if part.rows.len() <= FEW_ROWS {
-            let all = self.columns.iter().chain(&chosen.looked_at).chain(wanted).copied().collect();
-            return part.visit(&all, &mut hits, None, |batch, hits| {
-                *hits = self.judge(batch)?;
-                hits.clear(&unwanted);
-                choose(batch, hits)?;
-                each(batch, hits)
+            (0..self.predicates.len()).filter(|number| !is_wanted(*number)).collect();
+        let mut bitmap = MatchBitmap::all(range.rows.len(), self.predicates.len());
+        bitmap.remove_predicates(&unwanted);
+        if range.rows.len() <= SMALL_RANGE_ROWS {
+            let all = self.columns.iter().chain(&reduced.columns).chain(columns).copied().collect();
+            return range.visit(&all, &mut bitmap, None, |batch, bitmap| {
+                *bitmap = self.evaluate(batch)?;
+                bitmap.remove_predicates(&unwanted);
+                reduce(batch, bitmap)?;
+                each(batch, bitmap)
             });
         }
-        // First the column that most conditions need something of: it leaves the fewest rows.
-        let mut few: Vec<&Few> = self.few.iter().collect();
-        few.sort_by_key(|few| few.needs.iter().map(|need| need.of.len()).sum::<usize>());
-        let first: Vec<&Few> = few.pop().into_iter().collect();
-        for few in [first, few] {
-            let (columns, open) = (few.iter().map(|few| few.place).collect(), hits.any());
-            part.visit(&columns, &mut hits, Some(&open), |batch, hits| {
-                narrow(few.iter().copied(), batch, hits)
+        self.rule_out_in(range, &mut bitmap)?;
+        for reads_long_column in [false, true] {
+            let which = |predicate: &Predicate| predicate.reads_long_column == reads_long_column;
+            let (numbers, predicates): (Vec<usize>, Vec<&Predicate>) =
+                self.undecided(which).unzip();
+            let own = predicates.iter().flat_map(|predicate| &predicate.columns).copied().collect();
+            let possible = bitmap.any_of(&numbers);
+            range.visit(&own, &mut bitmap, Some(&possible), |batch, bitmap| {
+                self.evaluate_undecided(which, batch, bitmap)
             })?;
         }
-        for is_long in [false, true] {
-            let which = |condition: &Condition| condition.is_long == is_long;
-            let (numbers, asked): (Vec<usize>, Vec<&Condition>) = self.unsettled(which).unzip();
-            let asked =
-                asked.into_iter().flat_map(|condition| &condition.columns).copied().collect();
-            let open = hits.any_of(&numbers);
-            part.visit(&asked, &mut hits, Some(&open), |batch, hits| self.ask(which, batch, hits))?;
+        let matched = bitmap.any_of(&reduced.predicates);
+        range.visit(&reduced.columns, &mut bitmap, Some(&matched), |batch, bitmap| {
+            reduce(batch, bitmap)
+        })?;
+        let matched = bitmap.any();
+        range.visit(columns, &mut bitmap, Some(&matched), |batch, bitmap| each(batch, bitmap))
+    }
+
+    /// Removes the matches from `bitmap` that the low-cardinality columns of the range rule out.
+    fn rule_out_in(
+        &self,
+        range: &RowRange<'_>,
+        bitmap: &mut MatchBitmap,
+    ) -> Result<(), SessionError> {
+        // First the column that most predicates demand something of: it leaves the fewest rows.
+        let mut columns: Vec<&LowCardinalityColumn> = self.low_cardinality.iter().collect();
+        columns.sort_by_key(|column| {
+            column.implied.iter().map(|implied| implied.predicates.len()).sum::<usize>()
+        });
+        let first: Vec<&LowCardinalityColumn> = columns.pop().into_iter().collect();
+        for columns in [first, columns] {
+            let positions = columns.iter().map(|column| column.position).collect();
+            let possible = bitmap.any();
+            range.visit(&positions, bitmap, Some(&possible), |batch, bitmap| {
+                rule_out(columns.iter().copied(), batch, bitmap)
+            })?;
         }
-        let open = hits.any_of(&chosen.conditions);
-        part.visit(&chosen.looked_at, &mut hits, Some(&open), |batch, hits| choose(batch, hits))?;
-        let open = hits.any();
-        part.visit(wanted, &mut hits, Some(&open), |batch, hits| each(batch, hits))
+        Ok(())
     }
 }
 
-/// Takes from `hits` the conditions that `few` columns, which `batch` has, do not leave open.
-fn narrow<'f>(
-    few: impl IntoIterator<Item = &'f Few>,
+/// Removes the matches from `bitmap` that the values of `columns` in `batch` rule out.
+fn rule_out<'c>(
+    columns: impl IntoIterator<Item = &'c LowCardinalityColumn>,
     batch: &RecordBatch,
-    hits: &mut MatchBitmap,
+    bitmap: &mut MatchBitmap,
 ) -> Result<(), SessionError> {
-    Ok(few.into_iter().try_for_each(|few| few.narrow(batch, hits))?)
+    Ok(columns.into_iter().try_for_each(|column| column.rule_out(batch, bitmap))?)
 }
 
-/// Conditions from whose rows some are to be chosen.
-#[derive(Debug, Default)]
-pub struct Chosen {
-    /// Their numbers.
-    pub conditions: Vec<usize>,
-    /// What is looked at to choose, by places among the columns of `events`.
-    pub looked_at: BTreeSet<usize>,
-}
-
-impl Condition {
-    /// Of which of the `rows` of `batch` it holds.
-    fn holds(
+impl Predicate {
+    /// Evaluates it over the `rows` of `batch`.
+    fn evaluate(
         &self,
         batch: &RecordBatch,
         rows: &UInt32Array,
     ) -> Result<BooleanArray, DataFusionError> {
-        truths(&*self.predicate, &taken(batch, &self.schema, rows)?, rows.len())
+        evaluate(&*self.expr, &taken(batch, &self.schema, rows)?, rows.len())
     }
 }
 
-impl Few {
-    /// Takes from `hits` the conditions that the values of the rows do not leave open.
-    fn narrow(&self, batch: &RecordBatch, hits: &mut MatchBitmap) -> Result<(), DataFusionError> {
-        let coded = cast(column(batch, self.schema.field(0).name())?, &coded_text())?;
-        let coded = coded.as_dictionary::<UInt32Type>();
-        let open = self.open(coded.values(), hits.conditions())?;
-        let null = coded.values().len();
-        hits.narrow(
-            &open,
-            coded.keys().iter().map(|value| value.map_or(null, |value| value as usize)),
+impl LowCardinalityColumn {
+    fn rule_out(
+        &self,
+        batch: &RecordBatch,
+        bitmap: &mut MatchBitmap,
+    ) -> Result<(), DataFusionError> {
+        let encoded = cast(column(batch, self.schema.field(0).name())?, &coded_text())?;
+        let encoded = encoded.as_dictionary::<UInt32Type>();
+        let possible = self.possible(encoded.values(), bitmap.predicates())?;
+        let null = encoded.values().len();
+        bitmap.intersect(
+            &possible,
+            encoded.keys().iter().map(|value| value.map_or(null, |value| value as usize)),
         );
         Ok(())
     }
 
-    fn open(
+    /// The predicates that each of `values`, and NULL after them, leaves possible.
+    fn possible(
         &self,
         values: &ArrayRef,
-        conditions: usize,
+        predicates: usize,
     ) -> Result<Arc<MatchBitmap>, DataFusionError> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.iter().find(|known| Arc::ptr_eq(&known.values, values)) {
-            return Ok(Arc::clone(&known.open));
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = cache.iter().find(|known| Arc::ptr_eq(&known.values, values)) {
+            return Ok(Arc::clone(&known.possible));
         }
-        // What NULL gives is asked as a value of its own, the last.
         let count = values.len() + 1;
         let with_null = take(
             values,
             &UInt32Array::from_iter((0..values.len() as u32).map(Some).chain([None])),
             None,
         )?;
-        let asked = RecordBatch::try_new(Arc::clone(&self.schema), vec![with_null])?;
-        let mut open = MatchBitmap::all(count, conditions);
-        for need in &self.needs {
-            let holds = truths(&*need.holds, &asked, count)?;
+        let distinct = RecordBatch::try_new(Arc::clone(&self.schema), vec![with_null])?;
+        let mut possible = MatchBitmap::all(count, predicates);
+        for implied in &self.implied {
+            let holds = evaluate(&*implied.expr, &distinct, count)?;
             for row in (0..count).filter(|&row| !holds.value(row)) {
-                need.of.iter().for_each(|&condition| open.remove(condition, row));
+                implied.predicates.iter().for_each(|&predicate| possible.remove(predicate, row));
             }
         }
-        let open = Arc::new(open);
-        known.push_front(Known { values: Arc::clone(values), open: Arc::clone(&open) });
-        known.truncate(KNOWN);
-        Ok(open)
+        let possible = Arc::new(possible);
+        cache.push_front(DictionaryMatches {
+            values: Arc::clone(values),
+            possible: Arc::clone(&possible),
+        });
+        cache.truncate(CACHED_DICTIONARIES);
+        Ok(possible)
     }
 }
 
-/// A file of `events`.
-#[derive(Debug)]
-pub struct EventsFile {
-    path: PathBuf,
-    file: File,
-    metadata: ArrowReaderMetadata,
-}
-
-impl EventsFile {
-    /// Opens the file `path`.
-    ///
-    /// # Errors
-    /// [`SessionError::Engine`] where it is not there or is no Parquet file.
-    pub fn open(path: PathBuf) -> Result<Self, SessionError> {
-        let at = |e: &dyn std::fmt::Display| no_events(&path, e);
-        let file = File::open(&path).map_err(|e| at(&e))?;
-        let plain =
-            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| at(&e))?;
-        // Columns of few values as they are stored: the values once, and for each row which of them.
-        let coded = |field: &Arc<Field>| match field.data_type() {
-            DataType::Utf8 if FEW.contains(field.name().as_str()) => {
-                Arc::new(field.as_ref().clone().with_data_type(coded_text()))
-            }
-            _ => Arc::clone(field),
-        };
-        let schema = Schema::new_with_metadata(
-            plain.schema().fields().iter().map(coded).collect::<Vec<_>>(),
-            plain.schema().metadata().clone(),
-        );
-        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options)
-            .map_err(|e| at(&e))?;
-        Ok(Self { path, file, metadata })
-    }
-
-    /// How many rows it has.
-    #[must_use]
-    pub fn row_count(&self) -> usize {
-        self.metadata
-            .metadata()
-            .row_groups()
-            .iter()
-            .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
-            .sum()
-    }
-
-    /// The rows of `selection` with the `columns` of `events`.
-    fn rows(
-        &self,
-        columns: &BTreeSet<usize>,
-        selection: RowSelection,
-    ) -> Result<ParquetRecordBatchReader, DataFusionError> {
-        let file = self.file.try_clone().map_err(|e| self.at(&e))?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-        let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
-        builder.with_row_selection(selection).build().map_err(|e| self.at(&e))
-    }
-
-    fn at(&self, error: &dyn std::fmt::Display) -> DataFusionError {
-        no_events(&self.path, error)
-    }
-}
-
-/// Some rows of a file that follow each other.
-#[derive(Debug)]
-pub struct Part<'f> {
-    /// The file.
-    pub events: &'f EventsFile,
-    /// Numbers of the rows.
-    pub rows: Range<usize>,
-}
-
-impl Part<'_> {
-    /// Lets `visitor` see the `columns` of `events` of those of its rows that are `open`, all of them without, and what is known of these rows.
-    fn visit(
-        &self,
-        columns: &BTreeSet<usize>,
-        hits: &mut MatchBitmap,
-        open: Option<&BooleanArray>,
-        mut visitor: impl FnMut(&RecordBatch, &mut MatchBitmap) -> Result<(), SessionError>,
-    ) -> Result<(), SessionError> {
-        let rows: Vec<usize> = match open {
-            Some(open) => open.values().set_indices().collect(),
-            None => (0..hits.len()).collect(),
-        };
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut left = &rows[..];
-        for batch in self.events.rows(columns, self.selection(open))? {
-            let batch = batch.map_err(|e| self.events.at(&e))?;
-            let (now, later) = left
-                .split_at_checked(batch.num_rows())
-                .ok_or_else(|| self.events.at(&"it has more rows than it says"))?;
-            let mut of_batch = hits.of(now);
-            visitor(&batch, &mut of_batch)?;
-            hits.put(now, &of_batch);
-            left = later;
-        }
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err(self.events.at(&"it has fewer rows than it says").into())
-        }
-    }
-
-    /// Those of its rows that are `open`, all of them without, among those of the file.
-    fn selection(&self, open: Option<&BooleanArray>) -> RowSelection {
-        let before = std::iter::once(RowSelector::skip(self.rows.start));
-        match open {
-            Some(open) => before
-                .chain(Vec::from(RowSelection::from_filters(std::slice::from_ref(open))))
-                .collect(),
-            None => before.chain([RowSelector::select(self.rows.len())]).collect(),
-        }
-    }
-}
-
-fn no_events(path: &Path, error: &dyn std::fmt::Display) -> DataFusionError {
-    DataFusionError::Execution(format!("`{}`: {error}", path.display()))
-}
-
-fn compiled(session: &Session, predicate: &str) -> Result<Arc<dyn PhysicalExpr>, SessionError> {
-    let schema = DFSchema::try_from(EVENTS.arrow.as_ref().clone())?;
-    let context = session.context();
-    // Some functions exist for the optimizer only, which turns them into others.
-    let simplifier = ExprSimplifier::new(
-        SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build(),
-    );
-    let expression = simplifier.coerce(context.parse_sql_expr(predicate, &schema)?, &schema)?;
-    let compiled = context.create_physical_expr(simplifier.simplify(expression)?, &schema)?;
-    if compiled.data_type(&EVENTS.arrow)? != DataType::Boolean {
-        return Err(DataFusionError::Plan(format!("`{predicate}` is no condition")).into());
-    }
-    Ok(compiled)
-}
-
-/// Of which rows the predicate holds; unknown is no.
-fn truths(
-    predicate: &dyn PhysicalExpr,
+/// For each of the `rows` rows of `batch`, whether `expr` is true; NULL counts as false.
+fn evaluate(
+    expr: &dyn PhysicalExpr,
     batch: &RecordBatch,
     rows: usize,
 ) -> Result<BooleanArray, DataFusionError> {
-    let values = predicate.evaluate(batch)?.into_array(rows)?;
+    let values = expr.evaluate(batch)?.into_array(rows)?;
     let holds = values
         .as_boolean_opt()
-        .ok_or_else(|| DataFusionError::Plan(format!("`{predicate}` is no condition")))?;
+        .ok_or_else(|| DataFusionError::Plan(format!("`{expr}` is no condition")))?;
     Ok(if holds.null_count() == 0 { holds.clone() } else { prep_null_mask_filter(holds) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::events_file::{BATCH_ROWS, EventsFile};
     use datafusion::arrow::array::{Int64Array, StringArray, new_null_array};
     use datafusion::parquet::arrow::ArrowWriter;
     use datafusion::parquet::file::properties::WriterProperties;
@@ -557,7 +467,7 @@ mod tests {
             .collect()
     }
 
-    /// What SQL says of each predicate.
+    /// The ids that each predicate matches in plain SQL.
     async fn expected(all: &RecordBatch) -> Vec<Vec<String>> {
         let context = datafusion::prelude::SessionContext::new();
         context.register_batch("rows", all.clone()).expect("a table");
@@ -579,40 +489,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_conditions_at_once_hold_where_each_alone_does_in_sql() {
+    async fn many_predicates_at_once_match_what_each_alone_matches_in_sql() {
         let session =
             Session::over_input(Arc::default(), &QueryLimits::default()).expect("a session");
         let predicates = PREDICATES
             .map(|predicate| EventPredicate::new(&session, predicate).expect("a predicate"));
-        let sieves = PredicateSet::new(&predicates).expect("predicates");
-        // Few rows are read at once, of many only those that columns before have left.
+        let set = PredicateSet::new(&predicates).expect("predicates");
+        // Small ranges are decoded whole; of large ones only the rows that earlier columns have
+        // left.
         for count in [300, 3 * BATCH_ROWS] {
             let all = rows(count);
-            let hits = sieves.judge(&all).expect("judged");
+            let bitmap = set.evaluate(&all).expect("evaluated");
             let expected = expected(&all).await;
             for (at, expected) in expected.iter().enumerate() {
-                assert_eq!(&ids(&all, &hits.rows(at)), expected, "{}", PREDICATES[at]);
+                assert_eq!(&ids(&all, &bitmap.rows(at)), expected, "{}", PREDICATES[at]);
             }
             assert!(
                 expected[2..13].iter().all(|rows| !rows.is_empty() && rows.len() < count),
                 "each tells rows apart"
             );
-            for part_rows in [count, 2 * FEW_ROWS + 77, 1000] {
+            for range_rows in [count, 2 * SMALL_RANGE_ROWS + 77, 1000] {
                 assert_eq!(
-                    read(&sieves, &all, part_rows, &expected[0]),
+                    read(&set, &all, range_rows, &expected[0]),
                     expected[1..],
-                    "{part_rows}"
+                    "{range_rows}"
                 );
             }
         }
     }
 
-    /// What each condition but the first is found to hold of in a file with `all`, in several groups of rows and read in parts of `part_rows`. The
-    /// first, which holds `of_first`, has its rows chosen and takes all back.
+    /// The rows that each predicate but the first matches in a file with `all`, in several row
+    /// groups and read in ranges of `range_rows`. The first predicate matches `of_first`, and the
+    /// reduction removes all its matches.
     fn read(
-        sieves: &PredicateSet,
+        set: &PredicateSet,
         all: &RecordBatch,
-        part_rows: usize,
+        range_rows: usize,
         of_first: &[String],
     ) -> Vec<Vec<String>> {
         let file = tempfile::NamedTempFile::new().expect("a file");
@@ -628,33 +540,32 @@ mod tests {
             .map(|name| EVENTS.arrow.index_of(name).expect("a column"))
             .into();
         let (mut seen, mut found) = (Vec::new(), vec![Vec::new(); PREDICATES.len()]);
-        let mut without_the_first = |batch: &RecordBatch, hits: &mut MatchBitmap| {
-            let first = hits.rows(0);
+        let mut without_the_first = |batch: &RecordBatch, bitmap: &mut MatchBitmap| {
+            let first = bitmap.rows(0);
             seen.extend(ids(batch, &first));
-            hits.keep(0, &first, &vec![false; first.len()].into());
+            bitmap.retain(0, &first, &vec![false; first.len()].into());
             Ok(())
         };
-        let mut each = |batch: &RecordBatch, hits: &MatchBitmap| {
+        let mut each = |batch: &RecordBatch, bitmap: &MatchBitmap| {
             (0..).zip(&mut found).for_each(|(at, found): (usize, &mut Vec<String>)| {
-                found.extend(ids(batch, &hits.rows(at)))
+                found.extend(ids(batch, &bitmap.rows(at)))
             });
             Ok(())
         };
-        let chosen = Chosen { conditions: vec![0], looked_at: places.clone() };
+        let reduced = ReducedPredicates { predicates: vec![0], columns: places.clone() };
         let events = EventsFile::open(file.path().to_owned()).expect("events");
-        for from in (0..events.row_count()).step_by(part_rows) {
-            let part =
-                Part { events: &events, rows: from..events.row_count().min(from + part_rows) };
-            sieves
-                .read(
-                    &part,
-                    &chosen,
-                    &places,
-                    |condition| condition != 1,
-                    &mut without_the_first,
-                    &mut each,
-                )
-                .expect("read");
+        for from in (0..events.row_count()).step_by(range_rows) {
+            let range =
+                RowRange { file: &events, rows: from..events.row_count().min(from + range_rows) };
+            set.read(
+                &range,
+                &reduced,
+                &places,
+                |predicate| predicate != 1,
+                &mut without_the_first,
+                &mut each,
+            )
+            .expect("read");
         }
         assert_eq!((seen.as_slice(), found.remove(0).len()), (of_first, 0));
         found

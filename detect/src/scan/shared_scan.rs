@@ -1,8 +1,10 @@
-//! What several sets of rules read, found in one go through files and batches of `events`.
+//! Finds the rows that several groups of rules read, in one pass over files and batches of
+//! `events`.
 
-use crate::scan::first_last::FirstLastState;
+use crate::scan::events_file::{EventsFile, RowRange};
+use crate::scan::first_last::{Bounds, FirstLastState};
 use crate::scan::match_bitmap::MatchBitmap;
-use crate::scan::predicate_set::{Chosen, EventPredicate, EventsFile, Part, PredicateSet};
+use crate::scan::predicate_set::{EventPredicate, PredicateSet, ReducedPredicates};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
@@ -13,211 +15,224 @@ use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::projection::{some, taken};
 
-/// First and last time of rows, microseconds UTC.
-pub(crate) type Span = Option<(i64, i64)>;
+/// First and last time of rows, microseconds UTC; `None` where no row has a time.
+pub(crate) type TimeSpan = Option<Bounds>;
 
-/// First and last time of both.
-pub(crate) fn spanning(a: Span, b: Span) -> Span {
+/// The span that covers both.
+pub(crate) fn union(a: TimeSpan, b: TimeSpan) -> TimeSpan {
     match (a, b) {
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
         (a, b) => a.or(b),
     }
 }
 
-/// What a set of rules reads.
-pub(crate) struct Wanted {
-    /// Which rows of `events`.
+/// What one group of rules reads.
+pub(crate) struct ScanRequest {
     pub(crate) predicate: EventPredicate,
-    /// Columns of `events` that it is given, by their place; those that condensing looks at come on top.
+    /// Positions of the columns in `events` that the group is given. Those of `first_last` are
+    /// added.
     pub(crate) columns: BTreeSet<usize>,
-    /// Where no more is wanted than the first and the last of each group.
-    pub(crate) condense: Option<Condensing>,
+    /// Only the first and the last row of each group and bucket are given.
+    pub(crate) first_last: Option<SharedFirstLast>,
 }
 
-/// What is known of rows that are not all held.
+/// A [`FirstLastState`] that the scan updates and the group of rules evicts from.
 #[derive(Debug, Clone)]
-pub(crate) struct Condensing(Arc<Mutex<FirstLastState>>);
+pub(crate) struct SharedFirstLast(Arc<Mutex<FirstLastState>>);
 
-impl Condensing {
-    pub(crate) fn new(condense: FirstLastState) -> Self {
-        Self(Arc::new(Mutex::new(condense)))
+impl SharedFirstLast {
+    pub(crate) fn new(state: FirstLastState) -> Self {
+        Self(Arc::new(Mutex::new(state)))
     }
 
-    pub(crate) fn known(&self) -> MutexGuard<'_, FirstLastState> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, FirstLastState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Rows of a file that are looked at together: what rules find in them is held in memory until it is kept.
-const PART_ROWS: usize = 16_384;
+/// Rows of a file that are read together. What rules find in them is held in memory until it is
+/// stored.
+const RANGE_ROWS: usize = 16_384;
 
-/// A file of `events` that is read part by part.
+/// A file of `events` that is read a range of rows at a time.
 #[derive(Debug)]
 pub struct FileCursor {
-    events: EventsFile,
-    /// Number of the first row that is not read.
-    from: usize,
+    file: EventsFile,
+    /// Number of the first unread row.
+    next_row: usize,
 }
 
 impl FileCursor {
-    /// All of the file `path`.
+    /// A cursor before the first row of the file `path`.
     ///
     /// # Errors
-    /// [`SessionError`] where it is not there or is no Parquet file.
+    /// [`SessionError`] where it does not exist or is no Parquet file.
     pub fn open(path: PathBuf) -> Result<Self, SessionError> {
-        Ok(Self { events: EventsFile::open(path)?, from: 0 })
+        Ok(Self { file: EventsFile::open(path)?, next_row: 0 })
     }
 
-    /// True while there is something left to read.
+    /// True while there are unread rows.
     #[must_use]
-    pub fn is_left(&self) -> bool {
-        self.from < self.events.row_count()
+    pub fn has_more(&self) -> bool {
+        self.next_row < self.file.row_count()
     }
 
-    fn next(&self) -> Part<'_> {
-        Part {
-            events: &self.events,
-            rows: self.from..self.events.row_count().min(self.from + PART_ROWS),
-        }
+    fn next_range(&self) -> RowRange<'_> {
+        let end = self.file.row_count().min(self.next_row + RANGE_ROWS);
+        RowRange { file: &self.file, rows: self.next_row..end }
     }
 }
 
-/// Rows of one batch, each with the number of the set that wants them.
-pub(crate) type Found = Vec<(usize, RecordBatch)>;
+/// The rows of one batch that were requested, each part with the number of its request.
+pub(crate) type RequestedRows = Vec<(usize, RecordBatch)>;
 
-/// What all sets want.
+/// One pass for all requests, each known by its number.
 pub(crate) struct SharedScan {
-    sieves: PredicateSet,
-    sets: Vec<Reading>,
-    /// Those that are condensed.
-    chosen: Chosen,
-    /// Columns that any set is given, by their place.
-    wanted: BTreeSet<usize>,
+    predicates: PredicateSet,
+    outputs: Vec<Output>,
+    /// The requests with a first-and-last reduction.
+    reduced: ReducedPredicates,
+    /// Positions of the columns in `events` that any request is given.
+    output_columns: BTreeSet<usize>,
 }
 
-struct Reading {
+/// What a request is given.
+struct Output {
     schema: SchemaRef,
-    condensing: Option<(Condensing, SchemaRef)>,
-    is_given_up: AtomicBool,
+    /// The reduction, and the columns that it reads.
+    first_last: Option<(SharedFirstLast, SchemaRef)>,
+    is_stopped: AtomicBool,
 }
 
 impl SharedScan {
-    /// Finds what `sets` want, which are known by their number from here on.
+    /// A scan for `requests`, numbered in their order.
     ///
     /// # Errors
     /// [`SessionError::Engine`].
-    pub(crate) fn new(sets: Vec<Wanted>) -> Result<Self, SessionError> {
-        let sieves = PredicateSet::new(sets.iter().map(|set| &set.predicate))?;
-        let (mut chosen, mut wanted, mut readings) =
-            (Chosen::default(), BTreeSet::new(), Vec::new());
-        for (number, mut set) in sets.into_iter().enumerate() {
-            let condensing = match set.condense {
-                Some(condensing) => {
-                    let columns = places(condensing.known().columns());
-                    chosen.conditions.push(number);
-                    chosen.looked_at.extend(&columns);
-                    // Held rows are told apart by them too.
-                    set.columns.extend(&columns);
-                    Some((condensing, some(&columns)?))
+    pub(crate) fn new(requests: Vec<ScanRequest>) -> Result<Self, SessionError> {
+        let predicates = PredicateSet::new(requests.iter().map(|request| &request.predicate))?;
+        let (mut reduced, mut output_columns, mut outputs) =
+            (ReducedPredicates::default(), BTreeSet::new(), Vec::new());
+        for (number, mut request) in requests.into_iter().enumerate() {
+            let first_last = match request.first_last {
+                Some(first_last) => {
+                    let columns = positions(first_last.lock().columns());
+                    reduced.predicates.push(number);
+                    reduced.columns.extend(&columns);
+                    // A compaction of the rows held reads them again.
+                    request.columns.extend(&columns);
+                    Some((first_last, some(&columns)?))
                 }
                 None => None,
             };
-            readings.push(Reading {
-                schema: some(&set.columns)?,
-                condensing,
-                is_given_up: AtomicBool::new(false),
+            outputs.push(Output {
+                schema: some(&request.columns)?,
+                first_last,
+                is_stopped: AtomicBool::new(false),
             });
-            wanted.extend(set.columns);
+            output_columns.extend(request.columns);
         }
-        Ok(Self { sieves, sets: readings, chosen, wanted })
+        Ok(Self { predicates, outputs, reduced, output_columns })
     }
 
-    /// Every column of `events` that [`SharedScan::batch`] needs, by place.
+    /// Positions of all columns of `events` that [`SharedScan::read_batch`] needs.
     pub(crate) fn columns(&self) -> BTreeSet<usize> {
-        self.sieves
+        self.predicates
             .columns()
             .iter()
-            .chain(&self.chosen.looked_at)
-            .chain(&self.wanted)
+            .chain(&self.reduced.columns)
+            .chain(&self.output_columns)
             .copied()
             .collect()
     }
 
-    /// From now on `set` gets nothing any more.
-    pub(crate) fn give_up(&self, set: usize) {
-        self.sets[set].is_given_up.store(true, Ordering::Relaxed);
+    /// From now on files give no rows to `request`.
+    pub(crate) fn stop(&self, request: usize) {
+        self.outputs[request].is_stopped.store(true, Ordering::Relaxed);
     }
 
-    /// From now on every set gets its rows again.
+    /// From now on files give rows to every request again.
     pub(crate) fn resume_all(&self) {
-        self.sets.iter().for_each(|set| set.is_given_up.store(false, Ordering::Relaxed));
+        self.outputs.iter().for_each(|output| output.is_stopped.store(false, Ordering::Relaxed));
     }
 
-    /// Gives `each` what the sets want of the next rows of `unread`. Of each set that is condensed it gives the times of the rows that can
-    /// change what a rule says.
+    /// Reads the next rows of a file and passes those requested to `each`. Returns for each request
+    /// with a first-and-last reduction the times of the rows that can change what a rule finds, and
+    /// `None` for the others.
     ///
     /// # Errors
-    /// [`SessionError`] where the file cannot be read, and what `each` gives.
-    pub(crate) fn part(
+    /// [`SessionError`] where the file cannot be read, and the error of `each`.
+    pub(crate) fn read_next(
         &self,
-        unread: &mut FileCursor,
-        mut each: impl FnMut(Found) -> Result<(), SessionError>,
-    ) -> Result<Vec<Span>, SessionError> {
-        let mut news = vec![None; self.sets.len()];
-        let choose =
-            |batch: &RecordBatch, hits: &mut MatchBitmap| self.choose(batch, hits, &mut news);
-        let is_wanted = |set: usize| !self.sets[set].is_given_up.load(Ordering::Relaxed);
-        let part = unread.next();
-        self.sieves.read(&part, &self.chosen, &self.wanted, is_wanted, choose, |batch, hits| {
-            each(self.found(batch, hits)?)
-        })?;
-        unread.from = part.rows.end;
-        Ok(news)
+        cursor: &mut FileCursor,
+        mut each: impl FnMut(RequestedRows) -> Result<(), SessionError>,
+    ) -> Result<Vec<TimeSpan>, SessionError> {
+        let mut changed = vec![None; self.outputs.len()];
+        let reduce = |batch: &RecordBatch, bitmap: &mut MatchBitmap| {
+            self.reduce(batch, bitmap, &mut changed)
+        };
+        let is_wanted = |request: usize| !self.outputs[request].is_stopped.load(Ordering::Relaxed);
+        let range = cursor.next_range();
+        self.predicates.read(
+            &range,
+            &self.reduced,
+            &self.output_columns,
+            is_wanted,
+            reduce,
+            |batch, bitmap| each(self.requested(batch, bitmap)?),
+        )?;
+        cursor.next_row = range.rows.end;
+        Ok(changed)
     }
 
-    /// What the sets want of `batch`.
+    /// The rows of `batch`, which has all of [`SharedScan::columns`], that are requested.
     ///
     /// # Errors
     /// [`SessionError`].
-    pub(crate) fn batch(&self, batch: &RecordBatch) -> Result<Found, SessionError> {
-        let mut hits = self.sieves.judge(batch)?;
-        self.choose(batch, &mut hits, &mut vec![None; self.sets.len()])?;
-        self.found(batch, &hits)
+    pub(crate) fn read_batch(&self, batch: &RecordBatch) -> Result<RequestedRows, SessionError> {
+        let mut bitmap = self.predicates.evaluate(batch)?;
+        self.reduce(batch, &mut bitmap, &mut vec![None; self.outputs.len()])?;
+        self.requested(batch, &bitmap)
     }
 
-    /// Takes back the hits of rows that are neither first nor last.
-    fn choose(
+    /// Removes the matches of rows that are neither first nor last, and adds the times of the
+    /// others to `changed`.
+    fn reduce(
         &self,
         batch: &RecordBatch,
-        hits: &mut MatchBitmap,
-        news: &mut [Span],
+        bitmap: &mut MatchBitmap,
+        changed: &mut [TimeSpan],
     ) -> Result<(), SessionError> {
-        for (set, reading) in self.sets.iter().enumerate() {
-            let Some((condensing, schema)) = &reading.condensing else { continue };
-            let rows = hits.rows(set);
+        for (request, output) in self.outputs.iter().enumerate() {
+            let Some((first_last, schema)) = &output.first_last else { continue };
+            let rows = bitmap.rows(request);
             if !rows.is_empty() {
-                let judged = condensing.known().judge(&taken(batch, schema, &rows)?)?;
-                hits.keep(set, &rows, &judged.keep);
-                news[set] = spanning(news[set], judged.news);
+                let observed = first_last.lock().observe(&taken(batch, schema, &rows)?)?;
+                bitmap.retain(request, &rows, &observed.keep);
+                changed[request] = union(changed[request], observed.changed);
             }
         }
         Ok(())
     }
 
-    fn found(&self, batch: &RecordBatch, hits: &MatchBitmap) -> Result<Found, SessionError> {
-        let mut found = Vec::new();
-        for (set, reading) in self.sets.iter().enumerate() {
-            let rows = hits.rows(set);
+    fn requested(
+        &self,
+        batch: &RecordBatch,
+        bitmap: &MatchBitmap,
+    ) -> Result<RequestedRows, SessionError> {
+        let mut requested = Vec::new();
+        for (request, output) in self.outputs.iter().enumerate() {
+            let rows = bitmap.rows(request);
             if !rows.is_empty() {
-                found.push((set, taken(batch, &reading.schema, &rows)?));
+                requested.push((request, taken(batch, &output.schema, &rows)?));
             }
         }
-        Ok(found)
+        Ok(requested)
     }
 }
 
-/// Places of columns among those of `events`.
-fn places<'c>(names: impl Iterator<Item = &'c str>) -> BTreeSet<usize> {
+/// Positions of the columns `names` in `events`.
+fn positions<'c>(names: impl Iterator<Item = &'c str>) -> BTreeSet<usize> {
     let names: BTreeSet<&str> = names.collect();
     EVENTS
         .arrow
@@ -225,6 +240,6 @@ fn places<'c>(names: impl Iterator<Item = &'c str>) -> BTreeSet<usize> {
         .iter()
         .enumerate()
         .filter(|(_, field)| names.contains(field.name().as_str()))
-        .map(|(at, _)| at)
+        .map(|(position, _)| position)
         .collect()
 }

@@ -21,7 +21,7 @@ async fn a_failed_store_reports_what_was_committed_and_the_next_run_stores_the_r
     let mut standing = StandingQueries::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
     let snapshot = lake.snapshot().await.expect("asked");
     for file in lake.files_since(0, snapshot).await.expect("files") {
-        standing.take(&mut FileCursor::open(file).expect("events")).expect("rows");
+        standing.add_next(&mut FileCursor::open(file).expect("events")).expect("rows");
     }
     let found = standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
     let ran = [(rule.id.clone(), rule.version.clone())];
@@ -29,7 +29,7 @@ async fn a_failed_store_reports_what_was_committed_and_the_next_run_stores_the_r
         store(
             lake.catalogue(),
             &found.findings,
-            &found.decided,
+            &found.scopes,
             &ran,
             snapshot,
             Keeping::default(),

@@ -33,7 +33,7 @@ async fn run(lake: &Lake, range: Range) -> Stored {
     store(
         lake.catalogue(),
         &detection.findings,
-        &detection.decided,
+        &detection.scopes,
         &[],
         1,
         Keeping::default(),

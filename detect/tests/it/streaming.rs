@@ -143,7 +143,7 @@ async fn a_slow_rule_is_deferred_without_delaying_the_others() {
     let mut seen = 0;
     let mut ran = Vec::new();
     for (number, turn) in
-        [RunScope::Rested, RunScope::Rested, RunScope::All].into_iter().enumerate()
+        [RunScope::NotPaused, RunScope::NotPaused, RunScope::All].into_iter().enumerate()
     {
         add(&lake, folder.path(), number, &[sign_in(number)]).await;
         let snapshot = lake.snapshot().await.expect("asked");
@@ -164,7 +164,7 @@ async fn a_slow_rule_is_deferred_without_delaying_the_others() {
         ran.push((
             events("AT-LOGIN-001") > 0,
             detection.ran.contains(&slow.id),
-            standing.rested().is_some(),
+            standing.next_pause_end().is_some(),
         ));
         if turn == RunScope::All {
             assert_eq!(events(&slow.id), 2, "what came while it rested is not lost: {ran:?}");
@@ -186,9 +186,9 @@ async fn a_large_file_is_evaluated_in_parts_and_a_slow_rule_is_never_deferred_fo
     let mut found = Vec::new();
     for file in lake.files_since(0, lake.snapshot().await.expect("asked")).await.expect("files") {
         let mut unread = FileCursor::open(file).expect("events");
-        while unread.is_left() {
-            standing.take(&mut unread).expect("rows");
-            let turn = if unread.is_left() { RunScope::Rested } else { RunScope::All };
+        while unread.has_more() {
+            standing.add_next(&mut unread).expect("rows");
+            let turn = if unread.has_more() { RunScope::NotPaused } else { RunScope::All };
             let detection = standing.run(turn, lake.place(), NOW).await.expect("rows");
             assert!(detection.failed.is_empty(), "{:?}", detection.failed);
             found.push(detection.findings.len());
@@ -229,7 +229,7 @@ async fn findings_without_new_events_are_not_rebuilt() {
         store(
             lake.catalogue(),
             &run.findings,
-            &run.decided,
+            &run.scopes,
             &[],
             snapshot,
             Keeping::default(),

@@ -38,8 +38,8 @@ pub(crate) struct Follower {
 
 pub(crate) fn take(standing: &mut StandingQueries, file: PathBuf) {
     let mut unread = FileCursor::open(file).expect("events");
-    while unread.is_left() {
-        standing.take(&mut unread).expect("rows");
+    while unread.has_more() {
+        standing.add_next(&mut unread).expect("rows");
     }
 }
 
@@ -79,7 +79,7 @@ impl Follower {
         store(
             lake.catalogue(),
             &detection.findings,
-            &detection.decided,
+            &detection.scopes,
             &[],
             snapshot,
             keeping,

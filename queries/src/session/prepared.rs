@@ -1,7 +1,9 @@
-//! Queries that are planned once and run many times, each time over other rows of `events` in memory.
+//! Queries that are planned once and run many times, each time over other rows of `events` in
+//! memory.
 //!
-//! Planning a rule's query takes longer than running it over a few rows. A service therefore plans `SELECT ... FROM events
-//! WHERE ...` once and runs that plan after every commit, over the rows the commit brought.
+//! Planning a rule's query takes longer than running it over a few rows. A service therefore plans
+//! `SELECT ... FROM events WHERE ...` once and runs that plan after every commit, over the rows the
+//! commit brought.
 
 use crate::limits::{QueryLimits, SessionError, bounded};
 use crate::session::Session;
@@ -37,11 +39,11 @@ impl PreparedQuery {
     /// [`SessionError::Engine`].
     pub async fn new(session: &Session, frame: DataFrame) -> Result<Self, SessionError> {
         let (mut state, plan) = frame.into_parts();
-        // They would remember what they have seen from run to run.
-        state
-            .config_mut()
-            .options_mut()
-            .set("datafusion.optimizer.enable_dynamic_filter_pushdown", "false")?;
+        let options = state.config_mut().options_mut();
+        // Dynamic filters would keep what they learned from the rows of an earlier run.
+        options.set("datafusion.optimizer.enable_dynamic_filter_pushdown", "false")?;
+        // A second pass takes as long as the first and changes next to nothing in a rule's query.
+        options.optimizer.max_passes = 1;
         let plan = state.optimize(&plan)?;
         Ok(Self {
             columns: columns(&plan)?,
@@ -59,8 +61,8 @@ impl PreparedQuery {
         &self.columns
     }
 
-    /// Runs the query over `rows` of `events`, within the limits of the session. Columns of `events` that a batch lacks are
-    /// NULL; texts may be dictionary-encoded.
+    /// Runs the query over `rows` of `events`, within the limits of the session. Columns of
+    /// `events` that a batch lacks are NULL; texts may be dictionary-encoded.
     ///
     /// # Errors
     /// [`SessionError`].

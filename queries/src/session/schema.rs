@@ -1,7 +1,8 @@
 //! The SQL schema of a session: its tables and the views over them.
 //!
-//! A view is planned when a statement first names it: `SELECT count(*) FROM signins` plans `signins` and none of the
-//! other views. A session for a single query, of which detection makes many, then costs no view at all.
+//! A view is planned when a statement first names it: `SELECT count(*) FROM signins` plans
+//! `signins` and none of the other views. A session for a single query, of which detection makes
+//! many, then costs no view at all.
 
 use crate::tables::views::VIEWS;
 use async_trait::async_trait;
@@ -33,7 +34,8 @@ struct Relations {
 #[derive(Default)]
 pub(super) struct SessionSchema {
     relations: Mutex<Relations>,
-    /// Plans the views. The context owns this schema, so the schema holds no strong reference to it.
+    /// Plans the views. The context owns this schema, so the schema holds no strong reference to
+    /// it.
     state: OnceLock<CurrentState>,
 }
 

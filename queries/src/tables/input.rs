@@ -1,7 +1,8 @@
 //! `events` over rows in memory that each run of a plan brings along.
 //!
-//! The plan holds no rows. A run puts its rows into the configuration of its task, where the scan of the table finds them.
-//! Runs of the same plan can therefore go on at the same time, each over its own rows.
+//! The plan holds no rows. A run puts its rows into the configuration of its task, where the scan
+//! of the table finds them. Runs of the same plan can therefore go on at the same time, each over
+//! its own rows.
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
@@ -22,8 +23,8 @@ use trailhound_datasets::columns::EVENTS;
 /// The rows of one run.
 struct InputRows(Vec<RecordBatch>);
 
-/// `config` with the `rows` that [`InputTable`] has in a run with it. Columns of `events` that a batch lacks are NULL; texts
-/// may be dictionary-encoded.
+/// `config` with the `rows` that [`InputTable`] has in a run with it. Columns of `events` that a
+/// batch lacks are NULL; texts may be dictionary-encoded.
 pub(crate) fn with_rows(config: SessionConfig, rows: Vec<RecordBatch>) -> SessionConfig {
     config.with_extension(Arc::new(InputRows(rows)))
 }

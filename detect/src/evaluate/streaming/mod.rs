@@ -1,115 +1,94 @@
-//! Rules that stand ready: their queries planned once, the rows their windows reach over held in memory. After a commit
-//! only its own files are read, and a rule runs only where they hold rows it looks at.
+//! Evaluates rules after each commit, from the rows the commit brought.
+//!
+//! The rules that read the same rows form a group. A group holds in memory the rows its windows
+//! reach back to, and the queries of its rules stay planned. Example: a rule finds ten failed
+//! sign-ins within ten minutes. A commit brings one failed sign-in of 12:03. It can change what the
+//! rule finds between 11:53 and 12:13, so the query runs over the rows of 11:43 to 12:23, which the
+//! group holds. Rules whose group gets no row from a commit do not run. The findings are the same
+//! as those of a run over the whole lake (`batch.rs`).
 
+mod lake_fallback;
+mod planned_rule;
 mod rule_group;
 
 use crate::evaluate::batch::Detection;
-use crate::scan::shared_scan::{FileCursor, SharedScan, Wanted};
-use rule_group::Set;
+use crate::evaluate::scope::RunScope;
+use crate::evaluate::streaming::lake_fallback::LakeFallback;
+use crate::evaluate::streaming::rule_group::RuleGroup;
+use crate::scan::shared_scan::{FileCursor, ScanRequest, SharedScan};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::OnceCell;
 use trailhound_datasets::layout::CatalogLocation;
 use trailhound_queries::limits::{QueryLimits, SessionError};
 use trailhound_queries::packs::rules::{FirstLast, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
-/// Memory of all rows held whole, in bytes, by all sets of rules that read the same. What does not fit is read from the lake when
-/// needed.
-const HELD_BYTES_MAX: usize = 96 << 20;
+/// Memory of the groups that hold whole windows, in bytes. Rows that do not fit are read from the
+/// lake when needed.
+const WINDOW_BYTES_MAX: usize = 96 << 20;
 
-/// The same of all sets that hold no more than the first and the last rows of a day: to read months anew would be dear.
-const CONDENSED_BYTES_MAX: usize = 64 << 20;
+/// Memory of the groups that hold first and last rows only, in bytes. They reach back months, which
+/// take long to read.
+const FIRST_LAST_BYTES_MAX: usize = 64 << 20;
 
-/// The lake, for windows that reach back to what is not held; opened once a run, and only where it is needed.
-struct Lake<'l> {
-    place: &'l CatalogLocation,
-    parameters: Arc<Parameters>,
-    limits: &'l QueryLimits,
-    session: OnceCell<Session>,
+/// The receiver of one request of the shared scan: a group, or the baseline of one of its rules.
+struct Receiver {
+    group: usize,
+    baseline_of: Option<usize>,
 }
 
-impl Lake<'_> {
-    async fn session(&self) -> Result<&Session, SessionError> {
-        self.session
-            .get_or_try_init(|| {
-                Session::over_lake(self.place, Arc::clone(&self.parameters), self.limits)
-            })
-            .await
-    }
-}
-
-/// Which rules a run is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunScope {
-    /// Every one.
-    All,
-    /// Those that do not rest: one that took long lets the others run meanwhile, and lags behind alone.
-    Rested,
-}
-
-/// Who reads: a set, or what one of its rules remembers.
-struct Reader {
-    set: usize,
-    memory_of: Option<usize>,
-}
-
-/// The rules of a service.
+/// The rules of a service, ready to run after a commit.
 pub struct StandingQueries {
     parameters: Arc<Parameters>,
     limits: QueryLimits,
     /// Plans the queries.
     session: Session,
-    /// What the sets read.
-    sift: SharedScan,
-    /// Who reads it, by its number there.
-    readers: Vec<Reader>,
-    sets: Vec<Set>,
-    /// Rules that cannot be planned, and why.
+    scan: SharedScan,
+    /// By the number of the request in `scan`.
+    receivers: Vec<Receiver>,
+    groups: Vec<RuleGroup>,
+    /// Ids of the rules that cannot be planned, and why.
     broken: Vec<(String, String)>,
 }
 
 impl StandingQueries {
-    /// Plans `rules` over nothing yet. One that cannot be planned is left out ([`StandingQueries::broken`]).
+    /// Prepares `rules`, without rows. A rule that cannot be planned is left out and listed in
+    /// [`StandingQueries::broken`].
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where there is no engine.
+    /// [`SessionError::Engine`] where the query engine cannot be set up.
     pub async fn new(
         rules: &[&Rule],
         parameters: Arc<Parameters>,
         limits: QueryLimits,
     ) -> Result<Self, SessionError> {
-        let mut by_reads: BTreeMap<(&str, Option<&FirstLast>), Vec<&Rule>> = BTreeMap::new();
+        let mut by_rows: BTreeMap<(&str, Option<&FirstLast>), Vec<&Rule>> = BTreeMap::new();
         for rule in rules {
-            // A rule that does not say what it reads may look at every row.
-            by_reads
+            // A rule without a condition on the rows it reads may read every row.
+            by_rows
                 .entry((rule.reads.as_deref().unwrap_or("true"), rule.condensed.as_ref()))
                 .or_default()
                 .push(rule);
         }
         let session = Session::over_input(Arc::clone(&parameters), &limits)?;
-        let (mut sets, mut broken) = (Vec::new(), Vec::new());
-        for ((predicate, condensed), rules) in by_reads {
-            sets.extend(Set::new(predicate, condensed, &rules, &session, &mut broken).await);
+        let (mut groups, mut broken) = (Vec::new(), Vec::new());
+        for ((predicate, first_last), rules) in by_rows {
+            let group = RuleGroup::new(predicate, first_last, &rules, &session, &mut broken).await;
+            groups.extend(group);
         }
-        let (readers, wanted): (Vec<Reader>, Vec<Wanted>) = (0..)
-            .zip(&sets)
-            .flat_map(|(at, set)| {
-                set.wanted().map(move |(memory_of, wanted)| (Reader { set: at, memory_of }, wanted))
+        let (receivers, requests): (Vec<Receiver>, Vec<ScanRequest>) = (0..)
+            .zip(&groups)
+            .flat_map(|(number, group)| {
+                group.requests().map(move |(baseline_of, request)| {
+                    (Receiver { group: number, baseline_of }, request)
+                })
             })
             .unzip();
-        Ok(Self {
-            parameters,
-            limits,
-            session,
-            sift: SharedScan::new(wanted)?,
-            readers,
-            sets,
-            broken,
-        })
+        let scan = SharedScan::new(requests)?;
+        Ok(Self { parameters, limits, session, scan, receivers, groups, broken })
     }
 
     /// Ids of the rules that were left out because they cannot be planned, and why.
@@ -118,120 +97,124 @@ impl StandingQueries {
         &self.broken
     }
 
-    /// Memory of the rows held, in bytes, by what is read.
+    /// For each group, the SQL condition on the rows it reads and the memory of the rows it holds,
+    /// in bytes.
     pub fn held(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.sets.iter().map(|set| (set.predicate(), set.bytes()))
+        self.groups.iter().map(|group| (group.predicate_sql(), group.bytes()))
     }
 
-    /// How far back of the latest event rows are worth loading, in microseconds.
+    /// How far before the latest event rows are worth loading, in microseconds.
     #[must_use]
     pub fn span(&self) -> i64 {
-        self.sets.iter().map(Set::span_of_all).max().unwrap_or(0)
+        self.groups.iter().map(RuleGroup::span_with_baselines).max().unwrap_or(0)
     }
 
-    /// Forgets all rows and holds those of `files` that are needed: all files of the lake with rows from `since` on. None of
-    /// them is news. `now` as for [`StandingQueries::run`].
+    /// Replaces all rows by those of `files`, which are all files of the lake with rows from
+    /// `since` on, microseconds UTC. No rule runs for these rows. `now` is as for
+    /// [`StandingQueries::run`].
     ///
     /// # Errors
     /// [`SessionError`] where a file cannot be read.
     pub fn load(&mut self, files: &[PathBuf], since: i64, now: i64) -> Result<(), SessionError> {
-        for set in &mut self.sets {
-            set.forget(since);
+        for group in &mut self.groups {
+            group.clear(since);
         }
         for path in files {
-            let mut unread = FileCursor::open(path.clone())?;
-            while unread.is_left() {
-                self.read(&mut unread, false)?;
-                self.let_go(now)?;
+            let mut cursor = FileCursor::open(path.clone())?;
+            while cursor.has_more() {
+                self.read(&mut cursor, false)?;
+                self.evict(now)?;
             }
         }
         Ok(())
     }
 
-    /// Takes the next rows of a file that came since the last call, as news.
+    /// Adds the next rows of a file that is new since the last run.
     ///
     /// # Errors
-    /// [`SessionError`] where it cannot be read; what was taken is then unknown, and [`StandingQueries::load`] must follow.
-    pub fn take(&mut self, unread: &mut FileCursor) -> Result<(), SessionError> {
-        self.read(unread, true)
+    /// [`SessionError`] where the file cannot be read. Some of the rows may have been added, so
+    /// [`StandingQueries::load`] must follow.
+    pub fn add_next(&mut self, cursor: &mut FileCursor) -> Result<(), SessionError> {
+        self.read(cursor, true)
     }
 
-    fn read(&mut self, unread: &mut FileCursor, as_news: bool) -> Result<(), SessionError> {
-        let (readers, sets) = (&self.readers, &mut self.sets);
-        let mut condensed = vec![0; readers.len()];
-        let news = self.sift.part(unread, |found| {
-            for (number, rows) in found {
-                let reader = &readers[number];
-                condensed[number] += rows.num_rows();
-                sets[reader.set].add(reader.memory_of, &rows, as_news)?;
+    fn read(&mut self, cursor: &mut FileCursor, is_new: bool) -> Result<(), SessionError> {
+        let (receivers, groups) = (&self.receivers, &mut self.groups);
+        let mut row_counts = vec![0; receivers.len()];
+        let changed = self.scan.read_next(cursor, |requested| {
+            for (number, rows) in requested {
+                let receiver = &receivers[number];
+                row_counts[number] += rows.num_rows();
+                groups[receiver.group].add(receiver.baseline_of, &rows, is_new)?;
             }
             Ok(())
         })?;
-        for ((reader, news), rows) in readers.iter().zip(news).zip(condensed) {
-            let set = &mut sets[reader.set];
-            if as_news && news.is_some() {
-                set.hear_of(news, rows);
+        for ((receiver, changed), rows) in receivers.iter().zip(changed).zip(row_counts) {
+            let group = &mut groups[receiver.group];
+            if is_new && changed.is_some() {
+                group.add_reduced(changed, rows);
             }
-            set.thin()?;
+            group.compact()?;
         }
         Ok(())
     }
 
-    /// True where so much has come that the rules should run before more is taken.
+    /// True where so many rows have been added that the rules should run before more are.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.sets.iter().any(Set::is_full)
+        self.groups.iter().any(RuleGroup::is_full)
     }
 
-    /// When the first rule that rests with something to look at has rested; none where none does.
+    /// The end of the first pause of a rule with new rows; `None` where no such rule pauses.
     #[must_use]
-    pub fn rested(&self) -> Option<Instant> {
-        self.sets.iter().filter_map(Set::rested).min()
+    pub fn next_pause_end(&self) -> Option<Instant> {
+        self.groups.iter().filter_map(RuleGroup::next_pause_end).min()
     }
 
-    /// Runs every rule that has news and whose turn it is. Windows that reach back to what is not held are read from the lake whose
-    /// catalogue is at `lake`.
-    /// A rule that breaks stands in [`Detection::failed`] and keeps its news. `now` is the present, microseconds UTC: rows of
-    /// the future do not drive out those of today.
+    /// Runs the rules of `scope` that have new rows. Windows that reach back to rows which are not
+    /// held are read from the lake whose catalog is at `catalog`. A rule that fails is listed in
+    /// [`Detection::failed`] and runs over its new rows again next time. `now` is the present,
+    /// microseconds UTC: rows of the future do not evict those of the present.
     ///
     /// # Errors
     /// [`SessionError`]; then [`StandingQueries::load`] must follow.
     pub async fn run(
         &mut self,
-        turn: RunScope,
-        lake: &CatalogLocation,
+        scope: RunScope,
+        catalog: &CatalogLocation,
         now: i64,
     ) -> Result<Detection, SessionError> {
         let mut detection = Detection::default();
-        let lake = Lake {
-            place: lake,
-            parameters: Arc::clone(&self.parameters),
-            limits: &self.limits,
-            session: OnceCell::new(),
-        };
-        for set in &mut self.sets {
-            set.run_all(turn, &self.session, &self.parameters, &lake, &mut detection).await;
+        let lake = LakeFallback::new(catalog, Arc::clone(&self.parameters), &self.limits);
+        for group in &mut self.groups {
+            group.run_all(scope, &self.session, &self.parameters, &lake, &mut detection).await;
         }
-        self.let_go(now)?;
+        self.evict(now)?;
         detection.sort();
         Ok(detection)
     }
 
-    fn let_go(&mut self, now: i64) -> Result<(), SessionError> {
-        let (condensed, whole) = self.sets.iter_mut().partition(|set| set.is_condensed());
-        share(whole, HELD_BYTES_MAX, now)?;
-        share(condensed, CONDENSED_BYTES_MAX, now)
+    fn evict(&mut self, now: i64) -> Result<(), SessionError> {
+        let (first_last, windows) =
+            self.groups.iter_mut().partition(|group| group.holds_first_last_only());
+        evict_to(windows, WINDOW_BYTES_MAX, now)?;
+        evict_to(first_last, FIRST_LAST_BYTES_MAX, now)
     }
 }
 
-/// Sets that hold little keep it; the others share what is left alike.
-fn share(mut sets: Vec<&mut Set>, mut bytes_left: usize, now: i64) -> Result<(), SessionError> {
-    sets.sort_by_key(|set| set.bytes());
-    let count = sets.len();
-    for (at, set) in sets.into_iter().enumerate() {
-        let share = bytes_left / (count - at);
-        set.let_go(now, share)?;
-        bytes_left -= set.bytes().min(share);
+/// Evicts rows of `groups` until they hold at most `bytes_left` together. Small groups keep their
+/// rows; the large ones get equal shares of what is left.
+fn evict_to(
+    mut groups: Vec<&mut RuleGroup>,
+    mut bytes_left: usize,
+    now: i64,
+) -> Result<(), SessionError> {
+    groups.sort_by_key(|group| group.bytes());
+    let count = groups.len();
+    for (number, group) in groups.into_iter().enumerate() {
+        let share = bytes_left / (count - number);
+        group.evict(now, share)?;
+        bytes_left -= group.bytes().min(share);
     }
     Ok(())
 }

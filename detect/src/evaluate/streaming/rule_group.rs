@@ -1,205 +1,156 @@
-//! Rules that read the same rows, and the rows.
+//! Rules that read the same rows, and these rows.
 
-use super::{Lake, RunScope};
 use crate::evaluate::batch::{self, Detection};
-use crate::evaluate::rule_query::RuleQuery;
-use crate::evaluate::scope::{self, Range, lookback, memory, stretch};
-use crate::evaluate::window_buffer::{WindowBuffer, timeless};
+use crate::evaluate::scope::{Range, RunScope, baseline, evaluated_scope, lookback};
+use crate::evaluate::streaming::lake_fallback::LakeFallback;
+use crate::evaluate::streaming::planned_rule::PlannedRule;
+use crate::evaluate::window_buffer::{WindowBuffer, without_time};
 use crate::finding::grouping::{EventKeys, GroupedFindings};
 use crate::scan::first_last::FirstLastState;
 use crate::scan::predicate_set::EventPredicate;
-use crate::scan::shared_scan::{Condensing, Span, Wanted, spanning};
+use crate::scan::shared_scan::{ScanRequest, SharedFirstLast, TimeSpan, union};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Field;
 use datafusion::error::DataFusionError;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::packs::rules::{FirstLast, Rule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
-/// Rows taken before the rules run over them: what they reach over grows with what is new.
+/// New rows after which the rules should run: with more, a single run would need much memory.
 const NEW_ROWS_MAX: usize = 4096;
-/// Held beyond what windows reach back: late events mostly come within this time. Microseconds.
-const LATE: i64 = 86_400_000_000;
-/// A rule that takes longer than this rests after it, so that it lags behind alone.
-const LONG: Duration = Duration::from_millis(250);
-/// It rests so many times as long as it took.
-const REST: u32 = 4;
-const REST_MAX: Duration = Duration::from_secs(300);
-/// With so many new rows it rests no longer: what they give is held in memory until it is kept.
-const REST_ROWS_MAX: usize = 32_768;
+/// Rows are held this much longer than windows reach back, because late events mostly come within
+/// that time. Microseconds.
+const LATE_EVENTS: i64 = 86_400_000_000;
 
-/// Rules that read the same rows.
-pub(super) struct Set {
-    /// Which rows its rules read: an SQL condition, and that compiled.
-    predicate: (String, EventPredicate),
-    held: WindowBuffer,
-    rules: Vec<Ready>,
-    /// Columns of `events` that its rules look at; the others are not held.
-    columns: BTreeSet<usize>,
-    /// The farthest back any of the rules needs rows for what a new row changes, in microseconds.
-    reach: i64,
-    /// Rows taken since the last run.
-    new_rows: usize,
-    /// New rows without a time, for the next run only: no window holds them.
-    timeless: Vec<RecordBatch>,
-    /// Where no more is held than the first and the last of each group.
-    condensing: Option<Condensing>,
-}
-
-struct Ready {
-    rule: Rule,
-    query: RuleQuery,
-    memory: Option<Memory>,
-    /// Time of the new rows it has not run over yet; longer than the last commit where it broke or rested before.
-    news: Option<News>,
-    /// Their keys, where it says of each row what it says whatever lies around it.
-    fresh: Option<EventKeys>,
-    /// It has run over the rows that are held; before that the parameters may have been others.
-    has_run: bool,
-    /// It took long; until then it leaves the others their turn.
-    rests_until: Option<Instant>,
-}
-
-/// The rows that a rule remembers for longer than the others.
-struct Memory {
-    /// Which rows of `events`.
+/// Rules, and the rows that all of them read.
+pub(super) struct RuleGroup {
+    predicate_sql: String,
     predicate: EventPredicate,
-    held: WindowBuffer,
-    /// How long, in microseconds.
-    duration: i64,
+    buffer: WindowBuffer,
+    rules: Vec<PlannedRule>,
+    /// Positions of the columns in `events` that the rules read. The others are not held.
+    columns: BTreeSet<usize>,
+    /// The farthest [`PlannedRule::reach`] of the rules.
+    reach: i64,
+    /// Rows added since the last run.
+    new_row_count: usize,
+    /// New rows without a time, which no window contains: they are for the next run only.
+    timeless: Vec<RecordBatch>,
+    /// Set where only the first and the last row of each group and bucket are held.
+    first_last: Option<SharedFirstLast>,
 }
 
-/// First and last time of new rows; and whether some have none.
-#[derive(Debug, Clone, Copy, Default)]
-struct News {
-    /// How many.
-    rows: usize,
-    times: Span,
-    /// The same of those the rule remembers: they change what it says of events long after.
-    remembered: Span,
-    timeless: bool,
-}
-
-/// How far before a new row the rows lie that what it changes depends on: it changes what is said of rows within the lookback, and so
-/// the findings of their whole stretches, whose rows depend on rows within the lookback again.
-fn reach(rule: &Rule) -> i64 {
-    lookback(rule).saturating_mul(2).saturating_add(stretch(rule))
-}
-
-impl Set {
-    /// Plans `rules`, which all read what `predicate` says; those that cannot be planned are left out and stand in `broken` with the reason.
-    /// `None` where no rule is left.
+impl RuleGroup {
+    /// Prepares `rules`, which all read the rows that `predicate_sql` matches. A rule that cannot
+    /// be planned is left out and added to `broken` with the reason. `None` where no rule is left.
     pub(super) async fn new(
-        predicate: &str,
-        condensed: Option<&FirstLast>,
+        predicate_sql: &str,
+        first_last: Option<&FirstLast>,
         rules: &[&Rule],
         session: &Session,
         broken: &mut Vec<(String, String)>,
     ) -> Option<Self> {
-        let mut refused =
+        let mut refuse =
             |rule: &Rule, error: &SessionError| broken.push((rule.id.clone(), error.to_string()));
-        let compiled = match EventPredicate::new(session, predicate) {
-            Ok(compiled) => compiled,
+        let predicate = match EventPredicate::new(session, predicate_sql) {
+            Ok(predicate) => predicate,
             Err(error) => {
-                rules.iter().for_each(|&rule| refused(rule, &error));
+                rules.iter().for_each(|&rule| refuse(rule, &error));
                 return None;
             }
         };
-        let mut ready = Vec::new();
-        // Always there: what rows are held by, and what must not be NULL.
-        let is_needed = |field: &Field| field.name() == "event_time" || !field.is_nullable();
-        let mut columns: BTreeSet<usize> = EVENTS
-            .arrow
-            .fields()
-            .iter()
-            .enumerate()
-            .filter(|(_, field)| is_needed(field))
-            .map(|(at, _)| at)
-            .collect();
+        let mut planned = Vec::new();
+        let mut columns = columns_of_every_row();
         for &rule in rules {
-            match Ready::new(rule, &compiled, session).await {
-                Ok(planned) => {
-                    columns.extend(planned.query.columns());
-                    ready.push(planned);
+            match PlannedRule::new(rule, &predicate, session).await {
+                Ok(rule) => {
+                    columns.extend(rule.query.columns());
+                    planned.push(rule);
                 }
-                Err(error) => refused(rule, &error),
+                Err(error) => refuse(rule, &error),
             }
         }
-        if ready.is_empty() {
-            return None;
-        }
+        let reach = planned.iter().map(PlannedRule::reach).max()?;
         Some(Self {
-            predicate: (predicate.to_owned(), compiled),
-            held: WindowBuffer::new(i64::MIN),
-            reach: ready.iter().map(|ready| reach(&ready.rule)).max().unwrap_or(0),
-            rules: ready,
+            predicate_sql: predicate_sql.to_owned(),
+            predicate,
+            buffer: WindowBuffer::new(i64::MIN),
+            rules: planned,
             columns,
-            new_rows: 0,
+            reach,
+            new_row_count: 0,
             timeless: Vec::new(),
-            condensing: condensed.map(|condensed| Condensing::new(FirstLastState::new(condensed))),
+            first_last: first_last
+                .map(|reduction| SharedFirstLast::new(FirstLastState::new(reduction))),
         })
     }
 
-    /// What its rules read.
-    pub(super) fn predicate(&self) -> &str {
-        &self.predicate.0
+    /// The SQL condition on the rows the rules read.
+    pub(super) fn predicate_sql(&self) -> &str {
+        &self.predicate_sql
     }
 
-    /// True where it reads files by itself, because it leaves most of their rows where they are.
-    pub(super) fn is_condensed(&self) -> bool {
-        self.condensing.is_some()
+    /// True where only the first and the last row of each group and bucket are held.
+    pub(super) fn holds_first_last_only(&self) -> bool {
+        self.first_last.is_some()
     }
 
-    /// What it reads, and what each of its rules remembers, with the rule's place.
-    pub(super) fn wanted(&self) -> impl Iterator<Item = (Option<usize>, Wanted)> {
-        let own = Wanted {
-            predicate: self.predicate.1.clone(),
+    /// What the group asks of the shared scan: its own rows, and the baseline rows of each rule
+    /// that has a baseline, with the number of that rule.
+    pub(super) fn requests(&self) -> impl Iterator<Item = (Option<usize>, ScanRequest)> {
+        let own = ScanRequest {
+            predicate: self.predicate.clone(),
             columns: self.columns.clone(),
-            condense: self.condensing.clone(),
+            first_last: self.first_last.clone(),
         };
-        let memories = self.rules.iter().enumerate().filter_map(|(at, ready)| {
-            let predicate = ready.memory.as_ref()?.predicate.clone();
-            Some((Some(at), Wanted { predicate, columns: self.columns.clone(), condense: None }))
+        let baselines = self.rules.iter().enumerate().filter_map(|(number, rule)| {
+            let predicate = rule.baseline.as_ref()?.predicate.clone();
+            let columns = self.columns.clone();
+            Some((Some(number), ScanRequest { predicate, columns, first_last: None }))
         });
-        std::iter::once((None, own)).chain(memories)
+        std::iter::once((None, own)).chain(baselines)
     }
 
-    /// Holds rows that it reads, or that one of its rules remembers; as news, or without running any rule for them.
+    /// Holds `rows` of the group, or of the baseline of the rule `baseline_of`. Where they are new,
+    /// the rules run over them.
+    ///
+    /// # Errors
+    /// [`SessionError`] where the rows lack a column.
     pub(super) fn add(
         &mut self,
-        memory_of: Option<usize>,
+        baseline_of: Option<usize>,
         rows: &RecordBatch,
-        as_news: bool,
+        is_new: bool,
     ) -> Result<(), SessionError> {
-        if let Some(rule) = memory_of {
-            let ready = &mut self.rules[rule];
-            let Some(memory) = &mut ready.memory else { return Ok(()) };
-            let times = memory.held.add(rows)?;
-            if as_news {
-                let news = ready.news.get_or_insert_default();
-                news.remembered = spanning(news.remembered, times);
+        if let Some(number) = baseline_of {
+            let rule = &mut self.rules[number];
+            let Some(baseline) = &mut rule.baseline else { return Ok(()) };
+            let times = baseline.buffer.add(rows)?;
+            if is_new {
+                let new_rows = rule.new_rows.get_or_insert_default();
+                new_rows.baseline_times = union(new_rows.baseline_times, times);
             }
             return Ok(());
         }
-        let times = self.held.add(rows)?;
-        // Of those that are condensed it is not said by each whether it is news.
-        if !as_news || self.is_condensed() {
+        let times = self.buffer.add(rows)?;
+        // Of reduced rows, `add_reduced` tells which of them count as new.
+        if !is_new || self.holds_first_last_only() {
             return Ok(());
         }
-        self.new_rows += rows.num_rows();
-        let timeless = timeless(rows)?;
-        for ready in &mut self.rules {
-            if let Some(fresh) = &mut ready.fresh {
-                fresh.extend(keys(rows)?);
+        self.new_row_count += rows.num_rows();
+        let timeless = without_time(rows)?;
+        for rule in &mut self.rules {
+            if let Some(new_keys) = &mut rule.new_keys {
+                new_keys.extend(keys(rows)?);
             }
-            let news = ready.news.get_or_insert_default();
-            news.rows += rows.num_rows();
-            news.times = spanning(news.times, times);
-            news.timeless |= timeless.num_rows() > 0;
+            let new_rows = rule.new_rows.get_or_insert_default();
+            new_rows.count += rows.num_rows();
+            new_rows.times = union(new_rows.times, times);
+            new_rows.has_timeless |= timeless.num_rows() > 0;
         }
         if timeless.num_rows() > 0 {
             self.timeless.push(timeless);
@@ -207,152 +158,144 @@ impl Set {
         Ok(())
     }
 
-    /// So many condensed rows came, and of this time are those among them that are news.
-    pub(super) fn hear_of(&mut self, times: Span, rows: usize) {
-        self.new_rows += rows;
-        for ready in &mut self.rules {
-            let news = ready.news.get_or_insert_default();
-            news.rows += rows;
-            news.times = spanning(news.times, times);
-            news.remembered = spanning(news.remembered, times);
+    /// Notes that `count` reduced rows were added, and that those at the times `changed` can change
+    /// what the rules find.
+    pub(super) fn add_reduced(&mut self, changed: TimeSpan, count: usize) {
+        self.new_row_count += count;
+        for rule in &mut self.rules {
+            let new_rows = rule.new_rows.get_or_insert_default();
+            new_rows.count += count;
+            new_rows.times = union(new_rows.times, changed);
+            new_rows.baseline_times = union(new_rows.baseline_times, changed);
         }
     }
 
-    /// Lets go of rows that are neither first nor last any more, where they have become many.
-    pub(super) fn thin(&mut self) -> Result<(), SessionError> {
-        let Some(condensing) = &self.condensing else { return Ok(()) };
-        let mut condense = condensing.known();
-        if condense.is_due(self.held.rows()) {
-            self.held.thin(|batch| condense.thin(batch))?;
-            condense.thinned(self.held.rows());
+    /// Drops rows that are neither first nor last any more, where they have become many.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub(super) fn compact(&mut self) -> Result<(), SessionError> {
+        let Some(first_last) = &self.first_last else { return Ok(()) };
+        let mut state = first_last.lock();
+        if state.needs_compaction(self.buffer.row_count()) {
+            self.buffer.retain(|batch| state.still_needed(batch))?;
+            state.set_compacted(self.buffer.row_count());
         }
         Ok(())
     }
 
-    /// How far back rows are held where there is room.
+    /// How far back rows are held where there is memory for them, in microseconds.
     fn span(&self) -> i64 {
-        self.reach.saturating_add(LATE)
+        self.reach.saturating_add(LATE_EVENTS)
     }
 
-    /// How far back anything is held.
-    pub(super) fn span_of_all(&self) -> i64 {
-        self.span()
-            .saturating_add(self.rules.iter().map(|ready| memory(&ready.rule)).max().unwrap_or(0))
+    /// How far back rows and baseline rows are held, in microseconds.
+    pub(super) fn span_with_baselines(&self) -> i64 {
+        let longest = self.rules.iter().map(|planned| baseline(&planned.rule)).max().unwrap_or(0);
+        self.span().saturating_add(longest)
     }
 
-    /// Memory of what is held, in bytes.
+    /// Memory of the rows held, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let known = self.condensing.as_ref().map_or(0, |condensing| condensing.known().bytes());
-        known
-            + self.held.bytes()
-            + self
-                .rules
-                .iter()
-                .filter_map(|ready| Some(ready.memory.as_ref()?.held.bytes()))
-                .sum::<usize>()
+        let state = self.first_last.as_ref().map_or(0, |first_last| first_last.lock().bytes());
+        let baselines = self.rules.iter().filter_map(|rule| rule.baseline.as_ref());
+        state
+            + self.buffer.bytes()
+            + baselines.map(|baseline| baseline.buffer.bytes()).sum::<usize>()
     }
 
-    /// Lets go of what is old where more than `bytes_max` is held.
-    pub(super) fn let_go(&mut self, now: i64, bytes_max: usize) -> Result<(), SessionError> {
-        let latest = self.held.latest().unwrap_or(i64::MIN).min(now);
-        // What the next run needs is held even where it is old.
-        let news = self
-            .rules
-            .iter()
-            .filter_map(|ready| ready.news?.times)
-            .map(|(first, _)| first)
-            .min()
-            .unwrap_or(i64::MAX);
+    /// Evicts old rows where more than `bytes_max` bytes are held. `now` is the present,
+    /// microseconds UTC.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub(super) fn evict(&mut self, now: i64, bytes_max: usize) -> Result<(), SessionError> {
         if self.bytes() <= bytes_max {
             return Ok(());
         }
-        // Where little is held of each day, what is remembered is held with the rest.
-        let (span, reach) = if self.is_condensed() {
-            let remembered = self.span_of_all() - self.span();
-            (self.span_of_all(), self.reach.saturating_add(remembered))
+        let latest = self.buffer.latest().unwrap_or(i64::MIN).min(now);
+        // Old rows that the next run needs are kept.
+        let first_new = self
+            .rules
+            .iter()
+            .filter_map(|rule| rule.new_rows?.times)
+            .map(|(first, _)| first)
+            .min()
+            .unwrap_or(i64::MAX);
+        // First and last rows are few, so the baselines are held with the other rows.
+        let (span, reach) = if self.holds_first_last_only() {
+            let longest_baseline = self.span_with_baselines() - self.span();
+            (self.span_with_baselines(), self.reach.saturating_add(longest_baseline))
         } else {
             (self.span(), self.reach)
         };
-        let keep_from = latest.saturating_sub(span).min(news.saturating_sub(reach));
+        let keep_from = latest.saturating_sub(span).min(first_new.saturating_sub(reach));
         let share =
-            bytes_max / (1 + self.rules.iter().filter(|ready| ready.memory.is_some()).count());
-        self.held.let_go(keep_from, now, share)?;
-        for memory in self.rules.iter_mut().filter_map(|ready| ready.memory.as_mut()) {
-            memory.held.let_go(keep_from.saturating_sub(memory.duration), now, share)?;
+            bytes_max / (1 + self.rules.iter().filter(|rule| rule.baseline.is_some()).count());
+        self.buffer.evict(keep_from, now, share)?;
+        for baseline in self.rules.iter_mut().filter_map(|rule| rule.baseline.as_mut()) {
+            baseline.buffer.evict(keep_from.saturating_sub(baseline.duration), now, share)?;
         }
-        if let Some(condensing) = &self.condensing {
-            condensing.known().forget_before(self.held.floor());
+        if let Some(first_last) = &self.first_last {
+            first_last.lock().evict_before(self.buffer.floor());
         }
         Ok(())
     }
 
-    /// Holds nothing, of a lake that is held from `since` on.
-    pub(super) fn forget(&mut self, since: i64) {
-        self.held = WindowBuffer::new(since);
-        if let Some(condensing) = &self.condensing {
-            condensing.known().forget();
+    /// Forgets all rows, for a lake whose rows from `since` on are added next. Microseconds UTC.
+    pub(super) fn clear(&mut self, since: i64) {
+        self.buffer = WindowBuffer::new(since);
+        if let Some(first_last) = &self.first_last {
+            first_last.lock().clear();
         }
-        self.new_rows = 0;
+        self.new_row_count = 0;
         self.timeless.clear();
-        for ready in &mut self.rules {
-            ready.news = None;
-            ready.fresh.iter_mut().for_each(EventKeys::clear);
-            ready.has_run = false;
-            ready.memory.iter_mut().for_each(|memory| memory.held = WindowBuffer::new(since));
-        }
+        self.rules.iter_mut().for_each(|rule| rule.clear(since));
     }
 
-    /// True where so much has come that the rules should run before more is taken.
+    /// True where so many rows have been added that the rules should run before more are.
     pub(super) fn is_full(&self) -> bool {
-        self.new_rows >= NEW_ROWS_MAX
+        self.new_row_count >= NEW_ROWS_MAX
     }
 
-    /// When the first of its rules that rest with something to look at has rested.
-    pub(super) fn rested(&self) -> Option<Instant> {
-        self.rules
-            .iter()
-            .filter(|ready| ready.news.is_some())
-            .filter_map(|ready| ready.rests_until)
-            .min()
+    /// The end of the first pause of a rule with new rows.
+    pub(super) fn next_pause_end(&self) -> Option<Instant> {
+        self.rules.iter().filter_map(PlannedRule::pause_end).min()
     }
 
-    /// Runs every rule that has news and whose `turn` it is, each for itself.
+    /// Runs the rules of `scope` that have new rows, one after the other.
     pub(super) async fn run_all(
         &mut self,
-        turn: RunScope,
+        scope: RunScope,
         session: &Session,
         parameters: &Parameters,
-        lake: &Lake<'_>,
+        lake: &LakeFallback<'_>,
         detection: &mut Detection,
     ) {
-        for at in 0..self.rules.len() {
-            let ready = &self.rules[at];
-            let rule_id = ready.rule.id.clone();
-            let may_rest = ready.news.is_some_and(|news| news.rows < REST_ROWS_MAX);
-            if turn == RunScope::Rested
-                && may_rest
-                && ready.rests_until.is_some_and(|until| until > Instant::now())
-            {
+        for number in 0..self.rules.len() {
+            let planned = &self.rules[number];
+            let rule_id = planned.rule.id.clone();
+            if scope == RunScope::NotPaused && planned.is_paused() {
                 continue;
             }
-            if let Some(news) = ready.news {
-                let begun = Instant::now();
-                let range = ready.changed(news);
-                let outcome = self.run(ready, range, session, parameters, lake).await;
-                let took = begun.elapsed();
+            if let Some(new_rows) = planned.new_rows {
+                let started = Instant::now();
+                let range = planned.changed_range(new_rows);
+                let outcome = self.run(planned, range, session, parameters, lake).await;
+                let took = started.elapsed();
                 detection.took.push((rule_id.clone(), took));
-                self.rules[at].rests_until = rest(took).map(|rest| Instant::now() + rest);
-                let ready = &mut self.rules[at];
+                let planned = &mut self.rules[number];
+                planned.pause_after(took);
                 match outcome {
                     Ok(found) => {
                         detection.findings.extend(found.findings);
-                        detection.decided.push(scope::decided(
-                            &ready.rule,
+                        detection.scopes.push(evaluated_scope(
+                            &planned.rule,
                             range,
                             found.unchanged_ids,
                         ));
-                        ready.fresh.iter_mut().for_each(EventKeys::clear);
-                        ready.has_run = true;
+                        planned.new_keys.iter_mut().for_each(EventKeys::clear);
+                        planned.has_run = true;
                     }
                     Err(error) => {
                         detection.failed.push((rule_id, error.to_string()));
@@ -360,59 +303,67 @@ impl Set {
                     }
                 }
             }
-            self.rules[at].news = None;
+            self.rules[number].new_rows = None;
             detection.ran.push(rule_id);
         }
-        if self.rules.iter().all(|ready| ready.news.is_none()) {
+        if self.rules.iter().all(|rule| rule.new_rows.is_none()) {
             self.timeless.clear();
         }
-        self.new_rows = 0;
+        self.new_row_count = 0;
     }
 
-    /// Runs one rule over `range` and the window around it.
+    /// Runs one rule over `range` and the windows around it.
     async fn run(
         &self,
-        ready: &Ready,
+        planned: &PlannedRule,
         range: Range,
         session: &Session,
         parameters: &Parameters,
-        lake: &Lake<'_>,
+        lake: &LakeFallback<'_>,
     ) -> Result<GroupedFindings, SessionError> {
-        let rule = &ready.rule;
-        let fresh = ready.fresh.as_ref().filter(|_| ready.has_run);
-        let (mut rows, complete) = match (range.since, range.until) {
-            (Some(since), Some(until)) => self.around(ready, since, until)?,
+        let rule = &planned.rule;
+        let new_keys = planned.new_keys.as_ref().filter(|_| planned.has_run);
+        let (mut rows, is_complete) = match (range.since, range.until) {
+            (Some(since), Some(until)) => self.rows_around(planned, since, until)?,
             _ => (Vec::new(), true),
         };
-        if !complete {
-            return batch::run(lake.session().await?, rule, range, fresh).await;
+        if !is_complete {
+            return batch::evaluate_rule(lake.session().await?, rule, range, new_keys).await;
         }
         rows.extend(self.timeless.iter().cloned());
-        let batches = ready.query.run(session, rows).await?;
-        batch::conclude(rule, parameters, &batches, range, fresh)
+        let matches = planned.query.run(session, rows).await?;
+        batch::group_in_range(rule, parameters, &matches, range, new_keys)
     }
 
-    /// The rows that what the rule says of `[since, until)` depends on, and whether they are all held.
-    fn around(
+    /// The rows that the findings of a rule in `[since, until)` depend on, and whether all of them
+    /// are held.
+    fn rows_around(
         &self,
-        ready: &Ready,
+        planned: &PlannedRule,
         since: i64,
         until: i64,
     ) -> Result<(Vec<RecordBatch>, bool), SessionError> {
-        let lookback = lookback(&ready.rule);
+        let lookback = lookback(&planned.rule);
         let mut since = since.saturating_sub(lookback);
-        if self.is_condensed() {
-            since = since.saturating_sub(memory(&ready.rule));
+        if self.holds_first_last_only() {
+            since = since.saturating_sub(baseline(&planned.rule));
         }
-        let mut complete = self.held.reaches(since);
-        let mut rows = self.held.between(since, until.saturating_add(lookback))?;
-        if let Some(memory) = &ready.memory {
-            let before = since.saturating_sub(memory.duration);
-            complete &= memory.held.reaches(before);
-            rows.extend(memory.held.between(before, since)?);
+        let mut is_complete = self.buffer.is_complete_from(since);
+        let mut rows = self.buffer.between(since, until.saturating_add(lookback))?;
+        if let Some(baseline) = &planned.baseline {
+            let before = since.saturating_sub(baseline.duration);
+            is_complete &= baseline.buffer.is_complete_from(before);
+            rows.extend(baseline.buffer.between(before, since)?);
         }
-        Ok((rows, complete))
+        Ok((rows, is_complete))
     }
+}
+
+/// Positions of the columns that are always held: the time, and what must not be NULL.
+fn columns_of_every_row() -> BTreeSet<usize> {
+    let is_needed = |field: &Field| field.name() == "event_time" || !field.is_nullable();
+    let fields = EVENTS.arrow.fields().iter().enumerate();
+    fields.filter(|(_, field)| is_needed(field)).map(|(position, _)| position).collect()
 }
 
 /// Keys of the events of `rows`.
@@ -421,80 +372,4 @@ fn keys(rows: &RecordBatch) -> Result<impl Iterator<Item = Box<[u8]>>, DataFusio
     let column =
         column.ok_or_else(|| DataFusionError::Internal("events have no keys".to_owned()))?;
     Ok(column.iter().flatten().map(Box::from))
-}
-
-/// How long a rule rests that took so long.
-fn rest(took: Duration) -> Option<Duration> {
-    (took > LONG).then(|| took.saturating_mul(REST).min(REST_MAX))
-}
-
-impl Ready {
-    async fn new(
-        rule: &Rule,
-        predicate: &EventPredicate,
-        session: &Session,
-    ) -> Result<Self, SessionError> {
-        let query = RuleQuery::new(rule, session).await?;
-        let memory = match &rule.remembers {
-            // Held with the rest.
-            Some(_) if rule.condensed.is_some() => None,
-            Some(remembers) => {
-                let remembered = EventPredicate::new(session, &remembers.rows)?;
-                Some(Memory {
-                    predicate: predicate.and(&remembered),
-                    held: WindowBuffer::new(i64::MIN),
-                    duration: memory(rule),
-                })
-            }
-            None => None,
-        };
-        let is_alone = lookback(rule) == 0 && rule.remembers.is_none() && rule.condensed.is_none();
-        let fresh = is_alone.then(EventKeys::new);
-        Ok(Self {
-            rule: rule.clone(),
-            query,
-            memory,
-            news: None,
-            fresh,
-            has_run: false,
-            rests_until: None,
-        })
-    }
-
-    /// The range of the findings that `news` can have changed. Without a time there is no range, only what has none either.
-    fn changed(&self, news: News) -> Range {
-        let Some((first, last)) = news.times else {
-            return Range { since: Some(0), until: Some(0), timeless: true };
-        };
-        let (lookback, stretch) = (lookback(&self.rule), stretch(&self.rule).max(1));
-        let remembered =
-            news.remembered.map_or(i64::MIN, |(_, last)| last.saturating_add(memory(&self.rule)));
-        // Whole stretches, for a finding holds all events of its own.
-        let since = first.saturating_sub(lookback).div_euclid(stretch).saturating_mul(stretch);
-        let last = last.max(remembered).saturating_add(lookback);
-        let until = last.div_euclid(stretch).saturating_add(1).saturating_mul(stretch);
-        Range { since: Some(since), until: Some(until), timeless: news.timeless }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_takes_long_rests() {
-        for (took, rests) in [
-            (0, None),
-            (250, None),
-            (251, Some(1004)),
-            (5000, Some(20_000)),
-            (600_000, Some(300_000)),
-        ] {
-            assert_eq!(
-                rest(Duration::from_millis(took)),
-                rests.map(Duration::from_millis),
-                "{took}"
-            );
-        }
-    }
 }

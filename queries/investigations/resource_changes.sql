@@ -17,7 +17,7 @@
 SELECT event_time, account_id, acs_region, service_name, event_name, outcome, error_code, coalesce(user_name, principal_id) AS operator, user_type,
        source_ip_address, mask_key(access_key_id) AS access_key_id, request_parameters, event_id
 FROM events
--- Named among the resources, as an instance, or as a value of the call's parameters.
+-- The resource is among the event's resources or instances, or is a value of its request parameters.
 WHERE (array_has(string_to_array(replace(resource_name, ';', ','), ','), $resource) OR array_has(instance_ids, $resource)
        OR strpos(request_parameters, '"' || $resource || '"') > 0)
   AND event_time >= $since AND event_time < $until

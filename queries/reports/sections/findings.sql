@@ -3,7 +3,7 @@
 --! empty = { en = "No finding in this period.", zh = "本期没有检测结果。" }
 SELECT severity, first_seen, rule_id, title AS title_en, title_zh, coalesce(user_name, principal_id) AS operator, source_ip_address,
        array_to_string(why, '; ') AS why,
-       -- A burst names hundreds; the finding's id leads to all of them.
+       -- A burst can have hundreds of targets; the finding's id leads to all of them.
        array_to_string(array_slice(targets, 1, 12), ', ') || CASE WHEN cardinality(targets) > 12 THEN ' (+' || CAST(cardinality(targets) - 12 AS VARCHAR) || ')' ELSE '' END AS targets,
        account_id, user_type, access_key_id,
        array_to_string(actions, ', ') AS actions, count AS events, array_to_string(unknowns, ', ') AS unknowns, finding_id

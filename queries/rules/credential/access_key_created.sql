@@ -1,4 +1,4 @@
--- A long-term key came into being: for another user or for root it is critical.
+-- A long-term key was created. Critical for another user or for root.
 SELECT
     events.*,
     CASE

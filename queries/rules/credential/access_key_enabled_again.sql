@@ -1,4 +1,4 @@
--- Keys that were out of use and are in use again.
+-- Keys that were disabled and are enabled again.
 SELECT
     events.*,
     concat_ws('; ',

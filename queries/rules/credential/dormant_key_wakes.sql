@@ -1,5 +1,5 @@
 -- A long-term key used again after ninety days or more without any use.
--- Only the first use on a day can be that, so windows go over days.
+-- Only the first use on a day can follow a long pause, so the windows run over days.
 WITH days AS (
     SELECT coalesce(account_id, '') AS account, access_key_id AS who, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time,
            max(event_time) AS last_time, first_value(event_key ORDER BY event_time, event_key) AS event_key
@@ -14,7 +14,7 @@ followed AS (
 awake AS (
     SELECT event_key, who, used_before, date_part('epoch', first_time) - date_part('epoch', used_before) AS seconds
     FROM followed
-    -- What lies farther back than half a year is forgotten.
+    -- Uses more than half a year ago are ignored.
     WHERE used_before < first_time - INTERVAL '90 days' AND used_before >= first_time - INTERVAL '180 days'
 )
 SELECT

@@ -1,5 +1,5 @@
 -- The credentials of one instance's role, used from two networks (/24, /48 for IPv6) within any hour.
--- Windows go over narrow rows; the events themselves are joined to those that count.
+-- The windows run over few columns; the whole events are joined at the end.
 WITH used AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, session_name AS who, CASE WHEN client_ip LIKE '%:%' THEN concat_ws(':', split_part(client_ip, ':', 1), split_part(client_ip, ':', 2), split_part(client_ip, ':', 3)) ELSE concat_ws('.', split_part(client_ip, '.', 1), split_part(client_ip, '.', 2), split_part(client_ip, '.', 3)) END AS thing
     FROM events

@@ -1,5 +1,5 @@
 -- Fifty or more failed calls with one long-term key within any half hour.
--- Windows go over narrow rows; the events themselves are joined to those that count.
+-- The windows run over few columns; the whole events are joined at the end.
 WITH failed AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, access_key_id AS who
     FROM events

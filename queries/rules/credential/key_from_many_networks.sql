@@ -1,5 +1,5 @@
 -- One long-term key used from five or more networks (/24, for IPv6 /48) within any hour.
--- Windows go over narrow rows; the events themselves are joined to those that count.
+-- The windows run over few columns; the whole events are joined at the end.
 WITH used AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, access_key_id AS who, left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END) AS thing
     FROM events

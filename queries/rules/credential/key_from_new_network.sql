@@ -1,5 +1,5 @@
--- A long-term key used from a network (/24, for IPv6 /48) it was not used from in the thirty days before, although it was in use.
--- Only the first use of a network on a day can be that, so windows go over days.
+-- A long-term key used from a network (/24, for IPv6 /48) from which it was not used in the thirty days before, although it was in use.
+-- Only the first use of a network on a day can be new, so the windows run over days.
 WITH used AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, access_key_id AS who, left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END) AS network
     FROM events
@@ -20,7 +20,7 @@ fresh AS (
     FROM followed
     WHERE used_before IS NULL OR used_before < first_time - INTERVAL '30 days'
 ),
--- The key was in use for at least a week: else everything about it is new.
+-- Only keys that were in use for at least a week: every network of a newer key is new.
 known AS (
     SELECT DISTINCT fresh.event_key, fresh.who
     FROM fresh

@@ -1,5 +1,5 @@
--- A long-term key is used that was used ninety days ago or earlier already.
--- One use a day tells it, so what is compared are days.
+-- A long-term key that was already in use ninety or more days ago.
+-- One use per day is enough, so days are compared.
 WITH days AS (
     SELECT coalesce(account_id, '') AS account, access_key_id AS who, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time,
            max(event_time) AS last_time, first_value(event_key ORDER BY event_time, event_key) AS event_key
@@ -11,7 +11,7 @@ old AS (
     SELECT today.event_key, today.who, min(before.last_time) AS used
     FROM days AS today
     JOIN days AS before ON before.account = today.account AND before.who = today.who
-    -- What lies farther back than half a year is forgotten.
+    -- Uses more than half a year ago are ignored.
     WHERE before.first_time < today.first_time - INTERVAL '90 days' AND before.last_time >= today.first_time - INTERVAL '180 days'
     GROUP BY today.event_key, today.who
 )

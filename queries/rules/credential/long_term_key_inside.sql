@@ -1,4 +1,4 @@
--- A program on an instance that signs with a key where a role would do.
+-- A program on an instance that signs with a long-term key instead of the instance's role.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Encryption, logging, policy or versions of a bucket taken away.
+-- Encryption, logging, policy or versioning of a bucket was removed.
 SELECT
     events.*,
     concat_ws('; ',

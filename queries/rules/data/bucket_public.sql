@@ -1,4 +1,4 @@
--- A bucket that everybody may read, or whose new ACL the event does not tell.
+-- A bucket that everybody may read, or whose new ACL is not in the event.
 SELECT
     events.*,
     CASE WHEN event_action = 'putbucketacl' AND coalesce(param(request_parameters, 'acl'), param(request_parameters, 'x-oss-acl')) IS NULL THEN 'medium' ELSE 'high' END AS severity,

@@ -1,4 +1,4 @@
--- Everything written from now on goes somewhere else too.
+-- A bucket gets a replication rule: its new objects are also copied elsewhere.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Whole disks leave the account.
+-- Images or snapshots are shared with another account or exported to a bucket.
 SELECT
     events.*,
     concat_ws('; ',

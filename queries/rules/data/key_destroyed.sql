@@ -1,4 +1,4 @@
--- Data that nobody can read any more.
+-- A KMS key is destroyed or about to be destroyed; data encrypted with it becomes unreadable.
 SELECT
     events.*,
     CASE

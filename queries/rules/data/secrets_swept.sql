@@ -1,5 +1,5 @@
 -- Ten or more different secrets read by one principal within any five minutes.
--- Windows go over narrow rows; the events themselves are joined to those that count.
+-- The windows run over few columns; the whole events are joined at the end.
 WITH read_out AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who, param(request_parameters, 'SecretName') AS thing
     FROM events

@@ -1,4 +1,4 @@
--- Web application firewall or DDoS protection taken away from what it protects.
+-- Web application firewall or DDoS protection was removed from a resource.
 SELECT
     events.*,
     concat_ws('; ',

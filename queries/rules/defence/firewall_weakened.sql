@@ -1,4 +1,4 @@
--- The firewall lets through what it held back.
+-- The cloud firewall was switched off or weakened.
 SELECT
     events.*,
     concat_ws('; ',

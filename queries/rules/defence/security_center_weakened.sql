@@ -1,4 +1,4 @@
--- Agents and protections of the servers taken away.
+-- Agents or protections of servers were removed.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Also where the call was refused: the attempt is what matters.
+-- Refused calls count too: the attempt matters.
 SELECT
     events.*,
     concat_ws('; ',

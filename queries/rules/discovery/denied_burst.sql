@@ -1,5 +1,5 @@
 -- More than five refused calls of one principal to one service within any two minutes.
--- Windows go over narrow rows; the events themselves are joined to those that count.
+-- The windows run over few columns; the whole events are joined at the end.
 WITH refused AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id || ' ' || lower(service_name) AS who
     FROM events

@@ -1,5 +1,5 @@
 -- Thirty or more kinds of reading calls with one long-term key within any ten minutes.
--- Windows go over narrow rows; the events themselves are joined to those that count.
+-- The windows run over few columns; the whole events are joined at the end.
 WITH looked AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, access_key_id AS who, lower(service_name) || ' ' || event_action AS thing
     FROM events

@@ -1,4 +1,4 @@
--- A long-term key that asks who it is and is refused at least three times within the ten minutes after; and reports on all credentials.
+-- A long-term key that calls GetCallerIdentity and is refused at least three times within the ten minutes after; and credential reports.
 WITH calls AS (
     SELECT
         events.*,

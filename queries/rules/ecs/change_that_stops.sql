@@ -1,4 +1,4 @@
--- Changes of an instance that stop it on the way: moved to another host, or made another size.
+-- Changes that stop an instance on the way: a move to another host, or a resize.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Databases stopped or restarted and container groups deleted, without a reason the company has given.
+-- Databases stopped or restarted and container groups deleted, without an exception or change window.
 WITH changes AS (
     SELECT
         events.*,

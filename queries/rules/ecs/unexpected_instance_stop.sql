@@ -1,5 +1,5 @@
--- Instances stopped, rebooted or released without a reason the company has given.
--- Answers who, when, from where, how and which; the platform and a schedule are possible answers, and said so.
+-- Instances stopped, rebooted or released without an exception or change window.
+-- Says who, when, from where, how and which instances. The operator can be the platform or a schedule, and the verdict says so.
 WITH changes AS (
     SELECT
         events.*,
@@ -19,14 +19,14 @@ WITH changes AS (
                            'deleteinstance', 'deleteinstances', 'release', 'modifyinstanceautoreleasetime')
       AND lower(service_name) = 'ecs'
       AND outcome = 'success'
-      -- Without a time the call cancels a scheduled release.
+      -- A call without a time cancels a scheduled release.
       AND (event_action <> 'modifyinstanceautoreleasetime' OR coalesce(param(request_parameters, 'AutoReleaseTime'), '') <> '')
 ),
 touched AS (
     SELECT event_key, account, who, family, event_time, unnest(instance_ids) AS instance_id FROM changes
 ),
--- Auto Scaling stops instances through its service role, and its own event names the instance too. Scaling, orchestration and commands in
--- the guest may set a stop off: whoever gave them is who to ask.
+-- Auto Scaling stops instances through its service role, and its own event names the instance too. For scaling, orchestration and commands in
+-- the guest that caused a stop, the principal who ordered them is the one to ask.
 others AS (
     SELECT coalesce(account_id, '') AS account, event_time, unnest(instance_ids) AS instance_id,
            lower(service_name) = 'ess' AS scales,
@@ -76,7 +76,7 @@ unexpected AS (
     SELECT event_key, account, who, family, event_time, unnest(instance_ids) AS instance_id
     FROM judged WHERE expected_because IS NULL AND event_time IS NOT NULL
 ),
--- Any ten minutes that hold enough instances make a burst of all events in them; and any half hour three reboots of an instance a loop.
+-- All events of any ten minutes with enough instances are a burst; three reboots of an instance within any half hour are a loop.
 until_then AS (
     SELECT
         *,

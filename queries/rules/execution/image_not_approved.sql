@@ -1,4 +1,4 @@
--- An instance is made from an image the company has not approved.
+-- An instance created from an image that the company has not approved.
 SELECT
     events.*,
     concat_ws('; ', 'event = ' || event_name, 'image ' || param(request_parameters, 'ImageId'), 'by ' || coalesce(user_name, principal_id)) AS why,
@@ -8,5 +8,5 @@ WHERE event_action IN ('runinstances', 'createinstance', 'replacesystemdisk')
   AND lower(service_name) = 'ecs'
   AND outcome = 'success'
   AND NOT coalesce(matches(param(request_parameters, 'ImageId'), 'approved_images'), false)
-  -- A launch template may name the image; then the event does not.
+  -- A launch template can name the image instead of the event.
   AND (param(request_parameters, 'ImageId') IS NOT NULL OR coalesce(param(request_parameters, 'LaunchTemplateId'), param(request_parameters, 'LaunchTemplateName')) IS NULL)

@@ -1,4 +1,4 @@
--- Ways onto an instance, and to what the instance may do.
+-- Access to an instance or its role was changed: key pairs, passwords, start scripts, RAM roles.
 SELECT
     events.*,
     concat_ws('; ',

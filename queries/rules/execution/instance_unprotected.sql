@@ -1,4 +1,4 @@
--- New instances without the Security Center agent, or that let people in by password.
+-- New instances without the Security Center agent, or with password login.
 SELECT
     events.*,
     concat_ws('; ',

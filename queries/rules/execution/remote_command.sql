@@ -1,4 +1,4 @@
--- Cloud Assistant and console sessions that need no password of the instance; on ten or more at once it is critical.
+-- Cloud Assistant commands and console sessions, which need no password of the instance. Critical on ten or more instances at once.
 SELECT
     events.*,
     CASE WHEN cardinality(instance_ids) >= 10 THEN 'critical' ELSE 'high' END AS severity,

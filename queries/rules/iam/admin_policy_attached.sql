@@ -1,4 +1,4 @@
--- One of the policies that give everything, or the right to give everything, attached to a user, group or role.
+-- A policy with full rights, or with the right to grant them, attached to a user, group or role.
 SELECT
     events.*,
     CASE WHEN event_action = 'attachpolicytorole' THEN 'medium' ELSE 'high' END AS severity,

@@ -1,4 +1,4 @@
--- Who may go where through CloudSSO.
+-- Changes of access through CloudSSO.
 SELECT
     events.*,
     concat_ws('; ',

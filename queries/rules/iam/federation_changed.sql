@@ -1,4 +1,4 @@
--- Whom the company believes when it says who somebody is.
+-- Changes of identity providers that the company trusts.
 SELECT
     events.*,
     concat_ws('; ',

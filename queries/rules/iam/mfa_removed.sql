@@ -1,4 +1,4 @@
--- A second factor taken from somebody, or the demand for it dropped.
+-- MFA of a user was removed, or MFA is no longer required.
 SELECT
     events.*,
     concat_ws('; ',
@@ -10,5 +10,5 @@ FROM events
 WHERE event_action IN ('unbindmfadevice', 'disablevirtualmfa', 'deletevirtualmfadevice', 'deletepasskey', 'deletemfadeviceforuser', 'setmfaauthenticationstatus', 'updatemfaauthenticationsettings')
   AND lower(service_name) IN ('ram', 'ims', 'cloudsso')
   AND outcome = 'success'
-  -- Turning the demand for it on is no removal.
+  -- Requiring MFA is not a removal.
   AND NOT (event_action = 'setmfaauthenticationstatus' AND coalesce(lower(param(request_parameters, 'MFAAuthenticationStatus')), '') = 'enabled')

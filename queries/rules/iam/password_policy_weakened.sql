@@ -1,4 +1,4 @@
--- A password policy below what the benchmark asks.
+-- A password policy that is weaker than the benchmark requires.
 SELECT
     events.*,
     concat_ws('; ',
@@ -16,5 +16,5 @@ WHERE event_action = 'setpasswordpolicy'
   AND (TRY_CAST(param(request_parameters, 'MinimumPasswordLength') AS BIGINT) < 14
     OR TRY_CAST(param(request_parameters, 'PasswordReusePrevention') AS BIGINT) < 4
     OR TRY_CAST(param(request_parameters, 'MaxPasswordAge') AS BIGINT) NOT BETWEEN 1 AND 90
-    -- The API spells it so.
+    -- The API's own spelling.
     OR TRY_CAST(coalesce(param(request_parameters, 'MaxLoginAttemps'), param(request_parameters, 'MaxLoginAttempts')) AS BIGINT) NOT BETWEEN 1 AND 5)

@@ -1,4 +1,4 @@
--- Whatever changes what a custom policy allows.
+-- Changes of what a custom policy allows.
 SELECT
     events.*,
     CASE

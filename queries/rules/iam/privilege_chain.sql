@@ -1,4 +1,4 @@
--- A user is given administrator rights, and within half an hour somebody makes a key or password for it.
+-- A user was granted administrator rights, and within half an hour somebody created a key or password for it.
 WITH calls AS (
     SELECT
         events.*,
@@ -14,7 +14,7 @@ WITH calls AS (
 grants AS (
     SELECT coalesce(account_id, '') AS account, target AS whom, event_time AS given FROM calls WHERE is_grant = 1 AND coalesce(target, '') <> ''
 ),
--- From the few grants to the calls: keys made in thousands are nothing to hold.
+-- Joined from the grants, which are few, to the calls: there can be thousands of new keys.
 uses AS (
     SELECT DISTINCT calls.event_key AS used_by
     FROM grants

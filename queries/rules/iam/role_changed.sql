@@ -1,4 +1,4 @@
--- Whatever makes, changes or removes a RAM role, or gives it and takes from it a policy.
+-- Creation, change or deletion of a RAM role, and changes of its policies.
 SELECT
     events.*,
     concat_ws('; ',

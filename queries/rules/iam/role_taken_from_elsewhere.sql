@@ -1,4 +1,4 @@
--- Somebody of another account has taken a role of this one.
+-- A principal of another account assumed a role of this account.
 SELECT
     events.*,
     concat_ws('; ',

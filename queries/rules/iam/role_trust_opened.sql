@@ -1,4 +1,4 @@
--- A role that everybody may take.
+-- A role that everybody may assume.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Settings of RAM that let people sign in with less, or from anywhere.
+-- RAM settings that weaken sign-ins or allow them from anywhere.
 SELECT
     events.*,
     concat_ws('; ',

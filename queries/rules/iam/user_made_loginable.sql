@@ -1,4 +1,4 @@
--- Console access given to a user, or made easier to use for others: worse where the user itself is new and by the same hand.
+-- Console access given to a user or made easier. More severe where the same principal has also just created the user.
 WITH calls AS (
     SELECT
         events.*,

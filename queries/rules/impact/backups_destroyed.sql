@@ -1,4 +1,4 @@
--- What would bring the data back is gone.
+-- Backups, backup vaults or backup plans were deleted, or automatic snapshots were turned off.
 SELECT
     events.*,
     concat_ws('; ',

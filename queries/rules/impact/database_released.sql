@@ -1,4 +1,4 @@
--- Data gone by a call.
+-- A database instance was released or flushed.
 SELECT
     events.*,
     concat_ws('; ',

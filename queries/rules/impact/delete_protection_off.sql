@@ -1,4 +1,4 @@
--- The last thing that stood in the way of a deletion.
+-- A protection against deletion was removed.
 SELECT
     events.*,
     concat_ws('; ',

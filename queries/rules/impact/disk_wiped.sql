@@ -1,4 +1,4 @@
--- What was on a disk is gone.
+-- A disk was reinitialized, replaced or deleted.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,5 +1,5 @@
 -- Ten or more resources deleted or released by one principal within any ten minutes.
--- Windows go over narrow rows; the events themselves are joined to those that count.
+-- The windows run over few columns; the whole events are joined at the end.
 WITH deleted AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who, coalesce(resource_name, request_parameters) AS thing
     FROM events

@@ -1,10 +1,10 @@
--- Nothing comes from an account for three times as long as ever in the week before, and for at least an hour; over, or going on while
--- others' events come. The event is the last before the silence.
+-- No events of an account for three times as long as its longest pause in the week before, and for at least an hour. The silence is over, or goes on while
+-- events of other accounts arrive. The event is the last before the silence.
 WITH hours AS (
     SELECT coalesce(account_id, '') AS account, date_bin(INTERVAL '1 hour', event_time) AS hour, min(event_time) AS first_time, max(event_time) AS last_time,
            last_value(event_key ORDER BY event_time, event_key) AS event_key
     FROM events
-    -- What claims to be of tomorrow says nothing of how late it is.
+    -- Events with a time in the future do not show how late it is.
     WHERE event_time IS NOT NULL AND account_id IS NOT NULL AND event_time <= ingested_at + INTERVAL '1 day'
     GROUP BY coalesce(account_id, ''), date_bin(INTERVAL '1 hour', event_time)
 ),

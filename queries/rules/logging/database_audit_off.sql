@@ -1,4 +1,4 @@
--- The database no longer notes who asked it what.
+-- SQL audit of a database was turned off.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Flow logs stopped or deleted. The API spells it so.
+-- Flow logs were stopped or deleted. The event names have the API's own spelling.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Logs, their index or their alarms taken away; those of a trail are critical.
+-- Logs, their index or their alarms were removed. Critical for those of a trail.
 SELECT
     events.*,
     CASE

@@ -1,4 +1,4 @@
--- Whatever makes the trail see less; attempts too, for nobody tries this by mistake.
+-- Changes that make the trail record less. Attempts count too, because nobody tries this by mistake.
 SELECT
     events.*,
     CASE

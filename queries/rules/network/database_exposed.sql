@@ -1,4 +1,4 @@
--- A database that everybody can reach.
+-- A database that the whole internet can reach.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Whatever changes how an RDS instance is set up.
+-- Changes of the configuration of an RDS instance.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Something is changed with a long-term key from an address that is in none of the company's ranges.
+-- A change with a long-term key from an address outside of the company's ranges.
 SELECT
     events.*,
     concat_ws('; ', 'key ' || mask_key(access_key_id), 'from ' || source_ip_address || ', in no corporate range', 'event = ' || event_name, 'outcome = ' || outcome) AS why,

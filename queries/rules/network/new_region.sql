@@ -1,11 +1,11 @@
--- Something is changed in a region where the account changed nothing in the ninety days before.
--- Only the first change of a day can be that, so windows go over days.
+-- A change in a region in which the account changed nothing during the ninety days before.
+-- Only the first change of a day can be new, so the windows run over days.
 WITH days AS (
     SELECT coalesce(account_id, '') AS account, acs_region AS region, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time,
            max(event_time) AS last_time, first_value(event_key ORDER BY event_time, event_key) AS event_key
     FROM events
     WHERE event_time IS NOT NULL AND acs_region IS NOT NULL AND outcome = 'success' AND lower(event_rw) <> 'read' AND NOT coalesce(is_global, false)
-      -- These are logged once, wherever their home is.
+      -- Global services log once, in their home region.
       AND lower(service_name) NOT IN ('ram', 'ims', 'sts', 'aassub', 'aascustomer', 'cloudsso', 'resourcemanager', 'actiontrail')
       AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'
     GROUP BY coalesce(account_id, ''), acs_region, date_bin(INTERVAL '1 day', event_time)
@@ -19,7 +19,7 @@ fresh AS (
     FROM followed
     WHERE changed_before IS NULL OR changed_before < first_time - INTERVAL '90 days'
 ),
--- The account was at work for at least two weeks: else everything about it is new.
+-- Only accounts that were active for at least two weeks: every region of a newer account is new.
 known AS (
     SELECT DISTINCT fresh.event_key
     FROM fresh

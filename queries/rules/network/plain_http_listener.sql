@@ -1,4 +1,4 @@
--- What goes over it can be read on the way.
+-- A load balancer listener without encryption: its traffic can be read on the way.
 SELECT
     events.*,
     concat_ws('; ',

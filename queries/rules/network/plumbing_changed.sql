@@ -1,4 +1,4 @@
--- Who changed where traffic goes.
+-- Changes of routes.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- One more machine that the internet can reach.
+-- A machine became reachable from the internet.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Something is changed in a region that the company has not named as its own.
+-- A change in a region that is not in `allowed_regions`.
 SELECT
     events.*,
     concat_ws('; ', 'region ' || acs_region, 'not among the allowed ones', 'event = ' || event_name, 'service ' || service_name) AS why,
@@ -6,10 +6,10 @@ SELECT
 FROM events
 WHERE acs_region IS NOT NULL
   AND outcome = 'success'
-  -- What does not say that it reads may have changed something.
+  -- An event that does not say that it only reads may be a change.
   AND coalesce(lower(event_rw), '') <> 'read'
   AND NOT matches(acs_region, 'allowed_regions')
   AND NOT coalesce(is_global, false)
-  -- These are logged once, wherever their home is.
+  -- Global services log once, in their home region.
   AND coalesce(lower(service_name), '') NOT IN ('ram', 'ims', 'sts', 'aassub', 'aascustomer', 'cloudsso', 'resourcemanager', 'actiontrail')
   AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'

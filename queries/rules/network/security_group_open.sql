@@ -1,4 +1,4 @@
--- A rule that lets everybody in. Ports of remote access and databases, or all ports, are critical.
+-- A security group rule that allows everybody. Critical for ports of remote access and databases, and for all ports.
 SELECT
     events.*,
     CASE

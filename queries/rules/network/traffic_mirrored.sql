@@ -1,4 +1,4 @@
--- Somebody reads along.
+-- Traffic is mirrored.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Control policies and membership that keep the accounts of an organization within bounds.
+-- Changes of control policies and of the membership of an organization's accounts.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Insights are events of the trail like others; they are passed on.
+-- Insight events of the trail are reported as findings.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- What the rules were not written for is said, not passed over.
+-- Events that the rules do not know are reported, not ignored.
 SELECT
     events.*,
     concat_ws('; ',

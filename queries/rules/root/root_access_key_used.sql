@@ -1,4 +1,4 @@
--- Calls signed with a long-term AccessKey of the root account, whatever came of them.
+-- Calls signed with a long-term AccessKey of the root account, successful or not.
 SELECT
     events.*,
     CASE

@@ -1,4 +1,4 @@
--- Writes by the root account through console sessions and temporary keys; its long-term keys have a rule of their own.
+-- Writes by the root account through console sessions and temporary keys. Another rule covers its long-term keys.
 SELECT
     events.*,
     concat_ws('; ',

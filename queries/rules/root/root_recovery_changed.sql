@@ -1,4 +1,4 @@
--- Events by which somebody takes over the root account, or keeps others out of it.
+-- Changes by which somebody can take over the root account or lock others out of it.
 SELECT
     events.*,
     concat_ws('; ',

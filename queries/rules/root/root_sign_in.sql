@@ -1,4 +1,4 @@
--- Every successful sign-in of the root account, whatever the second factor.
+-- Every successful sign-in of the root account, with or without MFA.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Console sign-ins that do not say whether MFA was used. Off by default: it shows how much AT-LOGIN-001 cannot judge.
+-- Console sign-ins that do not say whether MFA was used. Off by default: it shows the sign-ins that AT-LOGIN-001 cannot judge.
 SELECT
     events.*,
     'mfa = unknown' AS why,

@@ -1,10 +1,10 @@
--- Console sign-ins that went through without a second factor.
--- A sign-in that does not say whether MFA was used is not among them: unknown is not no.
+-- Successful console sign-ins without MFA.
+-- A sign-in that does not say whether MFA was used is left out: unknown is not no.
 WITH judged AS (
     SELECT
         events.*,
         lower(trim(user_type)) AS kind,
-        -- RAM users who come through an identity provider proved themselves there; the trail cannot see how.
+        -- RAM users who sign in through an identity provider authenticate there; the trail does not show how.
         coalesce(lower(param(additional_event_data, 'loginType')) LIKE '%sso%', false) AS through_sso
     FROM events
     WHERE outcome = 'success'

@@ -1,10 +1,10 @@
--- Two sign-ins of one user, one after the other, so far apart that nobody travels that fast.
+-- Two consecutive sign-ins of one user from places so far apart that nobody could have travelled between them.
 WITH signed_in AS (
     SELECT event_key, event_time, source_ip, source_ip_address, coalesce(account_id, '') AS account, coalesce(principal_id, login_account, user_name) AS who
     FROM events
     WHERE event_time IS NOT NULL AND outcome = 'success' AND source_class = 'ip'
       AND (event_action LIKE 'consolesignin%' OR (event_action = 'login' AND lower(service_name) = 'cloudsso'))
-      -- Behind the company's gateways people are anywhere.
+      -- The location of a company gateway is not the location of the person.
       AND NOT coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false)
 ),
 followed AS (
@@ -31,5 +31,5 @@ SELECT
     'how exact the places of the addresses are' AS unknowns
 FROM measured
 JOIN events ON events.event_key = measured.event_key
--- Faster than an airliner, and farther than databases err.
+-- Faster than an airliner, and farther than the error of IP databases.
 WHERE kilometres > 500 AND kilometres * 3600 > 900 * seconds

@@ -1,4 +1,4 @@
--- Sign-ins when nobody works.
+-- Sign-ins outside of business hours.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,4 +1,4 @@
--- Somebody signs in with a password of the cloud although the company signs in through its identity provider.
+-- A sign-in with a RAM password although the company signs in through its identity provider.
 SELECT
     events.*,
     concat_ws('; ', 'event = ' || event_name, 'sso_mode = ' || setting('sso_mode'), 'mfa = ' || mfa, 'from ' || source_ip_address) AS why,

@@ -1,5 +1,5 @@
 -- Five or more failed sign-ins of one user within any five minutes.
--- Windows go over narrow rows; the events themselves are joined to those that count.
+-- The windows run over few columns; the whole events are joined at the end.
 WITH failed AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, coalesce(principal_id, login_account, user_name) AS who
     FROM events

@@ -1,4 +1,4 @@
--- The platform's own judgement of a sign-in.
+-- A sign-in that the platform itself reports as suspicious.
 SELECT
     events.*,
     concat_ws('; ',

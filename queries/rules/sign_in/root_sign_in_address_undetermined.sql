@@ -1,4 +1,4 @@
--- Root sign-ins whose address the trail does not show: neither inside nor outside, and worth knowing for root.
+-- Root sign-ins whose source is not an IP address. It is unknown whether they come from inside or outside, which matters for root.
 SELECT
     events.*,
     'source address is ' || source_class AS why,

@@ -1,10 +1,10 @@
--- A sign-in from a country the user did not sign in from in the thirty days before, although they did sign in.
+-- A sign-in from a country from which the user did not sign in during the thirty days before, although they did sign in.
 WITH signed_in AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, coalesce(principal_id, login_account, user_name) AS who, geo_country(source_ip) AS place
     FROM events
     WHERE event_time IS NOT NULL AND outcome = 'success' AND source_class = 'ip'
       AND (event_action LIKE 'consolesignin%' OR (event_action = 'login' AND lower(service_name) = 'cloudsso'))
-      -- The company's own ranges may be anywhere.
+      -- The company's own IP ranges can appear in any country.
       AND NOT coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false)
 ),
 followed AS (
@@ -16,7 +16,7 @@ followed AS (
 fresh AS (
     SELECT * FROM followed WHERE before IS NULL OR before < event_time - INTERVAL '30 days'
 ),
--- Where somebody begins to sign in, everything is new.
+-- Only users who signed in before: every place of a new user is new.
 known AS (
     SELECT DISTINCT fresh.event_key, fresh.who, fresh.place
     FROM fresh

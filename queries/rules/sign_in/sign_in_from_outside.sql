@@ -1,5 +1,5 @@
--- Successful sign-ins from an address in no corporate range that counted on that day.
--- An address that is none (Internal, a host name, missing, masked) is neither inside nor outside and not among them.
+-- Successful sign-ins from an address outside of the company's ranges that were valid on that day.
+-- A source that is not an IP address (Internal, a host name, missing, masked) is neither inside nor outside and is left out.
 WITH judged AS (
     SELECT
         events.*,

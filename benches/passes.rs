@@ -91,14 +91,14 @@ async fn main() {
     let pack: Vec<&Rule> = catalogue
         .rules
         .iter()
-        .filter(|rule| rule.enabled && rule.missing(&parameters).is_empty())
+        .filter(|rule| rule.enabled && rule.missing_parameters(&parameters).is_empty())
         .collect();
     let ids =
         |rules: &[&Rule]| -> Vec<String> { rules.iter().map(|rule| rule.id.clone()).collect() };
     let stateless: Vec<&Rule> = pack
         .iter()
         .copied()
-        .filter(|rule| rule.lookback.is_zero() && rule.remembers.is_none())
+        .filter(|rule| rule.lookback.is_zero() && rule.baseline.is_none())
         .take(STATELESS_RULES)
         .collect();
     let (all, stateless) = (ids(&pack), ids(&stateless));

@@ -27,7 +27,7 @@ const NOW: i64 = 1_790_812_800_000_000;
 const HISTORY: u64 = 100_000;
 const COMMIT: usize = 1_000;
 const COMMITS: usize = 21;
-const LIMITS: QueryLimits = QueryLimits::of_service(128 << 20);
+const LIMITS: QueryLimits = QueryLimits::for_service(128 << 20);
 
 fn traffic(events: u64, seed: u64, days: u32) -> Traffic {
     Traffic::new(TrafficSpec {
@@ -105,12 +105,12 @@ async fn main() {
     let rules: Vec<&Rule> = catalogue
         .rules
         .iter()
-        .filter(|rule| rule.enabled && rule.missing(&parameters).is_empty())
+        .filter(|rule| rule.enabled && rule.missing_parameters(&parameters).is_empty())
         .collect();
     let stateless: Vec<&Rule> = rules
         .iter()
         .copied()
-        .filter(|rule| rule.lookback.is_zero() && rule.remembers.is_none())
+        .filter(|rule| rule.lookback.is_zero() && rule.baseline.is_none())
         .collect();
     let new_events = events_of_last_hour();
     let mut standing =

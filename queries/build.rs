@@ -1,4 +1,5 @@
-//! Rules are compiled in: a rule added or changed compiles this crate again.
+//! Makes Cargo rebuild this crate when a data file changes. Rules, views, profiles, investigations
+//! and reports are compiled into the binary.
 
 fn main() {
     println!("cargo:rerun-if-changed=rules");

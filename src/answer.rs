@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::sync::Arc;
 use trailhound_datasets::sanitize::{csv_field, sanitize};
-use trailhound_queries::docs::data_dictionary::kind;
-use trailhound_queries::values::{json_value, texts};
+use trailhound_queries::docs::data_dictionary::type_name;
+use trailhound_queries::values::{json_value, row_texts};
 
 /// Rows a table for people shows; they read no more, and the other forms give all.
 const TABLE_ROWS_MAX: usize = 1000;
@@ -98,7 +98,7 @@ impl<'w> Writer<'w> {
                 let columns: Vec<Value> = schema
                     .fields()
                     .iter()
-                    .map(|field| json!({ "name": field.name(), "type": kind(field.data_type()) }))
+                    .map(|field| json!({ "name": field.name(), "type": type_name(field.data_type()) }))
                     .collect();
                 write!(out, "{{\"columns\":{},\"rows\":[", Value::Array(columns))?;
                 Sink::Json { out, document: true }
@@ -132,7 +132,7 @@ impl<'w> Writer<'w> {
                 rows.extend(
                     (0..batch.num_rows())
                         .take(most.saturating_sub(rows.len()))
-                        .map(|row| texts(batch, row)),
+                        .map(|row| row_texts(batch, row)),
                 );
             }
             Sink::Json { out, document } => {
@@ -151,7 +151,7 @@ impl<'w> Writer<'w> {
             Sink::Csv(writer) => {
                 for row in 0..batch.num_rows() {
                     writer
-                        .write_record(texts(batch, row).iter().map(|field| csv_field(field)))
+                        .write_record(row_texts(batch, row).iter().map(|field| csv_field(field)))
                         .map_err(csv_failed)?;
                 }
             }

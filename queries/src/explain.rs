@@ -1,4 +1,5 @@
-//! Why a query gives an event, or why not: each condition on the way, with what was seen.
+//! Explains why a query does or does not return an event: evaluates each condition of each filter
+//! on that event.
 
 use crate::limits::SessionError;
 use crate::session::Session;
@@ -10,30 +11,33 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::unparser::expr_to_sql;
 
-/// One condition of a query and what it says of an event.
+/// A condition of a filter, evaluated on one event.
 #[derive(Debug, Clone)]
-pub struct Condition {
-    /// As written, in SQL.
+pub struct ConditionResult {
+    /// The condition, as SQL.
     pub sql: String,
-    /// True where it is fulfilled, `None` where that is not known (NULL).
+    /// Whether it holds; `None` where it evaluates to NULL.
     pub holds: Option<bool>,
-    /// What it looks at, with the values seen: columns, and what is compared.
+    /// Name and value of each column and expression that the condition compares.
     pub seen: Vec<(String, String)>,
-    /// What would have to change for it to hold; `None` where it holds or is no plain comparison.
-    pub wanted: Option<String>,
+    /// What the first value would have to be for the condition to hold. `None` where the condition
+    /// holds, or is not a simple comparison.
+    pub required: Option<String>,
 }
 
-/// A WHERE of a query, or of one of its parts, in the order in which rows pass them.
+/// A filter of a query (WHERE, HAVING or a join condition), evaluated on one event. Filters come in
+/// the order in which rows pass them.
 #[derive(Debug, Clone)]
-pub struct Step {
-    /// Name of the part of the query it stands in; `None` for the query itself.
+pub struct FilterStep {
+    /// Name of the common table expression or subquery that holds the filter; `None` for the query
+    /// itself.
     pub part: Option<String>,
-    /// Its conditions, all of which must hold; empty where the event does not come as far.
-    pub conditions: Vec<Condition>,
+    /// Its conditions, all of which must hold. Empty where the event does not reach the filter.
+    pub conditions: Vec<ConditionResult>,
 }
 
-impl Step {
-    /// True where the event passes.
+impl FilterStep {
+    /// True where the event passes the filter.
     #[must_use]
     pub fn passes(&self) -> bool {
         !self.conditions.is_empty()
@@ -41,35 +45,39 @@ impl Step {
     }
 }
 
-/// What each step of `sql` says of the event with the key `event_key`. A part of the query that does not hold the event's key (a count
-/// of its own, say) is no step.
+/// Evaluates each filter of `sql` on the event with the key `event_key`. Filters over rows without
+/// the column `event_key`, such as those above an aggregation, are left out.
 ///
 /// # Errors
-/// [`SessionError`] where the query is no SQL or breaks.
+/// [`SessionError`] where the query is not valid SQL or fails.
 pub async fn explain(
     session: &Session,
     sql: &str,
     event_key: &[u8],
-) -> Result<Vec<Step>, SessionError> {
+) -> Result<Vec<FilterStep>, SessionError> {
     let (_, plan) = session.sql(sql).await?.into_parts();
     let mut filters = Vec::new();
-    collect(&plan, None, &mut filters);
+    collect_filters(&plan, None, &mut filters);
     let mut steps = Vec::new();
     for (part, filter) in filters {
-        steps.extend(step(session, part, &filter, event_key).await?);
+        steps.extend(evaluate_filter(session, part, &filter, event_key).await?);
     }
     Ok(steps)
 }
 
-/// The filters of `plan` in the order in which rows pass them, with the part of the query each stands in. A part that is used several
-/// times is there once.
-fn collect(plan: &LogicalPlan, part: Option<&str>, filters: &mut Vec<(Option<String>, Filter)>) {
+/// Collects the filters of `plan` in the order in which rows pass them, each with the common table
+/// expression that holds it. A filter that occurs several times is collected once.
+fn collect_filters(
+    plan: &LogicalPlan,
+    part: Option<&str>,
+    filters: &mut Vec<(Option<String>, Filter)>,
+) {
     let part = match plan {
         LogicalPlan::SubqueryAlias(alias) => Some(alias.alias.table()),
         _ => part,
     };
     for input in plan.inputs() {
-        collect(input, part, filters);
+        collect_filters(input, part, filters);
     }
     if let LogicalPlan::Filter(filter) = plan
         && !filters.iter().any(|(_, known)| known == filter)
@@ -78,41 +86,44 @@ fn collect(plan: &LogicalPlan, part: Option<&str>, filters: &mut Vec<(Option<Str
     }
 }
 
-async fn step(
+/// Evaluates the conditions of `filter` on the rows of its input that have this `event_key`. `None`
+/// where the input has no column `event_key`.
+async fn evaluate_filter(
     session: &Session,
     part: Option<String>,
     filter: &Filter,
     event_key: &[u8],
-) -> Result<Option<Step>, SessionError> {
+) -> Result<Option<FilterStep>, SessionError> {
     let key = filter.input.schema().columns().into_iter().find(|column| column.name == "event_key");
     let Some(key) = key else { return Ok(None) };
     let conditions: Vec<&Expr> = split_conjunction(&filter.predicate);
-    let mut asked: Vec<Expr> = Vec::new();
-    let mut looked_at: Vec<Vec<(String, usize)>> = Vec::new();
+    let mut projected: Vec<Expr> = Vec::new();
+    let mut expressions: Vec<Vec<(String, usize)>> = Vec::new();
     for condition in &conditions {
-        asked.push((*condition).clone().alias(format!("c{}", asked.len())));
-        let mut places = Vec::new();
-        for part in parts(condition) {
-            places.push((shown(&part), asked.len()));
-            asked.push(part.alias(format!("c{}", asked.len())));
+        projected.push((*condition).clone().alias(format!("c{}", projected.len())));
+        let mut outputs = Vec::new();
+        for part in compared_expressions(condition) {
+            outputs.push((label(&part), projected.len()));
+            projected.push(part.alias(format!("c{}", projected.len())));
         }
-        looked_at.push(places);
+        expressions.push(outputs);
     }
     let input = LogicalPlanBuilder::from(filter.input.as_ref().clone());
-    let plan = input.filter(col(key).eq(lit(event_key.to_vec())))?.project(asked)?.build()?;
+    let plan = input.filter(col(key).eq(lit(event_key.to_vec())))?.project(projected)?.build()?;
     let batches = session.context().execute_logical_plan(plan).await?.collect().await?;
     let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
-    // An event may be there several times, once for each instance it names: the one that comes farthest tells.
-    let read = |(batch, row)| read(&conditions, &looked_at, batch, row);
-    let best = rows.map(read).max_by_key(|conditions| {
+    // An event can have several rows here, such as one for each instance it names. The row that
+    // fulfils most conditions is shown.
+    let read_row = |(batch, row)| read_row(&conditions, &expressions, batch, row);
+    let best = rows.map(read_row).max_by_key(|conditions| {
         conditions.iter().filter(|condition| condition.holds == Some(true)).count()
     });
-    Ok(Some(Step { part, conditions: best.unwrap_or_default() }))
+    Ok(Some(FilterStep { part, conditions: best.unwrap_or_default() }))
 }
 
-/// What a condition looks at: its columns, and what it compares where that is more than a column.
-fn parts(condition: &Expr) -> Vec<Expr> {
-    let mut parts: Vec<Expr> = match condition {
+/// The expressions to show for a condition: the compared expression, and every column it reads.
+fn compared_expressions(condition: &Expr) -> Vec<Expr> {
+    let mut compared_expressions: Vec<Expr> = match condition {
         Expr::BinaryExpr(BinaryExpr { left, op, .. }) if op.supports_propagation() => {
             vec![left.as_ref().clone()]
         }
@@ -123,19 +134,20 @@ fn parts(condition: &Expr) -> Vec<Expr> {
     let mut columns: Vec<_> =
         condition.column_refs().into_iter().cloned().map(Expr::Column).collect();
     columns.sort_by_key(ToString::to_string);
-    columns.retain(|column| !parts.contains(column));
-    parts.extend(columns);
-    parts
+    columns.retain(|column| !compared_expressions.contains(column));
+    compared_expressions.extend(columns);
+    compared_expressions
 }
 
-fn shown(expr: &Expr) -> String {
+/// Label of an expression: the name of a column, else the SQL.
+fn label(expr: &Expr) -> String {
     match expr {
         Expr::Column(column) => column.name.clone(),
         _ => sql(expr),
     }
 }
 
-/// The expression as SQL, without the names of tables.
+/// The expression as SQL, without table names and without outer parentheses.
 fn sql(expr: &Expr) -> String {
     use datafusion::common::tree_node::{Transformed, TreeNode};
     let plain = expr.clone().transform(|expr| {
@@ -149,7 +161,7 @@ fn sql(expr: &Expr) -> String {
     let plain = plain.map_or_else(|_| expr.clone(), |plain| plain.data);
     let text = expr_to_sql(&plain).map_or_else(|_| plain.to_string(), |sql| sql.to_string());
     let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
-    // Only where they belong to each other.
+    // Only where the first and last parenthesis are a pair.
     let balanced = |text: &str| {
         let mut depth = 0_i32;
         text.chars().all(|c| {
@@ -160,25 +172,29 @@ fn sql(expr: &Expr) -> String {
     inner.filter(|inner| balanced(inner)).map_or_else(|| text.clone(), str::to_owned)
 }
 
-fn read(
+/// The evaluated conditions of one result row. `expressions` has the labels and column indices of the
+/// expressions of each condition.
+fn read_row(
     conditions: &[&Expr],
-    looked_at: &[Vec<(String, usize)>],
+    expressions: &[Vec<(String, usize)>],
     batch: &RecordBatch,
     row: usize,
-) -> Vec<Condition> {
+) -> Vec<ConditionResult> {
     let mut at = 0;
     let mut found = Vec::new();
-    for (condition, places) in conditions.iter().zip(looked_at) {
+    for (condition, outputs) in conditions.iter().zip(expressions) {
         let column = batch.column(at);
         let holds = column
             .as_boolean_opt()
             .filter(|values| values.is_valid(row))
             .map(|values| values.value(row));
-        let seen: Vec<(String, String)> =
-            places.iter().map(|(name, place)| (name.clone(), value(batch, *place, row))).collect();
-        let wanted = if holds == Some(true) { None } else { wanted(condition, &seen) };
-        found.push(Condition { sql: sql(condition), holds, seen, wanted });
-        at += 1 + places.len();
+        let seen: Vec<(String, String)> = outputs
+            .iter()
+            .map(|(name, output)| (name.clone(), value(batch, *output, row)))
+            .collect();
+        let required = if holds == Some(true) { None } else { required_value(condition, &seen) };
+        found.push(ConditionResult { sql: sql(condition), holds, seen, required });
+        at += 1 + outputs.len();
     }
     found
 }
@@ -191,15 +207,16 @@ fn value(batch: &RecordBatch, column: usize, row: usize) -> String {
     if let Some(bytes) = column.as_binary_opt::<i32>() {
         return bytes.value(row).iter().map(|byte| format!("{byte:02x}")).collect();
     }
-    let shown = ArrayFormatter::try_new(column, &FormatOptions::default())
+    let label = ArrayFormatter::try_new(column, &FormatOptions::default())
         .map(|formatter| formatter.value(row).to_string());
-    shown.unwrap_or_else(|error| format!("({error})"))
+    label.unwrap_or_else(|error| format!("({error})"))
 }
 
-/// What would have to change for a plain comparison to hold.
-fn wanted(condition: &Expr, seen: &[(String, String)]) -> Option<String> {
+/// A sentence that says what the first compared value would have to be for a simple comparison to
+/// hold.
+fn required_value(condition: &Expr, seen: &[(String, String)]) -> Option<String> {
     let (name, value) = seen.first()?;
-    let wanted = match condition {
+    let required = match condition {
         Expr::BinaryExpr(BinaryExpr { op: Operator::Or | Operator::And, .. }) => return None,
         Expr::BinaryExpr(BinaryExpr { op, right, .. }) if op.supports_propagation() => {
             format!("{op} {}", sql(right))
@@ -215,5 +232,5 @@ fn wanted(condition: &Expr, seen: &[(String, String)]) -> Option<String> {
         Expr::IsNull(_) => "not known".to_owned(),
         _ => return None,
     };
-    Some(format!("{name} would have to be {wanted}; it is {value}"))
+    Some(format!("{name} would have to be {required}; it is {value}"))
 }

@@ -1,4 +1,4 @@
-//! Limits of a query, and the errors of a session: what every room above this one stops for.
+//! Resource limits of a query, and the errors of a session.
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -7,31 +7,33 @@ use futures::StreamExt;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Bytes that a query may put on disk where nothing else is said.
-const SPILL_BYTES_MAX: u64 = 16 << 30;
+/// Bytes that a query may spill to disk by default.
+const DEFAULT_SPILL_BYTES_MAX: u64 = 16 << 30;
 
-/// What a query may use.
+/// The resources that one query may use.
 #[derive(Debug, Clone)]
 pub struct QueryLimits {
-    /// Memory of sorts, joins and aggregations, in bytes.
+    /// Memory for sorts, joins and aggregations, in bytes.
     pub memory_bytes_max: usize,
-    /// Bytes that they may put on disk.
+    /// Bytes that sorts, joins and aggregations may spill to disk.
     pub spill_bytes_max: u64,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
-    /// Rows that a rule may give: one that gives more tells nobody anything.
+    /// Rows that a rule may return. A rule that returns more is stopped, because nobody could read
+    /// its findings.
     pub rows_max: usize,
-    /// Time that a rule may take.
+    /// Time that a rule may run.
     pub time_max: Duration,
 }
 
 impl QueryLimits {
-    /// Limits of a service that has other work to do.
+    /// Limits for rules that run inside the service, beside its other work: one thread, one million
+    /// rows, one minute.
     #[must_use]
-    pub const fn of_service(memory_bytes_max: usize) -> Self {
+    pub const fn for_service(memory_bytes_max: usize) -> Self {
         Self {
             memory_bytes_max,
-            spill_bytes_max: SPILL_BYTES_MAX,
+            spill_bytes_max: DEFAULT_SPILL_BYTES_MAX,
             threads: 1,
             rows_max: 1_000_000,
             time_max: Duration::from_secs(60),
@@ -43,7 +45,7 @@ impl Default for QueryLimits {
     fn default() -> Self {
         Self {
             memory_bytes_max: 1 << 30,
-            spill_bytes_max: SPILL_BYTES_MAX,
+            spill_bytes_max: DEFAULT_SPILL_BYTES_MAX,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             rows_max: 10_000_000,
             time_max: Duration::from_secs(3600),
@@ -51,35 +53,35 @@ impl Default for QueryLimits {
     }
 }
 
-/// Why a session could not be made or a statement not run.
+/// Why a session could not be created or a statement could not be run.
 #[derive(Debug, Error)]
 pub enum SessionError {
-    /// The statement is not one that reads.
+    /// The statement does more than read.
     #[error(
         "only statements that read are allowed here: SELECT, WITH, EXPLAIN, SHOW, DESCRIBE. {0}"
     )]
     NotReadOnly(String),
-    /// The engine said no.
+    /// The query engine returned an error.
     #[error("{}", .0.strip_backtrace())]
     Engine(#[from] DataFusionError),
-    /// A state of the lake that there was never or is no more.
+    /// The lake has no such snapshot: it never existed or has expired.
     #[error(
-        "there is no snapshot {0}; `trailhound lake info` tells the newest, and older ones are forgotten after a while"
+        "there is no snapshot {0}; `trailhound lake info` shows the newest, and older snapshots expire"
     )]
     Snapshot(String),
-    /// A rule gives more rows than anybody would look at.
-    #[error("it gives more than {0} rows; it was stopped")]
+    /// The query returned more rows than [`QueryLimits::rows_max`], which is the value here.
+    #[error("the query returned more than {0} rows and was stopped")]
     TooManyRows(usize),
-    /// A rule does not end.
-    #[error("it had not ended after {} s; it was stopped", .0.as_secs())]
+    /// The query ran longer than [`QueryLimits::time_max`], which is the value here.
+    #[error("the query had not finished after {} s and was stopped", .0.as_secs())]
     TooLong(Duration),
 }
 
-/// What a query gives, as far as `limits` go.
+/// Collects the rows of `stream` and stops at the row and time limits.
 ///
 /// # Errors
-/// [`SessionError::TooManyRows`], [`SessionError::TooLong`], and what the engine says.
-pub async fn bounded(
+/// [`SessionError::TooManyRows`], [`SessionError::TooLong`], and errors of the engine.
+pub async fn collect_within_limits(
     mut stream: SendableRecordBatchStream,
     limits: &QueryLimits,
 ) -> Result<Vec<RecordBatch>, SessionError> {

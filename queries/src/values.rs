@@ -1,13 +1,13 @@
-//! Single values as text and as JSON.
+//! Converts single values of an Arrow column to text and to JSON.
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::Value;
 
-/// The values of a row as text; bytes in hex, NULL empty.
+/// The values of one row as text. Bytes are written in hex, NULL as an empty text.
 #[must_use]
-pub fn texts(batch: &RecordBatch, row: usize) -> Vec<String> {
+pub fn row_texts(batch: &RecordBatch, row: usize) -> Vec<String> {
     batch.columns().iter().map(|column| text(column, row)).collect()
 }
 
@@ -26,7 +26,8 @@ fn text(column: &dyn Array, row: usize) -> String {
     }
 }
 
-/// A column that holds nothing but NULLs does not mark them one by one.
+/// True where the value is NULL. An array of type `Null` has no validity bitmap, so its type is
+/// checked first.
 fn is_null(column: &dyn Array, row: usize) -> bool {
     *column.data_type() == DataType::Null || column.is_null(row)
 }
@@ -43,7 +44,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The value as JSON: numbers, truth values, lists and structs as such, everything else as text.
+/// The value as JSON. Numbers, booleans, lists and structs keep their JSON type; every other type
+/// becomes text.
 #[must_use]
 pub fn json_value(column: &dyn Array, row: usize) -> Value {
     if is_null(column, row) {
@@ -53,7 +55,7 @@ pub fn json_value(column: &dyn Array, row: usize) -> Value {
         DataType::Boolean => Value::from(column.as_boolean().value(row)),
         kind if kind.is_numeric() => {
             let text = text(column, row);
-            // What JSON has no number for, such as NaN, stays text.
+            // JSON has no NaN and no infinity: they stay text.
             text.parse().map_or_else(|_| Value::from(text), Value::Number)
         }
         DataType::List(_) => {

@@ -41,7 +41,7 @@ async fn of(session: &Session, catalogue: &RuleSet) -> Result<Vec<AccountCoverag
     let rules: Vec<&Rule> = catalogue
         .rules
         .iter()
-        .filter(|rule| rule.enabled && rule.missing(session.parameters()).is_empty())
+        .filter(|rule| rule.enabled && rule.missing_parameters(session.parameters()).is_empty())
         .collect();
     Ok(coverage(session, &rules).await?)
 }
@@ -89,7 +89,7 @@ fn print_rules(config: &Config) -> Result<(), Failure> {
         ))?;
     }
     for rule in config.catalogue.rules.iter().filter(|rule| rule.enabled) {
-        let missing = rule.missing(&config.parameters);
+        let missing = rule.missing_parameters(&config.parameters);
         if !missing.is_empty() {
             printer::line(&format!(
                 "Not loaded for want of {}: {} {}",

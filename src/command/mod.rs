@@ -43,6 +43,9 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     for broken in &config.broken_rules {
         printer::talk(&format!("error: {broken}\nThe rule is left out; the others run."));
     }
+    for warning in config.catalogue.warnings() {
+        printer::talk(&format!("warning: {warning}"));
+    }
     runtime.block_on(async {
         match cli.command {
             Command::Coverage(args) => coverage::run(&config, args).await,

@@ -16,9 +16,9 @@ use trailhound_datasets::layout::CatalogLocation;
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::session::ad_hoc::refused;
+use trailhound_queries::session::ad_hoc::query_error;
 use trailhound_queries::session::{AsOf, Session};
-use trailhound_queries::sql_guard::{Refused, Values, statements};
+use trailhound_queries::sql_guard::{ParameterValues, QueryError, split_statements};
 
 /// Bytes of a file of statements.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -43,7 +43,7 @@ pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failu
         &QueryLimits::default(),
     )
     .await?;
-    let pieces = statements(&text);
+    let pieces = split_statements(&text);
     if pieces.len() != 1 && args.form.is_binary() {
         return Err(Failure::Usage(format!(
             "one file holds the rows of one statement; these are {}",
@@ -53,12 +53,13 @@ pub(crate) async fn run(config: &Config, args: cli::Query) -> Result<Exit, Failu
     if pieces.is_empty() {
         return Err(Failure::Usage("there is no statement".to_owned()));
     }
-    let values: Values = args.params.into_iter().map(|(name, value)| (name, Some(value))).collect();
+    let values: ParameterValues =
+        args.params.into_iter().map(|(name, value)| (name, Some(value))).collect();
     let mut out = output(args.output.as_deref(), args.form)?;
     let several = pieces.len() > 1;
     for sql in pieces {
         // Of several statements, each takes the values it asks for.
-        let its: Values = values
+        let its: ParameterValues = values
             .iter()
             .filter(|(name, _)| !several || sql.contains(&format!("${name}")))
             .map(|(name, value)| (name.clone(), value.clone()))
@@ -104,17 +105,17 @@ pub(super) async fn ask(session: &Session, sql: &str, format: Format) -> Result<
 pub(super) async fn answer(
     session: &Session,
     sql: &str,
-    values: &Values,
+    values: &ParameterValues,
     form: Form,
     out: &mut (dyn Write + Send),
 ) -> Result<usize, Failure> {
-    let told = |refused: &Refused| Failure::Usage(pointed(sql, refused));
-    let frame = session.ask(sql, values).await.map_err(|e| told(&e))?;
+    let told = |refused: &QueryError| Failure::Usage(pointed(sql, refused));
+    let frame = session.plan_query(sql, values).await.map_err(|e| told(&e))?;
     let schema = Arc::clone(frame.schema().inner());
-    let mut stream = frame.execute_stream().await.map_err(|e| told(&refused(&e)))?;
+    let mut stream = frame.execute_stream().await.map_err(|e| told(&query_error(&e)))?;
     let mut writer = Writer::new(form, &schema, Box::new(out))?;
     while let Some(batch) = stream.next().await {
-        writer.add(&batch.map_err(|e| told(&refused(&e)))?)?;
+        writer.add(&batch.map_err(|e| told(&query_error(&e)))?)?;
     }
     let (rows, left) = writer.finish()?;
     if matches!(form, Form::Table | Form::Expanded) {

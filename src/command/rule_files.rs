@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use trailhound_queries::packs::rules::RetiredRule;
 
 const SQL: &str = include_str!("skeleton.sql");
 const TOML: &str = include_str!("skeleton.toml");
@@ -26,6 +27,10 @@ pub(crate) fn write(config: &Config, id: &str, group: &str, title: &str) -> Resu
             "there is a rule {id} already: `{}`. Ids are never used again",
             known.path.display()
         )));
+    }
+    let retired = RetiredRule::all().map_err(Failure::Internal)?;
+    if let Some(retired) = retired.iter().find(|retired| retired.id.eq_ignore_ascii_case(id)) {
+        return Err(Failure::Usage(retired.refusal()));
     }
     let Some(folder) = &config.rules_folder else {
         return Err(Failure::Usage(

@@ -11,7 +11,7 @@ use trailhound_datasets::sanitize::sanitize;
 use trailhound_detect::authoring::backtest::{AlertVolume, FindingsDiff, compare};
 use trailhound_detect::authoring::explain::{Explanation, explain};
 use trailhound_detect::{Detection, Finding, FindingStatus, Range, Selection, detect};
-use trailhound_queries::explain::Condition;
+use trailhound_queries::explain::ConditionResult;
 use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::session::Session;
 
@@ -37,7 +37,7 @@ pub(super) async fn run_explain(
             explained.events
         ))?;
     }
-    let missing = rule.missing(&config.parameters);
+    let missing = rule.missing_parameters(&config.parameters);
     if !missing.is_empty() {
         printer::line(&format!(
             "The rule is not loaded: it needs {}. Where these are asked for, nothing is known.",
@@ -71,7 +71,7 @@ fn print_steps(explained: &Explanation) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_condition(condition: &Condition) -> Result<(), Failure> {
+fn print_condition(condition: &ConditionResult) -> Result<(), Failure> {
     let holds = match condition.holds {
         Some(true) => "yes    ",
         Some(false) => "NO     ",
@@ -84,7 +84,7 @@ fn print_condition(condition: &Condition) -> Result<(), Failure> {
     if !seen.is_empty() {
         printer::line(&sanitize(&format!("           seen: {}", seen.join("; "))))?;
     }
-    if let Some(wanted) = &condition.wanted {
+    if let Some(wanted) = &condition.required {
         printer::line(&sanitize(&format!("           {wanted}")))?;
     }
     Ok(())

@@ -34,12 +34,7 @@ pub(crate) async fn run(config: &Config, args: cli::Rules) -> Result<Exit, Failu
 }
 
 fn find<'c>(config: &'c Config, id: &str) -> Result<&'c Rule, Failure> {
-    config.catalogue.find(id).ok_or_else(|| match config.catalogue.nearest(id) {
-        Some(near) => Failure::Usage(format!("there is no rule `{id}`; did you mean `{near}`?")),
-        None => {
-            Failure::Usage(format!("there is no rule `{id}`; `trailhound rules list` shows all"))
-        }
-    })
+    config.catalogue.get(id).map_err(Failure::usage)
 }
 
 /// The rules that `args` ask for.
@@ -80,7 +75,7 @@ fn chosen<'c>(config: &'c Config, args: &cli::RulesList) -> Result<Vec<&'c Rule>
 fn list(config: &Config, args: &cli::RulesList) -> Result<Exit, Failure> {
     let rules = chosen(config, args)?;
     let state = |rule: &Rule| {
-        let missing = rule.missing(&config.parameters);
+        let missing = rule.missing_parameters(&config.parameters);
         if !missing.is_empty() {
             format!("not loaded: needs {}", missing.join(", "))
         } else if rule.enabled {
@@ -107,7 +102,7 @@ fn list(config: &Config, args: &cli::RulesList) -> Result<Exit, Failure> {
                 let line = json!({ "id": rule.id, "version": rule.version, "group": rule.group, "severity": rule.severity.name(), "title": rule.title.en,
                     "title_zh": rule.title.zh, "status": rule.status, "attack": rule.attack,
                     "tactics": rule.attack.iter().flat_map(|technique| tactics(technique)).collect::<BTreeSet<_>>(), "enabled": rule.enabled, "parameters": rule.parameters,
-                    "missing_parameters": rule.missing(&config.parameters), "cases": rule.cases.len() });
+                    "missing_parameters": rule.missing_parameters(&config.parameters), "cases": rule.cases.len() });
                 printer::line(&line.to_string())?;
             }
         }
@@ -141,8 +136,8 @@ fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
     if !rule.optional_parameters.is_empty() {
         lines.push(format!("uses if given: {}", rule.optional_parameters.join(", ")));
     }
-    lines.extend(rule.needs.iter().map(|need| format!("needs {}", need.in_words())));
-    lines.extend(rule.gaps.iter().map(|need| format!("sees more with {}", need.in_words())));
+    lines.extend(rule.needs.iter().map(|need| format!("needs {}", need.label())));
+    lines.extend(rule.gaps.iter().map(|need| format!("sees more with {}", need.label())));
     lines.push("\nFalse positives:".to_owned());
     lines.extend(rule.false_positives.iter().map(|text| format!("  - {text}")));
     lines.push(format!("\nRunbook:\n  {}\n  {}", rule.runbook.en, rule.runbook.zh));
@@ -172,6 +167,12 @@ async fn lint(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
     let problems = lint::lint(&config.catalogue, &rules).await.map_err(Failure::internal)?;
     for problem in &problems {
         printer::line(&problem.to_string())?;
+    }
+    for rule in &rules {
+        for key in &rule.deprecated_keys {
+            let path = rule.path.display();
+            printer::line(&format!("{} deprecated-key: {key} (`{path}`)", rule.id))?;
+        }
     }
     printer::line(&format!(
         "{} rules, {} checks each: {} problems",

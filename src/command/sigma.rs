@@ -11,7 +11,7 @@ use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
-use trailhound_queries::sigma::{Refused, Translated, export, import};
+use trailhound_queries::sigma::{RejectedRule, TranslatedRule, export, import};
 
 /// A file larger than this holds no rules that somebody wrote.
 const BYTES_MAX: u64 = 4 << 20;
@@ -28,7 +28,7 @@ pub(super) async fn run_import(config: &Config, args: &cli::RulesImport) -> Resu
     let (mut taken, mut refused) = (0, 0);
     for path in files(&args.paths)? {
         let imported = import(&read(&path)?);
-        let mut refusals = imported.refused;
+        let mut refusals = imported.rejected;
         for rule in imported.rules {
             let written = match runs(&engine, &rule).await {
                 Ok(()) => write(config, &folder.join(GROUP), &rule, args.replace),
@@ -46,11 +46,11 @@ pub(super) async fn run_import(config: &Config, args: &cli::RulesImport) -> Resu
                         path.display()
                     ))?;
                 }
-                Err(reason) => refusals.push(Refused { title: rule.title.clone(), reason }),
+                Err(reason) => refusals.push(RejectedRule { title: rule.title.clone(), reason }),
             }
         }
         refused += refusals.len();
-        for Refused { title, reason } in refusals {
+        for RejectedRule { title, reason } in refusals {
             printer::line(&sanitize(&format!(
                 "REFUSED {}: \"{title}\": {reason}",
                 path.display()
@@ -93,7 +93,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// Whether the engine can plan the query and read its regular expressions.
-async fn runs(engine: &Session, rule: &Translated) -> Result<(), String> {
+async fn runs(engine: &Session, rule: &TranslatedRule) -> Result<(), String> {
     engine.sql(&rule.sql).await.map_err(|e| e.to_string())?;
     for pattern in &rule.patterns {
         let sql = format!("SELECT regexp_like('', '{}')", pattern.replace('\'', "''"));
@@ -112,7 +112,7 @@ async fn runs(engine: &Session, rule: &Translated) -> Result<(), String> {
 fn write(
     config: &Config,
     folder: &Path,
-    rule: &Translated,
+    rule: &TranslatedRule,
     replace: bool,
 ) -> Result<PathBuf, String> {
     let name = rule.id.trim_start_matches("AT-").to_lowercase().replace('-', "_");

@@ -21,9 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_ingest::IngestOptions;
 use trailhound_queries::packs::investigations::{self, Investigation};
-use trailhound_queries::packs::profile::Profile;
+use trailhound_queries::packs::profile::BenchmarkProfile;
 use trailhound_queries::packs::rules::{RuleSet, RuleSetError};
 use trailhound_queries::parameters::Parameters;
+use trailhound_queries::suggestion::nearest;
 
 /// Looked for in the current folder when no `--config` is given.
 const FILE_NAME: &str = "trailhound.toml";
@@ -125,11 +126,11 @@ impl Config {
         let rules_folder = written.rules.folder.map(|rules| folder.join(rules));
         let broken_rules = match &rules_folder {
             Some(rules) => catalogue
-                .add(rules)
+                .add_folder(rules)
                 .map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?,
             None => Vec::new(),
         };
-        if let Some(problem) = catalogue.check(&written.parameters).first() {
+        if let Some(problem) = catalogue.check_parameters(&written.parameters).first() {
             return Err(Failure::Usage(format!("{}: {problem}", shown(path.as_deref()))));
         }
         Ok(Self {
@@ -176,8 +177,8 @@ impl Config {
     }
 
     /// The profile `name`.
-    pub(crate) fn profile(&self, name: &str) -> Result<Profile, Failure> {
-        let profiles = Profile::all().map_err(Failure::Internal)?;
+    pub(crate) fn profile(&self, name: &str) -> Result<BenchmarkProfile, Failure> {
+        let profiles = BenchmarkProfile::all().map_err(Failure::Internal)?;
         let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
         let unknown = || {
             Failure::Usage(format!("there is no profile `{name}`; there is {}", names.join(", ")))
@@ -248,7 +249,7 @@ fn with_nearest_key(error: &toml::de::Error) -> String {
     else {
         return text;
     };
-    match quoted.min_by_key(|known| strsim::levenshtein(known, unknown)) {
+    match nearest(unknown, quoted) {
         Some(nearest) => format!("{}\nhint: did you mean `{nearest}`?", text.trim_end()),
         None => text,
     }

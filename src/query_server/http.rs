@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use trailhound_queries::session::AsOf;
-use trailhound_queries::sql_guard::{Code, TEXT_BYTES_MAX, Values};
+use trailhound_queries::sql_guard::{ParameterValues, QueryErrorCode, TEXT_BYTES_MAX};
 
 /// Bytes of a request: a statement with every sign escaped, its values, and some room.
 const BODY_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX;
@@ -96,7 +96,7 @@ async fn query(
             .params
             .into_iter()
             .map(|(name, value)| (name, text(value)))
-            .collect::<Values>(),
+            .collect::<ParameterValues>(),
         form,
         as_of: asked.snapshot.map_or(AsOf::Newest, AsOf::Snapshot),
         bounds: door.doors.bounds,
@@ -188,19 +188,26 @@ fn refused(outcome: Outcome) -> Response {
             None,
         );
     };
-    let is = |known: Code| known.name() == code;
-    let status = if is(Code::StatementNotAllowed) || is(Code::FunctionNotAllowed) {
-        StatusCode::FORBIDDEN
-    } else if is(Code::TableNotFound) {
-        StatusCode::NOT_FOUND
-    } else if [Code::MemoryLimit, Code::TimeLimit, Code::RowLimit, Code::ByteLimit, Code::Failed]
+    let is = |known: QueryErrorCode| known.name() == code;
+    let status =
+        if is(QueryErrorCode::StatementNotAllowed) || is(QueryErrorCode::FunctionNotAllowed) {
+            StatusCode::FORBIDDEN
+        } else if is(QueryErrorCode::TableNotFound) {
+            StatusCode::NOT_FOUND
+        } else if [
+            QueryErrorCode::MemoryLimit,
+            QueryErrorCode::TimeLimit,
+            QueryErrorCode::RowLimit,
+            QueryErrorCode::ByteLimit,
+            QueryErrorCode::Failed,
+        ]
         .into_iter()
         .any(is)
-    {
-        StatusCode::UNPROCESSABLE_ENTITY
-    } else {
-        StatusCode::BAD_REQUEST
-    };
+        {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::BAD_REQUEST
+        };
     problem(status, &code, &message, line.zip(column))
 }
 

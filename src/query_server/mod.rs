@@ -26,7 +26,7 @@ use tokio::process::Command;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::Lake;
-use trailhound_queries::sql_guard::Code;
+use trailhound_queries::sql_guard::QueryErrorCode;
 
 /// The program that runs, also where another has been installed in its place.
 const EXECUTABLE: &str = "/proc/self/exe";
@@ -97,7 +97,9 @@ impl QueryServer {
             Some(_turn) => match self.answered(&request).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    note.ended(Code::Failed.name(), 0, 0).await.map_err(std::io::Error::other)?;
+                    note.ended(QueryErrorCode::Failed.name(), 0, 0)
+                        .await
+                        .map_err(std::io::Error::other)?;
                     return Err(error);
                 }
             },
@@ -160,7 +162,7 @@ impl QueryServer {
                 "it was not answered within {} s; narrow it by time, or aggregate less",
                 request.bounds.seconds_max
             );
-            return Ok(Answer::Refused(Outcome::refused(Code::TimeLimit, message)));
+            return Ok(Answer::Refused(Outcome::refused(QueryErrorCode::TimeLimit, message)));
         };
         let (status, told) = ended?;
         let told = String::from_utf8_lossy(&told);
@@ -175,7 +177,7 @@ impl QueryServer {
             _ => {
                 tracing::warn!(%status, said = %told.lines().last().unwrap_or_default(), "a query's process broke");
                 let message = "it needs more memory than a query may have, or nests too deep; narrow it or take it apart";
-                Ok(Answer::Refused(Outcome::refused(Code::MemoryLimit, message)))
+                Ok(Answer::Refused(Outcome::refused(QueryErrorCode::MemoryLimit, message)))
             }
         }
     }

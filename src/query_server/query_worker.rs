@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use trailhound_ingest::lake::find_catalogue;
 use trailhound_queries::session::Session;
-use trailhound_queries::session::ad_hoc::refused;
-use trailhound_queries::sql_guard::{Code, Refused};
+use trailhound_queries::session::ad_hoc::query_error;
+use trailhound_queries::sql_guard::{QueryError, QueryErrorCode};
 
 /// Memory beyond what the query engine counts: code, catalogue, decoded pages, the answer on its way.
 const UNCOUNTED_BYTES: u64 = 1 << 30;
@@ -56,9 +56,9 @@ pub(super) fn confine(bounds: &Bounds) -> io::Result<()> {
     Ok(())
 }
 
-async fn answer(config: &Config, lake: &Path, request: &Request) -> Result<usize, Refused> {
+async fn answer(config: &Config, lake: &Path, request: &Request) -> Result<usize, QueryError> {
     let bounds = &request.bounds;
-    let failed = |e: &dyn std::fmt::Display| Refused::whole(Code::Failed, e.to_string());
+    let failed = |e: &dyn std::fmt::Display| QueryError::new(QueryErrorCode::Failed, e.to_string());
     let place =
         find_catalogue(lake).map_err(|e| failed(&e))?.ok_or_else(|| failed(&"there is no lake"))?;
     let session = Session::over_lake_at(
@@ -68,21 +68,21 @@ async fn answer(config: &Config, lake: &Path, request: &Request) -> Result<usize
         &bounds.limits(),
     )
     .await?;
-    let frame = session.ask(&request.sql, &request.values).await?;
+    let frame = session.plan_query(&request.sql, &request.values).await?;
     let schema = Arc::clone(frame.schema().inner());
-    let mut stream = frame.execute_stream().await.map_err(|e| refused(&e))?;
+    let mut stream = frame.execute_stream().await.map_err(|e| query_error(&e))?;
     let out = Bounded { out: BufWriter::new(io::stdout()), left: bounds.bytes_max };
     let mut writer = Writer::new(request.form, &schema, Box::new(out)).map_err(|e| failed(&e))?;
     let mut rows = 0;
     while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(|e| refused(&e))?;
+        let batch = batch.map_err(|e| query_error(&e))?;
         rows += batch.num_rows();
         if rows > bounds.rows_max {
             let message = format!(
                 "it gives more than {} rows; narrow it, aggregate, or ask in parts with LIMIT and OFFSET",
                 bounds.rows_max
             );
-            return Err(Refused::whole(Code::RowLimit, message));
+            return Err(QueryError::new(QueryErrorCode::RowLimit, message));
         }
         writer.add(&batch).map_err(|e| written(e, bounds))?;
     }
@@ -90,16 +90,16 @@ async fn answer(config: &Config, lake: &Path, request: &Request) -> Result<usize
     Ok(rows)
 }
 
-fn written(failure: Failure, bounds: &Bounds) -> Refused {
+fn written(failure: Failure, bounds: &Bounds) -> QueryError {
     match failure {
-        Failure::Output(error) if error.kind() == io::ErrorKind::FileTooLarge => Refused::whole(
-            Code::ByteLimit,
+        Failure::Output(error) if error.kind() == io::ErrorKind::FileTooLarge => QueryError::new(
+            QueryErrorCode::ByteLimit,
             format!(
                 "its rows have more than {} bytes; ask for fewer columns or rows",
                 bounds.bytes_max
             ),
         ),
-        other => Refused::whole(Code::Failed, other.to_string()),
+        other => QueryError::new(QueryErrorCode::Failed, other.to_string()),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::session::AsOf;
-use trailhound_queries::sql_guard::{Code, Place, Refused, Values};
+use trailhound_queries::sql_guard::{ParameterValues, QueryError, QueryErrorCode, SqlPosition};
 
 /// A question with its bounds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub(crate) struct Request {
     /// The statement.
     pub(crate) sql: String,
     /// Values of its parameters.
-    pub(crate) values: Values,
+    pub(crate) values: ParameterValues,
     /// The form of the rows.
     pub(crate) form: Form,
     /// Snapshot or time; the newest without.
@@ -73,17 +73,17 @@ pub(crate) enum Outcome {
     },
 }
 
-impl From<Refused> for Outcome {
-    fn from(refused: Refused) -> Self {
-        let Refused { code, message, place } = refused;
-        let (line, column) = place.map(|Place { line, column }| (line, column)).unzip();
+impl From<QueryError> for Outcome {
+    fn from(refused: QueryError) -> Self {
+        let QueryError { code, message, position } = refused;
+        let (line, column) = position.map(|SqlPosition { line, column }| (line, column)).unzip();
         Self::Refused { code: code.name().to_owned(), message, line, column }
     }
 }
 
 impl Outcome {
     /// A refusal without a place.
-    pub(crate) fn refused(code: Code, message: impl Into<String>) -> Self {
-        Refused::whole(code, message).into()
+    pub(crate) fn refused(code: QueryErrorCode, message: impl Into<String>) -> Self {
+        QueryError::new(code, message).into()
     }
 }

@@ -30,7 +30,7 @@ const LEASED: i64 = 15_000_000;
 /// How often a service that shares its lake looks what others have committed.
 const LOOK: Duration = Duration::from_secs(1);
 /// Few rows in memory at a time: one thread and a small pool for each set of rules.
-const LIMITS: QueryLimits = QueryLimits::of_service(128 << 20);
+const LIMITS: QueryLimits = QueryLimits::for_service(128 << 20);
 
 /// Id and version of each rule that runs.
 pub(super) type Rules = Vec<(String, String)>;
@@ -309,7 +309,7 @@ async fn stand(
     let runnable: Vec<_> = catalogue
         .rules
         .iter()
-        .filter(|rule| rule.enabled && rule.missing(parameters).is_empty())
+        .filter(|rule| rule.enabled && rule.missing_parameters(parameters).is_empty())
         .collect();
     let standing = StandingQueries::new(&runnable, Arc::clone(parameters), LIMITS).await?;
     let is_broken = |id: &str| standing.broken().iter().any(|(broken, _)| broken == id);

@@ -48,8 +48,13 @@ impl RuleFiles {
 
 fn read(folder: &std::path::Path) -> Result<RuleSet, String> {
     let mut catalogue = RuleSet::built_in().map_err(|e| e.to_string())?;
-    match catalogue.add(folder) {
-        Ok(broken) if broken.is_empty() => Ok(catalogue),
+    match catalogue.add_folder(folder) {
+        Ok(broken) if broken.is_empty() => {
+            for warning in catalogue.warnings() {
+                tracing::warn!(warning, "a rule file uses a deprecated key");
+            }
+            Ok(catalogue)
+        }
         Ok(broken) => Err(broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
         Err(error) => Err(error.to_string()),
     }

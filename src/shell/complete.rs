@@ -6,9 +6,9 @@ use rustyline::hint::Hinter;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper};
 use std::sync::Arc;
-use trailhound_queries::docs::data_dictionary::Relation;
+use trailhound_queries::docs::data_dictionary::TableDescription;
 use trailhound_queries::session::Session;
-use trailhound_queries::sql_guard::is_whole;
+use trailhound_queries::sql_guard::is_complete;
 
 /// Words of SQL that an analyst types.
 const KEYWORDS: [&str; 52] = [
@@ -73,11 +73,11 @@ const BEFORE_TABLES: [&str; 4] = ["FROM", "JOIN", "DESCRIBE", "\\D+"];
 pub(super) struct Assistant {
     /// Tables, views, functions.
     names: Vec<String>,
-    relations: Arc<Vec<Relation>>,
+    relations: Arc<Vec<TableDescription>>,
 }
 
 impl Assistant {
-    pub(super) fn new(session: &Session, relations: Arc<Vec<Relation>>) -> Self {
+    pub(super) fn new(session: &Session, relations: Arc<Vec<TableDescription>>) -> Self {
         let functions = session.functions().iter().map(|name| format!("{name}("));
         let names =
             relations.iter().map(|relation| relation.name.clone()).chain(functions).collect();
@@ -108,7 +108,7 @@ impl Assistant {
             .rsplit_once('.')
             .map_or((None, lower.as_str()), |(table, column)| (Some(table), column));
         // The columns of what the statement names; of all tables while it names none.
-        let named: Vec<&Relation> = self
+        let named: Vec<&TableDescription> = self
             .relations
             .iter()
             .filter(|relation| text.to_lowercase().contains(&relation.name))
@@ -175,7 +175,7 @@ impl Validator for Assistant {
         let text = context.input();
         let whole = matches!(text.trim(), "quit" | "exit")
             || text.trim_start().starts_with('\\')
-            || is_whole(text);
+            || is_complete(text);
         Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }

@@ -1,6 +1,6 @@
 //! What was typed: statements, commands of the shell, and where in them an error lies.
 
-use trailhound_queries::sql_guard::{Place, Refused, statements};
+use trailhound_queries::sql_guard::{QueryError, SqlPosition, split_statements};
 
 /// One input.
 pub(super) enum Input<'i> {
@@ -21,14 +21,14 @@ pub(super) fn read(text: &str) -> Input<'_> {
     } else if matches!(trimmed.trim_end_matches(';').trim_end(), "quit" | "exit") {
         Input::Meta("\\q")
     } else {
-        Input::Statements(statements(text))
+        Input::Statements(split_statements(text))
     }
 }
 
 /// The refusal in words, with the line of `statement` it concerns and a mark under the place.
-pub(crate) fn pointed(statement: &str, refused: &Refused) -> String {
+pub(crate) fn pointed(statement: &str, refused: &QueryError) -> String {
     let told = refused.to_string();
-    let Some(Place { line, column }) = refused.place else { return told };
+    let Some(SqlPosition { line, column }) = refused.position else { return told };
     let Some(text) = usize::try_from(line - 1).ok().and_then(|line| statement.lines().nth(line))
     else {
         return told;
@@ -48,14 +48,14 @@ pub(crate) fn pointed(statement: &str, refused: &Refused) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trailhound_queries::sql_guard::Code;
+    use trailhound_queries::sql_guard::QueryErrorCode;
 
     #[test]
     fn errors_point_at_their_place() {
-        let refused = Refused {
-            code: Code::Invalid,
+        let refused = QueryError {
+            code: QueryErrorCode::Invalid,
             message: "no such column".to_owned(),
-            place: Some(Place { line: 2, column: 7 }),
+            position: Some(SqlPosition { line: 2, column: 7 }),
         };
         assert_eq!(
             pointed("SELECT\n  1 + usr", &refused),

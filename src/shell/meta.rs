@@ -14,7 +14,7 @@ use trailhound_queries::functions::FUNCTIONS;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::investigations;
 use trailhound_queries::session::{AsOf, Session};
-use trailhound_queries::sql_guard::nearest;
+use trailhound_queries::suggestion::did_you_mean;
 
 /// Each with what it does.
 pub(super) const COMMANDS: [(&str, &str); 13] = [
@@ -110,7 +110,7 @@ impl Shell<'_> {
                 let all = self
                     .relations
                     .iter()
-                    .map(|relation| vec![relation.name.as_str(), relation.shows.as_str()]);
+                    .map(|relation| vec![relation.name.as_str(), relation.description.as_str()]);
                 pager::show(rows(all, &["name", "shows"]).as_bytes())?;
             }
             Meta::Table { name, meanings } => self.describe(&name, meanings)?,
@@ -151,7 +151,7 @@ impl Shell<'_> {
             Meta::Out(path) => self.out = path,
             Meta::Run(path) => match std::fs::read_to_string(&path) {
                 Ok(text) => {
-                    for statement in trailhound_queries::sql_guard::statements(&text) {
+                    for statement in trailhound_queries::sql_guard::split_statements(&text) {
                         if !self.ask(statement, &BTreeMap::new()).await? {
                             break;
                         }
@@ -202,18 +202,14 @@ impl Shell<'_> {
         let Some(relation) =
             self.relations.iter().find(|relation| relation.name.eq_ignore_ascii_case(name))
         else {
-            let names: Vec<String> =
-                self.relations.iter().map(|relation| relation.name.clone()).collect();
-            let near = nearest(name, names.iter()).map_or_else(
-                || "`\\d` lists them".to_owned(),
-                |near| format!("did you mean `{near}`?"),
-            );
-            printer::talk(&format!("there is no table or view `{name}`; {near}"));
+            let known = self.relations.iter().map(|relation| relation.name.as_str());
+            let suggestion = did_you_mean(name, known, "`\\d` lists them");
+            printer::talk(&format!("there is no table or view `{name}`{suggestion}"));
             return Ok(());
         };
-        let mut text = format!("{}: {}\n", relation.name, relation.shows);
-        let line = |column: &'_ trailhound_queries::docs::data_dictionary::Described| {
-            let mut line = vec![column.name.clone(), column.kind.clone()];
+        let mut text = format!("{}: {}\n", relation.name, relation.description);
+        let line = |column: &'_ trailhound_queries::docs::data_dictionary::ColumnDescription| {
+            let mut line = vec![column.name.clone(), column.type_name.clone()];
             line.extend(meanings.then(|| column.meaning.clone()));
             line
         };

@@ -24,11 +24,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use trailhound_datasets::layout::CatalogLocation;
-use trailhound_queries::docs::data_dictionary::{self, Relation};
+use trailhound_queries::docs::data_dictionary::{self, TableDescription};
 use trailhound_queries::limits::QueryLimits;
-use trailhound_queries::session::ad_hoc::refused;
+use trailhound_queries::session::ad_hoc::query_error;
 use trailhound_queries::session::{AsOf, Session};
-use trailhound_queries::sql_guard::{Refused, Values};
+use trailhound_queries::sql_guard::{ParameterValues, QueryError};
 
 /// Statements that the history keeps.
 const HISTORY_MAX: usize = 2000;
@@ -40,7 +40,7 @@ pub(crate) struct Shell<'s> {
     session: Session,
     engine: Engine,
     as_of: AsOf,
-    relations: Arc<Vec<Relation>>,
+    relations: Arc<Vec<TableDescription>>,
     form: Form,
     timing: bool,
     /// Where rows go instead of the terminal.
@@ -62,7 +62,7 @@ pub(crate) async fn run(
         &QueryLimits::default(),
     )
     .await?;
-    let relations = Arc::new(data_dictionary::relations(&session).await?);
+    let relations = Arc::new(data_dictionary::describe_tables(&session).await?);
     let mut editor = editor(&session, &relations)?;
     printer::talk(&format!(
         "Trailhound {}: snapshot {} of {}. `\\?` for help, `\\q` to leave; statements end with `;`.",
@@ -107,7 +107,7 @@ pub(crate) async fn run(
 
 fn editor(
     session: &Session,
-    relations: &Arc<Vec<Relation>>,
+    relations: &Arc<Vec<TableDescription>>,
 ) -> Result<Editor<Assistant, FileHistory>, Failure> {
     let settings = rustyline::Config::builder()
         .completion_type(CompletionType::List)
@@ -152,7 +152,7 @@ impl Shell<'_> {
             },
             Input::Statements(statements) => {
                 for statement in statements {
-                    if !self.ask(statement, &Values::new()).await? {
+                    if !self.ask(statement, &ParameterValues::new()).await? {
                         break;
                     }
                 }
@@ -162,7 +162,7 @@ impl Shell<'_> {
     }
 
     /// Asks one statement; false where it was refused or cancelled, which has been told.
-    async fn ask(&mut self, statement: &str, values: &Values) -> Result<bool, Failure> {
+    async fn ask(&mut self, statement: &str, values: &ParameterValues) -> Result<bool, Failure> {
         let begun = Instant::now();
         let form =
             if self.form == Form::Table && self.out.is_none() { Form::Wide } else { self.form };
@@ -228,12 +228,12 @@ impl Shell<'_> {
 
 /// Why there is no answer.
 enum Trouble {
-    Refused(Refused),
+    Refused(QueryError),
     Failure(Failure),
 }
 
-impl From<Refused> for Trouble {
-    fn from(refused: Refused) -> Self {
+impl From<QueryError> for Trouble {
+    fn from(refused: QueryError) -> Self {
         Self::Refused(refused)
     }
 }
@@ -248,17 +248,17 @@ impl From<Failure> for Trouble {
 async fn collect(
     session: &Session,
     sql: &str,
-    values: &Values,
+    values: &ParameterValues,
     form: Form,
 ) -> Result<(Vec<u8>, usize, usize), Trouble> {
     use futures::StreamExt;
-    let frame = session.ask(sql, values).await?;
+    let frame = session.plan_query(sql, values).await?;
     let schema = Arc::clone(frame.schema().inner());
-    let mut stream = frame.execute_stream().await.map_err(|e| refused(&e))?;
+    let mut stream = frame.execute_stream().await.map_err(|e| query_error(&e))?;
     let mut text = Vec::new();
     let mut writer = Writer::new(form, &schema, Box::new(&mut text))?;
     while let Some(batch) = stream.next().await {
-        writer.add(&batch.map_err(|e| refused(&e))?)?;
+        writer.add(&batch.map_err(|e| query_error(&e))?)?;
     }
     let (rows, left) = writer.finish()?;
     Ok((text, rows, left))

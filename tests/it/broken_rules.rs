@@ -41,7 +41,7 @@ fn a_rule_that_cannot_run_is_reported_and_the_others_still_find() {
         ("SELECT events.* FROM events; SELECT events.* FROM events", "statement"),
         (&long, ""),
     ];
-    for reads in ["", "reads = \"event_time IS NOT NULL\""] {
+    for prefilter in ["", "prefilter = \"event_time IS NOT NULL\""] {
         let program = program();
         for (number, (sql, _)) in wrong.iter().enumerate() {
             write_rule(
@@ -49,7 +49,7 @@ fn a_rule_that_cannot_run_is_reported_and_the_others_still_find() {
                 &format!("wrong_{number}"),
                 &format!("AT-OWN-{number:03}"),
                 sql,
-                reads,
+                prefilter,
             );
         }
         let ran = program.run(&["scan", "events.json", "--lake", "l", "--format", "json"]);
@@ -77,7 +77,7 @@ fn a_rule_that_cannot_run_is_reported_and_the_others_still_find() {
         "every",
         "AT-OWN-001",
         "SELECT events.* FROM events",
-        "reads = \"true\"",
+        "prefilter = \"true\"",
     );
     assert!(
         everything
@@ -115,7 +115,7 @@ fn an_invalid_rule_description_is_reported_with_its_file() {
         ("lookback = \"5 minutes\"", "`5 minutes` is no duration"),
         ("lookback = \"18446744073709551615d\"", "is no duration"),
         ("parameters = [\"corporate_cidr\"]", "no parameter `corporate_cidr`"),
-        ("condensed = { by = [\"nothing\"], per = \"1d\" }", "`nothing`, which is no column"),
+        ("first_last = { by = [\"nothing\"], per = \"1d\" }", "`nothing`, which is no column"),
         ("dedup = { columns = \"principal_id\", window = \"1h\" }", "columns"),
         ("cases = 3", "cases"),
         ("\u{feff}x = 1", "x"),
@@ -168,17 +168,17 @@ fn the_service_reloads_changed_rules_all_or_none() {
     let program = &pipeline.program;
     let config = std::fs::read_to_string(program.path("serve.toml")).expect("a file");
     program.write("serve.toml", format!("{config}\n[rules]\nfolder = \"rules\"\n"));
-    let reads = "reads = \"event_action = 'consolesignin'\"";
+    let prefilter = "prefilter = \"event_action = 'consolesignin'\"";
     let every = "SELECT events.* FROM events WHERE event_action = 'consolesignin'";
-    write_rule(program, "broken", "AT-OWN-001", "SELECT events.* FROM evens", reads);
+    write_rule(program, "broken", "AT-OWN-001", "SELECT events.* FROM evens", prefilter);
     // What is broken at the start is left out.
     let mut service = pipeline.start_service();
     let reloads = |service: &crate::support::service::Service, outcome: &str| {
         service.metric(&format!("trailhound_rule_reloads_total{{outcome=\"{outcome}\"}}"))
     };
-    write_rule(program, "sound", "AT-OWN-002", every, reads);
+    write_rule(program, "sound", "AT-OWN-002", every, prefilter);
     service.wait_until("a refusal", |service| reloads(service, "refused") >= 1.0);
-    write_rule(program, "broken", "AT-OWN-001", every, reads);
+    write_rule(program, "broken", "AT-OWN-001", every, prefilter);
     service.wait_until("a reload", |service| reloads(service, "taken") >= 1.0);
     pipeline.publish(broker);
     service.wait_for_findings(|open| {

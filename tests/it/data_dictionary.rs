@@ -16,13 +16,16 @@ async fn every_relation_and_column_is_documented() {
     )
     .await
     .expect("a session");
-    for relation in data_dictionary::relations(&session).await.expect("relations") {
-        assert!(!relation.shows.is_empty(), "{}", relation.name);
+    for relation in data_dictionary::describe_tables(&session).await.expect("relations") {
+        assert!(!relation.description.is_empty(), "{}", relation.name);
         for column in relation.columns {
             assert!(!column.meaning.is_empty(), "{}.{}", relation.name, column.name);
         }
     }
-    assert_written("docs/vocabulary.md", &data_dictionary::page(&session).await.expect("a page"));
+    assert_written(
+        "docs/vocabulary.md",
+        &data_dictionary::vocabulary_page(&session).await.expect("a page"),
+    );
 }
 
 #[test]

@@ -434,7 +434,8 @@ fn investigations_are_listed_shown_and_report_wrong_parameters() {
 
 #[test]
 fn the_investigations_page_is_generated() {
-    let page = investigations::page(&investigations::built_in().expect("investigations"));
+    let page =
+        investigations::investigations_page(&investigations::built_in().expect("investigations"));
     crate::support::golden::assert_written("docs/investigations.md", &page);
 }
 

@@ -88,7 +88,7 @@ fn report_figures_equal_sql_counts_and_the_generated_truth() {
 
 /// Columns of tables that people would see by the names that they have in the data.
 fn unworded(report: &Value) -> Vec<String> {
-    let words = trailhound_queries::packs::reports::words().expect("words").columns;
+    let words = trailhound_queries::packs::reports::report_labels().expect("words").columns;
     let sections = report["sections"]
         .as_array()
         .expect("sections")

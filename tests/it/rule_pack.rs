@@ -3,9 +3,10 @@
 use crate::support::golden::assert_written;
 use crate::support::program::{Program, text};
 use std::collections::BTreeSet;
+use std::path::Path;
 use trailhound_queries::docs::rules_page;
 use trailhound_queries::packs::attack::tactics;
-use trailhound_queries::packs::profile::Profile;
+use trailhound_queries::packs::profile::BenchmarkProfile;
 use trailhound_queries::packs::rules::{Rule, RuleSet};
 
 #[test]
@@ -55,7 +56,7 @@ fn every_technique_has_a_tactic_and_every_profile_its_rules() {
     for technique in catalogue.rules.iter().flat_map(|rule| &rule.attack) {
         assert!(!tactics(technique).is_empty(), "{technique}");
     }
-    for profile in Profile::all().expect("profiles") {
+    for profile in BenchmarkProfile::all().expect("profiles") {
         for id in profile.rules() {
             assert!(catalogue.find(id).is_some(), "{}: {id}", profile.name);
         }
@@ -68,8 +69,8 @@ fn catalogue() -> RuleSet {
 
 #[test]
 fn the_rule_and_finding_pages_are_generated() {
-    assert_written("docs/rules.md", &rules_page::rules(&catalogue()));
-    assert_written("docs/findings.md", &trailhound_queries::tables::findings::documentation());
+    assert_written("docs/rules.md", &rules_page::rules_page(&catalogue()));
+    assert_written("docs/findings.md", &trailhound_queries::docs::data_dictionary::findings_page());
     let layer =
         serde_json::to_string_pretty(&rules_page::navigator_layer(&catalogue())).expect("JSON");
     assert_written("docs/attack-navigator.json", &format!("{layer}\n"));
@@ -79,7 +80,7 @@ fn the_rule_and_finding_pages_are_generated() {
 fn every_built_in_rule_passes_lint() {
     let ran = Program::new().run(&["rules", "lint"]);
     assert_eq!(ran.status, 0, "{}", ran.out);
-    assert!(catalogue().rules.iter().all(|rule| rule.reads.is_some()));
+    assert!(catalogue().rules.iter().all(|rule| rule.prefilter.is_some()));
 }
 
 #[test]
@@ -108,4 +109,65 @@ fn every_rule_has_a_generated_story() {
     for rule in catalogue().rules.iter().filter(is_run) {
         assert!(told.contains(rule.id.as_str()), "no story makes {} fire", rule.id);
     }
+}
+
+/// Keys of rule files and their names up to 0.1.0.
+const OLD_KEYS: [(&str, &str); 3] =
+    [("prefilter", "reads"), ("baseline", "remembers"), ("first_last", "condensed")];
+
+#[test]
+fn old_keys_of_rule_files_work_and_warn() {
+    let program = Program::new();
+    program.run_ok(&["generate", "--events", "2000", "--seed", "5", "--out", "g"]);
+    let configuration =
+        std::fs::read_to_string(program.path("g/trailhound.toml")).expect("a configuration");
+    program.write("g/trailhound.toml", format!("[rules]\nfolder = \"rules\"\n{configuration}"));
+    let like = |id: &str| catalogue().find(id).expect("a rule").clone();
+    for (name, id) in [("network", "AT-CRED-004"), ("sign_in", "AT-LOGIN-001")] {
+        let rule = like(id);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries/rules").join(&rule.path);
+        let description = std::fs::read_to_string(path).expect("a description");
+        let own = description.replace(id, &id.replace("AT-", "AT-OWN-"));
+        program.write(&format!("g/rules/own/{name}.toml"), own);
+        program.write(&format!("g/rules/own/{name}.sql"), rule.sql);
+    }
+    let rules = "AT-OWN-CRED-004,AT-OWN-LOGIN-001";
+    let scan = |lake: &str| {
+        let ran = program.run(&[
+            "--config",
+            "g/trailhound.toml",
+            "scan",
+            "g/events",
+            "--lake",
+            lake,
+            "--format",
+            "json",
+            "--rules",
+            rules,
+        ]);
+        (ran.status, ran.out, ran.err)
+    };
+    let (status, findings, said) = scan("new");
+    assert!(findings.contains("AT-OWN-LOGIN-001") && !said.contains("is now"), "{said}");
+    for name in ["network", "sign_in"] {
+        let path = format!("g/rules/own/{name}.toml");
+        let mut text = std::fs::read_to_string(program.path(&path)).expect("a description");
+        for (new, old) in OLD_KEYS {
+            text = text.replace(&format!("\n{new} = "), &format!("\n{old} = "));
+        }
+        program.write(&path, text);
+    }
+    let (old_status, old_findings, said) = scan("old");
+    assert_eq!((old_status, old_findings), (status, findings));
+    for (new, old) in OLD_KEYS {
+        let warning = format!("network.toml`: the key `{old}` is now `{new}`");
+        assert!(said.contains(&warning), "{warning}: {said}");
+    }
+    let ran = program.run(&["--config", "g/trailhound.toml", "rules", "lint", "AT-OWN-CRED-004"]);
+    let line = "AT-OWN-CRED-004 deprecated-key: the key `reads` is now `prefilter`";
+    assert!(ran.out.contains(line), "{}", ran.out);
+    let text = std::fs::read_to_string(program.path("g/rules/own/sign_in.toml")).expect("a file");
+    program.write("g/rules/own/sign_in.toml", format!("prefilter = \"true\"\n{text}"));
+    let ran = program.run(&["--config", "g/trailhound.toml", "rules", "list"]);
+    assert!(ran.err.contains("`reads` is the old name of the key `prefilter`"), "{}", ran.err);
 }

@@ -177,14 +177,22 @@ fn lint_names_each_mistake_in_a_rule() {
         ("1. 首先查看什么。2. 如何处理。", "look", "runbook-zh"),
         ("window = \"1h\"", "window = \"30d\"", "dedup-window"),
         ("dedup =", "lookback = \"1h\"\ndedup =", "lookback-used"),
-        ("dedup =", "condensed = { by = [\"principal_id\"], per = \"2d\" }\ndedup =", "condensed"),
         (
             "dedup =",
-            "condensed = { by = [\"principal_id\"], per = \"1d\" }\ndedup =",
-            "condensed-groups",
+            "first_last = { by = [\"principal_id\"], per = \"2d\" }\ndedup =",
+            "first-last",
         ),
-        ("reads =", "needs = [\"read_events\"]\ngaps = [\"read_events\"]\nreads =", "needs"),
-        ("lower(service_name) = 'ecs'", "lower(no_such_column) = 'ecs'", "reads-plans"),
+        (
+            "dedup =",
+            "first_last = { by = [\"principal_id\"], per = \"1d\" }\ndedup =",
+            "first-last-groups",
+        ),
+        (
+            "prefilter =",
+            "needs = [\"read_events\"]\ngaps = [\"read_events\"]\nprefilter =",
+            "needs",
+        ),
+        ("lower(service_name) = 'ecs'", "lower(no_such_column) = 'ecs'", "prefilter-plans"),
         ("sample = \"ram_key_call\"", "sample = \"no_such_sample\"", "case-samples"),
         ("a near miss", "it happens", "cases-names"),
         ("errorCode", "requestId", "case-failed"),
@@ -214,7 +222,7 @@ fn lint_names_each_mistake_in_a_rule() {
     ] {
         // In the description where it stands there, else in the query.
         let in_toml =
-            sound_toml.contains(from) && !(sound_sql.contains(from) && check != "reads-plans");
+            sound_toml.contains(from) && !(sound_sql.contains(from) && check != "prefilter-plans");
         std::fs::write(
             &toml,
             if in_toml { sound_toml.replacen(from, to, 1) } else { sound_toml.clone() },

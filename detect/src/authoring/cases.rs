@@ -10,7 +10,7 @@ use std::sync::Arc;
 use trailhound_datasets::derive::time;
 use trailhound_datasets::samples;
 use trailhound_queries::limits::QueryLimits;
-use trailhound_queries::packs::rules::{Case, CaseEvent, Expectation, Rule};
+use trailhound_queries::packs::rules::{ExpectedFinding, Rule, TestCase, TestEvent};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
@@ -76,7 +76,7 @@ impl<'d> CaseRunner<'d> {
             missing_parameters(rule, session.parameters(), true).map_err(|e| e.to_string())?;
         // An optional rule that lacks a parameter is not evaluated.
         let rules = if missing.is_empty() {
-            vec![(rule, rule.reads.clone().unwrap_or_else(|| "true".to_owned()))]
+            vec![(rule, rule.prefilter.clone().unwrap_or_else(|| "true".to_owned()))]
         } else {
             Vec::new()
         };
@@ -111,7 +111,7 @@ struct CasePlan<'r> {
 }
 
 impl CasePlan<'_> {
-    async fn run(&mut self, case: &Case, decode: Decode<'_>) -> Result<(), String> {
+    async fn run(&mut self, case: &TestCase, decode: Decode<'_>) -> Result<(), String> {
         let mut events = Vec::new();
         for (index, event) in case.events.iter().enumerate() {
             build(event, index, &mut events)?;
@@ -134,7 +134,7 @@ impl CasePlan<'_> {
 ///
 /// # Errors
 /// Why an event cannot be made.
-fn build(written: &CaseEvent, index: usize, events: &mut Vec<Value>) -> Result<(), String> {
+fn build(written: &TestEvent, index: usize, events: &mut Vec<Value>) -> Result<(), String> {
     let sample = samples::event(&written.sample)
         .ok_or_else(|| format!("there is no sample `{}`", written.sample))?;
     for copy in 0..written.times {
@@ -202,7 +202,7 @@ fn move_time(event: &mut Value, seconds: i64) -> Result<(), String> {
 ///
 /// # Errors
 /// The first difference, in words.
-fn compare(findings: &[Finding], expected: &[Expectation]) -> Result<(), String> {
+fn compare(findings: &[Finding], expected: &[ExpectedFinding]) -> Result<(), String> {
     let described = || findings.iter().map(describe).collect::<Vec<_>>().join(" | ");
     if findings.len() != expected.len() {
         return Err(format!(

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use trailhound_datasets::layout::day_text;
 use trailhound_queries::limits::SessionError;
-use trailhound_queries::packs::rules::{Need, Rule};
+use trailhound_queries::packs::rules::{RequiredData, Rule};
 use trailhound_queries::session::Session;
 
 /// The most days without events that are listed.
@@ -136,12 +136,16 @@ fn account_coverage(
 
 /// Returns what `rule` needs and the account does not deliver.
 fn blind_spots(rule: &Rule, totals: &EventCounts) -> Vec<BlindSpot> {
-    let is_missing = |need: &&Need| match need {
-        Need::ReadEvents => totals.read_events == 0,
-        Need::DataEvents => totals.data_events == 0,
+    let is_missing = |need: &&RequiredData| match need {
+        RequiredData::ReadEvents => totals.read_events == 0,
+        RequiredData::DataEvents => totals.data_events == 0,
     };
     let blind_spot = |wholly| {
-        move |need: &Need| BlindSpot { rule_id: rule.id.clone(), lacks: need.in_words(), wholly }
+        move |need: &RequiredData| BlindSpot {
+            rule_id: rule.id.clone(),
+            lacks: need.label(),
+            wholly,
+        }
     };
     let needs = rule.needs.iter().filter(is_missing).map(blind_spot(true));
     needs.chain(rule.gaps.iter().filter(is_missing).map(blind_spot(false))).collect()

@@ -10,7 +10,7 @@ use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use std::sync::Arc;
 use trailhound_datasets::columns::EVENTS;
-use trailhound_queries::explain::{Step, explain as explain_steps};
+use trailhound_queries::explain::{FilterStep, explain as explain_steps};
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::session::Session;
@@ -23,7 +23,7 @@ pub struct Explanation {
     /// The number of events with the given id. The first by time is explained.
     pub events: usize,
     /// The steps of the rule's query, each with its conditions for this event.
-    pub steps: Vec<Step>,
+    pub steps: Vec<FilterStep>,
     /// The findings of the rule that contain the event.
     pub findings: Vec<Finding>,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trailhound_datasets::samples;
 use trailhound_queries::limits::{QueryLimits, SessionError};
-use trailhound_queries::packs::rules::{Case, FirstLast, Rule, RuleSet};
+use trailhound_queries::packs::rules::{FirstLast, Rule, RuleSet, TestCase};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
@@ -105,9 +105,11 @@ const FILE_CHECKS: [Check; 34] = [
         "compare `event_action`, which is in lower case, and not `event_name`",
         |rule| !rule.sql.contains("event_name =") && !rule.sql.contains("event_name IN"),
     ),
-    ("reads", "say which rows it `reads`: without, every row is looked at and held", |rule| {
-        rule.reads.is_some()
-    }),
+    (
+        "prefilter",
+        "say which rows the query reads, as `prefilter`: without, every row is read and held",
+        |rule| rule.prefilter.is_some(),
+    ),
     (
         "windows",
         "a window over event time leaves rows without a time out: `event_time IS NOT NULL`",
@@ -115,10 +117,10 @@ const FILE_CHECKS: [Check; 34] = [
     ),
     (
         "lookback",
-        "`lookback` is at least the longest INTERVAL of the query, unless it `remembers` rows for longer",
+        "`lookback` is at least the longest INTERVAL of the query, unless its `baseline` is longer",
         |rule| {
             let remembered =
-                rule.remembers.as_ref().map_or(Duration::ZERO, |remembers| remembers.duration);
+                rule.baseline.as_ref().map_or(Duration::ZERO, |baseline| baseline.duration);
             intervals(&rule.sql)
                 .into_iter()
                 .all(|interval| interval <= rule.lookback.max(remembered))
@@ -129,18 +131,23 @@ const FILE_CHECKS: [Check; 34] = [
         "a `lookback` without any window or INTERVAL in the query only costs",
         |rule| rule.lookback.is_zero() || rule.sql.contains("INTERVAL"),
     ),
-    ("condensed", "`condensed` names columns, and stretches between a minute and a day", |rule| {
-        let is_sound = |condensed: &FirstLast| {
-            !condensed.by.is_empty()
-                && (Duration::from_secs(60)..=Duration::from_secs(86_400)).contains(&condensed.per)
-        };
-        rule.condensed.as_ref().is_none_or(is_sound)
-    }),
     (
-        "condensed-groups",
-        "a query over `condensed` rows groups them, and leaves rows without a time out",
+        "first-last",
+        "`first_last` names columns, and stretches between a minute and a day",
         |rule| {
-            rule.condensed.is_none()
+            let is_sound = |first_last: &FirstLast| {
+                !first_last.by.is_empty()
+                    && (Duration::from_secs(60)..=Duration::from_secs(86_400))
+                        .contains(&first_last.per)
+            };
+            rule.first_last.as_ref().is_none_or(is_sound)
+        },
+    ),
+    (
+        "first-last-groups",
+        "a query over `first_last` rows groups them, and leaves rows without a time out",
+        |rule| {
+            rule.first_last.is_none()
                 || (rule.sql.contains("GROUP BY") && rule.sql.contains("event_time IS NOT NULL"))
         },
     ),
@@ -235,8 +242,8 @@ async fn query_problems(session: &Session, rule: &Rule) -> Vec<(&'static str, St
         Err(error) => found.push(("query", error.to_string())),
     }
     for (check, predicate) in [
-        ("reads-plans", rule.reads.as_deref()),
-        ("remembers-plans", rule.remembers.as_ref().map(|r| r.rows.as_str())),
+        ("prefilter-plans", rule.prefilter.as_deref()),
+        ("baseline-plans", rule.baseline.as_ref().map(|r| r.rows.as_str())),
     ] {
         if let Some(Err(error)) = predicate.map(|sql| EventPredicate::new(session, sql)) {
             found.push((check, error.to_string()));
@@ -247,7 +254,7 @@ async fn query_problems(session: &Session, rule: &Rule) -> Vec<(&'static str, St
 
 fn case_problems(rule: &Rule) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
-    let any = |holds: fn(&Case) -> bool| rule.cases.iter().any(holds);
+    let any = |holds: fn(&TestCase) -> bool| rule.cases.iter().any(holds);
     // A rule about failed calls has such a case anyway.
     if !any(|case| {
         case.events
@@ -291,7 +298,7 @@ fn words(sql: &str) -> impl Iterator<Item = String> {
 
 /// True where every text that `event_action` is compared with is in lower case.
 fn event_actions_are_lower(rule: &Rule) -> bool {
-    let texts = [Some(rule.sql.as_str()), rule.reads.as_deref()].into_iter().flatten();
+    let texts = [Some(rule.sql.as_str()), rule.prefilter.as_deref()].into_iter().flatten();
     texts.flat_map(|sql| sql.split("event_action ").skip(1)).all(|rest| {
         let end = if rest.starts_with("IN (") {
             rest.find(')')

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use trailhound_queries::limits::{SessionError, bounded};
-use trailhound_queries::packs::rules::{Rule, RuleSet};
+use trailhound_queries::limits::{SessionError, collect_within_limits};
+use trailhound_queries::packs::rules::{Rule, RuleSet, UnknownRule};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::{Session, event_time_in};
 
@@ -72,14 +72,9 @@ pub(crate) fn sort(findings: &mut [Finding]) {
 /// Why rules could not be evaluated.
 #[derive(Debug, Error)]
 pub enum EvaluateError {
-    /// There is no rule with this id.
-    #[error("there is no rule `{id}`{}", .nearest.as_ref().map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
-    Unknown {
-        /// As given.
-        id: String,
-        /// The nearest that exists.
-        nearest: Option<String>,
-    },
+    /// A rule id that does not exist.
+    #[error(transparent)]
+    UnknownRule(#[from] UnknownRule),
     /// A required rule lacks a parameter.
     #[error("rule {rule_id} cannot run without the parameter `{parameter}`")]
     Missing {
@@ -109,7 +104,7 @@ pub async fn detect(
     // For a rule without a condition on the rows it reads, every row would be held.
     let predicates = runnable
         .iter()
-        .filter(|rule| rule.reads.is_some())
+        .filter(|rule| rule.prefilter.is_some())
         .map(|&rule| (rule, rows_read(rule, range)))
         .collect();
     let mut rows = BatchRows::new(planner(session)?, predicates).await?;
@@ -121,7 +116,7 @@ pub async fn detect(
     let mut found = evaluate_rows(session.parameters(), &rows, range, None).await;
     for rule in runnable
         .into_iter()
-        .filter(|rule| rule.reads.is_none() || planned.contains(rule.id.as_str()))
+        .filter(|rule| rule.prefilter.is_none() || planned.contains(rule.id.as_str()))
     {
         let outcome = match found.remove(rule.id.as_str()) {
             Some(outcome) => outcome,
@@ -174,7 +169,7 @@ pub(crate) fn missing_parameters(
     parameters: &Parameters,
     is_required: bool,
 ) -> Result<Vec<String>, EvaluateError> {
-    let missing = rule.missing(parameters);
+    let missing = rule.missing_parameters(parameters);
     match missing.first() {
         Some(parameter) if is_required && !rule.optional => Err(EvaluateError::Missing {
             rule_id: rule.id.clone(),
@@ -214,7 +209,7 @@ async fn evaluate_over_lake(
 ) -> Result<GroupedFindings, SessionError> {
     let filtered = session.with_events_where(&rows_read(rule, range)).await?;
     let frame = plan_matches(&filtered, &rule.sql, dedup_columns(rule)).await?;
-    let batches = bounded(frame.execute_stream().await?, session.limits()).await?;
+    let batches = collect_within_limits(frame.execute_stream().await?, session.limits()).await?;
     group_in_range(rule, session.parameters(), &batches, range, new_keys)
 }
 
@@ -225,22 +220,12 @@ fn selected<'c>(
     if selection.rules.is_empty() {
         return Ok(rule_set.rules.iter().filter(|rule| rule.enabled).collect());
     }
-    selection
-        .rules
-        .iter()
-        .map(|id| {
-            let unknown = || EvaluateError::Unknown {
-                id: id.clone(),
-                nearest: rule_set.nearest(id).map(str::to_owned),
-            };
-            rule_set.find(id).ok_or_else(unknown)
-        })
-        .collect()
+    Ok(selection.rules.iter().map(|id| rule_set.get(id)).collect::<Result<_, _>>()?)
 }
 
 /// The SQL condition on the rows that `rule` reads for findings in `range`.
 fn rows_read(rule: &Rule, range: Range) -> String {
-    match &rule.reads {
+    match &rule.prefilter {
         Some(predicate) if range.is_everything() => predicate.clone(),
         Some(predicate) => format!("({}) AND ({predicate})", rows_around(rule, range)),
         None => rows_around(rule, range),
@@ -270,7 +255,7 @@ pub(crate) fn rows_around(rule: &Rule, range: Range) -> String {
     let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(radius(rule)));
     let until = range.until.map_or(i64::MAX, |until| until.saturating_add(radius(rule)));
     let mut any = vec![event_time_in(since, until)];
-    any.extend(rule.remembers.as_ref().map(|remembers| {
+    any.extend(rule.baseline.as_ref().map(|remembers| {
         format!(
             "({}) AND {}",
             remembers.rows,

@@ -135,11 +135,11 @@ impl<'r> BatchRows<'r> {
                     continue;
                 }
             };
-            let rows = match known.entry((predicate, rule.condensed.as_ref())) {
+            let rows = match known.entry((predicate, rule.first_last.as_ref())) {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(new) => match EventPredicate::new(&session, &new.key().0) {
                     Ok(predicate) => {
-                        shared.push(SharedRows::new(predicate, rule.condensed.as_ref()));
+                        shared.push(SharedRows::new(predicate, rule.first_last.as_ref()));
                         *new.insert(shared.len() - 1)
                     }
                     Err(error) => {

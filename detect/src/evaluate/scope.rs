@@ -86,7 +86,7 @@ pub(crate) fn dedup_window(rule: &Rule) -> i64 {
 
 /// How long before an event its baseline reaches, in microseconds; 0 for a rule without a baseline.
 pub(crate) fn baseline(rule: &Rule) -> i64 {
-    rule.remembers.as_ref().map_or(0, |remembers| micros(remembers.duration))
+    rule.baseline.as_ref().map_or(0, |remembers| micros(remembers.duration))
 }
 
 /// The scope of a run of `rule` over `range`, in which the findings `same` hold unchanged.

@@ -11,7 +11,7 @@ use datafusion::arrow::compute::{cast, concat_batches, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::error::DataFusionError;
 use std::sync::Arc;
-use trailhound_queries::projection::coded_text;
+use trailhound_queries::projection::dictionary_text;
 
 /// From this many rows on, texts are dictionary-encoded: names, addresses and agents repeat.
 const ENCODED_ROWS: usize = 1024;
@@ -210,7 +210,7 @@ fn encoded(batch: RecordBatch) -> Result<RecordBatch, DataFusionError> {
         if column.data_type() != &DataType::Utf8 {
             return Ok(Arc::clone(column));
         }
-        let mut encoded = cast(column, &coded_text())?;
+        let mut encoded = cast(column, &dictionary_text())?;
         let is_worth_it = encoded.as_any_dictionary().values().len() * 2 < column.len();
         encoded.shrink_to_fit();
         Ok(if is_worth_it { encoded } else { Arc::clone(column) })

@@ -10,7 +10,7 @@ use crate::finding::match_rows::MatchRow;
 use crate::finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
 use chrono::{DateTime, SecondsFormat};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use trailhound_queries::functions::masked;
+use trailhound_queries::functions::mask_access_key;
 use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::parameters::Parameters;
 use xxhash_rust::xxh3::xxh3_128;
@@ -79,7 +79,7 @@ pub(crate) fn group_matches<'r>(
 /// suppresses it.
 fn finding_id(rule: &Rule, key: &str, suppressed_by: Option<&str>) -> String {
     let identity =
-        [rule.id.as_str(), rule.major(), key, suppressed_by.unwrap_or("")].join("\u{1e}");
+        [rule.id.as_str(), rule.major_version(), key, suppressed_by.unwrap_or("")].join("\u{1e}");
     format!("{:032x}", xxh3_128(identity.as_bytes()))
 }
 
@@ -178,7 +178,10 @@ fn actor(matched: MatchRow<'_>) -> Actor {
         kind: matched.owned("user_type"),
         name: matched.owned("user_name"),
         principal_id: matched.owned("principal_id"),
-        access_key_id: matched.text("access_key_id").filter(|key| !key.is_empty()).map(masked),
+        access_key_id: matched
+            .text("access_key_id")
+            .filter(|key| !key.is_empty())
+            .map(mask_access_key),
         role: matched.owned("role_name"),
         session: matched.owned("session_name"),
         credential_kind: matched.owned("credential_kind"),

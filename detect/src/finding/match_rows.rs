@@ -163,7 +163,7 @@ impl<'r> MatchRow<'r> {
     }
 
     /// The fields of the event that allowed principals and change windows are compared with.
-    pub(crate) fn operator<'o>(self, instances: &'o [String]) -> parameters::Operator<'o>
+    pub(crate) fn operator<'o>(self, instances: &'o [String]) -> parameters::PrincipalAttributes<'o>
     where
         'r: 'o,
     {
@@ -173,7 +173,7 @@ impl<'r> MatchRow<'r> {
             .as_ref()
             .filter(|ips| ips.is_valid(self.row))
             .map(|ips| ips.value(self.row));
-        parameters::Operator {
+        parameters::PrincipalAttributes {
             event_time: self.event_time(),
             access_key_id: self.text("access_key_id"),
             source_ip: source_ip.and_then(|value| value.try_into().ok()).map(address::from_bytes),

@@ -14,10 +14,10 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use trailhound_queries::limits::SessionError;
-use trailhound_queries::packs::reports::{ReportProfile, Section, Show, section};
+use trailhound_queries::packs::reports::{ReportProfile, ReportSection, SectionLayout, section};
 use trailhound_queries::session::Session;
-use trailhound_queries::session::ad_hoc::refused;
-use trailhound_queries::sql_guard::{Refused, Values};
+use trailhound_queries::session::ad_hoc::query_error;
+use trailhound_queries::sql_guard::{ParameterValues, QueryError};
 use trailhound_queries::values::json_value;
 
 /// The most rows of a section that a report holds; the number of the others is recorded.
@@ -67,7 +67,7 @@ pub async fn build_report(
             None if name == ENTITIES_SECTION => entities.take().unwrap_or_default(),
             None => computed.table(name, profile.benchmark.as_deref()).await?,
         };
-        let table = if section.show == Show::Bars {
+        let table = if section.show == SectionLayout::Bars {
             pivot_over_time(&table, &section.series, period)
         } else {
             table
@@ -140,7 +140,7 @@ fn finding_rows<'f>(
 
 /// The values that section queries can use: `$since`, `$until`, `$before`, `$history` and
 /// `$stored_until`.
-fn parameter_values(period: Period, stored_until: DateTime<Utc>) -> Values {
+fn parameter_values(period: Period, stored_until: DateTime<Utc>) -> ParameterValues {
     let text = |time| Some(rfc3339(time));
     [
         ("since", text(period.since)),
@@ -158,19 +158,19 @@ fn parameter_values(period: Period, stored_until: DateTime<Utc>) -> Values {
 async fn query_table(
     session: &Session,
     sql: &str,
-    values: &Values,
-) -> Result<SectionTable, Refused> {
+    values: &ParameterValues,
+) -> Result<SectionTable, QueryError> {
     let used_values = values
         .iter()
         .filter(|(name, _)| sql.contains(&format!("${name}")))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let frame = session.ask(sql, &used_values).await?;
+    let frame = session.plan_query(sql, &used_values).await?;
     let columns = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
     let mut table = SectionTable { columns, rows: Vec::new(), omitted_rows: 0 };
-    let mut stream = frame.execute_stream().await.map_err(|e| refused(&e))?;
+    let mut stream = frame.execute_stream().await.map_err(|e| query_error(&e))?;
     while let Some(batch) = stream.next().await {
-        append_rows(&mut table, &batch.map_err(|e| refused(&e))?);
+        append_rows(&mut table, &batch.map_err(|e| query_error(&e))?);
     }
     Ok(table)
 }
@@ -216,8 +216,8 @@ fn pivot_over_time(table: &SectionTable, series: &[String], period: Period) -> S
 }
 
 /// Puts title and explanation of `section` to the rows of `table`.
-fn section_data(section: Section, table: SectionTable) -> SectionData {
-    let Section { name, title, about, empty, show, .. } = section;
+fn section_data(section: ReportSection, table: SectionTable) -> SectionData {
+    let ReportSection { name, title, about, empty, show, .. } = section;
     let SectionTable { columns, rows, omitted_rows } = table;
     SectionData { name, title, about, empty, show, columns, rows, omitted_rows }
 }

@@ -10,7 +10,7 @@ use datafusion::arrow::array::RecordBatch;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use trailhound_queries::limits::SessionError;
-use trailhound_queries::packs::profile::Profile;
+use trailhound_queries::packs::profile::BenchmarkProfile;
 use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::session::{Session, event_time_in};
 use trailhound_queries::values::json_value;
@@ -100,7 +100,7 @@ impl ComputedSections<'_> {
         let session = self.session.with_events_where(&event_time_in(since, until)).await?;
         let rules: Vec<&Rule> = self
             .enabled()
-            .filter(|rule| rule.missing(self.session.parameters()).is_empty())
+            .filter(|rule| rule.missing_parameters(self.session.parameters()).is_empty())
             .collect();
         Ok(coverage(&session, &rules).await?)
     }
@@ -110,7 +110,7 @@ impl ComputedSections<'_> {
         let mut rows: Vec<Vec<Value>> = Vec::new();
         let mut by_parameters: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for rule in self.enabled() {
-            let missing = rule.missing(self.session.parameters());
+            let missing = rule.missing_parameters(self.session.parameters());
             if !missing.is_empty() {
                 by_parameters.entry(missing.join(", ")).or_default().push(&rule.id);
             }
@@ -148,14 +148,14 @@ impl ComputedSections<'_> {
         benchmark: &str,
         coverage: &[AccountCoverage],
     ) -> Result<SectionTable, ReportError> {
-        let profiles = Profile::all().map_err(ReportError::Definition)?;
+        let profiles = BenchmarkProfile::all().map_err(ReportError::Definition)?;
         let profile = profiles.into_iter().find(|profile| profile.name == benchmark);
         let profile = profile.ok_or_else(|| {
             ReportError::Definition(format!("there is no benchmark `{benchmark}`"))
         })?;
         let now = self.open_findings_by_rule(self.period.since, self.period.until).await?;
         let before = self.open_findings_by_rule(self.period.before, self.period.since).await?;
-        let row = |section: &trailhound_queries::packs::profile::Section| {
+        let row = |section: &trailhound_queries::packs::profile::BenchmarkSection| {
             let watching: Vec<&String> =
                 section.rules.iter().filter(|rule| self.is_watching(rule, coverage)).collect();
             let status = match watching.len() {

@@ -13,7 +13,7 @@ use minijinja::{Environment, Value, context};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use trailhound_queries::packs::reports::Show;
+use trailhound_queries::packs::reports::SectionLayout;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -51,7 +51,7 @@ pub fn html(report: &Report, language: Language) -> Result<String, String> {
 /// Draws the chart of a section; `None` for a section that is not shown as bars or has no rows.
 fn draw_chart(section: &SectionView) -> Result<Option<Chart>, String> {
     match section.show {
-        Show::Bars if !section.rows.is_empty() => {
+        SectionLayout::Bars if !section.rows.is_empty() => {
             Ok(Some(Chart { svg: chart::bar_chart(section)?, legend: chart::legend(section) }))
         }
         _ => Ok(None),

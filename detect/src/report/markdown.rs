@@ -4,7 +4,7 @@ use crate::finding::defang::defang;
 use crate::finding::language::Language;
 use crate::report::model::Report;
 use crate::report::view::{Labels, SectionView, page_view};
-use trailhound_queries::packs::reports::Show;
+use trailhound_queries::packs::reports::SectionLayout;
 
 /// The most rows of a table.
 const ROWS_MAX: usize = 50;
@@ -62,7 +62,7 @@ fn table(markdown: &mut String, section: &SectionView) {
     ));
     for row in &section.rows {
         // A chart's table leaves out hours or days without events.
-        if section.show == Show::Bars
+        if section.show == SectionLayout::Bars
             && row.iter().skip(1).all(|cell| cell.sort.as_deref() == Some("0"))
         {
             continue;

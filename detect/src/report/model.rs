@@ -11,10 +11,10 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 use trailhound_queries::limits::SessionError;
-use trailhound_queries::packs::reports::Show;
+use trailhound_queries::packs::reports::SectionLayout;
 use trailhound_queries::packs::rules::{BilingualText, RuleSet};
 use trailhound_queries::session::Session;
-use trailhound_queries::sql_guard::Refused;
+use trailhound_queries::sql_guard::QueryError;
 
 /// A report: its sections, and the provenance by which they can be computed again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ pub struct SectionData {
     /// Text in place of the table if there are no rows.
     pub empty: BilingualText,
     /// How it is shown.
-    pub show: Show,
+    pub show: SectionLayout,
     /// Column names. Of two columns that end in `_en` and `_zh`, each language shows its own.
     pub columns: Vec<String>,
     /// Rows of texts, numbers, booleans and nulls.
@@ -117,7 +117,7 @@ pub enum ReportError {
         /// Name of the section.
         section: String,
         /// The reason.
-        refused: Refused,
+        refused: QueryError,
     },
     /// The lake cannot be read.
     #[error(transparent)]

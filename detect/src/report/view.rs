@@ -6,7 +6,7 @@ use crate::report::model::{Report, SectionData, rfc3339};
 use serde::Serialize;
 use serde_json::Value;
 use trailhound_datasets::sanitize::sanitize;
-use trailhound_queries::packs::reports::{Show, Words, words};
+use trailhound_queries::packs::reports::{ReportLabels, SectionLayout, report_labels};
 
 /// The longest value of a cell, in bytes.
 const VALUE_BYTES_MAX: usize = 2048;
@@ -36,7 +36,7 @@ pub(super) struct SectionView {
     pub(super) title: String,
     pub(super) about: String,
     pub(super) empty: String,
-    pub(super) show: Show,
+    pub(super) show: SectionLayout,
     pub(super) columns: Vec<ColumnView>,
     pub(super) rows: Vec<Vec<CellView>>,
     /// Number of rows that the report holds and this view does not show.
@@ -67,7 +67,7 @@ pub(super) struct CellView {
 
 /// The labels of reports in one language.
 pub(super) struct Labels {
-    words: Words,
+    words: ReportLabels,
     language: Language,
 }
 
@@ -77,7 +77,7 @@ impl Labels {
     /// # Errors
     /// A sentence where the labels that come with the product cannot be read.
     pub(super) fn new(language: Language) -> Result<Self, String> {
-        Ok(Self { words: words()?, language })
+        Ok(Self { words: report_labels()?, language })
     }
 
     /// The label `name` of the page outside of the sections; `name` itself where there is none.

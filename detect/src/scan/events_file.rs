@@ -15,8 +15,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trailhound_queries::limits::SessionError;
-use trailhound_queries::projection::coded_text;
-use trailhound_queries::tables::cardinality::FEW;
+use trailhound_queries::projection::dictionary_text;
+use trailhound_queries::tables::cardinality::LOW_CARDINALITY;
 
 /// Rows decoded together.
 pub(super) const BATCH_ROWS: usize = 8192;
@@ -41,8 +41,8 @@ impl EventsFile {
             ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| at(&e))?;
         // Low-cardinality columns stay dictionary-encoded, as they are stored.
         let encoded = |field: &Arc<Field>| match field.data_type() {
-            DataType::Utf8 if FEW.contains(field.name().as_str()) => {
-                Arc::new(field.as_ref().clone().with_data_type(coded_text()))
+            DataType::Utf8 if LOW_CARDINALITY.contains(field.name().as_str()) => {
+                Arc::new(field.as_ref().clone().with_data_type(dictionary_text()))
             }
             _ => Arc::clone(field),
         };

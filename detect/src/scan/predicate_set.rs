@@ -24,9 +24,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::limits::SessionError;
-use trailhound_queries::projection::{coded_text, column, some, taken};
+use trailhound_queries::projection::{
+    dictionary_text, events_projection, required_column, take_rows,
+};
 use trailhound_queries::session::Session;
-use trailhound_queries::tables::cardinality::{FEW, LONG};
+use trailhound_queries::tables::cardinality::{HIGH_CARDINALITY, LOW_CARDINALITY};
 
 /// Up to this many rows, which is what a commit of a service brings, it is cheaper to decode all
 /// rows than to select some.
@@ -142,21 +144,21 @@ impl PredicateSet {
     fn add(&mut self, expr: Arc<dyn PhysicalExpr>) -> Result<(), SessionError> {
         let columns: BTreeSet<usize> = collect_columns(&expr).iter().map(Column::index).collect();
         let number = self.predicates.len();
-        let schema = some(&columns)?;
+        let schema = events_projection(&columns)?;
         for (&position, field) in columns
             .iter()
             .zip(schema.fields())
-            .filter(|(_, field)| FEW.contains(field.name().as_str()))
+            .filter(|(_, field)| LOW_CARDINALITY.contains(field.name().as_str()))
         {
             if let Some(implied) = implied_condition(&expr, field.name()) {
                 let alone = over_single_column(&implied, field.name())?;
                 self.add_implied(position, field.name(), alone, number);
             }
         }
-        let is_long = |field: &Arc<Field>| LONG.contains(field.name().as_str());
+        let is_long = |field: &Arc<Field>| HIGH_CARDINALITY.contains(field.name().as_str());
         self.columns.extend(&columns);
         self.predicates.push(Predicate {
-            is_decided_early: is_decided_by(&expr, |name| FEW.contains(name)),
+            is_decided_early: is_decided_by(&expr, |name| LOW_CARDINALITY.contains(name)),
             reads_long_column: schema.fields().iter().any(is_long),
             expr: reassign_expr_columns(expr, &schema)?,
             schema,
@@ -322,7 +324,7 @@ impl Predicate {
         batch: &RecordBatch,
         rows: &UInt32Array,
     ) -> Result<BooleanArray, DataFusionError> {
-        evaluate(&*self.expr, &taken(batch, &self.schema, rows)?, rows.len())
+        evaluate(&*self.expr, &take_rows(batch, &self.schema, rows)?, rows.len())
     }
 }
 
@@ -332,7 +334,8 @@ impl LowCardinalityColumn {
         batch: &RecordBatch,
         bitmap: &mut MatchBitmap,
     ) -> Result<(), DataFusionError> {
-        let encoded = cast(column(batch, self.schema.field(0).name())?, &coded_text())?;
+        let encoded =
+            cast(required_column(batch, self.schema.field(0).name())?, &dictionary_text())?;
         let encoded = encoded.as_dictionary::<UInt32Type>();
         let possible = self.possible(encoded.values(), bitmap.predicates())?;
         let null = encoded.values().len();
@@ -460,7 +463,8 @@ mod tests {
     }
 
     fn ids(batch: &RecordBatch, rows: &UInt32Array) -> Vec<String> {
-        let ids = cast(column(batch, "event_id").expect("ids"), &DataType::Utf8).expect("texts");
+        let ids =
+            cast(required_column(batch, "event_id").expect("ids"), &DataType::Utf8).expect("texts");
         rows.values()
             .iter()
             .map(|&row| ids.as_string::<i32>().value(row as usize).to_owned())

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trailhound_datasets::columns::EVENTS;
 use trailhound_queries::limits::SessionError;
-use trailhound_queries::projection::{some, taken};
+use trailhound_queries::projection::{events_projection, take_rows};
 
 /// First and last time of rows, microseconds UTC; `None` where no row has a time.
 pub(crate) type TimeSpan = Option<Bounds>;
@@ -121,12 +121,12 @@ impl SharedScan {
                     reduced.columns.extend(&columns);
                     // A compaction of the rows held reads them again.
                     request.columns.extend(&columns);
-                    Some((first_last, some(&columns)?))
+                    Some((first_last, events_projection(&columns)?))
                 }
                 None => None,
             };
             outputs.push(Output {
-                schema: some(&request.columns)?,
+                schema: events_projection(&request.columns)?,
                 first_last,
                 is_stopped: AtomicBool::new(false),
             });
@@ -207,7 +207,7 @@ impl SharedScan {
             let Some((first_last, schema)) = &output.first_last else { continue };
             let rows = bitmap.rows(request);
             if !rows.is_empty() {
-                let observed = first_last.lock().observe(&taken(batch, schema, &rows)?)?;
+                let observed = first_last.lock().observe(&take_rows(batch, schema, &rows)?)?;
                 bitmap.retain(request, &rows, &observed.keep);
                 changed[request] = union(changed[request], observed.changed);
             }
@@ -224,7 +224,7 @@ impl SharedScan {
         for (request, output) in self.outputs.iter().enumerate() {
             let rows = bitmap.rows(request);
             if !rows.is_empty() {
-                requested.push((request, taken(batch, &output.schema, &rows)?));
+                requested.push((request, take_rows(batch, &output.schema, &rows)?));
             }
         }
         Ok(requested)

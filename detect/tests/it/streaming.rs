@@ -66,8 +66,11 @@ async fn compare(seed: u64) {
         _ => events.shuffle(&mut rng),
     }
     let catalogue = RuleSet::built_in().expect("rules");
-    let rules: Vec<&Rule> =
-        catalogue.rules.iter().filter(|rule| rule.missing(&parameters).is_empty()).collect();
+    let rules: Vec<&Rule> = catalogue
+        .rules
+        .iter()
+        .filter(|rule| rule.missing_parameters(&parameters).is_empty())
+        .collect();
     let mut follower = Follower::new(&rules, &parameters).await;
     let mut rest = &events[..];
     for number in 0.. {

@@ -14,7 +14,7 @@ use trailhound_queries::parameters::Parameters;
 
 /// 2026-10-01T00:00:00Z.
 pub(crate) const NOW: i64 = 1_790_812_800_000_000;
-pub(crate) const LIMITS: QueryLimits = QueryLimits::of_service(64 << 20);
+pub(crate) const LIMITS: QueryLimits = QueryLimits::for_service(64 << 20);
 
 /// Findings by id, each without what depends on how the lake was filled.
 pub(crate) type Found = BTreeMap<String, Value>;

@@ -1,49 +1,51 @@
-//! What there is to ask for: tables, views and their columns with what they mean, for the shell and the documentation.
+//! Data dictionary of a session: tables, views, their columns and what they mean. The shell and
+//! `docs/vocabulary.md` show it.
 
 use crate::functions::FUNCTIONS;
 use crate::limits::SessionError;
 use crate::session::Session;
-use crate::tables::findings;
-use crate::tables::meanings::Meanings;
+use crate::tables::catalog_table::CatalogTable;
+use crate::tables::findings::{self, Findings};
+use crate::tables::meanings::ColumnMeanings;
 use crate::tables::query_log;
 use crate::tables::views::VIEWS;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use trailhound_datasets::columns::{COLUMNS, COPIES_COLUMNS, ColumnType, QUARANTINE_COLUMNS};
 
-/// What starts a line about a column in the file of a view.
-const OF_COLUMN: &str = "--|";
+/// Prefix of a line that describes a column in the file of a view: `--| name: meaning`.
+const COLUMN_PREFIX: &str = "--|";
 
-/// A table or view.
+/// Description of a table or view.
 #[derive(Debug, Clone)]
-pub struct Relation {
-    /// Its name.
+pub struct TableDescription {
+    /// Name.
     pub name: String,
     /// What it shows, in a sentence or two.
-    pub shows: String,
-    /// Its columns in order.
-    pub columns: Vec<Described>,
+    pub description: String,
+    /// Its columns, in order.
+    pub columns: Vec<ColumnDescription>,
 }
 
-/// A column with its meaning.
+/// Description of a column.
 #[derive(Debug, Clone)]
-pub struct Described {
-    /// Its name.
+pub struct ColumnDescription {
+    /// Name.
     pub name: String,
-    /// Its type in words.
-    pub kind: String,
+    /// Type, in words for people.
+    pub type_name: String,
     /// What it means.
     pub meaning: String,
 }
 
-/// Every table and view of `session`, tables first.
+/// Describes every table and view of `session`, tables first.
 ///
 /// # Errors
-/// [`SessionError`].
-pub async fn relations(session: &Session) -> Result<Vec<Relation>, SessionError> {
-    let of_events: Meanings =
+/// [`SessionError::Engine`] where the schema of a view cannot be read.
+pub async fn describe_tables(session: &Session) -> Result<Vec<TableDescription>, SessionError> {
+    let event_meanings: ColumnMeanings =
         COLUMNS.iter().map(|column| (column.name.to_owned(), column.meaning.to_owned())).collect();
     let tables = [
-        ("events", "Every event, once.", of_events.clone()),
+        ("events", "Every event, once.", event_meanings.clone()),
         (
             "findings",
             "What the rules have found and kept, suppressed and withdrawn too.",
@@ -66,69 +68,70 @@ pub async fn relations(session: &Session) -> Result<Vec<Relation>, SessionError>
         ),
     ];
     let mut all = Vec::new();
-    for (name, shows, meanings) in tables {
-        all.push(relation(session, name, shows.to_owned(), &meanings).await?);
+    for (name, description, meanings) in tables {
+        all.push(describe_table(session, name, description.to_owned(), &meanings).await?);
     }
     for (name, sql) in VIEWS {
-        // What a view takes over from `events` means there what it means here.
-        let mut of_columns = of_events.clone();
-        let (shows, own) = head(sql);
-        of_columns.extend(own);
-        all.push(relation(session, name, shows, &of_columns).await?);
+        // A column that a view takes over from `events` keeps its meaning.
+        let mut column_meanings = event_meanings.clone();
+        let (description, own) = view_description(sql);
+        column_meanings.extend(own);
+        all.push(describe_table(session, name, description, &column_meanings).await?);
     }
     Ok(all)
 }
 
-async fn relation(
+async fn describe_table(
     session: &Session,
     name: &str,
-    shows: String,
-    meanings: &Meanings,
-) -> Result<Relation, SessionError> {
+    description: String,
+    meanings: &ColumnMeanings,
+) -> Result<TableDescription, SessionError> {
     let schema = session.context().table_provider(name).await?.schema();
-    let columns = schema.fields().iter().map(|field| Described {
+    let columns = schema.fields().iter().map(|field| ColumnDescription {
         name: field.name().clone(),
-        kind: kind(field.data_type()),
+        type_name: type_name(field.data_type()),
         meaning: meanings.get(field.name()).cloned().unwrap_or_default(),
     });
-    Ok(Relation { name: name.to_owned(), shows, columns: columns.collect() })
+    Ok(TableDescription { name: name.to_owned(), description, columns: columns.collect() })
 }
 
-fn meanings(columns: &[(&str, ColumnType, &str)]) -> Meanings {
+fn meanings(columns: &[(&str, ColumnType, &str)]) -> ColumnMeanings {
     columns.iter().map(|(name, _, meaning)| ((*name).to_owned(), (*meaning).to_owned())).collect()
 }
 
-/// The comment at the head of a view's file, and what it says of columns.
-fn head(sql: &str) -> (String, Meanings) {
+/// The description of a view and the meanings of its columns, from the comment at the top of its
+/// file.
+fn view_description(sql: &str) -> (String, ColumnMeanings) {
     let lines = sql.lines().take_while(|line| line.starts_with("--"));
-    let (of_columns, of_all): (Vec<&str>, Vec<&str>) =
-        lines.partition(|line| line.starts_with(OF_COLUMN));
-    let of_columns =
-        of_columns.iter().filter_map(|line| line.strip_prefix(OF_COLUMN)?.split_once(':'));
+    let (column_meanings, of_all): (Vec<&str>, Vec<&str>) =
+        lines.partition(|line| line.starts_with(COLUMN_PREFIX));
+    let column_meanings =
+        column_meanings.iter().filter_map(|line| line.strip_prefix(COLUMN_PREFIX)?.split_once(':'));
     let words: Vec<&str> = of_all.iter().map(|line| line.trim_start_matches('-').trim()).collect();
     (
         words.join(" ").trim().to_owned(),
-        of_columns
+        column_meanings
             .map(|(name, meaning)| (name.trim().to_owned(), meaning.trim().to_owned()))
             .collect(),
     )
 }
 
-/// A type in words.
+/// Name of an Arrow type, in words for people.
 #[must_use]
-pub fn kind(data_type: &DataType) -> String {
+pub fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "text".to_owned(),
         DataType::Binary | DataType::BinaryView | DataType::LargeBinary => "bytes".to_owned(),
         DataType::Boolean => "boolean".to_owned(),
         DataType::Timestamp(TimeUnit::Microsecond, _) => "timestamp".to_owned(),
-        DataType::List(item) => format!("list of {}", kind(item.data_type())),
+        DataType::List(item) => format!("list of {}", type_name(item.data_type())),
         DataType::Struct(fields) => format!(
             "{{{}}}",
             fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")
         ),
-        kind if kind.is_integer() => "whole number".to_owned(),
-        kind if kind.is_floating() => "number".to_owned(),
+        type_name if type_name.is_integer() => "whole number".to_owned(),
+        type_name if type_name.is_floating() => "number".to_owned(),
         other => other.to_string(),
     }
 }
@@ -137,28 +140,32 @@ pub fn kind(data_type: &DataType) -> String {
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn page(session: &Session) -> Result<String, SessionError> {
+pub async fn vocabulary_page(session: &Session) -> Result<String, SessionError> {
     use std::fmt::Write as _;
     let mut out = "# What there is to ask for\n\nGenerated; a test compares. NULL means \"not known\", never \"no\". The tables:\n\
         [`events`](events.md), [`findings`](findings.md), `quarantine` and `copies` (in [events.md](events.md)), and `query_log`, below.\n\n## `query_log` and the views\n"
         .to_owned();
-    let of_its_own = |name: &str| {
-        VIEWS
-            .iter()
-            .all(|(view, sql)| *view != name || sql.lines().any(|line| line.starts_with(OF_COLUMN)))
+    let has_own_columns = |name: &str| {
+        VIEWS.iter().all(|(view, sql)| {
+            *view != name || sql.lines().any(|line| line.starts_with(COLUMN_PREFIX))
+        })
     };
     let elsewhere = ["events", "findings", "quarantine", "copies"];
-    for relation in relations(session)
+    for describe_table in describe_tables(session)
         .await?
         .iter()
-        .filter(|relation| !elsewhere.contains(&relation.name.as_str()))
+        .filter(|describe_table| !elsewhere.contains(&describe_table.name.as_str()))
     {
-        let _ = writeln!(out, "\n### `{}`\n\n{}\n", relation.name, relation.shows);
-        if of_its_own(&relation.name) {
+        let _ =
+            writeln!(out, "\n### `{}`\n\n{}\n", describe_table.name, describe_table.description);
+        if has_own_columns(&describe_table.name) {
             out.push_str("| column | type | meaning |\n| --- | --- | --- |\n");
-            for column in &relation.columns {
-                let _ =
-                    writeln!(out, "| `{}` | {} | {} |", column.name, column.kind, column.meaning);
+            for column in &describe_table.columns {
+                let _ = writeln!(
+                    out,
+                    "| `{}` | {} | {} |",
+                    column.name, column.type_name, column.meaning
+                );
             }
         } else {
             out.push_str("Its columns are those of [`events`](events.md).\n");
@@ -169,4 +176,25 @@ pub async fn page(session: &Session) -> Result<String, SessionError> {
         let _ = writeln!(out, "| `{name}{arguments}` | {meaning} |");
     }
     Ok(out)
+}
+
+/// The text of `docs/findings.md`.
+#[must_use]
+pub fn findings_page() -> String {
+    let mut page = String::from(
+        "# The table `findings`\n\nGenerated; a test compares. What the rules have found and kept, suppressed and withdrawn too. Each query reads it anew.\n\n\
+         | column | type | meaning |\n| --- | --- | --- |\n",
+    );
+    let meanings = findings::meanings();
+    for field in Findings::schema().fields() {
+        let data_type = match field.data_type() {
+            DataType::Int64 => "whole number",
+            DataType::Timestamp(..) => "instant, UTC",
+            DataType::List(_) => "list of text",
+            _ => "text",
+        };
+        let meaning = meanings.get(field.name()).map_or("", String::as_str);
+        page.push_str(&format!("| `{}` | {data_type} | {meaning} |\n", field.name()));
+    }
+    page
 }

@@ -1,4 +1,5 @@
-//! What the rules say of themselves, for people and for ATT&CK Navigator.
+//! The rule list for people (`docs/rules.md`) and for ATT&CK Navigator
+//! (`docs/attack-navigator.json`).
 
 use crate::packs::rules::{Rule, RuleSet};
 use serde_json::{Value, json};
@@ -7,18 +8,18 @@ use std::fmt::Write as _;
 
 /// The text of `docs/rules.md`.
 #[must_use]
-pub fn rules(catalogue: &RuleSet) -> String {
+pub fn rules_page(rule_set: &RuleSet) -> String {
     let mut out = format!(
         "# The rules\n\nGenerated from `queries/rules/`; a test compares. {} rules; `trailhound rules show ID` shows one with its query.\n",
-        catalogue.rules.len()
+        rule_set.rules.len()
     );
-    let groups: BTreeSet<&str> = catalogue.rules.iter().map(|rule| rule.group.as_str()).collect();
+    let groups: BTreeSet<&str> = rule_set.rules.iter().map(|rule| rule.group.as_str()).collect();
     for group in groups {
         let _ = writeln!(out, "\n## {}\n", group.replace('_', " "));
         out.push_str(
             "| rule | finds | severity | ATT&CK | needs |\n| --- | --- | --- | --- | --- |\n",
         );
-        for rule in catalogue.rules.iter().filter(|rule| rule.group == group) {
+        for rule in rule_set.rules.iter().filter(|rule| rule.group == group) {
             let title = format!("{}<br>{}", rule.title.en, rule.title.zh);
             let _ = writeln!(
                 out,
@@ -26,27 +27,30 @@ pub fn rules(catalogue: &RuleSet) -> String {
                 rule.id,
                 rule.severity,
                 rule.attack.join(", "),
-                needs(rule)
+                requirements(rule)
             );
         }
     }
     out
 }
 
-fn needs(rule: &Rule) -> String {
-    let mut needs: Vec<String> = rule.parameters.iter().map(|name| format!("`{name}`")).collect();
-    needs.extend(rule.needs.iter().map(|need| need.in_words().to_owned()));
+/// The cell "needs" of a rule: parameters, data, and whether it must be enabled.
+fn requirements(rule: &Rule) -> String {
+    let mut requirements: Vec<String> =
+        rule.parameters.iter().map(|name| format!("`{name}`")).collect();
+    requirements.extend(rule.needs.iter().map(|need| need.label().to_owned()));
     if !rule.enabled {
-        needs.push("to be switched on".to_owned());
+        requirements.push("to be switched on".to_owned());
     }
-    needs.join(", ")
+    requirements.join(", ")
 }
 
-/// A layer of ATT&CK Navigator: each technique with the number of rules that find it, and which.
+/// A layer of ATT&CK Navigator: each technique with the number of rules that detect it and their
+/// ids.
 #[must_use]
-pub fn navigator_layer(catalogue: &RuleSet) -> Value {
+pub fn navigator_layer(rule_set: &RuleSet) -> Value {
     let mut techniques: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for rule in &catalogue.rules {
+    for rule in &rule_set.rules {
         for technique in &rule.attack {
             techniques.entry(technique).or_default().push(&rule.id);
         }

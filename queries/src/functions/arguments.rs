@@ -1,4 +1,4 @@
-//! Arguments of SQL functions as Rust values, whatever Arrow type they come in.
+//! Converts the arguments of SQL functions from any Arrow type to Rust values.
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanBuilder, GenericListArray, StringBuilder,
@@ -11,26 +11,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use trailhound_datasets::derive::address;
 
-/// The arguments of one call.
-pub(super) struct Args<'a> {
+/// The arguments of one call, for `rows` rows.
+pub(super) struct FunctionArguments<'a> {
     pub(super) name: &'static str,
     pub(super) values: &'a [ColumnarValue],
     pub(super) rows: usize,
 }
 
-/// A column or a constant.
-pub(super) struct Values<T> {
+/// An argument as an Arrow array. A constant is an array of one value that stands for every row.
+pub(super) struct ArgumentArray<T> {
     array: T,
-    constant: bool,
+    is_constant: bool,
 }
 
-impl<T> Values<T> {
-    fn at(&self, row: usize) -> usize {
-        if self.constant { 0 } else { row }
+impl<T> ArgumentArray<T> {
+    fn index_of(&self, row: usize) -> usize {
+        if self.is_constant { 0 } else { row }
     }
 }
 
-impl Args<'_> {
+impl FunctionArguments<'_> {
     fn array(&self, index: usize) -> Result<(ArrayRef, bool)> {
         match &self.values[index] {
             ColumnarValue::Array(array) => Ok((Arc::clone(array), false)),
@@ -38,8 +38,12 @@ impl Args<'_> {
         }
     }
 
-    pub(super) fn texts(&self, index: usize) -> Result<Values<ArrayRef>> {
-        let (array, constant) = self.array(index)?;
+    /// The argument with this index, as text.
+    ///
+    /// # Errors
+    /// The argument has another type.
+    pub(super) fn texts(&self, index: usize) -> Result<ArgumentArray<ArrayRef>> {
+        let (array, is_constant) = self.array(index)?;
         let array = match array.data_type() {
             DataType::Utf8 => array,
             DataType::Utf8View
@@ -54,10 +58,10 @@ impl Args<'_> {
                 );
             }
         };
-        Ok(Values { array, constant })
+        Ok(ArgumentArray { array, is_constant })
     }
 
-    /// Addresses given as text or as 16 bytes.
+    /// The argument with this index, as IP addresses: text, or 16 bytes.
     pub(super) fn addresses(&self, index: usize) -> Result<Addresses> {
         let (array, _) = self.array(index)?;
         match array.data_type() {
@@ -65,17 +69,21 @@ impl Args<'_> {
             | DataType::BinaryView
             | DataType::LargeBinary
             | DataType::FixedSizeBinary(16) => {
-                let (array, constant) = self.array(index)?;
-                Ok(Addresses::Bytes(Values { array: cast(&array, &DataType::Binary)?, constant }))
+                let (array, is_constant) = self.array(index)?;
+                Ok(Addresses::Bytes(ArgumentArray {
+                    array: cast(&array, &DataType::Binary)?,
+                    is_constant,
+                }))
             }
             _ => Ok(Addresses::Text(self.texts(index)?)),
         }
     }
 }
 
+/// An argument that holds IP addresses.
 pub(super) enum Addresses {
-    Text(Values<ArrayRef>),
-    Bytes(Values<ArrayRef>),
+    Text(ArgumentArray<ArrayRef>),
+    Bytes(ArgumentArray<ArrayRef>),
 }
 
 impl Addresses {
@@ -83,7 +91,7 @@ impl Addresses {
         match self {
             Self::Text(values) => values.get(row).and_then(address::parse_ip),
             Self::Bytes(values) => {
-                let row = values.at(row);
+                let row = values.index_of(row);
                 let array = values.array.as_binary::<i32>();
                 let bytes: [u8; 16] =
                     array.is_valid(row).then(|| array.value(row))?.try_into().ok()?;
@@ -93,36 +101,39 @@ impl Addresses {
     }
 }
 
-impl Values<ArrayRef> {
+impl ArgumentArray<ArrayRef> {
     pub(super) fn get(&self, row: usize) -> Option<&str> {
-        let row = self.at(row);
+        let row = self.index_of(row);
         let array = self.array.as_string::<i32>();
         array.is_valid(row).then(|| array.value(row))
     }
 }
 
-pub(super) struct Times(Values<ArrayRef>);
+/// An argument that holds timestamps.
+pub(super) struct Times(ArgumentArray<ArrayRef>);
 
 impl Times {
-    /// Microseconds since 1970 UTC.
+    /// Microseconds since 1970 UTC; `None` for NULL.
     pub(super) fn get(&self, row: usize) -> Option<i64> {
-        let row = self.0.at(row);
+        let row = self.0.index_of(row);
         let array = self.0.array.as_primitive::<Int64Type>();
         array.is_valid(row).then(|| array.value(row))
     }
 }
 
-pub(super) fn times(args: &Args<'_>, index: usize) -> Result<Times> {
-    let (array, constant) = args.array(index)?;
+/// The argument with this index, as timestamps.
+pub(super) fn times(args: &FunctionArguments<'_>, index: usize) -> Result<Times> {
+    let (array, is_constant) = args.array(index)?;
     let micros = cast(&array, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
-    Ok(Times(Values { array: cast(&micros, &DataType::Int64)?, constant }))
+    Ok(Times(ArgumentArray { array: cast(&micros, &DataType::Int64)?, is_constant }))
 }
 
-pub(super) struct Lists(Values<ArrayRef>);
+/// An argument that holds lists of text.
+pub(super) struct Lists(ArgumentArray<ArrayRef>);
 
 impl Lists {
     pub(super) fn get(&self, row: usize) -> Option<Vec<String>> {
-        let row = self.0.at(row);
+        let row = self.0.index_of(row);
         let lists: &GenericListArray<i32> = self.0.array.as_list_opt()?;
         if lists.is_null(row) {
             return None;
@@ -132,16 +143,18 @@ impl Lists {
     }
 }
 
-pub(super) fn lists(args: &Args<'_>, index: usize) -> Result<Lists> {
-    let (array, constant) = args.array(index)?;
+/// The argument with this index, as lists of text.
+pub(super) fn lists(args: &FunctionArguments<'_>, index: usize) -> Result<Lists> {
+    let (array, is_constant) = args.array(index)?;
     match array.data_type() {
-        DataType::List(_) | DataType::Null => Ok(Lists(Values { array, constant })),
+        DataType::List(_) | DataType::Null => Ok(Lists(ArgumentArray { array, is_constant })),
         other => {
             exec_err!("{}: argument {} must be a list of text, not {other}", args.name, index + 1)
         }
     }
 }
 
+/// Builds a boolean column of `rows` values.
 pub(super) fn booleans(
     rows: usize,
     mut value: impl FnMut(usize) -> Result<Option<bool>>,
@@ -153,6 +166,7 @@ pub(super) fn booleans(
     Ok(Arc::new(builder.finish()))
 }
 
+/// Builds a text column of `rows` values.
 pub(super) fn texts(
     rows: usize,
     mut value: impl FnMut(usize) -> Result<Option<String>>,

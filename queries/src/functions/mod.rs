@@ -1,11 +1,11 @@
-//! The SQL functions of the product: addresses, request parameters, lists and times of the company.
+//! SQL functions of the product: IP addresses, request parameters, parameter lists, time windows.
 //!
-//! All give NULL for unknown input rather than a guess.
+//! Every function returns NULL for unknown input and never guesses.
 
 mod arguments;
 
-use crate::parameters::{Change, Parameters};
-use arguments::{Args, booleans, lists, texts, times};
+use crate::parameters::{ChangeAttributes, Parameters};
+use arguments::{FunctionArguments, booleans, lists, texts, times};
 use datafusion::arrow::array::{ArrayRef, Float64Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, exec_err};
@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use trailhound_datasets::derive::{address, parameters as request};
 
-/// Name, arguments and meaning of every function, for the documentation.
+/// Name, arguments and meaning of every function, as documented in `docs/vocabulary.md`.
 pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("ip_in_cidr", "(ip, cidr)", "True where the address (text or `source_ip`) lies in the range."),
     (
@@ -68,32 +68,34 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What the engine offers and a statement may use.
+/// Functions of the engine that a statement may use, one per line.
 const ALLOWED: &str = include_str!("allowed.txt");
 
 /// Names of functions, in lower case.
 #[derive(Debug)]
 pub(crate) struct FunctionNames {
-    /// Every function that the engine has, the product's own included.
-    pub(crate) offered: BTreeSet<String>,
-    /// The functions that a statement may use: the product's own, and of the engine's those on the list.
+    /// Every function of the engine and of the product.
+    pub(crate) all: BTreeSet<String>,
+    /// The functions that a statement may use: those of the product, and those of the engine that
+    /// are listed in `allowed.txt`.
     pub(crate) allowed: BTreeSet<String>,
 }
 
-/// Names of the functions of `context`, on which [`register`] has been called. All contexts have the same.
-pub(crate) fn names(context: &SessionContext) -> &'static FunctionNames {
+/// Names of the functions of `context`, on which [`register`] has been called. They are the same
+/// for every context, so they are only computed once.
+pub(crate) fn function_names(context: &SessionContext) -> &'static FunctionNames {
     static NAMES: OnceLock<FunctionNames> = OnceLock::new();
     NAMES.get_or_init(|| {
-        let offered = offered(context);
+        let all = all_names(context);
         let listed: BTreeSet<&str> =
             ALLOWED.lines().chain(FUNCTIONS.iter().map(|(name, ..)| *name)).collect();
         let is_listed = |name: &&String| listed.contains(name.as_str());
-        FunctionNames { allowed: offered.iter().filter(is_listed).cloned().collect(), offered }
+        FunctionNames { allowed: all.iter().filter(is_listed).cloned().collect(), all }
     })
 }
 
-/// Names of all functions of `context`.
-pub(crate) fn offered(context: &SessionContext) -> BTreeSet<String> {
+/// Names of all functions of `context`, in lower case.
+pub(crate) fn all_names(context: &SessionContext) -> BTreeSet<String> {
     let state = context.state();
     let names = state
         .scalar_functions()
@@ -103,13 +105,13 @@ pub(crate) fn offered(context: &SessionContext) -> BTreeSet<String> {
     names.chain(state.higher_order_functions().keys()).cloned().collect()
 }
 
-type Body = fn(&Args<'_>, &Parameters) -> Result<ArrayRef>;
+type FunctionBody = fn(&FunctionArguments<'_>, &Parameters) -> Result<ArrayRef>;
 
-/// Registers every function with `parameters` behind it.
+/// Registers every function in `context`; they read `parameters`.
 pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
     let boolean = DataType::Boolean;
     let text = DataType::Utf8;
-    let functions: [(&'static str, usize, DataType, Body); 14] = [
+    let functions: [(&'static str, usize, DataType, FunctionBody); 14] = [
         ("ip_in_cidr", 2, boolean.clone(), ip_in_cidr),
         ("ip_in", 3, boolean.clone(), ip_in),
         ("cidr_label", 3, text.clone(), cidr_label),
@@ -126,7 +128,7 @@ pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
         ("mask_key", 1, text, mask_key),
     ];
     for (name, arity, returns, body) in functions {
-        let function = Function {
+        let function = ScalarFunction {
             name,
             returns,
             signature: Signature::any(arity, Volatility::Immutable),
@@ -137,35 +139,35 @@ pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
     }
 }
 
-struct Function {
+struct ScalarFunction {
     name: &'static str,
     returns: DataType,
     signature: Signature,
-    body: Body,
+    body: FunctionBody,
     parameters: Arc<Parameters>,
 }
 
-impl std::fmt::Debug for Function {
+impl std::fmt::Debug for ScalarFunction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
     }
 }
 
-impl PartialEq for Function {
+impl PartialEq for ScalarFunction {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && Arc::ptr_eq(&self.parameters, &other.parameters)
     }
 }
 
-impl Eq for Function {}
+impl Eq for ScalarFunction {}
 
-impl std::hash::Hash for Function {
+impl std::hash::Hash for ScalarFunction {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.name.hash(state);
     }
 }
 
-impl ScalarUDFImpl for Function {
+impl ScalarUDFImpl for ScalarFunction {
     fn name(&self) -> &str {
         self.name
     }
@@ -181,8 +183,10 @@ impl ScalarUDFImpl for Function {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let result =
-            (self.body)(&Args { name: self.name, values: &args.args, rows }, &self.parameters)?;
+        let result = (self.body)(
+            &FunctionArguments { name: self.name, values: &args.args, rows },
+            &self.parameters,
+        )?;
         if constant {
             return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(
                 &result, 0,
@@ -192,10 +196,10 @@ impl ScalarUDFImpl for Function {
     }
 }
 
-fn ip_in_cidr(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
+fn ip_in_cidr(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
     let ips = args.addresses(0)?;
     let ranges = args.texts(1)?;
-    // Nearly always one constant range: parse it once for a run of equal texts.
+    // The range is nearly always one constant, so the last one parsed is reused.
     let mut last: Option<(String, ipnet::IpNet)> = None;
     booleans(args.rows, |row| {
         let Some(text) = ranges.get(row) else { return Ok(None) };
@@ -207,8 +211,10 @@ fn ip_in_cidr(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
     })
 }
 
+/// Label of `ip` in the IP list `list`, as [`CidrList::label`](crate::parameters::CidrList::label)
+/// returns it.
 fn label_at<'p>(
-    args: &Args<'_>,
+    args: &FunctionArguments<'_>,
     parameters: &'p Parameters,
     ip: IpAddr,
     list: &str,
@@ -220,13 +226,13 @@ fn label_at<'p>(
             None => Ok(None),
         },
         other => exec_err!(
-            "{}: there is no address list `{other}`; known is `corporate_cidrs`",
+            "{}: there is no IP list `{other}`; the only one is `corporate_cidrs`",
             args.name
         ),
     }
 }
 
-fn ip_in(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn ip_in(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let (ips, names, times) = (args.addresses(0)?, args.texts(1)?, times(args, 2)?);
     booleans(args.rows, |row| {
         let (Some(ip), Some(list)) = (ips.get(row), names.get(row)) else { return Ok(None) };
@@ -234,7 +240,7 @@ fn ip_in(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     })
 }
 
-fn cidr_label(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn cidr_label(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let (ips, names, times) = (args.addresses(0)?, args.texts(1)?, times(args, 2)?);
     texts(args.rows, |row| {
         let (Some(ip), Some(list)) = (ips.get(row), names.get(row)) else { return Ok(None) };
@@ -242,14 +248,14 @@ fn cidr_label(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     })
 }
 
-fn ip_class(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
+fn ip_class(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
     let values = args.texts(0)?;
     texts(args.rows, |row| {
         Ok(Some(address::SourceAddress::parse(values.get(row)).name().to_owned()))
     })
 }
 
-fn param(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
+fn param(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
     let (objects, names) = (args.texts(0)?, args.texts(1)?);
     texts(args.rows, |row| {
         let (Some(object), Some(name)) = (objects.get(row), names.get(row)) else {
@@ -259,7 +265,7 @@ fn param(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
     })
 }
 
-fn matches_list(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn matches_list(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let (values, names) = (args.texts(0)?, args.texts(1)?);
     booleans(args.rows, |row| {
         let Some(list) = names.get(row) else { return Ok(None) };
@@ -268,7 +274,7 @@ fn matches_list(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     })
 }
 
-fn any_matches(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn any_matches(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let (values, names) = (lists(args, 0)?, args.texts(1)?);
     booleans(args.rows, |row| {
         let Some(list) = names.get(row) else { return Ok(None) };
@@ -278,20 +284,20 @@ fn any_matches(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
 }
 
 fn globs<'p>(
-    args: &Args<'_>,
+    args: &FunctionArguments<'_>,
     parameters: &'p Parameters,
     list: &str,
 ) -> Result<&'p crate::parameters::GlobList> {
     match parameters.globs(list) {
         Some(globs) => Ok(globs),
         None => exec_err!(
-            "{}: there is no pattern list `{list}`; known are `automation_roles`, `critical_instances`",
+            "{}: there is no pattern list `{list}`; there are `automation_roles`, `critical_instances`, `approved_images`, `allowed_regions`",
             args.name
         ),
     }
 }
 
-fn change_window(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn change_window(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let times = times(args, 0)?;
     let (accounts, regions, principals, instances) =
         (args.texts(1)?, args.texts(2)?, args.texts(3)?, lists(args, 4)?);
@@ -299,7 +305,7 @@ fn change_window(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
         let Some(time) = times.get(row) else { return Ok(None) };
         let named = instances.get(row).unwrap_or_default();
         let named: Vec<&str> = named.iter().map(String::as_str).collect();
-        let change = Change {
+        let change = ChangeAttributes {
             time,
             account: accounts.get(row),
             region: regions.get(row),
@@ -314,14 +320,14 @@ fn change_window(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     })
 }
 
-fn off_hours(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn off_hours(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let times = times(args, 0)?;
     booleans(args.rows, |row| {
-        Ok(parameters.business_hours.as_ref().and_then(|hours| hours.is_off(times.get(row)?)))
+        Ok(parameters.business_hours.as_ref().and_then(|hours| hours.is_off_hours(times.get(row)?)))
     })
 }
 
-fn geo_country(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn geo_country(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let ips = args.addresses(0)?;
     texts(args.rows, |row| {
         Ok(ips
@@ -331,7 +337,7 @@ fn geo_country(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     })
 }
 
-fn geo_asn(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn geo_asn(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let ips = args.addresses(0)?;
     let asn = |row| {
         ips.get(row).zip(parameters.geo_asn.as_ref()).and_then(|(ip, database)| database.asn(ip))
@@ -339,14 +345,14 @@ fn geo_asn(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     texts(args.rows, |row| Ok(asn(row).map(|number| format!("AS{number}"))))
 }
 
-fn geo_km(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn geo_km(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let (from, to) = (args.addresses(0)?, args.addresses(1)?);
-    let kilometres =
-        |row: usize| parameters.geo_city.as_ref()?.kilometres(from.get(row)?, to.get(row)?);
-    Ok(Arc::new((0..args.rows).map(kilometres).collect::<Float64Array>()))
+    let distance_km =
+        |row: usize| parameters.geo_city.as_ref()?.distance_km(from.get(row)?, to.get(row)?);
+    Ok(Arc::new((0..args.rows).map(distance_km).collect::<Float64Array>()))
 }
 
-fn setting(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
+fn setting(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     let names = args.texts(0)?;
     texts(args.rows, |row| match names.get(row) {
         Some(name) => match parameters.setting(name) {
@@ -357,14 +363,15 @@ fn setting(args: &Args<'_>, parameters: &Parameters) -> Result<ArrayRef> {
     })
 }
 
-fn mask_key(args: &Args<'_>, _: &Parameters) -> Result<ArrayRef> {
+fn mask_key(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
     let keys = args.texts(0)?;
-    texts(args.rows, |row| Ok(keys.get(row).map(masked)))
+    texts(args.rows, |row| Ok(keys.get(row).map(mask_access_key)))
 }
 
-/// `key` with all but its first and last four characters hidden; short ones hidden whole.
+/// Masks an access key id: only its first and last four characters stay. An id of fewer than twelve
+/// characters is masked whole.
 #[must_use]
-pub fn masked(key: &str) -> String {
+pub fn mask_access_key(key: &str) -> String {
     let characters: Vec<char> = key.chars().collect();
     if characters.len() < 12 {
         return "*".repeat(characters.len());
@@ -378,15 +385,18 @@ pub fn masked(key: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Functions of the engine that a statement may not use: they tell of the engine and its files and not of what the lake holds.
+    /// Functions of the engine that a statement may not use: they describe the engine and its
+    /// files, not the data of the lake.
     const DENIED: [&str; 4] = ["arrow_metadata", "file_row_index", "input_file_name", "version"];
 
     #[test]
-    fn every_function_of_the_engine_is_decided_upon() {
+    fn every_function_of_the_engine_is_allowed_or_denied() {
         let context = SessionContext::new();
         register(&context, &Arc::new(Parameters::default()));
-        let mut found: Vec<String> =
-            offered(&context).into_iter().filter(|name| !DENIED.contains(&name.as_str())).collect();
+        let mut found: Vec<String> = all_names(&context)
+            .into_iter()
+            .filter(|name| !DENIED.contains(&name.as_str()))
+            .collect();
         found.retain(|name| FUNCTIONS.iter().all(|(own, ..)| own != name));
         let found = found.join("\n") + "\n";
         if std::env::var_os("TRAILHOUND_WRITE_GOLDEN").is_some() {
@@ -398,7 +408,7 @@ mod tests {
         }
         assert!(
             found == ALLOWED,
-            "the engine has other functions than are decided upon; TRAILHOUND_WRITE_GOLDEN=1 writes the list, to be read"
+            "the engine's functions differ from allowed.txt; TRAILHOUND_WRITE_GOLDEN=1 writes the list, to be reviewed"
         );
     }
 }

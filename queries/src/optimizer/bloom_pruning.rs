@@ -1,5 +1,9 @@
-//! Files that cannot hold what is looked for, left out by their Bloom filters before the engine opens any: it would read all that a footer says of
-//! a file to find the same, and does not know that a filter of a list's elements answers `array_has`.
+//! Skips files by their Bloom filters before the engine opens them. The engine would read the whole
+//! footer of a file to check its Bloom filters, and does not use the filter of a list's elements
+//! for `array_has`.
+//!
+//! Example: `WHERE event_id = 'x'` over 1,000 files. Only the Bloom filters of `event_id` are read;
+//! files whose filter excludes `x` are removed from the scan.
 
 use crate::optimizer::rule::{OptimizerRule, Replacement};
 use crate::tables::local_files::LocalFiles;
@@ -24,57 +28,59 @@ use std::fs::File;
 use std::sync::Arc;
 use trailhound_datasets::columns::COLUMNS;
 
-/// Fewer files are opened anyway.
+/// Scans of fewer files are not worth the extra reads.
 const FILES_MIN: usize = 3;
 
-/// The rule of the optimizer.
+/// The optimizer rule.
 pub(crate) const RULE: OptimizerRule = OptimizerRule {
-    name: "leave_out_files",
-    instead: |scan, config| Ok(narrowed(scan, config.execution.target_partitions)),
+    name: "bloom_pruning",
+    replace: |scan, config| Ok(prune(scan, config.execution.target_partitions)),
 };
 
-/// A text that a column, or one element of its list, must be.
+/// A text that a column, or one element of a list column, must be equal to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Wanted {
+struct RequiredText {
     column: &'static str,
     text: String,
 }
 
-/// `node` without the files that hold nothing of what it looks for; nothing where that is none of them.
-fn narrowed(node: &Arc<dyn ExecutionPlan>, threads: usize) -> Replacement {
+/// The scan `node` without the files whose Bloom filters exclude a required text; `None` where no
+/// file can be removed.
+fn prune(node: &Arc<dyn ExecutionPlan>, threads: usize) -> Replacement {
     let scan =
         node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
     let source = scan.file_source();
     let predicate = source.downcast_ref::<ParquetSource>().and_then(|_| source.filter())?;
-    let wanted: Vec<Wanted> =
-        split_conjunction(&predicate).into_iter().filter_map(wanted).collect();
+    let required: Vec<RequiredText> =
+        split_conjunction(&predicate).into_iter().filter_map(required_text).collect();
     let files: HashSet<&Path> = scan
         .file_groups
         .iter()
         .flat_map(FileGroup::iter)
         .map(|file| &file.object_meta.location)
         .collect();
-    if wanted.is_empty() || files.len() < FILES_MIN {
+    if required.is_empty() || files.len() < FILES_MIN {
         return None;
     }
     let files: Vec<&Path> = files.into_iter().collect();
-    let left_out = left_out(&files, &wanted, threads);
-    if left_out.is_empty() {
+    let pruned = files_to_prune(&files, &required, threads);
+    if pruned.is_empty() {
         return None;
     }
-    // As many groups as before: what is above counts on them.
-    let stays = |file: &&PartitionedFile| !left_out.contains(&file.object_meta.location);
+    // The number of file groups stays: the nodes above rely on it.
+    let is_kept = |file: &&PartitionedFile| !pruned.contains(&file.object_meta.location);
     let groups = scan
         .file_groups
         .iter()
-        .map(|group| FileGroup::new(group.iter().filter(stays).cloned().collect()))
+        .map(|group| FileGroup::new(group.iter().filter(is_kept).cloned().collect()))
         .collect();
     let scan = FileScanConfigBuilder::from(scan.clone()).with_file_groups(groups).build();
     Some(DataSourceExec::from_data_source(scan))
 }
 
-/// What `condition` demands of a column that has Bloom filters.
-fn wanted(condition: &Arc<dyn PhysicalExpr>) -> Option<Wanted> {
+/// The text that `condition` requires, where it is `column = 'text'` or `array_has(column, 'text')`
+/// on a column with Bloom filters.
+fn required_text(condition: &Arc<dyn PhysicalExpr>) -> Option<RequiredText> {
     let (column, text) = if let Some(equal) = condition.downcast_ref::<BinaryExpr>() {
         (*equal.op() == Operator::Eq).then(|| (equal.left(), equal.right()))?
     } else {
@@ -87,21 +93,22 @@ fn wanted(condition: &Arc<dyn PhysicalExpr>) -> Option<Wanted> {
     let name = column.downcast_ref::<Column>()?.name();
     let column = COLUMNS.iter().find(|column| column.bloom && column.name == name)?;
     let text = text.downcast_ref::<Literal>()?.value().try_as_str()??.to_owned();
-    Some(Wanted { column: column.name, text })
+    Some(RequiredText { column: column.name, text })
 }
 
-/// Those of `files` that hold nothing of what is `wanted`.
-fn left_out(files: &[&Path], wanted: &[Wanted], threads: usize) -> HashSet<Path> {
+/// The files that cannot hold all `required` texts, checked on `threads` threads.
+fn files_to_prune(files: &[&Path], required: &[RequiredText], threads: usize) -> HashSet<Path> {
     std::thread::scope(|scope| {
-        let some = files.chunks(files.len().div_ceil(threads.max(1)).max(1));
-        // What cannot be read is not left out, nor what a thread that broke was to look at: whoever reads it says what is wrong with it.
-        let lacks = |file: &Path| matches!(holds(file, wanted), Ok(false));
-        let threads: Vec<_> = some
+        let chunks = files.chunks(files.len().div_ceil(threads.max(1)).max(1));
+        // A file that cannot be read stays in the scan, as do the files of a thread that panicked:
+        // the scan then reports the error.
+        let is_excluded = |file: &Path| matches!(may_contain(file, required), Ok(false));
+        let threads: Vec<_> = chunks
             .map(|files| {
                 scope.spawn(move || {
                     files
                         .iter()
-                        .filter(|file| lacks(file))
+                        .filter(|file| is_excluded(file))
                         .map(|file| (*file).clone())
                         .collect::<Vec<_>>()
                 })
@@ -111,11 +118,11 @@ fn left_out(files: &[&Path], wanted: &[Wanted], threads: usize) -> HashSet<Path>
     })
 }
 
-/// False where no row of `file` can be all that is `wanted`.
-fn holds(file: &Path, wanted: &[Wanted]) -> Result<bool, ParquetError> {
+/// False where no row of `file` can match all `required` texts.
+fn may_contain(file: &Path, required: &[RequiredText]) -> Result<bool, ParquetError> {
     let external = |e: Box<dyn std::error::Error + Send + Sync>| ParquetError::External(e);
     let path = LocalFiles::default().path(file).map_err(|e| external(Box::new(e)))?;
-    // Of what the footer says only where the filters are is asked.
+    // Only the offsets of the Bloom filters are needed from the footer.
     let options = ArrowReaderOptions::new()
         .with_skip_arrow_metadata(true)
         .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
@@ -123,22 +130,23 @@ fn holds(file: &Path, wanted: &[Wanted]) -> Result<bool, ParquetError> {
         .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
     let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(File::open(path)?, options)?;
     for group in 0..reader.metadata().num_row_groups() {
-        if group_holds(&reader, group, wanted)? {
+        if row_group_may_contain(&reader, group, required)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn group_holds(
+/// False where no row of the row group can match all `required` texts.
+fn row_group_may_contain(
     reader: &ParquetRecordBatchReaderBuilder<File>,
     group: usize,
-    wanted: &[Wanted],
+    required: &[RequiredText],
 ) -> Result<bool, ParquetError> {
-    for Wanted { column, text } in wanted {
-        let its =
+    for RequiredText { column, text } in required {
+        let is_column =
             |leaf: &ColumnDescPtr| leaf.path().parts().first().is_some_and(|name| name == column);
-        let Some(leaf) = reader.parquet_schema().columns().iter().position(its) else {
+        let Some(leaf) = reader.parquet_schema().columns().iter().position(is_column) else {
             return Ok(true);
         };
         let filter = reader.get_row_group_column_bloom_filter(group, leaf)?;

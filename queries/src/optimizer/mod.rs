@@ -1,4 +1,5 @@
-//! What is done to every plan of the engine: each step of it, from the sources up, may be put as another that gives the same.
+//! Rules of the physical optimizer that the product adds to the engine's. Each replaces single
+//! nodes of a plan, bottom-up, by nodes with the same result.
 
 mod bloom_pruning;
 mod dictionary_aggregate;
@@ -7,6 +8,6 @@ mod time_filter;
 
 use rule::OptimizerRule;
 
-/// All of them, in the order in which they are done.
+/// Every rule, in the order in which they run.
 pub(crate) const RULES: [OptimizerRule; 3] =
     [bloom_pruning::RULE, time_filter::RULE, dictionary_aggregate::RULE];

@@ -1,4 +1,4 @@
-//! A rule of the physical optimizer that replaces single nodes of a plan.
+//! A physical optimizer rule that replaces single nodes of a plan.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
@@ -7,14 +7,14 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use std::sync::Arc;
 
-/// What is to stand in the place of a step; nothing where it stays.
+/// The node that replaces another; `None` where the node stays.
 pub(crate) type Replacement = Option<Arc<dyn ExecutionPlan>>;
 
-/// A rule of the optimizer.
+/// An optimizer rule: a name, and a function that may replace a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OptimizerRule {
     pub(crate) name: &'static str,
-    pub(crate) instead:
+    pub(crate) replace:
         fn(&Arc<dyn ExecutionPlan>, &ConfigOptions) -> Result<Replacement, DataFusionError>,
 }
 
@@ -24,11 +24,11 @@ impl PhysicalOptimizerRule for OptimizerRule {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let rewrite = |step: Arc<dyn ExecutionPlan>| match (self.instead)(&step, config)? {
-            Some(instead) => Ok(Transformed::yes(instead)),
-            None => Ok(Transformed::no(step)),
+        let replace = |node: Arc<dyn ExecutionPlan>| match (self.replace)(&node, config)? {
+            Some(replacement) => Ok(Transformed::yes(replacement)),
+            None => Ok(Transformed::no(node)),
         };
-        Ok(plan.transform_up(rewrite)?.data)
+        Ok(plan.transform_up(replace)?.data)
     }
 
     fn name(&self) -> &str {

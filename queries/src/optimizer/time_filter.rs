@@ -1,9 +1,12 @@
-//! Conditions on the time alone, asked above the scan where it reads columns that are read fast. Inside, the engine reads the time once for the
-//! condition and once for the result, and picks row by row what is mostly all of a file: files and row groups outside are left out
-//! before that.
+//! Moves a filter that only tests `event_time` from a Parquet scan into a filter node above it,
+//! where all scanned columns are cheap to decode.
+//!
+//! Inside of the scan, the engine decodes `event_time` twice, once for the filter and once for the
+//! result, and selects row by row although nearly all rows of a file match. Files and row groups
+//! outside of the time range are skipped by their statistics in both cases.
 
 use crate::optimizer::rule::{OptimizerRule, Replacement};
-use crate::tables::cardinality::LONG;
+use crate::tables::cardinality::HIGH_CARDINALITY;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -18,16 +21,16 @@ use trailhound_datasets::columns::{COLUMNS, ColumnType};
 
 const TIME: &str = "event_time";
 
-/// The rule of the optimizer.
+/// The optimizer rule.
 pub(crate) const RULE: OptimizerRule =
-    OptimizerRule { name: "time_filters_above_scans", instead: |scan, _| asked_above(scan) };
+    OptimizerRule { name: "time_filter", replace: |scan, _| lift_filter(scan) };
 
-/// `node` with its condition above it; nothing where it stays inside.
-fn asked_above(node: &Arc<dyn ExecutionPlan>) -> Result<Replacement, DataFusionError> {
+/// The scan `node` with its filter in a node above it; `None` where the filter stays inside.
+fn lift_filter(node: &Arc<dyn ExecutionPlan>) -> Result<Replacement, DataFusionError> {
     let scan = node
         .downcast_ref::<DataSourceExec>()
         .and_then(|exec| exec.data_source().downcast_ref::<FileScanConfig>());
-    // The first rows that fulfil it are another number of rows than the first that are read.
+    // A scan with a limit must count the rows that match, not the rows it reads.
     let Some(scan) = scan.filter(|scan| scan.limit.is_none()) else { return Ok(None) };
     let source = scan.file_source();
     let (Some(parquet), Some(condition)) =
@@ -36,14 +39,14 @@ fn asked_above(node: &Arc<dyn ExecutionPlan>) -> Result<Replacement, DataFusionE
         return Ok(None);
     };
     let Some(projection) = source.projection() else { return Ok(None) };
-    let shown: Vec<&Arc<dyn PhysicalExpr>> =
+    let outputs: Vec<&Arc<dyn PhysicalExpr>> =
         projection.iter().map(|projected| &projected.expr).collect();
-    let is_shown_fast = shown
-        .iter()
-        .all(|shown| collect_columns(shown).iter().all(|column| is_read_fast(column.name())));
-    // Something else may bear its name.
-    let Some(time) = shown.iter().position(|shown| is_time(shown)) else { return Ok(None) };
-    if !is_shown_fast || !split_conjunction(&condition).into_iter().all(is_on_time) {
+    let is_cheap = outputs.iter().all(|output| {
+        collect_columns(output).iter().all(|column| is_cheap_to_decode(column.name()))
+    });
+    // The scan must output `event_time` for the filter above; another expression may have its name.
+    let Some(time) = outputs.iter().position(|output| is_time(output)) else { return Ok(None) };
+    if !is_cheap || !split_conjunction(&condition).into_iter().all(is_time_comparison) {
         return Ok(None);
     }
     let schema = node.schema();
@@ -56,7 +59,7 @@ fn asked_above(node: &Arc<dyn ExecutionPlan>) -> Result<Replacement, DataFusionE
             Transformed::no(expr)
         })
     })?;
-    // What it cannot find in statistics it still leaves to the condition above.
+    // Statistics still prune; the filter above selects the rows.
     let parquet = parquet.clone().with_pushdown_filters(false);
     let scan = FileScanConfigBuilder::from(scan.clone()).with_source(Arc::new(parquet)).build();
     Ok(Some(Arc::new(FilterExec::try_new(above.data, DataSourceExec::from_data_source(scan))?)))
@@ -66,17 +69,17 @@ fn is_time(expr: &Arc<dyn PhysicalExpr>) -> bool {
     expr.downcast_ref::<Column>().is_some_and(|column| column.name() == TIME)
 }
 
-/// The time beside a moment.
-fn is_on_time(condition: &Arc<dyn PhysicalExpr>) -> bool {
-    condition.downcast_ref::<BinaryExpr>().is_some_and(|both| {
-        is_time(both.left()) && both.right().downcast_ref::<Literal>().is_some()
+/// True where the condition compares `event_time` with a literal.
+fn is_time_comparison(condition: &Arc<dyn PhysicalExpr>) -> bool {
+    condition.downcast_ref::<BinaryExpr>().is_some_and(|comparison| {
+        is_time(comparison.left()) && comparison.right().downcast_ref::<Literal>().is_some()
     })
 }
 
-fn is_read_fast(name: &str) -> bool {
-    let is_fast = |column: &trailhound_datasets::columns::Column| {
-        !LONG.contains(column.name)
+fn is_cheap_to_decode(name: &str) -> bool {
+    let is_cheap = |column: &trailhound_datasets::columns::Column| {
+        !HIGH_CARDINALITY.contains(column.name)
             && !matches!(column.data_type, ColumnType::TextList | ColumnType::ResourceList)
     };
-    COLUMNS.iter().any(|column| column.name == name && is_fast(column))
+    COLUMNS.iter().any(|column| column.name == name && is_cheap(column))
 }

@@ -1,6 +1,7 @@
-//! MITRE ATT&CK: the tactics of the techniques that rules name (Enterprise, version 17).
+//! Maps MITRE ATT&CK techniques to their tactics (Enterprise matrix, version 17), for the
+//! techniques that rules name.
 
-/// Technique and its tactics.
+/// Technique id and the short names of its tactics.
 const TACTICS: &[(&str, &[&str])] = &[
     ("T1040", &["credential-access", "discovery"]),
     ("T1059", &["execution"]),
@@ -31,7 +32,8 @@ const TACTICS: &[(&str, &[&str])] = &[
     ("T1651", &["execution"]),
 ];
 
-/// The tactics of a technique or sub-technique, by ATT&CK's short names; none for one that no rule of ours names.
+/// The tactics of a technique or sub-technique, by ATT&CK's short names. Empty for a technique that
+/// no built-in rule names.
 #[must_use]
 pub fn tactics(technique: &str) -> &'static [&'static str] {
     let technique = technique.split('.').next().unwrap_or(technique);

@@ -1,17 +1,18 @@
-//! SQL files that say at their head what they are: lines that begin with `--!` are TOML.
+//! Front matter of SQL files: the leading lines that begin with `--!` hold TOML that describes the
+//! query below.
 
 use serde::de::DeserializeOwned;
 
-/// What starts a line of the description at the head of a file; the rest of the line is TOML.
-const HEAD: &str = "--!";
+/// Prefix of a front matter line; the rest of the line is TOML.
+const PREFIX: &str = "--!";
 
-/// What stands at the head of `text`, and the statement after it.
+/// Splits `text` into its front matter, parsed as `T`, and the SQL below it.
 ///
 /// # Errors
-/// What is wrong with the head.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<(T, String), String> {
+/// The message of the TOML parser.
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, String), String> {
     let head: Vec<&str> =
-        text.lines().map_while(|line| line.strip_prefix(HEAD)).map(str::trim_start).collect();
+        text.lines().map_while(|line| line.strip_prefix(PREFIX)).map(str::trim_start).collect();
     let sql = text.lines().skip(head.len()).collect::<Vec<_>>().join("\n");
     Ok((toml::from_str(&head.join("\n")).map_err(|e| e.to_string())?, sql))
 }

@@ -1,7 +1,11 @@
-//! Saved investigations: questions an analyst asks again and again, as SQL files that say what they answer and what to ask next.
+//! Saved investigations: parameterized queries for questions that analysts ask again and again.
+//! Each is an SQL file whose front matter says what the query answers, when to run it and what to
+//! ask next.
 
 use crate::packs::front_matter;
-use crate::sql_guard::{Values, nearest};
+use crate::packs::rules::BilingualText;
+use crate::sql_guard::ParameterValues;
+use crate::suggestion::did_you_mean;
 use chrono::{DateTime, Duration, NaiveDate, SecondsFormat, Utc};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
@@ -10,141 +14,133 @@ use std::io::Read;
 use std::path::Path;
 use thiserror::Error;
 
-use crate::packs::rules::BilingualText;
-
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/investigations");
 
-/// What a parameter's value is.
+/// The kind of a parameter's values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ParameterKind {
     /// Any text.
     #[default]
     Text,
-    /// A moment: RFC 3339, a date, `now`, or a time before now such as `-7d`, `-12h`, `-30m`.
+    /// A time: RFC 3339, a date, `now`, or a time before now such as `-7d`, `-12h`, `-30m`.
     Time,
     /// A whole number.
     Number,
 }
 
-/// A value that an investigation asks for.
+/// A parameter of an investigation.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Parameter {
-    /// What it is.
+pub struct InvestigationParameter {
+    /// The kind of its values.
     #[serde(default)]
-    pub kind: Kind,
+    pub kind: ParameterKind,
     /// What it means.
     pub meaning: String,
-    /// What it is where nothing is said; without, it must be given.
+    /// Default value; a parameter without one is required.
     pub default: Option<String>,
 }
 
+/// The front matter of an investigation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct FrontMatter {
     question: BilingualText,
     when: String,
     next: Vec<String>,
     #[serde(default)]
-    parameters: BTreeMap<String, Parameter>,
+    parameters: BTreeMap<String, InvestigationParameter>,
 }
 
-/// A saved question.
+/// A saved investigation.
 #[derive(Debug, Clone)]
 pub struct Investigation {
-    /// Its name: the file's.
+    /// Name: the file name without its extension.
     pub name: String,
-    /// The question it answers.
+    /// The question that it answers.
     pub question: BilingualText,
-    /// When to ask it.
+    /// When to run it.
     pub when: String,
-    /// What to ask after it.
+    /// What to ask next.
     pub next: Vec<String>,
-    /// What it wants to know, by name.
-    pub parameters: BTreeMap<String, Parameter>,
-    /// The query, with `$name` where a parameter stands.
+    /// Its parameters, by name.
+    pub parameters: BTreeMap<String, InvestigationParameter>,
+    /// The query, with `$name` for each parameter.
     pub sql: String,
 }
 
-/// Why an investigation cannot be run.
+/// Why an investigation cannot be loaded or run.
 #[derive(Debug, Error)]
 pub enum InvestigationError {
-    /// There is none of that name.
-    #[error("there is no investigation `{name}`{}", meant(.near.as_deref()))]
+    /// No investigation has this name.
+    #[error("there is no investigation `{name}`{suggestion}")]
     Unknown {
-        /// The name that was asked for.
-        name: String,
-        /// What was probably meant.
-        near: Option<String>,
-    },
-    /// A parameter it does not have.
-    #[error("`{investigation}` has no parameter `{name}`; it has {known}")]
-    NoParameter {
-        /// The investigation.
-        investigation: String,
-        /// The parameter that was given.
-        name: String,
-        /// Those it has.
-        known: String,
-    },
-    /// A parameter it needs.
-    #[error("`{investigation}` needs `--param {name}=...`: {meaning}")]
-    Needed {
-        /// The investigation.
-        investigation: String,
-        /// The parameter.
-        name: String,
-        /// What it means.
-        meaning: String,
-    },
-    /// A value that is none of its kind.
-    #[error("`{name}` is `{value}`, which is no {expected}")]
-    Value {
-        /// The parameter.
-        name: String,
-        /// What was given.
-        value: String,
-        /// What would have been one.
-        expected: &'static str,
-    },
-    /// A folder or file of the user's that cannot be read.
-    #[error("{path}: {message}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        message: String,
-    },
-    /// A file of the user's with the name of another investigation.
-    #[error("{path}: there is an investigation `{name}` already; give the file another name")]
-    Twice {
         /// The name.
         name: String,
-        /// The file.
+        /// The end of the message: the nearest name, or how to list them.
+        suggestion: String,
+    },
+    /// A value is given for a parameter that the investigation does not have.
+    #[error("`{investigation}` has no parameter `{name}`; it has {known}")]
+    UnknownParameter {
+        /// Name of the investigation.
+        investigation: String,
+        /// Name of the parameter.
+        name: String,
+        /// The parameters that it has.
+        known: String,
+    },
+    /// A required parameter has no value.
+    #[error("`{investigation}` needs `--param {name}=...`: {meaning}")]
+    MissingParameter {
+        /// Name of the investigation.
+        investigation: String,
+        /// Name of the parameter.
+        name: String,
+        /// What the parameter means.
+        meaning: String,
+    },
+    /// A value is not of its parameter's kind.
+    #[error("`{name}` is `{value}`, which is no {expected}")]
+    InvalidValue {
+        /// Name of the parameter.
+        name: String,
+        /// The value.
+        value: String,
+        /// What the kind expects.
+        expected: &'static str,
+    },
+    /// A folder or file of the user cannot be read.
+    #[error("{path}: {message}")]
+    File {
+        /// The folder or file.
+        path: String,
+        /// Why it cannot be read.
+        message: String,
+    },
+    /// A file of the user has the name of another investigation.
+    #[error("{path}: there is an investigation `{name}` already; give the file another name")]
+    DuplicateName {
+        /// The name.
+        name: String,
+        /// Path of the file.
         path: String,
     },
-    /// A file whose head does not read.
+    /// The front matter of a file is invalid.
     #[error("investigation `{name}`: {message}")]
-    Head {
-        /// The file.
+    FrontMatter {
+        /// Name of the investigation.
         name: String,
-        /// What is wrong.
+        /// The message of the parser.
         message: String,
     },
 }
 
-fn meant(near: Option<&str>) -> String {
-    near.map_or_else(
-        || "; `trailhound investigate` lists them".to_owned(),
-        |near| format!("; did you mean `{near}`?"),
-    )
-}
-
-/// Every investigation that comes with the product, by name.
+/// The investigations of the product, sorted by name.
 ///
 /// # Errors
-/// [`InvestigationError::Head`]; a test makes sure there is none.
+/// [`InvestigationError::FrontMatter`]. A test makes sure that there is none.
 pub fn built_in() -> Result<Vec<Investigation>, InvestigationError> {
     let mut all = Vec::new();
     for file in BUILT_IN.files() {
@@ -159,10 +155,11 @@ pub fn built_in() -> Result<Vec<Investigation>, InvestigationError> {
     Ok(all)
 }
 
-/// A file larger than this is none.
+/// Maximum size of a file, in bytes; the rest of a larger file is not read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Those that come with the product and those of the user's `folder`, `NAME.sql` each, by name; and why some of the user's are left out.
+/// The investigations of the product and of the user's `folder` (one `NAME.sql` each), sorted by
+/// name. Files that are invalid are left out; their errors are returned.
 ///
 /// # Errors
 /// [`InvestigationError::File`] where the folder cannot be read.
@@ -173,7 +170,7 @@ pub fn with_folder(
         path: path.display().to_string(),
         message: message.to_string(),
     };
-    let (mut all, mut left_out) = (built_in()?, Vec::new());
+    let (mut all, mut errors) = (built_in()?, Vec::new());
     let files = std::fs::read_dir(folder)
         .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
         .map_err(|e| wrong(folder, &e))?;
@@ -185,57 +182,61 @@ pub fn with_folder(
         let text = std::fs::File::open(&path)
             .and_then(|file| std::io::read_to_string(file.take(FILE_BYTES_MAX)));
         match text.map_err(|e| wrong(&path, &e)).and_then(|text| read(&name, &text)) {
-            Ok(_) if all.iter().any(|one| one.name == name) => {
-                left_out.push(InvestigationError::Twice { name, path: path.display().to_string() });
+            Ok(_) if all.iter().any(|investigation| investigation.name == name) => {
+                errors.push(InvestigationError::DuplicateName {
+                    name,
+                    path: path.display().to_string(),
+                });
             }
-            Ok(one) => all.push(one),
-            Err(error) => left_out.push(error),
+            Ok(investigation) => all.push(investigation),
+            Err(error) => errors.push(error),
         }
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok((all, left_out))
+    Ok((all, errors))
 }
 
-/// The one of that name among `all`.
+/// The investigation called `name`.
 ///
 /// # Errors
 /// [`InvestigationError::Unknown`].
 pub fn find(all: &[Investigation], name: &str) -> Result<Investigation, InvestigationError> {
-    let names: Vec<String> = all.iter().map(|investigation| investigation.name.clone()).collect();
+    let names = all.iter().map(|investigation| investigation.name.as_str());
     all.iter().find(|investigation| investigation.name == name).cloned().ok_or_else(|| {
         InvestigationError::Unknown {
             name: name.to_owned(),
-            near: nearest(name, names.iter()).cloned(),
+            suggestion: did_you_mean(name, names, "`trailhound investigate` lists them"),
         }
     })
 }
 
 fn read(name: &str, text: &str) -> Result<Investigation, InvestigationError> {
-    let (written, sql): (Written, String) = front_matter::read(text)
-        .map_err(|message| InvestigationError::Head { name: name.to_owned(), message })?;
+    let (front_matter, sql): (FrontMatter, String) = front_matter::parse(text)
+        .map_err(|message| InvestigationError::FrontMatter { name: name.to_owned(), message })?;
     Ok(Investigation {
         name: name.to_owned(),
-        question: written.question,
-        when: written.when,
-        next: written.next,
-        parameters: written.parameters,
+        question: front_matter.question,
+        when: front_matter.when,
+        next: front_matter.next,
+        parameters: front_matter.parameters,
         sql,
     })
 }
 
 impl Investigation {
-    /// The values of all its parameters: those `given`, else their defaults, with times counted from `now`.
+    /// The values of all parameters: those `given`, else the defaults. Times are resolved relative
+    /// to `now`.
     ///
     /// # Errors
-    /// [`InvestigationError`] where one is missing, unknown or no value of its kind.
+    /// [`InvestigationError`] where a value is missing, unknown or invalid.
     pub fn values(
         &self,
         given: &BTreeMap<String, String>,
         now: DateTime<Utc>,
-    ) -> Result<Values, InvestigationError> {
+    ) -> Result<ParameterValues, InvestigationError> {
         if let Some(name) = given.keys().find(|name| !self.parameters.contains_key(*name)) {
             let known = self.parameters.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(InvestigationError::NoParameter {
+            return Err(InvestigationError::UnknownParameter {
                 investigation: self.name.clone(),
                 name: name.clone(),
                 known,
@@ -252,34 +253,34 @@ impl Investigation {
     fn value(
         &self,
         name: &str,
-        parameter: &Parameter,
+        parameter: &InvestigationParameter,
         given: &BTreeMap<String, String>,
         now: DateTime<Utc>,
     ) -> Result<String, InvestigationError> {
         let value = given.get(name).or(parameter.default.as_ref()).ok_or_else(|| {
-            InvestigationError::Needed {
+            InvestigationError::MissingParameter {
                 investigation: self.name.clone(),
                 name: name.to_owned(),
                 meaning: parameter.meaning.clone(),
             }
         })?;
-        let wrong = |expected| InvestigationError::Value {
+        let wrong = |expected| InvestigationError::InvalidValue {
             name: name.to_owned(),
             value: value.clone(),
             expected,
         };
         match parameter.kind {
-            Kind::Text => Ok(value.clone()),
-            Kind::Number => value.parse::<i64>().map(|number| number.to_string()).map_err(|_| wrong("whole number")),
-            Kind::Time => {
-                moment(value, now).ok_or_else(|| wrong("time: write `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, or `-7d`, `-12h`, `-30m`"))
+            ParameterKind::Text => Ok(value.clone()),
+            ParameterKind::Number => value.parse::<i64>().map(|number| number.to_string()).map_err(|_| wrong("whole number")),
+            ParameterKind::Time => {
+                parse_time(value, now).ok_or_else(|| wrong("time: write `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, or `-7d`, `-12h`, `-30m`"))
             }
         }
     }
 }
 
-/// A moment as people write it, in RFC 3339.
-fn moment(text: &str, now: DateTime<Utc>) -> Option<String> {
+/// Converts a time as people write it to RFC 3339; `None` where it is invalid.
+fn parse_time(text: &str, now: DateTime<Utc>) -> Option<String> {
     let text = text.trim();
     let time = if text == "now" {
         Some(now)
@@ -304,21 +305,24 @@ fn moment(text: &str, now: DateTime<Utc>) -> Option<String> {
 
 /// The text of `docs/investigations.md`.
 #[must_use]
-pub fn page(all: &[Investigation]) -> String {
+pub fn investigations_page(all: &[Investigation]) -> String {
     use std::fmt::Write as _;
     let mut out =
         "# Saved investigations\n\nGenerated from `queries/investigations/`; a test compares. Each is a question with its query:\n\
-        `trailhound investigate NAME --param name=value`. A time is written `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, or before now as\n\
+        `trailhound investigate NAME --param name=value`. A time is front_matter `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, or before now as\n\
         `-7d`, `-12h`, `-30m`. Events without a readable time lie in no period.\n"
             .to_owned();
-    for one in all {
+    for investigation in all {
         let _ = writeln!(
             out,
             "\n## `{}`\n\n{} {}\n\n{}\n",
-            one.name, one.question.en, one.question.zh, one.when
+            investigation.name,
+            investigation.question.en,
+            investigation.question.zh,
+            investigation.when
         );
         out.push_str("| parameter | default | meaning |\n| --- | --- | --- |\n");
-        for (name, parameter) in &one.parameters {
+        for (name, parameter) in &investigation.parameters {
             let default = match parameter.default.as_deref() {
                 None => "must be given".to_owned(),
                 Some("") => "any".to_owned(),
@@ -327,7 +331,7 @@ pub fn page(all: &[Investigation]) -> String {
             let _ = writeln!(out, "| `{name}` | {default} | {} |", parameter.meaning);
         }
         out.push_str("\nAfter it:\n\n");
-        for next in &one.next {
+        for next in &investigation.next {
             let _ = writeln!(out, "- {next}");
         }
     }
@@ -344,7 +348,7 @@ mod tests {
 
     #[test]
     fn times_are_read_as_people_write_them() {
-        let read = |text: &str| moment(text, now());
+        let read = |text: &str| parse_time(text, now());
         assert_eq!(read("now").as_deref(), Some("2026-03-01T12:00:00.000000Z"));
         assert_eq!(read("-7d").as_deref(), Some("2026-02-22T12:00:00.000000Z"));
         assert_eq!(read("-90m").as_deref(), Some("2026-03-01T10:30:00.000000Z"));

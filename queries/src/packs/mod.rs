@@ -6,4 +6,6 @@ mod front_matter;
 pub mod investigations;
 pub mod profile;
 pub mod reports;
+mod retired_rules;
+mod rule_file;
 pub mod rules;

@@ -1,4 +1,4 @@
-//! Profiles: which rules fulfil the recommendations of a benchmark.
+//! Benchmark profiles: which rules cover which recommendations of a security benchmark.
 
 use crate::packs::rules::BilingualText;
 use include_dir::{Dir, include_dir};
@@ -7,35 +7,35 @@ use std::collections::BTreeSet;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/profiles");
 
-/// A benchmark's recommendations with the rules that fulfil them.
+/// A benchmark with its recommendations and the rules that cover them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Profile {
-    /// What it is asked for by.
+pub struct BenchmarkProfile {
+    /// Name on the command line.
     pub name: String,
-    /// What it is.
+    /// Title of the benchmark.
     pub title: BilingualText,
-    /// Its recommendations in order.
-    pub sections: Vec<Section>,
+    /// Recommendations, in the benchmark's order.
+    pub sections: Vec<BenchmarkSection>,
 }
 
-/// One recommendation.
+/// One recommendation of a benchmark.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Section {
-    /// Its number.
+pub struct BenchmarkSection {
+    /// Section number in the benchmark.
     pub section: String,
-    /// What is to be monitored.
+    /// What the benchmark says to monitor.
     pub title: BilingualText,
-    /// Ids of the rules that do.
+    /// Ids of the rules that cover the recommendation.
     pub rules: Vec<String>,
 }
 
-impl Profile {
-    /// All profiles.
+impl BenchmarkProfile {
+    /// Every built-in profile.
     ///
     /// # Errors
-    /// The file that does not read and why; a test makes sure there is none.
+    /// The file that cannot be parsed, with the parser's message. A test makes sure there is none.
     pub fn all() -> Result<Vec<Self>, String> {
         let files = FILES.files();
         files
@@ -47,7 +47,7 @@ impl Profile {
             .collect()
     }
 
-    /// Ids of its rules, each once.
+    /// Ids of all rules of the profile, without duplicates.
     #[must_use]
     pub fn rules(&self) -> BTreeSet<&str> {
         self.sections.iter().flat_map(|section| &section.rules).map(String::as_str).collect()

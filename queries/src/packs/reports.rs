@@ -1,4 +1,5 @@
-//! What reports are made of: profiles, sections with their queries, and the words for people, as data files.
+//! The building blocks of reports, as data files: report profiles, sections with their queries, and
+//! labels in two languages.
 
 use crate::packs::front_matter;
 use crate::packs::rules::BilingualText;
@@ -8,54 +9,56 @@ use std::collections::BTreeMap;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/reports");
 
-/// For whom a report is, and what stands in it.
+/// A kind of report: which sections it shows, in which order.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportProfile {
-    /// What it is asked for by.
+    /// Name on the command line.
     pub name: String,
-    /// What it is.
+    /// Title of the report.
     pub title: BilingualText,
-    /// Names of its sections in order.
+    /// Names of its sections, in order.
     pub sections: Vec<String>,
-    /// The benchmark whose recommendations it goes through.
+    /// Name of the benchmark profile that the section `controls` goes through.
     pub benchmark: Option<String>,
 }
 
-/// How a section is shown.
+/// How a section is laid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Show {
-    /// Row by row.
+pub enum SectionLayout {
+    /// A table, one line per row.
     #[default]
     Table,
-    /// A number each with what it was before.
+    /// Single figures, each beside its value in the previous period.
     Figures,
-    /// Stacked bars over time.
+    /// Bars over time, stacked by series.
     Bars,
 }
 
-/// A part of a report.
+/// A section of a report.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Section {
-    /// Its name: the file's.
+pub struct ReportSection {
+    /// Name of the section: the file name without its extension.
     #[serde(skip)]
     pub name: String,
-    /// What it shows.
+    /// Title.
     pub title: BilingualText,
-    /// How to read it.
+    /// How to read the section.
     pub about: BilingualText,
-    /// What is said where there is nothing.
+    /// Text shown instead of an empty section.
     pub empty: BilingualText,
-    /// How it is shown.
+    /// Layout.
     #[serde(default)]
-    pub show: Show,
-    /// The series of bars in order; those there are without.
+    pub show: SectionLayout,
+    /// Order of the series of [`SectionLayout::Bars`]. Where empty, the series of the data are
+    /// shown in their own order.
     #[serde(default)]
     pub series: Vec<String>,
-    /// The query; none where it is no query's result. It reads `$since`, `$until` (the period), `$before` (first moment of the one before),
-    /// `$history` (ninety days before the period) and `$stored_until`.
+    /// The query; `None` for a section that the program computes itself. It reads the parameters
+    /// `$since` and `$until` (the period), `$before` (start of the previous period), `$history`
+    /// (ninety days before the period) and `$stored_until`.
     #[serde(skip)]
     pub sql: Option<String>,
 }
@@ -66,29 +69,31 @@ struct Profiles {
     profile: Vec<ReportProfile>,
 }
 
-/// Every profile.
+/// Every report profile.
 ///
 /// # Errors
-/// What does not read; a test makes sure that all do.
+/// The message of the parser. A test makes sure that all files parse.
 pub fn profiles() -> Result<Vec<ReportProfile>, String> {
     let read: Profiles =
         toml::from_str(text("profiles.toml")?).map_err(|e| format!("profiles.toml: {e}"))?;
     Ok(read.profile)
 }
 
-/// The section `name`.
+/// The section called `name`.
 ///
 /// # Errors
-/// What does not read; a test makes sure that all do.
-pub fn section(name: &str) -> Result<Section, String> {
+/// An unknown section, or the message of the parser. A test makes sure that all files parse.
+pub fn section(name: &str) -> Result<ReportSection, String> {
     let (section, sql) = match text(&format!("sections/{name}.sql")) {
-        Ok(text) => front_matter::read::<Section>(text).map(|(section, sql)| (section, Some(sql))),
+        Ok(text) => {
+            front_matter::parse::<ReportSection>(text).map(|(section, sql)| (section, Some(sql)))
+        }
         Err(_) => toml::from_str(text(&format!("sections/{name}.toml"))?)
             .map(|section| (section, None))
             .map_err(|e| e.to_string()),
     }
     .map_err(|e| format!("section `{name}`: {e}"))?;
-    Ok(Section { name: name.to_owned(), sql, ..section })
+    Ok(ReportSection { name: name.to_owned(), sql, ..section })
 }
 
 fn text(path: &str) -> Result<&'static str, String> {
@@ -98,23 +103,23 @@ fn text(path: &str) -> Result<&'static str, String> {
         .ok_or_else(|| format!("there is no `reports/{path}`"))
 }
 
-/// What stands in reports for people.
+/// Labels of reports for people, in two languages.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Words {
-    /// Columns by name.
+pub struct ReportLabels {
+    /// Column headings by column name.
     pub columns: BTreeMap<String, BilingualText>,
-    /// Values of columns that hold words of ours: as they stand in the data, in English, in Chinese.
+    /// Translations of coded values by column name: the value in the data, in English, in Chinese.
     pub values: BTreeMap<String, Vec<[String; 3]>>,
-    /// Words around the sections.
+    /// Labels of the page outside of the sections, by key.
     pub page: BTreeMap<String, BilingualText>,
 }
 
-/// The words.
+/// The labels.
 ///
 /// # Errors
-/// What does not read; a test makes sure that all do.
-pub fn words() -> Result<Words, String> {
+/// The message of the parser. A test makes sure that the file parses.
+pub fn report_labels() -> Result<ReportLabels, String> {
     toml::from_str(text("words.toml")?).map_err(|e| format!("words.toml: {e}"))
 }
 
@@ -141,6 +146,6 @@ mod tests {
             .map(|file| file.path().file_stem().expect("a name").to_string_lossy().into_owned())
             .collect();
         assert_eq!(used, there);
-        words().expect("read");
+        report_labels().expect("read");
     }
 }

@@ -1,320 +1,190 @@
-//! The rule catalogue: rules are two files each, a query and its description with test cases. Nothing here runs them.
+//! The rule set: detection rules as data files. A rule is two files with one name, in a folder
+//! that names the rule's group: a query, and a description with test cases.
+//!
+//! Example: `own/snapshot_deleted.sql` returns one row for each event that matches.
+//!
+//! ```sql
+//! -- Snapshots that are deleted.
+//! SELECT events.*, 'event = ' || event_name AS why
+//! FROM events
+//! WHERE event_action = 'deletesnapshot' AND outcome = 'success'
+//! ```
+//!
+//! `own/snapshot_deleted.toml` describes it (the texts in Chinese, the references and the test
+//! cases are left out here):
+//!
+//! ```toml
+//! id = "AT-OWN-001"
+//! version = "1.0.0"
+//! title = { en = "Snapshot deleted", zh = "..." }
+//! severity = "medium"
+//! attack = ["T1490"]
+//! prefilter = "event_action = 'deletesnapshot'"
+//! dedup = { columns = ["principal_id"], window = "1h" }
+//! ```
+//!
+//! Detection reads the rows that fulfil `prefilter`, runs the query over them, and groups the
+//! matches of one principal and hour to one finding.
+//!
+//! [`RuleSet::built_in`] has the rules of the product, and [`RuleSet::add_folder`] adds those of
+//! the user. This module only reads and validates the files; the crate `detect` runs the rules.
 
+use crate::packs::rule_file::{self, RuleFile};
 use crate::parameters::Parameters;
+use crate::suggestion::did_you_mean;
 use include_dir::{Dir, include_dir};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
-use trailhound_datasets::columns::EVENTS;
+
+pub use crate::packs::retired_rules::RetiredRule;
+pub use crate::packs::rule_file::{
+    Baseline, BilingualText, Dedup, DeprecatedKey, ExpectedFinding, FirstLast, RequiredData,
+    Severity, TestCase, TestEvent,
+};
 
 /// The rules that come with the product.
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/rules");
 
-/// How serious a finding is, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the usual five")]
-pub enum Severity {
-    Info,
-    Low,
-    Medium,
-    High,
-    Critical,
-}
-
-impl Severity {
-    /// All severities, least first.
-    pub const ALL: [Self; 5] = [Self::Info, Self::Low, Self::Medium, Self::High, Self::Critical];
-
-    /// `info`, `low`, `medium`, `high` or `critical`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// The severity of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|severity| severity.name() == name)
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// Text in the two languages of the product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BilingualText {
-    /// English.
-    pub en: String,
-    /// Chinese.
-    pub zh: String,
-}
-
-/// Which matches make one finding.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dedup {
-    /// Columns of the query's result whose values they share.
-    pub columns: Vec<String>,
-    /// Length of the stretches of time, counted from 1970, in which they fall together: `1h`, `30m`.
-    #[serde(deserialize_with = "duration")]
-    pub window: Duration,
-}
-
-/// Rows that count for longer than the others.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Baseline {
-    /// Which: an SQL condition on columns of `events`.
-    pub rows: String,
-    /// How long before an event they may lie.
-    #[serde(rename = "for", deserialize_with = "duration")]
-    pub duration: Duration,
-}
-
-/// What of the rows it reads a rule needs: of each combination of some columns, the first and the last in each stretch of time.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FirstLast {
-    /// The columns of `events`.
-    pub by: Vec<String>,
-    /// Length of the stretches, counted from 1970.
-    #[serde(deserialize_with = "duration")]
-    pub per: Duration,
-}
-
-/// What a detection needs that a trail does not deliver by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Need {
-    /// Read events; trails deliver writes unless told otherwise.
-    ReadEvents,
-    /// Data events of OSS and SLS.
-    DataEvents,
-}
-
-impl Need {
-    /// The need in words, for people.
-    #[must_use]
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Self::ReadEvents => "read events",
-            Self::DataEvents => "data events (OSS and SLS object access)",
-        }
-    }
-}
-
-/// A description as written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    id: String,
-    version: String,
-    title: BilingualText,
-    status: String,
-    severity: Severity,
-    attack: Vec<String>,
-    #[serde(default = "yes")]
-    enabled: bool,
-    #[serde(default)]
-    needs: Vec<Need>,
-    #[serde(default)]
-    gaps: Vec<Need>,
-    #[serde(default)]
-    parameters: Vec<String>,
-    #[serde(default)]
-    optional_parameters: Vec<String>,
-    #[serde(default)]
-    optional: bool,
-    #[serde(default, deserialize_with = "duration")]
-    lookback: Duration,
-    remembers: Option<Baseline>,
-    reads: Option<String>,
-    condensed: Option<FirstLast>,
-    dedup: Option<Dedup>,
-    false_positives: Vec<String>,
-    runbook: BilingualText,
-    references: Vec<String>,
-    #[serde(default)]
-    cases: Vec<Case>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// `30s`, `10m`, `1h`, `30d`.
-fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let wrong = || {
-        serde::de::Error::custom(format!(
-            "`{text}` is no duration; write it as `30s`, `10m`, `1h` or `30d`"
-        ))
-    };
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
-}
-
-/// A test case of a rule: events made from samples, and the findings they must give.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Case {
-    /// What it shows.
-    pub name: String,
-    /// Parameters as the user would write them.
-    #[serde(default)]
-    pub parameters: toml::Table,
-    /// The events.
-    pub events: Vec<CaseEvent>,
-    /// The findings, in order of their first event.
-    #[serde(default)]
-    pub expect: Vec<Expectation>,
-}
-
-/// A sample with a few members changed.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CaseEvent {
-    /// Name of a sample.
-    pub sample: String,
-    /// Members to set, by path with `/` between keys.
-    #[serde(default)]
-    pub set: toml::Table,
-    /// Members to remove, likewise.
-    #[serde(default)]
-    pub remove: Vec<String>,
-    /// How many copies, with ids of their own and times that go on.
-    #[serde(default = "one")]
-    pub times: u32,
-    /// How much time lies between two copies.
-    #[serde(default = "second", deserialize_with = "duration")]
-    pub every: Duration,
-}
-
-fn second() -> Duration {
-    Duration::from_secs(1)
-}
-
-fn one() -> u32 {
-    1
-}
-
-/// A finding that a case expects.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expectation {
-    /// Its severity.
-    pub severity: Severity,
-    /// How many events it holds.
-    #[serde(default = "one")]
-    pub count: u32,
-    /// Its variant.
-    pub variant: Option<String>,
-    /// Its verdict.
-    pub verdict: Option<String>,
-    /// A part of what suppressed it; without, it must be open.
-    pub suppressed_by: Option<String>,
-    /// Parts of its `why`.
-    #[serde(default)]
-    pub why: Vec<String>,
-    /// What its `why` must not say.
-    #[serde(default)]
-    pub why_not: Vec<String>,
-}
-
-/// A rule: its query and everything said about it.
+/// A detection rule: its query and its description.
 #[derive(Debug, Clone)]
-#[allow(
-    missing_docs,
-    reason = "named as in the rule's description file, which docs/writing-rules.md explains"
-)]
 pub struct Rule {
+    /// Id, such as `AT-ECS-001`.
     pub id: String,
+    /// Version, `major.minor.patch`.
     pub version: String,
+    /// Group: the name of its folder.
     pub group: String,
+    /// Title of its findings.
     pub title: BilingualText,
+    /// Maturity, in Sigma's words: `stable`, `test` or `experimental`.
     pub status: String,
+    /// Severity of its findings, unless the query returns one.
     pub severity: Severity,
+    /// Techniques of MITRE ATT&CK.
     pub attack: Vec<String>,
+    /// Whether it runs by default.
     pub enabled: bool,
-    pub needs: Vec<Need>,
-    pub gaps: Vec<Need>,
+    /// Events without which it cannot work.
+    pub needs: Vec<RequiredData>,
+    /// Events with which it would find more.
+    pub gaps: Vec<RequiredData>,
+    /// Parameters without which it is not loaded.
     pub parameters: Vec<String>,
+    /// Parameters that it uses where they are set.
     pub optional_parameters: Vec<String>,
+    /// Whether it is silently off while one of its parameters is missing.
     pub optional: bool,
+    /// How far from an event other events can change the result for it.
     pub lookback: Duration,
-    pub remembers: Option<Baseline>,
-    pub reads: Option<String>,
-    pub condensed: Option<FirstLast>,
+    /// Rows that stay relevant for longer than `lookback`.
+    pub baseline: Option<Baseline>,
+    /// An SQL predicate on `events` that every row the query uses fulfils.
+    pub prefilter: Option<String>,
+    /// Reduces the rows that fulfil `prefilter`, where the query only needs first and last rows.
+    pub first_last: Option<FirstLast>,
+    /// Which matches make one finding.
     pub dedup: Option<Dedup>,
+    /// Harmless reasons for its findings.
     pub false_positives: Vec<String>,
+    /// What to do about a finding.
     pub runbook: BilingualText,
+    /// Where the attack or misconfiguration is described.
     pub references: Vec<String>,
-    pub cases: Vec<Case>,
+    /// Test cases.
+    pub cases: Vec<TestCase>,
+    /// Deprecated keys that its description uses.
+    pub deprecated_keys: Vec<DeprecatedKey>,
+    /// The query.
     pub sql: String,
+    /// Path of the description file.
     pub path: PathBuf,
-    /// It comes with the product, so its query is known to plan: its test cases run in the product's tests.
+    /// Whether the rule comes with the product. Its query is then known to plan, because the tests
+    /// of the product run its test cases.
     pub built_in: bool,
 }
 
 impl Rule {
-    /// The number before the first dot of the version; findings of different majors are different findings.
+    /// The major version: the number before the first dot. Findings of different major versions
+    /// are different findings.
     #[must_use]
-    pub fn major(&self) -> &str {
+    pub fn major_version(&self) -> &str {
         self.version.split('.').next().unwrap_or(&self.version)
     }
 
-    /// The parameters it requires and `parameters` lacks.
+    /// The parameters that the rule requires and `parameters` lacks.
     #[must_use]
-    pub fn missing(&self, parameters: &Parameters) -> Vec<&str> {
-        self.parameters.iter().map(String::as_str).filter(|name| !parameters.has(name)).collect()
+    pub fn missing_parameters(&self, parameters: &Parameters) -> Vec<&str> {
+        let required = self.parameters.iter().map(String::as_str);
+        required.filter(|name| !parameters.is_set(name)).collect()
+    }
+
+    /// Joins a description and a query to a rule.
+    fn parse(path: &Path, description: &str, sql: Option<&str>) -> Result<Self, RuleSetError> {
+        let invalid = |message| RuleSetError::Invalid { path: path.to_owned(), message };
+        let file = RuleFile::parse(description).map_err(invalid)?;
+        let missing = || RuleSetError::missing_file(path, "sql");
+        let sql = sql.ok_or_else(missing)?;
+        let retired = RetiredRule::all().map_err(invalid)?;
+        rule_file::check(&file, retired).map_err(invalid)?;
+        let group = path
+            .parent()
+            .and_then(Path::file_name)
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self {
+            id: file.id,
+            version: file.version,
+            group,
+            title: file.title,
+            status: file.status,
+            severity: file.severity,
+            attack: file.attack,
+            enabled: file.enabled,
+            needs: file.needs,
+            gaps: file.gaps,
+            parameters: file.parameters,
+            optional_parameters: file.optional_parameters,
+            optional: file.optional,
+            lookback: file.lookback,
+            baseline: file.baseline,
+            prefilter: file.prefilter,
+            first_last: file.first_last,
+            dedup: file.dedup,
+            false_positives: file.false_positives,
+            runbook: file.runbook,
+            references: file.references,
+            cases: file.cases,
+            deprecated_keys: file.deprecated_keys,
+            sql: sql.to_owned(),
+            path: path.to_owned(),
+            built_in: false,
+        })
     }
 }
 
-/// Why a rule or a set of rules was refused.
+/// Why a rule or a rule set is rejected.
 #[derive(Debug, Error)]
 pub enum RuleSetError {
-    /// A description that does not read.
+    /// A file that cannot be read or is invalid.
     #[error("rule file `{path}`: {message}")]
-    Description {
+    Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line and column.
+        /// What is wrong, with line and column where they are known.
         message: String,
     },
-    /// A description without its query, or the other way round.
-    #[error("rule file `{path}` has no `{wanted}` beside it")]
-    Alone {
-        /// The file.
+    /// A description without a query, or a query without a description.
+    #[error("rule file `{path}` has no `{extension}` beside it")]
+    MissingFile {
+        /// The file that exists.
         path: PathBuf,
-        /// The missing one.
-        wanted: String,
+        /// Extension of the file that is missing.
+        extension: String,
     },
     /// A folder of rules that cannot be read.
     #[error("the rules' folder `{path}` cannot be read: {source}")]
-    Folder {
+    UnreadableFolder {
         /// The folder.
         path: PathBuf,
         /// Why.
@@ -322,17 +192,44 @@ pub enum RuleSetError {
     },
     /// Two rules with one id.
     #[error("two rules have the id `{id}`: `{first}` and `{second}`")]
-    Twice {
+    DuplicateId {
         /// The id.
         id: String,
-        /// Where it is.
+        /// Description file of one rule.
         first: PathBuf,
-        /// Where it is again.
+        /// Description file of the other rule.
         second: PathBuf,
     },
 }
 
-/// Rules in order of their ids.
+impl RuleSetError {
+    fn missing_file(path: &Path, extension: &str) -> Self {
+        Self::MissingFile { path: path.to_owned(), extension: extension.to_owned() }
+    }
+}
+
+/// A rule id that no rule has.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no rule `{id}`{suggestion}")]
+pub struct UnknownRule {
+    /// The id.
+    pub id: String,
+    /// The end of the message: the nearest id, or how to list the rules.
+    pub suggestion: String,
+}
+
+/// Rules, sorted by id.
+///
+/// ```
+/// use trailhound_queries::packs::rules::{RuleSet, Severity};
+///
+/// let rule_set = RuleSet::built_in()?;
+/// let rule = rule_set.find("at-root-001").expect("ids are compared without regard to case");
+/// assert_eq!((rule.group.as_str(), rule.severity), ("root", Severity::Critical));
+/// let error = rule_set.get("AT-ROTO-001").expect_err("a typing error");
+/// assert_eq!(error.to_string(), "there is no rule `AT-ROTO-001`; did you mean `AT-ROOT-001`?");
+/// # Ok::<(), trailhound_queries::packs::rules::RuleSetError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct RuleSet {
     /// The rules.
@@ -340,81 +237,60 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// The rules that come with the product.
+    /// The rules of the product.
     ///
     /// # Errors
-    /// [`RuleSetError`]; a test makes sure there is none.
+    /// [`RuleSetError`]. A test makes sure that there is none.
     pub fn built_in() -> Result<Self, RuleSetError> {
         let mut rules = Vec::new();
-        for folder in BUILT_IN.dirs() {
-            for file in
-                folder.files().filter(|file| file.path().extension().is_some_and(|e| e == "toml"))
-            {
-                let sql = BUILT_IN
-                    .get_file(file.path().with_extension("sql"))
-                    .and_then(|file| file.contents_utf8());
-                let description = file.contents_utf8().unwrap_or_default();
-                rules.push(Rule { built_in: true, ..read(file.path(), description, sql)? });
-            }
+        let files = BUILT_IN.dirs().flat_map(Dir::files);
+        for file in files.filter(|file| has_extension(file.path(), "toml")) {
+            let sql = BUILT_IN
+                .get_file(file.path().with_extension("sql"))
+                .and_then(|file| file.contents_utf8());
+            let description = file.contents_utf8().unwrap_or_default();
+            let rule = Rule::parse(file.path(), description, sql)?;
+            rules.push(Rule { built_in: true, ..rule });
         }
         Self::new(rules)
     }
 
-    /// Adds the user's own rules: every `<group>/<rule>.toml` in `folder` with its query. What is broken is left out and told; the others
-    /// are there.
+    /// Adds the rules of the user: every `<group>/<rule>.toml` in `folder` with its query. Rules
+    /// that are invalid are left out; the errors are returned.
     ///
     /// # Errors
-    /// [`RuleSetError::Folder`] where the folder cannot be read.
-    pub fn add(&mut self, folder: &Path) -> Result<Vec<RuleSetError>, RuleSetError> {
-        let unreadable = |source| RuleSetError::Folder { path: folder.to_owned(), source };
-        let mut files = Vec::new();
-        for group in std::fs::read_dir(folder).map_err(unreadable)? {
-            let group = group.map_err(unreadable)?.path();
-            if group.is_dir() {
-                for file in std::fs::read_dir(&group).map_err(unreadable)? {
-                    files.push(file.map_err(unreadable)?.path());
-                }
-            }
-        }
-        files.retain(|file| {
-            file.extension().is_some_and(|extension| extension == "toml" || extension == "sql")
-        });
-        files.sort();
-        let mut broken = Vec::new();
-        for file in &files {
-            if let Err(error) = self.add_file(file, &files) {
-                broken.push(error);
-            }
-        }
+    /// [`RuleSetError::UnreadableFolder`].
+    pub fn add_folder(&mut self, folder: &Path) -> Result<Vec<RuleSetError>, RuleSetError> {
+        let unreadable =
+            |source| RuleSetError::UnreadableFolder { path: folder.to_owned(), source };
+        let files = rule_files(folder).map_err(unreadable)?;
+        let errors = files.iter().filter_map(|file| self.add_file(file, &files).err()).collect();
         self.rules.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(broken)
+        Ok(errors)
     }
 
     fn add_file(&mut self, file: &Path, files: &[PathBuf]) -> Result<(), RuleSetError> {
-        let refused = |e: std::io::Error| RuleSetError::Description {
+        let unreadable = |e: std::io::Error| RuleSetError::Invalid {
             path: file.to_owned(),
             message: e.to_string(),
         };
-        if file.extension().is_some_and(|extension| extension == "sql") {
-            return if files.contains(&file.with_extension("toml")) {
-                Ok(())
-            } else {
-                Err(RuleSetError::Alone { path: file.to_owned(), wanted: "toml".to_owned() })
-            };
+        if has_extension(file, "sql") {
+            let is_described = files.contains(&file.with_extension("toml"));
+            return is_described
+                .then_some(())
+                .ok_or_else(|| RuleSetError::missing_file(file, "toml"));
         }
         let sql = file.with_extension("sql");
         let sql = if sql.is_file() {
-            Some(std::fs::read_to_string(&sql).map_err(refused)?)
+            Some(std::fs::read_to_string(&sql).map_err(unreadable)?)
         } else {
             None
         };
-        let rule = read(file, &std::fs::read_to_string(file).map_err(refused)?, sql.as_deref())?;
+        let description = std::fs::read_to_string(file).map_err(unreadable)?;
+        let rule = Rule::parse(file, &description, sql.as_deref())?;
         if let Some(first) = self.find(&rule.id) {
-            return Err(RuleSetError::Twice {
-                id: rule.id,
-                first: first.path.clone(),
-                second: rule.path,
-            });
+            let first = first.path.clone();
+            return Err(RuleSetError::DuplicateId { id: rule.id, first, second: rule.path });
         }
         self.rules.push(rule);
         Ok(())
@@ -423,7 +299,7 @@ impl RuleSet {
     fn new(mut rules: Vec<Rule>) -> Result<Self, RuleSetError> {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(pair) = rules.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(RuleSetError::Twice {
+            return Err(RuleSetError::DuplicateId {
                 id: pair[0].id.clone(),
                 first: pair[0].path.clone(),
                 second: pair[1].path.clone(),
@@ -432,94 +308,71 @@ impl RuleSet {
         Ok(Self { rules })
     }
 
-    /// The rule with that id, in any case.
+    /// The rule with this id, in upper or lower case.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id.eq_ignore_ascii_case(id))
     }
 
-    /// The known id nearest to `id`, for messages.
-    #[must_use]
-    pub fn nearest(&self, id: &str) -> Option<&str> {
-        let upper = id.to_uppercase();
-        self.rules
-            .iter()
-            .map(|rule| rule.id.as_str())
-            .min_by_key(|known| strsim::damerau_levenshtein(known, &upper))
-            .filter(|known| strsim::damerau_levenshtein(known, &upper) <= 4)
+    /// The rule with this id, in upper or lower case.
+    ///
+    /// # Errors
+    /// [`UnknownRule`] with the nearest id.
+    pub fn get(&self, id: &str) -> Result<&Rule, UnknownRule> {
+        self.find(id).ok_or_else(|| UnknownRule {
+            id: id.to_owned(),
+            suggestion: self.suggestion(id, "`trailhound rules list` shows all"),
+        })
     }
 
-    /// Problems of the rule set as a whole with `parameters`: exceptions that name no rule.
+    /// The end of a message about the unknown id `id`.
+    fn suggestion(&self, id: &str, otherwise: &str) -> String {
+        did_you_mean(id, self.rules.iter().map(|rule| rule.id.as_str()), otherwise)
+    }
+
+    /// Problems of `parameters` with this rule set: exceptions that name no rule.
     #[must_use]
-    pub fn check(&self, parameters: &Parameters) -> Vec<String> {
+    pub fn check_parameters(&self, parameters: &Parameters) -> Vec<String> {
         let known: BTreeSet<&str> = self.rules.iter().map(|rule| rule.id.as_str()).collect();
-        let unknown = parameters
-            .allowed_principals
-            .iter()
-            .filter(|principal| !known.contains(principal.rule.as_str()));
-        unknown
-            .map(|principal| match self.nearest(&principal.rule) {
-                Some(near) => {
-                    format!("`allowed_principals` names the rule `{}`, which does not exist; did you mean `{near}`?", principal.rule)
-                }
-                None => format!("`allowed_principals` names the rule `{}`, which does not exist", principal.rule),
+        let ids = parameters.allowed_principals.iter().map(|principal| principal.rule.as_str());
+        ids.filter(|id| !known.contains(id))
+            .map(|id| {
+                let suggestion = self.suggestion(id, "");
+                format!(
+                    "`allowed_principals` names the rule `{id}`, which does not exist{suggestion}"
+                )
             })
             .collect()
     }
+
+    /// Warnings about the rules' files: keys that are deprecated. Sorted by rule id.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let of_rule = |rule: &Rule| {
+            let path = rule.path.display().to_string();
+            let keys = rule.deprecated_keys.clone();
+            keys.into_iter().map(move |key| format!("rule file `{path}`: {key}"))
+        };
+        self.rules.iter().flat_map(of_rule).collect()
+    }
 }
 
-fn read(path: &Path, text: &str, sql: Option<&str>) -> Result<Rule, RuleSetError> {
-    let refused = |message: String| RuleSetError::Description { path: path.to_owned(), message };
-    let written: Written = toml::from_str(text).map_err(|e| refused(e.to_string()))?;
-    let sql = sql.ok_or(RuleSetError::Alone { path: path.to_owned(), wanted: "sql".to_owned() })?;
-    if !written.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        || written.id.strip_prefix("AT-").is_none_or(str::is_empty)
-    {
-        return Err(refused(format!("`{}` is no rule id; ids look like `AT-ECS-001`", written.id)));
-    }
-    for name in written.parameters.iter().chain(&written.optional_parameters) {
-        if !Parameters::NAMES.contains(&name.as_str()) {
-            return Err(refused(format!("there is no parameter `{name}`")));
+/// The description and query files of `folder`, in its groups, sorted.
+fn rule_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for group in std::fs::read_dir(folder)? {
+        let group = group?.path();
+        if group.is_dir() {
+            for file in std::fs::read_dir(&group)? {
+                files.push(file?.path());
+            }
         }
     }
-    let columns: Vec<&str> =
-        EVENTS.arrow.fields().iter().map(|field| field.name().as_str()).collect();
-    for name in written.condensed.iter().flat_map(|condensed| &condensed.by) {
-        if !columns.contains(&name.as_str()) {
-            return Err(refused(format!(
-                "`condensed` names `{name}`, which is no column of `events`"
-            )));
-        }
-    }
-    let group = path
-        .parent()
-        .and_then(Path::file_name)
-        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    Ok(Rule {
-        id: written.id,
-        version: written.version,
-        group,
-        title: written.title,
-        status: written.status,
-        severity: written.severity,
-        attack: written.attack,
-        enabled: written.enabled,
-        needs: written.needs,
-        gaps: written.gaps,
-        parameters: written.parameters,
-        optional_parameters: written.optional_parameters,
-        optional: written.optional,
-        lookback: written.lookback,
-        remembers: written.remembers,
-        reads: written.reads,
-        condensed: written.condensed,
-        dedup: written.dedup,
-        false_positives: written.false_positives,
-        runbook: written.runbook,
-        references: written.references,
-        cases: written.cases,
-        sql: sql.to_owned(),
-        path: path.to_owned(),
-        built_in: false,
-    })
+    files.retain(|file| has_extension(file, "toml") || has_extension(file, "sql"));
+    files.sort();
+    Ok(files)
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|own| own == extension)
 }

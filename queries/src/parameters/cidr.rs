@@ -1,4 +1,4 @@
-//! Address ranges with labels and validity.
+//! IP ranges of the company, with labels and validity dates.
 
 use chrono::{DateTime, NaiveDate};
 use ipnet::IpNet;
@@ -6,27 +6,28 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use std::net::IpAddr;
 
-/// One range.
+/// One IP range.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CidrEntry {
-    /// The range, without host bits.
-    #[serde(deserialize_with = "range")]
+    /// The range; host bits must be zero.
+    #[serde(deserialize_with = "deserialize_range")]
     pub cidr: IpNet,
-    /// What it is: `office`, `vpn`, `bastion`.
+    /// What the range is: `office`, `vpn`, `bastion`.
     #[serde(default)]
     pub label: String,
-    /// First day it counts (UTC).
-    #[serde(default, deserialize_with = "day")]
+    /// First day on which it is valid (UTC).
+    #[serde(default, deserialize_with = "deserialize_day")]
     pub valid_from: Option<NaiveDate>,
-    /// Last day it counts (UTC).
-    #[serde(default, deserialize_with = "day")]
+    /// Last day on which it is valid (UTC), inclusive.
+    #[serde(default, deserialize_with = "deserialize_day")]
     pub valid_to: Option<NaiveDate>,
 }
 
 impl CidrEntry {
-    /// Whether the entry counts at `time` (microseconds, UTC); `None` where it is dated and the time is not known.
-    fn counts_at(&self, time: Option<i64>) -> Option<bool> {
+    /// Whether the entry is valid at `time` (microseconds since 1970 UTC). `None` where the entry
+    /// has a validity date and the time is unknown.
+    fn is_valid_at(&self, time: Option<i64>) -> Option<bool> {
         if self.valid_from.is_none() && self.valid_to.is_none() {
             return Some(true);
         }
@@ -38,31 +39,36 @@ impl CidrEntry {
     }
 }
 
-/// Ranges, judged by longest prefix.
+/// IP ranges; the longest matching prefix wins.
 #[derive(Debug, Clone, Default)]
 pub struct CidrList(Vec<CidrEntry>);
 
 impl CidrList {
-    /// True where no range is given.
+    /// True where the list has no range.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// True where some range is IPv6.
+    /// True where at least one range is IPv6.
     #[must_use]
-    pub fn has_ipv6(&self) -> bool {
+    pub fn contains_ipv6(&self) -> bool {
         self.0.iter().any(|entry| matches!(entry.cidr, IpNet::V6(_)))
     }
 
-    /// The label of the longest range around `ip` that counts at `time` (microseconds, UTC): `Some(Some(label))` inside,
-    /// `Some(None)` outside, `None` where it depends on a time that is not known.
+    /// The label of the longest valid range that contains `ip` at `time` (microseconds since 1970
+    /// UTC):
+    ///
+    /// - `Some(Some(label))`: inside of a range;
+    /// - `Some(None)`: outside of all ranges;
+    /// - `None`: unknown, because only ranges with validity dates contain `ip` and the time is
+    ///   unknown.
     #[must_use]
     pub fn label(&self, ip: IpAddr, time: Option<i64>) -> Option<Option<&str>> {
         let mut best: Option<&CidrEntry> = None;
         let mut unsure = false;
         for entry in self.0.iter().filter(|entry| entry.cidr.contains(&ip)) {
-            match entry.counts_at(time) {
+            match entry.is_valid_at(time) {
                 Some(true)
                     if best.is_none_or(|best| best.cidr.prefix_len() < entry.cidr.prefix_len()) =>
                 {
@@ -88,7 +94,7 @@ impl<'de> Deserialize<'de> for CidrList {
                 && from > to
             {
                 return Err(D::Error::custom(format!(
-                    "`{}` is valid from {from} to {to}, which is no day at all",
+                    "`{}` is valid from {from} to {to}, which is an empty range",
                     entry.cidr
                 )));
             }
@@ -97,10 +103,10 @@ impl<'de> Deserialize<'de> for CidrList {
     }
 }
 
-/// Reads a range, refusing host bits.
+/// Parses a range and rejects host bits.
 ///
 /// # Errors
-/// A sentence with the range that was probably meant.
+/// A sentence with the range that was probably meant, such as ``did you mean `10.0.0.0/8`?``.
 pub(crate) fn parse_range(text: &str) -> Result<IpNet, String> {
     let range: IpNet = match text.parse() {
         Ok(range) => range,
@@ -124,23 +130,25 @@ pub(crate) fn parse_range(text: &str) -> Result<IpNet, String> {
     Ok(range)
 }
 
-pub(crate) fn range<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
+pub(crate) fn deserialize_range<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<IpNet, D::Error> {
     parse_range(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// A day written as text or as a TOML date.
-pub(crate) fn day<'de, D: serde::Deserializer<'de>>(
+/// Deserializes a day written as text or as a TOML date.
+pub(crate) fn deserialize_day<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<NaiveDate>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Written {
+    enum DayValue {
         Text(String),
         Date(toml::value::Datetime),
     }
-    let text = match Written::deserialize(deserializer)? {
-        Written::Text(text) => text,
-        Written::Date(date) => date.to_string(),
+    let text = match DayValue::deserialize(deserializer)? {
+        DayValue::Text(text) => text,
+        DayValue::Date(date) => date.to_string(),
     };
     NaiveDate::parse_from_str(&text, "%Y-%m-%d")
         .map(Some)
@@ -199,7 +207,7 @@ mod tests {
             (r#"[{ cidr = "10.0.0.0/8", valid_from = "soon" }]"#, "is no day"),
             (
                 r#"[{ cidr = "10.0.0.0/8", valid_from = "2026-02-01", valid_to = "2026-01-01" }]"#,
-                "no day at all",
+                "an empty range",
             ),
             (r#"[{ cidr = "10.0.0.0/8", lable = "x" }]"#, "lable"),
         ] {

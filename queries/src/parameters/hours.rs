@@ -1,26 +1,26 @@
-//! When people work.
+//! Business hours of the company.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Weekday};
 use chrono_tz::Tz;
 use serde::Deserialize;
 use serde::de::Error as _;
 
-/// Working hours in one time zone.
+/// Business hours, in one time zone.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BusinessHours {
     /// IANA time zone.
     pub timezone: Tz,
-    /// First minute, `09:00`.
-    #[serde(deserialize_with = "time_of_day")]
+    /// Start of the working day, `09:00`, inclusive.
+    #[serde(deserialize_with = "deserialize_time_of_day")]
     pub from: NaiveTime,
-    /// Last minute, inclusive.
-    #[serde(deserialize_with = "time_of_day")]
+    /// End of the working day, inclusive.
+    #[serde(deserialize_with = "deserialize_time_of_day")]
     pub to: NaiveTime,
-    /// Working days; Monday to Friday unless said otherwise.
+    /// Working days; Monday to Friday by default.
     #[serde(default = "weekdays")]
     pub days: Vec<Weekday>,
-    /// Days off.
+    /// Days off, in the same time zone.
     #[serde(default)]
     pub holidays: Vec<NaiveDate>,
 }
@@ -30,9 +30,10 @@ fn weekdays() -> Vec<Weekday> {
 }
 
 impl BusinessHours {
-    /// True where nobody is expected to work at `micros` (UTC).
+    /// True where `micros` (microseconds since 1970 UTC) lies outside of the business hours. `None`
+    /// where the time is out of the calendar's range.
     #[must_use]
-    pub fn is_off(&self, micros: i64) -> Option<bool> {
+    pub fn is_off_hours(&self, micros: i64) -> Option<bool> {
         let local =
             DateTime::from_timestamp_micros(micros)?.with_timezone(&self.timezone).naive_local();
         let works = self.days.contains(&local.weekday())
@@ -43,15 +44,19 @@ impl BusinessHours {
     }
 }
 
-/// `HH:MM` or `HH:MM:SS`.
-pub(crate) fn time_of_day<'de, D: serde::Deserializer<'de>>(
+/// Deserializes a time of day, `HH:MM` or `HH:MM:SS`.
+pub(crate) fn deserialize_time_of_day<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<NaiveTime, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_time(&text).map_err(D::Error::custom)
+    parse_time_of_day(&text).map_err(D::Error::custom)
 }
 
-pub(crate) fn parse_time(text: &str) -> Result<NaiveTime, String> {
+/// Parses a time of day, `HH:MM` or `HH:MM:SS`.
+///
+/// # Errors
+/// A sentence with the text and an example.
+pub(crate) fn parse_time_of_day(text: &str) -> Result<NaiveTime, String> {
     NaiveTime::parse_from_str(text, "%H:%M")
         .or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S"))
         .map_err(|_| format!("`{text}` is no time of day; write it as `22:00`"))

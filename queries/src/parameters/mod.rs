@@ -1,59 +1,76 @@
-//! What the user tells about the company: ranges, roles, windows, exceptions. Strictly validated; a detection that needs
-//! a missing one is not loaded rather than run on a silent default.
+//! Facts about the company that rules use: IP ranges, automation roles, change windows, known
+//! exceptions. Values are validated strictly. A rule that requires a missing parameter is not
+//! loaded; it never runs with a silent default.
 
 mod cidr;
 mod geo;
+mod globs;
 mod hours;
 mod principal;
 mod window;
 
 pub use cidr::{CidrEntry, CidrList};
 pub use geo::AddressDatabase;
+pub use globs::GlobList;
 pub use hours::BusinessHours;
-pub use principal::{AllowedPrincipal, Operator};
-pub use window::{Change, ChangeWindow};
+pub use principal::{AllowedPrincipal, PrincipalAttributes};
+pub use window::{ChangeAttributes, ChangeWindow};
 
 pub(crate) use cidr::parse_range;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
-use serde::de::Error as _;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The `[parameters]` table of `trailhound.toml`.
+///
+/// ```
+/// use trailhound_queries::parameters::Parameters;
+///
+/// let parameters: Parameters = toml::from_str(
+///     r#"
+///     automation_roles = ["ci-*"]
+///     corporate_cidrs = [{ cidr = "203.0.113.0/24", label = "office" }]
+///     "#,
+/// )?;
+/// assert!(parameters.is_set("automation_roles"));
+/// assert!(parameters.automation_roles.matches("ci-deploy"));
+/// let ranges = parameters.corporate_cidrs.expect("given above");
+/// assert_eq!(ranges.label("203.0.113.7".parse()?, None), Some(Some("office")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
-    /// Address ranges that are the company's own.
+    /// IP ranges of the company.
     pub corporate_cidrs: Option<CidrList>,
-    /// Role names (globs) that act without a person.
+    /// Roles (name globs) that programs use, not people.
     pub automation_roles: GlobList,
-    /// Instances (id globs) whose stop is serious at any time.
+    /// Instances (id globs) whose stop is serious at any time, even in a change window.
     pub critical_instances: GlobList,
-    /// Known exceptions, each with a reason and an expiry.
+    /// Known exceptions from rules, each with a reason and an expiry date.
     pub allowed_principals: Vec<AllowedPrincipal>,
-    /// Times at which stops are expected.
+    /// Change windows, in which stops of instances are expected.
     pub change_windows: Vec<ChangeWindow>,
-    /// When people work.
+    /// Business hours.
     pub business_hours: Option<BusinessHours>,
-    /// Names of accounts by id.
+    /// Names of accounts, by account id.
     pub accounts: BTreeMap<String, String>,
     /// How people sign in.
     pub sso_mode: SsoMode,
-    /// The identity provider asks for a second factor at every sign-in.
+    /// True where the identity provider asks for a second factor at every sign-in.
     pub sso_asserts_mfa: bool,
-    /// What to do with sign-ins from the vendor's mobile apps outside corporate ranges.
+    /// What to do with sign-ins from the vendor's mobile apps outside of the company's ranges.
     pub mobile_policy: MobilePolicy,
-    /// Instances stopped by one principal within ten minutes that make a burst.
+    /// Number of instances that one principal must stop within ten minutes to make a burst.
     pub burst_instances: Option<u32>,
-    /// Images (id globs) that instances may be made from.
+    /// Images (id globs) from which instances may be created.
     pub approved_images: GlobList,
     /// Regions (globs) that the company uses.
     pub allowed_regions: GlobList,
-    /// Database of countries and places by address, in MaxMind's format.
+    /// IP database of countries and coordinates, in MaxMind's format.
     pub geo_city: Option<AddressDatabase>,
-    /// Database of networks by address, in MaxMind's format.
+    /// IP database of autonomous systems, in MaxMind's format.
     pub geo_asn: Option<AddressDatabase>,
 }
 
@@ -61,7 +78,7 @@ pub struct Parameters {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SsoMode {
-    /// With passwords of the cloud.
+    /// With passwords of the cloud; no single sign-on.
     #[default]
     None,
     /// As RAM users through an identity provider.
@@ -72,22 +89,22 @@ pub enum SsoMode {
     Cloudsso,
 }
 
-/// What to do with sign-ins from mobile apps, which come from carrier addresses.
+/// What to do with sign-ins from mobile apps, which come from the addresses of mobile carriers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MobilePolicy {
-    /// Flag them like any other.
+    /// Report them like any other sign-in.
     #[default]
     Flag,
-    /// Store them as suppressed.
+    /// Store their findings as suppressed.
     Suppress,
 }
 
-/// Stops that make a burst unless said otherwise.
+/// Default of [`Parameters::burst_instances`].
 const BURST_INSTANCES: u32 = 5;
 
 impl Parameters {
-    /// Names of the parameters a rule can require.
+    /// Names of the parameters that a rule can require.
     pub const NAMES: [&'static str; 15] = [
         "corporate_cidrs",
         "automation_roles",
@@ -106,10 +123,10 @@ impl Parameters {
         "geo_asn",
     ];
 
-    /// Opens the files it names; relative paths count from `folder`.
+    /// Opens the IP databases that the parameters name; relative paths start at `folder`.
     ///
     /// # Errors
-    /// Which file cannot be read and why.
+    /// The file, and why it cannot be opened.
     pub fn open(&mut self, folder: &Path) -> Result<(), String> {
         self.geo_city
             .iter_mut()
@@ -119,9 +136,9 @@ impl Parameters {
             .try_for_each(|database| database.open(folder, &["autonomous_system_number"]))
     }
 
-    /// True where the parameter `name` was given (those with a documented default always are).
+    /// True where the parameter `name` is set. A parameter with a documented default is always set.
     #[must_use]
-    pub fn has(&self, name: &str) -> bool {
+    pub fn is_set(&self, name: &str) -> bool {
         match name {
             "corporate_cidrs" => self.corporate_cidrs.as_ref().is_some_and(|list| !list.is_empty()),
             "business_hours" => self.business_hours.is_some(),
@@ -139,7 +156,8 @@ impl Parameters {
         }
     }
 
-    /// The single-valued parameter `name` as text, for the SQL function `setting`.
+    /// The single-valued parameter `name` as text, for the SQL function `setting`; `None` where
+    /// there is no such parameter.
     #[must_use]
     pub fn setting(&self, name: &str) -> Option<String> {
         Some(match name {
@@ -161,7 +179,7 @@ impl Parameters {
         })
     }
 
-    /// The glob list `name`.
+    /// The glob list parameter `name`; `None` where there is no such list.
     #[must_use]
     pub fn globs(&self, name: &str) -> Option<&GlobList> {
         match name {
@@ -173,13 +191,13 @@ impl Parameters {
         }
     }
 
-    /// Things worth telling when the parameters are loaded.
+    /// Warnings about likely mistakes in the parameters, shown when they are loaded.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some(list) = &self.corporate_cidrs
             && !list.is_empty()
-            && !list.has_ipv6()
+            && !list.contains_ipv6()
         {
             warnings
                 .push("`corporate_cidrs` lists no IPv6 range: if the office has IPv6, every sign-in over it counts as outside".to_owned());
@@ -194,49 +212,5 @@ impl Parameters {
             }
         }
         warnings
-    }
-}
-
-/// Globs compared without regard to case.
-#[derive(Debug, Clone, Default)]
-pub struct GlobList {
-    patterns: Vec<String>,
-    set: GlobSet,
-}
-
-impl GlobList {
-    /// Compiles `patterns`.
-    ///
-    /// # Errors
-    /// The first pattern that is none.
-    pub fn new(patterns: Vec<String>) -> Result<Self, globset::Error> {
-        let mut set = GlobSetBuilder::new();
-        for pattern in &patterns {
-            set.add(
-                GlobBuilder::new(pattern)
-                    .case_insensitive(true)
-                    .literal_separator(false)
-                    .build()?,
-            );
-        }
-        Ok(Self { set: set.build()?, patterns })
-    }
-
-    /// True where no pattern is given.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
-    }
-
-    /// True where some pattern matches the whole of `text`.
-    #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
-        self.set.is_match(text)
-    }
-}
-
-impl<'de> Deserialize<'de> for GlobList {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(Vec::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

@@ -1,23 +1,24 @@
-//! Known exceptions: who may do what a rule flags, from where, until when, and why.
+//! Known exceptions from rules: which principal may do what a rule reports, from where, until when,
+//! and why.
 
-use super::GlobList;
-use super::cidr::{day, parse_range};
+use super::cidr::{deserialize_day, parse_range};
+use super::globs::GlobList;
 use chrono::{DateTime, NaiveDate};
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::Error as _;
 use std::net::IpAddr;
 
-/// An exception. Every field given must fit.
+/// An exception from one rule. Every field that is given must match.
 #[derive(Debug, Clone)]
 pub struct AllowedPrincipal {
-    /// Id of the rule it concerns.
+    /// Id of the rule.
     pub rule: String,
-    /// Why it is allowed.
+    /// Why the exception is granted.
     pub reason: String,
-    /// Where that was decided.
+    /// Ticket that records the decision.
     pub ticket: Option<String>,
-    /// Last day it counts (UTC).
+    /// Last day on which it is valid (UTC), inclusive.
     pub expires: NaiveDate,
     access_key_id: Option<String>,
     source_cidr: Option<IpNet>,
@@ -32,13 +33,14 @@ pub struct AllowedPrincipal {
     instances: GlobList,
 }
 
+/// An entry of `allowed_principals`, before it is validated.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct AllowedPrincipalEntry {
     rule: String,
     reason: String,
     ticket: Option<String>,
-    #[serde(default, deserialize_with = "day")]
+    #[serde(default, deserialize_with = "deserialize_day")]
     expires: Option<NaiveDate>,
     access_key_id: Option<String>,
     source_cidr: Option<String>,
@@ -59,7 +61,7 @@ struct Written {
     instances: OneOrMany,
 }
 
-/// A pattern or several.
+/// One glob or a list of globs.
 #[derive(Default, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
@@ -70,7 +72,7 @@ enum OneOrMany {
 }
 
 impl OneOrMany {
-    fn globs(self) -> Result<GlobList, String> {
+    fn into_globs(self) -> Result<GlobList, String> {
         let patterns = match self {
             Self::None => Vec::new(),
             Self::One(pattern) => vec![pattern],
@@ -80,10 +82,10 @@ impl OneOrMany {
     }
 }
 
-/// Who did something, as exceptions see it.
+/// Attributes of an event's principal and action that exceptions are matched against.
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(missing_docs, reason = "named as the columns of `events`")]
-pub struct Operator<'o> {
+pub struct PrincipalAttributes<'o> {
     pub event_time: Option<i64>,
     pub access_key_id: Option<&'o str>,
     pub source_ip: Option<IpAddr>,
@@ -99,42 +101,43 @@ pub struct Operator<'o> {
 }
 
 impl AllowedPrincipal {
-    /// True where the exception concerns `rule` and everything it names fits `operator`, on a day it counts. An event
-    /// without a time fits no exception: whether it had expired is not known.
+    /// True where the exception is for `rule`, is valid on the day of the event, and every field it
+    /// gives matches `principal`. An event without a time matches no exception, because the expiry
+    /// cannot be checked.
     #[must_use]
-    pub fn allows(&self, rule: &str, operator: &Operator<'_>) -> bool {
+    pub fn allows(&self, rule: &str, principal: &PrincipalAttributes<'_>) -> bool {
         let exact = |want: &Option<String>, have: Option<&str>| {
             want.as_deref().is_none_or(|want| have == Some(want))
         };
         let glob = |want: &GlobList, have: Option<&str>| {
             want.is_empty() || have.is_some_and(|have| want.matches(have))
         };
-        let day = operator
+        let day = principal
             .event_time
             .and_then(DateTime::from_timestamp_micros)
             .map(|time| time.date_naive());
         self.rule == rule
             && day.is_some_and(|day| day <= self.expires)
-            && exact(&self.access_key_id, operator.access_key_id)
-            && exact(&self.account_id, operator.account_id)
-            && exact(&self.principal_id, operator.principal_id)
+            && exact(&self.access_key_id, principal.access_key_id)
+            && exact(&self.account_id, principal.account_id)
+            && exact(&self.principal_id, principal.principal_id)
             && self.user_type.as_deref().is_none_or(|want| {
-                operator.user_type.is_some_and(|have| have.eq_ignore_ascii_case(want))
+                principal.user_type.is_some_and(|have| have.eq_ignore_ascii_case(want))
             })
             && self
                 .source_cidr
-                .is_none_or(|range| operator.source_ip.is_some_and(|ip| range.contains(&ip)))
-            && glob(&self.user_name, operator.user_name)
-            && glob(&self.role_name, operator.role_name)
-            && glob(&self.session_name, operator.session_name)
-            && glob(&self.service_name, operator.service_name)
-            && glob(&self.event_name, operator.event_name)
+                .is_none_or(|range| principal.source_ip.is_some_and(|ip| range.contains(&ip)))
+            && glob(&self.user_name, principal.user_name)
+            && glob(&self.role_name, principal.role_name)
+            && glob(&self.session_name, principal.session_name)
+            && glob(&self.service_name, principal.service_name)
+            && glob(&self.event_name, principal.event_name)
             && (self.instances.is_empty()
-                || (!operator.instances.is_empty()
-                    && operator.instances.iter().all(|instance| self.instances.matches(instance))))
+                || (!principal.instances.is_empty()
+                    && principal.instances.iter().all(|instance| self.instances.matches(instance))))
     }
 
-    /// What a suppressed finding names: reason and ticket.
+    /// The text that a suppressed finding shows: reason and ticket.
     #[must_use]
     pub fn label(&self) -> String {
         match &self.ticket {
@@ -143,7 +146,7 @@ impl AllowedPrincipal {
         }
     }
 
-    /// True where nothing but the rule limits the exception.
+    /// True where the exception gives no field besides the rule: it then matches every principal.
     pub(super) fn matches_everything(&self) -> bool {
         let globs = [
             &self.user_name,
@@ -161,38 +164,38 @@ impl AllowedPrincipal {
     }
 }
 
-impl TryFrom<Written> for AllowedPrincipal {
+impl TryFrom<AllowedPrincipalEntry> for AllowedPrincipal {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        if written.reason.trim().is_empty() {
-            return Err(format!("an exception from rule {} needs a `reason`", written.rule));
+    fn try_from(entry: AllowedPrincipalEntry) -> Result<Self, String> {
+        if entry.reason.trim().is_empty() {
+            return Err(format!("an exception from rule {} needs a `reason`", entry.rule));
         }
         Ok(Self {
-            expires: written.expires.ok_or(format!(
+            expires: entry.expires.ok_or(format!(
                 "an exception from rule {} needs `expires = \"2026-12-31\"`",
-                written.rule
+                entry.rule
             ))?,
-            source_cidr: written.source_cidr.as_deref().map(parse_range).transpose()?,
-            user_name: written.user_name.globs()?,
-            role_name: written.role_name.globs()?,
-            session_name: written.session_name.globs()?,
-            service_name: written.service_name.globs()?,
-            event_name: written.event_name.globs()?,
-            instances: written.instances.globs()?,
-            rule: written.rule,
-            reason: written.reason,
-            ticket: written.ticket,
-            access_key_id: written.access_key_id,
-            account_id: written.account_id,
-            user_type: written.user_type,
-            principal_id: written.principal_id,
+            source_cidr: entry.source_cidr.as_deref().map(parse_range).transpose()?,
+            user_name: entry.user_name.into_globs()?,
+            role_name: entry.role_name.into_globs()?,
+            session_name: entry.session_name.into_globs()?,
+            service_name: entry.service_name.into_globs()?,
+            event_name: entry.event_name.into_globs()?,
+            instances: entry.instances.into_globs()?,
+            rule: entry.rule,
+            reason: entry.reason,
+            ticket: entry.ticket,
+            access_key_id: entry.access_key_id,
+            account_id: entry.account_id,
+            user_type: entry.user_type,
+            principal_id: entry.principal_id,
         })
     }
 }
 
 impl<'de> Deserialize<'de> for AllowedPrincipal {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::try_from(Written::deserialize(deserializer)?).map_err(D::Error::custom)
+        Self::try_from(AllowedPrincipalEntry::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

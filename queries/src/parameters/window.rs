@@ -1,7 +1,7 @@
-//! Times at which changes are expected.
+//! Change windows: times at which changes are expected.
 
-use super::GlobList;
-use super::hours::parse_time;
+use super::globs::GlobList;
+use super::hours::parse_time_of_day;
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
 use rrule::RRuleSet;
@@ -10,35 +10,38 @@ use serde::de::Error as _;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A recurring or single change window. Both ends belong to it.
+/// A single or recurring change window. Start and end are inclusive.
 #[derive(Debug, Clone)]
 pub struct ChangeWindow {
-    when: When,
+    schedule: Schedule,
     timezone: Tz,
     accounts: GlobList,
     regions: GlobList,
     instances: GlobList,
     principals: GlobList,
-    /// Why changes are expected then.
+    /// Why changes are expected in the window.
     pub reason: String,
 }
 
+/// When a window is open, in local time of the window's time zone.
 #[derive(Debug, Clone)]
-enum When {
-    /// On the days of a rule, from one time of day to another; past midnight where `to` is not after `from`.
+enum Schedule {
+    /// On the days that a recurrence rule gives, from one time of day to another. The window ends
+    /// on the next day where `to` is not after `from`. `days` caches whether the rule gives a day.
     Recurring {
         rule: Box<RRuleSet>,
         from: NaiveTime,
         to: NaiveTime,
         days: Arc<Mutex<HashMap<NaiveDate, bool>>>,
     },
-    /// Once.
-    Once { from: NaiveDateTime, to: NaiveDateTime },
+    /// Once, from one moment to another.
+    Single { from: NaiveDateTime, to: NaiveDateTime },
 }
 
+/// An entry of `change_windows`, before it is validated.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct ChangeWindowEntry {
     rrule: Option<String>,
     from: String,
     to: String,
@@ -56,25 +59,26 @@ struct Written {
     reason: String,
 }
 
-/// What a window is held against.
+/// Attributes of a change that windows are matched against.
 #[derive(Debug, Clone, Copy)]
-pub struct Change<'c> {
-    /// When, microseconds UTC.
+pub struct ChangeAttributes<'c> {
+    /// Time, microseconds since 1970 UTC.
     pub time: i64,
-    /// In which account.
+    /// Account id.
     pub account: Option<&'c str>,
-    /// In which region.
+    /// Region.
     pub region: Option<&'c str>,
-    /// By whom: user name or role name.
+    /// User name or role name.
     pub principal: Option<&'c str>,
-    /// On which instances; all of them must be covered.
+    /// Ids of the instances; the window must cover all of them.
     pub instances: &'c [&'c str],
 }
 
 impl ChangeWindow {
-    /// True where `change` falls into the window and everything it touches is covered.
+    /// True where the window is open at the time of `change` and its globs match the account,
+    /// region, principal and all instances of the change.
     #[must_use]
-    pub fn covers(&self, change: &Change<'_>) -> bool {
+    pub fn covers(&self, change: &ChangeAttributes<'_>) -> bool {
         let fits = |globs: &GlobList, value: Option<&str>| {
             globs.is_empty() || value.is_some_and(|value| globs.matches(value))
         };
@@ -89,11 +93,12 @@ impl ChangeWindow {
 
     fn is_open(&self, micros: i64) -> bool {
         let Some(time) = DateTime::from_timestamp_micros(micros) else { return false };
-        // Wall-clock time decides, so a window keeps its hours across a change to summer time.
+        // Wall-clock time decides, so a window keeps its hours when daylight saving time begins or
+        // ends.
         let local = time.with_timezone(&self.timezone).naive_local();
-        match &self.when {
-            When::Once { from, to } => *from <= local && local <= *to,
-            When::Recurring { rule, from, to, days } => {
+        match &self.schedule {
+            Schedule::Single { from, to } => *from <= local && local <= *to,
+            Schedule::Recurring { rule, from, to, days } => {
                 let today = local.date();
                 [Some(today), today.checked_sub_days(Days::new(1))].into_iter().flatten().any(
                     |day| {
@@ -108,6 +113,7 @@ impl ChangeWindow {
         }
     }
 
+    /// True where the recurrence rule gives `day`.
     fn occurs(
         &self,
         rule: &RRuleSet,
@@ -128,40 +134,40 @@ impl ChangeWindow {
     }
 }
 
-impl TryFrom<Written> for ChangeWindow {
+impl TryFrom<ChangeWindowEntry> for ChangeWindow {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        let timezone: Tz = written.timezone.parse().map_err(|_| {
+    fn try_from(entry: ChangeWindowEntry) -> Result<Self, String> {
+        let timezone: Tz = entry.timezone.parse().map_err(|_| {
             format!(
-                "`{}` is no time zone; write an IANA name such as `Asia/Shanghai`",
-                written.timezone
+                "`{}` is not a time zone; write an IANA name such as `Asia/Shanghai`",
+                entry.timezone
             )
         })?;
-        if written.reason.trim().is_empty() {
+        if entry.reason.trim().is_empty() {
             return Err("a change window needs a `reason`".to_owned());
         }
-        let when = match &written.rrule {
+        let schedule = match &entry.rrule {
             Some(text) => {
-                // The rule only picks days, so it runs in plain days from a Monday long ago, unless an interval needs its own start.
+                // The rule only selects days. It runs in UTC from a fixed Monday, unless an
+                // interval needs a start day of its own.
                 let needs_start = text.to_uppercase().split(';').any(|part| {
                     part.trim().strip_prefix("INTERVAL=").is_some_and(|n| n.trim() != "1")
                 });
-                if needs_start && written.starts.is_none() {
+                if needs_start && entry.starts.is_none() {
                     return Err(format!(
-                        "`{text}` counts intervals; say from which day with `starts = 2026-01-03`"
+                        "`{text}` has an interval; give its first day with `starts = 2026-01-03`"
                     ));
                 }
-                let start = written
-                    .starts
-                    .unwrap_or(NaiveDate::from_ymd_opt(2010, 1, 4).unwrap_or_default());
+                let start =
+                    entry.starts.unwrap_or(NaiveDate::from_ymd_opt(2010, 1, 4).unwrap_or_default());
                 let rule = format!("DTSTART:{}T000000Z\nRRULE:{text}", start.format("%Y%m%d"))
                     .parse()
-                    .map_err(|e| format!("`{text}` is no recurrence rule: {e}"))?;
-                When::Recurring {
+                    .map_err(|e| format!("`{text}` is not a recurrence rule: {e}"))?;
+                Schedule::Recurring {
                     rule: Box::new(rule),
-                    from: parse_time(&written.from)?,
-                    to: parse_time(&written.to)?,
+                    from: parse_time_of_day(&entry.from)?,
+                    to: parse_time_of_day(&entry.to)?,
                     days: Arc::default(),
                 }
             }
@@ -169,30 +175,30 @@ impl TryFrom<Written> for ChangeWindow {
                 let moment = |text: &str| {
                     NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M")
                         .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S"))
-                        .map_err(|_| format!("`{text}` is no moment; without `rrule`, write `from` and `to` as `2026-05-01T22:00`"))
+                        .map_err(|_| format!("`{text}` is not a local time; without `rrule`, write `from` and `to` as `2026-05-01T22:00`"))
                 };
-                let (from, to) = (moment(&written.from)?, moment(&written.to)?);
+                let (from, to) = (moment(&entry.from)?, moment(&entry.to)?);
                 if from > to {
                     return Err(format!("the window ends ({to}) before it begins ({from})"));
                 }
-                When::Once { from, to }
+                Schedule::Single { from, to }
             }
         };
         Ok(Self {
-            when,
+            schedule,
             timezone,
-            accounts: written.accounts,
-            regions: written.regions,
-            instances: written.instances,
-            principals: written.principals,
-            reason: written.reason,
+            accounts: entry.accounts,
+            regions: entry.regions,
+            instances: entry.instances,
+            principals: entry.principals,
+            reason: entry.reason,
         })
     }
 }
 
 impl<'de> Deserialize<'de> for ChangeWindow {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::try_from(Written::deserialize(deserializer)?).map_err(D::Error::custom)
+        Self::try_from(ChangeWindowEntry::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -263,7 +269,7 @@ mod tests {
         let w =
             window(r#"{ from = "2026-05-01T00:00", to = "2026-05-02T00:00", timezone = "UTC", instances = ["i-bp1*"], reason = "move" }"#)
                 .expect("valid");
-        let change = |instances| Change {
+        let change = |instances| ChangeAttributes {
             time: time::parse("2026-05-01T12:00:00Z").expect("a time"),
             account: None,
             region: None,
@@ -280,21 +286,24 @@ mod tests {
         for (text, hint) in [
             (
                 r#"{ rrule = "FREQ=SOMETIMES", from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#,
-                "no recurrence rule",
+                "not a recurrence rule",
             ),
             (
                 r#"{ rrule = "FREQ=DAILY", from = "25:00", to = "02:00", timezone = "UTC", reason = "x" }"#,
-                "no time of day",
+                "not a time of day",
             ),
             (
                 r#"{ rrule = "FREQ=DAILY", from = "22:00", to = "02:00", timezone = "Asia/Shangai", reason = "x" }"#,
-                "no time zone",
+                "not a time zone",
             ),
             (
                 r#"{ rrule = "FREQ=DAILY", from = "22:00", to = "02:00", timezone = "UTC", reason = " " }"#,
                 "reason",
             ),
-            (r#"{ from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#, "no moment"),
+            (
+                r#"{ from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#,
+                "not a local time",
+            ),
         ] {
             let error = window(text).expect_err(text);
             assert!(error.contains(hint), "{text}: {error}");

@@ -1,10 +1,15 @@
-//! Ad-hoc questions: through the gate, planned, and with every error told as a refusal with its place.
+//! Ad-hoc statements of people and other programs: checked by the SQL guard, then planned. Every
+//! error becomes a [`QueryError`], with its position in the statement where it is known.
 
 use crate::functions;
 use crate::limits::SessionError;
 use crate::session::Session;
-use crate::session::materialized::materialized;
-use crate::sql_guard::{self, Code, Offered, Place, Refused, Values, nearest};
+use crate::session::materialized::materialize;
+use crate::sql_guard::{
+    AllowedNames, ParameterValues, QueryError, QueryErrorCode, SqlPosition, check_statement,
+    parse_statement,
+};
+use crate::suggestion::nearest;
 use datafusion::common::utils::quote_identifier;
 use datafusion::common::{Column, SchemaError};
 use datafusion::dataframe::DataFrame;
@@ -15,128 +20,141 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser;
 use std::collections::BTreeSet;
 
-impl Session {
-    /// Plans the one statement that `text` must be, with `values` for its parameters.
-    ///
-    /// # Errors
-    /// [`Refused`]: not let through the gate, or not to be planned.
-    pub async fn ask(&self, text: &str, values: &Values) -> Result<DataFrame, Refused> {
-        let offered = Offered { tables: self.tables(), schemas: &[], functions: self.functions() };
-        let statement = sql_guard::admit(text, values, &offered)?;
-        let plan = self.planned(statement).await?;
-        Ok(DataFrame::new(self.context().state(), plan))
-    }
-}
-
-/// Schemas by which clients of the PostgreSQL protocol learn what there is.
+/// Schemas that clients of the PostgreSQL protocol read to discover tables and types.
 const CLIENT_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
 
 impl Session {
-    /// Plans a statement that a client of another protocol has sent, with the functions that its protocol has brought. Its parameters stay open.
+    /// Checks and plans `text`, which must be one statement, with `values` for its parameters
+    /// `$name`.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`QueryError`] where the SQL guard rejects the statement or it cannot be planned.
+    pub async fn plan_query(
+        &self,
+        text: &str,
+        values: &ParameterValues,
+    ) -> Result<DataFrame, QueryError> {
+        let allowed =
+            AllowedNames { tables: self.tables(), schemas: &[], functions: self.functions() };
+        let statement = parse_statement(text, values, &allowed)?;
+        let plan = self.plan_statement(statement).await?;
+        Ok(DataFrame::new(self.context().state(), plan))
+    }
+
+    /// Checks and plans a statement that a client of the PostgreSQL protocol has sent. It may also
+    /// use the functions that the protocol's library has registered in the context. Its parameters
+    /// stay open.
+    ///
+    /// # Errors
+    /// [`QueryError`], as for [`Session::plan_query`].
     pub async fn plan_for_client(
         &self,
         statement: sqlparser::ast::Statement,
-    ) -> Result<LogicalPlan, Refused> {
-        let brought = functions::offered(self.context())
+    ) -> Result<LogicalPlan, QueryError> {
+        let of_protocol = functions::all_names(self.context())
             .into_iter()
             .filter(|name| !self.engine_functions().contains(name));
-        // By `version()` clients tell what they may ask; their door gives it a meaning of its own.
-        let functions: BTreeSet<String> =
-            brought.chain(self.functions().iter().cloned()).chain(["version".to_owned()]).collect();
-        let offered =
-            Offered { tables: self.tables(), schemas: &CLIENT_SCHEMAS, functions: &functions };
-        sql_guard::admit_statement(&statement, &offered)?;
-        self.planned(statement).await
+        // Clients read `version()` to detect what the server supports; the query server registers
+        // its own.
+        let functions: BTreeSet<String> = of_protocol
+            .chain(self.functions().iter().cloned())
+            .chain(["version".to_owned()])
+            .collect();
+        let tables = self.tables();
+        let allowed = AllowedNames { tables, schemas: &CLIENT_SCHEMAS, functions: &functions };
+        check_statement(&statement, &allowed)?;
+        self.plan_statement(statement).await
     }
 
-    async fn planned(&self, statement: sqlparser::ast::Statement) -> Result<LogicalPlan, Refused> {
+    /// Plans a statement that the SQL guard has accepted.
+    async fn plan_statement(
+        &self,
+        statement: sqlparser::ast::Statement,
+    ) -> Result<LogicalPlan, QueryError> {
         let state = self.context().state();
         let plan = state
             .statement_to_plan(Statement::Statement(Box::new(statement.clone())))
             .await
-            .map_err(|e| refused(&e))?;
-        let plan = materialized(&statement, plan).map_err(|e| refused(&e))?;
-        // What the syntax tree was checked for, once more on the plan.
-        let reads = SQLOptions::new()
+            .map_err(|e| query_error(&e))?;
+        let plan = materialize(&statement, plan).map_err(|e| query_error(&e))?;
+        // The syntax tree was checked already; the plan is checked as well.
+        let read_only = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        reads
-            .verify_plan(&plan)
-            .map_err(|e| Refused::whole(Code::StatementNotAllowed, e.strip_backtrace()))?;
+        read_only.verify_plan(&plan).map_err(|e| {
+            QueryError::new(QueryErrorCode::StatementNotAllowed, e.strip_backtrace())
+        })?;
         Ok(plan)
     }
 }
 
-/// What the engine says, as a refusal.
+/// Converts an error of the engine.
 #[must_use]
-pub fn refused(error: &DataFusionError) -> Refused {
-    let place = error
+pub fn query_error(error: &DataFusionError) -> QueryError {
+    let position = error
         .diagnostic()
         .and_then(|diagnostic| diagnostic.span)
-        .map(|span| Place { line: span.start.line, column: span.start.column });
+        .map(|span| SqlPosition { line: span.start.line, column: span.start.column });
     let root = error.find_root();
     let code = match root {
-        DataFusionError::ResourcesExhausted(_) => Code::MemoryLimit,
+        DataFusionError::ResourcesExhausted(_) => QueryErrorCode::MemoryLimit,
         DataFusionError::Plan(_)
         | DataFusionError::SchemaError(..)
         | DataFusionError::SQL(..)
-        | DataFusionError::NotImplemented(_) => Code::Invalid,
-        _ => Code::Failed,
+        | DataFusionError::NotImplemented(_) => QueryErrorCode::Invalid,
+        _ => QueryErrorCode::Failed,
     };
     let message = match code {
-        Code::MemoryLimit => {
-            "it needs more memory than a query may have; narrow it by time or ask for fewer columns"
+        QueryErrorCode::MemoryLimit => {
+            "the query needs more memory than it may use; narrow the time range or select fewer columns"
                 .to_owned()
         }
-        _ => words(root),
+        _ => message(root),
     };
-    Refused { code, message, place }
+    QueryError { code, message, position }
 }
 
-fn words(error: &DataFusionError) -> String {
+fn message(error: &DataFusionError) -> String {
     if let DataFusionError::SchemaError(schema, _) = error
         && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
     {
-        return no_column(field, valid_fields);
+        return unknown_column(field, valid_fields);
     }
-    first_words(&error.strip_backtrace())
+    without_prefix(&error.strip_backtrace())
 }
 
-/// More columns than these are no help in a message.
-const COLUMNS_TOLD: usize = 12;
+/// Maximum number of columns that an error message lists.
+const LISTED_COLUMNS_MAX: usize = 12;
 
-/// That there is no such column, and which one was probably meant.
-fn no_column(field: &Column, known: &[Column]) -> String {
-    // A name with its table is answered by one.
+/// The message for an unknown column, with the column that was probably meant.
+fn unknown_column(field: &Column, known: &[Column]) -> String {
+    // A column that was written with its table is suggested with its table.
     let quoted = |name: &str| quote_identifier(name).into_owned();
-    let named = |column: &Column| {
+    let shown = |column: &Column| {
         if field.relation.is_some() { column.quoted_flat_name() } else { quoted(&column.name) }
     };
-    let names: BTreeSet<String> = known.iter().map(|column| column.name.clone()).collect();
-    let missing = format!("there is no column `{}` here", named(field));
-    if let Some(near) = nearest(&field.name, names.iter())
-        .and_then(|near| known.iter().find(|column| column.name == *near))
+    let names: BTreeSet<&str> = known.iter().map(|column| column.name.as_str()).collect();
+    let message = format!("there is no column `{}` here", shown(field));
+    if let Some(near) = nearest(&field.name, names.iter().copied())
+        .and_then(|near| known.iter().find(|column| column.name == near))
     {
-        return format!("{missing}; did you mean `{}`?", named(near));
+        return format!("{message}; did you mean `{}`?", shown(near));
     }
-    if (1..=COLUMNS_TOLD).contains(&names.len()) {
+    if (1..=LISTED_COLUMNS_MAX).contains(&names.len()) {
         return format!(
-            "{missing}; there are {}",
+            "{message}; there are {}",
             names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
         );
     }
     format!(
-        "{missing}; `DESCRIBE events` lists those of `events`, and a text stands in single quotes: '{}'",
+        "{message}; `DESCRIBE events` lists those of `events`, and a text stands in single quotes: '{}'",
         field.name
     )
 }
 
-/// The engine's message without what it puts before and after it.
-fn first_words(message: &str) -> String {
+/// The engine's message without its prefix.
+fn without_prefix(message: &str) -> String {
     let message = [
         "Error during planning: ",
         "Schema error: ",
@@ -149,16 +167,16 @@ fn first_words(message: &str) -> String {
     message.trim_end().to_owned()
 }
 
-impl From<SessionError> for Refused {
+impl From<SessionError> for QueryError {
     fn from(error: SessionError) -> Self {
         let code = match &error {
-            SessionError::NotReadOnly(_) => Code::StatementNotAllowed,
-            SessionError::Engine(error) => return refused(error),
-            SessionError::TooManyRows(_) => Code::RowLimit,
-            SessionError::TooLong(_) => Code::TimeLimit,
-            SessionError::Snapshot(_) => Code::Invalid,
+            SessionError::NotReadOnly(_) => QueryErrorCode::StatementNotAllowed,
+            SessionError::Engine(error) => return query_error(error),
+            SessionError::TooManyRows(_) => QueryErrorCode::RowLimit,
+            SessionError::TooLong(_) => QueryErrorCode::TimeLimit,
+            SessionError::Snapshot(_) => QueryErrorCode::Invalid,
         };
-        Self::whole(code, error.to_string())
+        Self::new(code, error.to_string())
     }
 }
 
@@ -175,8 +193,8 @@ mod tests {
                 .await
                 .expect("a session");
         for rule in RuleSet::built_in().expect("rules").rules {
-            if let Err(refused) = session.ask(&rule.sql, &Values::new()).await {
-                panic!("{}: {refused:?}", rule.id);
+            if let Err(error) = session.plan_query(&rule.sql, &ParameterValues::new()).await {
+                panic!("{}: {error:?}", rule.id);
             }
         }
     }

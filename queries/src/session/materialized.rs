@@ -1,5 +1,6 @@
-//! `WITH name AS MATERIALIZED (...)`, as in PostgreSQL: computed once, however often the statement names it, and held until it ends. The engine
-//! alone would compute it anew for each time.
+//! `WITH name AS MATERIALIZED (...)`, as in PostgreSQL: the common table expression is computed
+//! once and kept in memory until the statement ends, however often the statement names it. The
+//! engine itself computes it anew for each use.
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -23,59 +24,67 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
-/// `plan`, which is that of `statement`, with every part that the statement wants materialized computed once.
+/// Replaces each common table expression that `statement` marks MATERIALIZED by a table that is
+/// computed once.
 ///
-/// What depends on values that are not known yet (open parameters, rows of a query around it) stays as it is.
+/// An expression that depends on open parameters, or on rows of an enclosing query, stays as it is.
 ///
 /// # Errors
-/// What the engine says.
-pub(crate) fn materialized(
+/// Errors of the engine.
+pub(crate) fn materialize(
     statement: &Statement,
     plan: LogicalPlan,
 ) -> Result<LogicalPlan, DataFusionError> {
-    let names = names(statement);
-    if names.is_empty() { Ok(plan) } else { held(plan, &names, &mut Vec::new()) }
+    let names = materialized_names(statement);
+    if names.is_empty() { Ok(plan) } else { replace_ctes(plan, &names, &mut Vec::new()) }
 }
 
-/// What the statement says MATERIALIZED of.
-fn names(statement: &Statement) -> BTreeSet<String> {
-    struct Names(BTreeSet<String>);
-    impl Visitor for Names {
+/// Names of the common table expressions that are marked MATERIALIZED.
+fn materialized_names(statement: &Statement) -> BTreeSet<String> {
+    struct NameCollector(BTreeSet<String>);
+    impl Visitor for NameCollector {
         type Break = ();
         fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
             let tables = query.with.iter().flat_map(|with| &with.cte_tables);
-            let wanted = tables.filter(|table| {
+            let marked = tables.filter(|table| {
                 matches!(table.materialized, Some(CteAsMaterialized::Materialized))
             });
-            self.0.extend(wanted.map(|table| crate::sql_guard::folded(&table.alias.name)));
+            self.0.extend(marked.map(|table| crate::sql_guard::normalized_name(&table.alias.name)));
             ControlFlow::Continue(())
         }
     }
-    let mut names = Names(BTreeSet::new());
+    let mut names = NameCollector(BTreeSet::new());
     let _ = statement.visit(&mut names);
     names.0
 }
 
-fn held(
+/// Replaces the expressions `names` in `plan`. `known` holds the tables created so far, by the plan
+/// that each computes.
+fn replace_ctes(
     plan: LogicalPlan,
     names: &BTreeSet<String>,
-    known: &mut Vec<(LogicalPlan, Arc<Once>)>,
+    known: &mut Vec<(LogicalPlan, Arc<MaterializedTable>)>,
 ) -> Result<LogicalPlan, DataFusionError> {
     let replaced = plan.transform_down_with_subqueries(|node| {
         let LogicalPlan::SubqueryAlias(named) = &node else { return Ok(Transformed::no(node)) };
-        if !names.contains(named.alias.table()) || depends(&named.input)? {
+        if !names.contains(named.alias.table()) || is_dependent(&named.input)? {
             return Ok(Transformed::no(node));
         }
-        // The same name may stand for something else elsewhere in the statement; the same plan is the same.
-        let once = match known.iter().find(|(plan, _)| *plan == *named.input) {
-            Some((_, once)) => Arc::clone(once),
+        // A name can have different meanings in one statement, so tables are identified by their
+        // plan.
+        let table = match known.iter().find(|(plan, _)| *plan == *named.input) {
+            Some((_, table)) => Arc::clone(table),
             None => {
-                let once = Arc::new(Once::new(held(named.input.as_ref().clone(), names, known)?));
-                known.push((named.input.as_ref().clone(), Arc::clone(&once)));
-                once
+                let table = Arc::new(MaterializedTable::new(replace_ctes(
+                    named.input.as_ref().clone(),
+                    names,
+                    known,
+                )?));
+                known.push((named.input.as_ref().clone(), Arc::clone(&table)));
+                table
             }
         };
-        let scan = LogicalPlanBuilder::scan(named.alias.table(), provider_as_source(once), None)?
+        let scan = LogicalPlanBuilder::scan(named.alias.table(), provider_as_source(table), None)?
             .build()?;
         let node = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(
             Arc::new(scan),
@@ -86,27 +95,28 @@ fn held(
     Ok(replaced.data)
 }
 
-fn depends(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+/// True where `plan` depends on parameters or on rows of an enclosing query.
+fn is_dependent(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
     Ok(!plan.get_parameter_names()?.is_empty() || !plan.all_out_ref_exprs().is_empty())
 }
 
-/// A part of a statement as a table: planned and run when it is first needed.
+/// A common table expression as a table: planned and run on first use.
 #[derive(Debug)]
-struct Once {
+struct MaterializedTable {
     plan: LogicalPlan,
     schema: SchemaRef,
     physical: OnceCell<Arc<dyn ExecutionPlan>>,
-    rows: Arc<OnceCell<Held>>,
+    rows: Arc<OnceCell<MaterializedRows>>,
 }
 
-/// Its rows, with the memory that they take from the query's.
+/// The rows of a table, with their share of the query's memory.
 #[derive(Debug)]
-struct Held {
+struct MaterializedRows {
     batches: Vec<RecordBatch>,
     _memory: MemoryReservation,
 }
 
-impl Once {
+impl MaterializedTable {
     fn new(plan: LogicalPlan) -> Self {
         let schema = Arc::clone(plan.schema().inner());
         Self { plan, schema, physical: OnceCell::new(), rows: Arc::default() }
@@ -114,7 +124,7 @@ impl Once {
 }
 
 #[async_trait]
-impl TableProvider for Once {
+impl TableProvider for MaterializedTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -135,7 +145,7 @@ impl TableProvider for Once {
         let columns: Vec<usize> =
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&columns)?);
-        let part = Part {
+        let scan = MaterializedScan {
             physical: Arc::clone(physical),
             rows: Arc::clone(&self.rows),
             columns,
@@ -143,7 +153,7 @@ impl TableProvider for Once {
         };
         Ok(Arc::new(StreamingTableExec::try_new(
             schema,
-            vec![Arc::new(part)],
+            vec![Arc::new(scan)],
             None,
             Vec::new(),
             false,
@@ -152,16 +162,16 @@ impl TableProvider for Once {
     }
 }
 
-/// Some columns of it.
+/// A scan of some columns of the table.
 #[derive(Debug)]
-struct Part {
+struct MaterializedScan {
     physical: Arc<dyn ExecutionPlan>,
-    rows: Arc<OnceCell<Held>>,
+    rows: Arc<OnceCell<MaterializedRows>>,
     columns: Vec<usize>,
     schema: SchemaRef,
 }
 
-impl PartitionStream for Part {
+impl PartitionStream for MaterializedScan {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -170,22 +180,26 @@ impl PartitionStream for Part {
         let (physical, rows) = (Arc::clone(&self.physical), Arc::clone(&self.rows));
         let (columns, schema) = (self.columns.clone(), Arc::clone(&self.schema));
         let batches = async move {
-            let held = rows.get_or_try_init(|| run(physical, task)).await?;
-            let some: Vec<_> =
-                held.batches.iter().map(|batch| some(batch, &columns, &schema)).collect();
-            Ok::<_, DataFusionError>(futures::stream::iter(some))
+            let table = rows.get_or_try_init(|| run(physical, task)).await?;
+            let batches: Vec<_> = table
+                .batches
+                .iter()
+                .map(|batch| project_and_cast(batch, &columns, &schema))
+                .collect();
+            Ok::<_, DataFusionError>(futures::stream::iter(batches))
         };
         let stream = futures::stream::once(batches).try_flatten();
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
     }
 }
 
+/// Runs `plan` and collects its rows.
 async fn run(
     plan: Arc<dyn ExecutionPlan>,
     task: Arc<TaskContext>,
-) -> Result<Held, DataFusionError> {
+) -> Result<MaterializedRows, DataFusionError> {
     let memory = MemoryConsumer::new("MATERIALIZED").register(task.memory_pool());
-    // Whoever began to run it may have been called off.
+    // An earlier run may have been cancelled halfway, so the plan's state is reset.
     let mut stream = execute_stream(reset_plan_states(plan)?, task)?;
     let mut batches = Vec::new();
     while let Some(batch) = stream.next().await {
@@ -193,11 +207,12 @@ async fn run(
         memory.try_grow(batch.get_array_memory_size())?;
         batches.push(batch);
     }
-    Ok(Held { batches, _memory: memory })
+    Ok(MaterializedRows { batches, _memory: memory })
 }
 
-/// Those columns of `batch`, in the types that were planned: the engine may read text as views.
-fn some(
+/// The columns with these indices, cast to the planned types: the engine may return text as string
+/// views.
+fn project_and_cast(
     batch: &RecordBatch,
     columns: &[usize],
     schema: &SchemaRef,
@@ -215,20 +230,26 @@ fn some(
 
 #[cfg(test)]
 mod tests {
-    use crate::limits::{QueryLimits, bounded};
+    use crate::limits::{QueryLimits, collect_within_limits};
     use crate::session::Session;
-    use crate::sql_guard::{Code, Values};
+    use crate::sql_guard::{ParameterValues, QueryErrorCode};
     use datafusion::arrow::util::pretty::pretty_format_batches;
     use std::sync::Arc;
 
-    async fn asked(statement: &str, limits: &QueryLimits) -> Result<String, Code> {
+    async fn run_query(statement: &str, limits: &QueryLimits) -> Result<String, QueryErrorCode> {
         let session =
             Session::over_events(Vec::new(), Arc::default(), limits).await.expect("a session");
-        let frame = session.ask(statement, &Values::new()).await.map_err(|refused| refused.code)?;
-        let stream =
-            frame.execute_stream().await.map_err(|e| crate::session::ad_hoc::refused(&e).code)?;
-        let batches =
-            bounded(stream, limits).await.map_err(|e| crate::sql_guard::Refused::from(e).code)?;
+        let frame = session
+            .plan_query(statement, &ParameterValues::new())
+            .await
+            .map_err(|error| error.code)?;
+        let stream = frame
+            .execute_stream()
+            .await
+            .map_err(|e| crate::session::ad_hoc::query_error(&e).code)?;
+        let batches = collect_within_limits(stream, limits)
+            .await
+            .map_err(|e| crate::sql_guard::QueryError::from(e).code)?;
         let table = pretty_format_batches(&batches).expect("text").to_string();
         Ok(table
             .lines()
@@ -243,7 +264,7 @@ mod tests {
     async fn what_is_materialized_is_computed_once_and_the_same_wherever_it_is_named() {
         let all = QueryLimits::default();
         for (statement, expected) in [
-            // A name that counts how often it is computed would be another each time.
+            // An expression that is computed twice gives two random numbers.
             (
                 "WITH x AS MATERIALIZED (SELECT random() AS r) SELECT a.r = b.r FROM x a JOIN x b ON true",
                 "true",
@@ -265,7 +286,7 @@ mod tests {
                 "2",
             ),
             ("WITH x AS MATERIALIZED (SELECT 1 AS a) SELECT count(*) FROM x", "1"),
-            // Another thing by the same name stays what it is.
+            // A subquery of the same name is not the materialized expression.
             ("WITH x AS MATERIALIZED (SELECT 1 AS a) SELECT x.a FROM (SELECT 2 AS a) AS x", "2"),
             (
                 "WITH x AS MATERIALIZED (SELECT count(*) AS a FROM events) SELECT a + (SELECT a FROM x) FROM x",
@@ -277,7 +298,7 @@ mod tests {
                 "1",
             ),
         ] {
-            assert_eq!(asked(statement, &all).await.as_deref(), Ok(expected), "{statement}");
+            assert_eq!(run_query(statement, &all).await.as_deref(), Ok(expected), "{statement}");
         }
     }
 
@@ -285,11 +306,14 @@ mod tests {
     async fn what_is_held_counts_as_memory_of_the_query() {
         let limits = QueryLimits { memory_bytes_max: 1 << 20, ..QueryLimits::default() };
         let statement = "WITH x AS MATERIALIZED (SELECT value FROM generate_series(1, 1000000)) SELECT count(*) FROM x a JOIN x b ON a.value = b.value";
-        assert_eq!(asked(statement, &limits).await, Err(Code::MemoryLimit));
+        assert_eq!(run_query(statement, &limits).await, Err(QueryErrorCode::MemoryLimit));
         assert_eq!(
-            asked("WITH x AS MATERIALIZED (SELECT nothing FROM events) SELECT 1 FROM x", &limits)
-                .await,
-            Err(Code::Invalid)
+            run_query(
+                "WITH x AS MATERIALIZED (SELECT nothing FROM events) SELECT 1 FROM x",
+                &limits
+            )
+            .await,
+            Err(QueryErrorCode::Invalid)
         );
     }
 }

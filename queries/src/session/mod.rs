@@ -1,4 +1,4 @@
-//! SQL sessions: the only place where query contexts are made.
+//! SQL sessions: the only location where query contexts are made.
 //!
 //! A session shows the tables of one snapshot of a lake (or events in memory), the views over them
 //! and the product's SQL functions with the configured parameters behind them. Example: over a lake
@@ -15,7 +15,7 @@ use crate::functions::{self, FunctionNames};
 use crate::limits::{QueryLimits, SessionError};
 use crate::optimizer::RULES;
 use crate::parameters::Parameters;
-use crate::projection::some;
+use crate::projection::events_projection;
 use crate::session::schema::SessionSchema;
 use crate::tables::catalog_table::CatalogTableProvider;
 use crate::tables::findings::{FINDINGS_TABLE, Findings};
@@ -81,32 +81,32 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session over the newest snapshot of the lake whose catalog is at `place`.
+    /// A session over the newest snapshot of the lake whose catalog is at `location`.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where the catalog cannot be read.
     pub async fn over_lake(
-        place: &CatalogLocation,
+        location: &CatalogLocation,
         parameters: Arc<Parameters>,
         limits: &QueryLimits,
     ) -> Result<Self, SessionError> {
-        Self::over_lake_at(place, AsOf::Newest, parameters, limits).await
+        Self::over_lake_at(location, AsOf::Newest, parameters, limits).await
     }
 
-    /// A session over one snapshot of the lake whose catalog is at `place`. Later commits are not
+    /// A session over one snapshot of the lake whose catalog is at `location`. Later commits are not
     /// visible in it.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where the catalog cannot be read, [`SessionError::Snapshot`] where
     /// there is no such snapshot.
     pub async fn over_lake_at(
-        place: &CatalogLocation,
+        location: &CatalogLocation,
         as_of: AsOf,
         parameters: Arc<Parameters>,
         limits: &QueryLimits,
     ) -> Result<Self, SessionError> {
-        let url = place.url();
-        let provider: Arc<dyn MetadataProvider> = match place {
+        let url = location.url();
+        let provider: Arc<dyn MetadataProvider> = match location {
             CatalogLocation::Sqlite(_) => {
                 Arc::new(SqliteMetadataProvider::new(&url).await.map_err(ducklake_error)?)
             }
@@ -114,16 +114,16 @@ impl Session {
                 Arc::new(PostgresMetadataProvider::new(&url).await.map_err(ducklake_error)?)
             }
         };
-        let snapshot = snapshot(provider.as_ref(), place, as_of).await?;
+        let snapshot = snapshot(provider.as_ref(), location, as_of).await?;
         let context = context(limits)?;
         register_lake(&context, &provider, snapshot).await?;
         context.register_table(
             FINDINGS_TABLE,
-            Arc::new(CatalogTableProvider::<Findings>::new(Some(place.clone()))),
+            Arc::new(CatalogTableProvider::<Findings>::new(Some(location.clone()))),
         )?;
         context.register_table(
             QUERY_LOG_TABLE,
-            Arc::new(CatalogTableProvider::<QueryLog>::new(Some(place.clone()))),
+            Arc::new(CatalogTableProvider::<QueryLog>::new(Some(location.clone()))),
         )?;
         Ok(Self {
             lake: Some((provider, snapshot)),
@@ -164,7 +164,7 @@ impl Session {
 
     fn finish(context: SessionContext, parameters: Arc<Parameters>, limits: QueryLimits) -> Self {
         functions::register(&context, &parameters);
-        let functions = functions::names(&context);
+        let functions = functions::function_names(&context);
         Self { context, parameters, limits, lake: None, temp_findings: None, functions }
     }
 
@@ -196,7 +196,7 @@ impl Session {
     }
 
     pub(crate) fn engine_functions(&self) -> &BTreeSet<String> {
-        &self.functions.offered
+        &self.functions.all
     }
 
     /// The names of the functions that a statement may call, in lower case.
@@ -265,7 +265,7 @@ impl Session {
         predicate: &str,
         columns: &BTreeSet<usize>,
     ) -> Result<BoxStream<'static, Result<RecordBatch, SessionError>>, SessionError> {
-        let schema = some(columns)?;
+        let schema = events_projection(columns)?;
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let stream =
             self.events_where(predicate).await?.select_columns(&names)?.execute_stream().await?;
@@ -291,7 +291,7 @@ impl Session {
         Ok(add_files(&plan, &mut files)?.then_some(files))
     }
 
-    /// A session like this one with `findings` in place of the stored ones: revision, status and
+    /// A session like this one with `findings` in location of the stored ones: revision, status and
     /// JSON text of each.
     ///
     /// # Errors
@@ -332,7 +332,7 @@ impl Session {
     }
 }
 
-/// Registers the tables of the lake's `snapshot` in `context`, in place of earlier ones.
+/// Registers the tables of the lake's `snapshot` in `context`, in location of earlier ones.
 async fn register_lake(
     context: &SessionContext,
     provider: &Arc<dyn MetadataProvider>,
@@ -361,20 +361,20 @@ fn ducklake_error(error: datafusion_ducklake::DuckLakeError) -> DataFusionError 
 /// The number of the snapshot that `as_of` means.
 async fn snapshot(
     provider: &dyn MetadataProvider,
-    place: &CatalogLocation,
+    location: &CatalogLocation,
     as_of: AsOf,
 ) -> Result<i64, SessionError> {
     match as_of {
         AsOf::Newest => Ok(provider.get_current_snapshot().map_err(ducklake_error)?),
         AsOf::Snapshot(number) => {
-            let known = snapshots(place).await?.iter().any(|(id, _)| *id == number);
+            let known = snapshots(location).await?.iter().any(|(id, _)| *id == number);
             if known { Ok(number) } else { Err(SessionError::Snapshot(number.to_string())) }
         }
         AsOf::Time(time) => {
             let before = |(id, taken): (i64, Option<DateTime<Utc>>)| {
                 taken.is_some_and(|taken| taken <= time).then_some(id)
             };
-            let newest = snapshots(place).await?.into_iter().filter_map(before).max();
+            let newest = snapshots(location).await?.into_iter().filter_map(before).max();
             newest.ok_or_else(|| SessionError::Snapshot(format!("at or before {time}")))
         }
     }
@@ -382,11 +382,11 @@ async fn snapshot(
 
 /// The number of each snapshot of the lake, and when it was taken.
 async fn snapshots(
-    place: &CatalogLocation,
+    location: &CatalogLocation,
 ) -> Result<Vec<(i64, Option<DateTime<Utc>>)>, SessionError> {
     let external = |e: sqlx::Error| DataFusionError::External(Box::new(e));
     sqlx::any::install_default_drivers();
-    let mut catalog = sqlx::AnyConnection::connect(&place.url()).await.map_err(external)?;
+    let mut catalog = sqlx::AnyConnection::connect(&location.url()).await.map_err(external)?;
     let all = "SELECT snapshot_id, CAST(snapshot_time AS TEXT) FROM ducklake_snapshot";
     let rows: Vec<(i64, String)> =
         sqlx::query_as(all).fetch_all(&mut catalog).await.map_err(external)?;
@@ -532,7 +532,7 @@ fn context(limits: &QueryLimits) -> Result<SessionContext, DataFusionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::bounded;
+    use crate::limits::collect_within_limits;
     use std::time::Duration;
 
     #[tokio::test]
@@ -543,16 +543,19 @@ mod tests {
         let stream = async |sql: &str| {
             session.sql(sql).await.expect("planned").execute_stream().await.expect("begun")
         };
-        let within = bounded(stream("SELECT * FROM generate_series(1, 1000)").await, &limits)
-            .await
-            .expect("rows");
+        let within =
+            collect_within_limits(stream("SELECT * FROM generate_series(1, 1000)").await, &limits)
+                .await
+                .expect("rows");
         assert_eq!(within.iter().map(RecordBatch::num_rows).sum::<usize>(), 1000);
-        let more = bounded(stream("SELECT * FROM generate_series(1, 1001)").await, &limits).await;
+        let more =
+            collect_within_limits(stream("SELECT * FROM generate_series(1, 1001)").await, &limits)
+                .await;
         assert!(matches!(more, Err(SessionError::TooManyRows(1000))), "{more:?}");
         let limits = QueryLimits { time_max: Duration::ZERO, ..limits };
         let endless =
             "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000000) b";
-        let longer = bounded(stream(endless).await, &limits).await;
+        let longer = collect_within_limits(stream(endless).await, &limits).await;
         assert!(matches!(longer, Err(SessionError::TooLong(Duration::ZERO))), "{longer:?}");
     }
 }

@@ -5,7 +5,7 @@
 //! `SELECT ... FROM events WHERE ...` once and runs that plan after every commit, over the rows the
 //! commit brought.
 
-use crate::limits::{QueryLimits, SessionError, bounded};
+use crate::limits::{QueryLimits, SessionError, collect_within_limits};
 use crate::session::Session;
 use crate::tables::input::with_rows;
 use datafusion::arrow::array::RecordBatch;
@@ -79,7 +79,7 @@ impl PreparedQuery {
             Arc::clone(&self.runtime),
         );
         let stream = execute_stream(reset_plan_states(Arc::clone(&self.plan))?, Arc::new(task))?;
-        bounded(stream, &self.limits).await
+        collect_within_limits(stream, &self.limits).await
     }
 }
 

@@ -1,6 +1,6 @@
-//! Selections and conditions of a Sigma rule as a SQL condition on `events`.
+//! Translates the selections and the condition of a Sigma rule to an SQL condition on `events`.
 
-use super::fields::{Dialect, FieldSql, Kind, carried_over, quoted};
+use super::fields::{Dialect, FieldKind, FieldSql, map_value, quoted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rsigma_parser::{
@@ -9,30 +9,31 @@ use rsigma_parser::{
 };
 use std::collections::BTreeMap;
 
-/// Turns the selections of one rule into SQL.
-pub(super) struct Translator<'r> {
+/// Translates the selections of one rule.
+pub(super) struct ConditionTranslator<'r> {
     dialect: Dialect,
     named: BTreeMap<&'r str, &'r Detection>,
-    /// Fields that decide, for the finding's `why`: name and SQL.
-    pub(super) looked_at: BTreeMap<String, String>,
-    /// Regular expressions, to be tried before the rule is taken.
+    /// Fields that the rule compares, for the `why` of its findings: name and SQL.
+    pub(super) compared_fields: BTreeMap<String, String>,
+    /// Regular expressions of the rule. The import tests whether the engine can compile them.
     pub(super) patterns: Vec<String>,
 }
 
+/// SQL, or the reason why it cannot be translated.
 type Sql = Result<String, String>;
 
-impl<'r> Translator<'r> {
+impl<'r> ConditionTranslator<'r> {
     pub(super) fn new(dialect: Dialect, detections: &'r Detections) -> Self {
         let named =
             detections.named.iter().map(|(name, detection)| (name.as_str(), detection)).collect();
-        Self { dialect, named, looked_at: BTreeMap::new(), patterns: Vec::new() }
+        Self { dialect, named, compared_fields: BTreeMap::new(), patterns: Vec::new() }
     }
 
-    /// The conditions of a rule, any of which may hold.
+    /// The conditions of a rule, join_conditions by OR.
     pub(super) fn conditions(&mut self, detections: &Detections) -> Sql {
         if let Some(timeframe) = &detections.timeframe {
             return Err(format!(
-                "`timeframe: {timeframe}` of Sigma 1 counts events; write a correlation"
+                "`timeframe: {timeframe}` of Sigma 1 counts events; write a correlation instead"
             ));
         }
         let parts = detections
@@ -40,14 +41,15 @@ impl<'r> Translator<'r> {
             .iter()
             .map(|condition| self.condition(condition))
             .collect::<Result<Vec<_>, _>>()?;
-        joined(parts, "OR").ok_or_else(|| "it has no condition".to_owned())
+        join_conditions(parts, "OR").ok_or_else(|| "it has no condition".to_owned())
     }
 
     fn condition(&mut self, condition: &ConditionExpr) -> Sql {
         match condition {
-            ConditionExpr::And(parts) => self.each(parts, "AND"),
-            ConditionExpr::Or(parts) => self.each(parts, "OR"),
-            // What is not there does not match, and what does not match is what NOT asks for.
+            ConditionExpr::And(parts) => self.all_parts(parts, "AND"),
+            ConditionExpr::Or(parts) => self.all_parts(parts, "OR"),
+            // In Sigma a missing value does not match, and NOT inverts that. In SQL it is NULL, so
+            // NULL becomes false first.
             ConditionExpr::Not(inner) => {
                 Ok(format!("NOT coalesce({}, false)", self.condition(inner)?))
             }
@@ -67,8 +69,8 @@ impl<'r> Translator<'r> {
                     .map(|name| self.selection(name))
                     .collect::<Result<Vec<_>, _>>()?;
                 match quantifier {
-                    Quantifier::Any => joined(parts, "OR"),
-                    Quantifier::All => joined(parts, "AND"),
+                    Quantifier::Any => join_conditions(parts, "OR"),
+                    Quantifier::All => join_conditions(parts, "AND"),
                     Quantifier::Count(count) => {
                         let counted: Vec<String> = parts
                             .iter()
@@ -82,9 +84,9 @@ impl<'r> Translator<'r> {
         }
     }
 
-    fn each(&mut self, parts: &[ConditionExpr], by: &str) -> Sql {
+    fn all_parts(&mut self, parts: &[ConditionExpr], operator: &str) -> Sql {
         let parts = parts.iter().map(|part| self.condition(part)).collect::<Result<Vec<_>, _>>()?;
-        joined(parts, by).ok_or_else(|| "a condition is empty".to_owned())
+        join_conditions(parts, operator).ok_or_else(|| "a condition is empty".to_owned())
     }
 
     fn selection(&mut self, name: &str) -> Sql {
@@ -98,23 +100,23 @@ impl<'r> Translator<'r> {
         match detection {
             Detection::AllOf(items) => {
                 let parts = items.iter().map(|item| self.item(item)).collect::<Result<Vec<_>, _>>()?;
-                joined(parts, "AND").ok_or_else(empty)
+                join_conditions(parts, "AND").ok_or_else(empty)
             }
             Detection::AnyOf(parts) => {
                 let parts = parts.iter().map(|part| self.detection(part)).collect::<Result<Vec<_>, _>>()?;
-                joined(parts, "OR").ok_or_else(empty)
+                join_conditions(parts, "OR").ok_or_else(empty)
             }
             Detection::And(parts) => {
                 let parts = parts.iter().map(|part| self.detection(part)).collect::<Result<Vec<_>, _>>()?;
-                joined(parts, "AND").ok_or_else(empty)
+                join_conditions(parts, "AND").ok_or_else(empty)
             }
             Detection::Keywords(_) => {
-                Err("keywords look through the whole text of an event, which the lake does not keep: name a field".to_owned())
+                Err("keywords search the whole text of an event, which the lake does not store: name a field".to_owned())
             }
             Detection::ArrayMatch { field, .. } => {
-                Err(format!("`{field}[...]` asks for elements of a list; only whole values can be asked for"))
+                Err(format!("`{field}[...]` matches elements of a list; only whole values can be compared"))
             }
-            Detection::Conditional { .. } => Err("conditions within a selection are not translated".to_owned()),
+            Detection::Conditional { .. } => Err("conditions within a selection are not supported".to_owned()),
         }
     }
 
@@ -122,12 +124,12 @@ impl<'r> Translator<'r> {
         let name =
             item.field.name.as_deref().ok_or_else(|| "a value without a field".to_owned())?;
         let field = self.dialect.field(name)?;
-        self.looked_at.insert(name.to_owned(), field.text.clone());
+        self.compared_fields.insert(name.to_owned(), field.text.clone());
         let modifiers = &item.field.modifiers;
         let has = |modifier| modifiers.contains(&modifier);
         if has(Modifier::Expand) {
             return Err(format!(
-                "`{name}|expand` asks for a list of the company, which Sigma does not carry"
+                "`{name}|expand` needs a list of the company, which is not part of the Sigma rule"
             ));
         }
         let mut parts = Vec::new();
@@ -139,7 +141,7 @@ impl<'r> Translator<'r> {
                 part
             });
         }
-        joined(parts, if has(Modifier::All) || has(Modifier::Neq) { "AND" } else { "OR" })
+        join_conditions(parts, if has(Modifier::All) || has(Modifier::Neq) { "AND" } else { "OR" })
             .ok_or_else(|| format!("`{name}` has no value"))
     }
 
@@ -153,7 +155,7 @@ impl<'r> Translator<'r> {
         let has = |modifier| modifiers.contains(&modifier);
         if has(Modifier::Exists) {
             let SigmaValue::Bool(there) = value else {
-                return Err(format!("`{name}|exists` is true or false"));
+                return Err(format!("the value of `{name}|exists` must be true or false"));
             };
             return Ok(format!("{} IS {}NULL", field.text, if *there { "NOT " } else { "" }));
         }
@@ -162,18 +164,20 @@ impl<'r> Translator<'r> {
         }
         if let Some(part) = modifiers.iter().find_map(|modifier| time_part(*modifier)) {
             return match field.kind {
-                Kind::Time => Ok(format!("date_part('{part}', event_time) = {}", number(value)?)),
-                _ => Err(format!("`{name}` is no time")),
+                FieldKind::Time => {
+                    Ok(format!("date_part('{part}', event_time) = {}", number(value)?))
+                }
+                _ => Err(format!("`{name}` is not a time field")),
             };
         }
         if let Some(sign) = modifiers.iter().find_map(|modifier| comparison(*modifier)) {
             return Ok(format!("try_cast({} AS DOUBLE) {sign} {}", field.text, number(value)?));
         }
         if has(Modifier::FieldRef) {
-            return self.other_field(field, modifiers, &value.to_string());
+            return self.field_comparison(field, modifiers, &value.to_string());
         }
         if has(Modifier::Cidr) {
-            let address = if field.kind == Kind::Address { "source_ip" } else { &field.text };
+            let address = if field.kind == FieldKind::Address { "source_ip" } else { &field.text };
             crate::parameters::parse_range(&value.to_string())
                 .map_err(|e| format!("`{name}`: {e}"))?;
             return Ok(format!("ip_in_cidr({address}, {})", quoted(&value.to_string())));
@@ -182,28 +186,28 @@ impl<'r> Translator<'r> {
             return Ok(self.regex(field, modifiers, &value.to_string()));
         }
         if modifiers.iter().any(|modifier| is_encoding(*modifier)) {
-            return encoded(field, modifiers, &value.to_string());
+            return base64_comparison(field, modifiers, &value.to_string());
         }
         match field.kind {
-            Kind::Text | Kind::Address => {}
-            Kind::Time => {
+            FieldKind::Text | FieldKind::Address => {}
+            FieldKind::Time => {
                 return Err(
                     "a time is compared by its parts (`eventTime|hour`), not as text".to_owned()
                 );
             }
-            Kind::Mfa => return mfa(field, value),
-            _ => return carried(name, field, modifiers, value),
+            FieldKind::Mfa => return mfa_comparison(field, value),
+            _ => return mapped_comparison(name, field, modifiers, value),
         }
         let strings = match value {
-            SigmaValue::String(text) if has(Modifier::WindAsh) => dashes(text),
+            SigmaValue::String(text) if has(Modifier::WindAsh) => dash_variants(text),
             SigmaValue::String(text) => vec![text.clone()],
             other => vec![SigmaString::from_raw(&other.to_string())],
         };
-        let parts = strings.iter().map(|text| compared(field, modifiers, text)).collect();
-        joined(parts, "OR").ok_or_else(|| format!("`{name}` has no value"))
+        let parts = strings.iter().map(|text| text_comparison(field, modifiers, text)).collect();
+        join_conditions(parts, "OR").ok_or_else(|| format!("`{name}` has no value"))
     }
 
-    fn other_field(&mut self, field: &FieldSql, modifiers: &[Modifier], other: &str) -> Sql {
+    fn field_comparison(&mut self, field: &FieldSql, modifiers: &[Modifier], other: &str) -> Sql {
         let other = self.dialect.field(other)?;
         let (a, b) = if modifiers.contains(&Modifier::Cased) {
             (&field.text, &other.text)
@@ -235,13 +239,13 @@ impl<'r> Translator<'r> {
     }
 }
 
-/// Parts joined by `by`, in brackets where there are several.
-pub(super) fn joined(mut parts: Vec<String>, by: &str) -> Option<String> {
+/// Joins `parts` by the operator, in parentheses where there are several. `None` without parts.
+pub(super) fn join_conditions(mut parts: Vec<String>, operator: &str) -> Option<String> {
     parts.dedup();
     match parts.len() {
         0 => None,
         1 => parts.pop(),
-        _ => Some(format!("({})", parts.join(&format!(" {by} ")))),
+        _ => Some(format!("({})", parts.join(&format!(" {operator} ")))),
     }
 }
 
@@ -273,7 +277,7 @@ fn number(value: &SigmaValue) -> Sql {
         .ok()
         .filter(|number| number.is_finite())
         .map(|_| text.clone())
-        .ok_or_else(|| format!("`{text}` is no number"))
+        .ok_or_else(|| format!("`{text}` is not a number"))
 }
 
 fn is_encoding(modifier: Modifier) -> bool {
@@ -287,8 +291,9 @@ fn is_encoding(modifier: Modifier) -> bool {
     )
 }
 
-/// A text compared with a field: in any case unless `cased`, with wildcards, at the start, the end, or anywhere.
-fn compared(field: &FieldSql, modifiers: &[Modifier], text: &SigmaString) -> String {
+/// A comparison of a field with a text: case-insensitive unless `cased`; wildcards become LIKE;
+/// `startswith`, `endswith` and `contains` add `%`.
+fn text_comparison(field: &FieldSql, modifiers: &[Modifier], text: &SigmaString) -> String {
     let has = |modifier| modifiers.contains(&modifier);
     let cased = has(Modifier::Cased);
     let value = if cased { &field.text } else { &field.lower };
@@ -312,22 +317,28 @@ fn compared(field: &FieldSql, modifiers: &[Modifier], text: &SigmaString) -> Str
     }
 }
 
-/// A text in which LIKE finds no wildcards.
+/// Escapes the wildcards of LIKE.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
-fn mfa(field: &FieldSql, value: &SigmaValue) -> Sql {
+/// A comparison with an MFA field, whose values are `yes`, `no` and `unknown`.
+fn mfa_comparison(field: &FieldSql, value: &SigmaValue) -> Sql {
     let text = value.to_string().to_lowercase();
     match text.as_str() {
         "true" | "yes" => Ok(format!("{} = 'yes'", field.text)),
         "false" | "no" => Ok(format!("{} = 'no'", field.text)),
-        _ => Err(format!("whether MFA was used is `true`, `false`, `yes` or `no`, not `{text}`")),
+        _ => Err(format!("an MFA field must be `true`, `false`, `yes` or `no`, not `{text}`")),
     }
 }
 
-/// A value of CloudTrail in ActionTrail's words.
-fn carried(name: &str, field: &FieldSql, modifiers: &[Modifier], value: &SigmaValue) -> Sql {
+/// A comparison with a CloudTrail value, which is mapped to ActionTrail's values.
+fn mapped_comparison(
+    name: &str,
+    field: &FieldSql,
+    modifiers: &[Modifier],
+    value: &SigmaValue,
+) -> Sql {
     let plain = match value {
         SigmaValue::String(text) => text.as_plain(),
         other => Some(other.to_string()),
@@ -338,18 +349,20 @@ fn carried(name: &str, field: &FieldSql, modifiers: &[Modifier], value: &SigmaVa
             .all(|modifier| matches!(modifier, Modifier::All | Modifier::Cased | Modifier::Neq))
     });
     let plain = plain.ok_or_else(|| {
-        format!("`{name}` is compared with a pattern, and names differ between the clouds")
+        format!("`{name}` is compared with a pattern, which cannot be mapped: names differ between the clouds")
     })?;
-    let values = carried_over(field.kind, &plain).map_err(|e| format!("`{name}`: {e}"))?;
+    let values = map_value(field.kind, &plain).map_err(|e| format!("`{name}`: {e}"))?;
     let part = |value: &&str| match value.strip_suffix('*') {
         Some(start) => format!("{} LIKE {}", field.lower, quoted(&format!("{start}%"))),
         None => format!("{} = {}", field.lower, quoted(value)),
     };
-    joined(values.iter().map(part).collect(), "OR").ok_or_else(|| format!("`{name}` has no value"))
+    join_conditions(values.iter().map(part).collect(), "OR")
+        .ok_or_else(|| format!("`{name}` has no value"))
 }
 
-/// A value as it stands in text that is coded.
-fn encoded(field: &FieldSql, modifiers: &[Modifier], value: &str) -> Sql {
+/// A comparison with the base64 form of a value, as the modifiers `base64`, `base64offset`, `wide`
+/// and `utf16` ask.
+fn base64_comparison(field: &FieldSql, modifiers: &[Modifier], value: &str) -> Sql {
     let has = |modifier| modifiers.contains(&modifier);
     let bytes: Vec<u8> = if has(Modifier::Wide) || has(Modifier::Utf16) {
         let units = if has(Modifier::Utf16) { vec![0xfeff] } else { Vec::new() };
@@ -360,22 +373,26 @@ fn encoded(field: &FieldSql, modifiers: &[Modifier], value: &str) -> Sql {
         value.as_bytes().to_vec()
     };
     let texts = if has(Modifier::Base64Offset) {
-        (0..3).map(|offset| at_offset(&bytes, offset)).collect()
+        (0..3).map(|offset| base64_at_offset(&bytes, offset)).collect()
     } else if has(Modifier::Base64) {
         vec![STANDARD.encode(&bytes)]
     } else {
-        return Err("UTF-16 stands in no text of an event unless it is base64-coded".to_owned());
+        return Err(
+            "a UTF-16 value only occurs in an event as base64; add a base64 modifier".to_owned()
+        );
     };
     let contains = has(Modifier::Contains) || has(Modifier::Base64Offset);
     let part = |text: String| match contains {
         true => format!("strpos({}, {}) > 0", field.text, quoted(&text)),
         false => format!("{} = {}", field.text, quoted(&text)),
     };
-    joined(texts.into_iter().map(part).collect(), "OR").ok_or_else(|| "an empty value".to_owned())
+    join_conditions(texts.into_iter().map(part).collect(), "OR")
+        .ok_or_else(|| "an empty value".to_owned())
 }
 
-/// What of `bytes` is sure to stand in the base64 of a text in which they begin `offset` bytes behind a multiple of three.
-fn at_offset(bytes: &[u8], offset: usize) -> String {
+/// The part of the base64 text that is the same whatever surrounds `bytes`, where `bytes` start at
+/// an offset of `offset` modulo three.
+fn base64_at_offset(bytes: &[u8], offset: usize) -> String {
     let mut padded = vec![b' '; offset];
     padded.extend(bytes);
     let text = STANDARD.encode(&padded);
@@ -383,8 +400,9 @@ fn at_offset(bytes: &[u8], offset: usize) -> String {
     text[start..text.len() - cut].to_owned()
 }
 
-/// The text with each dash that begins an option written in every way a command line takes.
-fn dashes(text: &SigmaString) -> Vec<SigmaString> {
+/// Variants of the text: each dash or slash that starts a command line option is written as every
+/// character that command lines accept.
+fn dash_variants(text: &SigmaString) -> Vec<SigmaString> {
     let original: Vec<char> = text.original.chars().collect();
     let starts_option = |at: usize| {
         matches!(original[at], '-' | '/')

@@ -1,60 +1,69 @@
-//! Correlations of Sigma as window queries over event time.
+//! Translates Sigma correlations to SQL window queries over event time.
 
-use super::condition::joined;
+use super::condition::join_conditions;
 use super::fields::{Dialect, quoted};
-use super::{About, Base, Translated, about, comment, is_called};
+use super::translation::{RuleSql, TranslatedRule, header_comment, is_named, metadata};
 use rsigma_parser::{
     ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType,
     WindowMode,
 };
 use std::fmt::Write as _;
 
-/// Window lengths beyond this are no windows any more; in seconds.
+/// Longest window, in seconds.
 const WINDOW_MAX: u64 = 7 * 86_400;
 
-/// The rules a correlation is made of, and what it groups by.
-struct Parts<'r, 'b> {
+/// A correlation with its base rules and group columns.
+struct Correlation<'r, 'b> {
     rule: &'r CorrelationRule,
-    bases: Vec<&'b Base<'b>>,
-    /// Name of the column and its SQL, for each field of `group-by`.
+    bases: Vec<&'b RuleSql<'b>>,
+    /// Name and SQL of the group column for each field of `group-by`.
     groups: Vec<(String, String)>,
     seconds: u64,
 }
 
-/// Translates a correlation of `bases`.
-pub(super) fn translate(rule: &CorrelationRule, bases: &[Base<'_>]) -> Result<Translated, String> {
-    let parts = parts(rule, bases)?;
-    // What is counted over a window; where values are, they are the column `counted_value`.
-    let (counted, said) = match rule.correlation_type {
+/// Translates a correlation over the rules `bases`.
+pub(super) fn translate(
+    rule: &CorrelationRule,
+    bases: &[RuleSql<'_>],
+) -> Result<TranslatedRule, String> {
+    let correlation = resolve(rule, bases)?;
+    // The aggregate over a window and its words in `why`. Aggregates over values read the column
+    // `counted_value`.
+    let (counted, label) = match rule.correlation_type {
         CorrelationType::EventCount => ("count(*)", "events"),
         CorrelationType::ValueCount => ("count(DISTINCT counted_value)", "different values"),
         CorrelationType::ValueSum => ("sum(try_cast(counted_value AS DOUBLE))", "in sum"),
         CorrelationType::ValueAvg => ("avg(try_cast(counted_value AS DOUBLE))", "on average"),
-        CorrelationType::Temporal => return Ok(parts.translated(&parts.together()?)),
-        CorrelationType::TemporalOrdered => return Ok(parts.translated(&parts.ordered()?)),
+        CorrelationType::Temporal => {
+            return Ok(correlation.into_rule(&correlation.temporal_query()?));
+        }
+        CorrelationType::TemporalOrdered => {
+            return Ok(correlation.into_rule(&correlation.ordered_query()?));
+        }
         CorrelationType::ValuePercentile | CorrelationType::ValueMedian => {
-            return Err("percentiles over a sliding window are not translated".to_owned());
+            return Err("percentiles over a sliding window are not supported".to_owned());
         }
     };
     let value = match rule.correlation_type {
         CorrelationType::EventCount => String::new(),
-        _ => format!(", {} AS counted_value", parts.value()?),
+        _ => format!(", {} AS counted_value", correlation.counted_field()?),
     };
-    Ok(parts.translated(&parts.windowed(
+    Ok(correlation.into_rule(&correlation.window_query(
         &value,
         |over| format!("{counted} {over}"),
-        at_least(rule)?,
-        said,
+        threshold(rule)?,
+        label,
     )))
 }
 
-fn parts<'r, 'b>(
+/// Checks the window of the correlation and resolves its rules and group fields.
+fn resolve<'r, 'b>(
     rule: &'r CorrelationRule,
-    bases: &'b [Base<'b>],
-) -> Result<Parts<'r, 'b>, String> {
+    bases: &'b [RuleSql<'b>],
+) -> Result<Correlation<'r, 'b>, String> {
     if rule.window != WindowMode::Sliding {
         return Err(format!(
-            "its window is {}; windows slide here, so that no burst falls between two",
+            "its window is {}; only sliding windows are supported, because a burst can fall between two fixed ones",
             rule.window.as_str()
         ));
     }
@@ -62,66 +71,67 @@ fn parts<'r, 'b>(
         return Err(format!("its timespan `{}` is longer than a week", rule.timespan.original));
     }
     let base = |name: &String| {
-        let known = bases.iter().find(|base| is_called(base.rule, name));
+        let known = bases.iter().find(|base| is_named(base.rule, name));
         known.ok_or_else(|| {
-            format!("it is made of the rule `{name}`, which is not in the file or was refused")
+            format!("it refers to the rule `{name}`, which is not in the file or was rejected")
         })
     };
-    let of = rule.rules.iter().map(base).collect::<Result<Vec<_>, _>>()?;
+    let base_rules = rule.rules.iter().map(base).collect::<Result<Vec<_>, _>>()?;
     let mut groups = Vec::new();
     for (number, field) in rule.group_by.iter().enumerate() {
-        groups.push((format!("group_{}", number + 1), group(rule, &of, field)?));
+        groups.push((format!("group_{}", number + 1), group(rule, &base_rules, field)?));
     }
-    Ok(Parts { rule, bases: of, groups, seconds: rule.timespan.seconds })
+    Ok(Correlation { rule, bases: base_rules, groups, seconds: rule.timespan.seconds })
 }
 
-/// A field of `group-by`: the same in all rules, or an alias for one of each.
-fn group(rule: &CorrelationRule, bases: &[&Base<'_>], field: &str) -> Result<String, String> {
+/// SQL of a field of `group-by`: one field of all rules, or an alias that each rule maps to a field
+/// of its own.
+fn group(rule: &CorrelationRule, bases: &[&RuleSql<'_>], field: &str) -> Result<String, String> {
     let Some(alias) = rule.aliases.iter().find(|alias| alias.alias == field) else {
         let dialect = bases.first().map_or(Dialect::ActionTrail, |base| base.dialect);
         return Ok(dialect.field(field)?.text);
     };
     let mut cases = String::from("CASE");
     for base in bases {
-        let named = alias.mapping.iter().find(|(name, _)| is_called(base.rule, name));
+        let named = alias.mapping.iter().find(|(name, _)| is_named(base.rule, name));
         let (_, own) = named.ok_or_else(|| {
-            format!("the alias `{field}` says nothing of \"{}\"", base.rule.title)
+            format!("the alias `{field}` has no field for the rule \"{}\"", base.rule.title)
         })?;
         let _ = write!(cases, " WHEN {} THEN {}", base.predicate, base.dialect.field(own)?.text);
     }
     Ok(format!("{cases} END"))
 }
 
-/// The least count of the condition.
-fn at_least(rule: &CorrelationRule) -> Result<u64, String> {
+/// The threshold of the condition: the smallest count that fulfils it.
+fn threshold(rule: &CorrelationRule) -> Result<u64, String> {
     let CorrelationCondition::Threshold { predicates, .. } = &rule.condition else {
-        return Err("its condition names rules where it should count".to_owned());
+        return Err("its condition names rules instead of a threshold".to_owned());
     };
     match predicates[..] {
         [(ConditionOperator::Gte, count)] => Ok(count),
         [(ConditionOperator::Gt, count)] => Ok(count.saturating_add(1)),
-        _ => Err("only `gte` and `gt` are translated: what is below a count is true of every quiet moment".to_owned()),
+        _ => Err("only `gte` and `gt` are supported: a count below a threshold is true at every quiet moment".to_owned()),
     }
 }
 
-impl Parts<'_, '_> {
-    /// The field whose values are counted.
-    fn value(&self) -> Result<String, String> {
+impl Correlation<'_, '_> {
+    /// SQL of the field whose values are aggregated.
+    fn counted_field(&self) -> Result<String, String> {
         let CorrelationCondition::Threshold { field: Some(fields), .. } = &self.rule.condition
         else {
             return Err("its condition names no `field`".to_owned());
         };
         match &fields[..] {
             [field] => group(self.rule, &self.bases, field),
-            _ => Err("the values of several fields together are not counted".to_owned()),
+            _ => Err("counting values of several fields is not supported".to_owned()),
         }
     }
 
-    /// How many of its rules must match for `temporal`.
-    fn different(&self) -> Result<u64, String> {
+    /// The number of its rules that must match, for `temporal`.
+    fn required_rules(&self) -> Result<u64, String> {
         match &self.rule.condition {
-            // Without a condition of its own the parser counts one.
-            CorrelationCondition::Threshold { .. } => match at_least(self.rule)? {
+            // The parser sets a threshold of one where the rule has no condition.
+            CorrelationCondition::Threshold { .. } => match threshold(self.rule)? {
                 0 | 1 => Ok(self.bases.len() as u64),
                 count => Ok(count),
             },
@@ -131,17 +141,18 @@ impl Parts<'_, '_> {
                 Ok(parts.len() as u64)
             }
             CorrelationCondition::Extended(_) => {
-                Err("only `and` of all its rules is translated".to_owned())
+                Err("only `and` of all its rules is supported".to_owned())
             }
         }
     }
 
-    fn any(&self) -> String {
-        joined(self.bases.iter().map(|base| base.predicate.clone()).collect(), "OR")
+    /// The condition that an event matches at least one of the rules.
+    fn any_rule(&self) -> String {
+        join_conditions(self.bases.iter().map(|base| base.predicate.clone()).collect(), "OR")
             .unwrap_or_default()
     }
 
-    /// `PARTITION BY` and the columns to carry along.
+    /// The SQL fragments for the group columns.
     fn partition(&self) -> (String, String, String, String) {
         let names: Vec<&str> = self.groups.iter().map(|(name, _)| name.as_str()).collect();
         let made: String =
@@ -161,8 +172,8 @@ impl Parts<'_, '_> {
         (by, made, carried, known)
     }
 
-    /// Events of windows in which enough of the rules match.
-    fn together(&self) -> Result<String, String> {
+    /// The query for `temporal`: events of windows in which enough of the rules match.
+    fn temporal_query(&self) -> Result<String, String> {
         let flags: String = self
             .bases
             .iter()
@@ -177,16 +188,18 @@ impl Parts<'_, '_> {
                 .collect::<Vec<_>>()
                 .join(" + ")
         };
-        Ok(self.windowed(&flags, counted, self.different()?, "kinds of event"))
+        Ok(self.window_query(&flags, counted, self.required_rules()?, "kinds of event"))
     }
 
-    /// Marks every event of each window in which what is `counted` over it, of the columns `made` for that, reaches `least`.
-    fn windowed(
+    /// The query that returns every event of each window whose aggregate reaches `threshold`.
+    /// `columns` are the columns that the aggregate reads, and `aggregate` gives its SQL for an
+    /// OVER clause.
+    fn window_query(
         &self,
         made: &str,
         counted: impl Fn(&str) -> String,
-        least: u64,
-        said: &str,
+        threshold: u64,
+        label: &str,
     ) -> String {
         let (by, groups, carried, known) = self.partition();
         let span = format!("INTERVAL '{} seconds'", self.seconds);
@@ -201,18 +214,19 @@ impl Parts<'_, '_> {
              counted AS (\n    SELECT *, {} AS in_window\n    FROM chosen{known}\n),\n\
              marked AS (\n    SELECT event_key{carried}, max(in_window) {after} AS most\n    FROM counted\n)\n\
              SELECT\n    events.*{},\n    concat_ws('; ', CAST(most AS VARCHAR) || {}, 'event = ' || event_name) AS why\n\
-             FROM marked\nJOIN events ON events.event_key = marked.event_key\nWHERE most >= {least}\n",
-            self.any(),
+             FROM marked\nJOIN events ON events.event_key = marked.event_key\nWHERE most >= {threshold}\n",
+            self.any_rule(),
             counted(&before),
             self.groups.iter().map(|(name, _)| format!(",\n    marked.{name}")).collect::<String>(),
-            quoted(&format!(" {said} within {}", self.rule.timespan.original)),
+            quoted(&format!(" {label} within {}", self.rule.timespan.original)),
         )
     }
 
-    /// Events of the last rule that the others precede in their order, all within the window.
-    fn ordered(&self) -> Result<String, String> {
-        if self.different()? != self.bases.len() as u64 {
-            return Err("in an order, all of its rules must match".to_owned());
+    /// The query for `temporal_ordered`: events of the last rule that events of the other rules
+    /// precede, in order, within the window.
+    fn ordered_query(&self) -> Result<String, String> {
+        if self.required_rules()? != self.bases.len() as u64 {
+            return Err("an ordered correlation must match all of its rules".to_owned());
         }
         let (by, made, _, known) = self.partition();
         let span = format!("INTERVAL '{} seconds'", self.seconds);
@@ -225,7 +239,8 @@ impl Parts<'_, '_> {
             .enumerate()
             .map(|(at, base)| format!(", coalesce({}, false) AS rule_{at}", base.predicate))
             .collect();
-        // How late a chain up to each rule may have begun: it is carried from rule to rule.
+        // For each rule, the latest start of a chain of events that has reached it. It is passed
+        // from rule to rule.
         let mut steps = String::new();
         let mut from = "chosen".to_owned();
         for at in 0..self.bases.len() {
@@ -253,7 +268,7 @@ impl Parts<'_, '_> {
             "WITH chosen AS (\n    SELECT event_key, event_time{made}{flags}\n    FROM events\n    WHERE event_time IS NOT NULL AND {}\n),\n{steps}\n\
              SELECT\n    events.*{},\n    concat_ws('; ', {} || CAST(begins_{last} AS VARCHAR), 'event = ' || event_name) AS why\n\
              FROM {from}\nJOIN events ON events.event_key = {from}.event_key\nWHERE begins_{last} IS NOT NULL\n",
-            self.any(),
+            self.any_rule(),
             self.groups.iter().map(|(name, _)| format!(",\n    {from}.{name}")).collect::<String>(),
             quoted(&format!(
                 "the last of {} steps within {}, the first at ",
@@ -263,12 +278,12 @@ impl Parts<'_, '_> {
         ))
     }
 
-    fn translated(&self, sql: &str) -> Translated {
+    fn into_rule(&self, sql: &str) -> TranslatedRule {
         let rule = self.rule;
         let mapped = self.bases.iter().any(|base| base.dialect == Dialect::CloudTrail);
-        let about = about!(rule, mapped);
-        let mut description = about.description_file();
-        description.insert("reads".to_owned(), self.any().into());
+        let metadata = metadata!(rule, mapped);
+        let mut description = metadata.description_file();
+        description.insert("prefilter".to_owned(), self.any_rule().into());
         description.insert("lookback".to_owned(), format!("{}s", self.seconds).into());
         let mut dedup = toml::Table::new();
         dedup.insert(
@@ -278,11 +293,11 @@ impl Parts<'_, '_> {
         dedup.insert("window".to_owned(), format!("{}s", self.seconds.clamp(60, 86_400)).into());
         description.insert("dedup".to_owned(), dedup.into());
         let dialect = if mapped { Dialect::CloudTrail } else { Dialect::ActionTrail };
-        Translated {
-            id: about.rule_id(),
+        TranslatedRule {
+            id: metadata.rule_id(),
             title: rule.title.clone(),
             toml: description.to_string(),
-            sql: format!("{}{sql}", comment(&rule.title, rule.id.as_deref(), dialect)),
+            sql: format!("{}{sql}", header_comment(&rule.title, rule.id.as_deref(), dialect)),
             mapped,
             patterns: self.bases.iter().flat_map(|base| base.patterns.clone()).collect(),
         }

@@ -1,4 +1,4 @@
-//! Our stateless rules as Sigma.
+//! Exports the product's stateless rules as Sigma rules.
 
 use crate::packs::rules::{Rule, Severity};
 use datafusion::sql::sqlparser::ast::{
@@ -13,7 +13,7 @@ use rsigma_parser::{
 };
 use std::collections::HashMap;
 
-/// Columns that hold a field as sent, and the field.
+/// Columns that hold a field of the event unchanged, and the name of the field.
 const FIELDS: [(&str, &str); 27] = [
     ("event_id", "eventId"),
     ("event_name", "eventName"),
@@ -44,23 +44,24 @@ const FIELDS: [(&str, &str); 27] = [
     ("session_mfa", "userIdentity.sessionContext.attributes.mfaAuthenticated"),
 ];
 
-/// Selections gathered on the way.
+/// Collects the selections of the exported rule.
 #[derive(Default)]
 struct Exporter {
     named: HashMap<String, Detection>,
-    /// What Sigma cannot say exactly.
+    /// Notes on differences between the Sigma rule and the original, for its description.
     notes: Vec<&'static str>,
 }
 
+/// The result, or the reason why Sigma cannot express it.
 type Exported<T> = Result<T, String>;
 
-/// `rule` as Sigma YAML.
+/// Exports `rule` as Sigma YAML.
 ///
 /// # Errors
-/// Why Sigma cannot say it.
+/// The reason why Sigma cannot express the rule.
 pub fn export(rule: &Rule) -> Exported<String> {
-    if !rule.lookback.is_zero() || rule.remembers.is_some() {
-        return Err(format!("{} looks at several events together", rule.id));
+    if !rule.lookback.is_zero() || rule.baseline.is_some() {
+        return Err(format!("{} correlates several events", rule.id));
     }
     let condition = condition(&rule.sql).map_err(|reason| format!("{}: {reason}", rule.id))?;
     let mut exporter = Exporter::default();
@@ -119,90 +120,93 @@ fn level(severity: Severity) -> Level {
     }
 }
 
-/// A UUID that is always the same for a rule: Sigma ids are UUIDs.
+/// A UUID derived from the rule id. Sigma ids must be UUIDs.
 fn uuid_of(id: &str) -> String {
     let hash = xxhash_rust::xxh3::xxh3_128(format!("trailhound {id}").as_bytes());
-    // Version 8, as RFC 9562 has it for ids made in ways of one's own.
+    // Version 8: RFC 9562 reserves it for custom layouts.
     let bits = hash & !(0xf << 76) & !(0x3 << 62) | (0x8 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// The WHERE of a query that is one plain SELECT over `events`.
+/// The WHERE condition of a query that is one plain SELECT over `events`.
 fn condition(sql: &str) -> Exported<Expr> {
     let statements = Parser::parse_sql(&GenericDialect {}, sql).map_err(|e| e.to_string())?;
     let [Statement::Query(query)] = &statements[..] else {
-        return Err("the query is no single SELECT".to_owned());
+        return Err("the query is not a single SELECT".to_owned());
     };
     if query.with.is_some() {
-        return Err("the query has several parts".to_owned());
+        return Err("the query has common table expressions".to_owned());
     }
     let SetExpr::Select(select) = query.body.as_ref() else {
-        return Err("the query is no plain SELECT".to_owned());
+        return Err("the query is not a plain SELECT".to_owned());
     };
-    select.selection.clone().ok_or_else(|| "the query takes every event".to_owned())
+    select.selection.clone().ok_or_else(|| "the query has no WHERE".to_owned())
 }
 
 impl Exporter {
-    /// `expr` as a condition: true exactly where SQL has it true.
+    /// Translates `expr` to a condition that holds exactly where SQL evaluates `expr` to true.
     fn expression(&mut self, expr: &Expr) -> Exported<ConditionExpr> {
         match expr {
             Expr::Nested(inner) => self.expression(inner),
-            Expr::UnaryOp { op: UnaryOperator::Not, expr } => self.falsehood(expr),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => self.negation(expr),
             Expr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => {
-                let mut parts = self.flat(left, op)?;
-                parts.extend(self.flat(right, op)?);
+                let mut parts = self.operands(left, op)?;
+                parts.extend(self.operands(right, op)?);
                 Ok(if *op == BinaryOperator::And {
                     ConditionExpr::And(parts)
                 } else {
                     ConditionExpr::Or(parts)
                 })
             }
-            other => match false_for_unknown(other) {
+            other => match without_null_default(other) {
                 Some(inner) => self.expression(&inner),
-                None => self.leaf(other),
+                None => self.comparison(other),
             },
         }
     }
 
-    /// Where SQL has `expr` false: NULL is neither true nor false, while what is missing does not match in Sigma.
-    fn falsehood(&mut self, expr: &Expr) -> Exported<ConditionExpr> {
+    /// A condition that holds exactly where SQL evaluates `expr` to false. SQL's NULL is neither
+    /// true nor false, while a missing value never matches in Sigma.
+    fn negation(&mut self, expr: &Expr) -> Exported<ConditionExpr> {
         match expr {
-            Expr::Nested(inner) => self.falsehood(inner),
+            Expr::Nested(inner) => self.negation(inner),
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => self.expression(expr),
             Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-                Ok(ConditionExpr::Or(vec![self.falsehood(left)?, self.falsehood(right)?]))
+                Ok(ConditionExpr::Or(vec![self.negation(left)?, self.negation(right)?]))
             }
             Expr::BinaryOp { left, op: BinaryOperator::Or, right } => {
-                Ok(ConditionExpr::And(vec![self.falsehood(left)?, self.falsehood(right)?]))
+                Ok(ConditionExpr::And(vec![self.negation(left)?, self.negation(right)?]))
             }
-            other => match (false_for_unknown(other), opposite(other)) {
+            other => match (without_null_default(other), opposite(other)) {
                 (Some(inner), _) => Ok(not(self.expression(&inner)?)),
-                (None, Some(opposite)) => self.leaf(&opposite),
-                (None, None) => Err(unsayable(other)),
+                (None, Some(opposite)) => self.comparison(&opposite),
+                (None, None) => Err(inexpressible(other)),
             },
         }
     }
 
-    fn flat(&mut self, expr: &Expr, by: &BinaryOperator) -> Exported<Vec<ConditionExpr>> {
+    /// The operands of a chain of the same operator, as one list.
+    fn operands(&mut self, expr: &Expr, by: &BinaryOperator) -> Exported<Vec<ConditionExpr>> {
         match expr {
             Expr::BinaryOp { left, op, right } if op == by => {
-                let mut parts = self.flat(left, by)?;
-                parts.extend(self.flat(right, by)?);
+                let mut parts = self.operands(left, by)?;
+                parts.extend(self.operands(right, by)?);
                 Ok(parts)
             }
             other => Ok(vec![self.expression(other)?]),
         }
     }
 
-    fn leaf(&mut self, expr: &Expr) -> Exported<ConditionExpr> {
+    /// Translates a comparison.
+    fn comparison(&mut self, expr: &Expr) -> Exported<ConditionExpr> {
         match expr {
             Expr::BinaryOp {
                 left,
                 op: op @ (BinaryOperator::Eq | BinaryOperator::NotEq),
                 right,
             } => {
-                let value = text(right).ok_or_else(|| unsayable(expr))?;
+                let value = text(right).ok_or_else(|| inexpressible(expr))?;
                 let condition = self.equals(left, &[value])?;
                 self.negated(*op == BinaryOperator::NotEq, left, condition)
             }
@@ -211,27 +215,27 @@ impl Exporter {
                     .iter()
                     .map(text)
                     .collect::<Option<Vec<_>>>()
-                    .ok_or_else(|| unsayable(expr))?;
+                    .ok_or_else(|| inexpressible(expr))?;
                 let condition = self.equals(left, &values)?;
                 self.negated(*negated, left, condition)
             }
             Expr::Like { expr: left, pattern, negated, .. } => {
-                let pattern = text(pattern).ok_or_else(|| unsayable(expr))?;
+                let pattern = text(pattern).ok_or_else(|| inexpressible(expr))?;
                 let condition = self.select(
                     &field_of(left)?,
                     Vec::new(),
-                    vec![SigmaValue::String(like(&pattern))],
+                    vec![SigmaValue::String(wildcards(&pattern))],
                 );
                 self.negated(*negated, left, condition)
             }
             Expr::IsNull(left) => {
                 Ok(self.select(&field_of(left)?, Vec::new(), vec![SigmaValue::Null]))
             }
-            Expr::IsNotNull(left) => Ok(self.is_there(&field_of(left)?)),
-            Expr::Function(function) if is_called(function, "regexp_like") => {
+            Expr::IsNotNull(left) => Ok(self.exists(&field_of(left)?)),
+            Expr::Function(function) if calls(function, "regexp_like") => {
                 match &arguments(function)[..] {
                     [left, pattern] => {
-                        let pattern = text(pattern).ok_or_else(|| unsayable(expr))?;
+                        let pattern = text(pattern).ok_or_else(|| inexpressible(expr))?;
                         let modifiers = if is_lowered(left) {
                             vec![Modifier::Re, Modifier::IgnoreCase]
                         } else {
@@ -243,14 +247,14 @@ impl Exporter {
                             vec![SigmaValue::from_raw_string(&pattern)],
                         ))
                     }
-                    _ => Err(unsayable(expr)),
+                    _ => Err(inexpressible(expr)),
                 }
             }
-            other => Err(unsayable(other)),
+            other => Err(inexpressible(other)),
         }
     }
 
-    /// `condition` on `left`, or that it does not hold of what is there.
+    /// `condition`, or, where `negated`, that `left` exists and `condition` does not hold.
     fn negated(
         &mut self,
         negated: bool,
@@ -260,17 +264,17 @@ impl Exporter {
         if !negated {
             return Ok(condition);
         }
-        // Worked out of whatever is there, or with a value for what is not: never NULL.
+        // Derived columns and expressions with a default are never NULL.
         let is_known = is_empty_default(left)
             || column(left)
                 .is_some_and(|name| ["outcome", "mfa", "credential_kind"].contains(&name.as_str()));
         if is_known {
             return Ok(not(condition));
         }
-        Ok(ConditionExpr::And(vec![self.is_there(&field_of(left)?), not(condition)]))
+        Ok(ConditionExpr::And(vec![self.exists(&field_of(left)?), not(condition)]))
     }
 
-    fn is_there(&mut self, field: &str) -> ConditionExpr {
+    fn exists(&mut self, field: &str) -> ConditionExpr {
         self.select(field, vec![Modifier::Exists], vec![SigmaValue::Bool(true)])
     }
 
@@ -284,14 +288,14 @@ impl Exporter {
         let field = field_of(left)?;
         let value = |text: &String| SigmaValue::String(SigmaString::from_raw(text));
         let mut values: Vec<SigmaValue> = values.iter().map(value).collect();
-        // `coalesce(field, '') = ''`: nothing there, or nothing in it.
+        // `coalesce(field, '') = ''`: the field is missing or empty.
         if is_empty_default(left) && values.iter().any(|value| value.to_string().is_empty()) {
             values.push(SigmaValue::Null);
         }
         Ok(self.select(&field, Vec::new(), values))
     }
 
-    /// The outcome is worked out from code, message and dry run; Sigma sees the code.
+    /// The outcome is derived from error code, message and dry run; Sigma only sees the error code.
     fn outcome(&mut self, values: &[String]) -> Exported<ConditionExpr> {
         self.notes.push("Success and failure are told by errorCode alone; Trailhound looks at the message and at dry runs too.");
         self.notes.dedup();
@@ -300,7 +304,7 @@ impl Exporter {
         match values {
             [value] if value == "success" => Ok(not(failed)),
             [value] if value == "failure" => Ok(failed),
-            _ => Err("outcomes other than success or failure".to_owned()),
+            _ => Err("Sigma cannot express outcomes other than success or failure".to_owned()),
         }
     }
 
@@ -308,7 +312,7 @@ impl Exporter {
         let value = match values {
             [value] if value == "no" => "false",
             [value] if value == "yes" => "true",
-            _ => return Err("unknown MFA".to_owned()),
+            _ => return Err("Sigma cannot express unknown MFA".to_owned()),
         };
         let item = |name: &str| {
             Detection::AllOf(vec![DetectionItem {
@@ -358,7 +362,7 @@ impl Exporter {
         self.named(Detection::AllOf(vec![item]))
     }
 
-    /// Each selection once, under a name of its own.
+    /// Adds a selection under a new name, or reuses an equal one.
     fn named(&mut self, detection: Detection) -> ConditionExpr {
         let known =
             self.named.iter().find(|(_, known)| **known == detection).map(|(name, _)| name.clone());
@@ -372,12 +376,12 @@ fn not(condition: ConditionExpr) -> ConditionExpr {
     ConditionExpr::Not(Box::new(condition))
 }
 
-/// The condition in `coalesce(condition, false)`.
-fn false_for_unknown(expr: &Expr) -> Option<Expr> {
+/// The condition inside of `coalesce(condition, false)`.
+fn without_null_default(expr: &Expr) -> Option<Expr> {
     let Expr::Function(function) = expr else { return None };
     match &arguments(function)[..] {
         [inner, otherwise]
-            if is_called(function, "coalesce") && text(otherwise).as_deref() == Some("false") =>
+            if calls(function, "coalesce") && text(otherwise).as_deref() == Some("false") =>
         {
             Some(inner.clone())
         }
@@ -385,7 +389,7 @@ fn false_for_unknown(expr: &Expr) -> Option<Expr> {
     }
 }
 
-/// The comparison that is true where `expr` is false.
+/// The comparison that is true where `expr` is false; `None` where `expr` is not a comparison.
 fn opposite(expr: &Expr) -> Option<Expr> {
     let mut opposite = expr.clone();
     match &mut opposite {
@@ -399,8 +403,8 @@ fn opposite(expr: &Expr) -> Option<Expr> {
     Some(opposite)
 }
 
-fn unsayable(expr: &Expr) -> String {
-    format!("Sigma cannot say `{expr}`")
+fn inexpressible(expr: &Expr) -> String {
+    format!("Sigma cannot express `{expr}`")
 }
 
 fn text(expr: &Expr) -> Option<String> {
@@ -414,7 +418,7 @@ fn text(expr: &Expr) -> Option<String> {
     }
 }
 
-fn is_called(function: &Function, name: &str) -> bool {
+fn calls(function: &Function, name: &str) -> bool {
     function.name.to_string().eq_ignore_ascii_case(name)
 }
 
@@ -427,27 +431,27 @@ fn arguments(function: &Function) -> Vec<Expr> {
     list.args.iter().filter_map(argument).collect()
 }
 
-/// The column in `expr`, through what does not change what is compared: case and blanks, which Sigma does not look at, and `''` for
-/// NULL.
+/// The column in `expr`, through functions that do not change the result of a comparison in Sigma:
+/// case and blanks, which Sigma ignores, and `''` for NULL.
 fn column(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Nested(inner) => column(inner),
         Expr::Identifier(name) => Some(name.value.to_lowercase()),
         Expr::CompoundIdentifier(names) => names.last().map(|name| name.value.to_lowercase()),
         Expr::Trim { expr, .. } => column(expr),
-        Expr::Function(function) => column(&unwrapped(function)?),
+        Expr::Function(function) => column(&ignored_function_argument(function)?),
         _ => None,
     }
 }
 
-/// What a function that changes nothing Sigma looks at is called with.
-fn unwrapped(function: &Function) -> Option<Expr> {
+/// The argument of such a function.
+fn ignored_function_argument(function: &Function) -> Option<Expr> {
     match &arguments(function)[..] {
-        [inner] if ["lower", "upper", "trim"].iter().any(|name| is_called(function, name)) => {
+        [inner] if ["lower", "upper", "trim"].iter().any(|name| calls(function, name)) => {
             Some(inner.clone())
         }
         [inner, otherwise]
-            if is_called(function, "coalesce")
+            if calls(function, "coalesce")
                 && text(otherwise).is_some_and(|text| text.is_empty()) =>
         {
             Some(inner.clone())
@@ -456,11 +460,11 @@ fn unwrapped(function: &Function) -> Option<Expr> {
     }
 }
 
-/// True where a value is compared in lower case, which matters to regular expressions only.
+/// True where the value is compared in lower case. This only matters to regular expressions.
 fn is_lowered(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_lowered(inner),
-        Expr::Function(function) if is_called(function, "lower") => true,
+        Expr::Function(function) if calls(function, "lower") => true,
         Expr::Function(function) => arguments(function).first().is_some_and(is_lowered),
         _ => false,
     }
@@ -469,10 +473,10 @@ fn is_lowered(expr: &Expr) -> bool {
 fn is_empty_default(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_empty_default(inner),
-        Expr::Function(function) if is_called(function, "lower") => {
+        Expr::Function(function) if calls(function, "lower") => {
             arguments(function).first().is_some_and(is_empty_default)
         }
-        Expr::Function(function) => is_called(function, "coalesce"),
+        Expr::Function(function) => calls(function, "coalesce"),
         _ => false,
     }
 }
@@ -482,33 +486,31 @@ fn field_of(expr: &Expr) -> Exported<String> {
         let known =
             FIELDS.iter().find(|(known, _)| *known == column).map(|(_, field)| (*field).to_owned());
         return known.ok_or_else(|| {
-            format!("`{column}` is worked out by Trailhound and is no field of ActionTrail")
+            format!("`{column}` is derived by Trailhound and is not a field of ActionTrail")
         });
     }
-    member(expr).ok_or_else(|| unsayable(expr))
+    member(expr).ok_or_else(|| inexpressible(expr))
 }
 
 /// `param(request_parameters, 'Name')` as `requestParameters.Name`.
 fn member(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Nested(inner) => member(inner),
-        Expr::Function(function) if is_called(function, "param") => {
-            match &arguments(function)[..] {
-                [object, name] => {
-                    let object = column(object)?;
-                    let (_, field) = FIELDS.iter().find(|(known, _)| *known == object)?;
-                    Some(format!("{field}.{}", text(name)?))
-                }
-                _ => None,
+        Expr::Function(function) if calls(function, "param") => match &arguments(function)[..] {
+            [object, name] => {
+                let object = column(object)?;
+                let (_, field) = FIELDS.iter().find(|(known, _)| *known == object)?;
+                Some(format!("{field}.{}", text(name)?))
             }
-        }
-        Expr::Function(function) => member(&unwrapped(function)?),
+            _ => None,
+        },
+        Expr::Function(function) => member(&ignored_function_argument(function)?),
         _ => None,
     }
 }
 
-/// A LIKE pattern with Sigma's wildcards.
-fn like(pattern: &str) -> SigmaString {
+/// Translates a LIKE pattern to Sigma's wildcards.
+fn wildcards(pattern: &str) -> SigmaString {
     let mut written = String::new();
     for c in pattern.chars() {
         match c {
@@ -521,7 +523,7 @@ fn like(pattern: &str) -> SigmaString {
     SigmaString::new(&written)
 }
 
-/// Every field that an export names is one that an import understands.
+/// Every field that an export names is known to the import.
 #[cfg(test)]
 mod tests {
     use super::super::fields::Dialect;

@@ -1,51 +1,54 @@
-//! Which column of `events` a Sigma field stands for, in the field names of ActionTrail and in those of AWS CloudTrail.
+//! Maps Sigma fields to columns of `events`, for field names of ActionTrail and of AWS CloudTrail.
 
-/// Whose field names and values a rule uses.
+use crate::suggestion::did_you_mean;
+
+/// The log source whose field names and values a rule uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// ActionTrail's own.
+    /// ActionTrail.
     ActionTrail,
-    /// AWS CloudTrail's: field names, event names and values are carried over where there is a counterpart.
+    /// AWS CloudTrail. Field names, event names and values are mapped to ActionTrail's where there
+    /// is a counterpart.
     CloudTrail,
 }
 
 /// A field as SQL.
 #[derive(Debug, Clone)]
 pub(super) struct FieldSql {
-    /// The value, as text.
+    /// SQL of the value, as text.
     pub(super) text: String,
-    /// The value in lower case, where a column or a shorter expression holds that.
+    /// SQL of the value in lower case: `event_action` for the event name, else `lower(...)`.
     pub(super) lower: String,
     /// What its values are.
-    pub(super) kind: Kind,
+    pub(super) kind: FieldKind,
 }
 
-/// What the values of a field are.
+/// The kind of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Text, numbers and truth values as text.
+pub(super) enum FieldKind {
+    /// Text; numbers and booleans are compared as text.
     Text,
-    /// The source address, which is kept as an address too.
+    /// The source address, which the lake also stores as an IP address.
     Address,
-    /// The event's time.
+    /// The time of the event.
     Time,
-    /// Yes, no or unknown, which the trail says by `true` and `false` or not at all.
+    /// Whether MFA was used: yes, no or unknown.
     Mfa,
-    /// CloudTrail's name of the service.
+    /// A service name of CloudTrail.
     AwsService,
-    /// CloudTrail's name of the call.
+    /// An event name of CloudTrail.
     AwsEvent,
-    /// CloudTrail's kind of identity.
+    /// An identity type of CloudTrail.
     AwsIdentity,
-    /// CloudTrail's outcome of a sign-in.
+    /// The outcome of a sign-in in CloudTrail.
     AwsOutcome,
-    /// CloudTrail's error codes.
+    /// An error code of CloudTrail.
     AwsError,
-    /// Values that cannot be carried over; whether there is one can.
+    /// Values that cannot be mapped; only `exists` and null can be tested.
     AwsOpaque,
 }
 
-/// ActionTrail's field and the column that holds it.
+/// Fields of ActionTrail and the columns that hold them.
 const COLUMNS: [(&str, &str); 27] = [
     ("eventId", "event_id"),
     ("eventName", "event_name"),
@@ -76,8 +79,8 @@ const COLUMNS: [(&str, &str); 27] = [
     ("sourceIpAddress", "source_ip_address"),
 ];
 
-/// CloudTrail's fields that stand for the same as one of ActionTrail's.
-const SAME: [(&str, &str); 7] = [
+/// Fields of CloudTrail with the same meaning as a field of ActionTrail.
+const CLOUDTRAIL_FIELDS: [(&str, &str); 7] = [
     ("sourceIPAddress", "sourceIpAddress"),
     ("userAgent", "userAgent"),
     ("userIdentity.accountId", "userIdentity.accountId"),
@@ -87,7 +90,7 @@ const SAME: [(&str, &str); 7] = [
     ("errorMessage", "errorMessage"),
 ];
 
-/// Objects inside of an event whose members any field may name.
+/// JSON objects of an event. A rule may name any of their members.
 const OBJECTS: [(&str, &str); 3] = [
     ("requestParameters.", "request_parameters"),
     ("responseElements.", "response_elements"),
@@ -98,7 +101,7 @@ impl Dialect {
     /// The field `name` as SQL.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why the field has no column.
     pub(super) fn field(self, name: &str) -> Result<FieldSql, String> {
         match self {
             Self::ActionTrail => action_trail(name),
@@ -107,110 +110,106 @@ impl Dialect {
     }
 }
 
-fn of(text: impl Into<String>, kind: Kind) -> FieldSql {
+/// A field whose lower case is computed.
+fn field_sql(text: impl Into<String>, kind: FieldKind) -> FieldSql {
     let text = text.into();
     FieldSql { lower: format!("lower({text})"), text, kind }
 }
 
 fn action_trail(name: &str) -> Result<FieldSql, String> {
     if name.eq_ignore_ascii_case("eventName") {
-        // Kept in lower case too, by which files and pages are skipped.
+        // The lake also stores the event name in lower case, in a column with Bloom filters and
+        // statistics.
         return Ok(FieldSql {
             text: "event_name".to_owned(),
             lower: "event_action".to_owned(),
-            kind: Kind::Text,
+            kind: FieldKind::Text,
         });
     }
     if name.eq_ignore_ascii_case("eventTime") {
-        return Ok(of("event_time", Kind::Time));
+        return Ok(field_sql("event_time", FieldKind::Time));
     }
     if name.eq_ignore_ascii_case("userIdentity.sessionContext.attributes.mfaAuthenticated") {
-        return Ok(of("session_mfa", Kind::Mfa));
+        return Ok(field_sql("session_mfa", FieldKind::Mfa));
     }
     if let Some((field, column)) =
         COLUMNS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))
     {
-        let kind = if *field == "sourceIpAddress" { Kind::Address } else { Kind::Text };
-        return Ok(of(*column, kind));
+        let kind = if *field == "sourceIpAddress" { FieldKind::Address } else { FieldKind::Text };
+        return Ok(field_sql(*column, kind));
     }
     for (object, column) in OBJECTS {
         if let Some(member) =
             name.get(object.len()..).filter(|_| name[..object.len()].eq_ignore_ascii_case(object))
         {
-            return Ok(of(format!("param({column}, {})", quoted(member)), Kind::Text));
+            return Ok(field_sql(format!("param({column}, {})", quoted(member)), FieldKind::Text));
         }
     }
-    let nearest = COLUMNS
-        .iter()
-        .map(|(known, _)| *known)
-        .min_by_key(|known| strsim::levenshtein(known, name));
-    Err(format!(
-        "ActionTrail has no field `{name}`; the nearest is `{}`",
-        nearest.unwrap_or_default()
-    ))
+    let suggestion = did_you_mean(name, COLUMNS.iter().map(|(known, _)| *known), "");
+    Err(format!("ActionTrail has no field `{name}`{suggestion}"))
 }
 
 fn cloud_trail(name: &str) -> Result<FieldSql, String> {
-    if let Some((_, same)) = SAME.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+    if let Some((_, same)) =
+        CLOUDTRAIL_FIELDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))
+    {
         return action_trail(same);
     }
     Ok(match name.to_lowercase().as_str() {
         "eventsource" => FieldSql {
             text: "service_name".to_owned(),
             lower: "lower(service_name)".to_owned(),
-            kind: Kind::AwsService,
+            kind: FieldKind::AwsService,
         },
         "eventname" => FieldSql {
             text: "event_name".to_owned(),
             lower: "event_action".to_owned(),
-            kind: Kind::AwsEvent,
+            kind: FieldKind::AwsEvent,
         },
         "useridentity.type" => FieldSql {
             text: "user_type".to_owned(),
             lower: "lower(trim(user_type))".to_owned(),
-            kind: Kind::AwsIdentity,
+            kind: FieldKind::AwsIdentity,
         },
-        "errorcode" => of("error_code", Kind::AwsError),
-        "responseelements.consolelogin" => of("outcome", Kind::AwsOutcome),
-        "additionaleventdata.mfaused" => of("mfa", Kind::Mfa),
-        "awsregion" => of("acs_region", Kind::AwsOpaque),
-        "useridentity.accesskeyid" => of("access_key_id", Kind::AwsOpaque),
+        "errorcode" => field_sql("error_code", FieldKind::AwsError),
+        "responseelements.consolelogin" => field_sql("outcome", FieldKind::AwsOutcome),
+        "additionaleventdata.mfaused" => field_sql("mfa", FieldKind::Mfa),
+        "awsregion" => field_sql("acs_region", FieldKind::AwsOpaque),
+        "useridentity.accesskeyid" => field_sql("access_key_id", FieldKind::AwsOpaque),
         _ => {
-            return Err(format!(
-                "nothing in ActionTrail is known to stand for CloudTrail's field `{name}`"
-            ));
+            return Err(format!("ActionTrail has no counterpart of CloudTrail's field `{name}`"));
         }
     })
 }
 
-/// A text as SQL.
+/// Quotes a text as an SQL literal.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// What a plain value of CloudTrail is in ActionTrail, each a text or, ending in `*`, the beginning of one.
+/// The values of ActionTrail for a value of CloudTrail. A value that ends in `*` is a prefix.
 ///
 /// # Errors
-/// Why there is none.
-pub(super) fn carried_over(kind: Kind, value: &str) -> Result<Vec<&'static str>, String> {
+/// The reason why the value cannot be mapped.
+pub(super) fn map_value(kind: FieldKind, value: &str) -> Result<Vec<&'static str>, String> {
     let table: &[(&str, &[&'static str])] = match kind {
-        Kind::AwsService => AWS_SERVICES,
-        Kind::AwsEvent => AWS_EVENTS,
-        Kind::AwsIdentity => AWS_IDENTITIES,
-        Kind::AwsOutcome => AWS_OUTCOMES,
-        Kind::AwsError => AWS_ERRORS,
-        _ => return Err(format!("the value `{value}` means nothing outside of AWS")),
+        FieldKind::AwsService => AWS_SERVICES,
+        FieldKind::AwsEvent => AWS_EVENTS,
+        FieldKind::AwsIdentity => AWS_IDENTITIES,
+        FieldKind::AwsOutcome => AWS_OUTCOMES,
+        FieldKind::AwsError => AWS_ERRORS,
+        _ => return Err(format!("the value `{value}` has no meaning outside of AWS")),
     };
     let found = table
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(value))
         .map(|(_, values)| values.to_vec());
-    found.ok_or_else(|| format!("nothing in ActionTrail is known to stand for `{value}`"))
+    found.ok_or_else(|| format!("ActionTrail has no counterpart of the value `{value}`"))
 }
 
-type Pairs = &'static [(&'static str, &'static [&'static str])];
+type ValueMap = &'static [(&'static str, &'static [&'static str])];
 
-const AWS_SERVICES: Pairs = &[
+const AWS_SERVICES: ValueMap = &[
     ("signin.amazonaws.com", &["aassub", "aascustomer"]),
     ("iam.amazonaws.com", &["ram", "ims"]),
     ("sts.amazonaws.com", &["sts"]),
@@ -225,7 +224,7 @@ const AWS_SERVICES: Pairs = &[
     ("sso.amazonaws.com", &["cloudsso"]),
 ];
 
-const AWS_EVENTS: Pairs = &[
+const AWS_EVENTS: ValueMap = &[
     ("ConsoleLogin", &["consolesignin"]),
     ("StopLogging", &["stoplogging"]),
     ("StartLogging", &["startlogging"]),
@@ -310,7 +309,7 @@ const AWS_EVENTS: Pairs = &[
     ("DeleteObject", &["deleteobject"]),
 ];
 
-const AWS_IDENTITIES: Pairs = &[
+const AWS_IDENTITIES: ValueMap = &[
     ("Root", &["root-account"]),
     ("IAMUser", &["ram-user"]),
     ("AssumedRole", &["assumed-role"]),
@@ -320,9 +319,9 @@ const AWS_IDENTITIES: Pairs = &[
     ("AWSService", &["system"]),
 ];
 
-const AWS_OUTCOMES: Pairs = &[("Success", &["success"]), ("Failure", &["failure"])];
+const AWS_OUTCOMES: ValueMap = &[("Success", &["success"]), ("Failure", &["failure"])];
 
-const AWS_ERRORS: Pairs = &[
+const AWS_ERRORS: ValueMap = &[
     ("AccessDenied", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),
     ("AccessDeniedException", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),
     ("UnauthorizedOperation", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),

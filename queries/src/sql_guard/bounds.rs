@@ -1,72 +1,83 @@
-//! Bounds on a statement's text, held before anything is parsed: what a parser or planner would walk recursively stays shallow.
+//! Limits on the text of a statement, checked before it is parsed. Recursive parsers and planners
+//! then only see shallow trees and cannot overflow the stack.
 
-use super::{Code, NESTING_MAX, Place, Refused};
+use super::error::{QueryError, QueryErrorCode, SqlPosition};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
-/// Bytes of a statement.
+/// Maximum depth of parentheses, subqueries and the like.
+pub(super) const NESTING_MAX: usize = 48;
+/// Maximum length of a statement, in bytes.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
-/// Words, signs and values; white space does not count.
+/// Maximum number of tokens; white space does not count.
 const TOKENS_MAX: usize = 8_000;
-/// Operators, which make trees as deep as their chain is long.
+/// Maximum number of operators. A chain of operators makes a tree as deep as the chain is long.
 const OPERATORS_MAX: usize = 600;
-/// Tables that are joined.
+/// Maximum number of joins.
 const JOINS_MAX: usize = 32;
-/// Queries that are put together with UNION and the like.
-const SETS_MAX: usize = 64;
-/// Elements between commas.
-const ELEMENTS_MAX: usize = 3_000;
+/// Maximum number of set operations: UNION, EXCEPT, INTERSECT.
+const SET_OPERATIONS_MAX: usize = 64;
+/// Maximum number of commas.
+const COMMAS_MAX: usize = 3_000;
 
-/// Lets `text` through where it is short and flat enough to be parsed.
+/// Checks that `text` is short and shallow enough to be parsed.
 ///
 /// # Errors
-/// [`Refused`].
-pub fn check(text: &str) -> Result<(), Refused> {
+/// [`QueryError`] with the code `TooComplex`, `Syntax` or `Empty`.
+pub fn check(text: &str) -> Result<(), QueryError> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(Refused::whole(
-            Code::TooComplex,
-            format!("it has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len()),
+        return Err(QueryError::new(
+            QueryErrorCode::TooComplex,
+            format!("the statement has {} bytes; at most {TEXT_BYTES_MAX} are allowed", text.len()),
         ));
     }
     if let Some(at) = text.find('\0') {
-        return Err(Refused {
-            code: Code::Syntax,
-            message: "it contains a NUL".to_owned(),
-            place: Some(place_of(text, at)),
+        return Err(QueryError {
+            code: QueryErrorCode::Syntax,
+            message: "the statement contains a NUL byte".to_owned(),
+            position: Some(position_at(text, at)),
         });
     }
     let mut tokens = Vec::new();
     let dialect = GenericDialect {};
     Tokenizer::new(&dialect, text).tokenize_with_location_into_buf(&mut tokens).map_err(
-        |TokenizerError { message, location }| Refused {
-            code: Code::Syntax,
+        |TokenizerError { message, location }| QueryError {
+            code: QueryErrorCode::Syntax,
             message,
-            place: Some(Place { line: location.line, column: location.column }),
+            position: Some(SqlPosition { line: location.line, column: location.column }),
         },
     )?;
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
     if tokens.iter().all(|token| token.token == Token::SemiColon) {
-        return Err(Refused::whole(Code::Empty, "there is no statement"));
+        return Err(QueryError::new(QueryErrorCode::Empty, "there is no statement"));
     }
-    count(&tokens)
+    check_tokens(&tokens)
 }
 
-fn count(tokens: &[TokenWithSpan]) -> Result<(), Refused> {
-    let (mut operators, mut joins, mut sets, mut commas, mut depth) = (0, 0, 0, 0, 0_usize);
+/// Checks the number of tokens, operators, joins, set operations and commas, and the nesting depth.
+fn check_tokens(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
+    let (mut operators, mut joins, mut set_operations, mut commas, mut depth) =
+        (0, 0, 0, 0, 0_usize);
     for (index, token) in tokens.iter().enumerate() {
-        let place = Place { line: token.span.start.line, column: token.span.start.column };
-        let within = |count: usize, most: usize, what: &str| {
+        let position = SqlPosition { line: token.span.start.line, column: token.span.start.column };
+        let check_max = |count: usize, max: usize, what: &str| {
             let message = || {
-                format!("more than {most} {what}; take it apart, or join a list of values instead")
+                format!(
+                    "more than {max} {what}; split the statement, or join a list of values instead"
+                )
             };
-            if count > most {
-                Err(Refused { code: Code::TooComplex, message: message(), place: Some(place) })
+            if count > max {
+                Err(QueryError {
+                    code: QueryErrorCode::TooComplex,
+                    message: message(),
+                    position: Some(position),
+                })
             } else {
                 Ok(())
             }
         };
-        within(index + 1, TOKENS_MAX, "words and signs")?;
+        check_max(index + 1, TOKENS_MAX, "tokens")?;
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
             Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
@@ -75,7 +86,7 @@ fn count(tokens: &[TokenWithSpan]) -> Result<(), Refused> {
                 Keyword::CASE => depth += 1,
                 Keyword::END => depth = depth.saturating_sub(1),
                 Keyword::JOIN => joins += 1,
-                Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => sets += 1,
+                Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => set_operations += 1,
                 Keyword::AND
                 | Keyword::OR
                 | Keyword::NOT
@@ -94,21 +105,22 @@ fn count(tokens: &[TokenWithSpan]) -> Result<(), Refused> {
             | Token::Placeholder(_)
             | Token::SemiColon
             | Token::Period => {}
-            // Every other sign is an operator of some kind, or none that would be understood.
+            // Every other token is an operator, or one that the parser rejects.
             _ => operators += 1,
         }
-        within(depth, NESTING_MAX, "levels within each other")?;
-        within(operators, OPERATORS_MAX, "operators")?;
-        within(joins, JOINS_MAX, "joins")?;
-        within(sets, SETS_MAX, "queries put together")?;
-        within(commas, ELEMENTS_MAX, "elements between commas")?;
+        check_max(depth, NESTING_MAX, "levels of nesting")?;
+        check_max(operators, OPERATORS_MAX, "operators")?;
+        check_max(joins, JOINS_MAX, "joins")?;
+        check_max(set_operations, SET_OPERATIONS_MAX, "set operations")?;
+        check_max(commas, COMMAS_MAX, "commas")?;
     }
     Ok(())
 }
 
-fn place_of(text: &str, at: usize) -> Place {
-    let before = &text[..at];
+/// Line and column of the byte offset `offset` in `text`.
+fn position_at(text: &str, offset: usize) -> SqlPosition {
+    let before = &text[..offset];
     let line = before.matches('\n').count() as u64 + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() as u64 + 1;
-    Place { line, column }
+    SqlPosition { line, column }
 }

@@ -1,202 +1,119 @@
-//! The one gate for SQL that people and other programs write: what it lets through is one statement that reads tables of the session with
-//! known functions, short and flat enough to be parsed and planned. Nothing else is ever planned.
+//! The SQL guard: checks every statement that people and other programs write, before the engine
+//! plans it. A statement passes if it is short and shallow enough to be parsed, is the only one in
+//! its text, only reads, and uses only tables and functions that are allowed.
+//!
+//! ```
+//! use std::collections::BTreeSet;
+//! use trailhound_queries::sql_guard::{
+//!     AllowedNames, ParameterValues, QueryErrorCode, parse_statement,
+//! };
+//!
+//! let tables = BTreeSet::from(["events".to_owned()]);
+//! let functions = BTreeSet::from(["count".to_owned()]);
+//! let allowed = AllowedNames { tables: &tables, schemas: &[], functions: &functions };
+//! let values = ParameterValues::from([("name".to_owned(), Some("StopInstance".to_owned()))]);
+//!
+//! let sql = "SELECT count(*) FROM events WHERE event_name = $name";
+//! let statement = parse_statement(sql, &values, &allowed)?;
+//! assert!(statement.to_string().ends_with("WHERE event_name = 'StopInstance'"));
+//!
+//! let parse = |sql| parse_statement(sql, &ParameterValues::new(), &allowed);
+//! let error = parse("SELECT * FROM '/etc/passwd'").expect_err("files are no tables");
+//! assert_eq!(error.code, QueryErrorCode::TableNotFound);
+//! let error = parse("DROP TABLE events").expect_err("statements must only read");
+//! assert_eq!(error.code, QueryErrorCode::StatementNotAllowed);
+//! # Ok::<(), trailhound_queries::sql_guard::QueryError>(())
+//! ```
 
+mod allowed_names;
+mod binding;
 mod bounds;
+mod error;
 mod split;
 mod tree;
 mod with;
 
+use bounds::NESTING_MAX;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use thiserror::Error;
 
+pub use allowed_names::AllowedNames;
+pub use binding::ParameterValues;
 pub use bounds::{TEXT_BYTES_MAX, check as check_text};
-pub use split::{is_whole, statements};
-pub(crate) use tree::folded;
+pub use error::{QueryError, QueryErrorCode, SqlPosition};
+pub use split::{is_complete, split_statements};
+pub(crate) use tree::normalized_name;
 
-/// Values of the parameters `$name` in a statement: texts, or NULL.
-pub type Values = BTreeMap<String, Option<String>>;
-
-/// Parentheses, queries in queries and the like within each other.
-const NESTING_MAX: usize = 48;
-
-/// Where in a statement: line and column, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// Line, from 1.
-    pub line: u64,
-    /// Column in characters, from 1.
-    pub column: u64,
-}
-
-/// What kind of refusal it is; the name is part of the doors' contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    /// Nothing is asked.
-    Empty,
-    /// Too long, too deep, or too many of something.
-    TooComplex,
-    /// It cannot be read.
-    Syntax,
-    /// More than one statement.
-    SeveralStatements,
-    /// It does more than read.
-    StatementNotAllowed,
-    /// A function that is not on the list.
-    FunctionNotAllowed,
-    /// A table that is not there, or not for asking.
-    TableNotFound,
-    /// A parameter without a value, or a value without a parameter.
-    Parameter,
-    /// It names what is not there, or compares what cannot be compared.
-    Invalid,
-    /// It needs more memory than a query may have.
-    MemoryLimit,
-    /// It takes longer than a query may.
-    TimeLimit,
-    /// It gives more rows than a query may.
-    RowLimit,
-    /// It gives more bytes than a query may.
-    ByteLimit,
-    /// Who asked has called it off.
-    Cancelled,
-    /// It failed while it ran, by what it computes.
-    Failed,
-}
-
-impl Code {
-    /// The name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::TooComplex => "too_complex",
-            Self::Syntax => "syntax",
-            Self::SeveralStatements => "several_statements",
-            Self::StatementNotAllowed => "statement_not_allowed",
-            Self::FunctionNotAllowed => "function_not_allowed",
-            Self::TableNotFound => "table_not_found",
-            Self::Parameter => "parameter",
-            Self::Invalid => "invalid",
-            Self::MemoryLimit => "memory_limit",
-            Self::TimeLimit => "time_limit",
-            Self::RowLimit => "row_limit",
-            Self::ByteLimit => "byte_limit",
-            Self::Cancelled => "cancelled",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A statement that is not run, or not to its end: why, and where the trouble is.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{message}")]
-pub struct Refused {
-    /// What kind.
-    pub code: Code,
-    /// In words, with what to do.
-    pub message: String,
-    /// Where in the statement, if at one place.
-    pub place: Option<Place>,
-}
-
-impl Refused {
-    /// A refusal that concerns all of the statement.
-    pub fn whole(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), place: None }
-    }
-}
-
-/// What a session offers to who asks.
-pub struct Offered<'o> {
-    /// Tables and views.
-    pub tables: &'o BTreeSet<String>,
-    /// Schemas of which every table may be read, beside those tables.
-    pub schemas: &'o [&'o str],
-    /// Functions, in lower case.
-    pub functions: &'o BTreeSet<String>,
-}
-
-/// Reads `text`, which must be one statement that may be run, and puts `values` in the places of its parameters.
+/// Parses `text`, which must be one allowed statement, and replaces its parameters by `values`.
 ///
 /// # Errors
-/// [`Refused`].
-pub fn admit(text: &str, values: &Values, offered: &Offered<'_>) -> Result<Statement, Refused> {
+/// [`QueryError`] with the position of what is not allowed.
+pub fn parse_statement(
+    text: &str,
+    values: &ParameterValues,
+    allowed: &AllowedNames<'_>,
+) -> Result<Statement, QueryError> {
     check_text(text)?;
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, text)
         .tokenize_with_location()
-        .map_err(|error| unreadable(&error.into()))?;
-    let (tokens, said) = with::taken_out(tokens);
+        .map_err(|error| syntax_error(&error.into()))?;
+    let (tokens, keywords) = with::strip_materialized(tokens);
     let mut statements = Parser::new(&dialect)
         .with_recursion_limit(NESTING_MAX)
         .with_tokens_with_locations(tokens)
         .parse_statements()
-        .map_err(|error| unreadable(&error))?;
+        .map_err(|error| syntax_error(&error))?;
     let mut statement = match statements.len() {
-        0 => return Err(Refused::whole(Code::Empty, "there is no statement")),
+        0 => return Err(QueryError::new(QueryErrorCode::Empty, "there is no statement")),
         1 => statements.remove(0),
         n => {
-            return Err(Refused::whole(
-                Code::SeveralStatements,
+            return Err(QueryError::new(
+                QueryErrorCode::SeveralStatements,
                 format!("one statement at a time; these are {n}"),
             ));
         }
     };
-    with::note(&mut statement, said);
-    admit_statement(&statement, offered)?;
-    tree::bind(statement, values)
+    with::restore_materialized(&mut statement, keywords);
+    check_statement(&statement, allowed)?;
+    binding::bind(statement, values)
 }
 
-/// The same for a statement that was read already, from a text that [`check_text`] has passed. Its parameters stay open.
+/// Checks a statement that is already parsed, from a text that [`check_text`] has accepted. Its
+/// parameters stay open.
 ///
 /// # Errors
-/// [`Refused`].
-pub fn admit_statement(statement: &Statement, offered: &Offered<'_>) -> Result<(), Refused> {
-    tree::check(statement, offered)
+/// [`QueryError`] with the position of what is not allowed.
+pub fn check_statement(
+    statement: &Statement,
+    allowed: &AllowedNames<'_>,
+) -> Result<(), QueryError> {
+    tree::check(statement, allowed)
 }
 
-/// The parser's error, its place taken out of its words.
-fn unreadable(error: &ParserError) -> Refused {
+/// Converts an error of the parser. Its position is moved from the message to the field.
+fn syntax_error(error: &ParserError) -> QueryError {
     let message = match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.clone(),
         ParserError::RecursionLimitExceeded => {
-            return Refused::whole(
-                Code::TooComplex,
-                format!("it nests deeper than {NESTING_MAX} levels; take it apart"),
+            return QueryError::new(
+                QueryErrorCode::TooComplex,
+                format!("the statement nests deeper than {NESTING_MAX} levels; split it"),
             );
         }
     };
-    let (words, place) = match message.rsplit_once(" at Line: ") {
-        Some((words, place)) => {
-            let mut numbers = place.split(", Column: ").map(|number| number.trim().parse().ok());
-            let place = numbers.next().flatten().zip(numbers.next().flatten());
-            (words.to_owned(), place.map(|(line, column)| Place { line, column }))
+    let (message, position) = match message.rsplit_once(" at Line: ") {
+        Some((words, position)) => {
+            let mut numbers = position.split(", Column: ").map(|number| number.trim().parse().ok());
+            let position = numbers.next().flatten().zip(numbers.next().flatten());
+            let position = position.map(|(line, column)| SqlPosition { line, column });
+            (words.to_owned(), position)
         }
         None => (message, None),
     };
-    Refused { code: Code::Syntax, message: words, place }
-}
-
-/// The known name that was probably meant.
-#[must_use]
-pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k String>) -> Option<&'k String> {
-    let name = name.to_lowercase();
-    known
-        .map(|known| (strsim::damerau_levenshtein(&known.to_lowercase(), &name), known))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, known)| *distance <= 2.max(known.len() / 3))
-        .map(|(_, known)| known)
+    QueryError { code: QueryErrorCode::Syntax, message, position }
 }
 
 #[cfg(test)]

@@ -1,40 +1,42 @@
-//! Several statements in one text, as they stand in files and are typed.
+//! Splits a text into its SQL statements, for files with several statements and for lines typed in
+//! the shell.
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
-/// The statements of `text`, without the semicolons between them and without what holds only comments. A text that cannot be read is one
-/// statement: the gate says what is wrong with it.
+/// The statements of `text`, without their semicolons. A part that holds only comments is left out.
+/// A text that cannot be tokenized is returned as one statement; checking it then reports the
+/// error.
 #[must_use]
-pub fn statements(text: &str) -> Vec<&str> {
+pub fn split_statements(text: &str) -> Vec<&str> {
     let dialect = GenericDialect {};
     let mut tokens = Vec::new();
     if Tokenizer::new(&dialect, text).tokenize_with_location_into_buf(&mut tokens).is_err() {
         return vec![text];
     }
-    let (mut pieces, mut begin, mut says) = (Vec::new(), 0, false);
+    let (mut pieces, mut start, mut has_tokens) = (Vec::new(), 0, false);
     for token in &tokens {
         match token.token {
             Token::SemiColon => {
                 let end = offset(text, token.span.start);
-                if says {
-                    pieces.push(text[begin..end].trim());
+                if has_tokens {
+                    pieces.push(text[start..end].trim());
                 }
-                (begin, says) = (end + 1, false);
+                (start, has_tokens) = (end + 1, false);
             }
             Token::Whitespace(_) | Token::EOF => {}
-            _ => says = true,
+            _ => has_tokens = true,
         }
     }
-    if says {
-        pieces.push(text[begin..].trim());
+    if has_tokens {
+        pieces.push(text[start..].trim());
     }
     pieces
 }
 
-/// True where `text` is whole: its last statement has its semicolon, or there is none.
+/// True where `text` ends a statement: its last token is a semicolon, or it has no token.
 #[must_use]
-pub fn is_whole(text: &str) -> bool {
+pub fn is_complete(text: &str) -> bool {
     let dialect = GenericDialect {};
     match Tokenizer::new(&dialect, text).tokenize() {
         Ok(tokens) => {
@@ -49,7 +51,7 @@ pub fn is_whole(text: &str) -> bool {
     }
 }
 
-/// The byte at which `location`, counted in lines and characters from 1, lies.
+/// Byte offset of `location`, which counts lines and characters from 1.
 fn offset(text: &str, location: Location) -> usize {
     let line = usize::try_from(location.line).unwrap_or(1) - 1;
     let column = usize::try_from(location.column).unwrap_or(1) - 1;
@@ -68,20 +70,20 @@ mod tests {
     #[test]
     fn statements_end_where_semicolons_are_no_part_of_anything() {
         assert_eq!(
-            statements("SELECT 1; SELECT ';ü' -- ;\n, 2;\n/* ; */ ; SELECT 3"),
+            split_statements("SELECT 1; SELECT ';ü' -- ;\n, 2;\n/* ; */ ; SELECT 3"),
             ["SELECT 1", "SELECT ';ü' -- ;\n, 2", "SELECT 3"]
         );
-        assert_eq!(statements("SELECT 'ü\nü'; SELECT 2;"), ["SELECT 'ü\nü'", "SELECT 2"]);
-        assert_eq!(statements(" ;; -- nothing"), Vec::<&str>::new());
-        assert_eq!(statements("SELECT 'open; SELECT 2;"), ["SELECT 'open; SELECT 2;"]);
+        assert_eq!(split_statements("SELECT 'ü\nü'; SELECT 2;"), ["SELECT 'ü\nü'", "SELECT 2"]);
+        assert_eq!(split_statements(" ;; -- nothing"), Vec::<&str>::new());
+        assert_eq!(split_statements("SELECT 'open; SELECT 2;"), ["SELECT 'open; SELECT 2;"]);
     }
 
     #[test]
     fn a_text_is_whole_with_its_last_semicolon() {
-        assert!(is_whole("SELECT 1;  -- done\n"));
-        assert!(is_whole("  "));
-        assert!(!is_whole("SELECT 1"));
-        assert!(!is_whole("SELECT ';"));
-        assert!(!is_whole("SELECT 1 /* ;"));
+        assert!(is_complete("SELECT 1;  -- done\n"));
+        assert!(is_complete("  "));
+        assert!(!is_complete("SELECT 1"));
+        assert!(!is_complete("SELECT ';"));
+        assert!(!is_complete("SELECT 1 /* ;"));
     }
 }

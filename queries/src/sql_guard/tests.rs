@@ -1,21 +1,26 @@
-//! What the gate lets through and what not.
+//! Tests of what the SQL guard accepts and rejects.
 
 use super::*;
+use std::collections::BTreeSet;
 
 fn sets() -> (BTreeSet<String>, BTreeSet<String>) {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     (set(&["events", "stops"]), set(&["count", "lower", "param", "array_agg", "repeat"]))
 }
 
-fn admitted(text: &str, values: &Values) -> Result<String, Refused> {
+fn admitted(text: &str, values: &ParameterValues) -> Result<String, QueryError> {
     let (tables, functions) = sets();
-    admit(text, values, &Offered { tables: &tables, schemas: &[], functions: &functions })
-        .map(|statement| statement.to_string())
+    parse_statement(
+        text,
+        values,
+        &AllowedNames { tables: &tables, schemas: &[], functions: &functions },
+    )
+    .map(|statement| statement.to_string())
 }
 
-fn code(text: &str) -> Code {
-    admitted(text, &Values::new())
-        .map_or_else(|refused| refused.code, |statement| panic!("let through: {statement}"))
+fn code(text: &str) -> QueryErrorCode {
+    admitted(text, &ParameterValues::new())
+        .map_or_else(|error| error.code, |statement| panic!("let through: {statement}"))
 }
 
 #[test]
@@ -36,8 +41,8 @@ fn statements_that_read_pass() {
         "SELECT * FROM (SELECT 1) a CROSS JOIN LATERAL (SELECT 2) b",
         "SELECT 1 UNION ALL SELECT 2 ORDER BY 1 LIMIT 1",
     ] {
-        if let Err(refused) = admitted(text, &Values::new()) {
-            panic!("{text}: {refused:?}");
+        if let Err(error) = admitted(text, &ParameterValues::new()) {
+            panic!("{text}: {error:?}");
         }
     }
 }
@@ -45,17 +50,23 @@ fn statements_that_read_pass() {
 #[test]
 fn what_is_no_single_statement_is_refused_with_its_place() {
     for text in ["", ";", " ;; ", "-- nothing", "/* nothing */"] {
-        assert_eq!(code(text), Code::Empty, "{text}");
+        assert_eq!(code(text), QueryErrorCode::Empty, "{text}");
     }
-    assert_eq!(code("SELECT 1; SELECT 2"), Code::SeveralStatements);
-    assert_eq!(code(&format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX))), Code::TooComplex);
-    let refused = |text: &str| admitted(text, &Values::new()).expect_err("refused");
-    assert_eq!(refused("SELECT\n 1\0").place, Some(Place { line: 2, column: 3 }));
-    let open = refused("SELECT\n  'open");
-    assert_eq!((open.code, open.place), (Code::Syntax, Some(Place { line: 2, column: 3 })));
-    let wrong = refused("SELECT 1 FORM events e x");
-    assert_eq!(wrong.code, Code::Syntax);
-    assert!(wrong.place.is_some(), "{wrong:?}");
+    assert_eq!(code("SELECT 1; SELECT 2"), QueryErrorCode::SeveralStatements);
+    assert_eq!(
+        code(&format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX))),
+        QueryErrorCode::TooComplex
+    );
+    let error = |text: &str| admitted(text, &ParameterValues::new()).expect_err("refused");
+    assert_eq!(error("SELECT\n 1\0").position, Some(SqlPosition { line: 2, column: 3 }));
+    let open = error("SELECT\n  'open");
+    assert_eq!(
+        (open.code, open.position),
+        (QueryErrorCode::Syntax, Some(SqlPosition { line: 2, column: 3 }))
+    );
+    let wrong = error("SELECT 1 FORM events e x");
+    assert_eq!(wrong.code, QueryErrorCode::Syntax);
+    assert!(wrong.position.is_some(), "{wrong:?}");
 }
 
 #[test]
@@ -101,7 +112,10 @@ fn statements_that_do_anything_else_are_refused() {
         "UNLOAD (SELECT 1) TO 's3://x'",
     ] {
         let code = code(text);
-        assert!(matches!(code, Code::StatementNotAllowed | Code::Syntax), "{text}: {code}");
+        assert!(
+            matches!(code, QueryErrorCode::StatementNotAllowed | QueryErrorCode::Syntax),
+            "{text}: {code}"
+        );
     }
 }
 
@@ -126,7 +140,7 @@ fn tables_and_functions_are_those_that_are_offered() {
         "SELECT * FROM \"EVENTS\"",
         "EXPLAIN SELECT * FROM secrets",
     ] {
-        assert_eq!(code(text), Code::TableNotFound, "{text}");
+        assert_eq!(code(text), QueryErrorCode::TableNotFound, "{text}");
     }
     for text in [
         "SELECT * FROM read_csv('/etc/passwd')",
@@ -140,16 +154,16 @@ fn tables_and_functions_are_those_that_are_offered() {
         "SELECT * FROM events ORDER BY load_extension('x')",
         "SELECT lower(getenv('x'))",
     ] {
-        assert_eq!(code(text), Code::FunctionNotAllowed, "{text}");
+        assert_eq!(code(text), QueryErrorCode::FunctionNotAllowed, "{text}");
     }
-    let near = admitted("SELECT * FROM\n  evnets", &Values::new()).expect_err("refused");
+    let near = admitted("SELECT * FROM\n  evnets", &ParameterValues::new()).expect_err("refused");
     assert!(
         near.message.contains("did you mean `events`?")
-            && near.place == Some(Place { line: 2, column: 3 }),
+            && near.position == Some(SqlPosition { line: 2, column: 3 }),
         "{near:?}"
     );
     assert!(
-        admitted("SELECT lowr(1)", &Values::new())
+        admitted("SELECT lowr(1)", &ParameterValues::new())
             .expect_err("refused")
             .message
             .contains("did you mean `lower`?")
@@ -180,11 +194,13 @@ fn what_would_grow_deep_or_wide_is_refused_before_it_is_parsed() {
         format!("SELECT 'x'{}", many(" || 'x'", 3_000)),
     ] {
         let found = code(&text);
-        assert_eq!(found, Code::TooComplex, "{}", &text[..60]);
+        assert_eq!(found, QueryErrorCode::TooComplex, "{}", &text[..60]);
     }
     // What people write passes.
-    assert!(admitted(&format!("SELECT 1 IN (1{})", many(",1", 2_000)), &Values::new()).is_ok());
-    assert!(admitted(&format!("SELECT 1{}", many("+1", 400)), &Values::new()).is_ok());
+    assert!(
+        admitted(&format!("SELECT 1 IN (1{})", many(",1", 2_000)), &ParameterValues::new()).is_ok()
+    );
+    assert!(admitted(&format!("SELECT 1{}", many("+1", 400)), &ParameterValues::new()).is_ok());
 }
 
 #[test]
@@ -196,16 +212,19 @@ fn values_take_the_places_of_parameters_and_nothing_else() {
         admitted("SELECT lower($a), $b", &values(&[("a", Some("x' OR '1'='1")), ("b", None)]))
             .expect("let through");
     assert_eq!(bound, "SELECT lower('x'' OR ''1''=''1'), NULL");
-    let missing = admitted("SELECT\n $a", &Values::new()).expect_err("refused");
+    let missing = admitted("SELECT\n $a", &ParameterValues::new()).expect_err("refused");
     assert_eq!(
-        (missing.code, missing.place),
-        (Code::Parameter, Some(Place { line: 2, column: 2 }))
+        (missing.code, missing.position),
+        (QueryErrorCode::Parameter, Some(SqlPosition { line: 2, column: 2 }))
     );
     assert_eq!(
         admitted("SELECT 1", &values(&[("a", None)])).expect_err("refused").code,
-        Code::Parameter
+        QueryErrorCode::Parameter
     );
-    assert_eq!(admitted("SELECT ?", &Values::new()).expect_err("refused").code, Code::Parameter);
+    assert_eq!(
+        admitted("SELECT ?", &ParameterValues::new()).expect_err("refused").code,
+        QueryErrorCode::Parameter
+    );
 }
 
 #[test]
@@ -229,21 +248,21 @@ fn materialized_is_understood_where_it_has_a_meaning() {
             "SELECT count(1) FROM (WITH x AS MATERIALIZED (SELECT 1) SELECT 1 FROM x) AS y",
         ),
     ] {
-        assert_eq!(admitted(text, &Values::new()).as_deref(), Ok(read));
+        assert_eq!(admitted(text, &ParameterValues::new()).as_deref(), Ok(read));
     }
     // As many as are let through are read in no time that anybody notices.
     let many = (0..700)
         .map(|number| format!("x{number} AS MATERIALIZED (SELECT {number})"))
         .collect::<Vec<_>>()
         .join(", ");
-    let read =
-        admitted(&format!("WITH {many} SELECT 1 FROM x0"), &Values::new()).expect("let through");
+    let read = admitted(&format!("WITH {many} SELECT 1 FROM x0"), &ParameterValues::new())
+        .expect("let through");
     assert_eq!(read.matches("AS MATERIALIZED (").count(), 700);
     for text in [
         "SELECT 1 AS MATERIALIZED (SELECT 1)",
         "MATERIALIZED (SELECT 1)",
         "WITH x AS MATERIALIZED SELECT 1",
     ] {
-        assert_eq!(code(text), Code::Syntax, "{text}");
+        assert_eq!(code(text), QueryErrorCode::Syntax, "{text}");
     }
 }

@@ -1,47 +1,39 @@
-//! What a statement may do, by its syntax tree: read, from the tables that are offered, with the functions that are offered.
+//! Checks the syntax tree of a statement: it may only read, and only from the allowed tables with
+//! the allowed functions.
 
-use super::{Code, Offered, Place, Refused, Values, nearest};
+use super::allowed_names::AllowedNames;
+use super::error::{QueryError, QueryErrorCode, SqlPosition};
+use crate::suggestion::did_you_mean;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, Statement,
-    TableFactor, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
+    TableFactor, Visit, Visitor,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-/// Schema in which the engine has the tables.
+/// Schema in which the engine registers the tables.
 const SCHEMA: &str = "public";
-/// What the planner makes of a list, a row for each element: no function that the engine has a name for.
+/// The planner turns `unnest` into a plan node, so the engine has no function of this name.
 const UNNEST: &str = "unnest";
-/// Functions that stand for a table.
+/// Functions that may be used as a table.
 const TABLE_FUNCTIONS: [&str; 3] = [UNNEST, "generate_series", "range"];
 
-pub(super) fn check(statement: &Statement, offered: &Offered<'_>) -> Result<(), Refused> {
-    kind(statement)?;
-    let mut walk = Walk { offered, with: BTreeSet::new() };
-    names_of_with(statement, &mut walk.with);
-    match statement.visit(&mut walk) {
-        ControlFlow::Break(refused) => Err(refused),
+/// Checks that `statement` reads only, and names only what `allowed` holds.
+///
+/// # Errors
+/// [`QueryError`] with its position.
+pub(super) fn check(statement: &Statement, allowed: &AllowedNames<'_>) -> Result<(), QueryError> {
+    check_kind(statement)?;
+    let mut checker = StatementChecker { allowed, cte_names: BTreeSet::new() };
+    collect_cte_names(statement, &mut checker.cte_names);
+    match statement.visit(&mut checker) {
+        ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
 }
 
-/// Puts `values` in the places of the parameters.
-pub(super) fn bind(mut statement: Statement, values: &Values) -> Result<Statement, Refused> {
-    let mut bind = Bind { values, used: BTreeSet::new() };
-    if let ControlFlow::Break(refused) = VisitMut::visit(&mut statement, &mut bind) {
-        return Err(refused);
-    }
-    if let Some(name) = values.keys().find(|name| !bind.used.contains(*name)) {
-        return Err(Refused::whole(
-            Code::Parameter,
-            format!("`{name}` is given, but the statement has no ${name}"),
-        ));
-    }
-    Ok(statement)
-}
-
-/// The statement as a whole must be one that reads.
-fn kind(statement: &Statement) -> Result<(), Refused> {
+/// Checks the kind of statement: only statements that read are allowed.
+fn check_kind(statement: &Statement) -> Result<(), QueryError> {
     match statement {
         Statement::Query(_)
         | Statement::ShowTables { .. }
@@ -50,26 +42,28 @@ fn kind(statement: &Statement) -> Result<(), Refused> {
         Statement::Explain { statement, .. } if matches!(**statement, Statement::Query(_)) => {
             Ok(())
         }
-        _ => Err(not_allowed("it is of another kind", None)),
+        _ => Err(not_allowed("this is another kind of statement", None)),
     }
 }
 
-fn not_allowed(why: &str, place: Option<Place>) -> Refused {
+fn not_allowed(why: &str, position: Option<SqlPosition>) -> QueryError {
     let message = format!(
         "only statements that read are run: SELECT, WITH, VALUES, EXPLAIN of these, SHOW TABLES, DESCRIBE; {why}"
     );
-    Refused { code: Code::StatementNotAllowed, message, place }
+    QueryError { code: QueryErrorCode::StatementNotAllowed, message, position }
 }
 
-fn place(thing: &impl Spanned) -> Option<Place> {
-    let start = thing.span().start;
-    (start.line > 0).then_some(Place { line: start.line, column: start.column })
+/// Position of the first token of `node`, where the parser recorded it.
+fn position_of(node: &impl Spanned) -> Option<SqlPosition> {
+    let start = node.span().start;
+    (start.line > 0).then_some(SqlPosition { line: start.line, column: start.column })
 }
 
-/// Every name that a WITH gives. Which of them counts where is the planner's business: out of its place it is no table at all.
-fn names_of_with(statement: &Statement, names: &mut BTreeSet<String>) {
-    struct Names<'n>(&'n mut BTreeSet<String>);
-    impl Visitor for Names<'_> {
+/// Collects every name that a WITH clause defines. Scopes are ignored: a name used outside of its
+/// scope is unknown to the planner, which rejects it.
+fn collect_cte_names(statement: &Statement, names: &mut BTreeSet<String>) {
+    struct CteNames<'n>(&'n mut BTreeSet<String>);
+    impl Visitor for CteNames<'_> {
         type Break = ();
         fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
             self.0.extend(
@@ -77,92 +71,109 @@ fn names_of_with(statement: &Statement, names: &mut BTreeSet<String>) {
                     .with
                     .iter()
                     .flat_map(|with| &with.cte_tables)
-                    .map(|table| folded(&table.alias.name)),
+                    .map(|table| normalized_name(&table.alias.name)),
             );
             ControlFlow::Continue(())
         }
     }
-    let _ = statement.visit(&mut Names(names));
+    let _ = statement.visit(&mut CteNames(names));
 }
 
-/// A name as SQL compares it.
-pub(crate) fn folded(name: &Ident) -> String {
+/// The name as SQL compares it: lower case unless it is quoted.
+pub(crate) fn normalized_name(name: &Ident) -> String {
     if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
 }
 
-struct Walk<'w> {
-    offered: &'w Offered<'w>,
-    with: BTreeSet<String>,
+/// Visits every node of a statement and stops at the first that is not allowed.
+struct StatementChecker<'w> {
+    allowed: &'w AllowedNames<'w>,
+    cte_names: BTreeSet<String>,
 }
 
-impl Walk<'_> {
-    fn function(&self, name: &ObjectName) -> Result<(), Refused> {
+impl StatementChecker<'_> {
+    /// Checks a function that the statement calls.
+    fn function(&self, name: &ObjectName) -> Result<(), QueryError> {
         let written = name.to_string();
-        let offered = |part: &ObjectNamePart| {
+        let allowed = |part: &ObjectNamePart| {
             let name = part.as_ident().map(|ident| ident.value.to_lowercase());
-            name.is_some_and(|name| name == UNNEST || self.offered.functions.contains(&name))
+            name.is_some_and(|name| name == UNNEST || self.allowed.functions.contains(&name))
         };
         let known = match name.0.as_slice() {
-            [part] => offered(part),
-            [schema, part] if self.of_schema(schema) => offered(part),
+            [part] => allowed(part),
+            [schema, part] if self.is_in_allowed_schema(schema) => allowed(part),
             _ => false,
         };
         if known {
             return Ok(());
         }
-        let message = match nearest(&written, self.offered.functions.iter()) {
-            Some(near) => format!("there is no function `{written}` here; did you mean `{near}`?"),
-            None => format!(
-                "there is no function `{written}` here; `\\df` in the shell and the documentation list them"
-            ),
-        };
-        Err(Refused { code: Code::FunctionNotAllowed, message, place: place(name) })
+        let known = self.allowed.functions.iter().map(String::as_str);
+        let otherwise = "`\\df` in the shell and the documentation list them";
+        let suggestion = did_you_mean(&written, known, otherwise);
+        let message = format!("there is no function `{written}` here{suggestion}");
+        Err(QueryError {
+            code: QueryErrorCode::FunctionNotAllowed,
+            message,
+            position: position_of(name),
+        })
     }
 
-    fn of_schema(&self, part: &ObjectNamePart) -> bool {
-        part.as_ident().is_some_and(|ident| self.offered.schemas.contains(&folded(ident).as_str()))
+    /// True where `part` names a schema whose tables are all allowed.
+    fn is_in_allowed_schema(&self, part: &ObjectNamePart) -> bool {
+        part.as_ident()
+            .is_some_and(|ident| self.allowed.schemas.contains(&normalized_name(ident).as_str()))
     }
 
-    fn table(&self, name: &ObjectName) -> Result<(), Refused> {
+    /// Checks a table that the statement reads.
+    fn table(&self, name: &ObjectName) -> Result<(), QueryError> {
         let own = |part: &ObjectNamePart| {
-            part.as_ident().is_some_and(|ident| self.offered.tables.contains(&folded(ident)))
+            part.as_ident()
+                .is_some_and(|ident| self.allowed.tables.contains(&normalized_name(ident)))
         };
-        let public =
-            |part: &ObjectNamePart| part.as_ident().is_some_and(|ident| folded(ident) == SCHEMA);
+        let public = |part: &ObjectNamePart| {
+            part.as_ident().is_some_and(|ident| normalized_name(ident) == SCHEMA)
+        };
         if let [schema, part] = name.0.as_slice()
-            && (self.of_schema(schema) || public(schema) && own(part))
+            && (self.is_in_allowed_schema(schema) || public(schema) && own(part))
         {
             return Ok(());
         }
         if let [part] = name.0.as_slice()
             && part.as_ident().is_some_and(|ident| {
-                self.with.contains(&folded(ident)) || self.offered.tables.contains(&folded(ident))
+                self.cte_names.contains(&normalized_name(ident))
+                    || self.allowed.tables.contains(&normalized_name(ident))
             })
         {
             return Ok(());
         }
         let written = name.to_string();
-        let message = match nearest(&written, self.offered.tables.iter().chain(&self.with)) {
-            Some(near) => format!("there is no table `{written}`; did you mean `{near}`?"),
-            None => format!(
-                "there is no table `{written}`; there are {}",
-                self.offered.tables.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-            ),
-        };
-        Err(Refused { code: Code::TableNotFound, message, place: place(name) })
+        let tables = self.allowed.tables.iter().map(String::as_str);
+        let known = tables.clone().chain(self.cte_names.iter().map(String::as_str));
+        let otherwise = format!("there are {}", tables.collect::<Vec<_>>().join(", "));
+        let suggestion = did_you_mean(&written, known, &otherwise);
+        let message = format!("there is no table `{written}`{suggestion}");
+        Err(QueryError {
+            code: QueryErrorCode::TableNotFound,
+            message,
+            position: position_of(name),
+        })
     }
 
-    fn factor(&self, factor: &TableFactor) -> Result<(), Refused> {
+    /// Checks an element of FROM.
+    fn factor(&self, factor: &TableFactor) -> Result<(), QueryError> {
         let of_function = |name: &ObjectName| {
             let written = name.to_string().to_lowercase();
             if TABLE_FUNCTIONS.contains(&written.as_str()) {
                 return Ok(());
             }
             let message = format!(
-                "`{written}` is no table function here; there are {}",
+                "there is no table function `{written}`; there are {}",
                 TABLE_FUNCTIONS.join(", ")
             );
-            Err(Refused { code: Code::FunctionNotAllowed, message, place: place(name) })
+            Err(QueryError {
+                code: QueryErrorCode::FunctionNotAllowed,
+                message,
+                position: position_of(name),
+            })
         };
         match factor {
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
@@ -173,108 +184,73 @@ impl Walk<'_> {
             | TableFactor::NestedJoin { .. }
             | TableFactor::UNNEST { .. } => Ok(()),
             _ => Err(not_allowed(
-                "it reads from something that is no table, query or list",
-                place(factor),
+                "this one reads from something other than a table, query or list",
+                position_of(factor),
             )),
         }
     }
 }
 
-fn flow(result: Result<(), Refused>) -> ControlFlow<Refused> {
+fn flow(result: Result<(), QueryError>) -> ControlFlow<QueryError> {
     match result {
         Ok(()) => ControlFlow::Continue(()),
-        Err(refused) => ControlFlow::Break(refused),
+        Err(error) => ControlFlow::Break(error),
     }
 }
 
-impl Visitor for Walk<'_> {
-    type Break = Refused;
+impl Visitor for StatementChecker<'_> {
+    type Break = QueryError;
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refused> {
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
         if !query.locks.is_empty() {
-            return ControlFlow::Break(not_allowed("it locks rows", place(query)));
+            return ControlFlow::Break(not_allowed("this one locks rows", position_of(query)));
         }
         match &*query.body {
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
-                ControlFlow::Break(not_allowed("it changes rows", place(query)))
+                ControlFlow::Break(not_allowed("this one changes rows", position_of(query)))
             }
             SetExpr::Table(table) => {
                 let named = table.schema_name.is_none()
                     && table
                         .table_name
                         .as_ref()
-                        .is_some_and(|name| self.offered.tables.contains(name));
-                let refused = || Refused {
-                    code: Code::TableNotFound,
+                        .is_some_and(|name| self.allowed.tables.contains(name));
+                let error = || QueryError {
+                    code: QueryErrorCode::TableNotFound,
                     message: "there is no such table".to_owned(),
-                    place: place(query),
+                    position: position_of(query),
                 };
-                if named { ControlFlow::Continue(()) } else { ControlFlow::Break(refused()) }
+                if named { ControlFlow::Continue(()) } else { ControlFlow::Break(error()) }
             }
             _ => ControlFlow::Continue(()),
         }
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refused> {
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
         if select.into.is_some() {
             return ControlFlow::Break(not_allowed(
-                "it writes its rows into a table",
-                place(select),
+                "this one writes into a table",
+                position_of(select),
             ));
         }
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Refused> {
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<QueryError> {
         flow(self.factor(factor))
     }
 
-    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<Refused> {
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<QueryError> {
         match statement {
             Statement::ExplainTable { table_name, .. } => flow(self.table(table_name)),
-            statement => flow(kind(statement)),
+            statement => flow(check_kind(statement)),
         }
     }
 
-    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Refused> {
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<QueryError> {
         match expression {
             Expr::Function(Function { name, .. }) => flow(self.function(name)),
             _ => ControlFlow::Continue(()),
         }
-    }
-}
-
-/// Puts values in the places of parameters: as literals of the tree, so that no value can become a part of the statement.
-struct Bind<'b> {
-    values: &'b Values,
-    used: BTreeSet<String>,
-}
-
-impl Bind<'_> {
-    fn literal(&mut self, value: &mut ValueWithSpan) -> Result<(), Refused> {
-        let Value::Placeholder(name) = &value.value else { return Ok(()) };
-        let Some((name, bound)) =
-            name.strip_prefix('$').and_then(|name| self.values.get_key_value(name))
-        else {
-            let start = value.span.start;
-            let place =
-                (start.line > 0).then_some(Place { line: start.line, column: start.column });
-            return Err(Refused {
-                code: Code::Parameter,
-                message: format!("the parameter {name} has no value; give it with --param"),
-                place,
-            });
-        };
-        self.used.insert(name.clone());
-        value.value = bound.clone().map_or(Value::Null, Value::SingleQuotedString);
-        Ok(())
-    }
-}
-
-impl VisitorMut for Bind<'_> {
-    type Break = Refused;
-
-    fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<Refused> {
-        flow(self.literal(value))
     }
 }

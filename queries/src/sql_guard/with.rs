@@ -1,5 +1,6 @@
-//! `AS MATERIALIZED` and `AS NOT MATERIALIZED`, which the parser knows in PostgreSQL's dialect alone: taken out of the tokens before it reads
-//! them, and noted in the tree after.
+//! Support for `WITH name AS [NOT] MATERIALIZED (...)`. The parser accepts the keywords in
+//! PostgreSQL's dialect only. They are removed from the tokens before parsing, and set in the
+//! syntax tree after it.
 
 use datafusion::sql::sqlparser::ast::{CteAsMaterialized, Query, Statement, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -7,16 +8,19 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-/// What is said of the names that stand at these places.
-pub(super) type Said = HashMap<Location, CteAsMaterialized>;
+/// The keyword of each common table expression that has one, by the position of the expression's
+/// name.
+pub(super) type MaterializedKeywords = HashMap<Location, CteAsMaterialized>;
 
-/// Takes the words out of `tokens`.
-pub(super) fn taken_out(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Said) {
+/// Removes the keywords from `tokens`, and returns the remaining tokens with the keywords.
+pub(super) fn strip_materialized(
+    tokens: Vec<TokenWithSpan>,
+) -> (Vec<TokenWithSpan>, MaterializedKeywords) {
     let words: Vec<usize> =
         (0..tokens.len()).filter(|&at| !matches!(tokens[at].token, Token::Whitespace(_))).collect();
     let word_is =
-        |word: usize, keyword| words.get(word).is_some_and(|&at| is(&tokens[at], keyword));
-    let (mut said, mut out) = (Said::new(), HashSet::<usize>::new());
+        |word: usize, keyword| words.get(word).is_some_and(|&at| is_keyword(&tokens[at], keyword));
+    let (mut keywords, mut removed) = (MaterializedKeywords::new(), HashSet::<usize>::new());
     for word in 0..words.len() {
         let opens = words.get(word + 1).is_some_and(|&at| tokens[at].token == Token::LParen);
         if !(opens && word_is(word, Keyword::MATERIALIZED)) {
@@ -28,8 +32,8 @@ pub(super) fn taken_out(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Said
         else {
             continue;
         };
-        if let Some(place) = name(&tokens, &words[..before]) {
-            said.insert(
+        if let Some(place) = cte_name_position(&tokens, &words[..before]) {
+            keywords.insert(
                 place,
                 if not {
                     CteAsMaterialized::NotMaterialized
@@ -37,16 +41,20 @@ pub(super) fn taken_out(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Said
                     CteAsMaterialized::Materialized
                 },
             );
-            out.extend(&words[before + 1..=word]);
+            removed.extend(&words[before + 1..=word]);
         }
     }
-    let kept =
-        tokens.into_iter().enumerate().filter(|(at, _)| !out.contains(at)).map(|(_, token)| token);
-    (kept.collect(), said)
+    let kept = tokens
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| !removed.contains(at))
+        .map(|(_, token)| token);
+    (kept.collect(), keywords)
 }
 
-/// Where the name stands that ends with the last of `before`, or has its columns there.
-fn name(tokens: &[TokenWithSpan], before: &[usize]) -> Option<Location> {
+/// Position of the name of the common table expression whose name, or `name(columns)`, ends with
+/// the last token of `before`.
+fn cte_name_position(tokens: &[TokenWithSpan], before: &[usize]) -> Option<Location> {
     let mut open = 0_usize;
     for &at in before.iter().rev() {
         match tokens[at].token {
@@ -60,14 +68,14 @@ fn name(tokens: &[TokenWithSpan], before: &[usize]) -> Option<Location> {
     None
 }
 
-fn is(token: &TokenWithSpan, keyword: Keyword) -> bool {
+fn is_keyword(token: &TokenWithSpan, keyword: Keyword) -> bool {
     matches!(&token.token, Token::Word(word) if word.keyword == keyword && word.quote_style.is_none())
 }
 
-/// Notes in the tree what was said.
-pub(super) fn note(statement: &mut Statement, said: Said) {
-    struct Notes(Said);
-    impl VisitorMut for Notes {
+/// Sets the keywords in the syntax tree.
+pub(super) fn restore_materialized(statement: &mut Statement, keywords: MaterializedKeywords) {
+    struct Restorer(MaterializedKeywords);
+    impl VisitorMut for Restorer {
         type Break = ();
         fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
             for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
@@ -77,5 +85,5 @@ pub(super) fn note(statement: &mut Statement, said: Said) {
             ControlFlow::Continue(())
         }
     }
-    let _ = VisitMut::visit(statement, &mut Notes(said));
+    let _ = VisitMut::visit(statement, &mut Restorer(keywords));
 }

@@ -1,22 +1,25 @@
-//! How many values the columns of `events` hold. What is wrong here costs time and nothing else.
+//! Which columns of `events` have few distinct values and which have many. These are hints for the
+//! optimizer: a wrong hint costs time and changes no result.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use trailhound_datasets::columns::{COLUMNS, Column, ColumnType, Storage};
 
-/// Columns of `events` that hold few values, however much comes, beside those stored as such.
-const ALSO_FEW: [&str; 5] = ["event_action", "event_name", "error_code", "role_name", "user_agent"];
+/// Columns with few distinct values that are not stored as such.
+const ALSO_LOW_CARDINALITY: [&str; 5] =
+    ["event_action", "event_name", "error_code", "role_name", "user_agent"];
 
-/// Texts that are few.
-pub static FEW: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
-    let is_few = |column: &&Column| {
+/// Text columns with few distinct values, however many events the lake holds.
+pub static LOW_CARDINALITY: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    let is_low = |column: &&Column| {
         column.data_type == ColumnType::Text && column.storage == Storage::LowCardinality
     };
-    COLUMNS.iter().filter(is_few).map(|column| column.name).chain(ALSO_FEW).collect()
+    COLUMNS.iter().filter(is_low).map(|column| column.name).chain(ALSO_LOW_CARDINALITY).collect()
 });
 
-/// Values that are long and mostly their own: to decode them for every row would cost more than all others together.
-pub static LONG: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+/// Columns whose values are long and mostly unique. Decoding them costs more than decoding all
+/// other columns together.
+pub static HIGH_CARDINALITY: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
     COLUMNS
         .iter()
         .filter(|column| column.storage == Storage::Unique)

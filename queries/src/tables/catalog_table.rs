@@ -1,4 +1,5 @@
-//! Tables of SQL over what stands beside the lake's catalogue, read anew by each query that asks for them, a piece at a time.
+//! SQL tables over rows of the catalog database, such as findings. Each query reads them anew, in
+//! batches, and lets the database apply the filters that it can.
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -24,64 +25,70 @@ use std::sync::Arc;
 use trailhound_datasets::derive::time::second;
 use trailhound_datasets::layout::CatalogLocation;
 
-/// Rows that are read at a time.
-const PIECE: usize = 2048;
-/// Longer lists are asked above alone: the catalogue's databases bound what a statement is given.
-const TEXTS_MAX: usize = 1000;
+/// Rows in a batch.
+const BATCH_ROWS: usize = 2048;
+/// Longest IN list that is pushed down to the database, which limits the parameters of a statement.
+/// Longer lists are filtered by the engine.
+const IN_LIST_MAX: usize = 1000;
 
-/// What such a table is made of.
+/// A table of the catalog database that is shown as an SQL table.
 pub(crate) trait CatalogTable: Debug + Send + Sync {
-    /// A row of the catalogue.
+    /// A row as the database returns it.
     type Row: for<'r> FromRow<'r, AnyRow> + Send + Unpin;
-    /// The statement that reads them all, as far as its condition.
-    const ALL: &'static str;
-    /// The order in which they are read.
-    const ORDER: &'static str;
-    /// Columns that are texts of the same name and content in the catalogue, so that it can choose by them.
-    const TEXTS: &'static [&'static str];
-    /// Columns that are texts of that name there, times as RFC 3339 writes them in UTC.
-    const TIMES: &'static [&'static str];
+    /// The SELECT statement without WHERE and ORDER BY.
+    const SELECT: &'static str;
+    /// The columns of ORDER BY.
+    const ORDER_BY: &'static str;
+    /// Text columns with equal name and content in the database and in the SQL table. Filters on
+    /// them can be pushed down.
+    const TEXT_COLUMNS: &'static [&'static str];
+    /// Time columns of the SQL table that the database holds under the same name as RFC 3339 text
+    /// in UTC.
+    const TIME_COLUMNS: &'static [&'static str];
 
-    /// The table's columns.
+    /// Schema of the SQL table.
     fn schema() -> SchemaRef;
 
-    /// The columns at these places of the schema, with `rows` as the table shows them.
+    /// Converts `rows` to the columns of the schema with these indices.
     ///
     /// # Errors
-    /// Where a row is not what it should be.
-    fn columns(rows: Vec<Self::Row>, places: &[usize]) -> Result<Vec<ArrayRef>, DataFusionError>;
+    /// A row that cannot be converted.
+    fn columns(
+        rows: Vec<Self::Row>,
+        column_indices: &[usize],
+    ) -> Result<Vec<ArrayRef>, DataFusionError>;
 }
 
-/// The rows at these places of the schema.
+/// Converts `rows` to a batch of the columns with these indices.
 ///
 /// # Errors
-/// As [`CatalogTable::columns`].
-pub(crate) fn batch<B: CatalogTable>(
-    rows: Vec<B::Row>,
-    places: &[usize],
+/// See [`CatalogTable::columns`].
+pub(crate) fn batch<T: CatalogTable>(
+    rows: Vec<T::Row>,
+    column_indices: &[usize],
 ) -> Result<RecordBatch, DataFusionError> {
-    let schema = Arc::new(B::schema().project(places)?);
+    let schema = Arc::new(T::schema().project(column_indices)?);
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    Ok(RecordBatch::try_new_with_options(schema, B::columns(rows, places)?, &options)?)
+    Ok(RecordBatch::try_new_with_options(schema, T::columns(rows, column_indices)?, &options)?)
 }
 
-/// The table; empty without a catalogue.
+/// The table provider of `T`; empty without a catalog.
 #[derive(Debug)]
-pub(crate) struct CatalogTableProvider<B> {
-    place: Option<CatalogLocation>,
-    of: std::marker::PhantomData<B>,
+pub(crate) struct CatalogTableProvider<T> {
+    location: Option<CatalogLocation>,
+    table: std::marker::PhantomData<T>,
 }
 
-impl<B: CatalogTable> CatalogTableProvider<B> {
-    pub(crate) fn new(place: Option<CatalogLocation>) -> Self {
-        Self { place, of: std::marker::PhantomData }
+impl<T: CatalogTable> CatalogTableProvider<T> {
+    pub(crate) fn new(location: Option<CatalogLocation>) -> Self {
+        Self { location, table: std::marker::PhantomData }
     }
 }
 
 #[async_trait]
-impl<B: CatalogTable + 'static> TableProvider for CatalogTableProvider<B> {
+impl<T: CatalogTable + 'static> TableProvider for CatalogTableProvider<T> {
     fn schema(&self) -> SchemaRef {
-        B::schema()
+        T::schema()
     }
 
     fn table_type(&self) -> TableType {
@@ -92,8 +99,8 @@ impl<B: CatalogTable + 'static> TableProvider for CatalogTableProvider<B> {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
-        let supported = |filter: &&Expr| match Condition::of::<B>(filter) {
-            // Asked again above: what the catalogue chooses by may be wider.
+        let supported = |filter: &&Expr| match PushedFilter::from_expr::<T>(filter) {
+            // The filter that is pushed down may select more rows, so the engine filters again.
             Some(_) => TableProviderFilterPushDown::Inexact,
             None => TableProviderFilterPushDown::Unsupported,
         };
@@ -107,96 +114,105 @@ impl<B: CatalogTable + 'static> TableProvider for CatalogTableProvider<B> {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let places =
-            projection.cloned().unwrap_or_else(|| (0..B::schema().fields().len()).collect());
-        let schema = Arc::new(B::schema().project(&places)?);
-        let conditions = filters.iter().filter_map(Condition::of::<B>).collect();
-        let rows: Rows<B> = Rows {
-            place: self.place.clone(),
+        let column_indices =
+            projection.cloned().unwrap_or_else(|| (0..T::schema().fields().len()).collect());
+        let schema = Arc::new(T::schema().project(&column_indices)?);
+        let filters = filters.iter().filter_map(PushedFilter::from_expr::<T>).collect();
+        let rows: CatalogScan<T> = CatalogScan {
+            location: self.location.clone(),
             schema: Arc::clone(&schema),
-            places: places.into(),
-            conditions,
-            of: std::marker::PhantomData,
+            column_indices: column_indices.into(),
+            filters,
+            table: std::marker::PhantomData,
         };
         StreamingTable::try_new(schema, vec![Arc::new(rows)])?.scan(state, None, &[], limit).await
     }
 }
 
-/// What the catalogue chooses rows by.
+/// A filter that the catalog database applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Condition {
+struct PushedFilter {
     column: &'static str,
-    is: Is,
+    test: FilterTest,
 }
 
+/// The test of a pushed-down filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Is {
-    /// One of these texts.
+enum FilterTest {
+    /// The text is in this list.
     In(Vec<String>),
-    /// A time in this second or later.
+    /// The time is in this second or later.
     From(String),
-    /// A time before this second.
+    /// The time is before this second.
     Before(String),
 }
 
-impl Condition {
-    /// What `filter` demands, or something wider; nothing where the catalogue knows nothing of it.
-    fn of<B: CatalogTable>(filter: &Expr) -> Option<Self> {
-        let named = |expr: &Expr, among: &'static [&'static str]| {
+impl PushedFilter {
+    /// Translates `filter` to a filter that selects the same rows or more; `None` where it cannot
+    /// be pushed down.
+    fn from_expr<T: CatalogTable>(filter: &Expr) -> Option<Self> {
+        let find_column = |expr: &Expr, names: &'static [&'static str]| {
             let Expr::Column(column) = expr else { return None };
-            among.iter().copied().find(|name| *name == column.name)
+            names.iter().copied().find(|name| *name == column.name)
         };
         match filter {
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right })
-                if named(left, B::TEXTS).is_some() =>
+                if find_column(left, T::TEXT_COLUMNS).is_some() =>
             {
-                Some(Self { column: named(left, B::TEXTS)?, is: Is::In(vec![text(right)?]) })
-            }
-            Expr::InList(InList { expr, list, negated: false }) if list.len() <= TEXTS_MAX => {
                 Some(Self {
-                    column: named(expr, B::TEXTS)?,
-                    is: Is::In(list.iter().map(text).collect::<Option<_>>()?),
+                    column: find_column(left, T::TEXT_COLUMNS)?,
+                    test: FilterTest::In(vec![text(right)?]),
+                })
+            }
+            Expr::InList(InList { expr, list, negated: false }) if list.len() <= IN_LIST_MAX => {
+                Some(Self {
+                    column: find_column(expr, T::TEXT_COLUMNS)?,
+                    test: FilterTest::In(list.iter().map(text).collect::<Option<_>>()?),
                 })
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-                let (column, moment) = (named(left, B::TIMES)?, moment(right)?);
-                let is = match op {
-                    Operator::Gt | Operator::GtEq => Is::From(second(moment)?),
+                let (column, moment) = (find_column(left, T::TIME_COLUMNS)?, moment(right)?);
+                let test = match op {
+                    Operator::Gt | Operator::GtEq => FilterTest::From(second(moment)?),
                     Operator::Lt | Operator::LtEq => {
-                        Is::Before(second(moment.checked_add(1_000_000)?)?)
+                        FilterTest::Before(second(moment.checked_add(1_000_000)?)?)
                     }
                     _ => return None,
                 };
-                Some(Self { column, is })
+                Some(Self { column, test })
             }
             _ => None,
         }
     }
 
-    /// As a statement writes it; its values are put behind `values`.
+    /// The filter as SQL; its values are appended to `values` and referred to as `$1`, `$2` and so
+    /// on.
     fn sql(&self, values: &mut Vec<String>) -> String {
-        let mut place = |value: &String| {
+        let mut placeholder = |value: &String| {
             values.push(value.clone());
             format!("${}", values.len())
         };
         let column = self.column;
-        match &self.is {
-            Is::In(texts) => {
-                format!("{column} IN ({})", texts.iter().map(place).collect::<Vec<_>>().join(", "))
+        match &self.test {
+            FilterTest::In(texts) => {
+                format!(
+                    "{column} IN ({})",
+                    texts.iter().map(placeholder).collect::<Vec<_>>().join(", ")
+                )
             }
-            Is::From(second) => format!("{column} >= {}", place(second)),
-            Is::Before(second) => format!("{column} < {}", place(second)),
+            FilterTest::From(second) => format!("{column} >= {}", placeholder(second)),
+            FilterTest::Before(second) => format!("{column} < {}", placeholder(second)),
         }
     }
 }
 
-/// PostgreSQL takes no text with a NUL in it.
+/// The text of a literal. PostgreSQL rejects a NUL in a text, so such a literal is not pushed down.
 fn text(expr: &Expr) -> Option<String> {
     let Expr::Literal(value, _) = expr else { return None };
     value.try_as_str()?.filter(|text| !text.contains('\0')).map(str::to_owned)
 }
 
-/// Microseconds since 1970 UTC.
+/// The timestamp of a literal, microseconds since 1970 UTC.
 fn moment(expr: &Expr) -> Option<i64> {
     match expr {
         Expr::Literal(ScalarValue::TimestampMicrosecond(moment, _), _) => *moment,
@@ -204,55 +220,57 @@ fn moment(expr: &Expr) -> Option<i64> {
     }
 }
 
-/// The rows that fulfil the conditions, with the columns at these places.
+/// A scan of the table: its filters and the indices of its columns.
 #[derive(Debug)]
-struct Rows<B> {
-    place: Option<CatalogLocation>,
+struct CatalogScan<T> {
+    location: Option<CatalogLocation>,
     schema: SchemaRef,
-    places: Arc<[usize]>,
-    conditions: Vec<Condition>,
-    of: std::marker::PhantomData<B>,
+    column_indices: Arc<[usize]>,
+    filters: Vec<PushedFilter>,
+    table: std::marker::PhantomData<T>,
 }
 
-impl<B: CatalogTable + 'static> PartitionStream for Rows<B> {
+impl<T: CatalogTable + 'static> PartitionStream for CatalogScan<T> {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut pieces = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), 1);
-        if let Some(place) = self.place.clone() {
-            let (tx, places) = (pieces.tx(), Arc::clone(&self.places));
+        let mut stream = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), 1);
+        if let Some(location) = self.location.clone() {
+            let (tx, column_indices) = (stream.tx(), Arc::clone(&self.column_indices));
             let mut values = Vec::new();
-            let conditions: Vec<String> =
-                self.conditions.iter().map(|condition| condition.sql(&mut values)).collect();
-            let chosen = if conditions.is_empty() {
+            let filters: Vec<String> =
+                self.filters.iter().map(|filter| filter.sql(&mut values)).collect();
+            let where_clause = if filters.is_empty() {
                 String::new()
             } else {
-                format!(" WHERE {}", conditions.join(" AND "))
+                format!(" WHERE {}", filters.join(" AND "))
             };
-            let statement = format!("{}{chosen} ORDER BY {}", B::ALL, B::ORDER);
-            pieces.spawn(async move {
+            let statement = format!("{}{where_clause} ORDER BY {}", T::SELECT, T::ORDER_BY);
+            stream.spawn(async move {
                 let external = |e: sqlx::Error| DataFusionError::External(Box::new(e));
                 sqlx::any::install_default_drivers();
-                let mut catalogue = AnyConnection::connect(&place.url()).await.map_err(external)?;
+                let mut connection =
+                    AnyConnection::connect(&location.url()).await.map_err(external)?;
                 let query = values.into_iter().fold(
                     sqlx::query_as(sqlx::AssertSqlSafe(statement)),
                     sqlx::query::QueryAs::bind,
                 );
-                let mut rows = query.fetch(&mut catalogue).try_chunks(PIECE);
-                while let Some(piece) = rows.next().await {
-                    let piece =
-                        piece.map_err(|e| external(e.1)).and_then(|rows| batch::<B>(rows, &places));
-                    if tx.send(piece).await.is_err() {
-                        // Nobody wants more.
+                let mut rows = query.fetch(&mut connection).try_chunks(BATCH_ROWS);
+                while let Some(chunk) = rows.next().await {
+                    let chunk = chunk
+                        .map_err(|e| external(e.1))
+                        .and_then(|rows| batch::<T>(rows, &column_indices));
+                    if tx.send(chunk).await.is_err() {
+                        // The query has ended and dropped the receiver.
                         break;
                     }
                 }
                 Ok(())
             });
         }
-        pieces.build()
+        stream.build()
     }
 }
 
@@ -263,20 +281,26 @@ mod tests {
     use datafusion::prelude::{col, lit};
 
     #[test]
-    fn the_catalogue_chooses_by_what_it_knows() {
+    fn filters_that_the_database_can_apply_are_pushed_down() {
         let at = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
-        let bound = |is: fn(String) -> Is, text: &str| Some(is(text.to_owned()));
+        let bound = |test: fn(String) -> FilterTest, text: &str| Some(test(text.to_owned()));
         for (filter, expected) in [
-            (col("rule_id").eq(lit("AT-ROOT-001")), Some(Is::In(vec!["AT-ROOT-001".to_owned()]))),
+            (
+                col("rule_id").eq(lit("AT-ROOT-001")),
+                Some(FilterTest::In(vec!["AT-ROOT-001".to_owned()])),
+            ),
             (
                 col("status").in_list(vec![lit("open"), lit("suppressed")], false),
-                Some(Is::In(vec!["open".to_owned(), "suppressed".to_owned()])),
+                Some(FilterTest::In(vec!["open".to_owned(), "suppressed".to_owned()])),
             ),
-            (col("first_seen").gt_eq(at(1_500_000)), bound(Is::From, "1970-01-01T00:00:01")),
-            (col("first_seen").lt(at(1_500_000)), bound(Is::Before, "1970-01-01T00:00:02")),
-            (col("first_seen").lt_eq(at(-1)), bound(Is::Before, "1970-01-01T00:00:00")),
+            (
+                col("first_seen").gt_eq(at(1_500_000)),
+                bound(FilterTest::From, "1970-01-01T00:00:01"),
+            ),
+            (col("first_seen").lt(at(1_500_000)), bound(FilterTest::Before, "1970-01-01T00:00:02")),
+            (col("first_seen").lt_eq(at(-1)), bound(FilterTest::Before, "1970-01-01T00:00:00")),
             (col("status").in_list(vec![lit("open")], true), None),
-            (col("rule_id").in_list(vec![lit("x"); TEXTS_MAX + 1], false), None),
+            (col("rule_id").in_list(vec![lit("x"); IN_LIST_MAX + 1], false), None),
             (col("rule_id").eq(lit("a\0")), None),
             (col("rule_id").not_eq(lit("AT-ROOT-001")), None),
             (col("title").eq(lit("x")), None),
@@ -285,14 +309,16 @@ mod tests {
             (col("first_seen").gt(at(i64::MAX)), None),
         ] {
             assert_eq!(
-                Condition::of::<Findings>(&filter).map(|condition| condition.is),
+                PushedFilter::from_expr::<Findings>(&filter).map(|filter| filter.test),
                 expected,
                 "{filter}"
             );
         }
         let mut values = vec!["before".to_owned()];
-        let condition =
-            Condition { column: "status", is: Is::In(vec!["a".to_owned(), "'; --".to_owned()]) };
-        assert_eq!((condition.sql(&mut values).as_str(), values.len()), ("status IN ($2, $3)", 3));
+        let filter = PushedFilter {
+            column: "status",
+            test: FilterTest::In(vec!["a".to_owned(), "'; --".to_owned()]),
+        };
+        assert_eq!((filter.sql(&mut values).as_str(), values.len()), ("status IN ($2, $3)", 3));
     }
 }

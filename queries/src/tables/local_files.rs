@@ -1,5 +1,6 @@
-//! The lake's files by the names the engine has for them: it writes what is not plain ASCII in a path as `%` and two digits, and the store of
-//! local files would take that for the name itself.
+//! Read-only access to the lake's files. The engine percent-encodes non-ASCII characters of a path,
+//! but the local object store takes the encoded path as the file name. This store decodes the path
+//! first.
 
 use async_trait::async_trait;
 use datafusion::object_store::local::LocalFileSystem;
@@ -13,19 +14,19 @@ use futures::stream::BoxStream;
 use percent_encoding::percent_decode_str;
 use std::path::PathBuf;
 
-/// Local files, to be read only.
+/// The local file system, read-only.
 #[derive(Debug, Default)]
 pub(crate) struct LocalFiles(LocalFileSystem);
 
 impl LocalFiles {
-    /// Where the file is that the engine calls `location`.
+    /// The file system path of the engine's `location`.
     pub(crate) fn path(&self, location: &Path) -> Result<PathBuf> {
-        self.0.path_to_filesystem(&named(location)?)
+        self.0.path_to_filesystem(&decoded(location)?)
     }
 }
 
-/// `location` as the folders and files are named.
-fn named(location: &Path) -> Result<Path> {
+/// `location` with its percent-encoding removed.
+fn decoded(location: &Path) -> Result<Path> {
     let generic = |source| Error::Generic { store: "local files", source };
     let name =
         percent_decode_str(location.as_ref()).decode_utf8().map_err(|e| generic(Box::new(e)))?;
@@ -34,7 +35,7 @@ fn named(location: &Path) -> Result<Path> {
 
 fn read_only(operation: &str) -> Error {
     Error::NotSupported {
-        source: format!("{operation}: the lake's files are only read here").into(),
+        source: format!("{operation}: the lake's files are read-only here").into(),
     }
 }
 
@@ -59,7 +60,7 @@ impl ObjectStore for LocalFiles {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.0.get_opts(&named(location)?, options).await
+        self.0.get_opts(&decoded(location)?, options).await
     }
 
     fn delete_stream(
@@ -70,7 +71,7 @@ impl ObjectStore for LocalFiles {
     }
 
     fn list(&self, _: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        // What belongs to the lake its catalogue knows.
+        // The catalog knows which files belong to the lake; listing is never needed.
         futures::stream::iter([Err(read_only("list"))]).boxed()
     }
 

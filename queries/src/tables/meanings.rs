@@ -1,6 +1,6 @@
-//! What the columns of a table mean, in a sentence each.
+//! Meanings of a table's columns, one sentence each.
 
 use std::collections::BTreeMap;
 
-/// What columns mean, by their names.
-pub(crate) type Meanings = BTreeMap<String, String>;
+/// Meanings by column name.
+pub(crate) type ColumnMeanings = BTreeMap<String, String>;

@@ -1,7 +1,7 @@
-//! What was asked by the doors of the service, as a table of SQL.
+//! The SQL table `query_log`: statements that clients of the service have run.
 
 use crate::tables::catalog_table::CatalogTable;
-use crate::tables::meanings::Meanings;
+use crate::tables::meanings::ColumnMeanings;
 use datafusion::arrow::array::{
     ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
 };
@@ -12,6 +12,7 @@ use std::sync::{Arc, LazyLock};
 /// Name of the table.
 pub(crate) const QUERY_LOG_TABLE: &str = "query_log";
 
+/// Name and meaning of each column.
 const COLUMNS: [(&str, &str); 9] = [
     ("asked_at", "When, UTC."),
     ("door", "By which door: `http` or `postgres`."),
@@ -39,22 +40,22 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 
 type Row = (i64, String, String, String, String, String, i64, i64, i64);
 
-/// What the lake has been asked.
+/// The table `query_log`.
 #[derive(Debug)]
 pub(crate) struct QueryLog;
 
 impl CatalogTable for QueryLog {
     type Row = Row;
-    const ALL: &'static str = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query";
-    const ORDER: &'static str = "asked_at, query_id";
-    const TEXTS: &'static [&'static str] = &["door", "who", "address", "result"];
-    const TIMES: &'static [&'static str] = &[];
+    const SELECT: &'static str = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query";
+    const ORDER_BY: &'static str = "asked_at, query_id";
+    const TEXT_COLUMNS: &'static [&'static str] = &["door", "who", "address", "result"];
+    const TIME_COLUMNS: &'static [&'static str] = &[];
 
     fn schema() -> SchemaRef {
         Arc::clone(&SCHEMA)
     }
 
-    fn columns(rows: Vec<Row>, places: &[usize]) -> Result<Vec<ArrayRef>, DataFusionError> {
+    fn columns(rows: Vec<Row>, column_indices: &[usize]) -> Result<Vec<ArrayRef>, DataFusionError> {
         let texts = |of: fn(&Row) -> &str| -> ArrayRef {
             Arc::new(rows.iter().map(|row| Some(of(row))).collect::<StringArray>())
         };
@@ -74,16 +75,19 @@ impl CatalogTable for QueryLog {
             Arc::new(rows.iter().map(|row| Some(row.7)).collect::<Int64Array>()),
             Arc::new(rows.iter().map(|row| Some(seconds(row.8))).collect::<Float64Array>()),
         ];
-        Ok(places.iter().filter_map(|place| all.get(*place).cloned()).collect())
+        Ok(column_indices.iter().filter_map(|index| all.get(*index).cloned()).collect())
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "for people")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "precision of seconds shown to people does not matter"
+)]
 fn seconds(micros: i64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// What its columns mean.
-pub(crate) fn meanings() -> Meanings {
+/// Meanings of its columns.
+pub(crate) fn meanings() -> ColumnMeanings {
     COLUMNS.iter().map(|(name, meaning)| ((*name).to_owned(), (*meaning).to_owned())).collect()
 }

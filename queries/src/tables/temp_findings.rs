@@ -1,4 +1,6 @@
-//! Findings in a file of their own: as many as there may be, read anew by each query that asks for them, and by no more than its columns.
+//! The table `findings` over a temporary Parquet file, for findings that are not stored in the
+//! lake. Memory stays small for any number of findings, and each query reads only the columns it
+//! needs.
 
 use crate::limits::SessionError;
 use crate::tables::catalog_table::{CatalogTable, batch};
@@ -15,39 +17,41 @@ use std::pin::pin;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
 
-/// Findings that are made rows of at a time: what they are parsed into is needed for a moment only.
-const AT_A_TIME: usize = 4096;
-/// What the file's name ends with: by that the engine knows what it is.
+/// Findings converted to a batch at a time. A parsed finding is only held while its batch is
+/// written.
+const BATCH_FINDINGS: usize = 4096;
+/// Suffix of the file, by which the engine recognizes the format.
 const SUFFIX: &str = ".parquet";
 
-/// The file, which goes with this.
+/// The temporary file; it is deleted when this is dropped.
 #[derive(Debug)]
 pub(crate) struct TempFindings(NamedTempFile);
 
 impl TempFindings {
-    /// Writes `findings` down: revision, status and JSON text of each.
+    /// Writes `findings` to a temporary file: revision, status and JSON text of each.
     ///
     /// # Errors
-    /// Where one does not read or there is no room; what is wrong with one that cannot be had.
+    /// A finding that is not JSON, a file that cannot be written, or an error of the stream
+    /// `findings`.
     pub(crate) async fn new<E: From<SessionError>>(
         findings: impl Stream<Item = Result<(i64, String, String), E>>,
     ) -> Result<Self, E> {
-        let places: Vec<usize> = (0..Findings::schema().fields().len()).collect();
-        let (file, mut writer) = begun().map_err(SessionError::from)?;
-        let mut some = pin!(findings.try_chunks(AT_A_TIME));
-        while let Some(some) = some.next().await {
-            let batch =
-                batch::<Findings>(some.map_err(|e| e.1)?, &places).map_err(SessionError::from)?;
-            writer.write(&batch).map_err(engine)?;
+        let column_indices: Vec<usize> = (0..Findings::schema().fields().len()).collect();
+        let (file, mut writer) = create_file().map_err(SessionError::from)?;
+        let mut chunks = pin!(findings.try_chunks(BATCH_FINDINGS));
+        while let Some(chunk) = chunks.next().await {
+            let batch = batch::<Findings>(chunk.map_err(|e| e.1)?, &column_indices)
+                .map_err(SessionError::from)?;
+            writer.write(&batch).map_err(engine_error)?;
         }
-        writer.close().map_err(engine)?;
+        writer.close().map_err(engine_error)?;
         Ok(Self(file))
     }
 
-    /// The table of them in `context`.
+    /// The table over the file, planned by `context`.
     ///
     /// # Errors
-    /// What the engine says.
+    /// Errors of the engine.
     pub(crate) async fn table(
         &self,
         context: &SessionContext,
@@ -58,17 +62,18 @@ impl TempFindings {
     }
 }
 
-fn begun() -> Result<(NamedTempFile, ArrowWriter<std::fs::File>), DataFusionError> {
+/// Creates the temporary file and its Parquet writer.
+fn create_file() -> Result<(NamedTempFile, ArrowWriter<std::fs::File>), DataFusionError> {
     let file = tempfile::Builder::new().prefix("trailhound-findings-").suffix(SUFFIX).tempfile()?;
     let compression = Compression::ZSTD(ZstdLevel::default());
     let properties = WriterProperties::builder()
         .set_compression(compression)
-        .set_max_row_group_row_count(Some(16 * AT_A_TIME))
+        .set_max_row_group_row_count(Some(16 * BATCH_FINDINGS))
         .build();
     let writer = ArrowWriter::try_new(file.reopen()?, Findings::schema(), Some(properties))?;
     Ok((file, writer))
 }
 
-fn engine(error: ParquetError) -> SessionError {
+fn engine_error(error: ParquetError) -> SessionError {
     DataFusionError::from(error).into()
 }

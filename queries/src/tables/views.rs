@@ -1,6 +1,6 @@
-//! Views over the lake's tables, as anyone may ask for them in SQL. Each says in its file what it shows.
+//! SQL views over the lake's tables. The comment at the top of each file says what the view shows.
 
-/// Name and query of each.
+/// Name and query of each view.
 pub(crate) const VIEWS: [(&str, &str); 10] = [
     ("signins", include_str!("../../views/signins.sql")),
     ("stops", include_str!("../../views/stops.sql")),

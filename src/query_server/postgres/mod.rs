@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::process::Command;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
-use trailhound_queries::sql_guard::Code;
+use trailhound_queries::sql_guard::QueryErrorCode;
 
 /// Connections at once. Dashboards keep some open.
 const CONNECTIONS_MAX: usize = 16;
@@ -201,10 +201,10 @@ async fn ended(
             said = wire.read::<ToServer>() => match said? {
                 Some(ToServer::End { result, rows, bytes }) => return Ok(Ended::Told { result, rows, bytes }),
                 Some(_) => {}
-                None => return Ok(Ended::Killed(Code::MemoryLimit.name())),
+                None => return Ok(Ended::Killed(QueryErrorCode::MemoryLimit.name())),
             },
             () = &mut out_of_time => {
-                return Ok(Ended::Killed(if cancelled { Code::Cancelled.name() } else { Code::TimeLimit.name() }));
+                return Ok(Ended::Killed(if cancelled { QueryErrorCode::Cancelled.name() } else { QueryErrorCode::TimeLimit.name() }));
             }
             () = &mut called_off, if !cancelled => {
                 cancelled = true;
@@ -213,7 +213,7 @@ async fn ended(
             }
             _ = look.tick() => {
                 if has_gone(socket) {
-                    return Ok(Ended::Killed(Code::Cancelled.name()));
+                    return Ok(Ended::Killed(QueryErrorCode::Cancelled.name()));
                 }
             }
         }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 use trailhound_queries::session::Session;
-use trailhound_queries::sql_guard::{self, Code, Refused};
+use trailhound_queries::sql_guard::{self, QueryError, QueryErrorCode};
 
 /// What the server calls itself; clients tell by it what they may ask.
 pub(super) const SERVER_VERSION: &str =
@@ -78,7 +78,7 @@ impl QueryHandler {
     }
 
     /// Plans `statement` over the newest state of the lake, if it may be run. Its parameters stay open.
-    async fn plan(&self, statement: &Statement) -> Result<LogicalPlan, Refused> {
+    async fn plan(&self, statement: &Statement) -> Result<LogicalPlan, QueryError> {
         let mut session = self.session.lock().await;
         session.refresh().await?;
         let mut statement = statement.clone();
@@ -119,13 +119,15 @@ impl QueryHandler {
             let stream = frame
                 .execute_stream()
                 .await
-                .map_err(|e| trailhound_queries::session::ad_hoc::refused(&e))?;
-            trailhound_queries::limits::bounded(stream, &limits).await.map_err(Refused::from)
+                .map_err(|e| trailhound_queries::session::ad_hoc::query_error(&e))?;
+            trailhound_queries::limits::collect_within_limits(stream, &limits)
+                .await
+                .map_err(QueryError::from)
         };
         let collected = tokio::select! {
             collected = collected => collected,
             // Nothing else is said while it runs.
-            _ = wire.read::<FromServer>() => Err(Refused::whole(Code::Cancelled, "it was called off")),
+            _ = wire.read::<FromServer>() => Err(QueryError::new(QueryErrorCode::Cancelled, "it was called off")),
         };
         let collected = collected.and_then(|batches| {
             let bytes: u64 = batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
@@ -136,7 +138,7 @@ impl QueryHandler {
                 )
             };
             if bytes > self.bounds.bytes_max {
-                Err(Refused::whole(Code::ByteLimit, message()))
+                Err(QueryError::new(QueryErrorCode::ByteLimit, message()))
             } else {
                 Ok((batches, bytes))
             }
@@ -159,7 +161,7 @@ impl QueryHandler {
 
 impl QueryHandler {
     /// Has a statement noted that is not let through; gives what the client is told.
-    async fn refuse(&self, refused: &Refused, statement: &str, who: String) -> PgWireError {
+    async fn refuse(&self, refused: &QueryError, statement: &str, who: String) -> PgWireError {
         self.noted.store(true, Ordering::Relaxed);
         let beginning = &statement[..statement.floor_char_boundary(sql_guard::TEXT_BYTES_MAX)];
         let note = ToServer::Refused {
@@ -178,7 +180,7 @@ impl QueryHandler {
         self.noted.store(false, Ordering::Relaxed);
         match sql_guard::check_text(sql) {
             // Nothing is a statement too in this protocol.
-            Err(Refused { code: Code::Empty, .. }) | Ok(()) => Ok(()),
+            Err(QueryError { code: QueryErrorCode::Empty, .. }) | Ok(()) => Ok(()),
             Err(refused) => Err(self.refuse(&refused, sql, who(client)).await),
         }
     }
@@ -193,7 +195,7 @@ impl QueryHandler {
         if let Err(error) = &done
             && !self.noted.load(Ordering::Relaxed)
         {
-            let refused = Refused::whole(code(error), error.to_string());
+            let refused = QueryError::new(code(error), error.to_string());
             self.refuse(&refused, sql, who(client)).await;
         }
         done
@@ -258,13 +260,13 @@ impl CancelHandler for QueryHandler {
 }
 
 /// What is no question but is answered by the hooks after this one; none for a question.
-fn passes(statement: &Statement) -> Option<Result<(), Refused>> {
+fn passes(statement: &Statement) -> Option<Result<(), QueryError>> {
     let known = |name: &str| {
         if SETTINGS.contains(&name.to_lowercase().as_str()) {
             return Ok(());
         }
         let message = format!("`{name}` cannot be set here");
-        Err(Refused::whole(Code::StatementNotAllowed, message))
+        Err(QueryError::new(QueryErrorCode::StatementNotAllowed, message))
     };
     match statement {
         Statement::StartTransaction { .. }
@@ -313,36 +315,38 @@ fn marked(statement: &Statement) -> Option<Response> {
 }
 
 /// What the engine found wrong with a statement.
-fn code(error: &PgWireError) -> Code {
+fn code(error: &PgWireError) -> QueryErrorCode {
     match error {
-        PgWireError::ApiError(error) if error.is::<ParserError>() => Code::Syntax,
-        _ => Code::Failed,
+        PgWireError::ApiError(error) if error.is::<ParserError>() => QueryErrorCode::Syntax,
+        _ => QueryErrorCode::Failed,
     }
 }
 
 /// A refusal in PostgreSQL's terms.
-fn refusal(refused: &Refused, statement: &str) -> PgWireError {
+fn refusal(refused: &QueryError, statement: &str) -> PgWireError {
     let state = match refused.code {
-        Code::Empty | Code::Syntax | Code::SeveralStatements => "42601",
-        Code::TooComplex => "54001",
-        Code::StatementNotAllowed => "25006",
-        Code::FunctionNotAllowed => "42883",
-        Code::TableNotFound => "42P01",
-        Code::Parameter => "42P02",
-        Code::Invalid => "42703",
-        Code::MemoryLimit => "53200",
-        Code::TimeLimit | Code::Cancelled => "57014",
-        Code::RowLimit | Code::ByteLimit => "54000",
-        Code::Failed => "22000",
+        QueryErrorCode::Empty | QueryErrorCode::Syntax | QueryErrorCode::SeveralStatements => {
+            "42601"
+        }
+        QueryErrorCode::TooComplex => "54001",
+        QueryErrorCode::StatementNotAllowed => "25006",
+        QueryErrorCode::FunctionNotAllowed => "42883",
+        QueryErrorCode::TableNotFound => "42P01",
+        QueryErrorCode::Parameter => "42P02",
+        QueryErrorCode::Invalid => "42703",
+        QueryErrorCode::MemoryLimit => "53200",
+        QueryErrorCode::TimeLimit | QueryErrorCode::Cancelled => "57014",
+        QueryErrorCode::RowLimit | QueryErrorCode::ByteLimit => "54000",
+        QueryErrorCode::Failed => "22000",
     };
-    // The place counts characters of the whole text, from 1.
-    let position = refused.place.map(|place| {
+    // The protocol counts characters of the whole text, from 1.
+    let position = refused.position.map(|position| {
         let before: usize = statement
             .lines()
-            .take(usize::try_from(place.line - 1).unwrap_or_default())
+            .take(usize::try_from(position.line - 1).unwrap_or_default())
             .map(|line| line.chars().count() + 1)
             .sum();
-        before as u64 + place.column
+        before as u64 + position.column
     });
     told(state, refused.message.clone(), position)
 }

@@ -69,7 +69,7 @@ impl StandingQueries {
         for rule in rules {
             // A rule without a condition on the rows it reads may read every row.
             by_rows
-                .entry((rule.reads.as_deref().unwrap_or("true"), rule.condensed.as_ref()))
+                .entry((rule.prefilter.as_deref().unwrap_or("true"), rule.first_last.as_ref()))
                 .or_default()
                 .push(rule);
         }

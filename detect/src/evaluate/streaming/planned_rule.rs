@@ -67,9 +67,9 @@ impl PlannedRule {
         session: &Session,
     ) -> Result<Self, SessionError> {
         let query = RuleQuery::new(rule, session).await?;
-        let baseline = match &rule.remembers {
+        let baseline = match &rule.baseline {
             // A group with a first-and-last reduction holds the baseline with its other rows.
-            Some(_) if rule.condensed.is_some() => None,
+            Some(_) if rule.first_last.is_some() => None,
             Some(remembers) => Some(BaselineRows {
                 predicate: predicate.and(&EventPredicate::new(session, &remembers.rows)?),
                 buffer: WindowBuffer::new(i64::MIN),
@@ -78,7 +78,7 @@ impl PlannedRule {
             None => None,
         };
         let judges_single_events =
-            lookback(rule) == 0 && rule.remembers.is_none() && rule.condensed.is_none();
+            lookback(rule) == 0 && rule.baseline.is_none() && rule.first_last.is_none();
         Ok(Self {
             rule: rule.clone(),
             query,

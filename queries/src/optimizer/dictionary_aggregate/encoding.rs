@@ -1,4 +1,4 @@
-//! Values and groups by numbers.
+//! Encodes group values as numbers, and groups as the combination of their values' numbers.
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, UInt32Array,
@@ -13,138 +13,147 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Literal};
 use std::sync::Arc;
 
-/// A group is known by the numbers of its values, 32 bits each.
+/// Maximum number of group columns: a group key is 128 bits, 32 for each column.
 pub(super) const COLUMNS_MAX: usize = 4;
-/// So many groups are given on, and numbered anew.
+/// Number of groups at which the partial result is emitted and numbering starts anew.
 const GROUPS_MAX: usize = 65_536;
 
-/// Slots of [`LookupCache`]: what is found there costs a comparison, the rest a search.
+/// Slots of [`LookupCache`]. A hit costs one comparison, a miss a lookup in the hash table.
 const SLOTS: usize = 4096;
 
-/// The groups of the rows seen.
-pub(super) struct Groups {
-    by: Vec<By>,
-    groups: HashMap<u128, u32>,
+/// The groups of the rows seen since the last [`GroupTable::drain`].
+pub(super) struct GroupTable {
+    by: Vec<GroupColumn>,
+    numbers: HashMap<u128, u32>,
     recent: LookupCache,
-    /// The groups in order of their numbers.
+    /// Keys of the groups, indexed by group number.
     keys: Vec<u128>,
-    /// Of each row of the last batch; kept, for they are large.
-    of_rows: Vec<u128>,
-    rows: Vec<usize>,
+    /// The group key of each row of the last batch. Kept between batches to reuse the memory.
+    row_keys: Vec<u128>,
+    row_groups: Vec<usize>,
 }
 
-impl Groups {
-    /// Groups by `by`, each given on as the field in its place.
+impl GroupTable {
+    /// A table of groups by the expressions `by`, each emitted with the type of its field.
     pub(super) fn new<'a>(
         by: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>,
         fields: impl Iterator<Item = &'a Arc<Field>>,
     ) -> Self {
-        let by = by.zip(fields).map(|(by, field)| By::new(by, field.data_type())).collect();
-        let (groups, recent) = (HashMap::default(), LookupCache::default());
-        Self { by, groups, recent, keys: Vec::new(), of_rows: Vec::new(), rows: Vec::new() }
+        let by =
+            by.zip(fields).map(|(by, field)| GroupColumn::new(by, field.data_type())).collect();
+        let (numbers, recent) = (HashMap::default(), LookupCache::default());
+        Self { by, numbers, recent, keys: Vec::new(), row_keys: Vec::new(), row_groups: Vec::new() }
     }
 
-    /// Finds the groups of the rows of `batch`.
-    pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<(), DataFusionError> {
-        self.of_rows.clear();
-        self.of_rows.resize(batch.num_rows(), 0);
-        self.by.iter_mut().try_for_each(|by| by.number(batch, &mut self.of_rows))?;
-        self.rows.clear();
-        for &key in &self.of_rows {
+    /// Assigns a group number to each row of `batch`.
+    pub(super) fn assign(&mut self, batch: &RecordBatch) -> Result<(), DataFusionError> {
+        self.row_keys.clear();
+        self.row_keys.resize(batch.num_rows(), 0);
+        self.by.iter_mut().try_for_each(|by| by.number(batch, &mut self.row_keys))?;
+        self.row_groups.clear();
+        for &key in &self.row_keys {
             let number = self.recent.number(key, || {
-                *self.groups.entry(key).or_insert_with(|| {
+                *self.numbers.entry(key).or_insert_with(|| {
                     self.keys.push(key);
                     self.keys.len() as u32 - 1
                 })
             });
-            self.rows.push(number as usize);
+            self.row_groups.push(number as usize);
         }
         Ok(())
     }
 
-    /// The number of the group of each row taken last.
-    pub(super) fn rows(&self) -> &[usize] {
-        &self.rows
+    /// The group number of each row of the last batch.
+    pub(super) fn row_groups(&self) -> &[usize] {
+        &self.row_groups
     }
 
-    /// How many groups there are.
+    /// Number of groups.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    pub(super) fn are_many(&self) -> bool {
+    /// True where the groups must be emitted.
+    pub(super) fn is_full(&self) -> bool {
         self.len() >= GROUPS_MAX
     }
 
-    /// Memory, about.
+    /// Approximate memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let groups = self.groups.capacity() * size_of::<(u128, u32)>()
+        let groups = self.numbers.capacity() * size_of::<(u128, u32)>()
             + self.keys.capacity() * size_of::<u128>();
-        let rows =
-            self.of_rows.capacity() * size_of::<u128>() + self.rows.capacity() * size_of::<usize>();
+        let rows = self.row_keys.capacity() * size_of::<u128>()
+            + self.row_groups.capacity() * size_of::<usize>();
         groups
             + rows
             + self.recent.bytes()
             + self.by.iter().map(|by| by.values.bytes()).sum::<usize>()
     }
 
-    /// The values of each group, column by column; none is known from here on.
-    pub(super) fn emptied(&mut self) -> Result<Vec<ArrayRef>, DataFusionError> {
-        self.groups.clear();
-        self.recent.forget();
+    /// Returns the values of each group, one array per column, and forgets all groups.
+    pub(super) fn drain(&mut self) -> Result<Vec<ArrayRef>, DataFusionError> {
+        self.numbers.clear();
+        self.recent.clear();
         let keys = std::mem::take(&mut self.keys);
         let mut columns = Vec::with_capacity(self.by.len());
         for (at, by) in self.by.iter_mut().rev().enumerate() {
-            // The last column's number comes last.
+            // The number of the last column is in the lowest 32 bits.
             let numbers: UInt32Array =
                 keys.iter().map(|key| Some((key >> (32 * at)) as u32)).collect();
-            columns.push(cast(&take(&by.values.emptied(), &numbers, None)?, &by.data_type)?);
+            columns.push(cast(&take(&by.values.drain(), &numbers, None)?, &by.data_type)?);
         }
         columns.reverse();
         Ok(columns)
     }
 }
 
-/// What rows are grouped by.
-struct By {
+/// A group column: its expression, and the numbers of its values.
+struct GroupColumn {
     expression: Arc<dyn PhysicalExpr>,
     data_type: DataType,
-    values: Values,
+    values: ValueDictionary,
 }
 
-impl By {
+impl GroupColumn {
+    /// A text column is numbered as it is. `x / n` is numbered by its quotient without dividing
+    /// every row; any other integer or time is a quotient with the divisor 1.
     fn new(expression: &Arc<dyn PhysicalExpr>, data_type: &DataType) -> Self {
         let data_type = data_type.clone();
         if data_type == DataType::Utf8View {
             return Self {
                 expression: Arc::clone(expression),
                 data_type,
-                values: Values::Texts(Texts::default()),
+                values: ValueDictionary::Texts(TextDictionary::default()),
             };
         }
-        let (expression, divisor) = divided(expression).unwrap_or((expression, 1));
+        let (expression, divisor) = division(expression).unwrap_or((expression, 1));
         Self {
             expression: Arc::clone(expression),
             data_type,
-            values: Values::IntegerDictionary(IntegerDictionary::new(divisor)),
+            values: ValueDictionary::Integers(IntegerDictionary::new(divisor)),
         }
     }
 
-    /// Puts the number of each row's value behind what `of_rows` has.
-    fn number(&mut self, batch: &RecordBatch, of_rows: &mut [u128]) -> Result<(), DataFusionError> {
+    /// Appends the number of each row's value to its group key: shifts the key by 32 bits and adds
+    /// the number.
+    fn number(
+        &mut self,
+        batch: &RecordBatch,
+        row_keys: &mut [u128],
+    ) -> Result<(), DataFusionError> {
         let column = self.expression.evaluate(batch)?.into_array(batch.num_rows())?;
         match &mut self.values {
-            Values::Texts(texts) => texts.number(column.as_string_view(), of_rows),
-            Values::IntegerDictionary(wholes) => {
-                wholes.number(cast(&column, &DataType::Int64)?.as_primitive(), of_rows)
+            ValueDictionary::Texts(texts) => texts.number(column.as_string_view(), row_keys),
+            ValueDictionary::Integers(integers) => {
+                integers.number(cast(&column, &DataType::Int64)?.as_primitive(), row_keys)
             }
         }
         Ok(())
     }
 }
 
-/// What is divided by what, where `expression` says that.
-fn divided(expression: &Arc<dyn PhysicalExpr>) -> Option<(&Arc<dyn PhysicalExpr>, i64)> {
+/// Dividend and divisor, where `expression` is a division by a positive literal.
+fn division(expression: &Arc<dyn PhysicalExpr>) -> Option<(&Arc<dyn PhysicalExpr>, i64)> {
     let division = expression
         .downcast_ref::<BinaryExpr>()
         .filter(|binary| *binary.op() == Operator::Divide)?;
@@ -154,52 +163,55 @@ fn divided(expression: &Arc<dyn PhysicalExpr>) -> Option<(&Arc<dyn PhysicalExpr>
     }
 }
 
-/// The values of a column by number; NULL is one of them.
-enum Values {
-    Texts(Texts),
-    IntegerDictionary(IntegerDictionary),
+/// Values of a group column, indexed by number. NULL has a number, too.
+enum ValueDictionary {
+    Texts(TextDictionary),
+    Integers(IntegerDictionary),
 }
 
-impl Values {
-    /// What there was, by number.
-    fn emptied(&mut self) -> ArrayRef {
+impl ValueDictionary {
+    /// Returns the values, indexed by number, and forgets them.
+    fn drain(&mut self) -> ArrayRef {
         match self {
             Self::Texts(texts) => Arc::new(StringViewArray::from_iter(std::mem::take(texts).texts)),
-            Self::IntegerDictionary(wholes) => Arc::new(Int64Array::from(wholes.emptied())),
+            Self::Integers(integers) => Arc::new(Int64Array::from(integers.drain())),
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
             Self::Texts(texts) => texts.bytes(),
-            Self::IntegerDictionary(wholes) => wholes.bytes(),
+            Self::Integers(integers) => integers.bytes(),
         }
     }
 }
 
+/// Distinct texts and their numbers.
 #[derive(Default)]
-struct Texts {
+struct TextDictionary {
     texts: Vec<Option<String>>,
     null: Option<u32>,
     numbers: HashMap<String, u32>,
-    /// By view: of the texts that lie in `buffers`, and of those so short that a view holds all of them.
+    /// Numbers by string view. A view identifies its text while `buffers` are unchanged: it holds a
+    /// short text itself, and points into a buffer for a long one.
     recent: LookupCache,
-    /// Held, so that nothing else comes to lie where they are.
+    /// Buffers of the last batch. Holding them keeps their memory from being reused for other
+    /// texts.
     buffers: Vec<Buffer>,
     bytes: usize,
 }
 
-impl Texts {
-    fn number(&mut self, column: &StringViewArray, of_rows: &mut [u128]) {
+impl TextDictionary {
+    fn number(&mut self, column: &StringViewArray, row_keys: &mut [u128]) {
         let buffers = column.data_buffers();
         let is_same = |(a, b): (&Buffer, &Buffer)| a.as_ptr() == b.as_ptr() && a.len() == b.len();
         if buffers.len() != self.buffers.len() || !buffers.iter().zip(&self.buffers).all(is_same) {
-            self.recent.forget();
+            self.recent.clear();
             self.buffers = buffers.to_vec();
         }
         let (texts, null, numbers, bytes) =
             (&mut self.texts, &mut self.null, &mut self.numbers, &mut self.bytes);
-        for (row, (&view, of_row)) in column.views().iter().zip(of_rows).enumerate() {
+        for (row, (&view, row_key)) in column.views().iter().zip(row_keys).enumerate() {
             let number = if column.is_null(row) {
                 *null.get_or_insert_with(|| add(texts, None))
             } else {
@@ -211,7 +223,7 @@ impl Texts {
                     })
                 })
             };
-            *of_row = *of_row << 32 | u128::from(number);
+            *row_key = *row_key << 32 | u128::from(number);
         }
     }
 
@@ -221,81 +233,86 @@ impl Texts {
     }
 }
 
-/// Quotients of whole numbers, and of times as such.
+/// Distinct quotients of integers or timestamps, and their numbers.
 struct IntegerDictionary {
     divisor: i64,
-    wholes: Vec<Option<i64>>,
+    quotients: Vec<Option<i64>>,
     null: Option<u32>,
     numbers: HashMap<i64, u32>,
     recent: LookupCache,
-    /// First and last of what has the quotient found last, and its number: rows that follow each other are mostly of one time.
+    /// First and last value with the last quotient, and its number. Rows are roughly ordered by
+    /// time, so most rows have the same quotient as the row before.
     last: (i64, i64, u32),
 }
 
 impl IntegerDictionary {
     fn new(divisor: i64) -> Self {
-        let (wholes, numbers, recent) = (Vec::new(), HashMap::default(), LookupCache::default());
-        Self { divisor, wholes, null: None, numbers, recent, last: (i64::MAX, i64::MIN, 0) }
+        let (quotients, numbers, recent) = (Vec::new(), HashMap::default(), LookupCache::default());
+        Self { divisor, quotients, null: None, numbers, recent, last: (i64::MAX, i64::MIN, 0) }
     }
 
-    fn number(&mut self, column: &Int64Array, of_rows: &mut [u128]) {
-        for (row, (&whole, of_row)) in column.values().iter().zip(of_rows).enumerate() {
+    fn number(&mut self, column: &Int64Array, row_keys: &mut [u128]) {
+        for (row, (&value, row_key)) in column.values().iter().zip(row_keys).enumerate() {
             let number = if column.is_null(row) {
-                *self.null.get_or_insert_with(|| add(&mut self.wholes, None))
+                *self.null.get_or_insert_with(|| add(&mut self.quotients, None))
             } else {
-                if whole < self.last.0 || whole > self.last.1 {
-                    self.last = self.find(whole / self.divisor);
+                if value < self.last.0 || value > self.last.1 {
+                    self.last = self.find(value / self.divisor);
                 }
                 self.last.2
             };
-            *of_row = *of_row << 32 | u128::from(number);
+            *row_key = *row_key << 32 | u128::from(number);
         }
     }
 
-    /// What has this quotient, and its number.
+    /// First and last value with this quotient, and its number.
     fn find(&mut self, quotient: i64) -> (i64, i64, u32) {
         let search = || {
-            *self.numbers.entry(quotient).or_insert_with(|| add(&mut self.wholes, Some(quotient)))
+            *self
+                .numbers
+                .entry(quotient)
+                .or_insert_with(|| add(&mut self.quotients, Some(quotient)))
         };
         let number = self.recent.number(u128::from(quotient as u64), search);
-        // Division rounds towards zero.
-        let (nearest, reach) = (quotient * self.divisor, self.divisor - 1);
-        let first = if quotient > 0 { nearest } else { nearest.saturating_sub(reach) };
-        let last = if quotient < 0 { nearest } else { nearest.saturating_add(reach) };
+        // Integer division rounds towards zero.
+        let (boundary, reach) = (quotient * self.divisor, self.divisor - 1);
+        let first = if quotient > 0 { boundary } else { boundary.saturating_sub(reach) };
+        let last = if quotient < 0 { boundary } else { boundary.saturating_add(reach) };
         (first, last, number)
     }
 
-    /// The quotients by number; none is known from here on.
-    fn emptied(&mut self) -> Vec<Option<i64>> {
-        std::mem::replace(self, Self::new(self.divisor)).wholes
+    /// Returns the quotients, indexed by number, and forgets them.
+    fn drain(&mut self) -> Vec<Option<i64>> {
+        std::mem::replace(self, Self::new(self.divisor)).quotients
     }
 
     fn bytes(&self) -> usize {
-        self.wholes.capacity() * size_of::<Option<i64>>()
+        self.quotients.capacity() * size_of::<Option<i64>>()
             + self.numbers.capacity() * size_of::<(i64, u32)>()
             + self.recent.bytes()
     }
 }
 
-/// Gives `value` the next number.
+/// Appends `value` and returns its number.
 fn add<T>(values: &mut Vec<Option<T>>, value: Option<T>) -> u32 {
     values.push(value);
     values.len() as u32 - 1
 }
 
-/// Numbers that were asked for last.
+/// Direct-mapped cache of recent lookups: one slot for each hash value.
 struct LookupCache {
-    slots: Box<[Slot]>,
+    slots: Box<[CacheSlot]>,
 }
 
+/// A slot of the cache.
 #[derive(Clone, Copy)]
-struct Slot {
+struct CacheSlot {
     key: u128,
-    /// None yet: [`u32::MAX`].
+    /// [`u32::MAX`] where the slot is empty.
     number: u32,
 }
 
-const EMPTY: Slot = Slot { key: 0, number: u32::MAX };
+const EMPTY: CacheSlot = CacheSlot { key: 0, number: u32::MAX };
 
 impl Default for LookupCache {
     fn default() -> Self {
@@ -304,19 +321,19 @@ impl Default for LookupCache {
 }
 
 impl LookupCache {
-    /// The number of `key`: the one that was given last, or what `search` finds.
+    /// The number of `key`, from the cache or from `search`.
     #[inline]
     fn number(&mut self, key: u128, search: impl FnOnce() -> u32) -> u32 {
-        // Fibonacci hashing: the upper bits depend on all of them.
+        // Fibonacci hashing: the upper bits depend on all bits of the key.
         let folded = ((key >> 64) as u64 ^ key as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let slot = &mut self.slots[(folded >> (64 - SLOTS.ilog2())) as usize];
         if slot.key != key || slot.number == u32::MAX {
-            *slot = Slot { key, number: search() };
+            *slot = CacheSlot { key, number: search() };
         }
         slot.number
     }
 
-    fn forget(&mut self) {
+    fn clear(&mut self) {
         self.slots.fill(EMPTY);
     }
 

@@ -1,6 +1,6 @@
-//! The step of a plan.
+//! The plan node of the dictionary aggregation.
 
-use super::encoding::Groups;
+use super::encoding::GroupTable;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -22,31 +22,31 @@ use futures::{StreamExt, TryStreamExt};
 use std::fmt::Formatter;
 use std::sync::Arc;
 
-/// The first of two steps of an aggregate, in the place of the engine's own. As there, a group may come more than once: the second step
-/// brings them together.
+/// The partial aggregation over one partition, in place of the engine's [`AggregateExec`]. A group
+/// can be emitted more than once; the final aggregation merges its states.
 #[derive(Debug)]
-pub(super) struct CodedAggregateExec {
-    /// The step as the engine planned it.
+pub(super) struct DictionaryAggregateExec {
+    /// The node that the engine planned.
     planned: AggregateExec,
     metrics: ExecutionPlanMetricsSet,
 }
 
-impl CodedAggregateExec {
+impl DictionaryAggregateExec {
     pub(super) fn new(planned: AggregateExec) -> Self {
         Self { planned, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
-impl DisplayAs for CodedAggregateExec {
+impl DisplayAs for DictionaryAggregateExec {
     fn fmt_as(&self, as_what: DisplayFormatType, f: &mut Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Coded")?;
+        f.write_str("Dictionary")?;
         self.planned.fmt_as(as_what, f)
     }
 }
 
-impl ExecutionPlan for CodedAggregateExec {
+impl ExecutionPlan for DictionaryAggregateExec {
     fn name(&self) -> &'static str {
-        "CodedAggregateExec"
+        "DictionaryAggregateExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -70,9 +70,9 @@ impl ExecutionPlan for CodedAggregateExec {
         options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let planned = Arc::new(self.planned.clone()).replace_children(children, options)?;
-        let planned = planned
-            .downcast_ref::<AggregateExec>()
-            .ok_or_else(|| DataFusionError::Internal("no aggregate".to_owned()))?;
+        let planned = planned.downcast_ref::<AggregateExec>().ok_or_else(|| {
+            DataFusionError::Internal("the node is not an aggregation".to_owned())
+        })?;
         Ok(Arc::new(Self::new(planned.clone())))
     }
 
@@ -96,56 +96,61 @@ impl ExecutionPlan for CodedAggregateExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream, DataFusionError> {
         let rows = self.planned.input().execute(partition, Arc::clone(&context))?;
-        let step = Some((rows, self.step(partition, &context)?));
-        let parts = futures::stream::try_unfold(step, |step| async {
-            let Some((mut rows, mut step)) = step else { return Ok(None) };
+        let aggregator = Some((rows, self.aggregator(partition, &context)?));
+        let batches = futures::stream::try_unfold(aggregator, |aggregator| async {
+            let Some((mut rows, mut aggregator)) = aggregator else { return Ok(None) };
             while let Some(batch) = rows.next().await {
-                step.take(&batch?)?;
-                if step.is_full() {
-                    return Ok(Some((step.part()?, Some((rows, step)))));
+                aggregator.add(&batch?)?;
+                if aggregator.must_emit() {
+                    return Ok(Some((aggregator.emit()?, Some((rows, aggregator)))));
                 }
             }
-            Ok::<_, DataFusionError>(Some((step.part()?, None)))
+            Ok::<_, DataFusionError>(Some((aggregator.emit()?, None)))
         });
-        let parts = parts.try_filter(|part| std::future::ready(part.num_rows() > 0));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), parts)))
+        let batches = batches.try_filter(|batch| std::future::ready(batch.num_rows() > 0));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 }
 
-impl CodedAggregateExec {
-    fn step(&self, partition: usize, context: &TaskContext) -> Result<Step, DataFusionError> {
-        let of_groups =
-            self.planned.aggr_expr().iter().map(OfGroup::new).collect::<Result<_, _>>()?;
+impl DictionaryAggregateExec {
+    /// The aggregator of one partition.
+    fn aggregator(
+        &self,
+        partition: usize,
+        context: &TaskContext,
+    ) -> Result<PartitionAggregator, DataFusionError> {
+        let aggregates =
+            self.planned.aggr_expr().iter().map(AggregateState::new).collect::<Result<_, _>>()?;
         let by = self.planned.group_expr().expr().iter().map(|(by, _)| by);
-        Ok(Step {
+        Ok(PartitionAggregator {
             schema: self.schema(),
-            groups: Groups::new(by, self.schema().fields().iter()),
-            of_groups,
-            reservation: MemoryConsumer::new(format!("CodedAggregateExec[{partition}]"))
+            groups: GroupTable::new(by, self.schema().fields().iter()),
+            aggregates,
+            reservation: MemoryConsumer::new(format!("DictionaryAggregateExec[{partition}]"))
                 .register(context.memory_pool()),
             metrics: BaselineMetrics::new(&self.metrics, partition),
         })
     }
 }
 
-/// What is asked of each group.
-struct OfGroup {
+/// An aggregate function with its state for each group.
+struct AggregateState {
     arguments: Vec<Arc<dyn PhysicalExpr>>,
     state: Box<dyn GroupsAccumulator>,
-    /// The arguments of the last batch where they are the same for every row, as that of `count(*)` is.
+    /// The argument arrays of the last batch, where all arguments are literals, as in `count(*)`.
     constant: Option<Vec<ArrayRef>>,
 }
 
-impl OfGroup {
-    fn new(asked: &Arc<AggregateFunctionExpr>) -> Result<Self, DataFusionError> {
+impl AggregateState {
+    fn new(function: &Arc<AggregateFunctionExpr>) -> Result<Self, DataFusionError> {
         Ok(Self {
-            arguments: asked.expressions(),
-            state: asked.create_groups_accumulator()?,
+            arguments: function.expressions(),
+            state: function.create_groups_accumulator()?,
             constant: None,
         })
     }
 
-    fn take(&mut self, batch: &RecordBatch, groups: &Groups) -> Result<(), DataFusionError> {
+    fn add(&mut self, batch: &RecordBatch, groups: &GroupTable) -> Result<(), DataFusionError> {
         let rows = batch.num_rows();
         let values = match self.constant.take() {
             Some(values) if values.iter().all(|values| values.len() == rows) => values,
@@ -155,46 +160,47 @@ impl OfGroup {
                 .map(|argument| argument.evaluate(batch)?.into_array(rows))
                 .collect::<Result<_, _>>()?,
         };
-        self.state.update_batch(&values, groups.rows(), None, groups.len())?;
+        self.state.update_batch(&values, groups.row_groups(), None, groups.len())?;
         self.constant =
             self.arguments.iter().all(|argument| argument.is::<Literal>()).then_some(values);
         Ok(())
     }
 }
 
-/// The step over one partition.
-struct Step {
+/// The aggregation of one partition.
+struct PartitionAggregator {
     schema: SchemaRef,
-    groups: Groups,
-    of_groups: Vec<OfGroup>,
+    groups: GroupTable,
+    aggregates: Vec<AggregateState>,
     reservation: MemoryReservation,
     metrics: BaselineMetrics,
 }
 
-impl Step {
-    fn take(&mut self, batch: &RecordBatch) -> Result<(), DataFusionError> {
+impl PartitionAggregator {
+    fn add(&mut self, batch: &RecordBatch) -> Result<(), DataFusionError> {
         let _timer = self.metrics.elapsed_compute().timer();
-        self.groups.take(batch)?;
-        self.of_groups.iter_mut().try_for_each(|of_group| of_group.take(batch, &self.groups))
+        self.groups.assign(batch)?;
+        self.aggregates.iter_mut().try_for_each(|aggregate| aggregate.add(batch, &self.groups))
     }
 
-    /// True where no more is to be taken before what was found is given.
-    fn is_full(&mut self) -> bool {
+    /// True where the groups must be emitted before the next batch: there are too many, or memory
+    /// is short.
+    fn must_emit(&mut self) -> bool {
         let bytes = self.groups.bytes()
-            + self.of_groups.iter().map(|of_group| of_group.state.size()).sum::<usize>();
-        self.groups.are_many() || self.reservation.try_resize(bytes).is_err()
+            + self.aggregates.iter().map(|aggregate| aggregate.state.size()).sum::<usize>();
+        self.groups.is_full() || self.reservation.try_resize(bytes).is_err()
     }
 
-    /// What was found, and begins anew.
-    fn part(&mut self) -> Result<RecordBatch, DataFusionError> {
+    /// Emits the groups with their aggregate states, and starts anew.
+    fn emit(&mut self) -> Result<RecordBatch, DataFusionError> {
         let _timer = self.metrics.elapsed_compute().timer();
-        let mut columns = self.groups.emptied()?;
-        for of_group in &mut self.of_groups {
-            columns.extend(of_group.state.state(EmitTo::All)?);
+        let mut columns = self.groups.drain()?;
+        for aggregate in &mut self.aggregates {
+            columns.extend(aggregate.state.state(EmitTo::All)?);
         }
         self.reservation.free();
-        let part = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-        self.metrics.record_output(part.num_rows());
-        Ok(part)
+        let states = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        self.metrics.record_output(states.num_rows());
+        Ok(states)
     }
 }

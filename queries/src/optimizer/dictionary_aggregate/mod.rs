@@ -1,53 +1,77 @@
-//! Groups by texts of which there are few, and by rounded times beside them. The engine compares each row's values with those of its
-//! group; here each value is given a number where it is first seen, a text known again by where it lies in memory, and only numbers are
-//! compared.
+//! Dictionary aggregation: a faster partial aggregation for GROUP BY over text columns with few
+//! distinct values, and over rounded integers and times beside them. The engine hashes and compares
+//! the group values of every row. This aggregation gives each distinct value a number and then only
+//! compares numbers.
+//!
+//! Example: `SELECT service_name, error_code, count(*) FROM events GROUP BY 1, 2`.
+//!
+//! | row | `service_name` | `error_code` | numbers | group |
+//! | --- | --- | --- | --- | --- |
+//! | 1 | `Ecs` | NULL | 0, 0 | 0 |
+//! | 2 | `Ram` | NULL | 1, 0 | 1 |
+//! | 3 | `Ecs` | NULL | 0, 0 | 0 |
+//! | 4 | `Ecs` | `Forbidden` | 0, 1 | 2 |
+//!
+//! The numbers of a row, 32 bits each, are its group key. A hash table maps each key to the number
+//! of its group, and the engine's own accumulators count by that number. When the input ends, or
+//! there are too many groups, the numbers are replaced by their values and the groups are emitted;
+//! the engine's final aggregation merges them.
+//!
+//! Most texts are not even hashed: a string view that was seen before is found in a small cache,
+//! because equal texts of one page share their bytes.
 
 mod encoding;
 mod exec;
 
 use crate::optimizer::rule::{OptimizerRule, Replacement};
-use crate::tables::cardinality::FEW;
+use crate::tables::cardinality::LOW_CARDINALITY;
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
-use exec::CodedAggregateExec;
+use exec::DictionaryAggregateExec;
 use std::sync::Arc;
 
-/// The rule of the optimizer.
+/// The optimizer rule.
 pub(crate) const RULE: OptimizerRule =
-    OptimizerRule { name: "coded_groups", instead: |step, _| Ok(coded(step)) };
+    OptimizerRule { name: "dictionary_aggregate", replace: |node, _| Ok(replace_aggregate(node)) };
 
-/// What does the same as `node` by numbers; nothing where it groups by something else, or asks for more than groups.
-fn coded(node: &Arc<dyn ExecutionPlan>) -> Replacement {
+/// Replaces the partial aggregation `node`. `None` where it groups by anything else than
+/// low-cardinality texts and rounded values, or has a filter, an order or a limit.
+fn replace_aggregate(node: &Arc<dyn ExecutionPlan>) -> Replacement {
     let aggregate = node
         .downcast_ref::<AggregateExec>()
         .filter(|aggregate| *aggregate.mode() == AggregateMode::Partial)?;
     let (by, schema) = (aggregate.group_expr(), aggregate.input().schema());
-    let is_text = |(by, _): &(Arc<dyn PhysicalExpr>, String)| is_few(by.as_ref(), &schema);
-    let is_known = by.is_single()
+    let is_text =
+        |(by, _): &(Arc<dyn PhysicalExpr>, String)| is_low_cardinality(by.as_ref(), &schema);
+    let is_supported = by.is_single()
         && (1..=encoding::COLUMNS_MAX).contains(&by.expr().len())
         && by.expr().iter().any(is_text)
         && by.expr().iter().all(|by| is_text(by) || is_rounded(by.0.as_ref(), &schema));
     let is_plain = aggregate.limit_options().is_none()
         && aggregate.filter_expr().iter().all(Option::is_none)
-        && aggregate.aggr_expr().iter().all(|of_group| {
-            of_group.groups_accumulator_supported() && of_group.order_bys().is_empty()
+        && aggregate.aggr_expr().iter().all(|aggregate_function| {
+            aggregate_function.groups_accumulator_supported()
+                && aggregate_function.order_bys().is_empty()
         });
-    (is_known && is_plain).then(|| Arc::new(CodedAggregateExec::new(aggregate.clone())) as _)
+    (is_supported && is_plain)
+        .then(|| Arc::new(DictionaryAggregateExec::new(aggregate.clone())) as _)
 }
 
-/// True of a text that has few values.
-fn is_few(by: &dyn PhysicalExpr, schema: &Schema) -> bool {
+/// True where `by` is a text column with few distinct values.
+fn is_low_cardinality(by: &dyn PhysicalExpr, schema: &Schema) -> bool {
     let field = by.downcast_ref::<Column>().map(|column| schema.field(column.index()));
     field.is_some_and(|field| {
-        *field.data_type() == DataType::Utf8View && FEW.contains(field.name().as_str())
+        *field.data_type() == DataType::Utf8View && LOW_CARDINALITY.contains(field.name().as_str())
     })
 }
 
-/// True of a whole number or time that is made of finer ones. To what it is rounded does not matter: many values cost time and nothing else.
+/// True where `by` is an integer or time that is rounded: a division by a literal, `date_trunc` or
+/// `date_bin`. How coarse it is does not matter: many distinct values cost time and change no
+/// result.
 fn is_rounded(by: &dyn PhysicalExpr, schema: &Schema) -> bool {
     let is_division = by
         .downcast_ref::<BinaryExpr>()
@@ -74,7 +98,8 @@ mod tests {
     use datafusion::physical_plan::displayable;
     use datafusion::prelude::{SessionConfig, SessionContext};
 
-    /// Texts short and long, some NULL, of `kinds`; those that are equal lie where each batch has put them, or once for all its rows.
+    /// Texts of `kinds` distinct values, short and long, some NULL. With `is_once` equal texts
+    /// share their bytes, else each row has its own.
     fn texts(rows: std::ops::Range<usize>, kinds: usize, is_once: bool) -> ArrayRef {
         let text = |row: usize| {
             let kind = row * 7919 % kinds;
@@ -96,7 +121,7 @@ mod tests {
         let is_once = rows.start.is_multiple_of(2000);
         let values: Int64Array =
             rows.clone().map(|row| (row % 5 != 0).then_some(row as i64)).collect();
-        // Some before 1970.
+        // Some times are before 1970.
         let times: TimestampMicrosecondArray =
             values.iter().map(|value| Some((value? - 5000) * 17_000_000)).collect();
         let columns: [(&str, ArrayRef); 5] = [
@@ -110,20 +135,20 @@ mod tests {
             .expect("rows")
     }
 
-    async fn answered(
+    async fn run_query(
         sql: &str,
-        is_coded: bool,
+        is_replaced: bool,
         rows: usize,
         agents: usize,
         memory: usize,
     ) -> String {
-        answered_by(sql, is_coded, rows, agents, memory).await.0
+        run_counting(sql, is_replaced, rows, agents, memory).await.0
     }
 
-    /// The answer, and how many rows the first step gave.
-    async fn answered_by(
+    /// The result as text, and the number of rows that the partial aggregations emitted.
+    async fn run_counting(
         sql: &str,
-        is_coded: bool,
+        is_replaced: bool,
         rows: usize,
         agents: usize,
         memory: usize,
@@ -141,7 +166,7 @@ mod tests {
         let state = SessionStateBuilder::new().with_default_features().with_runtime_env(runtime);
         let state = state.with_config(SessionConfig::new().with_target_partitions(2));
         let state =
-            if is_coded { state.with_physical_optimizer_rule(Arc::new(RULE)) } else { state };
+            if is_replaced { state.with_physical_optimizer_rule(Arc::new(RULE)) } else { state };
         let context = SessionContext::new_with_state(state.build());
         context
             .register_table(
@@ -152,20 +177,20 @@ mod tests {
         let plan =
             context.sql(sql).await.expect("planned").create_physical_plan().await.expect("planned");
         let shown = displayable(plan.as_ref()).indent(false).to_string();
-        assert_eq!(shown.contains("CodedAggregateExec: mode=Partial"), is_coded, "{shown}");
+        assert_eq!(shown.contains("DictionaryAggregateExec: mode=Partial"), is_replaced, "{shown}");
         let rows = datafusion::physical_plan::collect(Arc::clone(&plan), context.task_ctx())
             .await
             .expect("run");
-        (pretty_format_batches(&rows).expect("a table").to_string(), given(&plan))
+        (pretty_format_batches(&rows).expect("a table").to_string(), emitted_rows(&plan))
     }
 
-    /// How many rows the steps of ours gave.
-    fn given(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    /// The number of rows that the dictionary aggregations emitted.
+    fn emitted_rows(plan: &Arc<dyn ExecutionPlan>) -> usize {
         let here = plan
-            .downcast_ref::<CodedAggregateExec>()
+            .downcast_ref::<DictionaryAggregateExec>()
             .and_then(|plan| plan.metrics()?.output_rows())
             .unwrap_or_default();
-        here + plan.children().into_iter().map(given).sum::<usize>()
+        here + plan.children().into_iter().map(emitted_rows).sum::<usize>()
     }
 
     #[tokio::test]
@@ -183,12 +208,12 @@ mod tests {
             "SELECT date_trunc('hour', time), service_name, count(*) FROM rows GROUP BY 1, 2 ORDER BY 1, 2",
             "SELECT service_name, date_bin(INTERVAL '7 minutes', time), event_name, min(time) FROM rows GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
         ] {
-            let [engine, coded] = [
-                answered(sql, false, 20_000, 997, 1 << 30).await,
-                answered(sql, true, 20_000, 997, 1 << 30).await,
+            let [engine, replaced] = [
+                run_query(sql, false, 20_000, 997, 1 << 30).await,
+                run_query(sql, true, 20_000, 997, 1 << 30).await,
             ];
             assert!(engine.lines().count() > 10, "{engine}");
-            assert_eq!(engine, coded, "{sql}");
+            assert_eq!(engine, replaced, "{sql}");
         }
     }
 
@@ -198,21 +223,21 @@ mod tests {
                       (SELECT user_agent AS agent, count(*) AS rows, sum(value) AS value FROM rows GROUP BY user_agent)";
         let parts = "SELECT count(*), sum(rows), sum(value), max(part) FROM \
                      (SELECT service_name, value / 2 AS part, count(*) AS rows, sum(value) AS value FROM rows GROUP BY 1, 2)";
-        // Each of the two partitions sees more kinds than are numbered at once.
+        // Each of the two partitions sees more distinct values than are numbered at once.
         for sql in [agents, parts] {
-            let [engine, coded] = [
-                answered(sql, false, 300_000, 150_001, 1 << 30).await,
-                answered(sql, true, 300_000, 150_001, 1 << 30).await,
+            let [engine, replaced] = [
+                run_query(sql, false, 300_000, 150_001, 1 << 30).await,
+                run_query(sql, true, 300_000, 150_001, 1 << 30).await,
             ];
-            assert_eq!(engine, coded, "{sql}");
+            assert_eq!(engine, replaced, "{sql}");
         }
     }
 
     #[tokio::test]
     async fn more_groups_than_memory_holds_are_given_on_before_the_end() {
         let sql = "SELECT count(*), sum(rows), max(agent) FROM (SELECT user_agent AS agent, count(*) AS rows FROM rows GROUP BY user_agent)";
-        let (enough, at_the_end) = answered_by(sql, true, 200_000, 19_001, 1 << 30).await;
-        let (little, early) = answered_by(sql, true, 200_000, 19_001, 6 << 20).await;
+        let (enough, at_the_end) = run_counting(sql, true, 200_000, 19_001, 1 << 30).await;
+        let (little, early) = run_counting(sql, true, 200_000, 19_001, 6 << 20).await;
         assert_eq!(enough, little);
         let kinds = 19_001 - 19_001 / 11 + 1;
         assert_eq!(at_the_end, 2 * kinds, "each partition sees each text, and NULL");
@@ -253,7 +278,7 @@ mod tests {
                 .await
                 .expect("planned");
             let shown = displayable(plan.as_ref()).indent(false).to_string();
-            assert!(!shown.contains("Coded"), "{shown}");
+            assert!(!shown.contains("DictionaryAggregate"), "{shown}");
         }
     }
 }

@@ -1,19 +1,19 @@
--- What the data of each account, region and day can show: how many events there are, of which kinds, in how many hours of the day, how
--- often what detections ask for is not known, and how long events took until they were in the lake. A day without events has no row.
+-- What the data of each account, region and day can show: number and kinds of events, hours of the day with events, how often facts
+-- that rules need are unknown, and how long events took until they were stored. A day without events has no row.
 --| account_id: Account; NULL for events that name none.
 --| acs_region: Region; NULL likewise.
---| day: The day, UTC, as its first moment.
---| events: Events.
---| read_events: Those that only read.
---| data_events: Those of the data plane: objects and logs.
---| hours_with_events: Hours of the day with at least one.
---| sign_ins: Sign-ins to the console, tried or done.
---| sign_ins_mfa_unknown: Those that do not say whether MFA was used.
---| sign_ins_address_undetermined: Those that come from something that is no address.
---| first_event: Time of the first.
---| last_event: Time of the last.
---| lag_seconds_mean: Mean time until an event was in the lake, in seconds.
---| lag_seconds_most: The longest.
+--| day: Start of the day, UTC.
+--| events: Number of events.
+--| read_events: Read events.
+--| data_events: Data events of OSS and SLS.
+--| hours_with_events: Hours of the day with at least one event.
+--| sign_ins: Console sign-ins, failed ones included.
+--| sign_ins_mfa_unknown: Sign-ins that do not say whether MFA was used.
+--| sign_ins_address_undetermined: Sign-ins whose source is not an IP address.
+--| first_event: Time of the first event.
+--| last_event: Time of the last event.
+--| lag_seconds_mean: Mean time from the event until it was stored, in seconds.
+--| lag_seconds_most: Longest time from an event until it was stored, in seconds.
 SELECT
     account_id,
     acs_region,

@@ -1,2 +1,2 @@
--- Everything done with AccessKeys: long-term ones and temporary ones.
+-- Events signed with AccessKeys, long-term and temporary.
 SELECT * FROM events WHERE credential_kind IN ('long_term', 'temporary')

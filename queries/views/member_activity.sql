@@ -1,2 +1,2 @@
--- Everything people did under users of their own.
+-- Events of people with users of their own.
 SELECT * FROM events WHERE lower(user_type) IN ('ram-user', 'cloudsso-user', 'saml-user', 'oidc-user')

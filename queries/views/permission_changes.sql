@@ -1,4 +1,4 @@
--- What changes who may do what: users, groups, roles, policies, keys, second factors and assignments, tried ones too.
+-- Changes of permissions, attempts included: users, groups, roles, policies, keys, MFA devices and assignments.
 SELECT * FROM events
 WHERE lower(service_name) IN ('ram', 'ims', 'resourcemanager', 'cloudsso')
   AND coalesce(lower(event_rw), '') <> 'read'

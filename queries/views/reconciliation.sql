@@ -1,17 +1,16 @@
--- A trail that comes by several ways: for each account with more than one source, each region and hour, how many events there are,
--- how many of them each source has brought, and how many it missed, which the others filled. Each event is in `events` once and in
--- `copies` once for each further source, so counting is enough. A source is held to account from its own first event on.
---
--- status: `complete`; `open` while the source may still bring it (nothing newer has come from it, and the account's newest event is
--- less than two hours away); `missed`; `silent` where nothing newer has come from it although others have gone on.
+-- A trail that is delivered by several sources: for each account with more than one source, each region and hour, the number of events,
+-- how many of them each source has delivered, and how many it missed that others delivered. Each event is in `events` once and in
+-- `copies` once for each further source. A source is checked from its own first event on.
+-- Status: `complete`; `open` while the source may still deliver (nothing newer has come from it, and the account's newest event is less
+-- than two hours later); `missed`; `silent` where nothing newer has come from it although other sources have continued.
 --| account_id: Account; NULL for events that name none.
 --| acs_region: Region; NULL likewise.
---| hour: The hour, UTC, as its first moment.
+--| hour: Start of the hour, UTC.
 --| source: Name of the source.
---| events: Events of that account, region and hour, from whatever source.
---| seen: Those that this source has brought.
---| missed: Those that it has not, which the others filled.
---| seen_first: Those that it was the first to bring.
+--| events: Events of the account, region and hour, from all sources.
+--| seen: Events that the source has delivered.
+--| missed: Events that only other sources have delivered.
+--| seen_first: Events that the source was the first to deliver.
 --| status: `complete`, `open`, `missed` or `silent`, see above.
 WITH brought AS (
     SELECT source, account_id, acs_region, date_bin(INTERVAL '1 hour', event_time) AS hour, count(*) AS seen, count(*) AS first_seen

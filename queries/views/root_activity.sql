@@ -1,2 +1,2 @@
--- Everything the root account did.
+-- Events of the root account.
 SELECT * FROM events WHERE lower(user_type) = 'root-account'

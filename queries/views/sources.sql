@@ -1,12 +1,12 @@
--- Where the lake's rows come from: for each source, what it has brought, what of it stands in quarantine, and when it last brought anything.
+-- The lake's rows by source: how many events each source has delivered, how many records of it are in quarantine, and when it last delivered an event.
 --| source: Name of the source.
---| events: Events it was the first to bring.
---| copies: Events it brought that another source had brought before.
---| quarantined: Records of it that are no events and stand in `quarantine`.
---| objects: Files, objects or topics its events came from.
+--| events: Events that it was the first to deliver.
+--| copies: Events that another source had delivered before.
+--| quarantined: Its records in `quarantine`, which are not valid events.
+--| objects: Number of files, objects or topics that its events came from.
 --| first_event: Time of its oldest event.
 --| last_event: Time of its newest event.
---| last_ingested: When an event of it was stored last.
+--| last_ingested: When its last event was stored.
 SELECT source, sum(events) AS events, sum(copies) AS copies, sum(quarantined) AS quarantined, sum(objects) AS objects,
        min(first_event) AS first_event, max(last_event) AS last_event, max(last_ingested) AS last_ingested
 FROM (

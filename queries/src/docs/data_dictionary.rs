@@ -48,22 +48,22 @@ pub async fn describe_tables(session: &Session) -> Result<Vec<TableDescription>,
         ("events", "Every event, once.", event_meanings.clone()),
         (
             "findings",
-            "What the rules have found and kept, suppressed and withdrawn too.",
+            "Findings that are stored, with suppressed and withdrawn ones.",
             findings::meanings(),
         ),
         (
             "query_log",
-            "What was asked by the doors of the service, and how it ended.",
+            "Statements that clients of the query server have run, and how they ended.",
             query_log::meanings(),
         ),
         (
             "quarantine",
-            "Records that are no events, with their bytes and the reason.",
+            "Records that are not valid events, with their bytes and the reason.",
             meanings(QUARANTINE_COLUMNS),
         ),
         (
             "copies",
-            "Further sources that have brought an event which is stored already.",
+            "Further sources that have delivered an event that is already stored.",
             meanings(COPIES_COLUMNS),
         ),
     ];
@@ -142,7 +142,7 @@ pub fn type_name(data_type: &DataType) -> String {
 /// [`SessionError`].
 pub async fn vocabulary_page(session: &Session) -> Result<String, SessionError> {
     use std::fmt::Write as _;
-    let mut out = "# What there is to ask for\n\nGenerated; a test compares. NULL means \"not known\", never \"no\". The tables:\n\
+    let mut out = "# Tables, views and functions\n\nGenerated; a test compares. NULL means \"not known\", never \"no\". The tables:\n\
         [`events`](events.md), [`findings`](findings.md), `quarantine` and `copies` (in [events.md](events.md)), and `query_log`, below.\n\n## `query_log` and the views\n"
         .to_owned();
     let has_own_columns = |name: &str| {
@@ -171,7 +171,7 @@ pub async fn vocabulary_page(session: &Session) -> Result<String, SessionError> 
             out.push_str("Its columns are those of [`events`](events.md).\n");
         }
     }
-    out.push_str("\n## Functions\n\nBeside those of the engine. All give NULL for unknown input.\n\n| function | gives |\n| --- | --- |\n");
+    out.push_str("\n## Functions\n\nFunctions of the product, in addition to those of the engine. All return NULL for unknown input.\n\n| function | returns |\n| --- | --- |\n");
     for (name, arguments, meaning) in FUNCTIONS {
         let _ = writeln!(out, "| `{name}{arguments}` | {meaning} |");
     }
@@ -182,7 +182,7 @@ pub async fn vocabulary_page(session: &Session) -> Result<String, SessionError> 
 #[must_use]
 pub fn findings_page() -> String {
     let mut page = String::from(
-        "# The table `findings`\n\nGenerated; a test compares. What the rules have found and kept, suppressed and withdrawn too. Each query reads it anew.\n\n\
+        "# The table `findings`\n\nGenerated; a test compares. Findings that are stored, with suppressed and withdrawn ones. Each query reads it anew.\n\n\
          | column | type | meaning |\n| --- | --- | --- |\n",
     );
     let meanings = findings::meanings();

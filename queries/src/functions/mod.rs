@@ -24,7 +24,7 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     (
         "ip_in",
         "(ip, 'list', event_time)",
-        "True where it lies in a range of the parameter list that counts at that time.",
+        "True where the address lies in a range of the parameter list that is valid at that time.",
     ),
     (
         "cidr_label",
@@ -35,31 +35,39 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     (
         "param",
         "(json, 'Name')",
-        "A member of a JSON object as text: any case, flattened arrays, dotted paths, JSON in JSON.",
+        "A member of a JSON object as text. Supports any case, flattened arrays, dotted paths and JSON in JSON.",
     ),
     (
         "matches",
         "(text, 'list')",
         "True where the text matches a pattern of the parameter list, in any case.",
     ),
-    ("any_matches", "(texts, 'list')", "True where some element does."),
+    (
+        "any_matches",
+        "(texts, 'list')",
+        "True where at least one element matches a pattern of the parameter list.",
+    ),
     (
         "change_window",
         "(event_time, account_id, acs_region, principal, instance_ids)",
-        "Reason of the change window that covers it all; NULL where none does.",
+        "Reason of the change window that covers the change; NULL where there is none.",
     ),
-    ("off_hours", "(event_time)", "True outside `business_hours`; NULL where those are not given."),
+    ("off_hours", "(event_time)", "True outside `business_hours`; NULL where they are not set."),
     ("setting", "('name')", "A single-valued parameter as text."),
     (
         "geo_country",
         "(ip)",
-        "ISO code of the address's country; NULL without a database (`geo_city`) or where it does not say.",
+        "ISO code of the address's country; NULL without the database `geo_city` or where it is unknown.",
     ),
-    ("geo_asn", "(ip)", "The address's network, `AS64496`; likewise, of `geo_asn`."),
+    (
+        "geo_asn",
+        "(ip)",
+        "Autonomous system of the address, such as `AS64496`; NULL without the database `geo_asn` or where it is unknown.",
+    ),
     (
         "geo_km",
         "(ip, ip)",
-        "Kilometres between two addresses, over the ground; likewise, of `geo_city`.",
+        "Great-circle distance between the locations of two addresses, in kilometres; NULL without the database `geo_city` or where one is unknown.",
     ),
     (
         "mask_key",

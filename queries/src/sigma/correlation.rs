@@ -35,10 +35,10 @@ pub(super) fn translate(
         CorrelationType::ValueSum => ("sum(try_cast(counted_value AS DOUBLE))", "in sum"),
         CorrelationType::ValueAvg => ("avg(try_cast(counted_value AS DOUBLE))", "on average"),
         CorrelationType::Temporal => {
-            return Ok(correlation.into_rule(&correlation.temporal_query()?));
+            return Ok(correlation.to_rule(&correlation.temporal_query()?));
         }
         CorrelationType::TemporalOrdered => {
-            return Ok(correlation.into_rule(&correlation.ordered_query()?));
+            return Ok(correlation.to_rule(&correlation.ordered_query()?));
         }
         CorrelationType::ValuePercentile | CorrelationType::ValueMedian => {
             return Err("percentiles over a sliding window are not supported".to_owned());
@@ -48,7 +48,7 @@ pub(super) fn translate(
         CorrelationType::EventCount => String::new(),
         _ => format!(", {} AS counted_value", correlation.counted_field()?),
     };
-    Ok(correlation.into_rule(&correlation.window_query(
+    Ok(correlation.to_rule(&correlation.window_query(
         &value,
         |over| format!("{counted} {over}"),
         threshold(rule)?,
@@ -278,7 +278,7 @@ impl Correlation<'_, '_> {
         ))
     }
 
-    fn into_rule(&self, sql: &str) -> TranslatedRule {
+    fn to_rule(&self, sql: &str) -> TranslatedRule {
         let rule = self.rule;
         let mapped = self.bases.iter().any(|base| base.dialect == Dialect::CloudTrail);
         let metadata = metadata!(rule, mapped);

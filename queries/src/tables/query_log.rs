@@ -14,15 +14,15 @@ pub(crate) const QUERY_LOG_TABLE: &str = "query_log";
 
 /// Name and meaning of each column.
 const COLUMNS: [(&str, &str); 9] = [
-    ("asked_at", "When, UTC."),
-    ("door", "By which door: `http` or `postgres`."),
-    ("who", "Under which name."),
-    ("address", "From which address."),
-    ("statement", "What was asked."),
-    ("result", "`answered`, `cancelled`, `busy`, or the code of the refusal."),
-    ("rows", "Rows of the answer."),
-    ("bytes", "Bytes of the answer."),
-    ("seconds", "From question to answer."),
+    ("asked_at", "When the statement was received, UTC."),
+    ("door", "Interface: `http` or `postgres`."),
+    ("who", "Name of the client."),
+    ("address", "Address of the client."),
+    ("statement", "The statement."),
+    ("result", "`answered`, `cancelled`, `busy`, or the error code."),
+    ("rows", "Rows of the result."),
+    ("bytes", "Bytes of the result."),
+    ("seconds", "Time from receipt to the end of the result, in seconds."),
 ];
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {

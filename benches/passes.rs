@@ -53,7 +53,9 @@ fn median(mut seconds: Vec<f64>) -> f64 {
 /// fit the events.
 async fn generated_lake(folder: &Path, events: u64) -> (Lake, Arc<Parameters>) {
     std::fs::create_dir_all(folder.join("events")).expect("a folder");
-    let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
+    let lake = Lake::create_or_open(&folder.join("lake"), &[trailhound_detect::store::TABLES], 0)
+        .await
+        .expect("a lake");
     let traffic = Traffic::new(TrafficSpec {
         events,
         seed: 1,
@@ -85,7 +87,7 @@ async fn main() {
     let (lake, parameters) = generated_lake(&folder, events).await;
     let catalogue = RuleSet::built_in().expect("rules");
     let session =
-        Session::over_lake(lake.place(), Arc::clone(&parameters), &QueryLimits::default())
+        Session::over_lake(lake.location(), Arc::clone(&parameters), &QueryLimits::default())
             .await
             .expect("a session");
     let pack: Vec<&Rule> = catalogue

@@ -88,7 +88,7 @@ struct CommitTimes {
     one_stateless: Vec<f64>,
     all_stateless: Vec<f64>,
     /// Number of rules that had new rows.
-    rules_run: Vec<usize>,
+    rule_cursors: Vec<usize>,
     /// Mean milliseconds of a commit, by rule id.
     rule_costs: BTreeMap<String, f64>,
 }
@@ -97,7 +97,9 @@ struct CommitTimes {
 async fn main() {
     let folder = std::env::temp_dir().join(format!("trailhound-standing-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
-    let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
+    let lake = Lake::create_or_open(&folder.join("lake"), &[trailhound_detect::store::TABLES], 0)
+        .await
+        .expect("a lake");
     let history = traffic(HISTORY, 1, 10);
     let parameters = toml_parameters(history.configuration());
     add(&lake, &folder.join("history.json"), &events(history)).await;
@@ -128,8 +130,9 @@ async fn main() {
         separate.push(query_per_rule(commit, &rules, &parameters).await);
     }
     std::fs::remove_dir_all(&folder).expect("removed");
-    let CommitTimes { take, run, one_stateless, all_stateless, mut rules_run, rule_costs } = times;
-    rules_run.sort_unstable();
+    let CommitTimes { take, run, one_stateless, all_stateless, mut rule_cursors, rule_costs } =
+        times;
+    rule_cursors.sort_unstable();
     let mut costs: Vec<(String, f64)> = rule_costs
         .into_iter()
         .map(|(rule_id, cost)| (rule_id, (cost * 100.0).round() / 100.0))
@@ -138,7 +141,7 @@ async fn main() {
     costs.truncate(8);
     print_result(
         "standing",
-        json!({ "rules": rules.len(), "rules_with_news_median": rules_run[rules_run.len() / 2], "take": median_and_max(take), "run": median_and_max(run), "costliest_mean_ms": costs, "held_most_kib": buffers,
+        json!({ "rules": rules.len(), "rules_with_news_median": rule_cursors[rule_cursors.len() / 2], "take": median_and_max(take), "run": median_and_max(run), "costliest_mean_ms": costs, "held_most_kib": buffers,
                 "one_query_a_rule": median_and_max(separate), "stateless_rules": stateless.len(), "one_stateless_rule": median_and_max(one_stateless), "all_stateless_rules": median_and_max(all_stateless) }),
     );
 }
@@ -183,10 +186,10 @@ async fn measure_commits(
         }
         times.take.push(start.elapsed().as_secs_f64());
         let start = Instant::now();
-        let detection = standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
+        let detection = standing.run(RunScope::All, lake.location(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         times.run.push(start.elapsed().as_secs_f64());
-        times.rules_run.push(detection.took.len());
+        times.rule_cursors.push(detection.took.len());
         for (rule_id, took) in detection.took {
             *times.rule_costs.entry(rule_id).or_default() +=
                 took.as_secs_f64() * 1e3 / COMMITS as f64;
@@ -211,7 +214,7 @@ async fn evaluate_commit(
     for file in files {
         take(rules, file);
     }
-    let detection = rules.run(RunScope::All, lake.place(), NOW).await.expect("rows");
+    let detection = rules.run(RunScope::All, lake.location(), NOW).await.expect("rows");
     assert!(detection.failed.is_empty(), "{:?}", detection.failed);
     start.elapsed().as_secs_f64()
 }

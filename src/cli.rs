@@ -26,6 +26,25 @@ pub(crate) struct Cli {
     /// Treat this as the present: dates what is ingested and decides which times are out of range.
     #[arg(long, global = true, value_name = "TIME", value_parser = moment, env = "TRAILHOUND_NOW")]
     pub(crate) now: Option<DateTime<Utc>>,
+    /// For tests of migrations only.
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        value_enum,
+        env = "TRAILHOUND_TEST_SCHEMA",
+        hide_env = true
+    )]
+    pub(crate) test_schema: Option<TestSchema>,
+}
+
+/// For tests only: which version this process takes itself for when it opens a lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestSchema {
+    /// One that is newer by one.
+    Newer,
+    /// This one, with a migration that takes minutes.
+    SlowMigration,
 }
 
 #[derive(Debug, Subcommand)]

@@ -100,6 +100,9 @@ impl From<trailhound_ingest::lake::CatalogError> for Failure {
             E::Missing { .. }
             | E::Locked { .. }
             | E::Version { .. }
+            | E::Migration { .. }
+            | E::Newer { .. }
+            | E::ReadOnly { .. }
             | E::Reference { .. }
             | E::Move { .. } => Self::usage(error),
             _ => Self::internal(error),

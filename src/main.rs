@@ -5,6 +5,7 @@ mod cli;
 mod command;
 mod config;
 mod exit;
+mod lake;
 mod printer;
 mod query_server;
 mod report;

@@ -11,7 +11,9 @@ use trailhound_detect::report::{
     self, Period, Report, ReportError, ReportInputs, ReportProvenance, files, last_stored_at,
     session_stored_until,
 };
-use trailhound_detect::{Range, RulesRun, Selection, StoredFinding, detect, kept_since, rules_run};
+use trailhound_detect::{
+    Range, RuleCursors, Selection, StoredFinding, detect, findings_since, rule_cursors,
+};
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::reports::{ReportProfile, profiles};
@@ -42,9 +44,9 @@ pub(crate) async fn make(
     progress: Progress<'_>,
 ) -> Result<Report, Failure> {
     // Findings first: of none of them may the snapshot lack the events.
-    let RulesRun { rules, newest } =
-        rules_run(lake.catalogue()).await.map_err(Failure::internal)?;
-    let findings = kept_since(lake.catalogue(), &period.history().to_rfc3339())
+    let RuleCursors { rules, newest } =
+        rule_cursors(lake.catalog()).await.map_err(Failure::internal)?;
+    let findings = findings_since(lake.catalog(), &period.history().to_rfc3339())
         .map_err(ReportError::from)
         .boxed();
     let session = session(config, lake).await?;
@@ -123,7 +125,7 @@ async fn of_the_service(
         config.catalogue.find(&finding.rule_id).is_none()
             && finding.first_seen.as_deref() <= Some(made_at.as_str())
     };
-    let all = kept_since(lake.catalogue(), &given.period.history().to_rfc3339());
+    let all = findings_since(lake.catalog(), &given.period.history().to_rfc3339());
     all.try_filter(|finding| std::future::ready(own(finding)))
         .try_collect()
         .await
@@ -131,7 +133,7 @@ async fn of_the_service(
 }
 
 async fn session(config: &Config, lake: &Lake) -> Result<Session, Failure> {
-    Ok(Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default())
+    Ok(Session::over_lake(lake.location(), Arc::clone(&config.parameters), &QueryLimits::default())
         .await?)
 }
 

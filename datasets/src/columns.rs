@@ -370,7 +370,7 @@ pub static QUARANTINE: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(&QUARANTINE_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>())
 });
 
-/// Columns of the table `copies`: one row for each further source that delivered a stored event. Name, type,
+/// Columns of the table `event_copies`: one row for each further source that delivered a stored event. Name, type,
 /// description.
 pub const COPIES_COLUMNS: &[(&str, ColumnType, &str)] = &[
     ("event_key", ColumnType::Bytes, "`event_key` of the stored event."),
@@ -389,7 +389,7 @@ pub const COPIES_COLUMNS: &[(&str, ColumnType, &str)] = &[
     ("day", ColumnType::Text, "Partition of the lake, as for the event."),
 ];
 
-/// Schema of the table `copies`.
+/// Schema of the table `event_copies`.
 pub static COPIES: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(&COPIES_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>())
 });
@@ -427,7 +427,7 @@ pub fn documentation() -> String {
         let _ = writeln!(out, "- `{}`: {meaning}", code.name());
     }
     out.push_str(
-        "\n## `copies`\n\nAn event that a further source delivers is not stored again. A row of this table records that the source delivered it.\n\n",
+        "\n## `event_copies`\n\nAn event that a further source delivers is not stored again. A row of this table records that the source delivered it.\n\n",
     );
     push_column_table(&mut out, COPIES_COLUMNS);
     out

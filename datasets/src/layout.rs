@@ -1,4 +1,4 @@
-//! How the lake is laid out: table names, partitions, file paths.
+//! The layout of a lake: table names, partitions, file paths.
 
 use chrono::{DateTime, Datelike};
 use std::fmt;
@@ -8,33 +8,37 @@ use std::path::PathBuf;
 pub const EVENTS_TABLE: &str = "events";
 /// Name of the quarantine table.
 pub const QUARANTINE_TABLE: &str = "quarantine";
-/// Name of the table of further copies of stored events.
-pub const COPIES_TABLE: &str = "copies";
-/// File name of the SQLite catalogue in the lake's folder.
+/// Name of the table with a row for each further source that has delivered a stored event.
+pub const EVENT_COPIES_TABLE: &str = "event_copies";
+/// Its name in snapshots that 0.1.0 has made.
+pub const EVENT_COPIES_TABLE_OF_0_1_0: &str = "copies";
+/// Folder of its files: DuckLake keeps a table's folder when it renames the table, and new lakes have the same folder.
+pub const EVENT_COPIES_FOLDER: &str = "copies";
+/// File name of the SQLite catalog in the lake's folder.
 pub const CATALOG_FILE: &str = "catalog.sqlite";
-/// File in the lake's folder that says where its catalogue in PostgreSQL is, as a reference to the connection string.
+/// File in the lake's folder with a reference to the connection string of its catalog in PostgreSQL.
 pub const CATALOG_REFERENCE_FILE: &str = "catalog.postgresql";
 /// Folder of the Parquet files, below the lake's folder.
 pub const FILES_FOLDER: &str = "files";
 
-/// Oldest event, relative to the ingest, that gets a day partition of its own, in microseconds.
+/// Age at ingest, in microseconds, up to which an event gets the partition of its day.
 const BACK_MICROS_MAX: i64 = 400 * DAY_MICROS;
-/// Furthest ahead of the ingest, likewise.
+/// How far ahead of the ingest, in microseconds, an event may be and still get the partition of its day.
 const AHEAD_MICROS_MAX: i64 = 2 * DAY_MICROS;
 /// A day in microseconds.
 pub const DAY_MICROS: i64 = 86_400_000_000;
 
-/// Where a lake's catalogue is.
+/// Where a lake's catalog is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum CatalogLocation {
-    /// A file of its own in the lake's folder: one writer at a time.
+    /// An SQLite file in the lake's folder: one process writes at a time.
     Sqlite(PathBuf),
-    /// A database, by its connection string: as many writers as one likes.
+    /// A PostgreSQL database, by its connection string: several processes may write.
     Postgresql(String),
 }
 
 impl CatalogLocation {
-    /// The place as SQL clients want it. It may hold a password.
+    /// The URL for SQL clients. It may hold a password.
     #[must_use]
     pub fn url(&self) -> String {
         match self {
@@ -66,12 +70,12 @@ fn percent_encoded(path: &str) -> String {
 pub enum Partition {
     /// A day by event time, as days since 1970.
     Day(i32),
-    /// Times out of range or unreadable, by ingest day as days since 1970.
+    /// Times out of range or unreadable, by the day of ingest as days since 1970.
     OutOfRange(i32),
 }
 
 impl Partition {
-    /// Where an event of `event_time` goes when ingested at `now` (both microseconds since 1970 UTC).
+    /// The partition of an event of `event_time` that is ingested at `now` (both microseconds since 1970 UTC).
     #[must_use]
     pub fn of(event_time: Option<i64>, now: i64) -> Self {
         match event_time {

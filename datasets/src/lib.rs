@@ -4,6 +4,7 @@
 //! Every function here is pure: its result depends on its arguments alone. The crate does no I/O, runs no async code and
 //! knows no SQL engine.
 
+pub mod catalog_schema;
 pub mod columns;
 pub mod derive;
 pub mod event;

@@ -27,5 +27,6 @@ pub use finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
 pub use scan::shared_scan::FileCursor;
 pub use store::StoreError;
 pub use store::findings::{
-    Keeping, RulesRun, Stored, StoredFinding, cursor, kept, kept_since, rules_run, store,
+    RuleCursors, StoreContext, StoreSummary, StoredFinding, all_findings, common_cursor,
+    findings_since, rule_cursors, store_findings,
 };

@@ -383,9 +383,9 @@ impl DedupIndex {
     fn compare_up_to(&self, lake: &Lake, snapshot: i64) -> Result<(), CatalogError> {
         let Some(uncommitted) = &self.uncommitted else { return Ok(()) };
         let mut uncommitted = lock(uncommitted);
-        let added = |table, after| self.runtime.block_on(lake.added(table, after, snapshot));
+        let added = |table, after| self.runtime.block_on(lake.files_added(table, after, snapshot));
         let mut stored_by_both = 0_u64;
-        for table in [Table::Events, Table::Copies] {
+        for table in [Table::Events, Table::EventCopies] {
             for path in added(table, uncommitted.compared)? {
                 let mut events = lock(&self.events);
                 read_keys(&path, table, None, |row| {

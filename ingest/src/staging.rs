@@ -170,7 +170,7 @@ impl<'s> Staging<'s> {
             self.closed.push(file.close()?);
         }
         for (partition, mut copies) in self.copies.drain() {
-            let mut file = LakeFile::create(self.lake, Table::Copies, &partition.name())?;
+            let mut file = LakeFile::create(self.lake, Table::EventCopies, &partition.name())?;
             file.write(&copies.take())?;
             self.closed.push(file.close()?);
         }

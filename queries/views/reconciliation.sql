@@ -1,6 +1,6 @@
 -- A trail that is delivered by several sources: for each account with more than one source, each region and hour, the number of events,
 -- how many of them each source has delivered, and how many it missed that others delivered. Each event is in `events` once and in
--- `copies` once for each further source. A source is checked from its own first event on.
+-- `event_copies` once for each further source. A source is checked from its own first event on.
 -- Status: `complete`; `open` while the source may still deliver (nothing newer has come from it, and the account's newest event is less
 -- than two hours later); `missed`; `silent` where nothing newer has come from it although other sources have continued.
 --| account_id: Account; NULL for events that name none.
@@ -17,7 +17,7 @@ WITH brought AS (
     FROM events GROUP BY 1, 2, 3, 4
     UNION ALL
     SELECT source, account_id, acs_region, date_bin(INTERVAL '1 hour', event_time), count(*), 0
-    FROM copies GROUP BY 1, 2, 3, 4
+    FROM event_copies GROUP BY 1, 2, 3, 4
 ), by_source AS (
     SELECT source, coalesce(account_id, '') AS account, coalesce(acs_region, '') AS region, hour,
            sum(seen) AS seen, sum(first_seen) AS first_seen

@@ -14,7 +14,7 @@ FROM (
            min(event_time) AS first_event, max(event_time) AS last_event, max(ingested_at) AS last_ingested
     FROM events GROUP BY source
     UNION ALL
-    SELECT source, 0, count(*), 0, 0, NULL, NULL, NULL FROM copies GROUP BY source
+    SELECT source, 0, count(*), 0, 0, NULL, NULL, NULL FROM event_copies GROUP BY source
     UNION ALL
     SELECT source, 0, 0, count(*), 0, NULL, NULL, NULL FROM quarantine GROUP BY source
 )

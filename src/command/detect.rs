@@ -4,10 +4,12 @@ use super::findings;
 use crate::cli::{self, DetectionArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::lake;
 use crate::printer;
 use std::sync::Arc;
 use trailhound_detect::{
-    Detection, EvaluateError, FindingStatus, Keeping, Range, Selection, Stored, detect, store,
+    Detection, EvaluateError, FindingStatus, Range, Selection, StoreContext, StoreSummary, detect,
+    store_findings,
 };
 use trailhound_ingest::IngestReport;
 use trailhound_ingest::lake::Lake;
@@ -18,7 +20,7 @@ pub(crate) async fn run(config: &Config, args: cli::Detect) -> Result<Exit, Fail
     for warning in config.parameters.warnings() {
         printer::talk(&format!("warning: {warning}"));
     }
-    let lake = Lake::open(&config.lake(args.place.lake.as_deref())?).await?;
+    let lake = lake::open(&config.lake(args.place.lake.as_deref())?, config).await?;
     over(config, &lake, None, &args.detection).await
 }
 
@@ -30,9 +32,12 @@ pub(crate) async fn over(
     args: &DetectionArgs,
 ) -> Result<Exit, Failure> {
     let snapshot = lake.snapshot().await?;
-    let session =
-        Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default())
-            .await?;
+    let session = Session::over_lake(
+        lake.location(),
+        Arc::clone(&config.parameters),
+        &QueryLimits::default(),
+    )
+    .await?;
     let selection =
         Selection { rules: selected(config, args)?, require_all: args.require_all_rules };
     let range = Range {
@@ -56,14 +61,14 @@ pub(crate) async fn over(
         .filter_map(|id| config.catalogue.find(id));
     let versions: Vec<(String, String)> =
         ran.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-    let mut kept = Stored::default();
-    store(
-        lake.catalogue(),
+    let mut kept = StoreSummary::default();
+    store_findings(
+        lake.catalog(),
         &detection.findings,
         &detection.scopes,
         &versions,
         snapshot,
-        Keeping::default(),
+        StoreContext::default(),
         &mut kept,
     )
     .await

@@ -7,7 +7,7 @@ use crate::printer;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use std::collections::BTreeMap;
-use trailhound_detect::{Detection, Finding, FindingStatus, Skipped, Stored};
+use trailhound_detect::{Detection, Finding, FindingStatus, Skipped, StoreSummary};
 use trailhound_ingest::IngestReport;
 use trailhound_queries::packs::rules::{RuleSet, Severity};
 use trailhound_queries::session::Session;
@@ -23,7 +23,7 @@ pub(crate) async fn print(
     catalogue: &RuleSet,
     report: Option<&IngestReport>,
     detection: &Detection,
-    kept: Stored,
+    kept: StoreSummary,
     args: &DetectionArgs,
 ) -> Result<(), Failure> {
     match args.format {

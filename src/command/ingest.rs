@@ -4,11 +4,11 @@ use super::progress;
 use crate::cli;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::lake;
 use crate::printer;
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::sanitize::sanitize;
-use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestReport, Progress};
 
@@ -36,7 +36,7 @@ pub(crate) async fn into_lake(
     if inputs.inputs.is_empty() && inputs.unreadable.is_empty() {
         return Err(Failure::Usage(format!("no files below {}", paths.join(", "))));
     }
-    let lake = Lake::create_or_open(folder).await?;
+    let lake = lake::create_or_open(folder, config).await?;
     let progress = Arc::new(Progress::default());
     let shown = progress::show(&progress, &inputs);
     let report = trailhound_ingest::ingest(&lake, inputs, &config.ingest_options(), progress).await;

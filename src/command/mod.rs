@@ -31,7 +31,6 @@ use crate::printer;
 use crate::query_server;
 use std::path::Path;
 use trailhound_detect::Finding;
-use trailhound_ingest::lake::Lake;
 
 /// Does what was asked.
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
@@ -39,6 +38,9 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::internal)?;
+    if let Some(schema) = cli.test_schema {
+        crate::lake::pretend(schema);
+    }
     let config = Config::load(cli.config.as_deref(), cli.now)?;
     for broken in &config.broken_rules {
         printer::talk(&format!("error: {broken}\nThe rule is left out; the others run."));
@@ -77,6 +79,6 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
 
 /// Every finding that a lake keeps.
 async fn kept(config: &Config, lake: Option<&Path>) -> Result<Vec<Finding>, Failure> {
-    let lake = Lake::open(&config.lake(lake)?).await?;
-    trailhound_detect::kept(lake.catalogue()).await.map_err(Failure::internal)
+    let lake = crate::lake::open(&config.lake(lake)?, config).await?;
+    trailhound_detect::all_findings(lake.catalog()).await.map_err(Failure::internal)
 }

@@ -3,10 +3,11 @@
 use crate::cli::{self, Format, OutboxPlace, OutboxState};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::lake;
 use crate::printer;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::json;
-use trailhound_detect::store::outbox::{self, Entry};
+use trailhound_detect::store::outbox::{self, OutboxRow};
 use trailhound_ingest::lake::Lake;
 
 pub(crate) async fn run(config: &Config, command: cli::Outbox) -> Result<Exit, Failure> {
@@ -15,7 +16,7 @@ pub(crate) async fn run(config: &Config, command: cli::Outbox) -> Result<Exit, F
         cli::Outbox::List { which, state, limit, format } => {
             let lake = open(config, &which).await?;
             let state = state.map(name);
-            let entries = outbox::list(lake.catalogue(), which.sink.as_deref(), state, limit)
+            let entries = outbox::list(lake.catalog(), which.sink.as_deref(), state, limit)
                 .await
                 .map_err(Failure::internal)?;
             print(&entries, format)?;
@@ -23,7 +24,7 @@ pub(crate) async fn run(config: &Config, command: cli::Outbox) -> Result<Exit, F
         cli::Outbox::Retry { which, finding } => {
             let lake = open(config, &which).await?;
             let finding = finding.unwrap_or_default();
-            let rows = outbox::retry(lake.catalogue(), which.sink.as_deref(), &finding, now)
+            let rows = outbox::retry(lake.catalog(), which.sink.as_deref(), &finding, now)
                 .await
                 .map_err(Failure::internal)?;
             printer::line(&format!("{rows} to be sent now by the service"))?;
@@ -32,7 +33,7 @@ pub(crate) async fn run(config: &Config, command: cli::Outbox) -> Result<Exit, F
             let lake = open(config, &which).await?;
             let finding = finding.unwrap_or_default();
             let rows =
-                outbox::dismiss(lake.catalogue(), which.sink.as_deref(), &finding, &reason, now)
+                outbox::dismiss(lake.catalog(), which.sink.as_deref(), &finding, &reason, now)
                     .await
                     .map_err(Failure::internal)?;
             printer::line(&format!("{rows} given up"))?;
@@ -42,7 +43,7 @@ pub(crate) async fn run(config: &Config, command: cli::Outbox) -> Result<Exit, F
 }
 
 async fn open(config: &Config, which: &OutboxPlace) -> Result<Lake, Failure> {
-    Ok(Lake::open(&config.lake(which.place.lake.as_deref())?).await?)
+    Ok(lake::open(&config.lake(which.place.lake.as_deref())?, config).await?)
 }
 
 fn name(state: OutboxState) -> &'static str {
@@ -50,7 +51,7 @@ fn name(state: OutboxState) -> &'static str {
         OutboxState::Pending => "pending",
         OutboxState::Leased => "leased",
         OutboxState::Delivered => "delivered",
-        OutboxState::Parked => "parked",
+        OutboxState::Parked => outbox::DEAD_LETTERED,
         OutboxState::Dismissed => "dismissed",
     }
 }
@@ -65,14 +66,14 @@ pub(super) fn moment(micros: i64) -> String {
 const HEADER: [&str; 9] =
     ["sink", "finding_id", "revision", "severity", "state", "attempts", "unsure", "queued", "note"];
 
-fn row(entry: &Entry) -> [String; 9] {
-    let Entry { sink, finding_id, severity, state, note, .. } = entry.clone();
+fn row(entry: &OutboxRow) -> [String; 9] {
+    let OutboxRow { sink, finding_id, severity, state, note, .. } = entry.clone();
     let numbers = [entry.revision, entry.attempts, entry.unsure].map(|number| number.to_string());
     let [revision, attempts, unsure] = numbers;
     [sink, finding_id, revision, severity, state, attempts, unsure, moment(entry.queued_at), note]
 }
 
-fn print(entries: &[Entry], format: Format) -> Result<(), Failure> {
+fn print(entries: &[OutboxRow], format: Format) -> Result<(), Failure> {
     match format {
         Format::Table => {
             let mut table = printer::table(&HEADER);

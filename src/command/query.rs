@@ -4,6 +4,7 @@ use crate::answer::{Form, Writer};
 use crate::cli::{self, Format};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::lake;
 use crate::printer;
 use crate::shell::{self, pointed};
 use futures::StreamExt;
@@ -13,7 +14,6 @@ use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::layout::CatalogLocation;
-use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::ad_hoc::query_error;
@@ -74,7 +74,7 @@ pub(super) async fn place(
     config: &Config,
     lake: Option<&Path>,
 ) -> Result<CatalogLocation, Failure> {
-    Ok(Lake::open(&config.lake(lake)?).await?.place().clone())
+    Ok(lake::open(&config.lake(lake)?, config).await?.location().clone())
 }
 
 /// A session over the newest snapshot of a lake.

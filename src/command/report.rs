@@ -4,6 +4,7 @@ use super::outbox::moment;
 use crate::cli;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::lake;
 use crate::printer;
 use crate::report;
 use chrono::{DateTime, Utc};
@@ -23,7 +24,7 @@ pub(crate) async fn run(config: &Config, args: cli::Report) -> Result<Exit, Fail
     if args.in_service {
         in_service().map_err(Failure::internal)?;
     }
-    let lake = Lake::open(&config.lake(args.place.lake.as_deref())?).await?;
+    let lake = lake::open(&config.lake(args.place.lake.as_deref())?, config).await?;
     if args.list {
         return list(config, &lake).await;
     }
@@ -135,7 +136,7 @@ fn read(file: &Path) -> Result<Report, Failure> {
 /// The schedule and the last runs.
 async fn list(config: &Config, lake: &Lake) -> Result<Exit, Failure> {
     let reports = config.reports()?;
-    let runs = report_runs::list(lake.catalogue()).await.map_err(Failure::internal)?;
+    let runs = report_runs::list(lake.catalog()).await.map_err(Failure::internal)?;
     let time = |time: Option<DateTime<Utc>>| {
         time.map(|time| moment(time.timestamp_micros())).unwrap_or_default()
     };

@@ -4,9 +4,9 @@ use super::{detect, ingest};
 use crate::cli;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::lake;
 use crate::printer;
 use std::path::Path;
-use trailhound_ingest::lake::Lake;
 
 pub(crate) async fn run(config: &Config, args: cli::Scan) -> Result<Exit, Failure> {
     let throw_away = if args.no_keep { Some(tempfile::tempdir()?) } else { None };
@@ -28,6 +28,6 @@ pub(crate) async fn scan(
         printer::talk(&format!("warning: {warning}"));
     }
     let report = ingest::into_lake(config, paths, folder).await?;
-    let lake = Lake::open(folder).await?;
+    let lake = lake::open(folder, config).await?;
     detect::over(config, &lake, Some(&report), args).await
 }

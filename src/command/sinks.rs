@@ -4,11 +4,11 @@ use super::outbox::moment;
 use crate::cli::{self, Format};
 use crate::config::{Config, Ready};
 use crate::exit::{Exit, Failure};
+use crate::lake;
 use crate::printer;
 use serde_json::json;
 use trailhound_detect::finding::health::sample_finding;
-use trailhound_detect::store::outbox::{self, Count, Delivery, OutboxMessage};
-use trailhound_ingest::lake::Lake;
+use trailhound_detect::store::outbox::{self, DeliveryOutcome, OutboxCount, OutboxMessage};
 
 pub(crate) async fn run(config: &Config, command: cli::Sinks) -> Result<Exit, Failure> {
     let (sinks, _) = config.sinks()?;
@@ -26,8 +26,8 @@ async fn list(
     lake: Option<&std::path::Path>,
     format: Format,
 ) -> Result<Exit, Failure> {
-    let counts = match Lake::open(&config.lake(lake)?).await {
-        Ok(lake) => outbox::counts(lake.catalogue()).await.map_err(Failure::internal)?,
+    let counts = match lake::open(&config.lake(lake)?, config).await {
+        Ok(lake) => outbox::counts(lake.catalog()).await.map_err(Failure::internal)?,
         // Before the first run there is nothing to count.
         Err(trailhound_ingest::lake::CatalogError::Missing { .. }) => Vec::new(),
         Err(error) => return Err(error.into()),
@@ -37,13 +37,13 @@ async fn list(
         let of = |state: &str| {
             counts.iter().find(|count| count.sink == ready.name && count.state == state)
         };
-        let rows = |state: &str| of(state).map_or(0, |count: &Count| count.rows).to_string();
+        let rows = |state: &str| of(state).map_or(0, |count: &OutboxCount| count.rows).to_string();
         let oldest = of("pending").map(|count| moment(count.oldest)).unwrap_or_default();
         [
             ready.name.clone(),
             ready.kind.to_owned(),
             rows("pending"),
-            rows("parked"),
+            rows(outbox::DEAD_LETTERED),
             rows("delivered"),
             oldest,
         ]
@@ -81,17 +81,20 @@ async fn test(config: &Config, sinks: Vec<Ready>, name: &str) -> Result<Exit, Fa
         .sink
         .deliver(&[OutboxMessage { finding, revision: 1, attempts: 0, body }], config.now())
         .await;
-    let (words, exit) = match deliveries.into_iter().next().unwrap_or(Delivery::Untried) {
-        Delivery::Delivered(proof) => {
+    let (words, exit) = match deliveries.into_iter().next().unwrap_or(DeliveryOutcome::NotAttempted)
+    {
+        DeliveryOutcome::Delivered(proof) => {
             (format!("{name} ({}) has taken it: {proof}", ready.kind), Exit::Done)
         }
-        Delivery::Parked(reason) => {
+        DeliveryOutcome::DeadLettered(reason) => {
             (format!("{name} ({}) refuses it, and will again: {reason}", ready.kind), Exit::Found)
         }
-        Delivery::Retry { reason, .. } => {
+        DeliveryOutcome::Retry { reason, .. } => {
             (format!("{name} ({}) does not take it now: {reason}", ready.kind), Exit::Found)
         }
-        Delivery::Untried => (format!("{name} ({}) was not asked", ready.kind), Exit::Found),
+        DeliveryOutcome::NotAttempted => {
+            (format!("{name} ({}) was not asked", ready.kind), Exit::Found)
+        }
     };
     printer::line(&words)?;
     Ok(exit)

@@ -2,13 +2,13 @@
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::lake;
 use crate::printer;
 use chrono::{DateTime, Utc};
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_detect::authoring::verify::verify;
-use trailhound_detect::{Range, Selection, cursor, detect};
-use trailhound_ingest::lake::Lake;
+use trailhound_detect::{Range, Selection, common_cursor, detect};
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::session::Session;
 
@@ -19,11 +19,14 @@ pub(super) async fn run(
     until: Option<DateTime<Utc>>,
     json: bool,
 ) -> Result<Exit, Failure> {
-    let lake = Lake::open(&config.lake(lake)?).await?;
+    let lake = lake::open(&config.lake(lake)?, config).await?;
     let snapshot = lake.snapshot().await?;
-    let session =
-        Session::over_lake(lake.place(), Arc::clone(&config.parameters), &QueryLimits::default())
-            .await?;
+    let session = Session::over_lake(
+        lake.location(),
+        Arc::clone(&config.parameters),
+        &QueryLimits::default(),
+    )
+    .await?;
     let range = Range {
         since: since.map(|t| t.timestamp_micros()),
         until: until.map(|t| t.timestamp_micros()),
@@ -37,10 +40,10 @@ pub(super) async fn run(
             "error: rule {rule} broke, its findings were not compared. {reason}"
         ));
     }
-    let verified = verify(lake.catalogue(), &derived, range).await.map_err(Failure::internal)?;
+    let verified = verify(lake.catalog(), &derived, range).await.map_err(Failure::internal)?;
     let rules = derived.ran.iter().filter_map(|id| config.catalogue.find(id));
     let rules: Vec<_> = rules.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-    let reached = cursor(lake.catalogue(), &rules).await.map_err(Failure::internal)?;
+    let reached = common_cursor(lake.catalog(), &rules).await.map_err(Failure::internal)?;
     if !verified.differences.is_empty() {
         if reached < snapshot {
             printer::talk(

@@ -2,18 +2,18 @@
 
 use super::Asker;
 use std::time::{Duration, Instant};
-use trailhound_ingest::lake::{Asked, CatalogError, Lake};
+use trailhound_ingest::lake::{CatalogError, Lake, QueryLogEntry};
 
 /// A question on its way; dropped before its end, it is noted as cancelled.
 pub(super) struct Note {
     lake: Lake,
     begun: Instant,
-    asked: Option<Asked>,
+    asked: Option<QueryLogEntry>,
 }
 
 impl Note {
     pub(super) fn new(lake: Lake, at: i64, asker: &Asker, statement: &str) -> Self {
-        let asked = Asked {
+        let asked = QueryLogEntry {
             at,
             door: asker.door.to_owned(),
             who: asker.who.clone(),
@@ -36,7 +36,9 @@ impl Note {
     ) -> Result<(), CatalogError> {
         let Some(asked) = self.asked.take() else { return Ok(()) };
         let took = self.begun.elapsed();
-        self.lake.note_query(&Asked { result: result.to_owned(), rows, bytes, took, ..asked }).await
+        self.lake
+            .log_query(&QueryLogEntry { result: result.to_owned(), rows, bytes, took, ..asked })
+            .await
     }
 }
 
@@ -45,7 +47,7 @@ impl Drop for Note {
         let Some(asked) = self.asked.take() else { return };
         let (lake, took) = (self.lake.clone(), self.begun.elapsed());
         tokio::spawn(async move {
-            if let Err(error) = lake.note_query(&Asked { took, ..asked }).await {
+            if let Err(error) = lake.log_query(&QueryLogEntry { took, ..asked }).await {
                 tracing::error!(%error, "a cancelled query could not be noted");
             }
         });

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
-use trailhound_ingest::lake::find_catalogue;
+use trailhound_ingest::lake::find_catalog;
 use trailhound_queries::session::Session;
 use trailhound_queries::session::ad_hoc::query_error;
 use trailhound_queries::sql_guard::{QueryError, QueryErrorCode};
@@ -60,7 +60,7 @@ async fn answer(config: &Config, lake: &Path, request: &Request) -> Result<usize
     let bounds = &request.bounds;
     let failed = |e: &dyn std::fmt::Display| QueryError::new(QueryErrorCode::Failed, e.to_string());
     let place =
-        find_catalogue(lake).map_err(|e| failed(&e))?.ok_or_else(|| failed(&"there is no lake"))?;
+        find_catalog(lake).map_err(|e| failed(&e))?.ok_or_else(|| failed(&"there is no lake"))?;
     let session = Session::over_lake_at(
         &place,
         request.as_of,

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::task::JoinHandle;
 use trailhound_detect::finding::health::dead_letter_finding;
-use trailhound_detect::store::outbox::{self, Delivery, LeasedBatch};
+use trailhound_detect::store::outbox::{self, DeliveryOutcome, LeasedBatch};
 use trailhound_detect::store::routes::Routes;
-use trailhound_detect::{Keeping, Stored, store};
+use trailhound_detect::{StoreContext, StoreSummary, store_findings};
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
 
@@ -80,7 +80,7 @@ impl Deliveries {
         for error in couriers.into_iter().filter_map(Result::err) {
             tracing::error!(%error, "a sink broke; what waited for it is sent at the next start");
         }
-        Ok(self.lake.give_back(&self.lease).await?)
+        Ok(self.lake.release_lease(&self.lease).await?)
     }
 }
 
@@ -118,7 +118,8 @@ impl SinkWorker {
         loop {
             let last = *self.ending.borrow();
             let now = (self.clock)();
-            let held = self.lake.lease(&self.lease, now, now.saturating_add(LEASED)).await?;
+            let held =
+                self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASED)).await?;
             if held && !has_right {
                 self.begin(now).await?;
             }
@@ -144,7 +145,8 @@ impl SinkWorker {
     /// Takes over what a run before has left.
     async fn begin(&mut self, now: i64) -> Result<(), Failure> {
         let (catalogue, name) = (self.lake.writer_pool(), self.ready.name.as_str());
-        let recovered = outbox::recover(catalogue, name, now).await.map_err(Failure::internal)?;
+        let recovered =
+            outbox::recover_leased(catalogue, name, now).await.map_err(Failure::internal)?;
         if recovered > 0 {
             tracing::warn!(
                 sink = name,
@@ -177,7 +179,7 @@ impl SinkWorker {
             (Some(quiet), Some(now)) => quiet.held_back(now),
             _ => Vec::new(),
         };
-        let taken = outbox::take(
+        let taken = outbox::lease_batch(
             catalogue,
             name,
             &self.lease.holder,
@@ -198,7 +200,7 @@ impl SinkWorker {
             }
         };
         let position = self.ready.sink.position();
-        let settled = outbox::settle(
+        let settled = outbox::acknowledge(
             catalogue,
             name,
             &self.lease.holder,
@@ -214,12 +216,12 @@ impl SinkWorker {
         *failures = 0;
         for delivery in &deliveries {
             match delivery {
-                Delivery::Delivered(_) => watch.metrics.delivered(name, "delivered"),
-                Delivery::Parked(why) => {
+                DeliveryOutcome::Delivered(_) => watch.metrics.delivered(name, "delivered"),
+                DeliveryOutcome::DeadLettered(why) => {
                     watch.metrics.delivered(name, "parked");
                     reason = Some(why.clone());
                 }
-                Delivery::Retry { reason, after, .. } => {
+                DeliveryOutcome::Retry { reason, after, .. } => {
                     watch.metrics.delivered(name, "failed");
                     *failures = failed.saturating_add(1);
                     let rest = Duration::from_millis(500)
@@ -233,7 +235,7 @@ impl SinkWorker {
                         "a sink does not take findings; tried again"
                     );
                 }
-                Delivery::Untried => {}
+                DeliveryOutcome::NotAttempted => {}
             }
         }
         if let Some(reason) = reason {
@@ -251,10 +253,11 @@ impl SinkWorker {
             "a sink refuses findings; they are parked: `trailhound outbox list --state parked`"
         );
         let finding = dead_letter_finding(name, (self.clock)());
-        let keeping = Keeping { holder: None, routes: Some(&self.routes), now: (self.clock)() };
-        let mut kept = Stored::default();
+        let keeping =
+            StoreContext { holder: None, routes: Some(&self.routes), now: (self.clock)() };
+        let mut kept = StoreSummary::default();
         let findings = std::slice::from_ref(&finding);
-        store(self.lake.writer_pool(), findings, &[], &[], 0, keeping, &mut kept)
+        store_findings(self.lake.writer_pool(), findings, &[], &[], 0, keeping, &mut kept)
             .await
             .map_err(Failure::internal)?;
         if kept.new > 0 {
@@ -277,12 +280,18 @@ async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) 
     for round in 0_u32.. {
         let now = (clock)();
         let begun = Instant::now();
-        let counted = outbox::waiting(lake.catalogue()).await;
+        let counted = outbox::undelivered(lake.catalog()).await;
         let took = begun.elapsed();
         match counted {
             Ok(counts) => {
-                for (sink, state) in
-                    sinks.iter().flat_map(|sink| ["pending", "parked"].map(|state| (sink, state)))
+                // `parked` is the former name of `dead_lettered`.
+                let states = [
+                    ("pending", "pending"),
+                    ("dead_lettered", outbox::DEAD_LETTERED),
+                    ("parked", outbox::DEAD_LETTERED),
+                ];
+                for (sink, (label, state)) in
+                    sinks.iter().flat_map(|sink| states.map(|state| (sink, state)))
                 {
                     let count =
                         counts.iter().find(|count| count.sink == *sink && count.state == state);
@@ -290,7 +299,7 @@ async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) 
                         count.map_or(0, |count| u64::try_from(now - count.oldest).unwrap_or(0));
                     watch.metrics.waits(
                         sink,
-                        state,
+                        label,
                         count.map_or(0, |count| count.rows),
                         Duration::from_micros(age),
                     );
@@ -299,7 +308,7 @@ async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) 
             Err(error) => tracing::warn!(%error, "the outbox could not be counted"),
         }
         if round % FORGET == 0
-            && let Err(error) = outbox::forget(lake.writer_pool(), now).await
+            && let Err(error) = outbox::delete_old(lake.writer_pool(), now).await
         {
             tracing::warn!(%error, "what was delivered long ago could not be forgotten");
         }

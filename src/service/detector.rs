@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use trailhound_detect::finding::health::{MissingRecords, missing_records_finding};
 use trailhound_detect::store::routes::Routes;
 use trailhound_detect::{
-    EvaluatedScope, FileCursor, Finding, Keeping, RunScope, StandingQueries, Stored, cursor, store,
+    EvaluatedScope, FileCursor, Finding, RunScope, StandingQueries, StoreContext, StoreSummary,
+    common_cursor, store_findings,
 };
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{GapInfo, Lake, Lease};
@@ -93,9 +94,9 @@ impl Detector {
         Arc::clone(&self.rules)
     }
 
-    fn keeping(&self) -> Keeping<'_> {
+    fn keeping(&self) -> StoreContext<'_> {
         let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
-        Keeping { holder, routes: Some(&self.routes), now: (self.clock)() }
+        StoreContext { holder, routes: Some(&self.routes), now: (self.clock)() }
     }
 
     fn rules_now(&self) -> Rules {
@@ -142,10 +143,10 @@ impl Detector {
         // Up to here the others have seen everything.
         let seen = match self.taken {
             Some(taken) => taken,
-            None => cursor(self.lake.catalogue(), &known).await.map_err(Failure::internal)?,
+            None => common_cursor(self.lake.catalog(), &known).await.map_err(Failure::internal)?,
         };
-        let nothing = &mut Stored::default();
-        store(self.lake.writer_pool(), &[], &[], &new, seen, self.keeping(), nothing)
+        let nothing = &mut StoreSummary::default();
+        store_findings(self.lake.writer_pool(), &[], &[], &new, seen, self.keeping(), nothing)
             .await
             .map_err(Failure::internal)?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
@@ -157,7 +158,7 @@ impl Detector {
     /// Runs the rules over everything committed since they last ran, if that is this service's to do.
     async fn catch_up(&mut self, turn: RunScope, watch: &Watch) -> Result<(), Failure> {
         let now = (self.clock)();
-        if !self.lake.lease(&self.lease, now, now.saturating_add(LEASED)).await? {
+        if !self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASED)).await? {
             self.taken = None;
             return Ok(());
         }
@@ -190,7 +191,7 @@ impl Detector {
     /// Takes up the rows behind the snapshot that every rule has run over; gives that snapshot.
     async fn load(&mut self) -> Result<i64, Failure> {
         let rules = self.rules_now();
-        let seen = cursor(self.lake.catalogue(), &rules).await.map_err(Failure::internal)?;
+        let seen = common_cursor(self.lake.catalog(), &rules).await.map_err(Failure::internal)?;
         let latest = self.lake.latest_event().await?.filter(|_| seen > 0);
         let since = latest.map_or(i64::MIN, |latest| latest.saturating_sub(self.standing.span()));
         let files = if seen > 0 { self.lake.files_at(seen, since).await? } else { Vec::new() };
@@ -208,7 +209,7 @@ impl Detector {
         watch: &Watch,
     ) -> Result<(), Failure> {
         let begun = Instant::now();
-        let detection = self.standing.run(turn, self.lake.place(), (self.clock)()).await?;
+        let detection = self.standing.run(turn, self.lake.location(), (self.clock)()).await?;
         let held: usize = self.standing.held().map(|(_, bytes)| bytes).sum();
         watch.metrics.held.set(i64::try_from(held).unwrap_or(i64::MAX));
         for (rule_id, reason) in &detection.failed {
@@ -244,8 +245,8 @@ impl Detector {
         snapshot: i64,
         watch: &Watch,
     ) -> Result<(), Failure> {
-        let mut kept = Stored::default();
-        let ended = store(
+        let mut kept = StoreSummary::default();
+        let ended = store_findings(
             self.lake.writer_pool(),
             findings,
             decided,
@@ -345,7 +346,7 @@ pub(super) async fn run(
             }
         }
         if last {
-            return Ok(detector.lake.give_back(&detector.lease).await?);
+            return Ok(detector.lake.release_lease(&detector.lease).await?);
         }
         tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
         // Others commit without a word, and so do people who write rules; and whoever has rested is due by itself.

@@ -5,7 +5,7 @@ use super::detector::Rules;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use trailhound_datasets::layout::DAY_MICROS;
-use trailhound_detect::cursor;
+use trailhound_detect::common_cursor;
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
 
@@ -44,7 +44,7 @@ impl Maintenance {
         let now = (self.clock)();
         if !self
             .lake
-            .lease(&self.lease, now, now.saturating_add(LEASED))
+            .acquire_lease(&self.lease, now, now.saturating_add(LEASED))
             .await
             .map_err(|e| e.to_string())?
         {
@@ -63,11 +63,11 @@ impl Maintenance {
             }
         }
         let done = self.lake.compact(now).await.map_err(|e| e.to_string())?;
-        watch.metrics.merged.inc_by(done.merged);
+        watch.metrics.merged.inc_by(done.files_merged);
         let files = self.lake.info().await.map_err(|e| e.to_string())?.files;
         watch.metrics.files.set(i64::try_from(files).unwrap_or(i64::MAX));
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let seen = cursor(self.lake.catalogue(), &rules).await.map_err(|e| e.to_string())?;
+        let seen = common_cursor(self.lake.catalog(), &rules).await.map_err(|e| e.to_string())?;
         self.lake.expire_snapshots(now - SNAPSHOTS_KEPT, seen).await.map_err(|e| e.to_string())?;
         Ok(())
     }

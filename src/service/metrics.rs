@@ -291,7 +291,7 @@ impl Metrics {
             for outcome in ["delivered", "failed", "parked"] {
                 self.deliveries.get_or_create(&Attempt { sink: sink.clone(), outcome }).inc_by(0);
             }
-            for state in ["pending", "parked"] {
+            for state in ["pending", "dead_lettered", "parked"] {
                 self.waits(sink, state, 0, Duration::ZERO);
             }
         }

@@ -11,6 +11,7 @@ mod schedule;
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::lake;
 use crate::printer;
 use crate::query_server::{self, QueryServer};
 use delivery::Deliveries;
@@ -29,7 +30,7 @@ use trailhound_ingest::live::{self, CommitSummary, Observer};
 /// Runs until a signal asks it to end.
 pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure> {
     let options = config.live_options()?;
-    let lake = Lake::create_or_open(folder).await?;
+    let lake = lake::create_or_open(folder, config).await?;
     let (sinks, routes) = config.sinks()?;
     let routes = Arc::new(routes);
     let reports = config.reports()?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
 use trailhound_detect::store::Notice;
-use trailhound_detect::store::report_runs::{self, Run};
+use trailhound_detect::store::report_runs::{self, ReportRun};
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
 
@@ -96,15 +96,20 @@ impl Schedule {
     /// Takes or renews the right to make reports.
     async fn may(&self, lease: &Lease) -> Result<bool, String> {
         let now = (self.clock)();
-        self.lake.lease(lease, now, now.saturating_add(LEASED)).await.map_err(|e| e.to_string())
+        self.lake
+            .acquire_lease(lease, now, now.saturating_add(LEASED))
+            .await
+            .map_err(|e| e.to_string())
     }
 
     async fn settled(&self, report: &Scheduled) -> Result<Option<i64>, String> {
-        report_runs::settled(self.lake.catalogue(), &report.name).await.map_err(|e| e.to_string())
+        report_runs::last_finished(self.lake.catalog(), &report.name)
+            .await
+            .map_err(|e| e.to_string())
     }
 
-    fn run(&self, report: &Scheduled, due_at: i64, state: &str, note: String) -> Run {
-        Run {
+    fn run(&self, report: &Scheduled, due_at: i64, state: &str, note: String) -> ReportRun {
+        ReportRun {
             report: report.name.clone(),
             due_at,
             state: state.to_owned(),
@@ -121,7 +126,7 @@ impl Schedule {
         note: String,
     ) -> Result<(), String> {
         let run = self.run(report, due_at, state, note);
-        report_runs::note(self.lake.writer_pool(), &run).await.map_err(|e| e.to_string())
+        report_runs::record(self.lake.writer_pool(), &run).await.map_err(|e| e.to_string())
     }
 
     /// The times at which `report` is to be made now. Those that are passed over are written down.
@@ -177,7 +182,7 @@ impl Schedule {
                 tracing::info!(report = report.name, files, "report made");
                 troubles.remove(&report.name);
                 let run = self.run(report, due, "made", files);
-                report_runs::made(self.lake.writer_pool(), &run, &report.sinks, &notice)
+                report_runs::record_made(self.lake.writer_pool(), &run, &report.sinks, &notice)
                     .await
                     .map_err(|e| e.to_string())?;
                 self.watch.metrics.reported(&report.name, "made");

@@ -17,7 +17,7 @@ db.execute(f"ATTACH 'ducklake:{sys.argv[1]}' AS lake (READ_ONLY)")
 one = lambda sql: db.execute(sql).fetchall()
 print(json.dumps({
     "events": one("SELECT count(*) FROM lake.events")[0][0],
-    "copies": one("SELECT count(*) FROM lake.copies")[0][0],
+    "copies": one("SELECT count(*) FROM lake.event_copies")[0][0],
     "quarantine": one("SELECT count(*) FROM lake.quarantine")[0][0],
     "keys": one("SELECT count(DISTINCT event_key) FROM lake.events")[0][0],
     "days": dict(one("SELECT day, count(*) FROM lake.events GROUP BY ALL")),

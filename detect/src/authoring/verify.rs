@@ -162,7 +162,7 @@ impl StoredFinding {
 /// Reads the stored findings that are not withdrawn, in order of time.
 async fn stored_findings(db: &mut AnyConnection) -> Result<Vec<StoredFinding>, StoreError> {
     let rows: Vec<(String, String, String)> =
-        sqlx::query_as("SELECT finding_id, rule_id, finding FROM trailhound_finding WHERE status <> $1 ORDER BY first_seen, finding_id")
+        sqlx::query_as("SELECT finding_id, rule_id, finding FROM trailhound_latest_finding WHERE status <> $1 ORDER BY first_seen, finding_id")
             .bind(FindingStatus::Withdrawn.name())
             .fetch_all(db)
             .await?;

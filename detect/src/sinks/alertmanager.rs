@@ -6,7 +6,7 @@ use crate::finding::defang::defang;
 use crate::sinks::address::AddressPolicy;
 use crate::sinks::http::HttpPoster;
 use crate::sinks::sink::{Sink, same_outcome};
-use crate::store::outbox::{Delivery, OutboxMessage};
+use crate::store::outbox::{DeliveryOutcome, OutboxMessage};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use reqwest::Url;
@@ -55,7 +55,11 @@ impl Sink for AlertmanagerSink {
         BATCH_MAX
     }
 
-    async fn deliver(&mut self, messages: &[OutboxMessage], now: DateTime<Utc>) -> Vec<Delivery> {
+    async fn deliver(
+        &mut self,
+        messages: &[OutboxMessage],
+        now: DateTime<Utc>,
+    ) -> Vec<DeliveryOutcome> {
         let alerts: Vec<Value> = messages.iter().map(|message| alert(message, now)).collect();
         let body = Value::Array(alerts).to_string();
         let posted = self.0.post(self.0.url().clone(), HeaderMap::new(), body, now).await;

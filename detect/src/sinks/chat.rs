@@ -8,7 +8,7 @@ use crate::sinks::address::AddressPolicy;
 use crate::sinks::http::{HttpPoster, HttpResponse};
 use crate::sinks::message_text::message_text;
 use crate::sinks::sink::{Sink, same_outcome};
-use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
+use crate::store::outbox::{DeliveryOutcome, OutboxMessage, ReportMessage};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -103,7 +103,7 @@ impl ChatSink {
     }
 
     /// Posts `text` to the group.
-    async fn post_text(&self, text: &str, now: DateTime<Utc>) -> Delivery {
+    async fn post_text(&self, text: &str, now: DateTime<Utc>) -> DeliveryOutcome {
         let body = self.body(text, now).to_string();
         let posted = self.poster.post(self.signed_url(now), HeaderMap::new(), body, now).await;
         posted.map_or_else(|outcome| outcome, |response| self.outcome(&response))
@@ -111,9 +111,9 @@ impl ChatSink {
 
     /// The outcome by the status and by the service's error code in the body: these services report
     /// errors with status 200.
-    fn outcome(&self, response: &HttpResponse) -> Delivery {
+    fn outcome(&self, response: &HttpResponse) -> DeliveryOutcome {
         let by_status = response.outcome();
-        if !matches!(by_status, Delivery::Delivered(_)) {
+        if !matches!(by_status, DeliveryOutcome::Delivered(_)) {
             return by_status;
         }
         let code = |name: &str| {
@@ -133,12 +133,12 @@ impl ChatSink {
         };
         match code {
             Some(0) => by_status,
-            Some(code) if rate_limited.contains(&code) => Delivery::Retry {
+            Some(code) if rate_limited.contains(&code) => DeliveryOutcome::Retry {
                 reason: response.summary(),
                 after: Some(response.retry_after().unwrap_or(RATE_LIMIT_PAUSE)),
                 unsure: false,
             },
-            _ => Delivery::Parked(response.summary()),
+            _ => DeliveryOutcome::DeadLettered(response.summary()),
         }
     }
 }
@@ -163,13 +163,21 @@ impl Sink for ChatSink {
         }
     }
 
-    async fn deliver(&mut self, messages: &[OutboxMessage], now: DateTime<Utc>) -> Vec<Delivery> {
+    async fn deliver(
+        &mut self,
+        messages: &[OutboxMessage],
+        now: DateTime<Utc>,
+    ) -> Vec<DeliveryOutcome> {
         let findings: Vec<&Finding> = messages.iter().map(|message| &message.finding).collect();
         let text = message_text(&findings, self.language, BYTES_MAX);
         same_outcome(messages, &self.post_text(&text, now).await)
     }
 
-    async fn deliver_report(&mut self, report: &ReportMessage, now: DateTime<Utc>) -> Delivery {
+    async fn deliver_report(
+        &mut self,
+        report: &ReportMessage,
+        now: DateTime<Utc>,
+    ) -> DeliveryOutcome {
         self.post_text(&report.notice.text(BYTES_MAX), now).await
     }
 }

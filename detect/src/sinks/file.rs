@@ -10,7 +10,7 @@
 //! D, and skips both when they are due. A line torn by the crash is cut off first.
 
 use crate::sinks::sink::{PayloadFormat, Sink, same_outcome};
-use crate::store::outbox::{Delivery, OutboxMessage};
+use crate::store::outbox::{DeliveryOutcome, OutboxMessage};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -214,15 +214,22 @@ impl Sink for FileSink {
         BATCH_MAX
     }
 
-    async fn deliver(&mut self, messages: &[OutboxMessage], now: DateTime<Utc>) -> Vec<Delivery> {
+    async fn deliver(
+        &mut self,
+        messages: &[OutboxMessage],
+        now: DateTime<Utc>,
+    ) -> Vec<DeliveryOutcome> {
         let lines: Vec<String> =
             messages.iter().map(|message| line(self.format, message)).collect();
         match tokio::task::block_in_place(|| self.write(&lines, now)) {
-            Ok(places) => places.into_iter().map(Delivery::Delivered).collect(),
+            Ok(places) => places.into_iter().map(DeliveryOutcome::Delivered).collect(),
             // Lines that were written before the failure are found when the file is opened again.
             Err(error) => {
                 let reason = format!("`{}`: {error}", self.path.display());
-                same_outcome(messages, &Delivery::Retry { reason, after: None, unsure: false })
+                same_outcome(
+                    messages,
+                    &DeliveryOutcome::Retry { reason, after: None, unsure: false },
+                )
             }
         }
     }
@@ -262,8 +269,8 @@ mod tests {
         (0..count).map(message).collect()
     }
 
-    fn all_delivered(deliveries: &[Delivery]) -> bool {
-        deliveries.iter().all(|delivery| matches!(delivery, Delivery::Delivered(_)))
+    fn all_delivered(deliveries: &[DeliveryOutcome]) -> bool {
+        deliveries.iter().all(|delivery| matches!(delivery, DeliveryOutcome::Delivered(_)))
     }
 
     fn lines(folder: &Path) -> Vec<String> {
@@ -362,7 +369,7 @@ mod tests {
                 .deliver(&sample_messages(1), NOW)
                 .await;
             assert!(
-                matches!(&deliveries[0], Delivery::Retry { unsure: false, .. }),
+                matches!(&deliveries[0], DeliveryOutcome::Retry { unsure: false, .. }),
                 "{}: {deliveries:?}",
                 path.display()
             );

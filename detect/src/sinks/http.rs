@@ -3,7 +3,7 @@
 
 use crate::finding::language::cut;
 use crate::sinks::address::AddressPolicy;
-use crate::store::outbox::Delivery;
+use crate::store::outbox::DeliveryOutcome;
 use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
@@ -77,9 +77,9 @@ impl HttpPoster {
         headers: HeaderMap,
         body: String,
         now: DateTime<Utc>,
-    ) -> Result<HttpResponse, Delivery> {
+    ) -> Result<HttpResponse, DeliveryOutcome> {
         if let Err(reason) = self.policy.check_literal_host(&url) {
-            return Err(Delivery::Parked(reason));
+            return Err(DeliveryOutcome::DeadLettered(reason));
         }
         let request = self
             .client
@@ -106,21 +106,21 @@ impl HttpPoster {
 
 impl HttpResponse {
     /// The outcome by the status alone.
-    pub(super) fn outcome(&self) -> Delivery {
+    pub(super) fn outcome(&self) -> DeliveryOutcome {
         let summary = self.summary();
         match self.status {
-            status if status.is_success() => Delivery::Delivered(summary),
+            status if status.is_success() => DeliveryOutcome::Delivered(summary),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-                Delivery::Retry { reason: summary, after: self.retry_after, unsure: false }
+                DeliveryOutcome::Retry { reason: summary, after: self.retry_after, unsure: false }
             }
             // The server may have taken the message before it failed.
             status if status.is_server_error() => {
-                Delivery::Retry { reason: summary, after: self.retry_after, unsure: true }
+                DeliveryOutcome::Retry { reason: summary, after: self.retry_after, unsure: true }
             }
-            status if status.is_redirection() => Delivery::Parked(format!(
+            status if status.is_redirection() => DeliveryOutcome::DeadLettered(format!(
                 "{summary}: redirects are not followed; write the URL it leads to"
             )),
-            _ => Delivery::Parked(summary),
+            _ => DeliveryOutcome::DeadLettered(summary),
         }
     }
 
@@ -159,9 +159,9 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
 }
 
 /// The outcome of a request without a complete response.
-fn failed_request(error: &reqwest::Error) -> Delivery {
+fn failed_request(error: &reqwest::Error) -> DeliveryOutcome {
     // A server that was not reached has received nothing.
-    Delivery::Retry { reason: error_text(error), after: None, unsure: !error.is_connect() }
+    DeliveryOutcome::Retry { reason: error_text(error), after: None, unsure: !error.is_connect() }
 }
 
 /// The error with its causes, without the URL, which may hold a secret.

@@ -2,7 +2,7 @@
 //! keeps the newest revision.
 
 use crate::sinks::sink::{PayloadFormat, Sink};
-use crate::store::outbox::{Delivery, OutboxMessage};
+use crate::store::outbox::{DeliveryOutcome, OutboxMessage};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -46,7 +46,7 @@ impl KafkaSink {
         Ok(Self { producer, topic: topic.to_owned(), format })
     }
 
-    async fn send(&self, message: &OutboxMessage) -> Delivery {
+    async fn send(&self, message: &OutboxMessage) -> DeliveryOutcome {
         let (body, revision) = (self.format.encode(message), message.revision.to_string());
         let headers =
             OwnedHeaders::new().insert(Header { key: "revision", value: Some(&revision) });
@@ -55,26 +55,27 @@ impl KafkaSink {
             .payload(&body)
             .headers(headers);
         match self.producer.send(record, SEND_TIMEOUT).await {
-            Ok(at) => {
-                Delivery::Delivered(format!("{}[{}]@{}", self.topic, at.partition, at.offset))
-            }
+            Ok(at) => DeliveryOutcome::Delivered(format!(
+                "{}[{}]@{}",
+                self.topic, at.partition, at.offset
+            )),
             Err((error, _)) => failed(&error),
         }
     }
 }
 
 /// The outcome of a message that the broker did not acknowledge.
-fn failed(error: &KafkaError) -> Delivery {
+fn failed(error: &KafkaError) -> DeliveryOutcome {
     let code = error.rdkafka_error_code();
     match code {
         Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
-            Delivery::Parked(error.to_string())
+            DeliveryOutcome::DeadLettered(error.to_string())
         }
         // The message never left the client.
         Some(RDKafkaErrorCode::QueueFull) => {
-            Delivery::Retry { reason: error.to_string(), after: None, unsure: false }
+            DeliveryOutcome::Retry { reason: error.to_string(), after: None, unsure: false }
         }
-        _ => Delivery::Retry { reason: error.to_string(), after: None, unsure: true },
+        _ => DeliveryOutcome::Retry { reason: error.to_string(), after: None, unsure: true },
     }
 }
 
@@ -84,7 +85,11 @@ impl Sink for KafkaSink {
         BATCH_MAX
     }
 
-    async fn deliver(&mut self, messages: &[OutboxMessage], _now: DateTime<Utc>) -> Vec<Delivery> {
+    async fn deliver(
+        &mut self,
+        messages: &[OutboxMessage],
+        _now: DateTime<Utc>,
+    ) -> Vec<DeliveryOutcome> {
         join_all(messages.iter().map(|message| self.send(message))).await
     }
 }

@@ -6,7 +6,7 @@ use crate::finding::language::Language;
 use crate::sinks::message_text::{message_text, subject};
 use crate::sinks::sink::{Sink, same_outcome};
 use crate::sinks::tls;
-use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
+use crate::store::outbox::{DeliveryOutcome, OutboxMessage, ReportMessage};
 use async_smtp::authentication::{Credentials, Mechanism};
 use async_smtp::error::Error;
 use async_smtp::{EmailAddress, Envelope, SendableEmail, SmtpClient, SmtpTransport};
@@ -147,13 +147,13 @@ impl MailSink {
     }
 
     /// Sends a message, if it could be written, and returns the outcome.
-    async fn deliver_mail(&self, message: std::io::Result<Vec<u8>>) -> Delivery {
+    async fn deliver_mail(&self, message: std::io::Result<Vec<u8>>) -> DeliveryOutcome {
         match message {
-            Err(error) => Delivery::Parked(error.to_string()),
+            Err(error) => DeliveryOutcome::DeadLettered(error.to_string()),
             Ok(message) => match tokio::time::timeout(SEND_TIMEOUT, self.send(message)).await {
-                Ok(Ok(response)) => Delivery::Delivered(sanitize(&response)),
+                Ok(Ok(response)) => DeliveryOutcome::Delivered(sanitize(&response)),
                 Ok(Err(error)) => failed(&error),
-                Err(_) => Delivery::Retry {
+                Err(_) => DeliveryOutcome::Retry {
                     reason: "it did not answer in time".to_owned(),
                     after: None,
                     unsure: true,
@@ -236,13 +236,13 @@ fn email_address(text: &str) -> Result<EmailAddress, String> {
 }
 
 /// The outcome of a message that the server did not accept.
-fn failed(error: &Error) -> Delivery {
+fn failed(error: &Error) -> DeliveryOutcome {
     let reason = sanitize(&error.to_string());
     match error {
         // Reply codes 5xx are permanent, 4xx are transient.
-        Error::Permanent(_) => Delivery::Parked(reason),
-        Error::Transient(_) => Delivery::Retry { reason, after: None, unsure: false },
-        _ => Delivery::Retry { reason, after: None, unsure: true },
+        Error::Permanent(_) => DeliveryOutcome::DeadLettered(reason),
+        Error::Transient(_) => DeliveryOutcome::Retry { reason, after: None, unsure: false },
+        _ => DeliveryOutcome::Retry { reason, after: None, unsure: true },
     }
 }
 
@@ -256,11 +256,19 @@ impl Sink for MailSink {
         Duration::from_secs(10)
     }
 
-    async fn deliver(&mut self, messages: &[OutboxMessage], _now: DateTime<Utc>) -> Vec<Delivery> {
+    async fn deliver(
+        &mut self,
+        messages: &[OutboxMessage],
+        _now: DateTime<Utc>,
+    ) -> Vec<DeliveryOutcome> {
         same_outcome(messages, &self.deliver_mail(self.findings_mail(messages)).await)
     }
 
-    async fn deliver_report(&mut self, report: &ReportMessage, _now: DateTime<Utc>) -> Delivery {
+    async fn deliver_report(
+        &mut self,
+        report: &ReportMessage,
+        _now: DateTime<Utc>,
+    ) -> DeliveryOutcome {
         self.deliver_mail(self.report_mail(report)).await
     }
 }

@@ -1,7 +1,7 @@
 //! The interface of all sinks: [`Sink`], and the format in which a finding is sent to programs.
 
 use crate::sinks::ocsf;
-use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
+use crate::store::outbox::{DeliveryOutcome, OutboxMessage, ReportMessage};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
@@ -41,11 +41,19 @@ pub trait Sink: Send + Sync {
 
     /// Sends `messages` in order and returns one outcome for each. `now` is the present time;
     /// signatures and file names are made of it.
-    async fn deliver(&mut self, messages: &[OutboxMessage], now: DateTime<Utc>) -> Vec<Delivery>;
+    async fn deliver(
+        &mut self,
+        messages: &[OutboxMessage],
+        now: DateTime<Utc>,
+    ) -> Vec<DeliveryOutcome>;
 
     /// Sends the notice of a report. A sink that takes findings only refuses it.
-    async fn deliver_report(&mut self, _report: &ReportMessage, _now: DateTime<Utc>) -> Delivery {
-        Delivery::Parked("this kind of sink is told findings only".to_owned())
+    async fn deliver_report(
+        &mut self,
+        _report: &ReportMessage,
+        _now: DateTime<Utc>,
+    ) -> DeliveryOutcome {
+        DeliveryOutcome::DeadLettered("this kind of sink is told findings only".to_owned())
     }
 
     /// Starts over: before the first delivery, and after one whose outcome could not be recorded.
@@ -60,6 +68,9 @@ pub trait Sink: Send + Sync {
 }
 
 /// Gives all of `messages` the outcome of the one request that carried them.
-pub(super) fn same_outcome(messages: &[OutboxMessage], outcome: &Delivery) -> Vec<Delivery> {
+pub(super) fn same_outcome(
+    messages: &[OutboxMessage],
+    outcome: &DeliveryOutcome,
+) -> Vec<DeliveryOutcome> {
     vec![outcome.clone(); messages.len()]
 }

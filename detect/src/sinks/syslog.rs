@@ -6,7 +6,7 @@
 
 use crate::sinks::sink::{PayloadFormat, Sink, same_outcome};
 use crate::sinks::tls;
-use crate::store::outbox::{Delivery, OutboxMessage};
+use crate::store::outbox::{DeliveryOutcome, OutboxMessage};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use std::io;
@@ -136,17 +136,22 @@ impl Sink for SyslogSink {
         BATCH_MAX
     }
 
-    async fn deliver(&mut self, messages: &[OutboxMessage], _now: DateTime<Utc>) -> Vec<Delivery> {
+    async fn deliver(
+        &mut self,
+        messages: &[OutboxMessage],
+        _now: DateTime<Utc>,
+    ) -> Vec<DeliveryOutcome> {
         let frames: Vec<u8> = messages.iter().flat_map(|message| self.frame(message)).collect();
         let outcome = match tokio::time::timeout(SEND_TIMEOUT, self.send(&frames)).await {
-            Ok(Ok(())) => {
-                Delivery::Delivered(format!("taken by {}:{}", self.options.host, self.options.port))
-            }
+            Ok(Ok(())) => DeliveryOutcome::Delivered(format!(
+                "taken by {}:{}",
+                self.options.host, self.options.port
+            )),
             Ok(Err(error)) => {
                 let unsure = error.kind() != io::ErrorKind::ConnectionRefused;
-                Delivery::Retry { reason: error.to_string(), after: None, unsure }
+                DeliveryOutcome::Retry { reason: error.to_string(), after: None, unsure }
             }
-            Err(_) => Delivery::Retry {
+            Err(_) => DeliveryOutcome::Retry {
                 reason: "it did not take everything in time".to_owned(),
                 after: None,
                 unsure: true,

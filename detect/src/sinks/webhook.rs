@@ -4,7 +4,7 @@
 use crate::sinks::address::AddressPolicy;
 use crate::sinks::http::HttpPoster;
 use crate::sinks::sink::{PayloadFormat, Sink};
-use crate::store::outbox::{Delivery, OutboxMessage, ReportMessage};
+use crate::store::outbox::{DeliveryOutcome, OutboxMessage, ReportMessage};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -63,10 +63,10 @@ impl WebhookSink {
     }
 
     /// Posts `body`; `id` tells a message from all others, also when it is sent again.
-    async fn post(&self, id: &str, body: String, now: DateTime<Utc>) -> Delivery {
+    async fn post(&self, id: &str, body: String, now: DateTime<Utc>) -> DeliveryOutcome {
         let headers = match self.headers(id, &body, now) {
             Ok(headers) => headers,
-            Err(reason) => return Delivery::Parked(reason),
+            Err(reason) => return DeliveryOutcome::DeadLettered(reason),
         };
         let posted = self.poster.post(self.poster.url().clone(), headers, body, now).await;
         posted.map_or_else(|outcome| outcome, |response| response.outcome())
@@ -101,21 +101,29 @@ impl Sink for WebhookSink {
         BATCH_MAX
     }
 
-    async fn deliver(&mut self, messages: &[OutboxMessage], now: DateTime<Utc>) -> Vec<Delivery> {
+    async fn deliver(
+        &mut self,
+        messages: &[OutboxMessage],
+        now: DateTime<Utc>,
+    ) -> Vec<DeliveryOutcome> {
         let mut outcomes = Vec::with_capacity(messages.len());
         for message in messages {
             let outcome = self.post(&message.key(), self.format.encode(message), now).await;
-            let failed = matches!(outcome, Delivery::Retry { .. });
+            let failed = matches!(outcome, DeliveryOutcome::Retry { .. });
             outcomes.push(outcome);
             if failed {
                 break;
             }
         }
-        outcomes.resize(messages.len(), Delivery::Untried);
+        outcomes.resize(messages.len(), DeliveryOutcome::NotAttempted);
         outcomes
     }
 
-    async fn deliver_report(&mut self, report: &ReportMessage, now: DateTime<Utc>) -> Delivery {
+    async fn deliver_report(
+        &mut self,
+        report: &ReportMessage,
+        now: DateTime<Utc>,
+    ) -> DeliveryOutcome {
         let notice = &report.notice;
         let body =
             json!({"report": notice.subject, "figures": notice.figures, "places": notice.places});

@@ -1,13 +1,15 @@
-//! Statements about many rows at once: a statement is a message to the catalogue's database and back, and findings come in floods.
+//! SQL statements over many rows at once. Each statement is a round trip to the catalog database, and findings come in floods.
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe};
 
-/// Rows of one statement. SQLite looks each value's name up among all of them: far more rows would cost more than they spare.
+/// Rows per statement. SQLite looks up each parameter's name among all of them, so that far more rows would cost more than
+/// they save.
 pub(crate) const ROWS: usize = 32;
 
-/// `($1, 0), ($2, 0)`: so many times `row`, which is `(?, 0)`, each `?` with a number of its own behind those of `before` other values.
+/// Repeats `row` `rows` times and numbers its `?`, beginning after `before` other parameters: `(?, 0)` becomes
+/// `($1, 0), ($2, 0)`.
 pub(crate) fn values(row: &str, rows: usize, before: usize) -> String {
     let mut number = before;
     let mut out = String::new();
@@ -24,7 +26,8 @@ pub(crate) fn values(row: &str, rows: usize, before: usize) -> String {
     out
 }
 
-/// The statement, which is about so many rows. Connections remember those about one row or as many as there may be: of the others each is its own.
+/// A query with the text of a statement over so many rows. Connections cache the statements over one row and over [`ROWS`]
+/// rows; those over other numbers of rows differ each time.
 pub(crate) fn statement<'q>(text: String, rows: usize) -> Query<'q, Any, AnyArguments> {
     sqlx::query(AssertSqlSafe(text)).persistent(rows == 1 || rows == ROWS)
 }
@@ -34,7 +37,7 @@ mod tests {
     use super::values;
 
     #[test]
-    fn every_value_has_a_place_of_its_own() {
+    fn every_value_has_a_number_of_its_own() {
         assert_eq!(values("(?, $1, ?)", 2, 1), "($2, $1, $3), ($4, $1, $5)");
         assert_eq!(values("(?)", 1, 0), "($1)");
     }

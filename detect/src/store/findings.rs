@@ -1,4 +1,6 @@
-//! T2: findings kept beside the catalogue, each with its revisions counted.
+//! Findings in the lake's catalog. Detection may find the same thing again and again; the store in_transaction one row per finding id
+//! and counts its revisions: a finding whose text changes gets the next revision, one that stays as it is changes nothing, and
+//! one that the rules no longer find is withdrawn.
 
 use crate::evaluate::scope::EvaluatedScope;
 use crate::finding::revision::FindingRevision;
@@ -7,6 +9,7 @@ use crate::store::bulk_sql::{ROWS, statement, values};
 use crate::store::error::StoreError;
 use crate::store::outbox;
 use crate::store::routes::Routes;
+use crate::store::transaction;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use sqlx::query::Query;
@@ -14,25 +17,25 @@ use sqlx::{Any, AnyConnection, AnyPool, Row, Transaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use trailhound_datasets::derive::time::{parse, second};
 
-/// Statements of one transaction that keep findings: whoever else writes waits no longer than for these.
+/// Statements per transaction that store findings: other writers wait no longer than for these.
 const STATEMENTS: usize = 64;
 
-/// What keeping findings changed.
+/// What storing findings changed.
 #[derive(Debug, Clone, Default)]
-pub struct Stored {
-    /// Findings seen for the first time.
+pub struct StoreSummary {
+    /// Findings that were not stored before.
     pub new: u64,
-    /// Findings that say something else than before.
+    /// Findings whose text changed.
     pub revised: u64,
-    /// Findings known as they are.
+    /// Findings that were stored with the same text.
     pub unchanged: u64,
-    /// Ids of the new and the revised.
+    /// Ids of the new and the revised findings.
     pub changed: HashSet<String>,
-    /// Findings that no longer hold, as they were but for their status.
+    /// Findings that the rules no longer find, with the status `withdrawn`.
     pub withdrawn: Vec<Finding>,
 }
 
-impl Stored {
+impl StoreSummary {
     fn add(&mut self, more: Self) {
         self.new += more.new;
         self.revised += more.revised;
@@ -42,57 +45,60 @@ impl Stored {
     }
 }
 
-/// The snapshot up to which every one of `rules` (id and version) has run over the lake; 0 where one has not.
+/// The snapshot up to which all of `rules` (id and version) have run over the lake; 0 where one of them never ran.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn cursor(catalogue: &AnyPool, rules: &[(String, String)]) -> Result<i64, StoreError> {
+pub async fn common_cursor(
+    catalog: &AnyPool,
+    rules: &[(String, String)],
+) -> Result<i64, StoreError> {
     let mut least = i64::MAX;
     for (rule_id, version) in rules {
         let at: Option<i64> = sqlx::query_scalar("SELECT snapshot_id FROM trailhound_rule_cursor WHERE rule_id = $1 AND rule_version = $2")
             .bind(rule_id)
             .bind(version)
-            .fetch_optional(catalogue)
+            .fetch_optional(catalog)
             .await?;
         least = least.min(at.unwrap_or(0));
     }
     Ok(least)
 }
 
-/// How far rules have run over the lake.
+/// The snapshots up to which rules have run over the lake.
 #[derive(Debug, Clone, Default)]
-pub struct RulesRun {
+pub struct RuleCursors {
     /// Rule id, version, snapshot.
     pub rules: Vec<(String, String, i64)>,
-    /// The last snapshot that brought events: a rule that has seen it has seen all.
+    /// The last snapshot that added events: a rule that has run up to it has seen all events.
     pub newest: i64,
 }
 
-/// How far every rule that has ever run has run.
+/// The cursor of every rule that ever ran.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn rules_run(catalogue: &AnyPool) -> Result<RulesRun, StoreError> {
+pub async fn rule_cursors(catalog: &AnyPool) -> Result<RuleCursors, StoreError> {
     let rules = sqlx::query_as(
         "SELECT rule_id, rule_version, snapshot_id FROM trailhound_rule_cursor ORDER BY rule_id",
     )
-    .fetch_all(catalogue);
+    .fetch_all(catalog);
     let newest = sqlx::query_scalar(
-        "SELECT COALESCE(max(snapshot_id), 0) FROM trailhound_ledger WHERE stored > 0",
+        "SELECT COALESCE(max(snapshot_id), 0) FROM trailhound_ingest_ledger WHERE stored > 0",
     )
-    .fetch_one(catalogue);
-    Ok(RulesRun { rules: rules.await?, newest: newest.await? })
+    .fetch_one(catalog);
+    Ok(RuleCursors { rules: rules.await?, newest: newest.await? })
 }
 
-/// Every finding kept in the lake's catalogue, in order of time, those suppressed and withdrawn too.
+/// Every stored finding in order of time, suppressed and withdrawn ones too.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn kept(catalogue: &AnyPool) -> Result<Vec<Finding>, StoreError> {
+pub async fn all_findings(catalog: &AnyPool) -> Result<Vec<Finding>, StoreError> {
     let bodies: Vec<String> = sqlx::query_scalar(
-        "SELECT finding FROM trailhound_finding ORDER BY first_seen, finding_id",
+        "SELECT finding FROM trailhound_latest_finding ORDER BY first_seen, finding_id",
     )
-    .fetch_all(catalogue)
+    .fetch_all(catalog)
     .await?;
     bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
 }
@@ -125,135 +131,144 @@ impl StoredFinding {
 }
 
 /// Streams the stored findings whose first event is not before `since` (RFC 3339 UTC) or has no time, in order of time.
-pub fn kept_since<'c>(
-    catalogue: &'c AnyPool,
+pub fn findings_since<'c>(
+    catalog: &'c AnyPool,
     since: &str,
 ) -> BoxStream<'c, Result<StoredFinding, StoreError>> {
-    let query = "SELECT finding FROM trailhound_finding WHERE first_seen >= $1 OR first_seen IS NULL ORDER BY first_seen, finding_id";
-    let bodies = sqlx::query_scalar(query).bind(since.to_owned()).fetch(catalogue);
+    let query = "SELECT finding FROM trailhound_latest_finding WHERE first_seen >= $1 OR first_seen IS NULL ORDER BY first_seen, finding_id";
+    let bodies = sqlx::query_scalar(query).bind(since.to_owned()).fetch(catalog);
     bodies.map(|body: Result<String, sqlx::Error>| StoredFinding::parse(body?)).boxed()
 }
 
-/// On whose behalf findings are kept, and who is told of them.
+/// For whom findings are stored, and to whom they are sent.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Keeping<'k> {
-    /// Who must hold the right to detect, where several services share the lake.
+pub struct StoreContext<'k> {
+    /// The holder who must have the lease on detection; `None` where the lake has one writer.
     pub holder: Option<&'k str>,
-    /// The ways to the sinks; none: nobody is told.
+    /// The routes to the sinks; `None`: findings are sent to nobody.
     pub routes: Option<&'k Routes>,
-    /// The present, microseconds since 1970 UTC.
+    /// The present time, microseconds since 1970 UTC.
     pub now: i64,
 }
 
-/// Keeps `findings` in the lake's catalogue, withdraws those that rules have `decided` no longer to hold, and moves the cursors of the
-/// rules in `ran` to `snapshot`. A finding and who is to be told of it are put down in one transaction, of more findings than come in an
-/// ordinary hour in several; the cursors move with the last, so that what is not kept is found again. A finding stays whose events, or those
-/// it may depend on, the retention has dropped. To `stored` is added what was kept, also where it broke off.
+/// Stores `findings`, withdraws stored findings that the rules have not found again in the scopes they `evaluated`, and moves
+/// the cursors of the rules in `ran` to `snapshot`. A finding and its outbox messages are written in one transaction. Very many
+/// findings take several transactions; the cursors move with the last, so that findings which were not stored are found again. A
+/// finding stays as it is when the retention has dropped its events or events it may depend on. `summary` counts what was stored,
+/// also when storing fails halfway.
 ///
 /// # Errors
 /// [`StoreError`]; the cursors stay where they were then.
-pub async fn store(
-    catalogue: &AnyPool,
+pub async fn store_findings(
+    catalog: &AnyPool,
     findings: &[Finding],
-    decided: &[EvaluatedScope],
+    evaluated: &[EvaluatedScope],
     ran: &[(String, String)],
     snapshot: i64,
-    keeping: Keeping<'_>,
-    stored: &mut Stored,
+    context: StoreContext<'_>,
+    summary: &mut StoreSummary,
 ) -> Result<(), StoreError> {
-    // In order of their ids, as the table is; and each once, for a statement may change a row only once.
+    // In the order of the table, and each once: a statement may change a row only once.
     let found: BTreeMap<&str, &Finding> =
         findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
     let in_order: Vec<&Finding> = found.values().copied().collect();
-    let mut t2 = begin(catalogue, keeping).await?;
-    // What this transaction keeps.
-    let mut keeps = Stored::default();
-    for (number, some) in in_order.chunks(ROWS).enumerate() {
+    let mut transaction = begin(catalog, context).await?;
+    let mut in_transaction = StoreSummary::default();
+    for (number, chunk) in in_order.chunks(ROWS).enumerate() {
         if number > 0 && number % STATEMENTS == 0 {
-            t2.commit().await?;
-            stored.add(std::mem::take(&mut keeps));
-            t2 = begin(catalogue, keeping).await?;
+            transaction.commit().await?;
+            summary.add(std::mem::take(&mut in_transaction));
+            transaction = begin(catalog, context).await?;
         }
-        keep(&mut t2, some, snapshot, keeping, &mut keeps).await?;
+        store_chunk(&mut transaction, chunk, snapshot, context, &mut in_transaction).await?;
     }
-    let retained_from = retained_from(&mut t2).await?;
-    for decided in decided {
-        withdraw(&mut t2, decided, retained_from, &found, snapshot, keeping, &mut keeps).await?;
+    let retained_from = retained_from(&mut transaction).await?;
+    for scope in evaluated {
+        withdraw(
+            &mut transaction,
+            scope,
+            retained_from,
+            &found,
+            snapshot,
+            context,
+            &mut in_transaction,
+        )
+        .await?;
     }
     for (rule_id, version) in ran {
         sqlx::query("INSERT INTO trailhound_rule_cursor VALUES ($1, $2, $3) ON CONFLICT (rule_id) DO UPDATE SET rule_version = excluded.rule_version, snapshot_id = excluded.snapshot_id")
             .bind(rule_id)
             .bind(version)
             .bind(snapshot)
-            .execute(&mut *t2)
+            .execute(&mut *transaction)
             .await?;
     }
-    t2.commit().await?;
-    stored.add(keeps);
+    transaction.commit().await?;
+    summary.add(in_transaction);
     Ok(())
 }
 
-/// Begins a transaction of who holds the right to detect.
+/// Begins a transaction of the service that holds the lease on detection.
 async fn begin(
-    catalogue: &AnyPool,
-    keeping: Keeping<'_>,
+    catalog: &AnyPool,
+    context: StoreContext<'_>,
 ) -> Result<Transaction<'static, Any>, StoreError> {
-    let mut t2 = catalogue.begin().await?;
-    // Written first, so that the right to write is held before anything is read.
-    let held = sqlx::query("UPDATE trailhound_lease SET until = until WHERE holder = $1")
-        .bind(keeping.holder.unwrap_or(""))
-        .execute(&mut *t2)
+    let mut transaction = transaction::begin(catalog).await?;
+    // An update locks the row: the lease cannot pass to another service before this transaction ends.
+    let held = sqlx::query("UPDATE trailhound_leader_lease SET until = until WHERE holder = $1")
+        .bind(context.holder.unwrap_or(""))
+        .execute(&mut *transaction)
         .await?;
-    if keeping.holder.is_some() && held.rows_affected() == 0 {
+    if context.holder.is_some() && held.rows_affected() == 0 {
         return Err(StoreError::TakenOver);
     }
-    Ok(t2)
+    Ok(transaction)
 }
 
-/// Keeps `findings`, no more than a statement is about.
-async fn keep(
+/// Stores at most [`ROWS`] findings.
+async fn store_chunk(
     db: &mut AnyConnection,
     findings: &[&Finding],
     snapshot: i64,
-    keeping: Keeping<'_>,
-    stored: &mut Stored,
+    context: StoreContext<'_>,
+    summary: &mut StoreSummary,
 ) -> Result<(), StoreError> {
-    let known = known(db, findings).await?;
-    let mut said = Vec::new();
+    let known = stored_revisions(db, findings).await?;
+    let mut revisions = Vec::new();
     for &finding in findings {
         let body = serde_json::to_string(finding)?;
         let (revision, before) = match known.get(&finding.finding_id) {
             Some((_, have)) if *have == body => {
-                stored.unchanged += 1;
+                summary.unchanged += 1;
                 continue;
             }
             Some((revision, have)) => {
-                stored.revised += 1;
+                summary.revised += 1;
                 (revision + 1, Some(serde_json::from_str(have)?))
             }
             None => {
-                stored.new += 1;
+                summary.new += 1;
                 (1, None)
             }
         };
-        stored.changed.insert(finding.finding_id.clone());
-        said.push(FindingRevision { finding, revision, body, before });
+        summary.changed.insert(finding.finding_id.clone());
+        revisions.push(FindingRevision { finding, revision, body, before });
     }
-    outbox::hold(db, &said).await?;
-    write(db, &said, snapshot).await?;
-    if let Some(routes) = keeping.routes {
-        outbox::put(db, routes, &said, keeping.now).await?;
+    outbox::preserve_texts(db, &revisions).await?;
+    write(db, &revisions, snapshot).await?;
+    if let Some(routes) = context.routes {
+        outbox::enqueue(db, routes, &revisions, context.now).await?;
     }
     Ok(())
 }
 
-/// Revision and text of those of `findings` that are kept, by their ids.
-async fn known(
+/// Revision and text of those of `findings` that are stored, by id.
+async fn stored_revisions(
     db: &mut AnyConnection,
     findings: &[&Finding],
 ) -> Result<HashMap<String, (i64, String)>, StoreError> {
     let text = format!(
-        "SELECT finding_id, revision, finding FROM trailhound_finding WHERE finding_id IN (VALUES {})",
+        "SELECT finding_id, revision, finding FROM trailhound_latest_finding WHERE finding_id IN (VALUES {})",
         values("(?)", findings.len(), 0)
     );
     let ids = findings.iter().map(|finding| &finding.finding_id);
@@ -261,23 +276,24 @@ async fn known(
     rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?)))).collect()
 }
 
+/// Writes the rows of `revisions`.
 async fn write(
     db: &mut AnyConnection,
-    said: &[FindingRevision<'_>],
+    revisions: &[FindingRevision<'_>],
     snapshot: i64,
 ) -> Result<(), StoreError> {
-    if said.is_empty() {
+    if revisions.is_empty() {
         return Ok(());
     }
     let text = format!(
-        "INSERT INTO trailhound_finding VALUES {} ON CONFLICT (finding_id) DO UPDATE SET \
+        "INSERT INTO trailhound_latest_finding VALUES {} ON CONFLICT (finding_id) DO UPDATE SET \
          revision = excluded.revision, rule_version = excluded.rule_version, status = excluded.status, severity = excluded.severity, \
          account_id = excluded.account_id, first_seen = excluded.first_seen, last_seen = excluded.last_seen, \
          snapshot_id = excluded.snapshot_id, finding = excluded.finding",
-        values("(?, ?, ?, ?, ?, ?, ?, ?, ?, $1, ?)", said.len(), 1)
+        values("(?, ?, ?, ?, ?, ?, ?, ?, ?, $1, ?)", revisions.len(), 1)
     );
-    let mut query = statement(text, said.len()).bind(snapshot);
-    for FindingRevision { finding, revision, body, .. } in said {
+    let mut query = statement(text, revisions.len()).bind(snapshot);
+    for FindingRevision { finding, revision, body, .. } in revisions {
         query = query
             .bind(&finding.finding_id)
             .bind(revision)
@@ -294,7 +310,7 @@ async fn write(
     Ok(())
 }
 
-/// Time from which on the lake has dropped nothing.
+/// The time from which on the retention has dropped no events, microseconds UTC.
 pub(crate) async fn retained_from(db: &mut AnyConnection) -> Result<i64, StoreError> {
     let oldest: Option<String> = sqlx::query_scalar(
         "SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'",
@@ -304,41 +320,45 @@ pub(crate) async fn retained_from(db: &mut AnyConnection) -> Result<i64, StoreEr
     Ok(oldest.and_then(|oldest| oldest.parse().ok()).unwrap_or(i64::MIN))
 }
 
+/// Withdraws the stored findings of the rule in its evaluated range that it has not found again.
 async fn withdraw(
     db: &mut AnyConnection,
-    decided: &EvaluatedScope,
+    scope: &EvaluatedScope,
     retained_from: i64,
     found: &BTreeMap<&str, &Finding>,
     snapshot: i64,
-    keeping: Keeping<'_>,
-    stored: &mut Stored,
+    context: StoreContext<'_>,
+    summary: &mut StoreSummary,
 ) -> Result<(), StoreError> {
     let known: Vec<(String, String)> = sqlx::query_as(
-        "SELECT finding_id, first_seen FROM trailhound_finding WHERE rule_id = $1 AND status <> 'withdrawn' \
+        "SELECT finding_id, first_seen FROM trailhound_latest_finding WHERE rule_id = $1 AND status <> 'withdrawn' \
          AND first_seen >= $2 AND first_seen < $3",
     )
-    .bind(&decided.rule_id)
-    .bind(decided.range.since.and_then(second).unwrap_or_default())
-    // After every digit.
-    .bind(decided.range.until.and_then(|until| second(until.saturating_add(1_000_000))).unwrap_or_else(|| "~".to_owned()))
+    .bind(&scope.rule_id)
+    .bind(scope.range.since.and_then(second).unwrap_or_default())
+    // `~` sorts after every digit.
+    .bind(scope.range.until.and_then(|until| second(until.saturating_add(1_000_000))).unwrap_or_else(|| "~".to_owned()))
     .fetch_all(&mut *db)
     .await?;
-    let earliest = retained_from.saturating_add(decided.depends);
+    let earliest = retained_from.saturating_add(scope.depends);
     for (finding_id, first_seen) in known {
-        let decides =
-            parse(&first_seen).is_some_and(|time| decided.range.has(time) && time >= earliest);
-        if !decides || found.contains_key(finding_id.as_str()) || decided.same.contains(&finding_id)
+        let was_evaluated =
+            parse(&first_seen).is_some_and(|time| scope.range.has(time) && time >= earliest);
+        if !was_evaluated
+            || found.contains_key(finding_id.as_str())
+            || scope.same.contains(&finding_id)
         {
             continue;
         }
-        let body: String =
-            sqlx::query_scalar("SELECT finding FROM trailhound_finding WHERE finding_id = $1")
-                .bind(&finding_id)
-                .fetch_one(&mut *db)
-                .await?;
+        let body: String = sqlx::query_scalar(
+            "SELECT finding FROM trailhound_latest_finding WHERE finding_id = $1",
+        )
+        .bind(&finding_id)
+        .fetch_one(&mut *db)
+        .await?;
         let finding = Finding { status: FindingStatus::Withdrawn, ..serde_json::from_str(&body)? };
-        keep(db, &[&finding], snapshot, keeping, &mut Stored::default()).await?;
-        stored.withdrawn.push(finding);
+        store_chunk(db, &[&finding], snapshot, context, &mut StoreSummary::default()).await?;
+        summary.withdrawn.push(finding);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What detection keeps in the catalog database: findings with their revisions, the outbox of the sinks, report runs.
+//! What detection stores in the lake's catalog: findings with their revisions, the outbox of the sinks, report runs.
 
 mod bulk_sql;
 mod error;
@@ -7,6 +7,8 @@ mod notice;
 pub mod outbox;
 pub mod report_runs;
 pub mod routes;
+mod transaction;
 
 pub use error::StoreError;
 pub use notice::Notice;
+pub use transaction::TABLES;

@@ -1,27 +1,27 @@
-//! The notice of a report: what sinks tell people of a report that was made.
+//! The notice of a report: the message by which sinks tell people that a report was made.
 
 use crate::finding::language::cut;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Files beyond so many bytes in all are not attached to a mail.
+/// Files of more bytes than this together are not attached to a mail.
 const ATTACHED_BYTES_MAX: u64 = 10 << 20;
 
-/// A report that was made.
+/// The message about a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Its title with its period, in its language.
+    /// The report's title with its period, in its language.
     pub subject: String,
-    /// Its first numbers, a line each: with words of ours and numbers only.
+    /// The report's first figures, one per line: the program's own words and numbers, nothing out of events.
     pub figures: Vec<String>,
-    /// Its files.
+    /// The report's files.
     pub files: Vec<PathBuf>,
-    /// Where people open them: paths, or links.
+    /// Where people open the files: paths or links.
     pub places: Vec<String>,
 }
 
 impl Notice {
-    /// The same with links below `base` in the place of paths.
+    /// This notice with links below `base` instead of paths.
     #[must_use]
     pub fn linked(mut self, base: &str) -> Self {
         let name =
@@ -34,7 +34,7 @@ impl Notice {
         self
     }
 
-    /// The message, at most `bytes_max` bytes.
+    /// The text of the message, at most `bytes_max` bytes.
     #[must_use]
     pub fn text(&self, bytes_max: usize) -> String {
         let lines: Vec<&str> = std::iter::once(&self.subject)
@@ -45,10 +45,10 @@ impl Notice {
         cut(&lines.join("\n"), bytes_max)
     }
 
-    /// Name, media type and content of the files that go with a mail; none where they are too large together.
+    /// Name, media type and content of the files to attach to a mail; none where they are too large together.
     ///
     /// # Errors
-    /// Where one cannot be read.
+    /// Where a file cannot be read.
     pub(crate) fn attachments(&self) -> std::io::Result<Vec<(String, &'static str, Vec<u8>)>> {
         let sizes = self
             .files

@@ -1,5 +1,24 @@
-//! What is still to be told to whom: a row for each finding, revision and sink, written with the finding in one transaction and kept until the
-//! sink has it, or somebody has decided otherwise. Nothing leaves the table without a note.
+//! The outbox: messages that are to be delivered to sinks. Each finding, revision and sink has a row, written in the
+//! transaction that stores the finding; each report and sink has one too. A row leaves the outbox only when the sink has the
+//! message or an operator has dismissed it.
+//!
+//! A row is `pending` until a sink worker takes it into a leased batch, `leased` while it is being sent, then `delivered`,
+//! `pending` again for a later attempt, or `dead_lettered` where another attempt would change nothing. `dismissed` is what an
+//! operator gives up.
+//!
+//! Example: finding `f1` is stored with revision 1 and routed to the sink `oncall`.
+//!
+//! | step | `oncall`, `f1`, 1 |
+//! | --- | --- |
+//! | [`enqueue`], with the finding | `pending`, due now |
+//! | [`lease_batch`] by worker A | `leased`, holder A |
+//! | the sink says 503, [`acknowledge`] with [`DeliveryOutcome::Retry`] | `pending`, 1 attempt, due in a second |
+//! | [`lease_batch`] by worker A, which dies while it sends | `leased`, holder A |
+//! | [`recover_leased`] by its successor | `pending`, `unsure` 1: it may have been sent |
+//! | the sink takes it under the same key `f1.1`, [`acknowledge`] | `delivered` |
+//!
+//! The message's text is not copied while its revision is the latest one: [`lease_batch`] reads it from the finding. Before a
+//! new revision replaces that text, [`preserve_texts`] copies it into the rows that still wait.
 
 use crate::finding::Finding;
 use crate::finding::revision::FindingRevision;
@@ -7,6 +26,7 @@ use crate::store::bulk_sql::{ROWS, statement, values};
 use crate::store::error::StoreError;
 use crate::store::notice::Notice;
 use crate::store::routes::Routes;
+use crate::store::transaction::begin;
 use sqlx::{AnyConnection, AnyPool};
 use std::time::Duration;
 
@@ -14,24 +34,27 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
-/// How long it is remembered that something was delivered: 90 days.
-const REMEMBERED_MICROS: i64 = 90 * 86_400 * 1_000_000;
+/// How long rows are kept after they were delivered or dismissed: 90 days.
+const KEPT_MICROS: i64 = 90 * 86_400 * 1_000_000;
+
+/// State of a message that no further attempt can deliver.
+pub const DEAD_LETTERED: &str = "dead_lettered";
 
 /// A finding on its way to a sink.
 #[derive(Debug, Clone)]
 pub struct OutboxMessage {
-    /// The finding as it was when this revision was kept.
+    /// The finding as this revision has it.
     pub finding: Finding,
     /// Number of the revision, from 1.
     pub revision: i64,
     /// Attempts before this one.
     pub attempts: i64,
-    /// The finding's text as it is kept.
+    /// The finding's JSON text as it is stored.
     pub body: String,
 }
 
 impl OutboxMessage {
-    /// What tells it from every other, however often it is sent: finding and revision.
+    /// The idempotency key: finding and revision. A message that is sent again has the same key.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}.{}", self.finding.finding_id, self.revision)
@@ -41,163 +64,167 @@ impl OutboxMessage {
 /// A report on its way to a sink.
 #[derive(Debug, Clone)]
 pub struct ReportMessage {
-    /// What tells it from every other, however often it is sent.
+    /// The idempotency key. A message that is sent again has the same key.
     pub id: String,
-    /// What is told of it.
+    /// The notice to send.
     pub notice: Notice,
     attempts: i64,
 }
 
-/// What is on its way together.
+/// Messages that a sink worker has leased and sends together.
 #[derive(Debug, Clone)]
 pub enum LeasedBatch {
-    /// Findings, in order.
+    /// Findings, the longest waiting first.
     Findings(Vec<OutboxMessage>),
-    /// A report, by itself.
+    /// A report; it is sent alone.
     Report(Box<ReportMessage>),
 }
 
-/// A row that was taken.
-struct Row<'r> {
+/// A leased row.
+struct LeasedRow<'r> {
     id: &'r str,
     revision: i64,
     attempts: i64,
 }
 
 impl LeasedBatch {
-    fn rows(&self) -> Vec<Row<'_>> {
+    fn rows(&self) -> Vec<LeasedRow<'_>> {
         match self {
-            Self::Findings(parcels) => parcels
+            Self::Findings(messages) => messages
                 .iter()
-                .map(|parcel| Row {
-                    id: &parcel.finding.finding_id,
-                    revision: parcel.revision,
-                    attempts: parcel.attempts,
+                .map(|message| LeasedRow {
+                    id: &message.finding.finding_id,
+                    revision: message.revision,
+                    attempts: message.attempts,
                 })
                 .collect(),
             Self::Report(report) => {
-                vec![Row { id: &report.id, revision: 1, attempts: report.attempts }]
+                vec![LeasedRow { id: &report.id, revision: 1, attempts: report.attempts }]
             }
         }
     }
 
-    /// How many rows that are.
+    /// Number of messages.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows().len()
     }
 
-    /// Nothing was due.
+    /// No message was due.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What begins the id of a report's row.
-const REPORT: &str = "report:";
+/// Kind of a report's row; the others are of findings.
+const REPORT: &str = "report";
 
-/// What became of an attempt.
+/// The outcome of an attempt to deliver a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivery {
-    /// The sink has it; with what it said.
+pub enum DeliveryOutcome {
+    /// The sink has the message; with its answer.
     Delivered(String),
-    /// Not now: tried again later.
+    /// The attempt failed; it is repeated later.
     Retry {
         /// Why.
         reason: String,
-        /// The pause that the sink asks for.
+        /// The pause that the sink has asked for.
         after: Option<Duration>,
-        /// Something was sent, and nobody knows what became of it.
+        /// The message may have reached the sink.
         unsure: bool,
     },
-    /// Trying again would change nothing: somebody must look.
-    Parked(String),
-    /// Not tried, since one before it failed.
-    Untried,
+    /// The sink refuses the message for good, with its answer: an operator must look.
+    DeadLettered(String),
+    /// The message was not sent, because one before it failed.
+    NotAttempted,
 }
 
-/// A row of the table, for people.
+/// A row of the outbox, for people.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct OutboxRow {
     /// Name of the sink.
     pub sink: String,
-    /// The finding.
+    /// Id of the finding, or of the report's message.
     pub finding_id: String,
-    /// Its revision.
+    /// Revision of the finding.
     pub revision: i64,
-    /// Its severity.
+    /// Severity of the finding.
     pub severity: String,
-    /// `pending`, `leased`, `delivered`, `parked` or `dismissed`.
+    /// `pending`, `leased`, `delivered`, `dead_lettered` or `dismissed`.
     pub state: String,
     /// Attempts so far.
     pub attempts: i64,
-    /// Attempts of which nobody knows how they ended.
+    /// Attempts whose outcome is unknown.
     pub unsure: i64,
-    /// When it was put here, microseconds since 1970 UTC.
+    /// When it was enqueued, microseconds since 1970 UTC.
     pub queued_at: i64,
-    /// When it is tried next.
+    /// When the next attempt is due, microseconds since 1970 UTC.
     pub due_at: i64,
-    /// What was last said of it.
+    /// The sink's last answer, or the reason of the state.
     pub note: String,
 }
 
-/// How many rows a sink has in one state.
+/// Number of rows of a sink in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Count {
+pub struct OutboxCount {
     /// Name of the sink.
     pub sink: String,
     /// The state.
     pub state: String,
     /// Rows.
     pub rows: i64,
-    /// When the oldest was put there.
+    /// When the oldest of them was enqueued, microseconds since 1970 UTC.
     pub oldest: i64,
 }
 
-/// Puts each of `said` down for every sink that `routes` names for it.
-pub(crate) async fn put(
+/// Adds a pending row for each of `revisions` and every sink that `routes` names for it.
+pub(crate) async fn enqueue(
     db: &mut AnyConnection,
     routes: &Routes,
-    said: &[FindingRevision<'_>],
+    revisions: &[FindingRevision<'_>],
     now: i64,
 ) -> Result<(), StoreError> {
-    let rows: Vec<(&str, &FindingRevision<'_>)> = said
+    let rows: Vec<(&str, &FindingRevision<'_>)> = revisions
         .iter()
-        .flat_map(|said| {
-            routes.of(said.finding, said.before.as_ref()).map(move |sink| (sink, said))
+        .flat_map(|revision| {
+            let sinks = routes.sinks_for(revision.finding, revision.before.as_ref());
+            sinks.map(move |sink| (sink, revision))
         })
         .collect();
     for rows in rows.chunks(ROWS) {
         let text = format!(
-            "INSERT INTO trailhound_outbox VALUES {} ON CONFLICT DO NOTHING",
-            values("(?, ?, ?, ?, 'pending', '', 0, 0, $1, $1, $1, '', '')", rows.len(), 1)
+            "INSERT INTO trailhound_outbox_message VALUES {} ON CONFLICT DO NOTHING",
+            values(
+                "(?, ?, ?, ?, 'pending', '', 0, 0, $1, $1, $1, '', '', 'finding')",
+                rows.len(),
+                1
+            )
         );
         let mut query = statement(text, rows.len()).bind(now);
-        for (sink, said) in rows {
-            let severity = said.finding.severity.name();
-            query =
-                query.bind(sink).bind(&said.finding.finding_id).bind(said.revision).bind(severity);
+        for (sink, FindingRevision { finding, revision, .. }) in rows {
+            let severity = finding.severity.name();
+            query = query.bind(sink).bind(&finding.finding_id).bind(revision).bind(severity);
         }
         query.execute(&mut *db).await?;
     }
     Ok(())
 }
 
-/// Before some of `said` take the place of what is kept: what waits of it is told as it was.
-pub(crate) async fn hold(
+/// Before `revisions` replace the stored texts of their findings: copies those texts into the rows that still wait.
+pub(crate) async fn preserve_texts(
     db: &mut AnyConnection,
-    said: &[FindingRevision<'_>],
+    revisions: &[FindingRevision<'_>],
 ) -> Result<(), StoreError> {
-    let revised: Vec<&str> = said
+    let revised: Vec<&str> = revisions
         .iter()
-        .filter(|said| said.before.is_some())
-        .map(|said| said.finding.finding_id.as_str())
+        .filter(|revision| revision.before.is_some())
+        .map(|revision| revision.finding.finding_id.as_str())
         .collect();
     if revised.is_empty() {
         return Ok(());
     }
-    let text = holding(revised.len());
+    let text = preserve_statement(revised.len());
     let count = revised.len();
     revised
         .into_iter()
@@ -207,18 +234,19 @@ pub(crate) async fn hold(
     Ok(())
 }
 
-/// The statement of [`hold`]. The state is asked so that its index is not used: in a flood everything waits.
-fn holding(rows: usize) -> String {
+/// The statement of [`preserve_texts`]. `state || ''` keeps the database from the index on the state: in a flood every row
+/// waits, and the key finds the rows.
+fn preserve_statement(rows: usize) -> String {
     format!(
-        "UPDATE trailhound_outbox SET finding = (SELECT kept.finding FROM trailhound_finding kept \
-         WHERE kept.finding_id = trailhound_outbox.finding_id) \
-         WHERE finding_id IN (VALUES {}) AND state || '' IN ('pending', 'leased', 'parked') AND finding = ''",
+        "UPDATE trailhound_outbox_message SET finding = (SELECT kept.finding FROM trailhound_latest_finding kept \
+         WHERE kept.finding_id = trailhound_outbox_message.finding_id) \
+         WHERE finding_id IN (VALUES {}) AND state || '' IN ('pending', 'leased', 'dead_lettered') AND finding = ''",
         values("(?)", rows, 0)
     )
 }
 
-/// Puts a report down for `sinks`: that of the name `report` which was due at `due_at`.
-pub(crate) async fn put_report(
+/// Adds a pending row for each of `sinks` with the notice of the report `report` that was due at `due_at`.
+pub(crate) async fn enqueue_report(
     db: &mut AnyConnection,
     sinks: &[String],
     report: &str,
@@ -228,72 +256,70 @@ pub(crate) async fn put_report(
 ) -> Result<(), StoreError> {
     for sink in sinks {
         sqlx::query(
-            "INSERT INTO trailhound_outbox VALUES ($1, $2, 1, 'info', 'pending', '', 0, 0, $3, $3, $3, '', $4) ON CONFLICT DO NOTHING",
+            "INSERT INTO trailhound_outbox_message VALUES ($1, $2, 1, 'info', 'pending', '', 0, 0, $3, $3, $3, '', $4, $5) ON CONFLICT DO NOTHING",
         )
         .bind(sink)
-        .bind(format!("{REPORT}{report}:{due_at}"))
+        .bind(format!("report:{report}:{due_at}"))
         .bind(now)
         .bind(serde_json::to_string(notice)?)
+        .bind(REPORT)
         .execute(&mut *db)
         .await?;
     }
     Ok(())
 }
 
-/// Makes rows that a run before this one had taken and not given back pending again: nobody knows whether they were sent.
+/// Makes rows of `sink` that an earlier run has leased and not acknowledged pending again; whether they were sent is unknown.
+/// Returns their number.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn recover(catalogue: &AnyPool, sink: &str, now: i64) -> Result<u64, StoreError> {
+pub async fn recover_leased(catalog: &AnyPool, sink: &str, now: i64) -> Result<u64, StoreError> {
+    let mut transaction = begin(catalog).await?;
     let recovered = sqlx::query(
-        "UPDATE trailhound_outbox SET state = 'pending', holder = '', unsure = unsure + 1, due_at = $1, changed_at = $1, \
+        "UPDATE trailhound_outbox_message SET state = 'pending', holder = '', unsure = unsure + 1, due_at = $1, changed_at = $1, \
          note = 'the service ended while it was being sent' WHERE sink = $2 AND state = 'leased'",
     )
     .bind(now)
     .bind(sink)
-    .execute(catalogue)
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(recovered.rows_affected())
 }
 
-/// Takes up to `most` rows of `sink` that are due, the longest waiting first, a report by itself; `held_back` are severities whose time has not
-/// come.
+/// Leases up to `limit` rows of `sink` that are due for `holder`, the longest waiting first; a report is leased alone. Rows of
+/// the severities `held_back` are left out.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn take(
-    catalogue: &AnyPool,
+pub async fn lease_batch(
+    catalog: &AnyPool,
     sink: &str,
     holder: &str,
     now: i64,
-    most: usize,
+    limit: usize,
     held_back: &[&str],
 ) -> Result<LeasedBatch, StoreError> {
-    let mut transaction = catalogue.begin().await?;
-    // Written first, so that the right to write is held before anything is read.
-    sqlx::query("UPDATE trailhound_outbox SET holder = holder WHERE sink = $1 AND state = 'leased' AND holder = $2")
-        .bind(sink)
-        .bind(holder)
-        .execute(&mut *transaction)
-        .await?;
-    let mut rows: Vec<(String, i64, i64, String)> = sqlx::query_as(
-        "SELECT due.finding_id, due.revision, due.attempts, CASE due.finding WHEN '' THEN kept.finding ELSE due.finding END \
-         FROM trailhound_outbox due LEFT JOIN trailhound_finding kept ON kept.finding_id = due.finding_id \
+    let mut transaction = begin(catalog).await?;
+    let mut rows: Vec<(String, i64, i64, String, String)> = sqlx::query_as(
+        "SELECT due.finding_id, due.revision, due.attempts, CASE due.finding WHEN '' THEN kept.finding ELSE due.finding END, due.kind \
+         FROM trailhound_outbox_message due LEFT JOIN trailhound_latest_finding kept ON kept.finding_id = due.finding_id \
          WHERE due.sink = $1 AND due.state = 'pending' AND due.due_at <= $2 AND $3 NOT LIKE '%,' || due.severity || ',%' \
          ORDER BY due.due_at, due.finding_id, due.revision LIMIT $4",
     )
     .bind(sink)
     .bind(now)
     .bind(format!(",{},", held_back.join(",")))
-    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(&mut *transaction)
     .await?;
-    let report = rows.iter().position(|(id, ..)| id.starts_with(REPORT));
+    let report = rows.iter().position(|(.., kind)| kind == REPORT);
     rows.truncate(report.map_or(rows.len(), |at| at.max(1)));
     for rows in rows.chunks(ROWS) {
         let text = format!(
-            "UPDATE trailhound_outbox SET state = 'leased', holder = $1, changed_at = $2 FROM (VALUES {}) AS taken \
-             WHERE sink = $3 AND finding_id = taken.column1 AND revision = taken.column2",
+            "UPDATE trailhound_outbox_message SET state = 'leased', holder = $1, changed_at = $2 FROM (VALUES {}) AS leased \
+             WHERE sink = $3 AND finding_id = leased.column1 AND revision = leased.column2",
             values("(?, ?)", rows.len(), 3)
         );
         let query = statement(text, rows.len()).bind(holder).bind(now).bind(sink);
@@ -304,7 +330,7 @@ pub async fn take(
     }
     transaction.commit().await?;
     if report == Some(0)
-        && let Some((id, _, attempts, body)) = rows.pop()
+        && let Some((id, _, attempts, body, _)) = rows.pop()
     {
         return Ok(LeasedBatch::Report(Box::new(ReportMessage {
             id,
@@ -312,49 +338,50 @@ pub async fn take(
             attempts,
         })));
     }
-    let parcel = |(_, revision, attempts, body): (String, i64, i64, String)| {
+    let message = |(_, revision, attempts, body, _): (String, i64, i64, String, String)| {
         Ok(OutboxMessage { finding: serde_json::from_str(&body)?, revision, attempts, body })
     };
-    Ok(LeasedBatch::Findings(rows.into_iter().map(parcel).collect::<Result<_, StoreError>>()?))
+    Ok(LeasedBatch::Findings(rows.into_iter().map(message).collect::<Result<_, StoreError>>()?))
 }
 
-/// Notes what became of what was `taken`, one delivery for each, and how far the sink's file is written, where it is one.
+/// Records the outcome of each message of `batch`, in its order, and for a file sink the `position` up to which its file is
+/// written.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn settle(
-    catalogue: &AnyPool,
+pub async fn acknowledge(
+    catalog: &AnyPool,
     sink: &str,
     holder: &str,
     now: i64,
-    taken: &LeasedBatch,
-    deliveries: &[Delivery],
+    batch: &LeasedBatch,
+    outcomes: &[DeliveryOutcome],
     position: Option<&str>,
 ) -> Result<(), StoreError> {
-    let mut transaction = catalogue.begin().await?;
-    let rows = taken.rows();
-    let ends: Vec<(&Row<'_>, End<'_>)> = rows
+    let mut transaction = begin(catalog).await?;
+    let rows = batch.rows();
+    let updates: Vec<(&LeasedRow<'_>, RowUpdate<'_>)> = rows
         .iter()
-        .zip(deliveries)
-        .map(|(row, delivery)| (row, End::of(row, delivery, now)))
+        .zip(outcomes)
+        .map(|(row, outcome)| (row, RowUpdate::new(row, outcome, now)))
         .collect();
-    for ends in ends.chunks(ROWS) {
-        let text = settling(ends.len());
-        let mut query = statement(text, ends.len()).bind(now).bind(sink).bind(holder);
-        for (row, end) in ends {
+    for updates in updates.chunks(ROWS) {
+        let text = acknowledge_statement(updates.len());
+        let mut query = statement(text, updates.len()).bind(now).bind(sink).bind(holder);
+        for (row, update) in updates {
             query = query
                 .bind(row.id)
                 .bind(row.revision)
-                .bind(end.state)
-                .bind(end.attempts)
-                .bind(end.unsure)
-                .bind(end.due)
-                .bind(end.note);
+                .bind(update.state)
+                .bind(update.attempts)
+                .bind(update.unsure)
+                .bind(update.due)
+                .bind(update.note);
         }
         query.execute(&mut *transaction).await?;
     }
     if let Some(position) = position {
-        sqlx::query("INSERT INTO trailhound_sink VALUES ($1, $2) ON CONFLICT (sink) DO UPDATE SET position = excluded.position")
+        sqlx::query("INSERT INTO trailhound_sink_position VALUES ($1, $2) ON CONFLICT (sink) DO UPDATE SET position = excluded.position")
             .bind(sink)
             .bind(position)
             .execute(&mut *transaction)
@@ -364,10 +391,11 @@ pub async fn settle(
     Ok(())
 }
 
-/// The statement of [`settle`]. The state is asked so that its index is not used: all that was taken would be gone through for each chunk.
-fn settling(rows: usize) -> String {
+/// The statement of [`acknowledge`]. `state || ''` keeps the database from the index on the state, by which each chunk would
+/// search all leased rows.
+fn acknowledge_statement(rows: usize) -> String {
     format!(
-        "UPDATE trailhound_outbox SET state = ended.column3, holder = '', attempts = attempts + ended.column4, \
+        "UPDATE trailhound_outbox_message SET state = ended.column3, holder = '', attempts = attempts + ended.column4, \
          unsure = unsure + ended.column5, due_at = ended.column6, changed_at = $1, note = ended.column7, \
          finding = CASE ended.column3 WHEN 'delivered' THEN '' ELSE finding END FROM (VALUES {}) AS ended \
          WHERE sink = $2 AND finding_id = ended.column1 AND revision = ended.column2 AND state || '' = 'leased' AND holder = $3",
@@ -375,8 +403,8 @@ fn settling(rows: usize) -> String {
     )
 }
 
-/// How an attempt ends for its row.
-struct End<'d> {
+/// What an outcome changes in its row.
+struct RowUpdate<'d> {
     state: &'static str,
     attempts: i64,
     unsure: i64,
@@ -384,16 +412,18 @@ struct End<'d> {
     note: &'d str,
 }
 
-impl<'d> End<'d> {
-    fn of(row: &Row<'_>, delivery: &'d Delivery, now: i64) -> Self {
-        let (state, attempts, note) = match delivery {
-            Delivery::Delivered(proof) => ("delivered", 1, proof.as_str()),
-            Delivery::Parked(reason) => ("parked", 1, reason.as_str()),
-            Delivery::Untried => ("pending", 0, ""),
-            Delivery::Retry { reason, .. } => ("pending", 1, reason.as_str()),
+impl<'d> RowUpdate<'d> {
+    fn new(row: &LeasedRow<'_>, outcome: &'d DeliveryOutcome, now: i64) -> Self {
+        let (state, attempts, note) = match outcome {
+            DeliveryOutcome::Delivered(proof) => ("delivered", 1, proof.as_str()),
+            DeliveryOutcome::DeadLettered(reason) => (DEAD_LETTERED, 1, reason.as_str()),
+            DeliveryOutcome::NotAttempted => ("pending", 0, ""),
+            DeliveryOutcome::Retry { reason, .. } => ("pending", 1, reason.as_str()),
         };
-        let (pause, unsure) = match delivery {
-            Delivery::Retry { after, unsure, .. } => (after.unwrap_or_else(|| pause(row)), *unsure),
+        let (pause, unsure) = match outcome {
+            DeliveryOutcome::Retry { after, unsure, .. } => {
+                (after.unwrap_or_else(|| pause(row)), *unsure)
+            }
             _ => (Duration::ZERO, false),
         };
         let due = now.saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX));
@@ -401,60 +431,61 @@ impl<'d> End<'d> {
     }
 }
 
-/// The pause before the next attempt: longer each time, and never the same for two findings, so that they do not come all at once.
-fn pause(row: &Row<'_>) -> Duration {
+/// The pause before the next attempt. It doubles with each attempt and is spread by finding, so that retries do not come all at
+/// once.
+fn pause(row: &LeasedRow<'_>) -> Duration {
     let doubled = PAUSE.saturating_mul(1 << row.attempts.clamp(0, 16)).min(PAUSE_MAX);
     let key = format!("{}.{}.{}", row.id, row.revision, row.attempts);
     let part = u32::try_from(xxhash_rust::xxh3::xxh3_64(key.as_bytes()) % 512).unwrap_or(0);
     doubled * (512 + part) / 1024
 }
 
-/// How far the file of `sink` was written when that was last noted.
+/// The position up to which the file of `sink` was written when its last batch was acknowledged.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn position(catalogue: &AnyPool, sink: &str) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar("SELECT position FROM trailhound_sink WHERE sink = $1")
+pub async fn position(catalog: &AnyPool, sink: &str) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT position FROM trailhound_sink_position WHERE sink = $1")
         .bind(sink)
-        .fetch_optional(catalogue)
+        .fetch_optional(catalog)
         .await?)
 }
 
-/// When the next row of `sink` is due.
+/// When the next pending row of `sink` is due, microseconds since 1970 UTC; `None` where no row is pending.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn next_due(catalogue: &AnyPool, sink: &str) -> Result<Option<i64>, StoreError> {
+pub async fn next_due(catalog: &AnyPool, sink: &str) -> Result<Option<i64>, StoreError> {
     let due: Option<i64> = sqlx::query_scalar(
-        "SELECT min(due_at) FROM trailhound_outbox WHERE sink = $1 AND state = 'pending'",
+        "SELECT min(due_at) FROM trailhound_outbox_message WHERE sink = $1 AND state = 'pending'",
     )
     .bind(sink)
-    .fetch_one(catalogue)
+    .fetch_one(catalog)
     .await?;
     Ok(due)
 }
 
-/// Every row in one of `states`, or every row at all; the newest first, at most `most`.
+/// Rows of `sink` in `state`, of all sinks or states where they are `None`; the newest first, at most `limit`.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn list(
-    catalogue: &AnyPool,
+    catalog: &AnyPool,
     sink: Option<&str>,
     state: Option<&str>,
-    most: usize,
-) -> Result<Vec<Entry>, StoreError> {
+    limit: usize,
+) -> Result<Vec<OutboxRow>, StoreError> {
     type Row = (String, String, i64, String, String, i64, i64, i64, i64, String);
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT sink, finding_id, revision, severity, state, attempts, unsure, queued_at, due_at, note FROM trailhound_outbox \
+        "SELECT sink, finding_id, revision, severity, state, attempts, unsure, queued_at, due_at, note FROM trailhound_outbox_message \
          WHERE ($1 = '' OR sink = $1) AND ($2 = '' OR state = $2) ORDER BY queued_at DESC, sink, finding_id, revision LIMIT $3",
     )
     .bind(sink.unwrap_or_default())
     .bind(state.unwrap_or_default())
-    .bind(i64::try_from(most).unwrap_or(i64::MAX))
-    .fetch_all(catalogue)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(catalog)
     .await?;
-    let entry = |(
+    let outbox_row = |(
         sink,
         finding_id,
         revision,
@@ -465,7 +496,7 @@ pub async fn list(
         queued_at,
         due_at,
         note,
-    ): Row| Entry {
+    ): Row| OutboxRow {
         sink,
         finding_id,
         revision,
@@ -477,116 +508,123 @@ pub async fn list(
         due_at,
         note,
     };
-    Ok(rows.into_iter().map(entry).collect())
+    Ok(rows.into_iter().map(outbox_row).collect())
 }
 
-/// Rows by sink and state.
+/// Numbers of rows by sink and state.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn counts(catalogue: &AnyPool) -> Result<Vec<Count>, StoreError> {
+pub async fn counts(catalog: &AnyPool) -> Result<Vec<OutboxCount>, StoreError> {
     let rows: Vec<(String, String, i64, i64)> =
-        sqlx::query_as("SELECT sink, state, count(*), min(queued_at) FROM trailhound_outbox GROUP BY sink, state ORDER BY sink, state")
-            .fetch_all(catalogue)
+        sqlx::query_as("SELECT sink, state, count(*), min(queued_at) FROM trailhound_outbox_message GROUP BY sink, state ORDER BY sink, state")
+            .fetch_all(catalog)
             .await?;
     Ok(rows
         .into_iter()
-        .map(|(sink, state, rows, oldest)| Count { sink, state, rows, oldest })
+        .map(|(sink, state, rows, oldest)| OutboxCount { sink, state, rows, oldest })
         .collect())
 }
 
-/// Rows that are not delivered, by sink and state.
+/// Numbers of rows that are neither delivered nor dismissed, by sink and state.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn waiting(catalogue: &AnyPool) -> Result<Vec<Count>, StoreError> {
+pub async fn undelivered(catalog: &AnyPool) -> Result<Vec<OutboxCount>, StoreError> {
     let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
-        "SELECT sink, state, count(*), min(queued_at) FROM trailhound_outbox WHERE state IN ('pending', 'leased', 'parked') GROUP BY sink, state",
+        "SELECT sink, state, count(*), min(queued_at) FROM trailhound_outbox_message WHERE state IN ('pending', 'leased', 'dead_lettered') GROUP BY sink, state",
     )
-    .fetch_all(catalogue)
+    .fetch_all(catalog)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(sink, state, rows, oldest)| Count { sink, state, rows, oldest })
+        .map(|(sink, state, rows, oldest)| OutboxCount { sink, state, rows, oldest })
         .collect())
 }
 
-/// Makes what waits or is parked due at once; gives how many rows that are. An empty `finding_id` means all.
+/// Makes pending and dead-lettered rows due now. Returns their number. An empty `finding_id` means all findings.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn retry(
-    catalogue: &AnyPool,
+    catalog: &AnyPool,
     sink: Option<&str>,
     finding_id: &str,
     now: i64,
 ) -> Result<u64, StoreError> {
+    let mut transaction = begin(catalog).await?;
     let retried = sqlx::query(
-        "UPDATE trailhound_outbox SET state = 'pending', due_at = $1, changed_at = $1 WHERE state IN ('pending', 'parked') \
+        "UPDATE trailhound_outbox_message SET state = 'pending', due_at = $1, changed_at = $1 WHERE state IN ('pending', 'dead_lettered') \
          AND ($2 = '' OR sink = $2) AND ($3 = '' OR finding_id = $3)",
     )
     .bind(now)
     .bind(sink.unwrap_or_default())
     .bind(finding_id)
-    .execute(catalogue)
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(retried.rows_affected())
 }
 
-/// Gives up what waits or is parked, with the reason; gives how many rows that are. The findings themselves stay. An empty `finding_id`
-/// means all.
+/// Dismisses pending and dead-lettered rows with the reason. Returns their number. The findings themselves stay stored. An empty
+/// `finding_id` means all findings.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn dismiss(
-    catalogue: &AnyPool,
+    catalog: &AnyPool,
     sink: Option<&str>,
     finding_id: &str,
     reason: &str,
     now: i64,
 ) -> Result<u64, StoreError> {
+    let mut transaction = begin(catalog).await?;
     let dismissed = sqlx::query(
-        "UPDATE trailhound_outbox SET state = 'dismissed', changed_at = $1, note = $2, finding = '' WHERE state IN ('pending', 'parked') \
+        "UPDATE trailhound_outbox_message SET state = 'dismissed', changed_at = $1, note = $2, finding = '' WHERE state IN ('pending', 'dead_lettered') \
          AND ($3 = '' OR sink = $3) AND ($4 = '' OR finding_id = $4)",
     )
     .bind(now)
     .bind(reason)
     .bind(sink.unwrap_or_default())
     .bind(finding_id)
-    .execute(catalogue)
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(dismissed.rows_affected())
 }
 
-/// Forgets what was delivered or dismissed long ago.
+/// Deletes rows that were delivered or dismissed more than 90 days ago. Returns their number.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn forget(catalogue: &AnyPool, now: i64) -> Result<u64, StoreError> {
-    let forgotten = sqlx::query("DELETE FROM trailhound_outbox WHERE state IN ('delivered', 'dismissed') AND changed_at < $1")
-        .bind(now.saturating_sub(REMEMBERED_MICROS))
-        .execute(catalogue)
+pub async fn delete_old(catalog: &AnyPool, now: i64) -> Result<u64, StoreError> {
+    let mut transaction = begin(catalog).await?;
+    let deleted = sqlx::query("DELETE FROM trailhound_outbox_message WHERE state IN ('delivered', 'dismissed') AND changed_at < $1")
+        .bind(now.saturating_sub(KEPT_MICROS))
+        .execute(&mut *transaction)
         .await?;
-    Ok(forgotten.rows_affected())
+    transaction.commit().await?;
+    Ok(deleted.rows_affected())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::TABLES;
     use sqlx::Row as _;
     use trailhound_ingest::lake::Lake;
 
     #[tokio::test]
     async fn sqlite_finds_rows_by_their_keys_however_many_wait() {
         let folder = tempfile::tempdir().expect("a folder");
-        let lake = Lake::create_or_open(folder.path()).await.expect("a lake");
-        for text in [holding(ROWS), settling(ROWS)] {
-            let asked = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")));
-            let plan = asked.fetch_all(lake.catalogue()).await.expect("a plan");
+        let lake = Lake::create_or_open(folder.path(), &[TABLES], 0).await.expect("a lake");
+        for text in [preserve_statement(ROWS), acknowledge_statement(ROWS)] {
+            let explain = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")));
+            let plan = explain.fetch_all(lake.catalog()).await.expect("a plan");
             let plan: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
-            let by_key = plan
-                .iter()
-                .any(|step| step.contains("sqlite_autoindex_trailhound_outbox_1 (finding_id=?"));
+            let by_key = plan.iter().any(|step| {
+                step.contains("sqlite_autoindex_trailhound_outbox_message_1 (finding_id=?")
+            });
             assert!(by_key, "{text}: {plan:?}");
         }
     }

@@ -1,65 +1,71 @@
-//! What became of each time a scheduled report was due: written down, so that none is made twice and none forgotten.
+//! Report runs: the outcome of each time at which a scheduled report was due, so that no report is made twice and none is
+//! forgotten.
 
 use crate::store::error::StoreError;
 use crate::store::notice::Notice;
-use crate::store::outbox::put_report;
+use crate::store::outbox::enqueue_report;
+use crate::store::transaction::begin;
 use sqlx::{AnyConnection, AnyPool};
 
-/// A time at which a report was due.
+/// A time at which a report was due, and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct ReportRun {
     /// Name of the report.
     pub report: String,
     /// When it was due, microseconds since 1970 UTC.
     pub due_at: i64,
-    /// `registered` (from then on), `made`, `failed` (tried again) or `skipped`.
+    /// `registered` (the report is scheduled from then on), `made`, `failed` (tried again) or `skipped`.
     pub state: String,
-    /// Since when it has been so.
+    /// When it got this state, microseconds since 1970 UTC.
     pub changed_at: i64,
-    /// Its files, or the reason.
+    /// The report's files, or the reason of the state.
     pub note: String,
 }
 
-/// The last time of `report` that is done with; none where it was never seen before.
+/// The last due time of `report` that needs no further attempt, microseconds since 1970 UTC; `None` for an unknown report.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn settled(catalogue: &AnyPool, report: &str) -> Result<Option<i64>, StoreError> {
+pub async fn last_finished(catalog: &AnyPool, report: &str) -> Result<Option<i64>, StoreError> {
     let last = sqlx::query_scalar(
-        "SELECT max(due_at) FROM trailhound_report WHERE report = $1 AND state <> 'failed'",
+        "SELECT max(due_at) FROM trailhound_report_run WHERE report = $1 AND state <> 'failed'",
     );
-    Ok(last.bind(report).fetch_one(catalogue).await?)
+    Ok(last.bind(report).fetch_one(catalog).await?)
 }
 
-/// Writes down what became of a time. What was made stays made.
+/// Records the outcome of a run. A report that was made stays made.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn note(catalogue: &AnyPool, run: &Run) -> Result<(), StoreError> {
-    written(&mut *catalogue.acquire().await?, run).await
-}
-
-/// Writes down that a report was made, and for whom word of it is put into the outbox, in one transaction.
-///
-/// # Errors
-/// [`StoreError`]; nothing is written down then.
-pub async fn made(
-    catalogue: &AnyPool,
-    run: &Run,
-    sinks: &[String],
-    notice: &Notice,
-) -> Result<(), StoreError> {
-    let mut transaction = catalogue.begin().await?;
-    written(&mut transaction, run).await?;
-    put_report(&mut transaction, sinks, &run.report, run.due_at, notice, run.changed_at).await?;
+pub async fn record(catalog: &AnyPool, run: &ReportRun) -> Result<(), StoreError> {
+    let mut transaction = begin(catalog).await?;
+    upsert(&mut transaction, run).await?;
     transaction.commit().await?;
     Ok(())
 }
 
-async fn written(db: &mut AnyConnection, run: &Run) -> Result<(), StoreError> {
+/// Records that a report was made and puts its notice for each of `sinks` into the outbox, in one transaction.
+///
+/// # Errors
+/// [`StoreError`]; nothing is recorded then.
+pub async fn record_made(
+    catalog: &AnyPool,
+    run: &ReportRun,
+    sinks: &[String],
+    notice: &Notice,
+) -> Result<(), StoreError> {
+    let mut transaction = begin(catalog).await?;
+    upsert(&mut transaction, run).await?;
+    enqueue_report(&mut transaction, sinks, &run.report, run.due_at, notice, run.changed_at)
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn upsert(db: &mut AnyConnection, run: &ReportRun) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO trailhound_report VALUES ($1, $2, $3, $4, $5) ON CONFLICT (report, due_at) DO UPDATE SET state = excluded.state, \
-         changed_at = excluded.changed_at, note = excluded.note WHERE trailhound_report.state <> 'made'",
+        "INSERT INTO trailhound_report_run VALUES ($1, $2, $3, $4, $5) ON CONFLICT (report, due_at) DO UPDATE SET state = excluded.state, \
+         changed_at = excluded.changed_at, note = excluded.note WHERE trailhound_report_run.state <> 'made'",
     )
     .bind(&run.report)
     .bind(run.due_at)
@@ -71,18 +77,18 @@ async fn written(db: &mut AnyConnection, run: &Run) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Everything written down, the latest first.
+/// All runs, the latest first.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn list(catalogue: &AnyPool) -> Result<Vec<Run>, StoreError> {
+pub async fn list(catalog: &AnyPool) -> Result<Vec<ReportRun>, StoreError> {
     let rows: Vec<(String, i64, String, i64, String)> =
-        sqlx::query_as("SELECT report, due_at, state, changed_at, note FROM trailhound_report ORDER BY due_at DESC, report")
-            .fetch_all(catalogue)
+        sqlx::query_as("SELECT report, due_at, state, changed_at, note FROM trailhound_report_run ORDER BY due_at DESC, report")
+            .fetch_all(catalog)
             .await?;
     Ok(rows
         .into_iter()
-        .map(|(report, due_at, state, changed_at, note)| Run {
+        .map(|(report, due_at, state, changed_at, note)| ReportRun {
             report,
             due_at,
             state,

@@ -1,81 +1,83 @@
-//! Which finding goes to which sink.
+//! Routing: which finding goes to which sink.
 
 use crate::finding::{Finding, FindingStatus};
 use globset::GlobSet;
 use trailhound_queries::packs::rules::Severity;
 
-/// Which revisions of a finding a sink is told.
+/// Which revisions of a finding are sent to a sink.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Revisions {
-    /// Every one: a file, a topic.
+    /// Every revision: for files and topics.
     All,
-    /// That it is there, that it is graver than before, that it no longer holds.
+    /// The first revision, a higher severity, a change of status: for people.
     #[default]
     Essential,
 }
 
-/// The way to one sink: a finding must fulfil all of it.
+/// The route to one sink: a finding must fulfil all of its conditions.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// Name of the sink.
     pub sink: String,
-    /// Findings less severe stay away.
+    /// The lowest severity that is sent.
     pub severity_min: Severity,
-    /// Rules by their ids; none: all.
+    /// The rules whose findings are sent, by id; `None`: all.
     pub rules: Option<GlobSet>,
-    /// Accounts; none: all.
+    /// The accounts whose findings are sent; empty: all.
     pub accounts: Vec<String>,
-    /// Those that are suppressed go there too.
+    /// Suppressed findings are sent too.
     pub suppressed: bool,
-    /// Which revisions.
+    /// The revisions that are sent.
     pub revisions: Revisions,
 }
 
-/// The ways to all sinks.
+/// The routes to all sinks.
 #[derive(Debug, Clone, Default)]
 pub struct Routes(Vec<Route>);
 
 impl Routes {
-    /// These.
+    /// The table of these routes.
     #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
         Self(routes)
     }
 
-    /// Names of the sinks that are told `finding`, of which `before` was kept until now.
-    pub(crate) fn of<'r>(
+    /// Names of the sinks to which `finding` is sent; `before` is its previous revision.
+    pub(crate) fn sinks_for<'r>(
         &'r self,
         finding: &Finding,
         before: Option<&Finding>,
     ) -> impl Iterator<Item = &'r str> {
         self.0
             .iter()
-            .filter(move |route| route.takes(finding, before))
+            .filter(move |route| route.sends(finding, before))
             .map(|route| route.sink.as_str())
     }
 }
 
 impl Route {
-    fn takes(&self, finding: &Finding, before: Option<&Finding>) -> bool {
-        // Who was told of it is told of its end, whatever it is now.
-        let told = before.is_some_and(|before| self.concerns(before));
+    fn sends(&self, finding: &Finding, before: Option<&Finding>) -> bool {
+        // A sink that has got an earlier revision gets the end of the finding too, whatever its conditions say now.
+        let sent_before = before.is_some_and(|before| self.matches(before));
         if finding.status != FindingStatus::Open
-            && told
+            && sent_before
             && before.is_some_and(|before| before.status != finding.status)
         {
             return true;
         }
-        self.concerns(finding)
+        self.matches(finding)
             && match (self.revisions, before) {
                 (Revisions::All, _) | (Revisions::Essential, None) => true,
                 (Revisions::Essential, Some(before)) => {
-                    !told || finding.severity > before.severity || finding.status != before.status
+                    !sent_before
+                        || finding.severity > before.severity
+                        || finding.status != before.status
                 }
             }
     }
 
-    fn concerns(&self, finding: &Finding) -> bool {
+    fn matches(&self, finding: &Finding) -> bool {
         let wanted = match finding.status {
             FindingStatus::Open => true,
             FindingStatus::Suppressed => self.suppressed,
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn a_finding_goes_where_all_of_it_fits() {
         let goes = |finding: &Finding| {
-            Routes::new(vec![route(Revisions::All)]).of(finding, None).count() == 1
+            Routes::new(vec![route(Revisions::All)]).sinks_for(finding, None).count() == 1
         };
         let fits = finding(Severity::Medium, FindingStatus::Open);
         assert!(goes(&fits));
@@ -153,11 +155,12 @@ mod tests {
             (&ended, &open, true, true),
             (&hidden, &open, true, true),
             (&open, &ended, true, true),
-            // Who was never told is not told of the end.
+            // A sink that has got no revision does not get the end.
             (&ended, &hidden, false, false),
         ] {
-            let goes =
-                |revisions| Routes::new(vec![route(revisions)]).of(now, Some(before)).count() == 1;
+            let goes = |revisions| {
+                Routes::new(vec![route(revisions)]).sinks_for(now, Some(before)).count() == 1
+            };
             assert_eq!(
                 (goes(Revisions::All), goes(Revisions::Essential)),
                 (all, essential),

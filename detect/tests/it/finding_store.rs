@@ -6,7 +6,8 @@ use trailhound_detect::finding::health::dead_letter_finding;
 use trailhound_detect::store::outbox::{self, LeasedBatch};
 use trailhound_detect::store::routes::{Revisions, Route, Routes};
 use trailhound_detect::{
-    FileCursor, Finding, Keeping, RunScope, StandingQueries, Stored, cursor, store,
+    FileCursor, Finding, RunScope, StandingQueries, StoreContext, StoreSummary, common_cursor,
+    store_findings,
 };
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::packs::rules::Severity;
@@ -23,48 +24,51 @@ async fn a_failed_store_reports_what_was_committed_and_the_next_run_stores_the_r
     for file in lake.files_since(0, snapshot).await.expect("files") {
         standing.add_next(&mut FileCursor::open(file).expect("events")).expect("rows");
     }
-    let found = standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
+    let found = standing.run(RunScope::All, lake.location(), NOW).await.expect("rows");
     let ran = [(rule.id.clone(), rule.version.clone())];
-    let keep = async |stored: &mut Stored| {
-        store(
-            lake.catalogue(),
+    let keep = async |stored: &mut StoreSummary| {
+        store_findings(
+            lake.catalog(),
             &found.findings,
             &found.scopes,
             &ran,
             snapshot,
-            Keeping::default(),
+            StoreContext::default(),
             stored,
         )
         .await
     };
     let execute =
-        async |sql: &'static str| sqlx::query(sql).execute(lake.catalogue()).await.expect("done");
+        async |sql: &'static str| sqlx::query(sql).execute(lake.catalog()).await.expect("done");
     execute(
-        "CREATE TRIGGER full BEFORE INSERT ON trailhound_finding WHEN (SELECT count(*) FROM trailhound_finding) >= 3000 \
+        "CREATE TRIGGER full BEFORE INSERT ON trailhound_latest_finding WHEN (SELECT count(*) FROM trailhound_latest_finding) >= 3000 \
          BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
     )
     .await;
-    let mut first = Stored::default();
+    let mut first = StoreSummary::default();
     let error = keep(&mut first).await.expect_err("no room");
     assert!(error.to_string().contains("the disk is full"), "{error}");
     assert_eq!((first.new, first.changed.len() as u64, first.unchanged), (FIRST, FIRST, 0));
     assert_eq!(
-        cursor(lake.catalogue(), &ran).await.expect("asked"),
+        common_cursor(lake.catalog(), &ran).await.expect("asked"),
         0,
         "what was not kept is to be found again"
     );
     execute("DROP TRIGGER full").await;
-    let mut second = Stored::default();
+    let mut second = StoreSummary::default();
     keep(&mut second).await.expect("kept");
     assert_eq!((second.new, second.unchanged), (FINDINGS - FIRST, FIRST));
     assert!(first.changed.is_disjoint(&second.changed), "each is told once");
-    assert_eq!(cursor(lake.catalogue(), &ran).await.expect("asked"), snapshot);
+    assert_eq!(common_cursor(lake.catalog(), &ran).await.expect("asked"), snapshot);
 }
 
 #[tokio::test]
 async fn outbox_rows_keep_the_revision_they_were_created_with() {
     let folder = tempfile::tempdir().expect("a folder");
-    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let lake =
+        Lake::create_or_open(&folder.path().join("lake"), &[trailhound_detect::store::TABLES], 0)
+            .await
+            .expect("a lake");
     let route = |sink: &str, revisions| Route {
         sink: sink.to_owned(),
         severity_min: Severity::Info,
@@ -75,20 +79,28 @@ async fn outbox_rows_keep_the_revision_they_were_created_with() {
     };
     let routes =
         Routes::new(vec![route("all", Revisions::All), route("essential", Revisions::Essential)]);
-    let keeping = Keeping { holder: None, routes: Some(&routes), now: NOW };
+    let keeping = StoreContext { holder: None, routes: Some(&routes), now: NOW };
     let others: Vec<Finding> =
         (0..3).map(|number| dead_letter_finding(&format!("other-{number}"), NOW)).collect();
     let first = dead_letter_finding("hook", NOW);
     for why in ["first", "second", "third"] {
         let finding = Finding { why: vec![why.to_owned()], ..first.clone() };
         let findings: Vec<Finding> = others.iter().cloned().chain([finding]).collect();
-        store(lake.catalogue(), &findings, &[], &[], 0, keeping, &mut Stored::default())
-            .await
-            .expect("kept");
+        store_findings(
+            lake.catalog(),
+            &findings,
+            &[],
+            &[],
+            0,
+            keeping,
+            &mut StoreSummary::default(),
+        )
+        .await
+        .expect("kept");
     }
     let told = async |sink: &str| {
         let LeasedBatch::Findings(parcels) =
-            outbox::take(lake.catalogue(), sink, "us", NOW, 100, &[]).await.expect("taken")
+            outbox::lease_batch(lake.catalog(), sink, "us", NOW, 100, &[]).await.expect("taken")
         else {
             panic!("a report")
         };
@@ -107,12 +119,12 @@ async fn outbox_rows_keep_the_revision_they_were_created_with() {
     );
     assert_eq!(told("essential").await, [revision(1, "first")]);
     let fourth = Finding { why: vec!["fourth".to_owned()], ..first.clone() };
-    store(lake.catalogue(), &[fourth], &[], &[], 0, keeping, &mut Stored::default())
+    store_findings(lake.catalog(), &[fourth], &[], &[], 0, keeping, &mut StoreSummary::default())
         .await
         .expect("kept");
     // Nobody knows what became of those that were on their way.
     for sink in ["all", "essential"] {
-        outbox::recover(lake.catalogue(), sink, NOW).await.expect("recovered");
+        outbox::recover_leased(lake.catalog(), sink, NOW).await.expect("recovered");
     }
     assert_eq!(
         told("all").await,

@@ -5,7 +5,9 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::samples;
-use trailhound_detect::{FindingStatus, Keeping, Range, Selection, Stored, detect, store};
+use trailhound_detect::{
+    FindingStatus, Range, Selection, StoreContext, StoreSummary, detect, store_findings,
+};
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::rules::RuleSet;
@@ -21,22 +23,25 @@ fn sample(name: &str) -> Value {
 }
 
 /// Runs AT-ECS-001 over the lake and keeps what it finds.
-async fn run(lake: &Lake, range: Range) -> Stored {
-    let session =
-        Session::over_lake(lake.place(), Arc::new(Parameters::default()), &QueryLimits::default())
-            .await
-            .expect("a session");
+async fn run(lake: &Lake, range: Range) -> StoreSummary {
+    let session = Session::over_lake(
+        lake.location(),
+        Arc::new(Parameters::default()),
+        &QueryLimits::default(),
+    )
+    .await
+    .expect("a session");
     let catalogue = RuleSet::built_in().expect("rules");
     let selection = Selection { rules: vec!["AT-ECS-001".to_owned()], require_all: true };
     let detection = detect(&session, &catalogue, &selection, range).await.expect("detected");
-    let mut kept = Stored::default();
-    store(
-        lake.catalogue(),
+    let mut kept = StoreSummary::default();
+    store_findings(
+        lake.catalog(),
         &detection.findings,
         &detection.scopes,
         &[],
         1,
-        Keeping::default(),
+        StoreContext::default(),
         &mut kept,
     )
     .await
@@ -45,7 +50,9 @@ async fn run(lake: &Lake, range: Range) -> Stored {
 }
 
 async fn lake_with_a_stop(folder: &Path) -> Lake {
-    let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
+    let lake = Lake::create_or_open(&folder.join("lake"), &[trailhound_detect::store::TABLES], 0)
+        .await
+        .expect("a lake");
     add(&lake, folder, 0, &[sample("auto_scaling_stop")]).await;
     let kept = run(&lake, Range::default()).await;
     assert_eq!((kept.new, kept.withdrawn.len()), (1, 0));
@@ -67,8 +74,8 @@ async fn a_finding_that_a_late_event_explains_is_withdrawn_once() {
     let again = run(&lake, Range::default()).await;
     assert_eq!((again.new, again.revised, again.unchanged, again.withdrawn.len()), (0, 0, 1, 0));
     let revisions: Vec<(String, i64)> =
-        sqlx::query_as("SELECT status, revision FROM trailhound_finding ORDER BY status")
-            .fetch_all(lake.catalogue())
+        sqlx::query_as("SELECT status, revision FROM trailhound_latest_finding ORDER BY status")
+            .fetch_all(lake.catalog())
             .await
             .expect("asked");
     assert_eq!(revisions, [("suppressed".to_owned(), 1), ("withdrawn".to_owned(), 2)]);

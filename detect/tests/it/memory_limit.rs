@@ -39,7 +39,10 @@ fn failed_sign_ins(count: usize) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_finds_the_same_when_its_rows_exceed_the_memory_limit() {
     let folder = tempfile::tempdir().expect("a folder");
-    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let lake =
+        Lake::create_or_open(&folder.path().join("lake"), &[trailhound_detect::store::TABLES], 0)
+            .await
+            .expect("a lake");
     let events = failed_sign_ins(40_000);
     for (number, part) in events.chunks(5_000).enumerate() {
         add(&lake, folder.path(), number, part).await;
@@ -48,7 +51,7 @@ async fn a_rule_finds_the_same_when_its_rows_exceed_the_memory_limit() {
     let mut found: Vec<BTreeMap<String, Value>> = Vec::new();
     for memory_bytes_max in [1 << 30, 24 << 20] {
         let limits = QueryLimits { memory_bytes_max, ..QueryLimits::default() };
-        let session = Session::over_lake(lake.place(), Arc::new(Parameters::default()), &limits)
+        let session = Session::over_lake(lake.location(), Arc::new(Parameters::default()), &limits)
             .await
             .expect("a session");
         let selection = Selection { rules: vec!["AT-LOGIN-003".to_owned()], require_all: true };

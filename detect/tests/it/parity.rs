@@ -267,7 +267,10 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
         suite.rules.iter().map(|(id, ..)| catalogue.find(id).expect("a rule")).collect();
     let parameters = Arc::new(Parameters::default());
     let folder = tempfile::tempdir().expect("a folder");
-    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let lake =
+        Lake::create_or_open(&folder.path().join("lake"), &[trailhound_detect::store::TABLES], 0)
+            .await
+            .expect("a lake");
     let mut follower = Follower::new(&rules, &parameters).await;
     let mut rest = &events[..];
     for number in 0.. {
@@ -294,7 +297,7 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
             break;
         }
     }
-    let session = Session::over_lake(lake.place(), Arc::clone(&parameters), &LIMITS)
+    let session = Session::over_lake(lake.location(), Arc::clone(&parameters), &LIMITS)
         .await
         .expect("a session");
     let whole = over(&session, &catalogue, suite.rules, Range::default()).await;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use trailhound_datasets::generate::{Traffic, TrafficSpec};
 use trailhound_detect::{
-    FileCursor, Keeping, Range, RunScope, Selection, StandingQueries, Stored, detect, store,
+    FileCursor, Range, RunScope, Selection, StandingQueries, StoreContext, StoreSummary, detect,
+    store_findings,
 };
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::packs::rules::{Dedup, Rule, RuleSet};
@@ -56,7 +57,10 @@ fn events(seed: u64) -> (Vec<Value>, Parameters) {
 async fn compare(seed: u64) {
     let mut rng = Pcg64::seed_from_u64(seed);
     let folder = tempfile::tempdir().expect("a folder");
-    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let lake =
+        Lake::create_or_open(&folder.path().join("lake"), &[trailhound_detect::store::TABLES], 0)
+            .await
+            .expect("a lake");
     let (mut events, parameters) = events(seed);
     let parameters = Arc::new(parameters);
     // In order of time, shuffled nearby, or in no order at all.
@@ -90,7 +94,8 @@ async fn compare(seed: u64) {
             break;
         }
     }
-    let session = Session::over_lake(lake.place(), parameters, &LIMITS).await.expect("a session");
+    let session =
+        Session::over_lake(lake.location(), parameters, &LIMITS).await.expect("a session");
     let selection =
         Selection { rules: rules.iter().map(|rule| rule.id.clone()).collect(), require_all: true };
     let whole = detect(&session, &catalogue, &selection, Range::default()).await.expect("detected");
@@ -128,7 +133,10 @@ fn slow_sql() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_rule_is_deferred_without_delaying_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
-    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let lake =
+        Lake::create_or_open(&folder.path().join("lake"), &[trailhound_detect::store::TABLES], 0)
+            .await
+            .expect("a lake");
     let catalogue = RuleSet::built_in().expect("rules");
     let quick = catalogue.find("AT-LOGIN-001").expect("a rule");
     let sql = slow_sql();
@@ -154,7 +162,7 @@ async fn a_slow_rule_is_deferred_without_delaying_the_others() {
             take(&mut standing, file);
         }
         seen = snapshot;
-        let detection = standing.run(turn, lake.place(), NOW).await.expect("rows");
+        let detection = standing.run(turn, lake.location(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         let events = |rule: &str| -> usize {
             detection
@@ -192,7 +200,7 @@ async fn a_large_file_is_evaluated_in_parts_and_a_slow_rule_is_never_deferred_fo
         while unread.has_more() {
             standing.add_next(&mut unread).expect("rows");
             let turn = if unread.has_more() { RunScope::NotPaused } else { RunScope::All };
-            let detection = standing.run(turn, lake.place(), NOW).await.expect("rows");
+            let detection = standing.run(turn, lake.location(), NOW).await.expect("rows");
             assert!(detection.failed.is_empty(), "{:?}", detection.failed);
             found.push(detection.findings.len());
         }
@@ -227,15 +235,15 @@ async fn findings_without_new_events_are_not_rebuilt() {
             take(&mut standing, file);
         }
         seen = snapshot;
-        let run = standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
-        let mut kept = Stored::default();
-        store(
-            lake.catalogue(),
+        let run = standing.run(RunScope::All, lake.location(), NOW).await.expect("rows");
+        let mut kept = StoreSummary::default();
+        store_findings(
+            lake.catalog(),
             &run.findings,
             &run.scopes,
             &[],
             snapshot,
-            Keeping::default(),
+            StoreContext::default(),
             &mut kept,
         )
         .await

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use trailhound_detect::{FileCursor, Keeping, RunScope, StandingQueries, Stored, store};
+use trailhound_detect::{
+    FileCursor, RunScope, StandingQueries, StoreContext, StoreSummary, store_findings,
+};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, ingest};
@@ -72,12 +74,12 @@ impl Follower {
         for file in lake.files_since(self.seen, snapshot).await.expect("files") {
             take(&mut self.standing, file);
         }
-        let detection = self.standing.run(RunScope::All, lake.place(), NOW).await.expect("rows");
+        let detection = self.standing.run(RunScope::All, lake.location(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
-        let mut kept = Stored::default();
-        let keeping = Keeping::default();
-        store(
-            lake.catalogue(),
+        let mut kept = StoreSummary::default();
+        let keeping = StoreContext::default();
+        store_findings(
+            lake.catalog(),
             &detection.findings,
             &detection.scopes,
             &[],
@@ -115,7 +117,9 @@ pub(crate) fn sign_in(number: usize, user: &str) -> Value {
 
 /// A lake with so many sign-ins in one file, and a rule to which each of them is a finding.
 pub(crate) async fn sign_ins(folder: &Path, count: usize) -> (Lake, Rule) {
-    let lake = Lake::create_or_open(&folder.join("lake")).await.expect("a lake");
+    let lake = Lake::create_or_open(&folder.join("lake"), &[trailhound_detect::store::TABLES], 0)
+        .await
+        .expect("a lake");
     add(&lake, folder, 0, &(0..count).map(|number| sign_in(number, "alice")).collect::<Vec<_>>())
         .await;
     let catalogue = RuleSet::built_in().expect("rules");

@@ -1,151 +1,86 @@
-//! The catalogue database: opening it, making a new lake, finding files.
+//! An open lake: its folder, its catalog database, its files.
 
-use super::place;
+use super::error::CatalogError;
+use super::location;
+use super::schema::{self, LAKE_TABLES, table_sets};
 use super::table::Table;
-use sqlx::{AnyConnection, AnyPool, Executor};
+use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use thiserror::Error;
+use std::sync::Arc;
+use trailhound_datasets::catalog_schema::TableSet;
 use trailhound_datasets::layout::{CATALOG_FILE, CatalogLocation, FILES_FOLDER};
-
-/// Version of our own tables beside DuckLake's.
-const LAKE_VERSION: &str = "8";
-
-/// Why the lake could not be opened, read or written.
-#[derive(Debug, Error)]
-pub enum CatalogError {
-    /// The catalogue database said no.
-    #[error("the lake's catalogue could not be used: {0}")]
-    Sql(#[from] sqlx::Error),
-    /// A file of the lake could not be used.
-    #[error("`{path}` could not be used")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A Parquet file of the lake could not be written or read.
-    #[error("`{path}` is no readable Parquet file of this lake")]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// What the Parquet library said.
-        source: parquet::errors::ParquetError,
-    },
-    /// No lake there.
-    #[error(
-        "there is no lake in `{folder}`; `trailhound ingest --lake {folder} PATH...` makes one"
-    )]
-    Missing {
-        /// Where it was looked for.
-        folder: PathBuf,
-    },
-    /// Another process writes.
-    #[error(
-        "another process is writing the lake in `{folder}`; a lake on SQLite has one writer at a time. Wait for it, or give this run another `--lake`; several services share a lake whose catalogue is in PostgreSQL"
-    )]
-    Locked {
-        /// The lake.
-        folder: PathBuf,
-    },
-    /// The folder says that the catalogue is in PostgreSQL but not how to reach it.
-    #[error("`{path}` does not say how to reach the lake's catalogue: {reason}")]
-    Reference {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with the reference.
-        reason: String,
-    },
-    /// The catalogue stays where it is.
-    #[error("the catalogue of the lake in `{folder}` was not moved: {reason}")]
-    Move {
-        /// The lake.
-        folder: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// Another program's database, or another version's.
-    #[error(
-        "`{folder}` holds no lake of this version (found {found}, expected {LAKE_VERSION}); take a fresh folder with `--lake`"
-    )]
-    Version {
-        /// The lake's folder.
-        folder: PathBuf,
-        /// What it says.
-        found: String,
-    },
-    /// Another writer has committed records since `seen`: what it stored must be looked at first. Nothing was stored.
-    #[error("another writer has committed up to snapshot {snapshot}")]
-    Behind {
-        /// The newest snapshot.
-        snapshot: i64,
-    },
-    /// Positions or snapshot moved since they were read.
-    #[error(
-        "the lake changed while this batch was being written: {what}. Nothing of the batch was stored; run again"
-    )]
-    Conflict {
-        /// What moved.
-        what: String,
-    },
-}
 
 /// An open lake.
 #[derive(Debug, Clone)]
 pub struct Lake {
     pub(crate) pool: AnyPool,
-    /// For all that write.
+    /// Connections for writing.
     pub(crate) writer_pool: AnyPool,
     folder: PathBuf,
-    place: CatalogLocation,
+    location: CatalogLocation,
+    table_sets: Arc<[TableSet]>,
 }
 
 impl Lake {
-    /// Opens the lake in `folder`, making folder and lake where there is none.
+    /// Opens the lake in `folder`, making folder and lake where there is none. `tables` are those that crates other than this
+    /// one keep in the catalog; they are made with the lake. An older lake is migrated. `now` is the time of a snapshot that
+    /// is made (microseconds UTC).
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn create_or_open(folder: &Path) -> Result<Self, CatalogError> {
+    pub async fn create_or_open(
+        folder: &Path,
+        tables: &[TableSet],
+        now: i64,
+    ) -> Result<Self, CatalogError> {
         std::fs::create_dir_all(folder.join(FILES_FOLDER))
             .map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
-        let folder = folder
-            .canonicalize()
-            .map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
-        let place = place::find(&folder)?
+        let folder = absolute(folder)?;
+        let location = location::find_catalog(&folder)?
             .unwrap_or_else(|| CatalogLocation::Sqlite(folder.join(CATALOG_FILE)));
-        let lake = Self::at(folder, place, true).await?;
-        lake.create_if_empty().await?;
-        lake.check().await?;
-        lake.follow_moved_folder().await?;
+        let lake = Self::connect(folder, location, tables, true).await?;
+        let data_path = data_path(&lake.folder);
+        schema::create_if_empty(&lake.pool, &lake.location, &lake.table_sets, &data_path, now)
+            .await?;
+        lake.bring_up_to_date(now).await?;
         Ok(lake)
     }
 
-    /// Opens the lake in `folder`.
+    /// Opens the lake in `folder`; see [`Self::create_or_open`].
     ///
     /// # Errors
     /// [`CatalogError::Missing`] where there is none, and the others.
-    pub async fn open(folder: &Path) -> Result<Self, CatalogError> {
-        let Some(place) = place::find(folder)? else {
+    pub async fn open(folder: &Path, tables: &[TableSet], now: i64) -> Result<Self, CatalogError> {
+        let Some(location) = location::find_catalog(folder)? else {
             return Err(CatalogError::Missing { folder: folder.to_owned() });
         };
-        let folder = folder
-            .canonicalize()
-            .map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
-        let lake = Self::at(folder, place, false).await?;
-        lake.check().await?;
-        lake.follow_moved_folder().await?;
+        let lake = Self::connect(absolute(folder)?, location, tables, false).await?;
+        lake.bring_up_to_date(now).await?;
         Ok(lake)
     }
 
-    async fn at(
+    async fn connect(
         folder: PathBuf,
-        place: CatalogLocation,
+        location: CatalogLocation,
+        tables: &[TableSet],
         create: bool,
     ) -> Result<Self, CatalogError> {
-        let pool = place::connect(&place, create).await?;
-        Ok(Self { writer_pool: place::writer_pool(&place, &pool)?, pool, folder, place })
+        let table_sets: Arc<[TableSet]> = table_sets(tables).into();
+        if is_read_only(&location) {
+            let mut catalog = location::connect_read_only(&location).await?;
+            return Err(schema::refuse_read_only(&mut catalog, &folder, &table_sets).await);
+        }
+        let pool = location::connect(&location, create).await?;
+        let writer_pool = location::writer_pool(&location, &pool)?;
+        Ok(Self { pool, writer_pool, folder, location, table_sets })
+    }
+
+    /// Migrates an older lake, and records the folder of a lake that was moved.
+    async fn bring_up_to_date(&self, now: i64) -> Result<(), CatalogError> {
+        schema::migrate_if_older(&self.pool, &self.location, &self.folder, &self.table_sets, now)
+            .await?;
+        self.follow_moved_folder().await
     }
 
     /// The lake's folder, absolute.
@@ -154,30 +89,56 @@ impl Lake {
         &self.folder
     }
 
-    /// Where its catalogue is.
+    /// Where its catalog is.
     #[must_use]
-    pub fn place(&self) -> &CatalogLocation {
-        &self.place
+    pub fn location(&self) -> &CatalogLocation {
+        &self.location
     }
 
-    /// Connections to its catalogue.
+    /// The tables in its catalog, of all crates.
+    pub(super) fn table_sets(&self) -> &[TableSet] {
+        &self.table_sets
+    }
+
+    /// Connections to its catalog.
     #[must_use]
-    pub fn catalogue(&self) -> &AnyPool {
+    pub fn catalog(&self) -> &AnyPool {
         &self.pool
     }
 
-    /// Connections for those who write to it again and again: on SQLite one, which they take in turn. Whoever holds it must not wait for it.
+    /// Connections for those who write often: on SQLite a single one, which they share. Whoever holds it must not ask for it
+    /// again.
     #[must_use]
     pub fn writer_pool(&self) -> &AnyPool {
         &self.writer_pool
     }
 
-    /// A transaction that holds the right to write from its start.
+    /// A transaction that adds a snapshot. No other process adds one meanwhile, and the tables have the version of this
+    /// process until it ends.
+    ///
+    /// # Errors
+    /// [`CatalogError::VersionMismatch`] where another version has migrated the lake; nothing may be written then.
     pub(super) async fn begin<'c>(
         &self,
         connection: &'c mut AnyConnection,
-    ) -> Result<sqlx::Transaction<'c, sqlx::Any>, CatalogError> {
-        place::begin(connection, &self.place).await
+    ) -> Result<Transaction<'c, Any>, CatalogError> {
+        let mut transaction = location::begin_exclusive(connection, &self.location).await?;
+        schema::check(&mut transaction, &LAKE_TABLES).await?;
+        Ok(transaction)
+    }
+
+    /// A transaction that writes to the tables of `set` and adds no snapshot.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub(super) async fn begin_write<'c>(
+        &self,
+        connection: &'c mut AnyConnection,
+        set: &TableSet,
+    ) -> Result<Transaction<'c, Any>, CatalogError> {
+        let mut transaction = location::begin_write(connection, &self.location).await?;
+        schema::check(&mut transaction, set).await?;
+        Ok(transaction)
     }
 
     /// Folder of the Parquet files.
@@ -196,52 +157,7 @@ impl Lake {
             .await?)
     }
 
-    async fn create_if_empty(&self) -> Result<(), CatalogError> {
-        let mut connection = self.pool.acquire().await?;
-        let mut transaction = place::begin_empty(&mut connection, &self.place).await?;
-        if place::is_empty(&mut transaction, &self.place).await? {
-            transaction.execute(place::schema(&self.place)).await?;
-            let data_path = data_path(&self.folder);
-            for (key, value) in [
-                ("version", "1.0"),
-                ("created_by", concat!("trailhound ", env!("CARGO_PKG_VERSION"))),
-                ("data_path", data_path.as_str()),
-                ("encrypted", "false"),
-                ("trailhound_version", LAKE_VERSION),
-            ] {
-                sqlx::query("INSERT INTO ducklake_metadata(key, value) VALUES ($1, $2)")
-                    .bind(key)
-                    .bind(value)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
-            create_tables(&mut transaction).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    async fn check(&self) -> Result<(), CatalogError> {
-        let found: Result<Option<String>, _> = sqlx::query_scalar(
-            "SELECT value FROM ducklake_metadata WHERE key = 'trailhound_version'",
-        )
-        .fetch_optional(&self.pool)
-        .await;
-        match found {
-            Ok(Some(version)) if version == LAKE_VERSION => Ok(()),
-            Ok(found) => Err(CatalogError::Version {
-                folder: self.folder.clone(),
-                found: found.unwrap_or_else(|| "none".to_owned()),
-            }),
-            Err(sqlx::Error::Database(e)) => Err(CatalogError::Version {
-                folder: self.folder.clone(),
-                found: e.message().to_owned(),
-            }),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    /// DuckLake keeps the files' folder as an absolute path; a lake that was moved or copied is told its new place.
+    /// DuckLake keeps the files' folder as an absolute path. Records the new path of a lake that was moved or copied.
     async fn follow_moved_folder(&self) -> Result<(), CatalogError> {
         let here = data_path(&self.folder);
         let known: String =
@@ -257,35 +173,6 @@ impl Lake {
         Ok(())
     }
 
-    /// Removes files below the lake that no commit refers to. Only for the holder of the writer lock. Where others may be
-    /// writing, files younger than an hour may be theirs and stay.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn sweep(&self, _lock: &super::WriterLock) -> Result<u64, CatalogError> {
-        let known = self.known_paths().await?;
-        let mut removed = 0;
-        for entry in self.table_folders().flat_map(walkdir::WalkDir::new) {
-            let entry = entry.map_err(|e| CatalogError::File {
-                path: e.path().unwrap_or(self.folder()).to_owned(),
-                source: e.into_io_error().unwrap_or_else(|| std::io::ErrorKind::Other.into()),
-            })?;
-            let ours = entry.path().extension().is_some_and(|e| e == "parquet" || e == "tmp");
-            if entry.file_type().is_file()
-                && ours
-                && !known.contains(entry.path())
-                && !(self.is_shared() && is_young(entry.path()))
-            {
-                std::fs::remove_file(entry.path()).map_err(|source| CatalogError::File {
-                    path: entry.path().to_owned(),
-                    source,
-                })?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
     /// Checks that the lake's disk takes `bytes` more.
     pub(crate) fn probe(&self, bytes: usize) -> Result<(), CatalogError> {
         use std::io::Write;
@@ -296,6 +183,7 @@ impl Lake {
             file.sync_all()
         };
         let written = write().map_err(|source| CatalogError::File { path: path.clone(), source });
+        // Where it cannot be removed it is swept with the other unfinished files, or written over by the next probe.
         let _ = std::fs::remove_file(&path);
         written
     }
@@ -330,7 +218,7 @@ impl Lake {
 
     /// Folder of one table's files.
     pub(crate) fn table_folder(&self, table: Table) -> PathBuf {
-        self.files_folder().join("main").join(table.name())
+        self.files_folder().join("main").join(table.folder())
     }
 
     /// Folders of all tables' files, those that exist.
@@ -342,101 +230,23 @@ impl Lake {
     }
 }
 
-/// Changed within the last hour, or nobody knows.
-fn is_young(path: &Path) -> bool {
-    let age = path
-        .metadata()
-        .and_then(|metadata| metadata.modified())
-        .ok()
-        .and_then(|changed| changed.elapsed().ok());
-    age.is_none_or(|age| age < Duration::from_secs(3600))
+/// `folder` as an absolute path without links.
+fn absolute(folder: &Path) -> Result<PathBuf, CatalogError> {
+    folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })
+}
+
+/// The catalog is a file that exists and cannot be written.
+fn is_read_only(location: &CatalogLocation) -> bool {
+    let CatalogLocation::Sqlite(path) = location else { return false };
+    let opened = std::fs::OpenOptions::new().write(true).open(path);
+    opened.is_err_and(|error| {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+    })
 }
 
 fn data_path(folder: &Path) -> String {
     format!("{}/", folder.join(FILES_FOLDER).display())
-}
-
-/// The first snapshot: schema `main` with all tables, partitioned by `day`.
-async fn create_tables(db: &mut AnyConnection) -> Result<(), CatalogError> {
-    let now = super::commit::time_text(chrono::Utc::now().timestamp_micros());
-    execute(
-        db,
-        format!("INSERT INTO ducklake_snapshot VALUES (0, '{now}', 0, {}, 0)", Table::NEXT_ID),
-    )
-    .await?;
-    sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES (0, $1, 'trailhound', 'the lake is made', NULL)")
-        .bind(format!(
-            r#"created_schema:"main",{}"#,
-            Table::ALL.map(|table| format!(r#"created_table:"main"."{}""#, table.name())).join(",")
-        ))
-        .execute(&mut *db)
-        .await?;
-    execute(
-        db,
-        format!(
-            "INSERT INTO ducklake_schema VALUES (0, '{}', 0, NULL, 'main', 'main/', TRUE)",
-            uuid()
-        ),
-    )
-    .await?;
-    sqlx::query("INSERT INTO ducklake_schema_versions VALUES (0, 0, NULL)")
-        .execute(&mut *db)
-        .await?;
-    for table in Table::ALL {
-        create_table(db, table).await?;
-    }
-    Ok(())
-}
-
-async fn create_table(db: &mut AnyConnection, table: Table) -> Result<(), CatalogError> {
-    let (schema, name, uuid, partition) =
-        (table.schema(), table.name(), uuid(), table.partition_id());
-    let table = table.id();
-    execute(db, format!("INSERT INTO ducklake_table VALUES ({table}, '{uuid}', 0, NULL, 0, '{name}', '{name}/', TRUE)")).await?;
-    for column in &schema.catalog_columns {
-        let nested = matches!(column.lake_type, "list" | "struct");
-        sqlx::query("INSERT INTO ducklake_column VALUES ($1, 0, NULL, $2, $3, $4, $5, NULL, 'NULL', TRUE, $6, $7, 'duckdb')")
-            .bind(column.id)
-            .bind(table)
-            .bind(column.id)
-            .bind(&column.name)
-            .bind(column.lake_type)
-            .bind(column.parent)
-            .bind(if nested { "" } else { "literal" })
-            .execute(&mut *db)
-            .await?;
-    }
-    let day = schema
-        .catalog_columns
-        .iter()
-        .find(|column| column.name == "day")
-        .map_or(0, |column| column.id);
-    sqlx::query("INSERT INTO ducklake_partition_info VALUES ($1, $2, 0, NULL)")
-        .bind(partition)
-        .bind(table)
-        .execute(&mut *db)
-        .await?;
-    sqlx::query("INSERT INTO ducklake_partition_column VALUES ($1, $2, 0, $3, 'identity')")
-        .bind(partition)
-        .bind(table)
-        .bind(day)
-        .execute(&mut *db)
-        .await?;
-    sqlx::query("INSERT INTO ducklake_table_stats VALUES ($1, 0, 0, 0)")
-        .bind(table)
-        .execute(&mut *db)
-        .await?;
-    Ok(())
-}
-
-/// Runs a statement made of our own text: instants and identifiers, which each database takes as literals of its own types.
-pub(super) async fn execute(db: &mut AnyConnection, statement: String) -> Result<(), CatalogError> {
-    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(db).await?;
-    Ok(())
-}
-
-fn uuid() -> String {
-    uuid::Uuid::now_v7().to_string()
 }
 
 #[cfg(test)]
@@ -446,9 +256,9 @@ mod tests {
     #[tokio::test]
     async fn an_embedded_lake_is_written_by_one_at_a_time() {
         let folder = tempfile::tempdir().expect("a folder");
-        let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+        let lake = Lake::create_or_open(&folder.path().join("lake"), &[], 0).await.expect("a lake");
         let [writer_pool, others] =
-            [lake.writer_pool(), lake.catalogue()].map(|pool| pool.options().get_max_connections());
+            [lake.writer_pool(), lake.catalog()].map(|pool| pool.options().get_max_connections());
         assert!(writer_pool == 1 && others > 1, "{writer_pool} write, {others} read");
     }
 }

@@ -1,10 +1,23 @@
-//! T1: the one transaction that makes a batch part of the lake.
+//! A commit of ingest: one transaction that makes a batch part of the lake.
+//!
+//! A commit holds the new files, the positions up to which each source object is now stored, and the counts of records. All
+//! of it becomes visible together or not at all, so a process that is killed at any moment reads on where the lake says.
+//!
+//! Example: a topic partition is stored up to record 500. A batch reads records 500 to 800; 290 of them are new events in one
+//! file, 10 are duplicates. Its commit adds a snapshot with that file, moves the position of the partition from 500 to 800,
+//! and adds a ledger row `received 300 = stored 290 + duplicate 10`. If another process has moved the position to 600
+//! meanwhile, the position is not 500 any more: the transaction is rolled back with [`CatalogError::Conflict`], the file is
+//! swept, and the reader starts again from 600. If another process has added events since the batch was deduplicated
+//! ([`CatalogError::Behind`]), the batch is compared with those first. If another version has migrated the lake, the commit is
+//! refused with [`CatalogError::VersionMismatch`].
 
-use super::catalog::{CatalogError, Lake, execute};
+use super::catalog::Lake;
+use super::ducklake::execute;
+use super::error::CatalogError;
 use super::files::NewFile;
+use super::instant::time_text;
 use super::table::Table;
 use crate::ledger::Ledger;
-use chrono::DateTime;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{AnyConnection, Row};
@@ -15,41 +28,42 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Position {
     /// File, object key or topic partition.
     pub object: String,
-    /// Which content stood under that name: a rewritten object is read anew.
+    /// Tells apart what stood under that name at different times: the content version of an object, the epoch of a topic. An
+    /// object with another one is read from its start.
     pub source_version: String,
-    /// Records taken so far.
+    /// Records read and stored so far.
     pub records: u64,
-    /// Nothing more is to come.
+    /// The object was read to its end.
     pub done: bool,
-    /// What was odd about the object, separated by `;`.
+    /// Irregularities of the object, separated by `;`.
     pub notes: String,
 }
 
-/// Records that can no longer be read: dropped by the broker, or gone with a topic that was made anew.
+/// Records that can no longer be read: the broker has dropped them, or the topic was deleted and made anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// File, object key or topic partition.
     pub object: String,
-    /// The first record missing.
+    /// The first missing record.
     pub from: u64,
-    /// The first record after them; equal to `from` where nobody knows how many there were.
+    /// The first record after the missing ones; equal to `from` where their number is unknown.
     pub to: u64,
     /// `ingest_gap` or `source_reset`.
     pub reason: &'static str,
 }
 
-/// Everything one commit makes visible.
+/// Files and source positions that become visible together.
 #[derive(Debug, Default)]
 pub(crate) struct Commit {
     pub(crate) files: Vec<NewFile>,
     pub(crate) sources: Vec<SourceCommit>,
 }
 
-/// What one commit says of one source.
+/// Positions, gaps and counts of one source in a commit.
 #[derive(Debug, Default)]
 pub(crate) struct SourceCommit {
     pub(crate) source: String,
-    /// Each with the position it must replace: `None` where the object is new or rewritten.
+    /// Each with the number of records that the position it replaces must have: `None` where the object is new or rewritten.
     pub(crate) positions: Vec<(Position, Option<u64>)>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) ledger: Ledger,
@@ -67,27 +81,12 @@ impl SourceCommit {
     }
 }
 
-/// An instant as DuckLake writes it: `2026-11-23 15:43:57.201073+00`.
-pub(crate) fn time_text(micros: i64) -> String {
-    match DateTime::from_timestamp_micros(micros) {
-        Some(time) if time.timestamp_subsec_micros() == 0 => {
-            time.format("%Y-%m-%d %H:%M:%S+00").to_string()
-        }
-        Some(time) => time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string(),
-        None => String::new(),
-    }
-}
-
-/// The instant that [`time_text`] wrote, microseconds UTC.
-pub(crate) fn parse_time_text(text: &str) -> Option<i64> {
-    DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z")
-        .ok()
-        .map(|time| time.timestamp_micros())
-}
-
 impl Lake {
-    /// Commits `commit`: files, positions and ledger become visible together or not at all. Returns the new snapshot.
-    /// `seen` is the snapshot up to which its records were compared with those of other writers, where there are others.
+    /// Commits `commit` and returns the new snapshot. `seen` is the snapshot up to which its records were compared with those
+    /// of other writers; `None` where there are no other writers.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; nothing is stored then.
     pub(crate) async fn commit(
         &self,
         commit: &Commit,
@@ -95,11 +94,12 @@ impl Lake {
         now: i64,
     ) -> Result<i64, CatalogError> {
         let mut connection = self.writer_pool.acquire().await?;
-        let mut t1 = self.begin(&mut connection).await?;
+        let mut transaction = self.begin(&mut connection).await?;
         if let Some(seen) = seen {
-            nothing_since(&mut t1, seen).await?;
+            check_no_new_rows(&mut transaction, seen).await?;
         }
-        let (snapshot, next_file) = next_snapshot(&mut t1, commit.files.len(), now).await?;
+        let (snapshot, next_file) =
+            next_snapshot(&mut transaction, commit.files.len(), now).await?;
         let touched: Vec<String> = Table::ALL
             .into_iter()
             .filter(|&table| commit.files.iter().any(|file| file.table == table))
@@ -127,19 +127,20 @@ impl Lake {
                 )
                 .to_string(),
             )
-            .execute(&mut *t1)
+            .execute(&mut *transaction)
             .await?;
         for (index, file) in commit.files.iter().enumerate() {
-            add_file(&mut t1, snapshot, next_file + index as i64, file, Added::New).await?;
+            add_file(&mut transaction, snapshot, next_file + index as i64, file, RowOrigin::New)
+                .await?;
         }
         for part in &commit.sources {
-            add_source(&mut t1, snapshot, part, now).await?;
+            add_source(&mut transaction, snapshot, part, now).await?;
         }
-        t1.commit().await?;
+        transaction.commit().await?;
         Ok(snapshot)
     }
 
-    /// Content of every object of `source` below `folder` that is stored to its end, by object.
+    /// The source version of each object of `source` below `folder` that is stored to its end, by object.
     pub(crate) async fn source_versions(
         &self,
         source: &str,
@@ -152,7 +153,7 @@ impl Lake {
             (format!("{folder}/"), format!("{folder}0"))
         };
         let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT object, incarnation FROM trailhound_position WHERE source = $1 AND done <> 0 AND object >= $2 AND object < $3",
+            "SELECT object, source_version FROM trailhound_position WHERE source = $1 AND done <> 0 AND object >= $2 AND object < $3",
         )
         .bind(source)
         .bind(first)
@@ -162,13 +163,13 @@ impl Lake {
         Ok(rows.into_iter().collect())
     }
 
-    /// The position of `object`, if any.
+    /// The position of `object` of `source`; `None` where nothing of it is stored.
     pub(crate) async fn position(
         &self,
         source: &str,
         object: &str,
     ) -> Result<Option<Position>, CatalogError> {
-        let row = sqlx::query("SELECT incarnation, records, done, notes FROM trailhound_position WHERE source = $1 AND object = $2")
+        let row = sqlx::query("SELECT source_version, records, done, notes FROM trailhound_position WHERE source = $1 AND object = $2")
             .bind(source)
             .bind(object)
             .fetch_optional(&self.pool)
@@ -186,8 +187,8 @@ impl Lake {
     }
 }
 
-/// Refuses to go on where somebody has added rows after `seen`.
-async fn nothing_since(db: &mut AnyConnection, seen: i64) -> Result<(), CatalogError> {
+/// Refuses where another writer has added rows after snapshot `seen`; the files of a compaction hold no new rows.
+async fn check_no_new_rows(db: &mut AnyConnection, seen: i64) -> Result<(), CatalogError> {
     let snapshot: Option<i64> = sqlx::query_scalar(
         "SELECT max(f.begin_snapshot) FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
          WHERE f.begin_snapshot > $1 AND coalesce(c.changes_made, '') NOT LIKE 'compacted_table%'",
@@ -198,7 +199,8 @@ async fn nothing_since(db: &mut AnyConnection, seen: i64) -> Result<(), CatalogE
     snapshot.map_or(Ok(()), |snapshot| Err(CatalogError::Behind { snapshot }))
 }
 
-/// Adds the next snapshot, with room for `files` new files; gives its id and the first of theirs.
+/// Adds the next snapshot, taken at `now`, and reserves ids for `files` new files. Returns the snapshot's id and the first
+/// file id.
 pub(super) async fn next_snapshot(
     db: &mut AnyConnection,
     files: usize,
@@ -238,7 +240,7 @@ async fn add_source(
             .await?;
     }
     let ledger = &part.ledger;
-    sqlx::query("INSERT INTO trailhound_ledger VALUES ($1, $2, $3, $4, $5, $6, $7)")
+    sqlx::query("INSERT INTO trailhound_ingest_ledger VALUES ($1, $2, $3, $4, $5, $6, $7)")
         .bind(snapshot)
         .bind(&part.source)
         .bind(ledger.received as i64)
@@ -251,23 +253,22 @@ async fn add_source(
     Ok(())
 }
 
-/// Whether a file brings rows or holds rows that were there.
+/// Where the rows of an added file come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Added {
+pub(super) enum RowOrigin {
+    /// They are new in the lake.
     New,
-    /// So many rows and bytes of files that it replaces.
-    Again {
-        rows: i64,
-        bytes: i64,
-    },
+    /// They were in files that this one replaces, which held so many rows and bytes.
+    Merged { rows: i64, bytes: i64 },
 }
 
+/// Adds `file` to `snapshot` under the file id `id`, with its column ranges, and corrects the table's totals.
 pub(super) async fn add_file(
     db: &mut AnyConnection,
     snapshot: i64,
     id: i64,
     file: &NewFile,
-    added: Added,
+    origin: RowOrigin,
 ) -> Result<(), CatalogError> {
     let first_row: i64 =
         sqlx::query_scalar("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1")
@@ -294,14 +295,14 @@ pub(super) async fn add_file(
         .bind(&file.day)
         .execute(&mut *db)
         .await?;
-    sqlx::query("INSERT INTO trailhound_file VALUES ($1, $2)")
+    sqlx::query("INSERT INTO trailhound_file_checksum VALUES ($1, $2)")
         .bind(id)
         .bind(&file.checksum)
         .execute(&mut *db)
         .await?;
-    let (rows_gone, bytes_gone) = match added {
-        Added::New => (0, 0),
-        Added::Again { rows, bytes } => (rows, bytes),
+    let (rows_gone, bytes_gone) = match origin {
+        RowOrigin::New => (0, 0),
+        RowOrigin::Merged { rows, bytes } => (rows, bytes),
     };
     sqlx::query("UPDATE ducklake_table_stats SET record_count = record_count + $1, next_row_id = next_row_id + $2, file_size_bytes = file_size_bytes + $3 WHERE table_id = $4")
         .bind(file.rows as i64 - rows_gone)
@@ -318,15 +319,15 @@ pub(super) async fn add_file(
             .bind(range.bytes)
             .bind(file.rows as i64 - range.nulls)
             .bind(range.nulls)
-            .bind(&range.least)
-            .bind(&range.greatest)
+            .bind(&range.min)
+            .bind(&range.max)
             .execute(&mut *db)
             .await?;
     }
     Ok(())
 }
 
-/// Compare and swap: the position must still be the one this batch was read after.
+/// Moves a position by compare and swap: it must still be the position that this batch was read from.
 async fn move_position(
     db: &mut AnyConnection,
     snapshot: i64,
@@ -335,14 +336,14 @@ async fn move_position(
     replaces: Option<u64>,
 ) -> Result<(), CatalogError> {
     let current: Option<(String, i64)> = sqlx::query_as(
-        "SELECT incarnation, records FROM trailhound_position WHERE source = $1 AND object = $2",
+        "SELECT source_version, records FROM trailhound_position WHERE source = $1 AND object = $2",
     )
     .bind(source)
     .bind(&position.object)
     .fetch_optional(&mut *db)
     .await?;
     let current = current
-        .filter(|(version, _)| *version == position.source_version)
+        .filter(|(source_version, _)| *source_version == position.source_version)
         .map(|(_, records)| records.unsigned_abs());
     if current != replaces {
         return Err(CatalogError::Conflict {
@@ -352,7 +353,7 @@ async fn move_position(
             ),
         });
     }
-    sqlx::query("INSERT INTO trailhound_position VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source, object) DO UPDATE SET incarnation = excluded.incarnation, records = excluded.records, done = excluded.done, notes = excluded.notes, snapshot_id = excluded.snapshot_id")
+    sqlx::query("INSERT INTO trailhound_position VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source, object) DO UPDATE SET source_version = excluded.source_version, records = excluded.records, done = excluded.done, notes = excluded.notes, snapshot_id = excluded.snapshot_id")
         .bind(source)
         .bind(&position.object)
         .bind(&position.source_version)

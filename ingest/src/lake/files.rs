@@ -1,6 +1,8 @@
-//! Parquet files of the lake: how they are encoded, and how they get to the disk for good.
+//! Parquet files of the lake: how they are encoded, and how they are written so that they survive a power cut.
 
-use super::catalog::{CatalogError, Lake};
+use super::catalog::Lake;
+use super::error::CatalogError;
+use super::instant::time_text;
 use super::table::Table;
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -17,19 +19,19 @@ use std::sync::{Arc, LazyLock};
 use trailhound_datasets::columns::{COLUMNS, ColumnType, EVENTS, Storage};
 use xxhash_rust::xxh3::Xxh3;
 
-/// Rows a row group: small enough that a look-up reads little, large enough for dictionaries to pay.
+/// Rows per row group: few enough that a look-up reads little, many enough that dictionaries save space.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Distinct values of a repeating column in a row group that its Bloom filter is sized for: keys, names, addresses. A
 /// filter sized for more falls out of the cache while it is filled.
 const REPEATED_VALUES: usize = 16 * 1024;
-/// Largest dictionary of a column in a row group. Request parameters and other long text would fill the default of
-/// 1 MiB for nothing before falling back.
+/// Largest dictionary of a column in a row group, in bytes. With the default of 1 MiB, request parameters and other long text
+/// would fill the whole dictionary before the writer falls back to plain encoding.
 const DICTIONARY_BYTES: usize = 256 * 1024;
 
-/// Largest page before compression. A look-up decodes whole pages, and buffers of the default 1 MiB come from the system
-/// anew, zeroed, each time.
+/// Largest page before compression, in bytes. A look-up decodes whole pages, and buffers of the default size of 1 MiB are
+/// allocated and zeroed by the system each time.
 const PAGE_BYTES: usize = 128 * 1024;
-/// Most rows a page.
+/// Most rows per page.
 const PAGE_ROWS: usize = 8192;
 
 static EVENT_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
@@ -67,7 +69,7 @@ static EVENT_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
                     properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
             }
             if !column.ranged {
-                // A smallest and largest value that prunes nothing costs a comparison a value all the same.
+                // Statistics that prune nothing still cost a comparison per value.
                 properties =
                     properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
             }
@@ -108,7 +110,7 @@ static COPY_PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
 fn base_properties() -> parquet::file::properties::WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_created_by(concat!("trailhound ", env!("CARGO_PKG_VERSION")).to_owned())
-        // zstd 3 costs a quarter more time for no bytes.
+        // Level 3 takes a quarter more time and saves no bytes.
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("level 1 exists")))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
@@ -117,7 +119,7 @@ fn base_properties() -> parquet::file::properties::WriterPropertiesBuilder {
         .set_statistics_enabled(EnabledStatistics::Page)
 }
 
-/// A finished file, on disk for good, not yet in the catalogue.
+/// A finished file: synced to disk, not yet in the catalog.
 #[derive(Debug, Clone)]
 pub(crate) struct NewFile {
     pub(crate) table: Table,
@@ -128,31 +130,32 @@ pub(crate) struct NewFile {
     pub(crate) footer_bytes: u64,
     pub(crate) day: String,
     pub(crate) checksum: String,
-    /// Column id to what the catalogue keeps of it.
-    pub(crate) ranges: BTreeMap<i64, Range>,
+    /// The range of each ranged column, by column id.
+    pub(crate) ranges: BTreeMap<i64, ColumnRange>,
 }
 
 impl NewFile {
-    /// Removes the file, which no commit refers to. One that cannot be removed is swept by the next writer.
+    /// Removes the file, which no commit refers to.
     pub(crate) fn discard(&self, lake: &Lake) {
+        // A file that cannot be removed is swept by the next writer.
         let _ = std::fs::remove_file(lake.table_folder(self.table).join(&self.path));
     }
 }
 
-/// What the catalogue keeps of a column in a file.
+/// The smallest and largest value of a column in a file, with its size in bytes and its NULLs, as the catalog records them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Range {
+pub(crate) struct ColumnRange {
     pub(crate) bytes: i64,
     pub(crate) nulls: i64,
-    pub(crate) least: Option<String>,
-    pub(crate) greatest: Option<String>,
-    /// Some row group has values but no exact bounds: bounds of the others must not stand for the file.
+    pub(crate) min: Option<String>,
+    pub(crate) max: Option<String>,
+    /// Some row group has values but no exact bounds, so the bounds of the other row groups are not those of the file.
     unbounded: bool,
 }
 
-/// A file being written.
+/// A file that is being written.
 pub(crate) struct LakeFile {
-    writer: ArrowWriter<Checksummed>,
+    writer: ArrowWriter<ChecksumWriter>,
     aside: PathBuf,
     folder: PathBuf,
     name: String,
@@ -172,9 +175,9 @@ impl LakeFile {
         let properties = match table {
             Table::Events => &EVENT_PROPERTIES,
             Table::Quarantine => &QUARANTINE_PROPERTIES,
-            Table::Copies => &COPY_PROPERTIES,
+            Table::EventCopies => &COPY_PROPERTIES,
         };
-        let sink = Checksummed { file, hash: Xxh3::new(), bytes: 0 };
+        let sink = ChecksumWriter { file, hash: Xxh3::new(), bytes: 0 };
         let writer = ArrowWriter::try_new(
             sink,
             Arc::clone(&table.schema().arrow),
@@ -195,8 +198,9 @@ impl LakeFile {
         self.writer.memory_size()
     }
 
-    /// Removes the unfinished file. One that cannot be removed is swept by the next writer.
+    /// Removes the unfinished file.
     pub(crate) fn discard(self) {
+        // A file that cannot be removed is swept by the next writer.
         let _ = std::fs::remove_file(&self.aside);
     }
 
@@ -224,7 +228,7 @@ impl LakeFile {
     }
 }
 
-/// `batches` of events as a file of the lake holds them, in memory: for measuring what encoding costs.
+/// Encodes `batches` of events as a file of the lake, in memory. Benchmarks measure the encoding with it.
 ///
 /// # Errors
 /// What the Parquet library says, for batches of another schema.
@@ -240,7 +244,7 @@ pub fn encoded(batches: &[RecordBatch]) -> Result<Vec<u8>, parquet::errors::Parq
     writer.into_inner()
 }
 
-/// Makes the names in `folder` and the folder's own name survive a power cut.
+/// Syncs `folder` and its parent, so that the names of new files survive a power cut.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()?;
     match folder.parent() {
@@ -249,8 +253,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Length of the Parquet footer, which DuckLake keeps so that readers fetch it in one go: the four bytes before the
-/// closing magic.
+/// Length of the Parquet footer, from the four bytes before the closing magic. DuckLake records it so that readers fetch the
+/// footer with one read.
 fn footer_bytes(path: &Path, bytes: u64) -> io::Result<u64> {
     use std::io::{Read, Seek, SeekFrom};
     let mut file = File::open(path)?;
@@ -260,9 +264,10 @@ fn footer_bytes(path: &Path, bytes: u64) -> io::Result<u64> {
     Ok(u64::from(u32::from_le_bytes(length)))
 }
 
-fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, Range> {
+/// The ranges of the ranged columns of `table`, from the file's statistics.
+fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, ColumnRange> {
     let (schema, names) = (table.schema(), table.ranged());
-    let mut found: BTreeMap<i64, Range> = BTreeMap::new();
+    let mut found: BTreeMap<i64, ColumnRange> = BTreeMap::new();
     for group in metadata.row_groups() {
         for chunk in group.columns() {
             let path = chunk.column_descr().path().parts();
@@ -286,18 +291,18 @@ fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, Range> {
         }
     }
     for range in found.values_mut().filter(|range| range.unbounded) {
-        (range.least, range.greatest) = (None, None);
+        (range.min, range.max) = (None, None);
     }
     found
 }
 
-fn widen(range: &mut Range, statistics: &Statistics, values: i64) {
-    let (least, greatest) = match statistics {
-        Statistics::Int64(s) => (
-            s.min_opt().map(|v| super::commit::time_text(*v)),
-            s.max_opt().map(|v| super::commit::time_text(*v)),
-        ),
-        // Text statistics may be cut; a bound that is not exact is left out rather than handed on as a value.
+/// Widens `range` to include a row group's `statistics` of so many values.
+fn widen(range: &mut ColumnRange, statistics: &Statistics, values: i64) {
+    let (min, max) = match statistics {
+        Statistics::Int64(s) => {
+            (s.min_opt().map(|v| time_text(*v)), s.max_opt().map(|v| time_text(*v)))
+        }
+        // Text statistics may be truncated. A bound that is not exact is left out.
         Statistics::ByteArray(s) if s.min_is_exact() && s.max_is_exact() => {
             let text = |value: Option<&parquet::data_type::ByteArray>| {
                 value.and_then(|v| v.as_utf8().ok()).map(str::to_owned)
@@ -307,24 +312,23 @@ fn widen(range: &mut Range, statistics: &Statistics, values: i64) {
         _ => (None, None),
     };
     let all_null = statistics.null_count_opt().is_some_and(|nulls| nulls as i64 == values);
-    range.unbounded |= !all_null && (least.is_none() || greatest.is_none());
-    if let Some(least) = least {
-        range.least = Some(range.least.take().map_or(least.clone(), |have| have.min(least)));
+    range.unbounded |= !all_null && (min.is_none() || max.is_none());
+    if let Some(min) = min {
+        range.min = Some(range.min.take().map_or(min.clone(), |have| have.min(min)));
     }
-    if let Some(greatest) = greatest {
-        range.greatest =
-            Some(range.greatest.take().map_or(greatest.clone(), |have| have.max(greatest)));
+    if let Some(max) = max {
+        range.max = Some(range.max.take().map_or(max.clone(), |have| have.max(max)));
     }
 }
 
-/// Hashes what it writes, so that the checksum costs no second read.
-struct Checksummed {
+/// Writes to a file and hashes the bytes, so that the checksum needs no second read.
+struct ChecksumWriter {
     file: File,
     hash: Xxh3,
     bytes: u64,
 }
 
-impl Write for Checksummed {
+impl Write for ChecksumWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.hash.update(&bytes[..count]);
@@ -358,11 +362,7 @@ mod tests {
                 .into_values()
                 .next()
                 .expect("the column is ranged");
-            assert_eq!(
-                (range.least.is_some(), range.greatest.is_some()),
-                (bounded, bounded),
-                "{names:?}"
-            );
+            assert_eq!((range.min.is_some(), range.max.is_some()), (bounded, bounded), "{names:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What the lake holds, for people.
+//! Figures of a lake: days, sources, gaps, the ledger.
 
-use super::catalog::{CatalogError, Lake};
+use super::catalog::Lake;
+use super::error::CatalogError;
 use super::table::Table;
 use crate::ledger::Ledger;
 use serde::Serialize;
@@ -28,7 +29,7 @@ pub struct SourceInfo {
     pub objects_done: u64,
     /// Objects stored in part.
     pub objects_open: u64,
-    /// Objects with something odd about them.
+    /// Objects with irregularities.
     pub objects_noted: u64,
     /// Everything received from it.
     pub ledger: Ledger,
@@ -47,7 +48,7 @@ pub struct LakeInfo {
     pub events: u64,
     /// Quarantine rows.
     pub quarantined: u64,
-    /// Further copies of events, by sources that did not bring them first.
+    /// Rows of `event_copies`: events that a further source has delivered too.
     pub copies: u64,
     /// Files of all tables.
     pub files: u64,
@@ -70,18 +71,18 @@ pub struct GapInfo {
     pub source: String,
     /// File, object key or topic partition.
     pub object: String,
-    /// The first record missing.
+    /// The first missing record.
     pub from: i64,
-    /// The first record after; equal to `from` where nobody knows how many there were.
+    /// The first record after the missing ones; equal to `from` where their number is unknown.
     pub to: i64,
     /// `ingest_gap` or `source_reset`.
     pub reason: String,
-    /// When it was noted, UTC.
+    /// When the gap was found, UTC.
     pub noted_at: String,
 }
 
 impl Lake {
-    /// Gathers what the catalogue knows.
+    /// Reads the figures from the catalog.
     ///
     /// # Errors
     /// [`CatalogError::Sql`].
@@ -98,7 +99,7 @@ impl Lake {
         };
         let (event_files, events, event_bytes) = totals(Table::Events).await?;
         let (quarantine_files, quarantined, quarantine_bytes) = totals(Table::Quarantine).await?;
-        let (copy_files, copies, copy_bytes) = totals(Table::Copies).await?;
+        let (copy_files, copies, copy_bytes) = totals(Table::EventCopies).await?;
         let days = sqlx::query_as::<_, (String, i64, i64, i64)>(
             "SELECT p.partition_value, count(*), CAST(sum(f.record_count) AS BIGINT), CAST(sum(f.file_size_bytes) AS BIGINT) FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
@@ -157,7 +158,7 @@ impl Lake {
 
     pub(crate) async fn sources(&self) -> Result<Vec<SourceInfo>, CatalogError> {
         let rows = sqlx::query_as::<_, (String, i64, i64, i64, i64, i64)>(
-            "SELECT source, CAST(sum(received) AS BIGINT), CAST(sum(stored) AS BIGINT), CAST(sum(duplicate) AS BIGINT), CAST(sum(quarantined) AS BIGINT), CAST(sum(expired) AS BIGINT) FROM trailhound_ledger GROUP BY 1 ORDER BY 1",
+            "SELECT source, CAST(sum(received) AS BIGINT), CAST(sum(stored) AS BIGINT), CAST(sum(duplicate) AS BIGINT), CAST(sum(quarantined) AS BIGINT), CAST(sum(expired) AS BIGINT) FROM trailhound_ingest_ledger GROUP BY 1 ORDER BY 1",
         )
         .fetch_all(&self.pool)
         .await?;

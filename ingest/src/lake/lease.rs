@@ -1,19 +1,22 @@
-//! What only one of several services on a lake may do at a time: a right that is lent for a while and must be renewed.
+//! Leases: of several services on a lake one holds each lease, for a limited time, and must renew it. With it goes a task that
+//! only one may do at a time.
 
-use super::catalog::{CatalogError, Lake};
+use super::catalog::Lake;
+use super::error::CatalogError;
+use super::schema::LAKE_TABLES;
 use trailhound_datasets::layout::CatalogLocation;
 
-/// A right that one service holds.
+/// A lease of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// What it is the right to.
+    /// The task that it stands for.
     pub name: String,
-    /// Who holds it: a name of its own for each run of a service.
+    /// The run of a service that asks for it.
     pub holder: String,
 }
 
 impl Lease {
-    /// The right `name`, for this run.
+    /// A lease on the task `name` with a new holder.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), holder: uuid::Uuid::now_v7().to_string() }
@@ -21,40 +24,48 @@ impl Lease {
 }
 
 impl Lake {
-    /// Several services may write it.
+    /// True where several services may write the lake: its catalog is in PostgreSQL.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self.place(), CatalogLocation::Postgresql(_))
+        matches!(self.location(), CatalogLocation::Postgresql(_))
     }
 
-    /// Takes or renews `lease` until `until` (microseconds UTC); false while somebody else holds it. On a lake with one
-    /// writer there is nobody else.
+    /// Acquires or renews `lease` until `until`; both times are microseconds UTC. False while another holder has it. A lake
+    /// on SQLite has one writer, who always gets it.
     ///
     /// # Errors
-    /// [`CatalogError::Sql`].
-    pub async fn lease(&self, lease: &Lease, now: i64, until: i64) -> Result<bool, CatalogError> {
+    /// [`CatalogError::Sql`]; [`CatalogError::VersionMismatch`] where another version has migrated the lake.
+    pub async fn acquire_lease(
+        &self,
+        lease: &Lease,
+        now: i64,
+        until: i64,
+    ) -> Result<bool, CatalogError> {
         if !self.is_shared() {
             return Ok(true);
         }
-        let taken = sqlx::query(
-            "INSERT INTO trailhound_lease VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
-             WHERE trailhound_lease.holder = excluded.holder OR trailhound_lease.until < $4",
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = self.begin_write(&mut connection, &LAKE_TABLES).await?;
+        let acquired = sqlx::query(
+            "INSERT INTO trailhound_leader_lease VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until \
+             WHERE trailhound_leader_lease.holder = excluded.holder OR trailhound_leader_lease.until < $4",
         )
         .bind(&lease.name)
         .bind(&lease.holder)
         .bind(until)
         .bind(now)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(taken.rows_affected() == 1)
+        transaction.commit().await?;
+        Ok(acquired.rows_affected() == 1)
     }
 
-    /// Gives `lease` back, if it is held.
+    /// Releases `lease`, if its holder has it.
     ///
     /// # Errors
     /// [`CatalogError::Sql`].
-    pub async fn give_back(&self, lease: &Lease) -> Result<(), CatalogError> {
-        sqlx::query("DELETE FROM trailhound_lease WHERE name = $1 AND holder = $2")
+    pub async fn release_lease(&self, lease: &Lease) -> Result<(), CatalogError> {
+        sqlx::query("DELETE FROM trailhound_leader_lease WHERE name = $1 AND holder = $2")
             .bind(&lease.name)
             .bind(&lease.holder)
             .execute(&self.pool)

@@ -1,18 +1,20 @@
-//! One writer at a time: a SQLite catalogue on one machine has exactly one. PostgreSQL keeps several apart by itself.
+//! The writer lock of a lake on SQLite: one process writes at a time. A lake on PostgreSQL needs no lock; its transactions keep
+//! several writers apart.
 
-use super::catalog::{CatalogError, Lake};
+use super::catalog::Lake;
+use super::error::CatalogError;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 const LOCK_FILE: &str = "writer.lock";
-/// Content while a writer has files open that no commit refers to yet.
+/// Content of the lock file while a writer may have files that no commit refers to yet.
 const BUSY: &[u8] = b"writing";
 
-/// The right to write a lake, given back when dropped. The operating system takes it back from a dead process.
+/// The right to write a lake, released when dropped. The operating system releases it when the process dies.
 #[derive(Debug)]
 pub struct WriterLock {
-    /// The locked file; `None` where several may write.
+    /// The locked file; `None` on PostgreSQL.
     file: Option<File>,
     path: PathBuf,
     after_crash: bool,
@@ -50,7 +52,7 @@ impl WriterLock {
         Ok(lock)
     }
 
-    /// The last writer did not end in order: files without a commit may lie about.
+    /// The last writer did not release the lock: there may be files that no commit refers to.
     #[must_use]
     pub fn after_crash(&self) -> bool {
         self.after_crash
@@ -67,10 +69,10 @@ impl WriterLock {
         write(file).map_err(|source| CatalogError::File { path: self.path.clone(), source })
     }
 
-    /// Ends writing in order: everything written is committed or removed.
+    /// Releases the lock after everything written is committed or removed.
     ///
     /// # Errors
-    /// [`CatalogError::File`] where the mark cannot be written; the next writer then sweeps for nothing.
+    /// [`CatalogError::File`] where the lock file cannot be written; the next writer then looks for files that are not there.
     pub fn release(mut self) -> Result<(), CatalogError> {
         self.mark(b"")
     }

@@ -1,36 +1,44 @@
-//! The lake: Parquet files under a DuckLake catalogue. The only module that writes it.
+//! The lake: Parquet files under a DuckLake catalog. No other module writes them.
 //!
-//! Files are written aside, synced and renamed; then one SQL transaction makes them, the positions they stand for and the
-//! ledger row visible together (`commit.rs`). A crash before it leaves files nobody refers to, swept by the next writer.
+//! Data files are written under a temporary name, synced and renamed. Then one SQL transaction makes the files, the positions
+//! of their sources and the ledger row visible together ([`commit`]). A crash before that transaction leaves files that no
+//! commit refers to; the next writer removes them ([`sweep`]). Crates that keep tables of their own in the catalog describe them
+//! as table sets ([`schema`]).
 
-mod audit;
 mod catalog;
 mod commit;
-mod compact;
+mod compaction;
+mod ducklake;
+mod error;
 mod files;
-mod history;
 mod info;
-mod keys;
+mod instant;
 mod lease;
+mod location;
 mod lock;
-mod migrate;
-mod place;
-mod retain;
+mod move_to_postgresql;
+mod query_log;
+mod retention;
+mod schema;
+mod snapshot_files;
+mod stored_keys;
+mod sweep;
 mod table;
 mod verify;
 
-pub use audit::Asked;
-pub use catalog::{CatalogError, Lake};
+pub use catalog::Lake;
 pub(crate) use commit::{Commit, SourceCommit};
 pub use commit::{Gap, Position};
-pub use compact::Compacted;
+pub use compaction::CompactionSummary;
+pub use error::CatalogError;
 pub use files::encoded;
 pub(crate) use files::{LakeFile, NewFile};
 pub use info::{DayInfo, GapInfo, LakeInfo, SourceInfo};
-pub(crate) use keys::{KeyFile, read_keys};
 pub use lease::Lease;
+pub use location::find_catalog;
 pub use lock::WriterLock;
-pub use place::find as find_catalogue;
-pub use retain::Dropped;
+pub use query_log::QueryLogEntry;
+pub use retention::RetentionSummary;
+pub(crate) use stored_keys::{KeyFile, read_keys};
 pub(crate) use table::Table;
-pub use verify::{Problem, Verified};
+pub use verify::{LakeProblem, LakeVerification};

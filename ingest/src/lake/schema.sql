@@ -1,6 +1,6 @@
--- The DuckLake 1.0 catalogue, table for table as DuckDB's own extension creates it in SQLite and in PostgreSQL, so that any DuckLake
--- client can attach the lake: types in braces are named by each database in its own way. Below it, our own tables: what one
--- commit must move together with the data.
+-- The DuckLake 1.0 catalog, table for table as DuckDB's own extension creates it in SQLite and in PostgreSQL, so that any
+-- DuckLake client can attach the lake. Below it stand the tables of ingest: what a commit changes together with the data.
+-- Words in braces are types and clauses that each database spells in its own way. One table a line: a parser reads them.
 
 CREATE TABLE ducklake_metadata(key VARCHAR NOT NULL, value VARCHAR NOT NULL, "scope" VARCHAR, scope_id BIGINT);
 CREATE TABLE ducklake_snapshot(snapshot_id BIGINT PRIMARY KEY, snapshot_time {instant}, schema_version BIGINT, next_catalog_id BIGINT, next_file_id BIGINT);
@@ -31,32 +31,19 @@ CREATE TABLE ducklake_macro_parameters(macro_id BIGINT, impl_id BIGINT, column_i
 CREATE TABLE ducklake_sort_info(sort_id BIGINT, table_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT);
 CREATE TABLE ducklake_sort_expression(sort_id BIGINT, table_id BIGINT, sort_key_index BIGINT, expression VARCHAR, dialect VARCHAR, sort_direction VARCHAR, null_order VARCHAR);
 
--- How far each object of each source is stored. `records` counts the records taken, stored or not.
-CREATE TABLE trailhound_position(source TEXT NOT NULL, object TEXT {bytewise} NOT NULL, incarnation TEXT NOT NULL, records BIGINT NOT NULL, done BIGINT NOT NULL, notes TEXT NOT NULL, snapshot_id BIGINT NOT NULL, PRIMARY KEY (source, object)){without_rowid};
--- One row a commit: received = stored + duplicate + quarantined + expired.
-CREATE TABLE trailhound_ledger(snapshot_id BIGINT NOT NULL, source TEXT NOT NULL, received BIGINT NOT NULL, stored BIGINT NOT NULL, duplicate BIGINT NOT NULL, quarantined BIGINT NOT NULL, expired BIGINT NOT NULL, PRIMARY KEY (snapshot_id, source)){without_rowid};
--- Records of a source that can no longer be read, from the first missing to the first after.
+-- The version of each crate's tables. Whoever writes to the catalog checks it inside of its transaction.
+CREATE TABLE trailhound_schema(component TEXT PRIMARY KEY, version BIGINT NOT NULL){without_rowid};
+-- How far each object (file, bucket object, topic partition) of each source is stored. `source_version` tells apart what stood under one name: the content
+-- of an object, the epoch of a topic. `records` counts the records read, stored or not.
+CREATE TABLE trailhound_position(source TEXT NOT NULL, object TEXT {bytewise} NOT NULL, source_version TEXT NOT NULL, records BIGINT NOT NULL, done BIGINT NOT NULL, notes TEXT NOT NULL, snapshot_id BIGINT NOT NULL, PRIMARY KEY (source, object)){without_rowid};
+-- One row per commit and source: received = stored + duplicate + quarantined + expired. Detection reads `snapshot_id` and `stored`.
+CREATE TABLE trailhound_ingest_ledger(snapshot_id BIGINT NOT NULL, source TEXT NOT NULL, received BIGINT NOT NULL, stored BIGINT NOT NULL, duplicate BIGINT NOT NULL, quarantined BIGINT NOT NULL, expired BIGINT NOT NULL, PRIMARY KEY (snapshot_id, source)){without_rowid};
+-- Records of a source that can no longer be read: from the first missing one to the first after them.
 CREATE TABLE trailhound_gap(snapshot_id BIGINT NOT NULL, source TEXT NOT NULL, object TEXT NOT NULL, from_record BIGINT NOT NULL, to_record BIGINT NOT NULL, reason TEXT NOT NULL, noted_at TEXT NOT NULL);
--- Who does what only one of several services may do, until when (microseconds since 1970 UTC).
-CREATE TABLE trailhound_lease(name TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL){without_rowid};
+-- Which of several services holds a task that only one may do, and until when (microseconds since 1970 UTC). Detection checks that it still holds its own.
+CREATE TABLE trailhound_leader_lease(name TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL){without_rowid};
 -- Checksum of each data file (XXH3, 128 bit, hex).
-CREATE TABLE trailhound_file(data_file_id BIGINT PRIMARY KEY, xxh3 TEXT NOT NULL);
--- Findings with their revisions, and how far each rule has run. Rows this long do not lie in their key's tree: each search would read whole rows.
-CREATE TABLE trailhound_finding(finding_id TEXT PRIMARY KEY, revision BIGINT NOT NULL, rule_id TEXT NOT NULL, rule_version TEXT NOT NULL, status TEXT NOT NULL, severity TEXT NOT NULL, account_id TEXT, first_seen TEXT {bytewise}, last_seen TEXT, snapshot_id BIGINT NOT NULL, finding TEXT NOT NULL);
-CREATE TABLE trailhound_rule_cursor(rule_id TEXT PRIMARY KEY, rule_version TEXT NOT NULL, snapshot_id BIGINT NOT NULL){without_rowid};
--- Who asked what by the doors of the service (microseconds since 1970 UTC).
-CREATE TABLE trailhound_query(query_id TEXT PRIMARY KEY, asked_at BIGINT NOT NULL, door TEXT NOT NULL, who TEXT NOT NULL, address TEXT NOT NULL, statement TEXT NOT NULL, result TEXT NOT NULL, row_count BIGINT NOT NULL, byte_count BIGINT NOT NULL, took_micros BIGINT NOT NULL);
--- What is to be told to whom: one row a finding, revision and sink. Times are microseconds since 1970 UTC; `finding` is empty while that revision is the one that is kept, and once it is delivered or dismissed.
--- Rows lie in the order in which they came: those that are told together lie together.
-CREATE TABLE trailhound_outbox(sink TEXT NOT NULL, finding_id TEXT NOT NULL, revision BIGINT NOT NULL, severity TEXT NOT NULL, state TEXT NOT NULL, holder TEXT NOT NULL, attempts BIGINT NOT NULL, unsure BIGINT NOT NULL, queued_at BIGINT NOT NULL, due_at BIGINT NOT NULL, changed_at BIGINT NOT NULL, note TEXT NOT NULL, finding TEXT NOT NULL, PRIMARY KEY (finding_id, revision, sink));
-CREATE INDEX trailhound_outbox_by_state ON trailhound_outbox(state, sink, due_at, finding_id, revision);
--- How far a sink that is a file has been written: its place and length.
-CREATE TABLE trailhound_sink(sink TEXT PRIMARY KEY, position TEXT NOT NULL){without_rowid};
--- What became of each time a scheduled report was due (microseconds since 1970 UTC).
-CREATE TABLE trailhound_report(report TEXT NOT NULL, due_at BIGINT NOT NULL, state TEXT NOT NULL, changed_at BIGINT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (report, due_at)){without_rowid};
-CREATE INDEX trailhound_queries_by_time ON trailhound_query(asked_at);
-CREATE INDEX trailhound_findings_by_time ON trailhound_finding(rule_id, first_seen);
-CREATE INDEX trailhound_findings_in_order ON trailhound_finding(first_seen, finding_id);
+CREATE TABLE trailhound_file_checksum(data_file_id BIGINT PRIMARY KEY, xxh3 TEXT NOT NULL);
 CREATE INDEX trailhound_live_files ON ducklake_data_file(table_id, end_snapshot);
 CREATE INDEX trailhound_file_stats ON ducklake_file_column_stats(table_id, column_id, data_file_id);
 CREATE INDEX trailhound_partition_values ON ducklake_file_partition_value(data_file_id);

@@ -1,29 +1,31 @@
-//! The tables of a lake, as the catalogue and the disk know them.
+//! The DuckLake tables of a lake: their ids and columns in the catalog, their folders on disk.
 
 use trailhound_datasets::columns::{COPIES, EVENTS, QUARANTINE, TableSchema};
-use trailhound_datasets::layout::{COPIES_TABLE, EVENTS_TABLE, QUARANTINE_TABLE};
+use trailhound_datasets::layout::{
+    EVENT_COPIES_FOLDER, EVENT_COPIES_TABLE, EVENTS_TABLE, QUARANTINE_TABLE,
+};
 
 /// A table of the lake. Each is partitioned by its column `day`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Table {
     /// Events, each once.
     Events,
-    /// Input that is no event.
+    /// Records that could not be decoded as events.
     Quarantine,
-    /// Events that came by another source too.
-    Copies,
+    /// One row per further source that has delivered a stored event.
+    EventCopies,
 }
 
 impl Table {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::Quarantine, Self::Copies];
+    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::Quarantine, Self::EventCopies];
 
-    /// Its id in the catalogue. Tables and partitionings count together.
+    /// Its id in the catalog. Tables and partitionings share one sequence of ids.
     pub(crate) fn id(self) -> i64 {
         match self {
             Self::Events => 1,
             Self::Quarantine => 2,
-            Self::Copies => 5,
+            Self::EventCopies => 5,
         }
     }
 
@@ -32,24 +34,33 @@ impl Table {
         match self {
             Self::Events => 3,
             Self::Quarantine => 4,
-            Self::Copies => 6,
+            Self::EventCopies => 6,
         }
     }
 
-    /// The first id that nothing has.
+    /// The first unused id.
     pub(crate) const NEXT_ID: i64 = 7;
 
-    /// The table with this id; `None` for those that other programs have made in the lake.
+    /// The table with this id; `None` for a table that another program has made in the lake.
     pub(crate) fn of(id: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|table| table.id() == id)
     }
 
-    /// Its name, also of its folder.
+    /// Its name in SQL.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Events => EVENTS_TABLE,
             Self::Quarantine => QUARANTINE_TABLE,
-            Self::Copies => COPIES_TABLE,
+            Self::EventCopies => EVENT_COPIES_TABLE,
+        }
+    }
+
+    /// Name of the folder of its files.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Events => EVENTS_TABLE,
+            Self::Quarantine => QUARANTINE_TABLE,
+            Self::EventCopies => EVENT_COPIES_FOLDER,
         }
     }
 
@@ -58,28 +69,28 @@ impl Table {
         match self {
             Self::Events => &EVENTS,
             Self::Quarantine => &QUARANTINE,
-            Self::Copies => &COPIES,
+            Self::EventCopies => &COPIES,
         }
     }
 
-    /// The column that tells its rows apart; of copies only those of one source.
+    /// The column that identifies its rows; of `event_copies`, the rows of one source.
     pub(crate) fn key(self) -> &'static str {
         match self {
-            Self::Events | Self::Copies => "event_key",
+            Self::Events | Self::EventCopies => "event_key",
             Self::Quarantine => "quarantine_key",
         }
     }
 
-    /// Columns whose smallest and largest value of each file the catalogue keeps, so that whole files are skipped.
+    /// Columns of which the catalog keeps the smallest and largest value per file, so that readers skip files.
     pub(crate) fn ranged(self) -> &'static [&'static str] {
         match self {
             Self::Events => &["event_time", "event_action", "account_id", "ingested_at"],
             Self::Quarantine => &["ingested_at"],
-            Self::Copies => &["event_time"],
+            Self::EventCopies => &["event_time"],
         }
     }
 
-    /// The catalogue's id of its column `event_time`, if it has one.
+    /// The catalog's id of its column `event_time`; `None` where it has none.
     pub(crate) fn event_time_id(self) -> Option<i64> {
         self.schema()
             .catalog_columns

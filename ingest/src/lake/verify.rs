@@ -1,7 +1,8 @@
-//! Proof that the lake is what it says: every file there and unchanged, the ledger exact, no event twice.
+//! Verification of a lake: every file is there and unchanged, the ledger adds up, no event is stored twice.
 
-use super::catalog::{CatalogError, Lake};
-use super::keys::{StoredKey, read_keys};
+use super::catalog::Lake;
+use super::error::CatalogError;
+use super::stored_keys::{StoredKey, read_keys};
 use super::table::Table;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -11,16 +12,16 @@ use std::path::{Path, PathBuf};
 use trailhound_datasets::layout::CatalogLocation;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Keys held at once while looking for doubles; a larger lake is gone through in several passes.
+/// Keys held in memory at once while looking for duplicates; a larger lake is read in several passes.
 const KEYS_A_PASS: u64 = 8 << 20;
 
-/// Something that is not as it should be.
+/// A fault of a lake.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "problem", rename_all = "snake_case")]
-pub enum Problem {
-    /// The catalogue database is damaged.
+pub enum LakeProblem {
+    /// The catalog database is damaged or contradicts itself.
     Catalog {
-        /// What SQLite says.
+        /// What is wrong.
         found: String,
     },
     /// A file is missing or unreadable.
@@ -30,9 +31,9 @@ pub enum Problem {
         /// What is wrong with it.
         found: String,
     },
-    /// Records do not add up.
+    /// The ledger's counts do not add up.
     Ledger {
-        /// What does not.
+        /// Which counts.
         found: String,
     },
     /// An event is stored more than once.
@@ -40,19 +41,19 @@ pub enum Problem {
         /// The key, in hex.
         event_key: String,
     },
-    /// A copy of an event that is not stored, or noted twice of one source.
+    /// A row of `event_copies` whose event is not stored, or that stands there twice.
     Copy {
         /// The key, in hex.
         event_key: String,
-        /// The source that brought the copy.
+        /// The source that delivered the copy.
         source: String,
     },
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for LakeProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Catalog { found } => write!(f, "catalogue: {found}"),
+            Self::Catalog { found } => write!(f, "catalog: {found}"),
             Self::File { path, found } => write!(f, "file `{}`: {found}", path.display()),
             Self::Ledger { found } => write!(f, "ledger: {found}"),
             Self::DoubleKey { event_key } => {
@@ -68,41 +69,44 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What a verification went through and found.
+/// What a verification has checked and found.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Verified {
+pub struct LakeVerification {
     /// Files read in full.
     pub files: u64,
-    /// Rows by the catalogue.
+    /// Rows of these files by the catalog.
     pub rows: u64,
-    /// Files below the lake that no commit refers to; harmless, the next ingest removes them.
+    /// Files in the lake's folder that no commit refers to; harmless, the next ingest removes them.
     pub unreferenced_files: u64,
-    /// What is wrong; empty for a sound lake.
-    pub problems: Vec<Problem>,
+    /// Faults; empty for a sound lake.
+    pub problems: Vec<LakeProblem>,
 }
 
 impl Lake {
     /// Checks everything that can be checked without the sources.
     ///
     /// # Errors
-    /// [`CatalogError`] where checking itself fails; what is wrong with the lake is in [`Verified::problems`].
-    pub async fn verify(&self) -> Result<Verified, CatalogError> {
-        let mut verified = Verified::default();
-        if let CatalogLocation::Sqlite(_) = self.place() {
+    /// [`CatalogError`] where checking itself fails; what is wrong with the lake is in [`LakeVerification::problems`].
+    pub async fn verify(&self) -> Result<LakeVerification, CatalogError> {
+        let mut verification = LakeVerification::default();
+        if let CatalogLocation::Sqlite(_) = self.location() {
             let integrity: String =
                 sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&self.pool).await?;
             if integrity != "ok" {
-                verified.problems.push(Problem::Catalog { found: integrity });
+                verification.problems.push(LakeProblem::Catalog { found: integrity });
             }
         }
-        self.verify_snapshots(&mut verified).await?;
-        self.verify_files(&mut verified).await?;
-        self.verify_ledger(&mut verified).await?;
-        self.verify_keys(&mut verified).await?;
-        Ok(verified)
+        self.verify_snapshots(&mut verification).await?;
+        self.verify_files(&mut verification).await?;
+        self.verify_ledger(&mut verification).await?;
+        self.verify_keys(&mut verification).await?;
+        Ok(verification)
     }
 
-    async fn verify_snapshots(&self, verified: &mut Verified) -> Result<(), CatalogError> {
+    async fn verify_snapshots(
+        &self,
+        verification: &mut LakeVerification,
+    ) -> Result<(), CatalogError> {
         let (count, last): (i64, i64) =
             sqlx::query_as("SELECT count(*), max(snapshot_id) FROM ducklake_snapshot")
                 .fetch_one(&self.pool)
@@ -121,23 +125,23 @@ impl Lake {
             let found = format!(
                 "{count} snapshots, {stray} files newer than the last, {unexplained} snapshots without changes"
             );
-            verified.problems.push(Problem::Catalog { found });
+            verification.problems.push(LakeProblem::Catalog { found });
         }
         Ok(())
     }
 
-    async fn verify_files(&self, verified: &mut Verified) -> Result<(), CatalogError> {
+    async fn verify_files(&self, verification: &mut LakeVerification) -> Result<(), CatalogError> {
         let rows = sqlx::query_as::<_, (i64, String, i64, i64, Option<String>)>(
             "SELECT f.table_id, f.path, f.file_size_bytes, f.record_count, c.xxh3 FROM ducklake_data_file f \
-             LEFT JOIN trailhound_file c ON c.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
+             LEFT JOIN trailhound_file_checksum c ON c.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
         )
         .fetch_all(&self.pool)
         .await?;
         for (table, path, bytes, records, checksum) in rows {
             let Some(table) = Table::of(table) else { continue };
             let path = self.table_folder(table).join(path);
-            verified.files += 1;
-            verified.rows += records.unsigned_abs();
+            verification.files += 1;
+            verification.rows += records.unsigned_abs();
             let found = match digest(&path) {
                 Ok((have, _)) if have != bytes.unsigned_abs() => {
                     Some(format!("{have} bytes, expected {bytes}"))
@@ -149,29 +153,29 @@ impl Lake {
                 Err(e) => Some(e.to_string()),
             };
             if let Some(found) = found {
-                verified.problems.push(Problem::File { path, found });
+                verification.problems.push(LakeProblem::File { path, found });
             }
         }
         let known = self.known_paths().await?;
         for entry in self.table_folders().flat_map(walkdir::WalkDir::new) {
             match entry {
                 Ok(entry) if entry.file_type().is_file() && !known.contains(entry.path()) => {
-                    verified.unreferenced_files += 1
+                    verification.unreferenced_files += 1
                 }
                 Ok(_) => {}
                 Err(e) => {
                     let path = e.path().unwrap_or(self.folder()).to_owned();
-                    verified.problems.push(Problem::File { path, found: e.to_string() });
+                    verification.problems.push(LakeProblem::File { path, found: e.to_string() });
                 }
             }
         }
         Ok(())
     }
 
-    async fn verify_ledger(&self, verified: &mut Verified) -> Result<(), CatalogError> {
+    async fn verify_ledger(&self, verification: &mut LakeVerification) -> Result<(), CatalogError> {
         let info = self.info().await?;
         if !info.ledger.is_exact() {
-            verified.problems.push(Problem::Ledger {
+            verification.problems.push(LakeProblem::Ledger {
                 found: format!("received is not the sum of the rest: {:?}", info.ledger),
             });
         }
@@ -180,7 +184,7 @@ impl Lake {
             ("quarantined", info.ledger.quarantined, info.quarantined),
         ] {
             if counted != held {
-                verified.problems.push(Problem::Ledger {
+                verification.problems.push(LakeProblem::Ledger {
                     found: format!("{what} {counted}, but the table holds {held} rows"),
                 });
             }
@@ -196,26 +200,26 @@ impl Lake {
                 let found = format!(
                     "table {table} is recorded with {rows} rows in {bytes} bytes and holds {rows_held} in {bytes_held}"
                 );
-                verified.problems.push(Problem::Catalog { found });
+                verification.problems.push(LakeProblem::Catalog { found });
             }
         }
         Ok(())
     }
 
-    /// Looks for doubles by the keys' leading bits, a share of them at a time.
-    async fn verify_keys(&self, verified: &mut Verified) -> Result<(), CatalogError> {
-        let passes = (verified.rows / KEYS_A_PASS + 1).next_power_of_two().min(256);
+    /// Looks for keys that are stored twice. Each pass takes the keys whose first byte falls to it.
+    async fn verify_keys(&self, verification: &mut LakeVerification) -> Result<(), CatalogError> {
+        let passes = (verification.rows / KEYS_A_PASS + 1).next_power_of_two().min(256);
         for pass in 0..passes {
             let is_now = |key: &[u8; 16]| u64::from(key[0]) % passes == pass;
             let mut events = HashSet::new();
-            self.each_key(Table::Events, verified, |row, problems| {
+            self.each_key(Table::Events, verification, |row, problems| {
                 if is_now(&row.key) && !events.insert(row.key) {
-                    problems.push(Problem::DoubleKey { event_key: hex(&row.key) });
+                    problems.push(LakeProblem::DoubleKey { event_key: hex(&row.key) });
                 }
             })
             .await?;
             let (mut copies, mut sources) = (HashSet::new(), Vec::new());
-            self.each_key(Table::Copies, verified, |row, problems| {
+            self.each_key(Table::EventCopies, verification, |row, problems| {
                 let source =
                     sources.iter().position(|source| source == row.source).unwrap_or_else(|| {
                         sources.push(row.source.to_owned());
@@ -224,7 +228,7 @@ impl Lake {
                 if is_now(&row.key)
                     && (!events.contains(&row.key) || !copies.insert((row.key, source)))
                 {
-                    problems.push(Problem::Copy {
+                    problems.push(LakeProblem::Copy {
                         event_key: hex(&row.key),
                         source: row.source.to_owned(),
                     });
@@ -232,9 +236,9 @@ impl Lake {
             })
             .await?;
             let mut rejects = HashSet::new();
-            self.each_key(Table::Quarantine, verified, |row, problems| {
+            self.each_key(Table::Quarantine, verification, |row, problems| {
                 if is_now(&row.key) && !rejects.insert(row.key) {
-                    problems.push(Problem::DoubleKey { event_key: hex(&row.key) });
+                    problems.push(LakeProblem::DoubleKey { event_key: hex(&row.key) });
                 }
             })
             .await?;
@@ -242,16 +246,18 @@ impl Lake {
         Ok(())
     }
 
-    /// Goes through the rows of `table` as far as its files are there.
+    /// Calls `each` with the key of every row of `table`; a file that is missing is reported elsewhere.
     async fn each_key(
         &self,
         table: Table,
-        verified: &mut Verified,
-        mut each: impl FnMut(StoredKey<'_>, &mut Vec<Problem>),
+        verification: &mut LakeVerification,
+        mut each: impl FnMut(StoredKey<'_>, &mut Vec<LakeProblem>),
     ) -> Result<(), CatalogError> {
         for path in self.live_paths(table).await?.into_iter().filter(|path| path.exists()) {
-            if let Err(e) = read_keys(&path, table, None, |row| each(row, &mut verified.problems)) {
-                verified.problems.push(Problem::File { path, found: e.to_string() });
+            if let Err(e) =
+                read_keys(&path, table, None, |row| each(row, &mut verification.problems))
+            {
+                verification.problems.push(LakeProblem::File { path, found: e.to_string() });
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ fn held(lake: &Lake) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_snapshots_are_removed_with_files_only_they_reference() {
     let folder = tempfile::tempdir().expect("a folder");
-    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let lake = Lake::create_or_open(&folder.path().join("lake"), &[], 0).await.expect("a lake");
     for number in 0..8 {
         let path: PathBuf = folder.path().join(format!("{number}.json"));
         std::fs::write(
@@ -38,7 +38,7 @@ async fn expired_snapshots_are_removed_with_files_only_they_reference() {
         .await
         .expect("ingested");
     }
-    assert_eq!(lake.compact(NOW + 8 * HOUR).await.expect("compacted").merged, 8);
+    assert_eq!(lake.compact(NOW + 8 * HOUR).await.expect("compacted").files_merged, 8);
     assert_eq!(held(&lake), 9, "the merged ones are there for whoever reads an older snapshot");
     let before = lake.info().await.expect("info");
     // A rule that has seen up to the third snapshot still needs what came after.
@@ -79,7 +79,7 @@ async fn bring(
 #[tokio::test(flavor = "multi_thread")]
 async fn days_beyond_the_retention_are_dropped_and_the_ledger_stays_exact() {
     let folder = tempfile::tempdir().expect("a folder");
-    let lake = Lake::create_or_open(&folder.path().join("lake")).await.expect("a lake");
+    let lake = Lake::create_or_open(&folder.path().join("lake"), &[], 0).await.expect("a lake");
     let old = [
         ("a", "2026-08-01T10:00:00Z"),
         ("b", "2026-08-02T10:00:00Z"),

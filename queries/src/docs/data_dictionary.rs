@@ -62,7 +62,7 @@ pub async fn describe_tables(session: &Session) -> Result<Vec<TableDescription>,
             meanings(QUARANTINE_COLUMNS),
         ),
         (
-            "copies",
+            "event_copies",
             "Further sources that have delivered an event that is already stored.",
             meanings(COPIES_COLUMNS),
         ),
@@ -73,7 +73,8 @@ pub async fn describe_tables(session: &Session) -> Result<Vec<TableDescription>,
     }
     for (name, sql) in VIEWS {
         // A column that a view takes over from `events` keeps its meaning.
-        let mut column_meanings = event_meanings.clone();
+        let mut column_meanings =
+            if name == "copies" { meanings(COPIES_COLUMNS) } else { event_meanings.clone() };
         let (description, own) = view_description(sql);
         column_meanings.extend(own);
         all.push(describe_table(session, name, description, &column_meanings).await?);
@@ -143,14 +144,14 @@ pub fn type_name(data_type: &DataType) -> String {
 pub async fn vocabulary_page(session: &Session) -> Result<String, SessionError> {
     use std::fmt::Write as _;
     let mut out = "# Tables, views and functions\n\nGenerated; a test compares. NULL means \"not known\", never \"no\". The tables:\n\
-        [`events`](events.md), [`findings`](findings.md), `quarantine` and `copies` (in [events.md](events.md)), and `query_log`, below.\n\n## `query_log` and the views\n"
+        [`events`](events.md), [`findings`](findings.md), `quarantine` and `event_copies` (in [events.md](events.md)), and `query_log`, below. `copies` is the former name of `event_copies` until 0.3.0.\n\n## `query_log` and the views\n"
         .to_owned();
     let has_own_columns = |name: &str| {
         VIEWS.iter().all(|(view, sql)| {
             *view != name || sql.lines().any(|line| line.starts_with(COLUMN_PREFIX))
         })
     };
-    let elsewhere = ["events", "findings", "quarantine", "copies"];
+    let elsewhere = ["events", "findings", "quarantine", "event_copies", "copies"];
     for describe_table in describe_tables(session)
         .await?
         .iter()

@@ -52,7 +52,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use trailhound_datasets::columns::{COPIES, EVENTS, QUARANTINE};
-use trailhound_datasets::layout::{COPIES_TABLE, CatalogLocation, EVENTS_TABLE, QUARANTINE_TABLE};
+use trailhound_datasets::layout::{
+    CatalogLocation, EVENT_COPIES_TABLE, EVENT_COPIES_TABLE_OF_0_1_0, EVENTS_TABLE,
+    QUARANTINE_TABLE,
+};
 
 /// The state of the lake that a session shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -343,10 +346,15 @@ async fn register_lake(
     let schema = catalog
         .schema("main")
         .ok_or_else(|| DataFusionError::Plan("the lake has no schema `main`".to_owned()))?;
-    for table in [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE] {
-        let of_lake = schema
-            .table(table)
-            .await?
+    for table in [EVENTS_TABLE, QUARANTINE_TABLE, EVENT_COPIES_TABLE] {
+        let in_snapshot = match schema.table(table).await? {
+            // A snapshot of 0.1.0 has it under its old name.
+            None if table == EVENT_COPIES_TABLE => {
+                schema.table(EVENT_COPIES_TABLE_OF_0_1_0).await?
+            }
+            found => found,
+        };
+        let of_lake = in_snapshot
             .ok_or_else(|| DataFusionError::Plan(format!("the lake has no table `{table}`")))?;
         context.deregister_table(table)?;
         context.register_table(table, of_lake)?;
@@ -403,7 +411,7 @@ fn taken_at(text: &str) -> Option<DateTime<Utc>> {
 
 /// The tables that every session has.
 const TABLES: [&str; 5] =
-    [EVENTS_TABLE, QUARANTINE_TABLE, COPIES_TABLE, FINDINGS_TABLE, QUERY_LOG_TABLE];
+    [EVENTS_TABLE, QUARANTINE_TABLE, EVENT_COPIES_TABLE, FINDINGS_TABLE, QUERY_LOG_TABLE];
 
 static TABLES_AND_VIEWS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let views = VIEWS.iter().map(|(name, _)| *name);
@@ -476,7 +484,7 @@ const ROW_PRESERVING: [&str; 7] = [
 /// The other tables of a session over events in memory.
 fn register_empty(context: &SessionContext) -> Result<(), DataFusionError> {
     context.register_table(QUARANTINE_TABLE, memory(&QUARANTINE.arrow, Vec::new())?)?;
-    context.register_table(COPIES_TABLE, memory(&COPIES.arrow, Vec::new())?)?;
+    context.register_table(EVENT_COPIES_TABLE, memory(&COPIES.arrow, Vec::new())?)?;
     context
         .register_table(FINDINGS_TABLE, Arc::new(CatalogTableProvider::<Findings>::new(None)))?;
     context

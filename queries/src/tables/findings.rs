@@ -116,7 +116,7 @@ pub(crate) struct Findings;
 
 impl CatalogTable for Findings {
     type Row = (i64, String, String);
-    const SELECT: &'static str = "SELECT revision, status, finding FROM trailhound_finding";
+    const SELECT: &'static str = "SELECT revision, status, finding FROM trailhound_latest_finding";
     const ORDER_BY: &'static str = "first_seen, finding_id";
     const TEXT_COLUMNS: &'static [&'static str] =
         &["finding_id", "rule_id", "rule_version", "status", "severity", "account_id"];

@@ -46,7 +46,7 @@ pub(crate) struct QueryLog;
 
 impl CatalogTable for QueryLog {
     type Row = Row;
-    const SELECT: &'static str = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query";
+    const SELECT: &'static str = "SELECT asked_at, door, who, address, statement, result, row_count, byte_count, took_micros FROM trailhound_query_log";
     const ORDER_BY: &'static str = "asked_at, query_id";
     const TEXT_COLUMNS: &'static [&'static str] = &["door", "who", "address", "result"];
     const TIME_COLUMNS: &'static [&'static str] = &[];

@@ -38,7 +38,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use trailhound_ingest::lake::find_catalogue;
+use trailhound_ingest::lake::find_catalog;
 use trailhound_queries::session::Session;
 
 /// Name under which the engine lists the tables; clients see it as the database.
@@ -61,7 +61,7 @@ pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
     let bounds = config.query_bounds();
     confine(&bounds).map_err(Failure::internal)?;
     let place =
-        find_catalogue(lake)?.ok_or_else(|| Failure::Internal("there is no lake".to_owned()))?;
+        find_catalog(lake)?.ok_or_else(|| Failure::Internal("there is no lake".to_owned()))?;
     let session =
         Session::over_lake(&place, Arc::clone(&config.parameters), &bounds.limits()).await?;
     let context = Arc::new(session.context().clone());

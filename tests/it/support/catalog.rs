@@ -23,7 +23,7 @@ impl Catalog {
         runtime.expect("a runtime").block_on(async {
             let lake = Lake::open(&self.0).await.unwrap_or_else(|e| panic!("{e}"));
             let answer = question(&lake).await;
-            lake.catalogue().close().await;
+            lake.catalog().close().await;
             answer
         })
     }
@@ -48,7 +48,7 @@ impl Catalog {
     /// Outbox rows of `sink` in `state`, of all where none is given, as `outbox list --format json` prints them.
     pub(crate) fn outbox(&self, sink: Option<&str>, state: Option<&str>) -> Vec<Value> {
         let rows = self
-            .read(async |lake| outbox::list(lake.catalogue(), sink, state, usize::MAX).await)
+            .read(async |lake| outbox::list(lake.catalog(), sink, state, usize::MAX).await)
             .expect("a readable catalog");
         let row = |row: outbox::Entry| {
             json!({
@@ -62,7 +62,7 @@ impl Catalog {
     /// Runs of scheduled reports: name, time and state, in order.
     pub(crate) fn report_runs(&self) -> Vec<(String, String, String)> {
         let runs = self
-            .read(async |lake| report_runs::list(lake.catalogue()).await)
+            .read(async |lake| report_runs::list(lake.catalog()).await)
             .expect("a readable catalog");
         let time = |micros| {
             let time = chrono::DateTime::from_timestamp_micros(micros).expect("a time");
@@ -78,9 +78,9 @@ impl Catalog {
     pub(crate) fn refused_queries(&self) -> i64 {
         self.read(async |lake| {
             sqlx::query_scalar::<_, i64>(
-                "SELECT count(*) FROM trailhound_query WHERE result <> 'answered'",
+                "SELECT count(*) FROM trailhound_query_log WHERE result <> 'answered'",
             )
-            .fetch_one(lake.catalogue())
+            .fetch_one(lake.catalog())
             .await
         })
         .expect("a readable catalog")
@@ -89,10 +89,12 @@ impl Catalog {
     /// How many questions of the query log ended with `result`.
     pub(crate) fn logged_queries(&self, result: &str) -> i64 {
         self.read(async |lake| {
-            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM trailhound_query WHERE result = $1")
-                .bind(result)
-                .fetch_one(lake.catalogue())
-                .await
+            sqlx::query_scalar::<_, i64>(
+                "SELECT count(*) FROM trailhound_query_log WHERE result = $1",
+            )
+            .bind(result)
+            .fetch_one(lake.catalog())
+            .await
         })
         .expect("a readable catalog")
     }
@@ -101,9 +103,9 @@ impl Catalog {
     pub(crate) fn rules_with_findings(&self) -> std::collections::BTreeSet<String> {
         let rules = self.read(async |lake| {
             sqlx::query_scalar::<_, String>(
-                "SELECT DISTINCT rule_id FROM trailhound_finding WHERE status = 'open'",
+                "SELECT DISTINCT rule_id FROM trailhound_latest_finding WHERE status = 'open'",
             )
-            .fetch_all(lake.catalogue())
+            .fetch_all(lake.catalog())
             .await
         });
         rules.expect("a readable catalog").into_iter().collect()
@@ -113,9 +115,9 @@ impl Catalog {
     pub(crate) fn finding_revisions(&self) -> Vec<(String, i64, String)> {
         let rows = self.read(async |lake| {
             sqlx::query_as::<_, (String, i64, String)>(
-                "SELECT finding_id, revision, status FROM trailhound_finding WHERE rule_id NOT LIKE 'AT-HEALTH-%' ORDER BY finding_id",
+                "SELECT finding_id, revision, status FROM trailhound_latest_finding WHERE rule_id NOT LIKE 'AT-HEALTH-%' ORDER BY finding_id",
             )
-            .fetch_all(lake.catalogue())
+            .fetch_all(lake.catalog())
             .await
         });
         rows.expect("a readable catalog")

@@ -1,7 +1,8 @@
-//! The keys of stored rows, read back from the files: what deduplication is exact against.
+//! The keys of stored rows, read back from the data files. Deduplication compares new records with them.
 
-use super::catalog::{CatalogError, Lake};
-use super::commit::parse_time_text;
+use super::catalog::Lake;
+use super::error::CatalogError;
+use super::instant::parse_time_text;
 use super::table::Table;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -13,17 +14,17 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use trailhound_datasets::layout;
 
-/// What tells a stored row apart.
+/// The identity of a stored row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoredKey<'k> {
     pub(crate) key: [u8; 16],
     /// Time of the event, microseconds UTC.
     pub(crate) time: Option<i64>,
-    /// The source that brought it.
+    /// The source that delivered it.
     pub(crate) source: &'k str,
 }
 
-/// A file that holds keys, with the first and the last time of its events where the catalogue knows them.
+/// A data file with the first and the last time of its events; no times where the catalog does not record them.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyFile {
     pub(crate) table: Table,
@@ -32,7 +33,7 @@ pub(crate) struct KeyFile {
 }
 
 impl KeyFile {
-    /// True unless all its times are outside of `[from, to)`.
+    /// False where all its times are outside of `[from, to)`, microseconds UTC.
     pub(crate) fn may_hold(&self, (from, to): (i64, i64)) -> bool {
         self.times.is_none_or(|(first, last)| first < to && last >= from)
     }
@@ -48,11 +49,11 @@ impl Lake {
         Ok(keys)
     }
 
-    /// The files of events, then those of copies, that can hold events of `day` (days since 1970), or those without a time: the
-    /// day's own partition, and those out of range.
+    /// The files of events, then those of copies, that can hold events of `day` (days since 1970): those of the day's partition
+    /// and of the partitions out of range. `None`: those out of range alone.
     pub(crate) async fn key_files(&self, day: Option<i32>) -> Result<Vec<KeyFile>, CatalogError> {
         let mut files = Vec::new();
-        for table in [Table::Events, Table::Copies] {
+        for table in [Table::Events, Table::EventCopies] {
             let rows: Vec<(String, Option<String>, Option<String>)> = sqlx::query_as(
                 "SELECT f.path, s.min_value, s.max_value FROM ducklake_data_file f \
                  JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
@@ -80,8 +81,11 @@ impl Lake {
     }
 }
 
-/// Reads what tells the rows of a file of `table` apart. Row groups whose times all lie outside of `within` (`[from, to)`,
-/// microseconds UTC) are passed over; of the others every row is given.
+/// Calls `each` with the identity of every row of a file of `table`. Row groups whose times all lie outside of `within`
+/// (`[from, to)`, microseconds UTC) are skipped.
+///
+/// # Errors
+/// [`CatalogError`] where the file cannot be read.
 pub(crate) fn read_keys(
     path: &Path,
     table: Table,
@@ -121,7 +125,7 @@ fn rows(batch: &RecordBatch, table: Table, each: &mut impl FnMut(StoredKey<'_>))
     }
 }
 
-/// The row groups that can hold times `within`.
+/// The row groups that can hold times in `within`.
 fn row_groups(metadata: &ParquetMetaData, within: Option<(i64, i64)>) -> Vec<usize> {
     let column = metadata
         .file_metadata()

@@ -1,24 +1,25 @@
-//! Retention: days that have passed it go as a whole, and the ledger says so.
+//! Retention: drops whole days that are older than the retention period and counts their rows as expired in the ledger.
 
-use super::catalog::{CatalogError, Lake};
+use super::catalog::Lake;
 use super::commit::next_snapshot;
-use super::keys::read_keys;
+use super::error::CatalogError;
+use super::stored_keys::read_keys;
 use super::table::Table;
 use sqlx::AnyConnection;
 use std::collections::BTreeMap;
 use trailhound_datasets::layout;
 
-/// What a retention dropped.
+/// What a run of retention dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Dropped {
+pub struct RetentionSummary {
     /// Rows of all tables.
     pub rows: u64,
     /// Files.
     pub files: u64,
 }
 
-/// A file whose day has passed.
-struct Passed {
+/// A file whose day is older than the retention period.
+struct ExpiredFile {
     id: i64,
     table: Table,
     path: String,
@@ -26,8 +27,8 @@ struct Passed {
     bytes: i64,
 }
 
-/// Rows by source: events, then rejects.
-type Counts = BTreeMap<String, (i64, i64)>;
+/// Rows per source: events, then quarantined records.
+type RowCounts = BTreeMap<String, (i64, i64)>;
 
 impl Lake {
     /// Drops every day before that of `oldest` (microseconds UTC): events and their copies by the time of the event, rejects and
@@ -36,52 +37,56 @@ impl Lake {
     ///
     /// # Errors
     /// [`CatalogError`]; nothing was dropped then.
-    pub async fn drop_days_before(&self, oldest: i64, now: i64) -> Result<Dropped, CatalogError> {
+    pub async fn drop_days_before(
+        &self,
+        oldest: i64,
+        now: i64,
+    ) -> Result<RetentionSummary, CatalogError> {
         let oldest = layout::day_of(oldest);
-        let passed = self.passed(&layout::day_text(oldest)).await?;
-        if passed.is_empty() {
-            return Ok(Dropped::default());
+        let expired = self.expired_files(&layout::day_text(oldest)).await?;
+        if expired.is_empty() {
+            return Ok(RetentionSummary::default());
         }
         let lake = self.clone();
-        let (passed, counts) =
-            tokio::task::spawn_blocking(move || lake.count(&passed).map(|counts| (passed, counts)))
-                .await
-                .map_err(|e| CatalogError::Conflict {
-                    what: format!("a retention broke off: {e}"),
-                })??;
+        let (expired, counts) = tokio::task::spawn_blocking(move || {
+            lake.count_rows(&expired).map(|counts| (expired, counts))
+        })
+        .await
+        .map_err(|e| CatalogError::Conflict { what: format!("a retention broke off: {e}") })??;
         self.drop_files(
-            &passed,
+            &expired,
             &counts,
             i64::from(oldest).saturating_mul(layout::DAY_MICROS),
             now,
         )
         .await?;
-        Ok(Dropped {
-            rows: passed.iter().map(|file| file.rows.unsigned_abs()).sum(),
-            files: passed.len() as u64,
+        Ok(RetentionSummary {
+            rows: expired.iter().map(|file| file.rows.unsigned_abs()).sum(),
+            files: expired.len() as u64,
         })
     }
 
-    async fn passed(&self, oldest: &str) -> Result<Vec<Passed>, CatalogError> {
+    /// Files of days before `oldest`, `2026-01-31`.
+    async fn expired_files(&self, oldest: &str) -> Result<Vec<ExpiredFile>, CatalogError> {
         let rows: Vec<(i64, i64, String, i64, i64, String)> = sqlx::query_as(
             "SELECT f.data_file_id, f.table_id, f.path, f.record_count, f.file_size_bytes, p.partition_value FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
         )
         .fetch_all(&self.pool)
         .await?;
-        let passed = rows
+        let expired = rows
             .into_iter()
             .filter(|(.., day)| day.strip_prefix("out_of_range_").unwrap_or(day) < oldest);
         let file = |(id, table, path, rows, bytes, _)| {
-            Some(Passed { id, table: Table::of(table)?, path, rows, bytes })
+            Some(ExpiredFile { id, table: Table::of(table)?, path, rows, bytes })
         };
-        Ok(passed.filter_map(file).collect())
+        Ok(expired.filter_map(file).collect())
     }
 
-    /// What the ledger must move.
-    fn count(&self, passed: &[Passed]) -> Result<Counts, CatalogError> {
-        let mut counts = Counts::new();
-        for file in passed.iter().filter(|file| file.table != Table::Copies) {
+    /// Rows of the files by source: what the ledger must move to `expired`.
+    fn count_rows(&self, expired: &[ExpiredFile]) -> Result<RowCounts, CatalogError> {
+        let mut counts = RowCounts::new();
+        for file in expired.iter().filter(|file| file.table != Table::EventCopies) {
             read_keys(&self.table_folder(file.table).join(&file.path), file.table, None, |row| {
                 let (events, rejects) = counts.entry(row.source.to_owned()).or_default();
                 *(if file.table == Table::Events { events } else { rejects }) += 1;
@@ -92,8 +97,8 @@ impl Lake {
 
     async fn drop_files(
         &self,
-        passed: &[Passed],
-        counts: &Counts,
+        expired: &[ExpiredFile],
+        counts: &RowCounts,
         oldest: i64,
         now: i64,
     ) -> Result<(), CatalogError> {
@@ -102,7 +107,7 @@ impl Lake {
         let (snapshot, _) = next_snapshot(&mut transaction, 0, now).await?;
         let tables: Vec<String> = Table::ALL
             .into_iter()
-            .filter(|table| passed.iter().any(|file| file.table == *table))
+            .filter(|table| expired.iter().any(|file| file.table == *table))
             .map(|table| format!("deleted_from_table:{}", table.id()))
             .collect();
         sqlx::query("INSERT INTO ducklake_snapshot_changes VALUES ($1, $2, 'trailhound', 'retention', NULL)")
@@ -110,12 +115,12 @@ impl Lake {
             .bind(tables.join(","))
             .execute(&mut *transaction)
             .await?;
-        for file in passed {
-            end(&mut transaction, snapshot, file).await?;
+        for file in expired {
+            end_file(&mut transaction, snapshot, file).await?;
         }
         for (source, (events, rejects)) in counts {
-            // What was stored once is expired now.
-            sqlx::query("INSERT INTO trailhound_ledger VALUES ($1, $2, 0, $3, 0, $4, $5)")
+            // Rows that were counted as stored are counted as expired now.
+            sqlx::query("INSERT INTO trailhound_ingest_ledger VALUES ($1, $2, 0, $3, 0, $4, $5)")
                 .bind(snapshot)
                 .bind(source)
                 .bind(-events)
@@ -130,7 +135,7 @@ impl Lake {
     }
 }
 
-/// Findings of what came before `oldest` are as they are from now on: nobody can judge them anew.
+/// Records that events before `oldest` are dropped: findings about them stay as they are, since no rule can evaluate them again.
 async fn retain_from(db: &mut AnyConnection, oldest: i64) -> Result<(), CatalogError> {
     let known: Option<String> = sqlx::query_scalar(
         "SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'",
@@ -150,7 +155,12 @@ async fn retain_from(db: &mut AnyConnection, oldest: i64) -> Result<(), CatalogE
     Ok(())
 }
 
-async fn end(db: &mut AnyConnection, snapshot: i64, file: &Passed) -> Result<(), CatalogError> {
+/// Ends `file` with `snapshot` and corrects the table's totals.
+async fn end_file(
+    db: &mut AnyConnection,
+    snapshot: i64,
+    file: &ExpiredFile,
+) -> Result<(), CatalogError> {
     let ended = sqlx::query("UPDATE ducklake_data_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL")
         .bind(snapshot)
         .bind(file.id)

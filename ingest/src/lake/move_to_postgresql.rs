@@ -1,7 +1,9 @@
-//! From SQLite to PostgreSQL: every row of the catalogue, in one transaction. The data files stay where they are.
+//! Moves a catalog from SQLite to PostgreSQL: every row, in one transaction. The data files stay where they are.
 
-use super::catalog::{CatalogError, Lake};
-use super::{WriterLock, place};
+use super::catalog::Lake;
+use super::error::CatalogError;
+use super::lock::WriterLock;
+use super::{location, schema};
 use crate::secret::SecretRef;
 use sqlx::{AnyConnection, Executor, Row};
 use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogLocation};
@@ -9,20 +11,24 @@ use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogL
 /// Rows of one statement.
 const ROWS_AT_ONCE: usize = 200;
 
-/// A table of the catalogue.
-struct Table<'s> {
+/// A table of the catalog.
+struct CatalogTable<'s> {
     name: &'s str,
     /// Names and types, as in the schema.
     columns: Vec<(&'s str, &'s str)>,
 }
 
 impl Lake {
-    /// Moves the catalogue into the empty PostgreSQL database that `reference` (`env:NAME` or `file:PATH`) leads to. The
-    /// SQLite file stays beside it under another name. Returns the number of rows moved.
+    /// Moves the catalog into the empty PostgreSQL database whose connection string `reference` names (`env:NAME` or
+    /// `file:PATH`). The SQLite file stays in the folder under another name. Returns the number of rows moved.
     ///
     /// # Errors
     /// [`CatalogError`]; nothing has moved then.
-    pub async fn migrate(&self, reference: &str, _lock: &WriterLock) -> Result<u64, CatalogError> {
+    pub async fn move_to_postgresql(
+        &self,
+        reference: &str,
+        _lock: &WriterLock,
+    ) -> Result<u64, CatalogError> {
         let refused =
             |reason: String| CatalogError::Move { folder: self.folder().to_owned(), reason };
         if self.is_shared() {
@@ -33,48 +39,50 @@ impl Lake {
             return Err(refused("a connection string begins with `postgresql://`".to_owned()));
         }
         let target = CatalogLocation::Postgresql(url);
-        let pool = place::connect(&target, false).await?;
+        let pool = location::connect(&target, false).await?;
         let mut connection = pool.acquire().await?;
-        let mut transaction = place::begin_empty(&mut connection, &target).await?;
-        if !place::is_empty(&mut transaction, &target).await? {
+        let mut transaction = location::begin_empty(&mut connection, &target).await?;
+        if !location::is_empty(&mut transaction, &target).await? {
             return Err(refused(
-                "the database holds a catalogue already; give an empty one".to_owned(),
+                "the database holds a catalog already; give an empty one".to_owned(),
             ));
         }
-        transaction.execute(place::schema(&target)).await?;
+        schema::create_tables(&mut transaction, &target, self.table_sets()).await?;
         let mut moved = 0;
-        for table in tables(place::SCHEMA) {
+        for table in self.table_sets().iter().flat_map(|set| tables(set.create)) {
             moved += self.copy(&table, &mut transaction).await?;
         }
         transaction.commit().await?;
-        self.follow(reference).await?;
+        self.point_to(reference).await?;
         Ok(moved)
     }
 
-    /// From now on the catalogue is where `reference` leads to.
-    async fn follow(&self, reference: &str) -> Result<(), CatalogError> {
+    /// Records in the folder that the catalog is where `reference` leads to.
+    async fn point_to(&self, reference: &str) -> Result<(), CatalogError> {
         self.pool.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
-        let told = self.folder().join(CATALOG_REFERENCE_FILE);
-        let aside = told.with_extension("tmp");
-        let failed = |source| CatalogError::File { path: told.clone(), source };
+        let pointer = self.folder().join(CATALOG_REFERENCE_FILE);
+        let aside = pointer.with_extension("tmp");
+        let failed = |source| CatalogError::File { path: pointer.clone(), source };
         std::fs::write(&aside, format!("{reference}\n")).map_err(failed)?;
-        std::fs::rename(&aside, &told).map_err(failed)?;
+        std::fs::rename(&aside, &pointer).map_err(failed)?;
         let file = self.folder().join(CATALOG_FILE);
         std::fs::rename(&file, file.with_extension("sqlite.migrated")).map_err(failed)
     }
 
+    /// Copies the rows of `table` into `target`; gives their number.
     async fn copy(
         &self,
-        table: &Table<'_>,
+        table: &CatalogTable<'_>,
         target: &mut AnyConnection,
     ) -> Result<u64, CatalogError> {
-        // As text on its way: each database reads its own types from it.
+        // Values travel as text: each database casts it to its own types.
         let columns: Vec<String> =
             table.columns.iter().map(|(name, _)| format!("CAST({name} AS TEXT)")).collect();
         let read = format!("SELECT {} FROM {}", columns.join(", "), table.name);
         let rows = sqlx::query(sqlx::AssertSqlSafe(read)).fetch_all(&self.pool).await?;
         for rows in rows.chunks(ROWS_AT_ONCE) {
-            let insert = format!("INSERT INTO {} VALUES {}", table.name, places(table, rows.len()));
+            let insert =
+                format!("INSERT INTO {} VALUES {}", table.name, placeholders(table, rows.len()));
             let mut query = sqlx::query(sqlx::AssertSqlSafe(insert));
             for row in rows {
                 for at in 0..table.columns.len() {
@@ -88,7 +96,7 @@ impl Lake {
 }
 
 /// `(CAST($1 AS BIGINT), ...), (...)` for so many rows.
-fn places(table: &Table<'_>, rows: usize) -> String {
+fn placeholders(table: &CatalogTable<'_>, rows: usize) -> String {
     let mut number = 0;
     let row = |_| {
         let values: Vec<String> = table
@@ -111,7 +119,7 @@ fn places(table: &Table<'_>, rows: usize) -> String {
 }
 
 /// The tables that `schema` makes.
-fn tables(schema: &str) -> impl Iterator<Item = Table<'_>> {
+fn tables(schema: &str) -> impl Iterator<Item = CatalogTable<'_>> {
     schema.lines().filter_map(|line| line.strip_prefix("CREATE TABLE ")).filter_map(|line| {
         let (name, rest) = line.split_once('(')?;
         let (columns, _) = rest.split_once(", PRIMARY KEY").or_else(|| rest.rsplit_once(')'))?;
@@ -119,7 +127,7 @@ fn tables(schema: &str) -> impl Iterator<Item = Table<'_>> {
             let mut words = str::split_whitespace(text);
             Some((words.next()?, words.next()?))
         };
-        Some(Table { name, columns: columns.split(", ").filter_map(column).collect() })
+        Some(CatalogTable { name, columns: columns.split(", ").filter_map(column).collect() })
     })
 }
 
@@ -129,8 +137,14 @@ mod tests {
 
     #[test]
     fn every_table_of_the_schema_is_moved() {
-        let all: Vec<Table<'_>> = tables(place::SCHEMA).collect();
-        assert_eq!(all.len(), place::SCHEMA.matches("CREATE TABLE").count());
+        let all: Vec<CatalogTable<'_>> = schema::table_sets(&[])
+            .iter()
+            .flat_map(|set| {
+                let tables: Vec<CatalogTable<'_>> = tables(set.create).collect();
+                assert_eq!(tables.len(), set.create.matches("CREATE TABLE").count());
+                tables
+            })
+            .collect();
         let position = all.iter().find(|table| table.name == "trailhound_position").expect("there");
         assert_eq!(position.columns.first(), Some(&("source", "TEXT")));
         assert_eq!(position.columns.last(), Some(&("snapshot_id", "BIGINT")));

@@ -1,13 +1,14 @@
-//! Which files hold what a stretch of snapshots brought: what whoever follows the lake reads.
+//! The data files that a range of snapshots added, or that a snapshot sees: the input of detection and of deduplication.
 
-use super::catalog::{CatalogError, Lake};
-use super::commit::{parse_time_text, time_text};
+use super::catalog::Lake;
+use super::error::CatalogError;
+use super::instant::{parse_time_text, time_text};
 use super::table::Table;
 use std::path::PathBuf;
 
 impl Lake {
-    /// Files of `events` that commits after `seen` and up to `snapshot` added, oldest first. Those of compactions bring
-    /// nothing and are none of them.
+    /// Files of `events` that commits after snapshot `seen` and up to `snapshot` added, oldest first. The files of compactions
+    /// hold no new rows and are left out.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -16,11 +17,11 @@ impl Lake {
         seen: i64,
         snapshot: i64,
     ) -> Result<Vec<PathBuf>, CatalogError> {
-        self.added(Table::Events, seen, snapshot).await
+        self.files_added(Table::Events, seen, snapshot).await
     }
 
-    /// The same of any table.
-    pub(crate) async fn added(
+    /// [`Self::files_since`] for any table.
+    pub(crate) async fn files_added(
         &self,
         table: Table,
         seen: i64,
@@ -60,8 +61,8 @@ impl Lake {
         Ok(self.paths(Table::Events, paths))
     }
 
-    /// Time of the latest event of the lake's ordinary days, microseconds UTC: a time out of range says nothing about the
-    /// others.
+    /// Time of the latest event in the partitions of days, microseconds UTC. Times out of range are left out: a wrong clock
+    /// says nothing about the other events.
     ///
     /// # Errors
     /// [`CatalogError`].

@@ -1,8 +1,11 @@
-//! Small files into larger ones, without ever changing the set of rows; and forgetting what no reader needs any more.
+//! Compaction merges small files into larger ones and never changes the set of rows. Expiry removes old snapshots and the
+//! files that only they see.
 
-use super::catalog::{CatalogError, Lake};
-use super::commit::{Added, add_file, next_snapshot, time_text};
+use super::catalog::Lake;
+use super::commit::{RowOrigin, add_file, next_snapshot};
+use super::error::CatalogError;
 use super::files::{LakeFile, NewFile};
+use super::instant::time_text;
 use super::table::Table;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
@@ -15,30 +18,31 @@ const MERGED_FILES: usize = 8;
 /// Files larger than this are left alone, in rows.
 const MERGED_ROWS_MAX: i64 = 512 * 1024;
 
-/// What a compaction did.
+/// What a compaction changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Compacted {
-    /// Files merged.
-    pub merged: u64,
-    /// Files they became.
-    pub made: u64,
+pub struct CompactionSummary {
+    /// Files that were merged and ended.
+    pub files_merged: u64,
+    /// Files that hold their rows now.
+    pub files_written: u64,
 }
 
-struct Small {
+/// A small file of a partition.
+struct MergeCandidate {
     id: i64,
     path: String,
     rows: i64,
 }
 
 impl Lake {
-    /// Merges small files until no partition has more than its share. Ingest and readers go on meanwhile; whoever calls
-    /// this holds the writer lock.
+    /// Merges small files until no partition has [`MERGED_FILES`] files of a size class. Ingest and readers go on meanwhile.
+    /// The caller holds the writer lock.
     ///
     /// # Errors
     /// [`CatalogError`]; what was merged before stays merged.
-    pub async fn compact(&self, now: i64) -> Result<Compacted, CatalogError> {
-        let mut done = Compacted::default();
-        while let Some((table, day, files)) = self.mergeable().await? {
+    pub async fn compact(&self, now: i64) -> Result<CompactionSummary, CatalogError> {
+        let mut summary = CompactionSummary::default();
+        while let Some((table, day, files)) = self.merge_candidates().await? {
             let lake = self.clone();
             let paths: Vec<PathBuf> =
                 files.iter().map(|file| self.table_folder(table).join(&file.path)).collect();
@@ -52,14 +56,16 @@ impl Lake {
                 merged.discard(self);
                 return Err(error);
             }
-            done.merged += ids.len() as u64;
-            done.made += 1;
+            summary.files_merged += ids.len() as u64;
+            summary.files_written += 1;
         }
-        Ok(done)
+        Ok(summary)
     }
 
-    /// The smallest files of one class, where a class has enough of them.
-    async fn mergeable(&self) -> Result<Option<(Table, String, Vec<Small>)>, CatalogError> {
+    /// The files of the first size class that has enough of them, oldest first, with their table and partition.
+    async fn merge_candidates(
+        &self,
+    ) -> Result<Option<(Table, String, Vec<MergeCandidate>)>, CatalogError> {
         let rows: Vec<(i64, String, i64, String, i64)> = sqlx::query_as(
             "SELECT f.table_id, p.partition_value, f.data_file_id, f.path, f.record_count FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
@@ -68,11 +74,11 @@ impl Lake {
         .bind(MERGED_ROWS_MAX)
         .fetch_all(&self.pool)
         .await?;
-        let mut classes: BTreeMap<(Table, String, u32), Vec<Small>> = BTreeMap::new();
+        let mut classes: BTreeMap<(Table, String, u32), Vec<MergeCandidate>> = BTreeMap::new();
         for (table, day, id, path, rows) in rows {
             let Some(table) = Table::of(table) else { continue };
             let class = rows.max(1).ilog2() / MERGED_FILES.ilog2();
-            classes.entry((table, day, class)).or_default().push(Small { id, path, rows });
+            classes.entry((table, day, class)).or_default().push(MergeCandidate { id, path, rows });
         }
         Ok(classes.into_iter().find(|(_, files)| files.len() >= MERGED_FILES).map(
             |((table, day, _), mut files)| {
@@ -86,7 +92,7 @@ impl Lake {
         ))
     }
 
-    /// The rows of `old` are in `new` from the next snapshot on.
+    /// Ends the files `old` and adds `new`, which holds their rows, in one snapshot.
     async fn replace(&self, old: &[i64], new: &NewFile, now: i64) -> Result<(), CatalogError> {
         let mut connection = self.writer_pool.acquire().await?;
         let mut transaction = self.begin(&mut connection).await?;
@@ -116,13 +122,13 @@ impl Lake {
                 what: format!("{rows} rows became {} in a compaction", new.rows),
             });
         }
-        add_file(&mut transaction, snapshot, file, new, Added::Again { rows, bytes }).await?;
+        add_file(&mut transaction, snapshot, file, new, RowOrigin::Merged { rows, bytes }).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Forgets snapshots older than `before` (microseconds UTC) but never one newer than `keep`, folds their ledger rows
-    /// into one a source, and removes the files only they could see. Returns the number of files removed.
+    /// Removes snapshots older than `before` (microseconds UTC) but none newer than the snapshot `keep`, adds up their ledger
+    /// rows to one per source, and removes the files that only they could see. Returns the number of files removed.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -139,28 +145,7 @@ impl Lake {
             .fetch_one(&mut *transaction)
             .await?;
         let Some(oldest) = oldest else { return Ok(0) };
-        let gone: Vec<(i64, i64, String)> = sqlx::query_as(
-            "SELECT data_file_id, table_id, path FROM ducklake_data_file WHERE end_snapshot <= $1",
-        )
-        .bind(oldest)
-        .fetch_all(&mut *transaction)
-        .await?;
-        let ours = |(id, table, path)| Table::of(table).map(|table| (id, table, path));
-        let gone: Vec<(i64, Table, String)> = gone.into_iter().filter_map(ours).collect();
-        for (id, ..) in &gone {
-            for table in [
-                "ducklake_data_file",
-                "ducklake_file_column_stats",
-                "ducklake_file_partition_value",
-                "trailhound_file",
-            ] {
-                let statement = format!("DELETE FROM {table} WHERE data_file_id = $1");
-                sqlx::query(sqlx::AssertSqlSafe(statement))
-                    .bind(id)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
-        }
+        let expired = delete_ended_files(&mut transaction, oldest).await?;
         for table in ["ducklake_snapshot", "ducklake_snapshot_changes"] {
             let statement = format!("DELETE FROM {table} WHERE snapshot_id < $1");
             sqlx::query(sqlx::AssertSqlSafe(statement))
@@ -171,8 +156,8 @@ impl Lake {
         fold_ledger(&mut transaction, oldest).await?;
         transaction.commit().await?;
         let mut removed = 0;
-        for (_, table, path) in &gone {
-            // One that is in use or cannot be removed is swept when the next writer starts.
+        for (table, path) in &expired {
+            // A file that is in use or cannot be removed is swept when the next writer starts.
             removed +=
                 u64::from(std::fs::remove_file(self.table_folder(*table).join(path)).is_ok());
         }
@@ -180,20 +165,50 @@ impl Lake {
     }
 }
 
-async fn fold_ledger(db: &mut sqlx::AnyConnection, oldest: i64) -> Result<(), CatalogError> {
-    let sums: Vec<(String, i64, i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT source, CAST(sum(received) AS BIGINT), CAST(sum(stored) AS BIGINT), CAST(sum(duplicate) AS BIGINT), \
-         CAST(sum(quarantined) AS BIGINT), CAST(sum(expired) AS BIGINT) FROM trailhound_ledger WHERE snapshot_id <= $1 GROUP BY source",
+/// Deletes the catalog's rows of files that ended with snapshot `oldest` or before; gives the table and path of each.
+async fn delete_ended_files(
+    db: &mut sqlx::AnyConnection,
+    oldest: i64,
+) -> Result<Vec<(Table, String)>, CatalogError> {
+    let ended: Vec<(i64, i64, String)> = sqlx::query_as(
+        "SELECT data_file_id, table_id, path FROM ducklake_data_file WHERE end_snapshot <= $1",
     )
     .bind(oldest)
     .fetch_all(&mut *db)
     .await?;
-    sqlx::query("DELETE FROM trailhound_ledger WHERE snapshot_id <= $1")
+    let mut files = Vec::new();
+    for (id, table, path) in ended {
+        // Files of tables that other programs have made in the lake are theirs.
+        let Some(table) = Table::of(table) else { continue };
+        for rows in [
+            "ducklake_data_file",
+            "ducklake_file_column_stats",
+            "ducklake_file_partition_value",
+            "trailhound_file_checksum",
+        ] {
+            let statement = format!("DELETE FROM {rows} WHERE data_file_id = $1");
+            sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).execute(&mut *db).await?;
+        }
+        files.push((table, path));
+    }
+    Ok(files)
+}
+
+/// Adds up the ledger rows of snapshots up to `oldest` to one row per source.
+async fn fold_ledger(db: &mut sqlx::AnyConnection, oldest: i64) -> Result<(), CatalogError> {
+    let sums: Vec<(String, i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT source, CAST(sum(received) AS BIGINT), CAST(sum(stored) AS BIGINT), CAST(sum(duplicate) AS BIGINT), \
+         CAST(sum(quarantined) AS BIGINT), CAST(sum(expired) AS BIGINT) FROM trailhound_ingest_ledger WHERE snapshot_id <= $1 GROUP BY source",
+    )
+    .bind(oldest)
+    .fetch_all(&mut *db)
+    .await?;
+    sqlx::query("DELETE FROM trailhound_ingest_ledger WHERE snapshot_id <= $1")
         .bind(oldest)
         .execute(&mut *db)
         .await?;
     for (source, received, stored, duplicate, quarantined, expired) in sums {
-        sqlx::query("INSERT INTO trailhound_ledger VALUES ($1, $2, $3, $4, $5, $6, $7)")
+        sqlx::query("INSERT INTO trailhound_ingest_ledger VALUES ($1, $2, $3, $4, $5, $6, $7)")
             .bind(oldest)
             .bind(source)
             .bind(received)

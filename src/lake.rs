@@ -1,0 +1,48 @@
+//! Opens lakes with the catalog tables of every crate.
+
+use crate::cli::TestSchema;
+use crate::config::Config;
+use std::path::Path;
+use std::sync::OnceLock;
+use trailhound_datasets::catalog_schema::{self, TableSet};
+use trailhound_ingest::lake::{CatalogError, Lake};
+
+/// Opens the lake in `folder`; an older one is migrated.
+///
+/// # Errors
+/// [`CatalogError`].
+pub(crate) async fn open(folder: &Path, config: &Config) -> Result<Lake, CatalogError> {
+    Lake::open(folder, &tables(), config.now.timestamp_micros()).await
+}
+
+/// Opens the lake in `folder` and makes folder and lake where there is none; an older one is migrated.
+///
+/// # Errors
+/// [`CatalogError`].
+pub(crate) async fn create_or_open(folder: &Path, config: &Config) -> Result<Lake, CatalogError> {
+    Lake::create_or_open(folder, &tables(), config.now.timestamp_micros()).await
+}
+
+/// The catalog tables of the crates above ingest.
+fn tables() -> Vec<TableSet> {
+    let slow = (TEST_SCHEMA.get() == Some(&TestSchema::SlowMigration)).then_some(SLOW_TABLES);
+    [trailhound_detect::store::TABLES].into_iter().chain(slow).collect()
+}
+
+static TEST_SCHEMA: OnceLock<TestSchema> = OnceLock::new();
+
+/// For tests only: tables that take a long time to make, so that a migration can be interrupted.
+const SLOW_TABLES: TableSet = TableSet {
+    component: "slow",
+    version: 1,
+    create: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000) SELECT max(i) FROM n",
+    migrations: &[],
+};
+
+/// For tests only: makes this process take itself for another version.
+pub(crate) fn pretend(schema: TestSchema) {
+    if schema == TestSchema::Newer {
+        catalog_schema::pretend_newer();
+    }
+    TEST_SCHEMA.get_or_init(|| schema);
+}

@@ -23,6 +23,7 @@ mod memory;
 mod metrics;
 mod object_storage;
 mod object_storage_faults;
+mod old_lakes;
 mod postgres_endpoint;
 mod query;
 mod query_shell;

@@ -23,7 +23,7 @@ fn a_lake_migrates_to_a_postgresql_catalog_unchanged() {
     );
     program.write("lake/url", postgres.database("moved"));
     let moved = program.run_ok(&["lake", "migrate", "--lake", "lake", "--to", "file:url"]);
-    assert!(moved.out.contains("rows of the catalogue moved"), "{}", moved.out);
+    assert!(moved.out.contains("rows of the catalog moved"), "{}", moved.out);
     assert!(!program.path("lake/catalog.sqlite").exists());
     assert!(program.event_keys("lake") == keys);
     let same = program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json();
@@ -51,7 +51,7 @@ fn a_lake_migrates_to_a_postgresql_catalog_unchanged() {
     program.run_ok(&["ingest", "more.json", "--lake", "other"]);
     std::fs::copy(program.path("lake/url"), program.path("other/url")).expect("copied");
     for (to, says) in [
-        ("file:url", "holds a catalogue"),
+        ("file:url", "holds a catalog"),
         ("postgresql://user:hidden@host/db", "by reference"),
         ("env:NOWHERE", "NOWHERE"),
     ] {

@@ -21,7 +21,9 @@ impl Catalog {
     fn read<T>(&self, question: impl AsyncFnOnce(&Lake) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let lake = Lake::open(&self.0).await.unwrap_or_else(|e| panic!("{e}"));
+            let lake = Lake::open(&self.0, &[trailhound_detect::store::TABLES], 0)
+                .await
+                .unwrap_or_else(|e| panic!("{e}"));
             let answer = question(&lake).await;
             lake.catalog().close().await;
             answer
@@ -50,7 +52,7 @@ impl Catalog {
         let rows = self
             .read(async |lake| outbox::list(lake.catalog(), sink, state, usize::MAX).await)
             .expect("a readable catalog");
-        let row = |row: outbox::Entry| {
+        let row = |row: outbox::OutboxRow| {
             json!({
                 "sink": row.sink, "finding_id": row.finding_id, "revision": row.revision, "severity": row.severity,
                 "state": row.state, "attempts": row.attempts, "unsure": row.unsure, "note": row.note,

@@ -91,6 +91,13 @@ impl Postgres {
         self.url(name)
     }
 
+    /// Runs the SQL script `path`, as `pg_dump` writes it, in the database `name`.
+    pub(crate) fn restore(&self, name: &str, path: &Path) {
+        let path = path.display().to_string();
+        let args = ["-q", "-v", "ON_ERROR_STOP=1", "-f", &path, name];
+        assert!(self.client("psql", &args), "`{path}` is not restored");
+    }
+
     /// The connection string to a database.
     pub(crate) fn url(&self, name: &str) -> String {
         format!("postgresql://trailhound@127.0.0.1:{}/{name}", self.port)

@@ -119,9 +119,9 @@ impl Servers {
 }
 
 /// What was refused for good, and why.
-fn assert_parked(pipeline: &KafkaPipeline) {
-    let parked = pipeline.outbox(None, Some("parked"));
-    let notes: BTreeSet<String> = parked
+fn assert_dead_lettered(pipeline: &KafkaPipeline) {
+    let dead_lettered = pipeline.outbox(None, Some("dead_lettered"));
+    let notes: BTreeSet<String> = dead_lettered
         .iter()
         .map(|row| format!("{}: {}", text(&row["sink"]), text(&row["note"])))
         .collect();
@@ -211,7 +211,7 @@ fn every_finding_arrives_whatever_the_sinks_answer() {
     // What was refused for good waits for somebody.
     service.wait_until("all faults", |_| hook.requests().len() > FAULTS.len());
     service.wait_until("nothing pending", |_| pipeline.outbox(None, Some("pending")).is_empty());
-    assert_parked(&pipeline);
+    assert_dead_lettered(&pipeline);
     pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
     service.wait_until("everything delivered", |_| pipeline.all_delivered());
 

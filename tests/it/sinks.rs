@@ -405,7 +405,7 @@ fn findings_wait_while_a_host_name_is_unknown_or_resolves_to_a_private_address()
             .any(|row| text(&row["note"]).contains(why))
     };
     service
-        .wait_until("the name seen through", |_| waits("hook", "127.0.0.2 is an inside address"));
+        .wait_until("the name seen through", |_| waits("hook", "127.0.0.2 is an internal address"));
     service.wait_until("the unknown name told", |_| waits("gone", "it could not be asked"));
     assert_eq!(inside.requests().len(), 0, "who was not meant was told");
     std::fs::write(&hosts, "127.0.0.1 hook.example.com gone.example.com\n").expect("written");

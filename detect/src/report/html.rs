@@ -18,7 +18,7 @@ use trailhound_queries::packs::reports::SectionLayout;
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-/// The most rows of a table; JSON and CSV have all rows.
+/// The most rows of a table; the forms JSON and CSV have more.
 const ROWS_MAX: usize = 300;
 
 /// A drawn chart, with label and colour of each series.

@@ -38,7 +38,7 @@ impl AddressPolicy {
         }
         let address = embedded_v4(address);
         Err(format!(
-            "{address} is an inside address; if it is meant, list it: private_allowed = [\"{address}/{}\"]",
+            "{address} is an internal address; if it is meant, list it: private_allowed = [\"{address}/{}\"]",
             prefix_length(address)
         ))
     }
@@ -63,7 +63,7 @@ impl AddressPolicy {
             && !self.permits(IpAddr::V4(Ipv4Addr::LOCALHOST))
         {
             return Err(format!(
-                "{host} is an inside address; if it is meant, list it: private_allowed = [\"127.0.0.1/32\"]"
+                "{host} is an internal address; if it is meant, list it: private_allowed = [\"127.0.0.1/32\"]"
             ));
         }
         Ok(url)
@@ -244,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_resolves_to_an_internal_address_is_refused() {
         let error = AddressPolicy::default().resolve("localhost", 1).await.expect_err("inside");
-        assert!(error.contains("inside address"), "{error}");
+        assert!(error.contains("internal address"), "{error}");
         AddressPolicy::new(vec![
             "127.0.0.0/8".parse().expect("a network"),
             "::1/128".parse().expect("a network"),

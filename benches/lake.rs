@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use trailhound_benches::{median, print_result};
 use trailhound_datasets::layout::{CATALOG_FILE, CatalogLocation};
-use trailhound_detect::{Range, Selection, detect};
+use trailhound_detect::{RuleSelection, TimeRange, detect};
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::rules::RuleSet;
 use trailhound_queries::parameters::Parameters;
@@ -48,7 +48,7 @@ fn main() {
     let catalogue = RuleSet::built_in().unwrap_or_else(|e| panic!("{e}"));
     let rules = median(3, || {
         runtime
-            .block_on(detect(&session, &catalogue, &Selection::default(), Range::default()))
+            .block_on(detect(&session, &catalogue, &RuleSelection::default(), TimeRange::default()))
             .map(drop)
             .unwrap_or_else(|e| panic!("{e}"));
     });

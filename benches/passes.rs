@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use trailhound_benches::print_result;
 use trailhound_datasets::generate::{Traffic, TrafficSpec};
-use trailhound_detect::{Range, Selection, detect};
+use trailhound_detect::{RuleSelection, TimeRange, detect};
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestOptions, Progress, ingest};
@@ -27,9 +27,9 @@ const STATELESS_RULES: usize = 51;
 /// Runs `rules` in one pass and returns the seconds.
 async fn one_pass(session: &Session, catalogue: &RuleSet, rules: &[String]) -> f64 {
     let start = Instant::now();
-    let selection = Selection { rules: rules.to_vec(), require_all: true };
+    let selection = RuleSelection { rules: rules.to_vec(), require_all: true };
     let detection =
-        detect(session, catalogue, &selection, Range::default()).await.expect("detected");
+        detect(session, catalogue, &selection, TimeRange::default()).await.expect("detected");
     assert!(detection.failed.is_empty(), "{:?}", detection.failed);
     start.elapsed().as_secs_f64()
 }

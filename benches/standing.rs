@@ -189,8 +189,8 @@ async fn measure_commits(
         let detection = standing.run(RunScope::All, lake.location(), NOW).await.expect("rows");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         times.run.push(start.elapsed().as_secs_f64());
-        times.rule_cursors.push(detection.took.len());
-        for (rule_id, took) in detection.took {
+        times.rule_cursors.push(detection.durations.len());
+        for (rule_id, took) in detection.durations {
             *times.rule_costs.entry(rule_id).or_default() +=
                 took.as_secs_f64() * 1e3 / COMMITS as f64;
         }

@@ -12,7 +12,7 @@ use trailhound_detect::report::{
     session_stored_until,
 };
 use trailhound_detect::{
-    Range, RuleCursors, Selection, StoredFinding, detect, findings_since, rule_cursors,
+    RuleCursors, RuleSelection, StoredFinding, TimeRange, detect, findings_since, rule_cursors,
 };
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
@@ -90,8 +90,8 @@ pub(crate) async fn again(
         let derived = detect(
             &then,
             &config.catalogue,
-            &Selection { rules, require_all: false },
-            Range::default(),
+            &RuleSelection { rules, require_all: false },
+            TimeRange::default(),
         )
         .await
         .map_err(Failure::usage)?;

@@ -19,8 +19,8 @@ mod scan;
 pub mod sinks;
 pub mod store;
 
-pub use evaluate::batch::{Detection, EvaluateError, Selection, Skipped, detect};
-pub use evaluate::scope::{EvaluatedScope, Range, RunScope};
+pub use evaluate::batch::{Detection, EvaluateError, RuleSelection, SkippedRule, detect};
+pub use evaluate::scope::{EvaluatedScope, RunScope, TimeRange};
 pub use evaluate::streaming::StandingQueries;
 pub use finding::language::Language;
 pub use finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};

@@ -8,8 +8,8 @@ use crate::lake;
 use crate::printer;
 use std::sync::Arc;
 use trailhound_detect::{
-    Detection, EvaluateError, FindingStatus, Range, Selection, StoreContext, StoreSummary, detect,
-    store_findings,
+    Detection, EvaluateError, FindingStatus, RuleSelection, StoreContext, StoreSummary, TimeRange,
+    detect, store_findings,
 };
 use trailhound_ingest::IngestReport;
 use trailhound_ingest::lake::Lake;
@@ -39,11 +39,11 @@ pub(crate) async fn over(
     )
     .await?;
     let selection =
-        Selection { rules: selected(config, args)?, require_all: args.require_all_rules };
-    let range = Range {
+        RuleSelection { rules: selected(config, args)?, require_all: args.require_all_rules };
+    let range = TimeRange {
         since: args.since.map(|t| t.timestamp_micros()),
         until: args.until.map(|t| t.timestamp_micros()),
-        timeless: false,
+        include_untimed: false,
     };
     let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(
         |error| match &error {

@@ -7,7 +7,7 @@ use crate::printer;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use std::collections::BTreeMap;
-use trailhound_detect::{Detection, Finding, FindingStatus, Skipped, StoreSummary};
+use trailhound_detect::{Detection, Finding, FindingStatus, SkippedRule, StoreSummary};
 use trailhound_ingest::IngestReport;
 use trailhound_queries::packs::rules::{RuleSet, Severity};
 use trailhound_queries::session::Session;
@@ -82,7 +82,7 @@ fn tell_failed(detection: &Detection) {
 }
 
 /// Which rules did not run, by the parameter they lack, and what to write to give it.
-fn not_loaded(skipped: &[Skipped]) -> Vec<String> {
+fn not_loaded(skipped: &[SkippedRule]) -> Vec<String> {
     let mut by_parameter: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for rule in skipped {
         for parameter in &rule.missing {

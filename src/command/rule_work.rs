@@ -10,7 +10,7 @@ use std::sync::Arc;
 use trailhound_datasets::sanitize::sanitize;
 use trailhound_detect::authoring::backtest::{AlertVolume, FindingsDiff, compare};
 use trailhound_detect::authoring::explain::{Explanation, explain};
-use trailhound_detect::{Detection, Finding, FindingStatus, Range, Selection, detect};
+use trailhound_detect::{Detection, Finding, FindingStatus, RuleSelection, TimeRange, detect};
 use trailhound_queries::explain::ConditionResult;
 use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::session::Session;
@@ -158,20 +158,20 @@ async fn past(
     args: &cli::RulesBacktest,
 ) -> Result<Detection, Failure> {
     let range = range(args);
-    let selection = Selection { rules: args.ids.clone(), require_all: !args.ids.is_empty() };
+    let selection = RuleSelection { rules: args.ids.clone(), require_all: !args.ids.is_empty() };
     detect(session, &config.catalogue, &selection, range).await.map_err(Failure::usage)
 }
 
-fn range(args: &cli::RulesBacktest) -> Range {
-    Range {
+fn range(args: &cli::RulesBacktest) -> TimeRange {
+    TimeRange {
         since: args.since.map(|t| t.timestamp_micros()),
         until: args.until.map(|t| t.timestamp_micros()),
-        timeless: false,
+        include_untimed: false,
     }
 }
 
 async fn events(session: &Session, args: &cli::RulesBacktest) -> Result<usize, Failure> {
-    let Range { since, until, .. } = range(args);
+    let TimeRange { since, until, .. } = range(args);
     let within = trailhound_queries::session::event_time_in(
         since.unwrap_or(i64::MIN),
         until.unwrap_or(i64::MAX),

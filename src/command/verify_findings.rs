@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_detect::authoring::verify::verify;
-use trailhound_detect::{Range, Selection, common_cursor, detect};
+use trailhound_detect::{RuleSelection, TimeRange, common_cursor, detect};
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::session::Session;
 
@@ -27,12 +27,12 @@ pub(super) async fn run(
         &QueryLimits::default(),
     )
     .await?;
-    let range = Range {
+    let range = TimeRange {
         since: since.map(|t| t.timestamp_micros()),
         until: until.map(|t| t.timestamp_micros()),
-        timeless: false,
+        include_untimed: false,
     };
-    let derived = detect(&session, &config.catalogue, &Selection::default(), range)
+    let derived = detect(&session, &config.catalogue, &RuleSelection::default(), range)
         .await
         .map_err(Failure::usage)?;
     for (rule, reason) in &derived.failed {

@@ -223,7 +223,7 @@ impl Detector {
         if let Some(snapshot) = snapshot {
             self.tell_lag(&detection.ran, snapshot, watch);
         }
-        for (rule_id, took) in &detection.took {
+        for (rule_id, took) in &detection.durations {
             watch.metrics.rule_took(rule_id, *took);
         }
         let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);

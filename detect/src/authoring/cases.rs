@@ -1,8 +1,8 @@
 //! Runs the test cases that rules bring along, through the same evaluation as any other events.
 
-use crate::evaluate::batch::{evaluate_rows, missing_parameters, sort};
+use crate::evaluate::batch::{evaluate_rows, missing_parameters, sort_findings};
 use crate::evaluate::batch_rows::BatchRows;
-use crate::evaluate::scope::Range;
+use crate::evaluate::scope::TimeRange;
 use crate::finding::Finding;
 use datafusion::arrow::array::RecordBatch;
 use serde_json::{Map, Value};
@@ -120,12 +120,13 @@ impl CasePlan<'_> {
         self.rows.clear();
         self.rows.add(&batch).map_err(|e| e.to_string())?;
         let mut findings = Vec::new();
-        for found in
-            evaluate_rows(&self.parameters, &self.rows, Range::default(), None).await.into_values()
+        for found in evaluate_rows(&self.parameters, &self.rows, TimeRange::default(), None)
+            .await
+            .into_values()
         {
             findings.extend(found.map_err(|e| format!("the rule broke: {e}"))?.findings);
         }
-        sort(&mut findings);
+        sort_findings(&mut findings);
         compare(&findings, &case.expect)
     }
 }

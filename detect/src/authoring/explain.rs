@@ -2,7 +2,7 @@
 //! or fails.
 
 use crate::evaluate::batch::{evaluate_rule, rows_around};
-use crate::evaluate::scope::Range;
+use crate::evaluate::scope::TimeRange;
 use crate::finding::Finding;
 use crate::finding::match_rows;
 use datafusion::arrow::array::{Array, RecordBatch};
@@ -41,10 +41,12 @@ pub async fn explain(
     let events = look_up(session, event).await?;
     let Some((key, time)) = events.first() else { return Ok(None) };
     let range = match time {
-        Some(time) => {
-            Range { since: Some(*time), until: Some(time.saturating_add(1)), timeless: false }
-        }
-        None => Range { since: Some(0), until: Some(0), timeless: true },
+        Some(time) => TimeRange {
+            since: Some(*time),
+            until: Some(time.saturating_add(1)),
+            include_untimed: false,
+        },
+        None => TimeRange { since: Some(0), until: Some(0), include_untimed: true },
     };
     let all_columns = (0..EVENTS.arrow.fields().len()).collect();
     let rows =

@@ -2,7 +2,7 @@
 //! events of the lake.
 
 use crate::evaluate::batch::Detection;
-use crate::evaluate::scope::Range;
+use crate::evaluate::scope::TimeRange;
 use crate::finding::{Finding, FindingStatus};
 use crate::store::StoreError;
 use crate::store::findings::retained_from;
@@ -75,12 +75,15 @@ pub struct VerifiedFindings {
 pub async fn verify(
     catalog: &AnyPool,
     derived: &Detection,
-    range: Range,
+    range: TimeRange,
 ) -> Result<VerifiedFindings, StoreError> {
     let mut db = catalog.acquire().await?;
     let retained_from = retained_from(&mut db).await?;
-    let lookback_by_rule: BTreeMap<&str, i64> =
-        derived.scopes.iter().map(|scope| (scope.rule_id.as_str(), scope.depends)).collect();
+    let lookback_by_rule: BTreeMap<&str, i64> = derived
+        .scopes
+        .iter()
+        .map(|scope| (scope.rule_id.as_str(), scope.dependency_micros))
+        .collect();
     let derived_by_id: BTreeMap<&str, &Finding> =
         derived.findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
     let mut verified = VerifiedFindings {
@@ -130,10 +133,10 @@ impl VerifiedFindings {
         &mut self,
         stored: &StoredFinding,
         finding: &Finding,
-        range: Range,
+        range: TimeRange,
         derivable_from: i64,
     ) {
-        if !range.holds(finding) {
+        if !range.includes(finding) {
             return;
         }
         self.findings += 1;

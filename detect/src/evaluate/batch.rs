@@ -1,7 +1,8 @@
-//! Evaluates rules over what a session shows: a lake, or events in baseline.
+//! Batch evaluation: evaluates rules over the events of a session, which are those of a lake or
+//! events in memory.
 
 use crate::evaluate::batch_rows::BatchRows;
-use crate::evaluate::scope::{EvaluatedScope, Range, baseline, evaluated_scope, radius};
+use crate::evaluate::scope::{EvaluatedScope, TimeRange, baseline, evaluated_scope, margin};
 use crate::finding::Finding;
 use crate::finding::grouping::{self, EventKeys, GroupedFindings};
 use crate::finding::match_rows::{self, dedup_columns, plan_matches};
@@ -17,7 +18,7 @@ use trailhound_queries::session::{Session, event_time_in};
 
 /// The rules to evaluate.
 #[derive(Debug, Clone, Default)]
-pub struct Selection {
+pub struct RuleSelection {
     /// Their ids; empty for every rule that is enabled by default.
     pub rules: Vec<String>,
     /// A rule that lacks a parameter is an error, unless the rule is optional.
@@ -26,7 +27,7 @@ pub struct Selection {
 
 /// A rule that was not evaluated.
 #[derive(Debug, Clone)]
-pub struct Skipped {
+pub struct SkippedRule {
     /// The rule.
     pub rule_id: String,
     /// The parameters it lacks.
@@ -44,21 +45,22 @@ pub struct Detection {
     /// found again are withdrawn.
     pub scopes: Vec<EvaluatedScope>,
     /// Rules that lack a parameter.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedRule>,
     /// Ids of the rules that failed, with the reason.
     pub failed: Vec<(String, String)>,
-    /// How long the evaluation of each rule with new rows took.
-    pub took: Vec<(String, Duration)>,
+    /// Id of each rule that had new rows, and how long its evaluation took.
+    pub durations: Vec<(String, Duration)>,
 }
 
 impl Detection {
+    /// Sorts the findings by their first event.
     pub(crate) fn sort(&mut self) {
-        sort(&mut self.findings);
+        sort_findings(&mut self.findings);
     }
 }
 
 /// Sorts findings by their first event.
-pub(crate) fn sort(findings: &mut [Finding]) {
+pub(crate) fn sort_findings(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
         (&a.event_time, &a.rule_id, &a.event_ids, &a.finding_id).cmp(&(
             &b.event_time,
@@ -96,8 +98,8 @@ pub enum EvaluateError {
 pub async fn detect(
     session: &Session,
     rule_set: &RuleSet,
-    selection: &Selection,
-    range: Range,
+    selection: &RuleSelection,
+    range: TimeRange,
 ) -> Result<Detection, EvaluateError> {
     let mut detection = Detection::default();
     let runnable = runnable(session.parameters(), rule_set, selection, &mut detection)?;
@@ -144,7 +146,7 @@ fn planner(session: &Session) -> Result<Session, SessionError> {
 fn runnable<'c>(
     parameters: &Parameters,
     rule_set: &'c RuleSet,
-    selection: &Selection,
+    selection: &RuleSelection,
     detection: &mut Detection,
 ) -> Result<Vec<&'c Rule>, EvaluateError> {
     let mut runnable = Vec::new();
@@ -153,7 +155,7 @@ fn runnable<'c>(
         if missing.is_empty() {
             runnable.push(rule);
         } else {
-            detection.skipped.push(Skipped { rule_id: rule.id.clone(), missing });
+            detection.skipped.push(SkippedRule { rule_id: rule.id.clone(), missing });
         }
     }
     Ok(runnable)
@@ -184,7 +186,7 @@ pub(crate) fn missing_parameters(
 pub(crate) async fn evaluate_rows<'r>(
     parameters: &Parameters,
     rows: &BatchRows<'r>,
-    range: Range,
+    range: TimeRange,
     new_keys: Option<&EventKeys>,
 ) -> BTreeMap<&'r str, Result<GroupedFindings, SessionError>> {
     let mut found = BTreeMap::new();
@@ -204,7 +206,7 @@ pub(crate) async fn evaluate_rows<'r>(
 async fn evaluate_over_lake(
     session: &Session,
     rule: &Rule,
-    range: Range,
+    range: TimeRange,
     new_keys: Option<&EventKeys>,
 ) -> Result<GroupedFindings, SessionError> {
     let filtered = session.with_events_where(&rows_read(rule, range)).await?;
@@ -213,9 +215,10 @@ async fn evaluate_over_lake(
     group_in_range(rule, session.parameters(), &batches, range, new_keys)
 }
 
+/// The rules that `selection` names, or every enabled rule.
 fn selected<'c>(
     rule_set: &'c RuleSet,
-    selection: &Selection,
+    selection: &RuleSelection,
 ) -> Result<Vec<&'c Rule>, EvaluateError> {
     if selection.rules.is_empty() {
         return Ok(rule_set.rules.iter().filter(|rule| rule.enabled).collect());
@@ -224,7 +227,7 @@ fn selected<'c>(
 }
 
 /// The SQL condition on the rows that `rule` reads for findings in `range`.
-fn rows_read(rule: &Rule, range: Range) -> String {
+fn rows_read(rule: &Rule, range: TimeRange) -> String {
     match &rule.prefilter {
         Some(predicate) if range.is_everything() => predicate.clone(),
         Some(predicate) => format!("({}) AND ({predicate})", rows_around(rule, range)),
@@ -233,37 +236,33 @@ fn rows_read(rule: &Rule, range: Range) -> String {
 }
 
 /// The SQL condition on the times that any of `rules` reads for findings in `range`.
-fn times_read(rules: &[&Rule], range: Range) -> String {
+fn times_read(rules: &[&Rule], range: TimeRange) -> String {
     if range.is_everything() {
         return "true".to_owned();
     }
     let before =
-        rules.iter().map(|rule| radius(rule).saturating_add(baseline(rule))).max().unwrap_or(0);
-    let after = rules.iter().map(|rule| radius(rule)).max().unwrap_or(0);
+        rules.iter().map(|rule| margin(rule).saturating_add(baseline(rule))).max().unwrap_or(0);
+    let after = rules.iter().map(|rule| margin(rule)).max().unwrap_or(0);
     let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(before));
     let times =
         event_time_in(since, range.until.map_or(i64::MAX, |until| until.saturating_add(after)));
-    if range.timeless { format!("({times} OR event_time IS NULL)") } else { times }
+    if range.include_untimed { format!("({times} OR event_time IS NULL)") } else { times }
 }
 
 /// The SQL condition on the rows around `range` that the findings of `rule` in `range` depend on:
 /// those within the rule's windows, and those of its baseline.
-pub(crate) fn rows_around(rule: &Rule, range: Range) -> String {
+pub(crate) fn rows_around(rule: &Rule, range: TimeRange) -> String {
     if range.is_everything() {
         return "true".to_owned();
     }
-    let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(radius(rule)));
-    let until = range.until.map_or(i64::MAX, |until| until.saturating_add(radius(rule)));
-    let mut any = vec![event_time_in(since, until)];
-    any.extend(rule.baseline.as_ref().map(|remembers| {
-        format!(
-            "({}) AND {}",
-            remembers.rows,
-            event_time_in(since.saturating_sub(baseline(rule)), since)
-        )
+    let since = range.since.map_or(i64::MIN, |since| since.saturating_sub(margin(rule)));
+    let until = range.until.map_or(i64::MAX, |until| until.saturating_add(margin(rule)));
+    let mut conditions = vec![event_time_in(since, until)];
+    conditions.extend(rule.baseline.as_ref().map(|own| {
+        format!("({}) AND {}", own.rows, event_time_in(since.saturating_sub(baseline(rule)), since))
     }));
-    any.extend(range.timeless.then(|| "event_time IS NULL".to_owned()));
-    any.join(" OR ")
+    conditions.extend(range.include_untimed.then(|| "event_time IS NULL".to_owned()));
+    conditions.join(" OR ")
 }
 
 /// Evaluates one rule over `session`, for findings in `range`. `new_keys` is as for
@@ -274,7 +273,7 @@ pub(crate) fn rows_around(rule: &Rule, range: Range) -> String {
 pub(crate) async fn evaluate_rule(
     session: &Session,
     rule: &Rule,
-    range: Range,
+    range: TimeRange,
     new_keys: Option<&EventKeys>,
 ) -> Result<GroupedFindings, SessionError> {
     let mut rows = BatchRows::new(planner(session)?, vec![(rule, rows_read(rule, range))]).await?;
@@ -298,7 +297,7 @@ pub(crate) fn group_in_range(
     rule: &Rule,
     parameters: &Parameters,
     batches: &[RecordBatch],
-    range: Range,
+    range: TimeRange,
     new_keys: Option<&EventKeys>,
 ) -> Result<GroupedFindings, SessionError> {
     let rows = batches
@@ -312,7 +311,7 @@ pub(crate) fn group_in_range(
         new_keys,
     );
     if !range.is_everything() {
-        found.findings.retain(|finding| range.holds(finding));
+        found.findings.retain(|finding| range.includes(finding));
     }
     Ok(found)
 }

@@ -1,7 +1,7 @@
 //! One pass over the lake for many rules.
 //!
-//! Each file is read once for all rules. The rows that a rule reads are held in memory, once for
-//! all rules that read the same, and the queries run over them.
+//! Each file is read once for all rules. Rules with the same prefilter share the rows that match it,
+//! which are held in memory, and each rule's query runs over these rows.
 
 use crate::evaluate::rule_query::RuleQuery;
 use crate::scan::first_last::FirstLastState;
@@ -28,20 +28,20 @@ use trailhound_queries::session::Session;
 struct BatchRule<'r> {
     rule: &'r Rule,
     query: Arc<RuleQuery>,
-    /// Its place among the [`SharedRows`].
+    /// Number of the rule's [`SharedRows`].
     rows: usize,
 }
 
-/// The rows that some rules read.
+/// The rows of the rules that have the same prefilter.
 struct SharedRows {
     predicate: EventPredicate,
     /// Columns of `events` that these rules read.
     columns: BTreeSet<usize>,
     batches: Vec<RecordBatch>,
     bytes: usize,
-    /// There are too many rows to hold them.
-    is_overflown: bool,
-    /// Only the first and the last row of each group are held.
+    /// True if there were too many rows to hold them; they are dropped then.
+    has_overflowed: bool,
+    /// Set if only the first and last rows of each group and bucket are held.
     first_last: Option<SharedFirstLast>,
 }
 
@@ -59,7 +59,7 @@ impl SharedRows {
                 .collect(),
             batches: Vec::new(),
             bytes: 0,
-            is_overflown: false,
+            has_overflowed: false,
             first_last: first_last
                 .map(|first_last| SharedFirstLast::new(FirstLastState::new(first_last))),
         }
@@ -96,7 +96,7 @@ impl SharedRows {
     }
 
     fn clear(&mut self) {
-        (self.batches, self.bytes, self.is_overflown) = (Vec::new(), 0, false);
+        (self.batches, self.bytes, self.has_overflowed) = (Vec::new(), 0, false);
         if let Some(first_last) = &self.first_last {
             first_last.lock().clear();
         }
@@ -155,9 +155,9 @@ impl<'r> BatchRows<'r> {
         Ok(Self { session, shared, rules: prepared, scan: Arc::new(scan), broken })
     }
 
-    /// Reads the rows of `lake` that fulfil `times`, by which files are skipped, and holds those
-    /// that the rules read. At most half of the memory that the session grants is held: rules whose
-    /// rows do not fit are missing in [`BatchRows::results`].
+    /// Reads the rows that the rules need from `lake`. The SQL condition `times` skips files outside
+    /// of a time range. The rows take at most half of the session's memory. Rules whose rows do not
+    /// fit are missing in [`BatchRows::results`].
     ///
     /// # Errors
     /// [`SessionError`] where the lake cannot be read.
@@ -186,11 +186,11 @@ impl<'r> BatchRows<'r> {
         Ok(())
     }
 
-    /// Holds the rows of `batch` that the rules read. It has all columns of `events`, or those the
-    /// scan reads.
+    /// Holds the rows of `batch` that the rules read. `batch` has all columns of `events`, or at
+    /// least those that the scan reads.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`] where a prefilter cannot be evaluated.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), SessionError> {
         Ok(self.hold(self.scan.read_batch(batch)?)?)
     }
@@ -204,39 +204,39 @@ impl<'r> BatchRows<'r> {
     fn hold(&mut self, requested: RequestedRows) -> Result<(), DataFusionError> {
         for (at, rows) in requested {
             let shared = &mut self.shared[at];
-            if !shared.is_overflown {
+            if !shared.has_overflowed {
                 shared.add(rows)?;
             }
         }
-        self.give_up_largest();
+        self.drop_largest();
         Ok(())
     }
 
-    /// Gives up the largest rows while more than half of the memory is held.
-    fn give_up_largest(&mut self) {
+    /// Drops the largest shared rows while all of them take more than half of the session's memory.
+    fn drop_largest(&mut self) {
         let bytes_max = self.session.limits().memory_bytes_max / 2;
         while self.shared.iter().map(|shared| shared.bytes).sum::<usize>() > bytes_max {
             let largest = self.shared.iter_mut().enumerate().max_by_key(|(_, shared)| shared.bytes);
             let Some((at, largest)) = largest else { return };
-            (largest.batches, largest.bytes, largest.is_overflown) = (Vec::new(), 0, true);
+            (largest.batches, largest.bytes, largest.has_overflowed) = (Vec::new(), 0, true);
             self.scan.stop(at);
         }
     }
 
-    /// The rules that are not broken.
+    /// The rules that could be planned.
     pub(crate) fn rules(&self) -> impl Iterator<Item = &'r Rule> {
         self.rules.iter().map(|prepared| prepared.rule)
     }
 
-    /// What the queries give, each with the number of its rule, as they end. Rules whose rows were
-    /// too many to be held are not among them.
+    /// Runs the queries in parallel and sends their results, each with the number of its rule, in the
+    /// order in which they end. Rules whose rows did not fit into memory are missing.
     pub(crate) fn results(
         &self,
     ) -> mpsc::Receiver<(usize, Result<Vec<RecordBatch>, SessionError>)> {
         let (sender, receiver) = mpsc::channel(1);
         let held = self.rules.iter().enumerate();
         let queries: Vec<_> = held
-            .filter(|(_, prepared)| !self.shared[prepared.rows].is_overflown)
+            .filter(|(_, prepared)| !self.shared[prepared.rows].has_overflowed)
             .map(|(number, prepared)| {
                 let rows = self.shared[prepared.rows].batches.clone();
                 (number, Arc::clone(&prepared.query), rows)
@@ -260,13 +260,13 @@ impl<'r> BatchRows<'r> {
         receiver
     }
 
-    /// The rule of that number.
+    /// The rule with this number.
     pub(crate) fn rule(&self, number: usize) -> &'r Rule {
         self.rules[number].rule
     }
 }
 
-/// Reads `files` on so many threads, which end when the receiver is gone.
+/// Reads `files` on this number of threads, which end when the receiver is dropped.
 fn read_all(
     scan: &Arc<SharedScan>,
     files: BTreeSet<PathBuf>,

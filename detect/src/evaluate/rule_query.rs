@@ -1,6 +1,6 @@
-//! The query of a rule, planned no earlier than it must be.
+//! The query of a rule, planned when it is first needed.
 //!
-//! One sign-in without MFA concerns three of 85 rules. To plan the other 82 queries would take most
+//! One sign-in without MFA concerns three of 85 rules. Planning the other 82 queries would take most
 //! of the time of such a run, so a built-in rule is planned when it first has rows to run over.
 
 use crate::finding::match_rows::{EVENT_COLUMNS, dedup_columns, plan_matches};
@@ -25,9 +25,8 @@ pub(crate) struct RuleQuery {
 }
 
 impl RuleQuery {
-    /// A user's rule is planned here, so that an error in it is reported even while no row concerns
-    /// the rule. A built-in rule can be planned, which its own test cases show, and is planned when
-    /// it first has rows.
+    /// Plans a user's rule at once, so that an error in it is reported even if no row concerns the
+    /// rule. A built-in rule is planned when it first has rows; its test cases prove that it can be.
     ///
     /// # Errors
     /// [`SessionError`] where the query of a user's rule cannot be planned in `session`.
@@ -48,16 +47,16 @@ impl RuleQuery {
         Ok(query)
     }
 
-    /// The columns of `events` that it needs, by their position in the table.
+    /// Positions of the columns of `events` that the query needs.
     pub(crate) fn columns(&self) -> &BTreeSet<usize> {
         &self.columns
     }
 
-    /// Runs it over `rows`, which have at least its columns. A finding is made of events, so a
-    /// built-in rule has none where there are no rows.
+    /// Runs the query over `rows`, which have at least its columns. Without rows, a built-in rule has
+    /// no matches and is not planned.
     ///
     /// # Errors
-    /// [`SessionError`].
+    /// [`SessionError`] where the query cannot be planned or run.
     pub(crate) async fn run(
         &self,
         session: &Session,

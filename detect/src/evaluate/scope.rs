@@ -16,18 +16,19 @@ pub enum RunScope {
     NotPaused,
 }
 
-/// Time range of the events a finding may hold: `[since, until)`, microseconds UTC.
+/// The time range `[since, until)` of the events that a finding can hold, in microseconds since
+/// 1970 UTC. Without bounds it contains every event.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Range {
+pub struct TimeRange {
     /// The first instant.
     pub since: Option<i64>,
     /// The first instant after the range.
     pub until: Option<i64>,
-    /// Events without a time are inside as well. They are outside of any other range.
-    pub timeless: bool,
+    /// True if events without a time are inside too. They are outside of every other range.
+    pub include_untimed: bool,
 }
 
-impl Range {
+impl TimeRange {
     /// True where no event is outside.
     #[must_use]
     pub fn is_everything(self) -> bool {
@@ -35,12 +36,9 @@ impl Range {
     }
 
     /// True for a finding whose first or last event is inside.
-    pub(crate) fn holds(self, finding: &Finding) -> bool {
-        let parse = |text: &Option<String>| {
-            text.as_deref().and_then(trailhound_datasets::derive::time::parse)
-        };
-        let (first, last) = (parse(&finding.first_seen), parse(&finding.last_seen));
-        (first.is_none() && self.timeless)
+    pub(crate) fn includes(self, finding: &Finding) -> bool {
+        let (first, last) = (finding.first_seen_micros(), finding.last_seen_micros());
+        (first.is_none() && self.include_untimed)
             || first.is_some_and(|time| self.has(time))
             || last.is_some_and(|time| self.has(time))
     }
@@ -58,16 +56,16 @@ pub struct EvaluatedScope {
     /// Id of the rule.
     pub rule_id: String,
     /// The range.
-    pub range: Range,
-    /// How long before a finding an event can lie that the finding depends on, in microseconds.
-    pub depends: i64,
+    pub range: TimeRange,
+    /// How long before a finding the events are that it can depend on, in microseconds.
+    pub dependency_micros: i64,
     /// Ids of findings that still hold, unchanged.
-    pub same: HashSet<String>,
+    pub unchanged_ids: HashSet<String>,
 }
 
 /// The time around an event in which another event can change the finding it belongs to, in
 /// microseconds.
-pub(crate) fn radius(rule: &Rule) -> i64 {
+pub(crate) fn margin(rule: &Rule) -> i64 {
     // A finding holds all matches of its dedup window, so that its content does not depend on the
     // range.
     lookback(rule).saturating_add(dedup_window(rule))
@@ -86,13 +84,22 @@ pub(crate) fn dedup_window(rule: &Rule) -> i64 {
 
 /// How long before an event its baseline reaches, in microseconds; 0 for a rule without a baseline.
 pub(crate) fn baseline(rule: &Rule) -> i64 {
-    rule.baseline.as_ref().map_or(0, |remembers| micros(remembers.duration))
+    rule.baseline.as_ref().map_or(0, |baseline| micros(baseline.duration))
 }
 
-/// The scope of a run of `rule` over `range`, in which the findings `same` hold unchanged.
-pub(crate) fn evaluated_scope(rule: &Rule, range: Range, same: Vec<String>) -> EvaluatedScope {
-    let depends = radius(rule).saturating_add(baseline(rule));
-    EvaluatedScope { rule_id: rule.id.clone(), range, depends, same: same.into_iter().collect() }
+/// The scope of a run of `rule` over `range`, in which the findings `unchanged_ids` hold
+/// unchanged.
+pub(crate) fn evaluated_scope(
+    rule: &Rule,
+    range: TimeRange,
+    unchanged_ids: Vec<String>,
+) -> EvaluatedScope {
+    EvaluatedScope {
+        rule_id: rule.id.clone(),
+        range,
+        dependency_micros: margin(rule).saturating_add(baseline(rule)),
+        unchanged_ids: unchanged_ids.into_iter().collect(),
+    }
 }
 
 fn micros(duration: Duration) -> i64 {

@@ -340,13 +340,13 @@ async fn withdraw(
     .bind(scope.range.until.and_then(|until| second(until.saturating_add(1_000_000))).unwrap_or_else(|| "~".to_owned()))
     .fetch_all(&mut *db)
     .await?;
-    let earliest = retained_from.saturating_add(scope.depends);
+    let earliest = retained_from.saturating_add(scope.dependency_micros);
     for (finding_id, first_seen) in known {
         let was_evaluated =
             parse(&first_seen).is_some_and(|time| scope.range.has(time) && time >= earliest);
         if !was_evaluated
             || found.contains_key(finding_id.as_str())
-            || scope.same.contains(&finding_id)
+            || scope.unchanged_ids.contains(&finding_id)
         {
             continue;
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use trailhound_datasets::samples;
 use trailhound_detect::{
-    FindingStatus, Range, Selection, StoreContext, StoreSummary, detect, store_findings,
+    FindingStatus, RuleSelection, StoreContext, StoreSummary, TimeRange, detect, store_findings,
 };
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
@@ -23,7 +23,7 @@ fn sample(name: &str) -> Value {
 }
 
 /// Runs AT-ECS-001 over the lake and keeps what it finds.
-async fn run(lake: &Lake, range: Range) -> StoreSummary {
+async fn run(lake: &Lake, range: TimeRange) -> StoreSummary {
     let session = Session::over_lake(
         lake.location(),
         Arc::new(Parameters::default()),
@@ -32,7 +32,7 @@ async fn run(lake: &Lake, range: Range) -> StoreSummary {
     .await
     .expect("a session");
     let catalogue = RuleSet::built_in().expect("rules");
-    let selection = Selection { rules: vec!["AT-ECS-001".to_owned()], require_all: true };
+    let selection = RuleSelection { rules: vec!["AT-ECS-001".to_owned()], require_all: true };
     let detection = detect(&session, &catalogue, &selection, range).await.expect("detected");
     let mut kept = StoreSummary::default();
     store_findings(
@@ -54,7 +54,7 @@ async fn lake_with_a_stop(folder: &Path) -> Lake {
         .await
         .expect("a lake");
     add(&lake, folder, 0, &[sample("auto_scaling_stop")]).await;
-    let kept = run(&lake, Range::default()).await;
+    let kept = run(&lake, TimeRange::default()).await;
     assert_eq!((kept.new, kept.withdrawn.len()), (1, 0));
     lake
 }
@@ -65,13 +65,13 @@ async fn a_finding_that_a_late_event_explains_is_withdrawn_once() {
     let lake = lake_with_a_stop(folder.path()).await;
     add(&lake, folder.path(), 1, &[sample("scaling_activity")]).await;
     // Not by a run over another time.
-    let elsewhere = Range { since: None, until: Some(NOW - 100 * DAY), timeless: false };
+    let elsewhere = TimeRange { since: None, until: Some(NOW - 100 * DAY), include_untimed: false };
     assert_eq!(run(&lake, elsewhere).await.withdrawn.len(), 0);
-    let explained = run(&lake, Range::default()).await;
+    let explained = run(&lake, TimeRange::default()).await;
     assert_eq!((explained.new, explained.withdrawn.len()), (1, 1));
     let withdrawn = &explained.withdrawn[0];
     assert_eq!((withdrawn.status, withdrawn.event_ids.len()), (FindingStatus::Withdrawn, 1));
-    let again = run(&lake, Range::default()).await;
+    let again = run(&lake, TimeRange::default()).await;
     assert_eq!((again.new, again.revised, again.unchanged, again.withdrawn.len()), (0, 0, 1, 0));
     let revisions: Vec<(String, i64)> =
         sqlx::query_as("SELECT status, revision FROM trailhound_latest_finding ORDER BY status")
@@ -86,6 +86,6 @@ async fn a_finding_is_kept_when_retention_drops_its_events() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = lake_with_a_stop(folder.path()).await;
     assert_eq!(lake.drop_days_before(NOW - 5 * DAY, NOW).await.expect("dropped").rows, 1);
-    let after = run(&lake, Range::default()).await;
+    let after = run(&lake, TimeRange::default()).await;
     assert_eq!((after.new, after.revised, after.withdrawn.len()), (0, 0, 0));
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use trailhound_datasets::layout::day_text;
 use trailhound_datasets::samples;
-use trailhound_detect::{Range, Selection, detect};
+use trailhound_detect::{RuleSelection, TimeRange, detect};
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::rules::RuleSet;
@@ -54,9 +54,9 @@ async fn a_rule_finds_the_same_when_its_rows_exceed_the_memory_limit() {
         let session = Session::over_lake(lake.location(), Arc::new(Parameters::default()), &limits)
             .await
             .expect("a session");
-        let selection = Selection { rules: vec!["AT-LOGIN-003".to_owned()], require_all: true };
+        let selection = RuleSelection { rules: vec!["AT-LOGIN-003".to_owned()], require_all: true };
         let detection =
-            detect(&session, &catalogue, &selection, Range::default()).await.expect("detected");
+            detect(&session, &catalogue, &selection, TimeRange::default()).await.expect("detected");
         assert!(detection.failed.is_empty(), "{:?}", detection.failed);
         found.push(
             detection

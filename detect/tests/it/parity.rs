@@ -10,7 +10,7 @@ use rand_pcg::Pcg64;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use trailhound_detect::{Finding, Range, Selection, detect};
+use trailhound_detect::{Finding, RuleSelection, TimeRange, detect};
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::parameters::Parameters;
@@ -218,9 +218,9 @@ async fn over(
     session: &Session,
     catalogue: &RuleSet,
     rules: &[Promise],
-    range: Range,
+    range: TimeRange,
 ) -> Vec<Finding> {
-    let selection = Selection {
+    let selection = RuleSelection {
         rules: rules.iter().map(|(id, ..)| (*id).to_owned()).collect(),
         require_all: true,
     };
@@ -300,7 +300,7 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
     let session = Session::over_lake(lake.location(), Arc::clone(&parameters), &LIMITS)
         .await
         .expect("a session");
-    let whole = over(&session, &catalogue, suite.rules, Range::default()).await;
+    let whole = over(&session, &catalogue, suite.rules, TimeRange::default()).await;
     let got = as_expected(whole.iter());
     let (missing, beyond): (Vec<_>, Vec<_>) =
         (wanted.difference(&got).collect(), got.difference(&wanted).collect());
@@ -324,7 +324,7 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
         &session,
         &catalogue,
         suite.rules,
-        Range { since: None, until: Some(middle), timeless: true },
+        TimeRange { since: None, until: Some(middle), include_untimed: true },
     )
     .await;
     parts.extend(
@@ -332,7 +332,7 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
             &session,
             &catalogue,
             suite.rules,
-            Range { since: Some(middle), until: None, timeless: false },
+            TimeRange { since: Some(middle), until: None, include_untimed: false },
         )
         .await,
     );

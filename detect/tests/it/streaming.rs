@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use trailhound_datasets::generate::{Traffic, TrafficSpec};
 use trailhound_detect::{
-    FileCursor, Range, RunScope, Selection, StandingQueries, StoreContext, StoreSummary, detect,
-    store_findings,
+    FileCursor, RuleSelection, RunScope, StandingQueries, StoreContext, StoreSummary, TimeRange,
+    detect, store_findings,
 };
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::packs::rules::{Dedup, Rule, RuleSet};
@@ -96,9 +96,12 @@ async fn compare(seed: u64) {
     }
     let session =
         Session::over_lake(lake.location(), parameters, &LIMITS).await.expect("a session");
-    let selection =
-        Selection { rules: rules.iter().map(|rule| rule.id.clone()).collect(), require_all: true };
-    let whole = detect(&session, &catalogue, &selection, Range::default()).await.expect("detected");
+    let selection = RuleSelection {
+        rules: rules.iter().map(|rule| rule.id.clone()).collect(),
+        require_all: true,
+    };
+    let whole =
+        detect(&session, &catalogue, &selection, TimeRange::default()).await.expect("detected");
     let whole: Found =
         whole.findings.iter().map(|finding| (finding.finding_id.clone(), json!(finding))).collect();
     assert!(whole.len() > 10, "{}", whole.len());

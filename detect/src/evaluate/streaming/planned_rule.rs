@@ -1,7 +1,7 @@
 //! A rule of a group: its query, the rows added since it last ran, and its baseline rows.
 
 use crate::evaluate::rule_query::RuleQuery;
-use crate::evaluate::scope::{Range, baseline, dedup_window, lookback};
+use crate::evaluate::scope::{TimeRange, baseline, dedup_window, lookback};
 use crate::evaluate::window_buffer::WindowBuffer;
 use crate::finding::grouping::EventKeys;
 use crate::scan::predicate_set::EventPredicate;
@@ -99,9 +99,9 @@ impl PlannedRule {
 
     /// The range of the findings that `new_rows` can have changed. Rows without a time change only
     /// findings without a time.
-    pub(super) fn changed_range(&self, new_rows: NewRows) -> Range {
+    pub(super) fn changed_range(&self, new_rows: NewRows) -> TimeRange {
         let Some((first, last)) = new_rows.times else {
-            return Range { since: Some(0), until: Some(0), timeless: true };
+            return TimeRange { since: Some(0), until: Some(0), include_untimed: true };
         };
         let (lookback, window) = (lookback(&self.rule), dedup_window(&self.rule).max(1));
         let baseline_end = new_rows
@@ -111,7 +111,7 @@ impl PlannedRule {
         let since = first.saturating_sub(lookback).div_euclid(window).saturating_mul(window);
         let last = last.max(baseline_end).saturating_add(lookback);
         let until = last.div_euclid(window).saturating_add(1).saturating_mul(window);
-        Range { since: Some(since), until: Some(until), timeless: new_rows.has_timeless }
+        TimeRange { since: Some(since), until: Some(until), include_untimed: new_rows.has_timeless }
     }
 
     /// True where the rule pauses, and few enough rows are new that it may.

@@ -1,7 +1,7 @@
 //! Rules that read the same rows, and these rows.
 
 use crate::evaluate::batch::{self, Detection};
-use crate::evaluate::scope::{Range, RunScope, baseline, evaluated_scope, lookback};
+use crate::evaluate::scope::{RunScope, TimeRange, baseline, evaluated_scope, lookback};
 use crate::evaluate::streaming::lake_fallback::LakeFallback;
 use crate::evaluate::streaming::planned_rule::PlannedRule;
 use crate::evaluate::window_buffer::{WindowBuffer, without_time};
@@ -283,7 +283,7 @@ impl RuleGroup {
                 let range = planned.changed_range(new_rows);
                 let outcome = self.run(planned, range, session, parameters, lake).await;
                 let took = started.elapsed();
-                detection.took.push((rule_id.clone(), took));
+                detection.durations.push((rule_id.clone(), took));
                 let planned = &mut self.rules[number];
                 planned.pause_after(took);
                 match outcome {
@@ -316,7 +316,7 @@ impl RuleGroup {
     async fn run(
         &self,
         planned: &PlannedRule,
-        range: Range,
+        range: TimeRange,
         session: &Session,
         parameters: &Parameters,
         lake: &LakeFallback<'_>,

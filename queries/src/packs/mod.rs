@@ -9,3 +9,4 @@ pub mod reports;
 mod retired_rules;
 mod rule_file;
 pub mod rules;
+mod test_cases;

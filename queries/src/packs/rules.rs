@@ -43,6 +43,7 @@ pub use crate::packs::rule_file::{
     Baseline, BilingualText, Dedup, DeprecatedKey, ExpectedFinding, FirstLast, RequiredData,
     Severity, TestCase, TestEvent,
 };
+pub use crate::packs::test_cases::TestCases;
 
 /// The rules that come with the product.
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/rules");
@@ -93,7 +94,7 @@ pub struct Rule {
     /// Where the attack or misconfiguration is described.
     pub references: Vec<String>,
     /// Test cases.
-    pub cases: Vec<TestCase>,
+    pub cases: TestCases,
     /// Deprecated keys that its description uses.
     pub deprecated_keys: Vec<DeprecatedKey>,
     /// The query.
@@ -154,7 +155,7 @@ impl Rule {
             false_positives: file.false_positives,
             runbook: file.runbook,
             references: file.references,
-            cases: file.cases,
+            cases: file.cases.into(),
             deprecated_keys: file.deprecated_keys,
             sql: sql.to_owned(),
             path: path.to_owned(),
@@ -248,9 +249,9 @@ impl RuleSet {
             let sql = BUILT_IN
                 .get_file(file.path().with_extension("sql"))
                 .and_then(|file| file.contents_utf8());
-            let description = file.contents_utf8().unwrap_or_default();
+            let (description, cases) = TestCases::split(file.contents_utf8().unwrap_or_default());
             let rule = Rule::parse(file.path(), description, sql)?;
-            rules.push(Rule { built_in: true, ..rule });
+            rules.push(Rule { cases, built_in: true, ..rule });
         }
         Self::new(rules)
     }
@@ -375,4 +376,19 @@ fn rule_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|own| own == extension)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_parsed_apart_from_a_description_are_those_of_the_whole() {
+        for rule in RuleSet::built_in().expect("rules").rules {
+            let file = BUILT_IN.get_file(&rule.path).expect("a description");
+            let whole = RuleFile::parse(file.contents_utf8().expect("text")).expect("a rule");
+            assert_eq!(format!("{:?}", whole.cases), format!("{:?}", &rule.cases[..]));
+            assert!(!rule.cases.is_empty(), "{}", rule.id);
+        }
+    }
 }

@@ -110,9 +110,9 @@ impl ArgumentArray<ArrayRef> {
 }
 
 /// An argument that holds timestamps.
-pub(super) struct Times(ArgumentArray<ArrayRef>);
+pub(super) struct Timestamps(ArgumentArray<ArrayRef>);
 
-impl Times {
+impl Timestamps {
     /// Microseconds since 1970 UTC; `None` for NULL.
     pub(super) fn get(&self, row: usize) -> Option<i64> {
         let row = self.0.index_of(row);
@@ -122,16 +122,16 @@ impl Times {
 }
 
 /// The argument with this index, as timestamps.
-pub(super) fn times(args: &FunctionArguments<'_>, index: usize) -> Result<Times> {
+pub(super) fn times(args: &FunctionArguments<'_>, index: usize) -> Result<Timestamps> {
     let (array, is_constant) = args.array(index)?;
     let micros = cast(&array, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
-    Ok(Times(ArgumentArray { array: cast(&micros, &DataType::Int64)?, is_constant }))
+    Ok(Timestamps(ArgumentArray { array: cast(&micros, &DataType::Int64)?, is_constant }))
 }
 
 /// An argument that holds lists of text.
-pub(super) struct Lists(ArgumentArray<ArrayRef>);
+pub(super) struct TextLists(ArgumentArray<ArrayRef>);
 
-impl Lists {
+impl TextLists {
     pub(super) fn get(&self, row: usize) -> Option<Vec<String>> {
         let row = self.0.index_of(row);
         let lists: &GenericListArray<i32> = self.0.array.as_list_opt()?;
@@ -144,10 +144,10 @@ impl Lists {
 }
 
 /// The argument with this index, as lists of text.
-pub(super) fn lists(args: &FunctionArguments<'_>, index: usize) -> Result<Lists> {
+pub(super) fn lists(args: &FunctionArguments<'_>, index: usize) -> Result<TextLists> {
     let (array, is_constant) = args.array(index)?;
     match array.data_type() {
-        DataType::List(_) | DataType::Null => Ok(Lists(ArgumentArray { array, is_constant })),
+        DataType::List(_) | DataType::Null => Ok(TextLists(ArgumentArray { array, is_constant })),
         other => {
             exec_err!("{}: argument {} must be a list of text, not {other}", args.name, index + 1)
         }

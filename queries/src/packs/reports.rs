@@ -65,7 +65,7 @@ pub struct ReportSection {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Profiles {
+struct ProfilesFile {
     profile: Vec<ReportProfile>,
 }
 
@@ -74,7 +74,7 @@ struct Profiles {
 /// # Errors
 /// The message of the parser. A test makes sure that all files parse.
 pub fn profiles() -> Result<Vec<ReportProfile>, String> {
-    let read: Profiles =
+    let read: ProfilesFile =
         toml::from_str(text("profiles.toml")?).map_err(|e| format!("profiles.toml: {e}"))?;
     Ok(read.profile)
 }

@@ -20,7 +20,7 @@ pub(super) struct ConditionTranslator<'r> {
 }
 
 /// SQL, or the reason why it cannot be translated.
-type Sql = Result<String, String>;
+type SqlResult = Result<String, String>;
 
 impl<'r> ConditionTranslator<'r> {
     pub(super) fn new(dialect: Dialect, detections: &'r Detections) -> Self {
@@ -30,7 +30,7 @@ impl<'r> ConditionTranslator<'r> {
     }
 
     /// The conditions of a rule, join_conditions by OR.
-    pub(super) fn conditions(&mut self, detections: &Detections) -> Sql {
+    pub(super) fn conditions(&mut self, detections: &Detections) -> SqlResult {
         if let Some(timeframe) = &detections.timeframe {
             return Err(format!(
                 "`timeframe: {timeframe}` of Sigma 1 counts events; write a correlation instead"
@@ -44,7 +44,7 @@ impl<'r> ConditionTranslator<'r> {
         join_conditions(parts, "OR").ok_or_else(|| "it has no condition".to_owned())
     }
 
-    fn condition(&mut self, condition: &ConditionExpr) -> Sql {
+    fn condition(&mut self, condition: &ConditionExpr) -> SqlResult {
         match condition {
             ConditionExpr::And(parts) => self.all_parts(parts, "AND"),
             ConditionExpr::Or(parts) => self.all_parts(parts, "OR"),
@@ -84,18 +84,18 @@ impl<'r> ConditionTranslator<'r> {
         }
     }
 
-    fn all_parts(&mut self, parts: &[ConditionExpr], operator: &str) -> Sql {
+    fn all_parts(&mut self, parts: &[ConditionExpr], operator: &str) -> SqlResult {
         let parts = parts.iter().map(|part| self.condition(part)).collect::<Result<Vec<_>, _>>()?;
         join_conditions(parts, operator).ok_or_else(|| "a condition is empty".to_owned())
     }
 
-    fn selection(&mut self, name: &str) -> Sql {
+    fn selection(&mut self, name: &str) -> SqlResult {
         let detection =
             *self.named.get(name).ok_or_else(|| format!("no selection is called `{name}`"))?;
         self.detection(detection)
     }
 
-    fn detection(&mut self, detection: &Detection) -> Sql {
+    fn detection(&mut self, detection: &Detection) -> SqlResult {
         let empty = || "a selection is empty".to_owned();
         match detection {
             Detection::AllOf(items) => {
@@ -120,7 +120,7 @@ impl<'r> ConditionTranslator<'r> {
         }
     }
 
-    fn item(&mut self, item: &DetectionItem) -> Sql {
+    fn item(&mut self, item: &DetectionItem) -> SqlResult {
         let name =
             item.field.name.as_deref().ok_or_else(|| "a value without a field".to_owned())?;
         let field = self.dialect.field(name)?;
@@ -151,7 +151,7 @@ impl<'r> ConditionTranslator<'r> {
         field: &FieldSql,
         modifiers: &[Modifier],
         value: &SigmaValue,
-    ) -> Sql {
+    ) -> SqlResult {
         let has = |modifier| modifiers.contains(&modifier);
         if has(Modifier::Exists) {
             let SigmaValue::Bool(there) = value else {
@@ -207,7 +207,12 @@ impl<'r> ConditionTranslator<'r> {
         join_conditions(parts, "OR").ok_or_else(|| format!("`{name}` has no value"))
     }
 
-    fn field_comparison(&mut self, field: &FieldSql, modifiers: &[Modifier], other: &str) -> Sql {
+    fn field_comparison(
+        &mut self,
+        field: &FieldSql,
+        modifiers: &[Modifier],
+        other: &str,
+    ) -> SqlResult {
         let other = self.dialect.field(other)?;
         let (a, b) = if modifiers.contains(&Modifier::Cased) {
             (&field.text, &other.text)
@@ -271,7 +276,7 @@ fn comparison(modifier: Modifier) -> Option<&'static str> {
     })
 }
 
-fn number(value: &SigmaValue) -> Sql {
+fn number(value: &SigmaValue) -> SqlResult {
     let text = value.to_string();
     text.parse::<f64>()
         .ok()
@@ -323,7 +328,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A comparison with an MFA field, whose values are `yes`, `no` and `unknown`.
-fn mfa_comparison(field: &FieldSql, value: &SigmaValue) -> Sql {
+fn mfa_comparison(field: &FieldSql, value: &SigmaValue) -> SqlResult {
     let text = value.to_string().to_lowercase();
     match text.as_str() {
         "true" | "yes" => Ok(format!("{} = 'yes'", field.text)),
@@ -338,7 +343,7 @@ fn mapped_comparison(
     field: &FieldSql,
     modifiers: &[Modifier],
     value: &SigmaValue,
-) -> Sql {
+) -> SqlResult {
     let plain = match value {
         SigmaValue::String(text) => text.as_plain(),
         other => Some(other.to_string()),
@@ -362,7 +367,7 @@ fn mapped_comparison(
 
 /// A comparison with the base64 form of a value, as the modifiers `base64`, `base64offset`, `wide`
 /// and `utf16` ask.
-fn base64_comparison(field: &FieldSql, modifiers: &[Modifier], value: &str) -> Sql {
+fn base64_comparison(field: &FieldSql, modifiers: &[Modifier], value: &str) -> SqlResult {
     let has = |modifier| modifiers.contains(&modifier);
     let bytes: Vec<u8> = if has(Modifier::Wide) || has(Modifier::Utf16) {
         let units = if has(Modifier::Utf16) { vec![0xfeff] } else { Vec::new() };

@@ -53,13 +53,13 @@ struct Exporter {
 }
 
 /// The result, or the reason why Sigma cannot express it.
-type Exported<T> = Result<T, String>;
+type ExportResult<T> = Result<T, String>;
 
 /// Exports `rule` as Sigma YAML.
 ///
 /// # Errors
 /// The reason why Sigma cannot express the rule.
-pub fn export(rule: &Rule) -> Exported<String> {
+pub fn export(rule: &Rule) -> ExportResult<String> {
     if !rule.lookback.is_zero() || rule.baseline.is_some() {
         return Err(format!("{} correlates several events", rule.id));
     }
@@ -130,7 +130,7 @@ fn uuid_of(id: &str) -> String {
 }
 
 /// The WHERE condition of a query that is one plain SELECT over `events`.
-fn condition(sql: &str) -> Exported<Expr> {
+fn condition(sql: &str) -> ExportResult<Expr> {
     let statements = Parser::parse_sql(&GenericDialect {}, sql).map_err(|e| e.to_string())?;
     let [Statement::Query(query)] = &statements[..] else {
         return Err("the query is not a single SELECT".to_owned());
@@ -146,7 +146,7 @@ fn condition(sql: &str) -> Exported<Expr> {
 
 impl Exporter {
     /// Translates `expr` to a condition that holds exactly where SQL evaluates `expr` to true.
-    fn expression(&mut self, expr: &Expr) -> Exported<ConditionExpr> {
+    fn expression(&mut self, expr: &Expr) -> ExportResult<ConditionExpr> {
         match expr {
             Expr::Nested(inner) => self.expression(inner),
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => self.negation(expr),
@@ -168,7 +168,7 @@ impl Exporter {
 
     /// A condition that holds exactly where SQL evaluates `expr` to false. SQL's NULL is neither
     /// true nor false, while a missing value never matches in Sigma.
-    fn negation(&mut self, expr: &Expr) -> Exported<ConditionExpr> {
+    fn negation(&mut self, expr: &Expr) -> ExportResult<ConditionExpr> {
         match expr {
             Expr::Nested(inner) => self.negation(inner),
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => self.expression(expr),
@@ -187,7 +187,7 @@ impl Exporter {
     }
 
     /// The operands of a chain of the same operator, as one list.
-    fn operands(&mut self, expr: &Expr, by: &BinaryOperator) -> Exported<Vec<ConditionExpr>> {
+    fn operands(&mut self, expr: &Expr, by: &BinaryOperator) -> ExportResult<Vec<ConditionExpr>> {
         match expr {
             Expr::BinaryOp { left, op, right } if op == by => {
                 let mut parts = self.operands(left, by)?;
@@ -199,7 +199,7 @@ impl Exporter {
     }
 
     /// Translates a comparison.
-    fn comparison(&mut self, expr: &Expr) -> Exported<ConditionExpr> {
+    fn comparison(&mut self, expr: &Expr) -> ExportResult<ConditionExpr> {
         match expr {
             Expr::BinaryOp {
                 left,
@@ -260,7 +260,7 @@ impl Exporter {
         negated: bool,
         left: &Expr,
         condition: ConditionExpr,
-    ) -> Exported<ConditionExpr> {
+    ) -> ExportResult<ConditionExpr> {
         if !negated {
             return Ok(condition);
         }
@@ -278,7 +278,7 @@ impl Exporter {
         self.select(field, vec![Modifier::Exists], vec![SigmaValue::Bool(true)])
     }
 
-    fn equals(&mut self, left: &Expr, values: &[String]) -> Exported<ConditionExpr> {
+    fn equals(&mut self, left: &Expr, values: &[String]) -> ExportResult<ConditionExpr> {
         match column(left).as_deref() {
             Some("outcome") => return self.outcome(values),
             Some("mfa") => return self.mfa(values),
@@ -296,7 +296,7 @@ impl Exporter {
     }
 
     /// The outcome is derived from error code, message and dry run; Sigma only sees the error code.
-    fn outcome(&mut self, values: &[String]) -> Exported<ConditionExpr> {
+    fn outcome(&mut self, values: &[String]) -> ExportResult<ConditionExpr> {
         self.notes.push("Success and failure are told by errorCode alone; Trailhound looks at the message and at dry runs too.");
         self.notes.dedup();
         let failed =
@@ -308,7 +308,7 @@ impl Exporter {
         }
     }
 
-    fn mfa(&mut self, values: &[String]) -> Exported<ConditionExpr> {
+    fn mfa(&mut self, values: &[String]) -> ExportResult<ConditionExpr> {
         let value = match values {
             [value] if value == "no" => "false",
             [value] if value == "yes" => "true",
@@ -481,7 +481,7 @@ fn is_empty_default(expr: &Expr) -> bool {
     }
 }
 
-fn field_of(expr: &Expr) -> Exported<String> {
+fn field_of(expr: &Expr) -> ExportResult<String> {
     if let Some(column) = column(expr) {
         let known =
             FIELDS.iter().find(|(known, _)| *known == column).map(|(_, field)| (*field).to_owned());

@@ -74,8 +74,8 @@ fn is_keyword(token: &TokenWithSpan, keyword: Keyword) -> bool {
 
 /// Sets the keywords in the syntax tree.
 pub(super) fn restore_materialized(statement: &mut Statement, keywords: MaterializedKeywords) {
-    struct Restorer(MaterializedKeywords);
-    impl VisitorMut for Restorer {
+    struct KeywordRestorer(MaterializedKeywords);
+    impl VisitorMut for KeywordRestorer {
         type Break = ();
         fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
             for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
@@ -85,5 +85,5 @@ pub(super) fn restore_materialized(statement: &mut Statement, keywords: Material
             ControlFlow::Continue(())
         }
     }
-    let _ = VisitMut::visit(statement, &mut Restorer(keywords));
+    let _ = VisitMut::visit(statement, &mut KeywordRestorer(keywords));
 }

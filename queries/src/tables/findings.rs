@@ -37,10 +37,10 @@ enum FieldSource {
 }
 
 /// Name, JSON pointer into the finding, source of the value, and meaning.
-type Column = (&'static str, &'static str, FieldSource, &'static str);
+type FindingColumn = (&'static str, &'static str, FieldSource, &'static str);
 
 /// The columns of `findings`.
-const COLUMNS: [Column; 36] = [
+const COLUMNS: [FindingColumn; 36] = [
     ("finding_id", "/finding_id", FieldSource::Text, "Stable: the same facts give the same id."),
     ("revision", "", FieldSource::Revision, "Number of times its content has changed."),
     ("status", "", FieldSource::Status, "`open`, `suppressed` or `withdrawn`."),
@@ -90,7 +90,7 @@ const COLUMNS: [Column; 36] = [
 ];
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let field = |&(name, _, source, _): &Column| {
+    let field = |&(name, _, source, _): &FindingColumn| {
         let data_type = match source {
             FieldSource::Int | FieldSource::Revision => DataType::Int64,
             FieldSource::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),

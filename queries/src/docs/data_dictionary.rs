@@ -152,16 +152,15 @@ pub async fn vocabulary_page(session: &Session) -> Result<String, SessionError> 
         })
     };
     let elsewhere = ["events", "findings", "quarantine", "event_copies", "copies"];
-    for describe_table in describe_tables(session)
+    for table in describe_tables(session)
         .await?
         .iter()
-        .filter(|describe_table| !elsewhere.contains(&describe_table.name.as_str()))
+        .filter(|table| !elsewhere.contains(&table.name.as_str()))
     {
-        let _ =
-            writeln!(out, "\n### `{}`\n\n{}\n", describe_table.name, describe_table.description);
-        if has_own_columns(&describe_table.name) {
+        let _ = writeln!(out, "\n### `{}`\n\n{}\n", table.name, table.description);
+        if has_own_columns(&table.name) {
             out.push_str("| column | type | meaning |\n| --- | --- | --- |\n");
-            for column in &describe_table.columns {
+            for column in &table.columns {
                 let _ = writeln!(
                     out,
                     "| `{}` | {} | {} |",

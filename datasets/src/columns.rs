@@ -408,6 +408,7 @@ pub fn documentation() -> String {
             Origin::Derived => "derived".to_owned(),
             Origin::Provenance => "ingest".to_owned(),
         };
+        // Writing to a string cannot fail, here and below.
         let _ = writeln!(
             out,
             "| `{}` | {} | {from} | {} |",

@@ -1,4 +1,4 @@
-//! The log of queries that the service was asked.
+//! The query log: records every statement that clients sent to the query interfaces of the service.
 
 use super::catalog::Lake;
 use super::error::CatalogError;

@@ -1,13 +1,17 @@
-//! The command line: what can be asked for. Nothing is decided here.
+//! The command line: commands and their arguments. This file declares them and decides nothing.
 
-use crate::answer::Form;
-use crate::command::query::{as_of, parameter};
-use crate::config::{ReportForm, moment};
+use crate::arguments::{
+    parse_as_of, parse_entity_kind, parse_language, parse_parameter, parse_period, parse_severity,
+    parse_time,
+};
+use crate::config::ReportFormat;
 use crate::exit::Exit;
+use crate::row_writer::RowFormat;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use trailhound_detect::Language;
 use trailhound_detect::finding::risk::EntityKind;
 use trailhound_detect::report::PeriodLength;
@@ -20,11 +24,11 @@ use trailhound_queries::session::AsOf;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Configuration file; `trailhound.toml` in the current folder if there is one.
+    /// Configuration file. Default: `trailhound.toml` in the current folder, if it exists.
     #[arg(long, global = true, value_name = "FILE", env = "TRAILHOUND_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Treat this as the present: dates what is ingested and decides which times are out of range.
-    #[arg(long, global = true, value_name = "TIME", value_parser = moment, env = "TRAILHOUND_NOW")]
+    /// Use this time instead of the current time, for example to date ingested records.
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_time, env = "TRAILHOUND_NOW")]
     pub(crate) now: Option<DateTime<Utc>>,
     /// For tests of migrations only.
     #[arg(
@@ -49,77 +53,92 @@ pub(crate) enum TestSchema {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Ingest exports and report findings: the main job.
-    Scan(Scan),
+    /// Ingest exports, run the rules and print the findings.
+    Scan(ScanArgs),
     /// Ingest exports into the lake.
-    Ingest(Ingest),
-    /// Run the rules over what the lake holds, all of it or a range, and keep what they find: for a rule that is new or has changed.
-    Detect(Detect),
-    /// Follow the configured sources, detect after every commit, until told to end.
-    Serve(Serve),
-    /// Ask the lake in SQL: a statement, a file of them, or on a terminal a shell.
-    Query(Query),
-    /// Run a saved investigation, such as `who_stopped`; lists them without a name.
-    Investigate(Investigate),
-    /// Answer one question for the service.
+    Ingest(IngestArgs),
+    /// Run the rules over the events in the lake, or over a time range of them, and store the
+    /// findings. Use it after adding or changing a rule.
+    Detect(DetectArgs),
+    /// Run the service: follow the configured sources and run the rules after every commit, until
+    /// SIGTERM or SIGINT.
+    Serve(ServeArgs),
+    /// Query the lake with SQL: one statement, a file of statements, or an interactive shell on a
+    /// terminal.
+    Query(QueryArgs),
+    /// Run a saved investigation, such as `who_stopped`. Without a name: list them.
+    Investigate(InvestigateArgs),
+    /// Answer one query for the service.
     #[command(hide = true)]
-    Answer(LakePlace),
-    /// Serve one connection for the service.
+    QueryWorker(LakeArgs),
+    /// Serve one PostgreSQL connection for the service.
     #[command(hide = true)]
-    ServePostgres(LakePlace),
-    /// Whom and what the findings concern, with a risk that decays and how it comes about.
-    Entities(Entities),
-    /// Findings of several rules that concern the same entities in quick succession, with their timeline.
-    Incidents(Incidents),
-    /// Exceptions and windows: what each has hidden in the last 90 days, and which are about to end.
-    Suppressions(Suppressions),
-    /// Make a report, compute one again to prove it, or list those that the service makes.
-    Report(Report),
-    /// What the data of each account can show, and which detections it leaves blind.
-    Coverage(Coverage),
-    /// List, show, test, explain and try detection rules.
+    ServePostgres(LakeArgs),
+    /// List the entities that findings concern (principals, keys, addresses, targets) by risk
+    /// score.
+    Entities(EntitiesArgs),
+    /// List incidents: findings that share entities within a short time, with their timeline.
+    Incidents(IncidentsArgs),
+    /// List exceptions and change windows with the findings each has suppressed in the last 90
+    /// days.
+    Suppressions(SuppressionsArgs),
+    /// Create a report, recompute one to verify it, or list the scheduled reports.
+    Report(ReportArgs),
+    /// Show for each account which detections its events support and which they cannot.
+    Coverage(CoverageArgs),
+    /// List, show, test, explain and backtest detection rules.
     #[command(subcommand)]
-    Rules(Rules),
-    /// Who is told of findings.
+    Rules(RulesCommand),
+    /// List and test the sinks, which receive findings.
     #[command(subcommand)]
-    Sinks(Sinks),
-    /// What is still to be told, and what was.
+    Sinks(SinksCommand),
+    /// List, retry and dismiss the messages in the outbox.
     #[command(subcommand)]
-    Outbox(Outbox),
-    /// Look after the lake.
+    Outbox(OutboxCommand),
+    /// Inspect and maintain the lake.
     #[command(subcommand)]
-    Lake(Lake),
-    /// Write sample traffic with attack stories and what a correct detector must find in it.
-    Generate(Generate),
-    /// Generate a day of traffic with every story, scan it, and explain what it shows.
-    Demo(Demo),
+    Lake(LakeCommand),
+    /// Write sample traffic with attack stories, and the findings that a correct detector reports
+    /// for it.
+    Generate(GenerateArgs),
+    /// Generate a day of traffic with every story, scan it and explain the result.
+    Demo(DemoArgs),
 }
 
+/// Format of lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
+pub(crate) enum OutputFormat {
+    /// A table for people.
     Table,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// RFC 4180, safe to open in a spreadsheet.
+    /// CSV (RFC 4180), safe to open in a spreadsheet.
     Csv,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct LakePlace {
-    /// The lake's folder. Default: `lake` beside the configuration, else in the user's data folder.
+pub(crate) struct LakeArgs {
+    /// Folder of the lake. Default: `lake` beside the configuration file, or in the user's data
+    /// folder.
     #[arg(long, value_name = "DIR", env = "TRAILHOUND_LAKE")]
-    pub(crate) lake: Option<PathBuf>,
+    lake: Option<PathBuf>,
+}
+
+impl LakeArgs {
+    /// The folder, if it is given.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.lake.as_deref()
+    }
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Scan {
-    /// Files, folders, patterns, or `-` for standard input.
+pub(crate) struct ScanArgs {
+    /// Files, folders, glob patterns, or `-` for standard input.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// Use a throw-away lake.
+    pub(crate) lake: LakeArgs,
+    /// Use a temporary lake and delete it afterwards.
     #[arg(long, conflicts_with = "lake")]
     pub(crate) no_keep: bool,
     #[command(flatten)]
@@ -127,34 +146,35 @@ pub(crate) struct Scan {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Detect {
+pub(crate) struct DetectArgs {
     #[command(flatten)]
-    pub(crate) place: LakePlace,
+    pub(crate) lake: LakeArgs,
     #[command(flatten)]
     pub(crate) detection: DetectionArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectionArgs {
-    /// How to print findings.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
-    /// Exit with status 1 if an open finding is at least this serious.
-    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
+    /// Exit with status 1 if an open finding has at least this severity.
+    #[arg(long, value_name = "SEVERITY", value_parser = parse_severity)]
     pub(crate) fail_on: Option<Severity>,
-    /// Only events from this moment on.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Only events at or after this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) since: Option<DateTime<Utc>>,
-    /// Only events before this moment.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Only events before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) until: Option<DateTime<Utc>>,
-    /// Only these rules, by id.
+    /// Only the rules with these ids.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(crate) rules: Vec<String>,
-    /// The rules of this profile, such as `cis-alibaba-v2`, those that are off by default too.
+    /// Only the rules of this profile, such as `cis-alibaba-v2`, including those that are off by
+    /// default.
     #[arg(long, value_name = "NAME", conflicts_with = "rules")]
     pub(crate) profile: Option<String>,
-    /// Treat a rule that lacks a parameter as an error.
+    /// Fail if a rule lacks a parameter, instead of skipping the rule.
     #[arg(long)]
     pub(crate) require_all_rules: bool,
     /// Show suppressed findings in the table too.
@@ -163,358 +183,379 @@ pub(crate) struct DetectionArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Ingest {
-    /// Files, folders, patterns, or `-` for standard input.
+pub(crate) struct IngestArgs {
+    /// Files, folders, glob patterns, or `-` for standard input.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     #[command(flatten)]
-    pub(crate) place: LakePlace,
+    pub(crate) lake: LakeArgs,
     /// Print the ledger as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Serve {
+pub(crate) struct ServeArgs {
     #[command(flatten)]
-    pub(crate) place: LakePlace,
+    pub(crate) lake: LakeArgs,
+    /// Which log messages to write, such as `debug` or `trailhound=debug,info`. Default: `info`.
+    #[arg(long, value_name = "FILTER", env = "TRAILHOUND_LOG")]
+    pub(crate) log_filter: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Sinks {
-    /// The configured sinks, and how much waits for each.
+pub(crate) enum SinksCommand {
+    /// List the configured sinks with the number of their messages in the outbox.
     List {
         #[command(flatten)]
-        place: LakePlace,
-        /// How to print them.
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
+        lake: LakeArgs,
+        /// Output format.
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+        format: OutputFormat,
     },
-    /// Send a sample to a sink and say what came back. Exit status 1 where it was not taken.
+    /// Send a sample finding to a sink and print its answer. Exit status 1 if the sink does not
+    /// accept it.
     Test {
-        /// The sink's name.
+        /// Name of the sink.
         name: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Outbox {
-    /// What it holds, the newest first.
+pub(crate) enum OutboxCommand {
+    /// List messages, the newest first.
     List {
         #[command(flatten)]
-        which: OutboxPlace,
-        /// Only rows in this state.
+        filter: OutboxFilter,
+        /// Only messages in this state.
         #[arg(long, value_enum)]
         state: Option<OutboxState>,
-        /// How many at most.
+        /// Number of messages at most.
         #[arg(long, default_value_t = 100)]
         limit: usize,
-        /// How to print it.
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
+        /// Output format.
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+        format: OutputFormat,
     },
-    /// Send what waits or is parked now.
+    /// Make pending and dead-lettered messages due now. The service sends them.
     Retry {
         #[command(flatten)]
-        which: OutboxPlace,
-        /// Only this finding.
+        filter: OutboxFilter,
+        /// Only messages of the finding with this id.
         finding: Option<String>,
     },
-    /// Give up what waits or is parked. The findings themselves stay in the lake.
+    /// Dismiss pending and dead-lettered messages, so that they are never sent. The findings stay
+    /// in the lake.
     Dismiss {
         #[command(flatten)]
-        which: OutboxPlace,
-        /// Only this finding.
+        filter: OutboxFilter,
+        /// Only messages of the finding with this id.
         finding: Option<String>,
-        /// Why; it is kept.
+        /// The reason, which is stored with the message.
         #[arg(long)]
         reason: String,
     },
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct OutboxPlace {
+pub(crate) struct OutboxFilter {
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// Only this sink's.
+    pub(crate) lake: LakeArgs,
+    /// Only messages for this sink.
     #[arg(long, value_name = "NAME")]
     pub(crate) sink: Option<String>,
 }
 
+/// State of a message in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub(crate) enum OutboxState {
-    /// Waits.
+    /// Waiting to be sent.
     Pending,
-    /// Is being sent.
+    /// Being sent.
     Leased,
-    /// Was taken.
+    /// Accepted by the sink.
     Delivered,
-    /// Was refused for good; somebody must look.
+    /// Rejected by the sink for good: the sink or its configuration needs attention.
+    DeadLettered,
+    /// Name of `dead_lettered` before 0.2.0.
+    #[value(hide = true)]
     Parked,
-    /// Was given up by somebody.
+    /// Dismissed by an operator.
     Dismissed,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Query {
-    /// The statement, or several with `;` between them.
+pub(crate) struct QueryArgs {
+    /// The statement, or several separated by `;`.
     #[arg(short = 'c', long = "command", value_name = "SQL", allow_hyphen_values = true)]
     pub(crate) sql: Option<String>,
-    /// A file of statements, `-` for standard input.
+    /// A file of statements, or `-` for standard input.
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "sql")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// Give `$name` in the statement this value; for each of them once.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) lake: LakeArgs,
+    /// Value of the parameter `$name` in the statement. Repeat it for each parameter.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     pub(crate) params: Vec<(String, String)>,
-    /// Ask an earlier state of the lake: that of a snapshot, or the last at or before a time.
-    #[arg(long, value_name = "SNAPSHOT|TIME", value_parser = as_of)]
+    /// Query an earlier state of the lake: a snapshot, or the last snapshot at or before a time.
+    #[arg(long, value_name = "SNAPSHOT|TIME", value_parser = parse_as_of)]
     pub(crate) as_of: Option<AsOf>,
-    /// How to write rows.
-    #[arg(long = "format", value_enum, default_value_t = Form::Table)]
-    pub(crate) form: Form,
-    /// Write rows to this file.
+    /// Format of the rows.
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub(crate) format: RowFormat,
+    /// Write the rows to this file.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Pager of the interactive shell. Default: `less -S`.
+    #[arg(long, value_name = "COMMAND", env = "PAGER", hide_env_values = true)]
+    pub(crate) pager: Option<OsString>,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Investigate {
-    /// Which.
+pub(crate) struct InvestigateArgs {
+    /// Name of the investigation.
     pub(crate) name: Option<String>,
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// What it wants to know; for each parameter once.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) lake: LakeArgs,
+    /// Value of a parameter of the investigation. Repeat it for each parameter.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     pub(crate) params: Vec<(String, String)>,
-    /// Show what it wants to know and its query, and run nothing.
+    /// Print the parameters and the query of the investigation, and run nothing.
     #[arg(long)]
     pub(crate) show: bool,
-    /// How to write rows.
-    #[arg(long = "format", value_enum, default_value_t = Form::Table)]
-    pub(crate) form: Form,
-    /// Write rows to this file.
+    /// Format of the rows.
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub(crate) format: RowFormat,
+    /// Write the rows to this file.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Entities {
-    /// Only this one, by id or name: with how its risk comes about and its findings in order of time.
+pub(crate) struct EntitiesArgs {
+    /// Only the entity with this id or name, with the terms of its risk score and its findings in
+    /// order of time.
     pub(crate) id: Option<String>,
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// Only this kind: principal, access_key, address or target.
-    #[arg(long, value_parser = entity_kind)]
+    pub(crate) lake: LakeArgs,
+    /// Only entities of this kind: principal, access_key, address or target.
+    #[arg(long, value_parser = parse_entity_kind)]
     pub(crate) kind: Option<EntityKind>,
-    /// How many the table shows.
+    /// Number of entities in the table at most.
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
-    /// How to print them.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Incidents {
+pub(crate) struct IncidentsArgs {
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// Findings are of one incident while no more than this lies between them.
+    pub(crate) lake: LakeArgs,
+    /// Longest time between two successive findings of one incident.
     #[arg(long, value_name = "MINUTES", default_value_t = 60)]
     pub(crate) window_minutes: u32,
-    /// How to print them.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Suppressions {
+pub(crate) struct SuppressionsArgs {
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// How to print them.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    pub(crate) lake: LakeArgs,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Coverage {
+pub(crate) struct CoverageArgs {
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// How to print it: a table for people, JSON by account, CSV by account, region and day.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    pub(crate) lake: LakeArgs,
+    /// Output format: a table for people, JSON by account, CSV by account, region and day.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RulesExplain {
-    /// The rule.
+pub(crate) struct RulesExplainArgs {
+    /// Id of the rule.
     pub(crate) id: String,
-    /// The event, by its id or, in hex, its key.
+    /// The event: its id, or its event key in hexadecimal.
     pub(crate) event: String,
     #[command(flatten)]
-    pub(crate) place: LakePlace,
+    pub(crate) lake: LakeArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RulesBacktest {
-    /// Only these rules; all that are on by default without.
+pub(crate) struct RulesBacktestArgs {
+    /// Only the rules with these ids. Default: all rules that are on by default.
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// Only events from this moment on.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) lake: LakeArgs,
+    /// Only events at or after this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) since: Option<DateTime<Utc>>,
-    /// Only events before this moment.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Only events before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) until: Option<DateTime<Utc>>,
-    /// Another configuration: what its parameters would add and remove.
+    /// A second configuration file: also print the findings that its parameters add and remove.
     #[arg(long, value_name = "FILE")]
     pub(crate) with: Option<PathBuf>,
-    /// How to print it: CSV gives the days.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// Output format. CSV has the findings per day.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RulesImport {
+pub(crate) struct RulesImportArgs {
     /// Sigma files, or folders of them.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// Folder to write to; the one the configuration names under `[rules]` without.
+    /// Folder to write to. Default: the folder under `[rules]` in the configuration.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Write rules anew that were imported before.
+    /// Overwrite rules that were imported before.
     #[arg(long)]
     pub(crate) replace: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RulesExport {
-    /// Only these rules.
+pub(crate) struct RulesExportArgs {
+    /// Only the rules with these ids.
     pub(crate) ids: Vec<String>,
-    /// Folder to write to, a file a rule; standard output without.
+    /// Folder to write to, one file per rule. Default: standard output.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RulesList {
-    /// Only this group.
+pub(crate) struct RulesListArgs {
+    /// Only rules of this group.
     #[arg(long)]
     pub(crate) group: Option<String>,
-    /// Only those at least this serious.
-    #[arg(long, value_parser = severity)]
+    /// Only rules with at least this severity.
+    #[arg(long, value_parser = parse_severity)]
     pub(crate) severity: Option<Severity>,
-    /// Only those of this ATT&CK tactic, such as `persistence`.
+    /// Only rules of this ATT&CK tactic, such as `persistence`.
     #[arg(long)]
     pub(crate) tactic: Option<String>,
-    /// Only those of this profile, such as `cis-alibaba-v2`.
+    /// Only rules of this profile, such as `cis-alibaba-v2`.
     #[arg(long)]
     pub(crate) profile: Option<String>,
-    /// How to print them.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Rules {
-    /// All rules, with what they need.
-    List(RulesList),
-    /// Say why a rule matches an event or not: each condition, what was seen, what would have to change. Exit status 1 where it is no
-    /// finding.
-    Explain(RulesExplain),
-    /// Run rules over the past without keeping anything: how much they find by day and by whom, and what other parameters would change.
-    Backtest(RulesBacktest),
-    /// One rule: description, query, runbook.
+pub(crate) enum RulesCommand {
+    /// List the rules with the parameters they need.
+    List(RulesListArgs),
+    /// Explain why a rule matches an event or not: each condition, the values it read, and what
+    /// would have to change. Exit status 1 if the event is not a finding.
+    Explain(RulesExplainArgs),
+    /// Run rules over past events and store nothing: print the number of findings by day and
+    /// entity, and what other parameters would change.
+    Backtest(RulesBacktestArgs),
+    /// Show one rule: description, query, runbook.
     Show {
-        /// Its id.
+        /// Id of the rule.
         id: String,
     },
     /// Run the test cases of the rules.
     Test {
-        /// Only these.
+        /// Only the rules with these ids.
         ids: Vec<String>,
-        /// Write the results here too, as JUnit XML.
+        /// Also write the results to this file, as JUnit XML.
         #[arg(long, value_name = "FILE")]
         junit: Option<PathBuf>,
     },
-    /// Check what the rules' files say of themselves, and that their queries can run. Exit status 1 where something is wrong.
+    /// Check the descriptions of the rules and that their queries can be planned. Exit status 1 if
+    /// there are problems.
     Lint {
-        /// Only these.
+        /// Only the rules with these ids.
         ids: Vec<String>,
     },
-    /// Translate Sigma rules (for ActionTrail, or for AWS CloudTrail by a field mapping) into rules of your own. What cannot be said
-    /// faithfully is refused with the reason. Exit status 3 where something was.
-    Import(RulesImport),
-    /// Write rules that look at single events as Sigma rules.
-    Export(RulesExport),
-    /// Write the two files of a new rule into the folder that the configuration names under `[rules]`.
+    /// Translate Sigma rules (for ActionTrail, or for AWS CloudTrail by a field mapping) into rules
+    /// of your own. A rule that cannot be translated exactly is refused with the reason. Exit
+    /// status 3 if a rule was refused.
+    Import(RulesImportArgs),
+    /// Write the rules that look at single events as Sigma rules.
+    Export(RulesExportArgs),
+    /// Write the two files of a new rule into the folder under `[rules]` in the configuration.
     New {
-        /// Its id: `AT-` and letters, digits and dashes.
+        /// Id of the rule: `AT-`, then letters, digits and dashes.
         id: String,
-        /// Its group: the folder it stands in.
+        /// Group of the rule, which is the name of its folder.
         #[arg(long, default_value = "own")]
         group: String,
-        /// What it finds.
+        /// Title of the rule.
         #[arg(long, default_value = "Write what it finds")]
         title: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Lake {
-    /// What it holds: files, rows, days, sources, positions, ledger.
+pub(crate) enum LakeCommand {
+    /// Show the content of the lake: files, rows, days, sources, positions, ledger.
     Info {
         #[command(flatten)]
-        place: LakePlace,
+        lake: LakeArgs,
         /// Print it as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Merge small files, so that queries open few. The rows stay the same.
+    /// Merge small data files, so that queries open fewer. The rows stay the same.
     Compact {
         #[command(flatten)]
-        place: LakePlace,
+        lake: LakeArgs,
     },
-    /// Drop the days that have passed the configured retention; the service does so by itself.
+    /// Drop the days beyond the configured retention. The service does this by itself.
     Expire {
         #[command(flatten)]
-        place: LakePlace,
+        lake: LakeArgs,
     },
-    /// Move its catalogue to PostgreSQL, so that several services can share it. The data files stay where they are.
+    /// Move the catalog to PostgreSQL, so that several services can share the lake. The data files
+    /// stay where they are.
     Migrate {
         #[command(flatten)]
-        place: LakePlace,
-        /// Where the connection string stands (`postgresql://USER:PASSWORD@HOST/DATABASE`): `env:NAME` or `file:PATH`,
-        /// paths counted from the lake's folder. The database must be empty.
+        lake: LakeArgs,
+        /// Reference to the connection string (`postgresql://USER:PASSWORD@HOST/DATABASE`):
+        /// `env:NAME` or `file:PATH`, where the path is relative to the folder of the lake. The
+        /// database must be empty.
         #[arg(long, value_name = "REFERENCE")]
         to: String,
     },
-    /// Compare the ways by which the same trail arrives: what each source missed and the others filled, by account, region and
-    /// hour. Exit status 1 if a source missed events or has gone silent.
+    /// Compare the sources that deliver the same trail: list the events that each source missed and
+    /// others delivered, by account, region and hour. Exit status 1 if a source missed events or
+    /// has gone silent.
     Reconcile {
         #[command(flatten)]
-        place: LakePlace,
-        /// Also the hours in which nothing is missing.
+        lake: LakeArgs,
+        /// Also list the hours in which no event is missing.
         #[arg(long)]
         all: bool,
-        /// How to print them.
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
+        /// Output format.
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+        format: OutputFormat,
     },
-    /// Prove that it is sound: files, checksums, ledger, no event twice. Exit status 1 if it is not.
+    /// Verify the lake: files, checksums, ledger, and that no event is stored twice. Exit status 1
+    /// if there are problems.
     Verify {
         #[command(flatten)]
-        place: LakePlace,
-        /// Derive the findings again, and compare them with those kept.
+        lake: LakeArgs,
+        /// Run the rules again and compare the result with the stored findings.
         #[arg(long)]
         findings: bool,
-        /// With `--findings`: only those with events from this moment on.
-        #[arg(long, value_name = "TIME", value_parser = moment, requires = "findings")]
+        /// With `--findings`: only findings with events at or after this time.
+        #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "findings")]
         since: Option<DateTime<Utc>>,
-        /// With `--findings`: only those with events before this moment.
-        #[arg(long, value_name = "TIME", value_parser = moment, requires = "findings")]
+        /// With `--findings`: only findings with events before this time.
+        #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "findings")]
         until: Option<DateTime<Utc>>,
         /// Print it as JSON.
         #[arg(long)]
@@ -523,39 +564,42 @@ pub(crate) enum Lake {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Generate {
-    /// How many events.
+pub(crate) struct GenerateArgs {
+    /// Number of events.
     #[arg(long, default_value_t = 20_000)]
     pub(crate) events: u64,
-    /// The same seed gives the same files.
+    /// Seed of the random numbers. The same seed produces the same files.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// The same company, with the same people, keys and addresses, whatever the seed; another for each seed without.
+    /// Use the same company (people, keys, addresses) for every seed. Default: each seed has its
+    /// own.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) company: Option<u64>,
-    /// Only this story, or `none` for everyday traffic alone; all of them without.
+    /// Only this attack story, or `none` for background traffic alone. Default: all stories.
     #[arg(long, value_name = "NAME")]
     pub(crate) story: Option<String>,
-    /// Days the traffic covers, ending with the present day.
+    /// Number of days that the traffic covers, ending today.
     #[arg(long, default_value_t = 30)]
     pub(crate) days: u32,
     /// Folder to write to.
     #[arg(long, value_name = "DIR", required_unless_present = "to")]
     pub(crate) out: Option<PathBuf>,
-    /// Send the events to a broker instead, half of them as a trail's Logstore hands them out, half as rows; or put them as objects
-    /// into the bucket of the configuration's first `[[source.oss]]`.
+    /// Destination of the events instead of files: a Kafka topic, which receives half of them as a
+    /// trail's Logstore delivers them and half as rows; or the bucket of the configuration's first
+    /// `[[source.oss]]`, which receives objects.
     #[arg(long, value_enum)]
     pub(crate) to: Option<Destination>,
-    /// The broker.
+    /// Address of the Kafka broker.
     #[arg(long, value_name = "HOST:PORT", required_if_eq("to", "kafka"))]
     pub(crate) bootstrap_servers: Option<String>,
-    /// The topic.
+    /// The Kafka topic.
     #[arg(long, default_value = "actiontrail")]
     pub(crate) topic: String,
-    /// Give each event the time at which it is sent, as in life. Stories lose their order in time.
+    /// Give each event the time at which it is sent. The events of stories are then no longer in
+    /// their order of time.
     #[arg(long, requires = "bootstrap_servers")]
     pub(crate) live: bool,
-    /// Events a second; as fast as the broker takes them without.
+    /// Events per second. Default: as many as the broker accepts.
     #[arg(long, value_name = "N")]
     pub(crate) rate: Option<std::num::NonZero<u32>>,
 }
@@ -569,81 +613,64 @@ pub(crate) enum Destination {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Demo {
-    /// How many events.
+pub(crate) struct DemoArgs {
+    /// Number of events.
     #[arg(long, default_value_t = 20_000)]
     pub(crate) events: u64,
-    /// The same seed gives the same demonstration.
+    /// Seed of the random numbers. The same seed produces the same demonstration.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Report {
+pub(crate) struct ReportArgs {
     #[command(flatten)]
-    pub(crate) place: LakePlace,
-    /// What it is about: the last `day`, `week` (Monday to Sunday) or `month` that was over at that moment.
-    #[arg(long, default_value = "week", value_parser = span)]
+    pub(crate) lake: LakeArgs,
+    /// Period of the report: the last `day`, `week` (Monday to Sunday) or `month` that ended at or
+    /// before `--at`.
+    #[arg(long, default_value = "week", value_parser = parse_period)]
     pub(crate) period: PeriodLength,
-    /// That moment; now without.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Time from which the period is counted back. Default: now.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) at: Option<DateTime<Utc>>,
-    /// Whose days those are, such as `Asia/Shanghai`.
+    /// Time zone in which days begin and end, such as `Asia/Shanghai`.
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub(crate) time_zone: Tz,
-    /// For whom: `security`, `audit`, `cis-alibaba-v2` or `member`.
+    /// Profile of the report: `security`, `audit`, `cis-alibaba-v2` or `member`.
     #[arg(long, value_name = "NAME", default_value = "security")]
     pub(crate) profile: String,
-    /// Language of what is for people: `en` or `zh`.
-    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = language)]
+    /// Language of texts for people: `en` or `zh`.
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = parse_language)]
     pub(crate) lang: Language,
-    /// In which forms.
+    /// Formats to write.
     #[arg(long = "format", value_enum, value_delimiter = ',', default_value = "html")]
-    pub(crate) forms: Vec<ReportForm>,
+    pub(crate) formats: Vec<ReportFormat>,
     /// Folder to write to.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) output: PathBuf,
-    /// Compute the report in this file (its HTML or JSON form) again from the lake. Exit status 1 where a number differs.
+    /// Recompute the report in this file (HTML or JSON) from the lake and compare the figures. Exit
+    /// status 1 if a figure differs.
     #[arg(long, value_name = "FILE", conflicts_with = "list")]
     pub(crate) verify: Option<PathBuf>,
-    /// The reports that the service makes, when, and what became of the last ones.
+    /// List the reports that the service creates, their schedules and their last runs.
     #[arg(long)]
     pub(crate) list: bool,
-    /// Give way to the service that asks, and end with it.
+    /// Chromium or a browser based on it, which prints the PDF. Default: the first one on the path.
+    #[arg(long, value_name = "PROGRAM", env = "TRAILHOUND_BROWSER")]
+    pub(crate) browser: Option<OsString>,
+    /// Run as a child of the service: at a lower priority, and no longer than the service.
     #[arg(long, hide = true)]
     pub(crate) in_service: bool,
 }
 
-fn span(text: &str) -> Result<PeriodLength, String> {
-    [PeriodLength::Day, PeriodLength::Week, PeriodLength::Month]
-        .into_iter()
-        .find(|span| span.name() == text)
-        .ok_or_else(|| "one of day, week, month".to_owned())
-}
-
-fn language(text: &str) -> Result<Language, String> {
-    [Language::En, Language::Zh]
-        .into_iter()
-        .find(|language| language.name() == text)
-        .ok_or_else(|| "en or zh".to_owned())
-}
-
-fn entity_kind(text: &str) -> Result<EntityKind, String> {
-    EntityKind::ALL
-        .into_iter()
-        .find(|kind| kind.name() == text)
-        .ok_or_else(|| "one of principal, access_key, address, target".to_owned())
-}
-
-fn severity(text: &str) -> Result<Severity, String> {
-    Severity::from_name(&text.to_lowercase())
-        .ok_or_else(|| "one of info, low, medium, high, critical".to_owned())
-}
-
-/// Reads the command line; what it prints by itself (help, version, usage errors) ends the run.
+/// Parses the command line of the process.
+///
+/// # Errors
+/// The exit status, where the parser has printed help, the version or a usage error.
 pub(crate) fn parse() -> Result<Cli, Exit> {
     Cli::try_parse().map_err(|error| {
+        // A closed output leaves no place to report that it is closed.
         let _ = error.print();
-        if error.use_stderr() { Exit::Usage } else { Exit::Done }
+        if error.use_stderr() { Exit::Usage } else { Exit::Success }
     })
 }

@@ -1,29 +1,31 @@
-//! How a run ends.
+//! Exit statuses, and the error that ends a command.
 
 use crate::printer;
 use std::io;
 use thiserror::Error;
 
-/// What the exit status says.
+/// The exit status of the program. Scripts rely on the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Done.
-    Done,
-    /// Done, and findings at or above `--fail-on`; or a check that failed.
-    Found,
-    /// Wrong usage or configuration.
+    /// 0: the command succeeded.
+    Success,
+    /// 1: the command ran and its check failed: findings at or above `--fail-on`, differences,
+    /// problems.
+    CheckFailed,
+    /// 2: wrong usage or configuration.
     Usage,
-    /// Done, but some input went to quarantine or could not be read.
+    /// 3: the command ran, but some input was quarantined, unreadable or refused.
     Incomplete,
-    /// A fault inside or of the system.
+    /// 4: an internal error, or an error of the system.
     Internal,
 }
 
 impl Exit {
+    /// The number that the process exits with.
     pub(crate) fn status(self) -> u8 {
         match self {
-            Self::Done => 0,
-            Self::Found => 1,
+            Self::Success => 0,
+            Self::CheckFailed => 1,
             Self::Usage => 2,
             Self::Incomplete => 3,
             Self::Internal => 4,
@@ -31,35 +33,40 @@ impl Exit {
     }
 }
 
-/// Why a command could not do its work.
+/// The error that ends a command.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
-    /// The user can mend it: usage, configuration, paths.
+    /// An error that the user can correct: usage, configuration, paths.
     #[error("{0}")]
     Usage(String),
-    /// Something that should not happen did.
+    /// An internal error, or an error of the system.
     #[error("{0}")]
     Internal(String),
-    /// The reader of our output went away.
+    /// Output could not be written.
     #[error(transparent)]
     Output(#[from] io::Error),
 }
 
 impl Failure {
+    /// A usage error with the message of `error` and of its causes.
     pub(crate) fn usage(error: impl std::error::Error) -> Self {
-        Self::Usage(chain(&error))
+        Self::Usage(message_with_causes(&error))
     }
 
+    /// An internal error with the message of `error` and of its causes.
     pub(crate) fn internal(error: impl std::error::Error) -> Self {
-        Self::Internal(chain(&error))
+        Self::Internal(message_with_causes(&error))
     }
 
-    /// Tells the user once, with every cause, and gives the exit status.
+    /// Writes the error to standard error and returns the exit status.
+    ///
+    /// A closed pipe is no error: `trailhound ... | head` ends with status 0.
     pub(crate) fn report(&self) -> Exit {
         match self {
-            // `trailhound ... | head` is no fault of anybody.
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
-            _ => printer::talk(&format!("error: {self}")),
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Exit::Success;
+            }
+            _ => printer::message(&format!("error: {self}")),
         }
         match self {
             Self::Usage(_) => Exit::Usage,
@@ -68,12 +75,13 @@ impl Failure {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// The message of `error`, followed by those of its causes.
+fn message_with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
-        // Transparent wrappers say the same again.
+        // A transparent wrapper repeats the message of its cause.
         if !text.ends_with(&next) {
             text.push_str(": ");
             text.push_str(&next);

@@ -12,7 +12,7 @@ use trailhound_ingest::lake::{CatalogError, Lake};
 /// # Errors
 /// [`CatalogError`].
 pub(crate) async fn open(folder: &Path, config: &Config) -> Result<Lake, CatalogError> {
-    Lake::open(folder, &tables(), config.now.timestamp_micros()).await
+    Lake::open(folder, &tables(), config.now().timestamp_micros()).await
 }
 
 /// Opens the lake in `folder` and makes folder and lake where there is none; an older one is migrated.
@@ -20,7 +20,7 @@ pub(crate) async fn open(folder: &Path, config: &Config) -> Result<Lake, Catalog
 /// # Errors
 /// [`CatalogError`].
 pub(crate) async fn create_or_open(folder: &Path, config: &Config) -> Result<Lake, CatalogError> {
-    Lake::create_or_open(folder, &tables(), config.now.timestamp_micros()).await
+    Lake::create_or_open(folder, &tables(), config.now().timestamp_micros()).await
 }
 
 /// The catalog tables of the crates above ingest.

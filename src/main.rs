@@ -1,14 +1,17 @@
-//! The program: reads the command line, hands over, gives the exit status.
+//! The `trailhound` program: parses the command line, runs one command and returns its exit status.
 
 mod answer;
+mod arguments;
 mod cli;
 mod command;
 mod config;
 mod exit;
 mod lake;
+mod legacy_names;
 mod printer;
 mod query_server;
 mod report;
+mod row_writer;
 mod service;
 mod shell;
 

@@ -1,23 +1,37 @@
-//! The one place that writes to the terminal: data to standard output, talk to standard error.
+//! Writes to the terminal: data to standard output, messages to standard error.
 
+use chrono::{DateTime, SecondsFormat};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, Color, ContentArrangement, Table};
 use std::io::{self, IsTerminal, Write};
 use trailhound_datasets::sanitize::{csv_field, sanitize};
+use trailhound_queries::packs::rules::Severity;
 
-/// Writes one line of data.
+/// Width of tables where standard output is not a terminal.
+const TABLE_WIDTH: u16 = 160;
+
+/// Writes one line of data to standard output.
+///
+/// # Errors
+/// Standard output cannot be written to, for example because its reader has closed the pipe.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.write_all(b"\n")
 }
 
-/// Tells the user something that is no data. A closed standard error is nobody's fault.
-pub(crate) fn talk(text: &str) {
+/// Writes one message to standard error.
+pub(crate) fn message(text: &str) {
+    // A closed standard error leaves no place to report that it is closed.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// A table for people, as wide as the terminal.
+/// Writes one message to standard error as a warning.
+pub(crate) fn warning(text: &str) {
+    message(&format!("warning: {text}"));
+}
+
+/// An empty table with `header`, as wide as the terminal.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
@@ -25,38 +39,53 @@ pub(crate) fn table(header: &[&str]) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
     if !io::stdout().is_terminal() {
-        table.set_width(160);
+        table.set_width(TABLE_WIDTH);
     }
     table
 }
 
-/// A cell whose text cannot steer the terminal.
+/// A cell of a table. Control characters in `text` are escaped, so that data cannot control the
+/// terminal.
 pub(crate) fn cell(text: impl AsRef<str>) -> Cell {
     Cell::new(sanitize(text.as_ref()))
 }
 
-/// A severity, coloured on a terminal.
-pub(crate) fn severity_cell(severity: trailhound_queries::packs::rules::Severity) -> Cell {
-    use trailhound_queries::packs::rules::Severity as S;
+/// A cell with the name of a severity, coloured on a terminal.
+pub(crate) fn severity_cell(severity: Severity) -> Cell {
     let colour = match severity {
-        S::Critical => Color::Red,
-        S::High => Color::Magenta,
-        S::Medium => Color::Yellow,
-        S::Low | S::Info => Color::Cyan,
+        Severity::Critical => Color::Red,
+        Severity::High => Color::Magenta,
+        Severity::Medium => Color::Yellow,
+        Severity::Low | Severity::Info => Color::Cyan,
     };
     Cell::new(severity.name()).fg(colour)
 }
 
-/// Writes rows as CSV, every field safe to open in a spreadsheet.
+/// A time in RFC 3339 with seconds. `micros` are microseconds since 1970 UTC.
+pub(crate) fn timestamp(micros: i64) -> String {
+    DateTime::from_timestamp_micros(micros)
+        .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+        .unwrap_or_default()
+}
+
+/// Writes `header` and `rows` to standard output as CSV. Fields that a spreadsheet would run as a
+/// formula are made harmless.
+///
+/// # Errors
+/// Standard output cannot be written to.
 pub(crate) fn csv(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(io::stdout().lock());
-    let failed = |e: csv::Error| match e.into_kind() {
-        csv::ErrorKind::Io(e) => e,
-        other => io::Error::other(format!("{other:?}")),
-    };
-    writer.write_record(header).map_err(failed)?;
+    writer.write_record(header).map_err(csv_error)?;
     for row in rows {
-        writer.write_record(row.iter().map(|field| csv_field(field))).map_err(failed)?;
+        writer.write_record(row.iter().map(|field| csv_field(field))).map_err(csv_error)?;
     }
     writer.flush()
+}
+
+/// The I/O error inside an error of the CSV writer.
+pub(crate) fn csv_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }

@@ -1,10 +1,11 @@
-//! A report from the lake to its files.
+//! Computes reports from the lake and writes their files. The command and the service's child
+//! process both use it.
 
-use crate::config::{Config, ReportForm};
+use crate::config::{Config, ReportFormat};
 use crate::exit::Failure;
 use futures::{StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use trailhound_detect::Language;
 use trailhound_detect::report::{
@@ -19,11 +20,26 @@ use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::reports::{ReportProfile, profiles};
 use trailhound_queries::session::Session;
 
-/// Told the number of each section that begins.
-pub(crate) type Progress<'p> = &'p (dyn Fn(usize) + Sync);
+/// Called with the number of each section, from 0, when its computation starts.
+pub(crate) type SectionProgress<'p> = &'p (dyn Fn(usize) + Sync);
 
-/// The profile `name`.
-pub(crate) fn profile(name: &str) -> Result<ReportProfile, Failure> {
+/// What to write of a report, and where.
+pub(crate) struct Target {
+    /// Language of texts for people.
+    pub(crate) language: Language,
+    /// Formats, each of which is one file, or for CSV one file per section.
+    pub(crate) formats: BTreeSet<ReportFormat>,
+    /// Folder of the files.
+    pub(crate) folder: PathBuf,
+    /// Browser that prints the PDF; the first one on the path if `None`.
+    pub(crate) browser: Option<PathBuf>,
+}
+
+/// Finds the report profile `name`.
+///
+/// # Errors
+/// [`Failure::Usage`]: there is no such profile.
+pub(crate) fn find_profile(name: &str) -> Result<ReportProfile, Failure> {
     let all = profiles().map_err(Failure::Internal)?;
     let known: Vec<&str> = all.iter().map(|profile| profile.name.as_str()).collect();
     let unknown = || {
@@ -35,21 +51,25 @@ pub(crate) fn profile(name: &str) -> Result<ReportProfile, Failure> {
     all.iter().find(|profile| profile.name == name).cloned().ok_or_else(unknown)
 }
 
-/// Makes the report about `period` from what `lake` holds now.
-pub(crate) async fn make(
+/// Computes the report about `period` from the current content of `lake`.
+///
+/// # Errors
+/// [`Failure`]: the lake cannot be read, or a section cannot be computed.
+pub(crate) async fn create(
     config: &Config,
     lake: &Lake,
     profile: &ReportProfile,
     period: Period,
-    progress: Progress<'_>,
+    progress: SectionProgress<'_>,
 ) -> Result<Report, Failure> {
-    // Findings first: of none of them may the snapshot lack the events.
+    // Findings are read before the snapshot is chosen, so that the snapshot contains the events of
+    // all of them.
     let RuleCursors { rules, newest } =
         rule_cursors(lake.catalog()).await.map_err(Failure::internal)?;
     let findings = findings_since(lake.catalog(), &period.history().to_rfc3339())
         .map_err(ReportError::from)
         .boxed();
-    let session = session(config, lake).await?;
+    let session = open_session(config, lake).await?;
     let stored_until = last_stored_at(&session).await?.unwrap_or(config.now());
     let lagging_rules: BTreeSet<String> =
         rules.iter().filter(|(.., seen)| *seen < newest).map(|(id, ..)| id.clone()).collect();
@@ -61,42 +81,42 @@ pub(crate) async fn make(
         rule_versions: rules.into_iter().map(|(id, version, _)| (id, version)).collect(),
         lagging_rules,
     };
-    let inputs = ReportInputs { session: &session, rules: &config.catalogue, findings, provenance };
+    let inputs = ReportInputs { session: &session, rules: &config.rule_set, findings, provenance };
     report::build_report(profile, period, config.now(), inputs, progress)
         .await
         .map_err(Failure::usage)
 }
 
-/// Makes `given` again: findings from the events by the rules, the numbers from both.
-pub(crate) async fn again(
+/// Computes `given` again: the findings by running the rules over the events it was computed from,
+/// then the figures.
+///
+/// # Errors
+/// [`Failure`]: the lake no longer holds the events, or a section cannot be computed.
+pub(crate) async fn recompute(
     config: &Config,
     lake: &Lake,
     given: &Report,
-    progress: Progress<'_>,
+    progress: SectionProgress<'_>,
 ) -> Result<Report, Failure> {
-    let profile = profile(&given.profile)?;
-    let session = session(config, lake).await?;
+    let profile = find_profile(&given.profile)?;
+    let session = open_session(config, lake).await?;
     let then = session_stored_until(&session, given.provenance.stored_until).await?;
     let rules: Vec<String> = given
         .provenance
         .rule_versions
         .keys()
-        .filter(|id| config.catalogue.find(id).is_some())
+        .filter(|id| config.rule_set.find(id).is_some())
         .cloned()
         .collect();
     let mut ran = BTreeMap::new();
-    let mut findings = of_the_service(config, lake, given).await?;
+    let mut findings = service_findings(config, lake, given).await?;
     if !rules.is_empty() {
-        let derived = detect(
-            &then,
-            &config.catalogue,
-            &RuleSelection { rules, require_all: false },
-            TimeRange::default(),
-        )
-        .await
-        .map_err(Failure::usage)?;
+        let selection = RuleSelection { rules, require_all: false };
+        let derived = detect(&then, &config.rule_set, &selection, TimeRange::default())
+            .await
+            .map_err(Failure::usage)?;
         let version = |id: &String| {
-            config.catalogue.find(id).map(|rule| rule.version.clone()).unwrap_or_default()
+            config.rule_set.find(id).map(|rule| rule.version.clone()).unwrap_or_default()
         };
         ran.extend(derived.ran.iter().map(|id| (id.clone(), version(id))));
         let derived = derived.findings.into_iter().map(StoredFinding::new);
@@ -108,81 +128,80 @@ pub(crate) async fn again(
         rule_versions: ran,
         ..given.provenance.clone()
     };
-    let inputs = ReportInputs { session: &session, rules: &config.catalogue, findings, provenance };
+    let inputs = ReportInputs { session: &session, rules: &config.rule_set, findings, provenance };
     report::build_report(&profile, given.period, given.made_at, inputs, progress)
         .await
         .map_err(Failure::usage)
 }
 
-/// Findings that no rule makes out of events: those of the service about itself.
-async fn of_the_service(
+/// The stored findings of the service about itself, such as a gap. No rule derives them from
+/// events.
+async fn service_findings(
     config: &Config,
     lake: &Lake,
     given: &Report,
 ) -> Result<Vec<StoredFinding>, Failure> {
     let made_at = given.made_at.to_rfc3339();
-    let own = |StoredFinding { finding, .. }: &StoredFinding| {
-        config.catalogue.find(&finding.rule_id).is_none()
+    let is_of_service = |StoredFinding { finding, .. }: &StoredFinding| {
+        config.rule_set.find(&finding.rule_id).is_none()
             && finding.first_seen.as_deref() <= Some(made_at.as_str())
     };
     let all = findings_since(lake.catalog(), &given.period.history().to_rfc3339());
-    all.try_filter(|finding| std::future::ready(own(finding)))
+    all.try_filter(|finding| std::future::ready(is_of_service(finding)))
         .try_collect()
         .await
         .map_err(Failure::internal)
 }
 
-async fn session(config: &Config, lake: &Lake) -> Result<Session, Failure> {
+async fn open_session(config: &Config, lake: &Lake) -> Result<Session, Failure> {
     Ok(Session::over_lake(lake.location(), Arc::clone(&config.parameters), &QueryLimits::default())
         .await?)
 }
 
-/// Writes `report` into `folder` in each of `forms`; gives the files.
-pub(crate) async fn write(
-    report: &Report,
-    language: Language,
-    forms: &BTreeSet<ReportForm>,
-    folder: &Path,
-) -> Result<Vec<PathBuf>, Failure> {
+/// Writes the files of `report`. Returns their paths.
+///
+/// # Errors
+/// [`Failure::Usage`]: a file cannot be written, or no browser can print the PDF.
+pub(crate) async fn write(report: &Report, target: &Target) -> Result<Vec<PathBuf>, Failure> {
+    let Target { language, folder, .. } = target;
     let stem = format!("trailhound-{}-{}", report.profile, report.period.file_name_part());
     let of_language = format!("{stem}.{}", language.name());
-    let keep = |name: String, content: &[u8]| {
+    let html = || report::html(report, *language).map_err(Failure::Internal);
+    let write_file = |name: String, content: &[u8]| {
         files::write_atomically(folder, &name, content)
             .map_err(|e| Failure::Usage(format!("{}: {e}", folder.join(&name).display())))
     };
     let mut written = Vec::new();
-    for form in forms {
-        match form {
-            ReportForm::Html => {
-                let page = report::html(report, language).map_err(Failure::Internal)?;
-                written.push(keep(format!("{of_language}.html"), page.as_bytes())?);
+    for format in &target.formats {
+        match format {
+            ReportFormat::Html => {
+                written.push(write_file(format!("{of_language}.html"), html()?.as_bytes())?);
             }
-            ReportForm::Md => {
-                let text = report::markdown(report, language).map_err(Failure::Internal)?;
-                written.push(keep(format!("{of_language}.md"), text.as_bytes())?);
+            ReportFormat::Md => {
+                let text = report::markdown(report, *language).map_err(Failure::Internal)?;
+                written.push(write_file(format!("{of_language}.md"), text.as_bytes())?);
             }
-            ReportForm::Json => {
+            ReportFormat::Json => {
                 let text = serde_json::to_string_pretty(report).map_err(Failure::internal)?;
-                written.push(keep(format!("{stem}.json"), text.as_bytes())?);
+                written.push(write_file(format!("{stem}.json"), text.as_bytes())?);
             }
-            ReportForm::Csv => {
+            ReportFormat::Csv => {
                 for (section, content) in report::csv(report)? {
-                    written.push(keep(format!("{stem}.{section}.csv"), &content)?);
+                    written.push(write_file(format!("{stem}.{section}.csv"), &content)?);
                 }
             }
-            ReportForm::Pdf => {
-                let page = report::html(report, language).map_err(Failure::Internal)?;
-                written.push(keep(format!("{of_language}.pdf"), &printed(&page).await?)?);
+            ReportFormat::Pdf => {
+                let pdf = print_pdf(&html()?, target).await?;
+                written.push(write_file(format!("{of_language}.pdf"), &pdf)?);
             }
         }
     }
     Ok(written)
 }
 
-/// The page as PDF.
-async fn printed(page: &str) -> Result<Vec<u8>, Failure> {
-    let given = std::env::var_os("TRAILHOUND_BROWSER").map(PathBuf::from);
-    let browser = report::find_browser(given.as_deref()).map_err(Failure::usage)?;
+/// Prints an HTML page with the browser. Returns the PDF.
+async fn print_pdf(page: &str, target: &Target) -> Result<Vec<u8>, Failure> {
+    let browser = report::find_browser(target.browser.as_deref()).map_err(Failure::usage)?;
     let folder = tempfile::tempdir().map_err(Failure::internal)?;
     let (html, pdf) = (folder.path().join("report.html"), folder.path().join("report.pdf"));
     std::fs::write(&html, page).map_err(Failure::internal)?;

@@ -1,44 +1,50 @@
-//! `trailhound coverage`, and the block that ends a scan.
+//! `trailhound coverage`, and the coverage summary at the end of a scan.
 
-use super::query;
-use crate::cli::{self, Format};
+use super::lake_access::open_session;
+use super::query_output::print_rows;
+use crate::cli::{CoverageArgs, OutputFormat};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use trailhound_datasets::sanitize::sanitize;
 use trailhound_detect::authoring::coverage::{AccountCoverage, coverage};
 use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::session::Session;
 
-/// Accounts the block at the end of a scan names.
-const ACCOUNTS_SHOWN: usize = 8;
+/// Accounts in the summary at the end of a scan at most.
+const SUMMARY_ACCOUNTS_MAX: usize = 8;
 
-pub(crate) async fn run(config: &Config, args: cli::Coverage) -> Result<Exit, Failure> {
-    let session = query::session(config, args.place.lake.as_deref()).await?;
+/// Prints the coverage of each account.
+pub(super) async fn run(config: &Config, args: CoverageArgs) -> Result<Exit, Failure> {
+    let session = open_session(config, args.lake.folder()).await?;
     match args.format {
-        // Day by day, for programs; the view is there for every other question.
-        Format::Csv => {
-            query::ask(
+        OutputFormat::Csv => {
+            print_rows(
                 &session,
                 "SELECT * FROM coverage ORDER BY account_id, acs_region, day",
-                Format::Csv,
+                OutputFormat::Csv,
             )
             .await?;
         }
-        Format::Json => {
-            for account in of(&session, &config.catalogue).await? {
+        OutputFormat::Json => {
+            for account in account_coverage(&session, &config.rule_set).await? {
                 printer::line(&serde_json::to_string(&account).map_err(Failure::internal)?)?;
             }
         }
-        Format::Table => {
-            print(&session, &config.catalogue, usize::MAX).await?;
-            print_rules(config)?;
+        OutputFormat::Table => {
+            print_accounts(&session, &config.rule_set, usize::MAX).await?;
+            print_disabled_rules(config)?;
         }
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-async fn of(session: &Session, catalogue: &RuleSet) -> Result<Vec<AccountCoverage>, Failure> {
-    let rules: Vec<&Rule> = catalogue
+/// Coverage of each account by the rules that are on and have their parameters.
+async fn account_coverage(
+    session: &Session,
+    rule_set: &RuleSet,
+) -> Result<Vec<AccountCoverage>, Failure> {
+    let rules: Vec<&Rule> = rule_set
         .rules
         .iter()
         .filter(|rule| rule.enabled && rule.missing_parameters(session.parameters()).is_empty())
@@ -46,49 +52,51 @@ async fn of(session: &Session, catalogue: &RuleSet) -> Result<Vec<AccountCoverag
     Ok(coverage(session, &rules).await?)
 }
 
-/// The block that ends a scan.
-pub(super) async fn print_briefly(session: &Session, catalogue: &RuleSet) -> Result<(), Failure> {
-    print(session, catalogue, ACCOUNTS_SHOWN).await
+/// Prints the coverage summary at the end of a scan.
+pub(super) async fn print_summary(session: &Session, rule_set: &RuleSet) -> Result<(), Failure> {
+    print_accounts(session, rule_set, SUMMARY_ACCOUNTS_MAX).await
 }
 
-async fn print(session: &Session, catalogue: &RuleSet, accounts_max: usize) -> Result<(), Failure> {
-    let mut accounts = of(session, catalogue).await?;
-    // Where most happens is what one looks for.
+/// Prints the coverage of the `accounts_max` accounts with the most events.
+async fn print_accounts(
+    session: &Session,
+    rule_set: &RuleSet,
+    accounts_max: usize,
+) -> Result<(), Failure> {
+    let mut accounts = account_coverage(session, rule_set).await?;
     accounts.sort_by_key(|account| std::cmp::Reverse(account.totals.events));
-    printer::line("\nWhat this data can show:")?;
+    printer::line("\nDetection coverage of this data:")?;
     if accounts.is_empty() {
-        printer::line("  nothing: there is no event with a time")?;
+        printer::line("  none: no event has a time")?;
     }
     for account in accounts.iter().take(accounts_max) {
         for line in account.describe(&session.parameters().accounts) {
-            printer::line(&format!("  {}", trailhound_datasets::sanitize::sanitize(&line)))?;
+            printer::line(&format!("  {}", sanitize(&line)))?;
         }
     }
     if let Some(more) = accounts.len().checked_sub(accounts_max).filter(|more| *more > 0) {
-        printer::line(&format!("  and {more} more accounts: trailhound coverage"))?;
+        printer::line(&format!("  and {more} more accounts; list them with: trailhound coverage"))?;
     }
     Ok(())
 }
 
-/// What is not looked for at all.
-fn print_rules(config: &Config) -> Result<(), Failure> {
-    let ids = |which: &dyn Fn(&Rule) -> bool| -> Vec<&str> {
-        config
-            .catalogue
-            .rules
-            .iter()
-            .filter(|rule| which(rule))
-            .map(|rule| rule.id.as_str())
-            .collect()
-    };
-    let off = ids(&|rule| !rule.enabled);
+/// Prints the rules that do not run: those that are off by default, and those that lack a
+/// parameter.
+fn print_disabled_rules(config: &Config) -> Result<(), Failure> {
+    let off: Vec<&str> = config
+        .rule_set
+        .rules
+        .iter()
+        .filter(|rule| !rule.enabled)
+        .map(|rule| rule.id.as_str())
+        .collect();
     if !off.is_empty() {
         printer::line(&format!(
             "\nOff by default, run with `detect --rules ID`: {}",
             off.join(", ")
         ))?;
     }
-    for rule in config.catalogue.rules.iter().filter(|rule| rule.enabled) {
+    for rule in config.rule_set.rules.iter().filter(|rule| rule.enabled) {
         let missing = rule.missing_parameters(&config.parameters);
         if !missing.is_empty() {
             printer::line(&format!(

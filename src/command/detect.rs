@@ -1,10 +1,11 @@
-//! `trailhound detect`, and the part of `scan` that follows the ingest.
+//! `trailhound detect`, which is also the second half of `scan`: runs the rules over the lake,
+//! stores and prints the findings.
 
 use super::findings;
-use crate::cli::{self, DetectionArgs};
+use super::lake_access::open_lake;
+use crate::cli::{DetectArgs, DetectionArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
-use crate::lake;
 use crate::printer;
 use std::sync::Arc;
 use trailhound_detect::{
@@ -16,16 +17,18 @@ use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::session::Session;
 
-pub(crate) async fn run(config: &Config, args: cli::Detect) -> Result<Exit, Failure> {
+/// Runs the rules over the lake that `args` name.
+pub(super) async fn run(config: &Config, args: DetectArgs) -> Result<Exit, Failure> {
     for warning in config.parameters.warnings() {
-        printer::talk(&format!("warning: {warning}"));
+        printer::warning(&warning);
     }
-    let lake = lake::open(&config.lake(args.place.lake.as_deref())?, config).await?;
-    over(config, &lake, None, &args.detection).await
+    let lake = open_lake(config, args.lake.folder()).await?;
+    detect_in_lake(config, &lake, None, &args.detection).await
 }
 
-/// Runs the rules over `lake`, keeps what they find and prints it; with it what was ingested, if anything was.
-pub(crate) async fn over(
+/// Runs the rules over `lake`, stores the findings and prints them. `report` is the result of the
+/// ingest before it, if there was one.
+pub(super) async fn detect_in_lake(
     config: &Config,
     lake: &Lake,
     report: Option<&IngestReport>,
@@ -39,29 +42,29 @@ pub(crate) async fn over(
     )
     .await?;
     let selection =
-        RuleSelection { rules: selected(config, args)?, require_all: args.require_all_rules };
+        RuleSelection { rules: selected_rules(config, args)?, require_all: args.require_all_rules };
     let range = TimeRange {
         since: args.since.map(|t| t.timestamp_micros()),
         until: args.until.map(|t| t.timestamp_micros()),
         include_untimed: false,
     };
-    let detection = detect(&session, &config.catalogue, &selection, range).await.map_err(
+    let detection = detect(&session, &config.rule_set, &selection, range).await.map_err(
         |error| match &error {
             EvaluateError::Missing { parameter, .. } => {
-                Failure::Usage(format!("{error}.\n{}", findings::how_to_give(parameter)))
+                Failure::Usage(format!("{error}.\n{}", findings::configuration_hint(parameter)))
             }
             _ => Failure::usage(error),
         },
     )?;
-    // A rule that ran over a part of the lake has not seen the rest.
+    // The cursor of a rule moves only if the rule has seen the whole lake.
     let ran = detection
         .ran
         .iter()
         .filter(|_| range.is_everything())
-        .filter_map(|id| config.catalogue.find(id));
+        .filter_map(|id| config.rule_set.find(id));
     let versions: Vec<(String, String)> =
         ran.map(|rule| (rule.id.clone(), rule.version.clone())).collect();
-    let mut kept = StoreSummary::default();
+    let mut stored = StoreSummary::default();
     store_findings(
         lake.catalog(),
         &detection.findings,
@@ -69,29 +72,29 @@ pub(crate) async fn over(
         &versions,
         snapshot,
         StoreContext::default(),
-        &mut kept,
+        &mut stored,
     )
     .await
     .map_err(Failure::internal)?;
-    findings::print(&session, &config.catalogue, report, &detection, kept, args).await?;
-    Ok(exit(report, &detection, args))
+    findings::print(&session, &config.rule_set, report, &detection, stored, args).await?;
+    Ok(exit_status(report, &detection, args))
 }
 
-fn exit(report: Option<&IngestReport>, detection: &Detection, args: &DetectionArgs) -> Exit {
+fn exit_status(report: Option<&IngestReport>, detection: &Detection, args: &DetectionArgs) -> Exit {
     if !detection.failed.is_empty() {
         return Exit::Internal;
     }
-    let serious = |fail_on| {
+    let has_finding_at = |fail_on| {
         detection.findings.iter().any(|f| f.status == FindingStatus::Open && f.severity >= fail_on)
     };
-    if args.fail_on.is_some_and(serious) {
-        return Exit::Found;
+    if args.fail_on.is_some_and(has_finding_at) {
+        return Exit::CheckFailed;
     }
-    if report.is_some_and(IngestReport::is_incomplete) { Exit::Incomplete } else { Exit::Done }
+    if report.is_some_and(IngestReport::is_incomplete) { Exit::Incomplete } else { Exit::Success }
 }
 
-/// Ids of the rules that were asked for; none for all that are on by default.
-fn selected(config: &Config, args: &DetectionArgs) -> Result<Vec<String>, Failure> {
+/// Ids of the rules that `args` select. Empty means all rules that are on by default.
+fn selected_rules(config: &Config, args: &DetectionArgs) -> Result<Vec<String>, Failure> {
     let Some(name) = &args.profile else { return Ok(args.rules.clone()) };
     Ok(config.profile(name)?.rules().into_iter().map(str::to_owned).collect())
 }

@@ -1,44 +1,47 @@
-//! `trailhound entities` and `trailhound incidents`: findings by whom and what they concern.
+//! `trailhound entities` and `trailhound incidents`: findings grouped by the entities they concern.
 
-use super::kept;
-use crate::cli::{self, Format};
+use super::lake_access::stored_findings;
+use crate::cli::{EntitiesArgs, IncidentsArgs, OutputFormat};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use trailhound_datasets::sanitize::sanitize;
 use trailhound_detect::Finding;
 use trailhound_detect::finding::risk::{
     Entity, EntityKind, EntityRisk, Incident, entities, entity_risks, incidents,
 };
 
-/// Rules named beside an entity, those that add most first.
+/// Rules in the row of an entity at most. Those that add most to its risk come first.
 const RULES_SHOWN: usize = 6;
 
-pub(crate) async fn run(config: &Config, args: cli::Entities) -> Result<Exit, Failure> {
-    let findings = kept(config, args.place.lake.as_deref()).await?;
+/// Prints the entities that findings concern, or one of them in detail.
+pub(super) async fn run(config: &Config, args: EntitiesArgs) -> Result<Exit, Failure> {
+    let findings = stored_findings(config, args.lake.folder()).await?;
     let mut risks = entity_risks(&findings, config.now().timestamp_micros());
     match &args.id {
         Some(id) => {
             risks.retain(|risk| risk.entity.id == *id || risk.name.as_ref() == Some(id));
             if risks.is_empty() {
                 return Err(Failure::Usage(format!(
-                    "no open finding concerns `{id}`; `trailhound entities` lists whom and what they concern"
+                    "no open finding concerns `{id}`; `trailhound entities` lists the entities"
                 )));
             }
             for risk in &risks {
-                show(risk, &findings, args.format)?;
+                print_entity(risk, &findings, args.format)?;
             }
         }
         None => {
             risks.retain(|risk| args.kind.is_none_or(|kind| kind == risk.entity.kind));
-            list(&risks, args.limit, args.format)?;
+            print_list(&risks, args.limit, args.format)?;
         }
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-fn cells(risk: &EntityRisk) -> Vec<String> {
+/// The row of an entity in the list.
+fn row(risk: &EntityRisk) -> Vec<String> {
     let Entity { kind, account_id, id } = &risk.entity;
     let mut rules: Vec<&str> = Vec::new();
     for term in risk.terms.iter().filter(|term| term.nth == 1) {
@@ -59,35 +62,39 @@ fn cells(risk: &EntityRisk) -> Vec<String> {
     ]
 }
 
-fn list(risks: &[EntityRisk], limit: usize, format: Format) -> Result<(), Failure> {
+fn print_list(risks: &[EntityRisk], limit: usize, format: OutputFormat) -> Result<(), Failure> {
     let header = ["risk", "kind", "id", "name", "account", "findings", "last seen", "rules"];
     match format {
-        Format::Json => {
+        OutputFormat::Json => {
             for risk in risks {
                 printer::line(&serde_json::to_string(risk).map_err(Failure::internal)?)?;
             }
         }
-        Format::Csv => printer::csv(&header, risks.iter().map(cells))?,
-        Format::Table => {
+        OutputFormat::Csv => printer::csv(&header, risks.iter().map(row))?,
+        OutputFormat::Table => {
             let mut table = printer::table(&header);
             for risk in risks.iter().take(limit) {
-                table.add_row(cells(risk).into_iter().map(printer::cell));
+                table.add_row(row(risk).into_iter().map(printer::cell));
             }
             printer::line(&table.to_string())?;
-            printer::talk(&match risks.len().checked_sub(limit).filter(|more| *more > 0) {
+            printer::message(&match risks.len().checked_sub(limit).filter(|more| *more > 0) {
                 Some(more) => format!(
-                    "{more} more: --limit, --format json; how a risk comes about: trailhound entities ID"
+                    "{more} more: use --limit or --format json. The terms of one risk score: trailhound entities ID"
                 ),
-                None => "How a risk comes about: trailhound entities ID".to_owned(),
+                None => "The terms of one risk score: trailhound entities ID".to_owned(),
             });
         }
     }
     Ok(())
 }
 
-/// One entity: the sum, term by term, and its findings in order of time.
-fn show(risk: &EntityRisk, findings: &[Finding], format: Format) -> Result<(), Failure> {
-    if format == Format::Json {
+/// Prints one entity: its risk score term by term, and its findings in order of time.
+fn print_entity(
+    risk: &EntityRisk,
+    findings: &[Finding],
+    format: OutputFormat,
+) -> Result<(), Failure> {
+    if format == OutputFormat::Json {
         return Ok(printer::line(&serde_json::to_string(risk).map_err(Failure::internal)?)?);
     }
     let Entity { kind, account_id, id } = &risk.entity;
@@ -95,7 +102,7 @@ fn show(risk: &EntityRisk, findings: &[Finding], format: Format) -> Result<(), F
         account_id.as_ref().map_or_else(String::new, |account| format!(" of account {account}"));
     let name = risk.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
     let title = format!("{} {id}{name}{account}: risk {:.1}", kind.name(), risk.score);
-    printer::line(&trailhound_datasets::sanitize::sanitize(&title))?;
+    printer::line(&sanitize(&title))?;
     let mut sum =
         printer::table(&["adds", "weight", "age in days", "n-th of its rule", "rule", "finding"]);
     for term in &risk.terms {
@@ -110,7 +117,7 @@ fn show(risk: &EntityRisk, findings: &[Finding], format: Format) -> Result<(), F
         sum.add_row(row.map(printer::cell));
     }
     printer::line(&sum.to_string())?;
-    printer::line("Each adds weight * 0.5 ^ (age / 7 days) / n.\n")?;
+    printer::line("Each finding adds weight * 0.5 ^ (age / 7 days) / n.\n")?;
     let concerned: Vec<&Finding> =
         findings.iter().filter(|finding| entities(finding).contains(&risk.entity)).collect();
     print_timeline(&concerned)
@@ -154,10 +161,11 @@ fn print_timeline(findings: &[&Finding]) -> Result<(), Failure> {
     Ok(printer::line(&table.to_string())?)
 }
 
-pub(crate) async fn run_incidents(config: &Config, args: cli::Incidents) -> Result<Exit, Failure> {
-    let findings = kept(config, args.place.lake.as_deref()).await?;
+/// Prints the incidents.
+pub(super) async fn run_incidents(config: &Config, args: IncidentsArgs) -> Result<Exit, Failure> {
+    let findings = stored_findings(config, args.lake.folder()).await?;
     let window = i64::from(args.window_minutes) * 60_000_000;
-    // People of one office share its address.
+    // Employees of one office share its address, which therefore does not connect their findings.
     let shared = |entity: &Entity| {
         let corporate = |ip: IpAddr| {
             config
@@ -170,29 +178,30 @@ pub(crate) async fn run_incidents(config: &Config, args: cli::Incidents) -> Resu
     };
     let found = incidents(&findings, window, &shared);
     match args.format {
-        Format::Json => {
+        OutputFormat::Json => {
             for incident in &found {
                 printer::line(&serde_json::to_string(incident).map_err(Failure::internal)?)?;
             }
         }
-        Format::Csv => {
+        OutputFormat::Csv => {
             let header = ["incident_id", "severity", "first_seen", "findings", "rules", "entities"];
-            printer::csv(&header, found.iter().map(incident_cells))?;
+            printer::csv(&header, found.iter().map(incident_row))?;
         }
-        Format::Table => {
+        OutputFormat::Table => {
             for incident in &found {
-                let cells = incident_cells(incident);
+                let cells = incident_row(incident);
                 let title = format!("incident {} ({}): {}", cells[0], cells[1], cells[5]);
-                printer::line(&trailhound_datasets::sanitize::sanitize(&title))?;
+                printer::line(&sanitize(&title))?;
                 print_timeline(&incident.findings)?;
             }
-            printer::talk(&format!("{} incidents", found.len()));
+            printer::message(&format!("{} incidents", found.len()));
         }
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-fn incident_cells(incident: &Incident<'_>) -> Vec<String> {
+/// The row of an incident.
+fn incident_row(incident: &Incident<'_>) -> Vec<String> {
     let mut rules: BTreeMap<&str, u32> = BTreeMap::new();
     for finding in &incident.findings {
         *rules.entry(&finding.rule_id).or_default() += 1;

@@ -1,7 +1,7 @@
-//! Printing findings: for people, for programs, for spreadsheets.
+//! Prints the findings of a run as a table with summaries, as JSON or as CSV.
 
 use super::{coverage, ingest};
-use crate::cli::{DetectionArgs, Format};
+use crate::cli::{DetectionArgs, OutputFormat};
 use crate::exit::Failure;
 use crate::printer;
 use arrow::array::AsArray;
@@ -12,77 +12,80 @@ use trailhound_ingest::IngestReport;
 use trailhound_queries::packs::rules::{RuleSet, Severity};
 use trailhound_queries::session::Session;
 
-/// Findings the table lists one by one.
+/// Findings in the table at most.
 const TABLE_FINDINGS_MAX: usize = 200;
-/// Reasons and targets shown of one finding.
+/// Reasons, actions and targets of one finding in the table at most.
 const PARTS_SHOWN: usize = 6;
 
-/// Prints everything a scan has to say.
-pub(crate) async fn print(
+/// Prints the result of a run. In JSON and CSV the findings go to standard output, messages to
+/// standard error.
+pub(super) async fn print(
     session: &Session,
-    catalogue: &RuleSet,
+    rule_set: &RuleSet,
     report: Option<&IngestReport>,
     detection: &Detection,
-    kept: StoreSummary,
+    stored: StoreSummary,
     args: &DetectionArgs,
 ) -> Result<(), Failure> {
     match args.format {
-        Format::Json => {
-            for finding in detection.findings.iter().chain(&kept.withdrawn) {
+        OutputFormat::Json => {
+            for finding in detection.findings.iter().chain(&stored.withdrawn) {
                 printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
             }
-            talk_about(report, detection);
+            print_messages(report, detection);
         }
-        Format::Csv => {
+        OutputFormat::Csv => {
             printer::csv(
                 &CSV_HEADER,
-                detection.findings.iter().chain(&kept.withdrawn).map(csv_row),
+                detection.findings.iter().chain(&stored.withdrawn).map(csv_row),
             )?;
-            talk_about(report, detection);
+            print_messages(report, detection);
         }
-        Format::Table => {
+        OutputFormat::Table => {
             print_table(detection, args)?;
             print_summary(detection)?;
             printer::line("")?;
             for line in report.map(ingest::summary).unwrap_or_default() {
                 printer::line(&line)?;
             }
-            let withdrawn = kept.withdrawn.len();
+            let withdrawn = stored.withdrawn.len();
             printer::line(&format!(
                 "findings: {} new, {} revised, {} known, {withdrawn} withdrawn",
-                kept.new, kept.revised, kept.unchanged
+                stored.new, stored.revised, stored.unchanged
             ))?;
-            print_unjudged(session).await?;
-            coverage::print_briefly(session, catalogue).await?;
-            for line in not_loaded(&detection.skipped) {
+            print_undecided(session).await?;
+            coverage::print_summary(session, rule_set).await?;
+            for line in skipped_rules(&detection.skipped) {
                 printer::line(&format!("\n{line}"))?;
             }
-            tell_failed(detection);
+            print_failed_rules(detection);
         }
     }
     Ok(())
 }
 
-fn talk_about(report: Option<&IngestReport>, detection: &Detection) {
+/// Writes the summary of the ingest, and the rules that did not run, to standard error.
+fn print_messages(report: Option<&IngestReport>, detection: &Detection) {
     for line in report.map(ingest::summary).unwrap_or_default() {
-        printer::talk(&line);
+        printer::message(&line);
     }
-    for line in not_loaded(&detection.skipped) {
-        printer::talk(&line);
+    for line in skipped_rules(&detection.skipped) {
+        printer::message(&line);
     }
-    tell_failed(detection);
+    print_failed_rules(detection);
 }
 
-fn tell_failed(detection: &Detection) {
+fn print_failed_rules(detection: &Detection) {
     for (rule, reason) in &detection.failed {
-        printer::talk(&format!(
-            "error: rule {rule} broke and found nothing; the others ran. {reason}"
+        printer::message(&format!(
+            "error: rule {rule} failed and has no findings; the others ran. {reason}"
         ));
     }
 }
 
-/// Which rules did not run, by the parameter they lack, and what to write to give it.
-fn not_loaded(skipped: &[SkippedRule]) -> Vec<String> {
+/// One message per missing parameter: the rules that did not run without it, and how to configure
+/// it.
+fn skipped_rules(skipped: &[SkippedRule]) -> Vec<String> {
     let mut by_parameter: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for rule in skipped {
         for parameter in &rule.missing {
@@ -92,31 +95,31 @@ fn not_loaded(skipped: &[SkippedRule]) -> Vec<String> {
     by_parameter
         .into_iter()
         .map(|(parameter, rules)| {
-            format!("NOT LOADED: {}.\n{}", rules.join(", "), how_to_give(parameter))
+            format!("NOT LOADED: {}.\n{}", rules.join(", "), configuration_hint(parameter))
         })
         .collect()
 }
 
-/// What to write, and where, to give a parameter.
-pub(crate) fn how_to_give(parameter: &str) -> String {
+/// How to configure a rule parameter, with an example.
+pub(super) fn configuration_hint(parameter: &str) -> String {
     let example = match parameter {
         "corporate_cidrs" => {
-            r#"corporate_cidrs = [{ cidr = "203.0.113.0/24", label = "office" }]   # your ranges, IPv6 too"#
+            r#"corporate_cidrs = [{ cidr = "203.0.113.0/24", label = "office" }]   # your networks, IPv6 too"#
         }
         "business_hours" => {
             r#"business_hours = { timezone = "Asia/Shanghai", from = "09:00", to = "18:00" }"#
         }
         "geo_city" => {
-            r#"geo_city = "GeoLite2-City.mmdb"   # a database in MaxMind's format, counted from this file"#
+            r#"geo_city = "GeoLite2-City.mmdb"   # a database in MaxMind's format, relative to this file"#
         }
         "geo_asn" => r#"geo_asn = "GeoLite2-ASN.mmdb""#,
         "approved_images" => r#"approved_images = ["m-bp1golden*"]"#,
         "allowed_regions" => r#"allowed_regions = ["cn-*", "ap-southeast-1"]"#,
         "sso_mode" => r#"sso_mode = "user_sso"   # or role_sso, cloudsso"#,
-        other => return format!("  Give `{other}` under [parameters] in trailhound.toml."),
+        other => return format!("  Write `{other}` under [parameters] in trailhound.toml."),
     };
     format!(
-        "  For it to run, write under [parameters] in trailhound.toml (here, or named with --config):\n    {example}"
+        "  To load it, write under [parameters] in trailhound.toml (in this folder, or given with --config):\n    {example}"
     )
 }
 
@@ -143,13 +146,14 @@ fn print_table(detection: &Detection, args: &DetectionArgs) -> Result<(), Failur
     printer::line(&table.to_string())?;
     if shown.len() > TABLE_FINDINGS_MAX {
         printer::line(&format!(
-            "... and {} more; --format json gives all",
+            "... and {} more; use --format json for all",
             shown.len() - TABLE_FINDINGS_MAX
         ))?;
     }
     Ok(())
 }
 
+/// Time of the first event, and of the last one where it differs.
 fn when(finding: &Finding) -> String {
     let first = finding.first_seen.as_deref().unwrap_or("not recorded");
     match &finding.last_seen {
@@ -158,13 +162,14 @@ fn when(finding: &Finding) -> String {
     }
 }
 
+/// Name, kind, key and account of the operator.
 fn who(finding: &Finding) -> String {
     let operator = &finding.operator;
     let mut text = operator
         .name
         .clone()
         .or_else(|| operator.principal_id.clone())
-        .unwrap_or_else(|| "nobody named".to_owned());
+        .unwrap_or_else(|| "unknown".to_owned());
     if let Some(kind) = &operator.kind {
         text.push_str(&format!(" ({kind})"));
     }
@@ -177,18 +182,21 @@ fn who(finding: &Finding) -> String {
     text
 }
 
+/// Rule, title, actions, number of events and targets.
 fn what(finding: &Finding) -> String {
-    let mut text = format!("{} {}: {}", finding.rule_id, finding.title, cut(&finding.actions));
+    let mut text =
+        format!("{} {}: {}", finding.rule_id, finding.title, shortened(&finding.actions));
     if finding.count > 1 {
         text.push_str(&format!(" x{}", finding.count));
     }
     if !finding.targets.is_empty() {
         let ids: Vec<String> = finding.targets.iter().map(|target| target.id.clone()).collect();
-        text.push_str(&format!(" on {}", cut(&ids)));
+        text.push_str(&format!(" on {}", shortened(&ids)));
     }
     text
 }
 
+/// Reasons, verdict, unknown facts and suppression.
 fn why(finding: &Finding) -> String {
     let mut text = finding.why.iter().take(PARTS_SHOWN).cloned().collect::<Vec<_>>().join("; ");
     if finding.why.len() > PARTS_SHOWN {
@@ -206,7 +214,8 @@ fn why(finding: &Finding) -> String {
     text
 }
 
-fn cut(parts: &[String]) -> String {
+/// The first parts, and how many more there are.
+fn shortened(parts: &[String]) -> String {
     let mut text = parts.iter().take(PARTS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if parts.len() > PARTS_SHOWN {
         text.push_str(&format!(" and {} more", parts.len() - PARTS_SHOWN));
@@ -251,8 +260,8 @@ fn print_summary(detection: &Detection) -> Result<(), Failure> {
     Ok(printer::line(&table.to_string())?)
 }
 
-/// What no rule could decide.
-const UNJUDGED: &str = "\
+/// Counts of events that rules cannot decide, and the number of sign-ins, in one row.
+const UNDECIDED: &str = "\
 SELECT count(*) FILTER (WHERE event_action LIKE 'consolesignin%' AND outcome = 'success' AND mfa = 'unknown'), \
 count(*) FILTER (WHERE event_action LIKE 'consolesignin%' AND outcome = 'success'), \
 count(*) FILTER (WHERE event_action LIKE 'consolesignin%' AND outcome = 'success' AND source_class <> 'ip'), \
@@ -260,8 +269,9 @@ count(*) FILTER (WHERE event_action IN ('stopinstance', 'stopinstances', 'delete
 count(*) FILTER (WHERE event_time IS NULL), \
 count(*) FILTER (WHERE cardinality(flags) > 0 AND array_has(flags, 'id_conflict')) FROM events";
 
-async fn print_unjudged(session: &Session) -> Result<(), Failure> {
-    let batches = session.sql(UNJUDGED).await?.collect().await.map_err(Failure::internal)?;
+/// Prints how many events lack the facts that rules need.
+async fn print_undecided(session: &Session) -> Result<(), Failure> {
+    let batches = session.sql(UNDECIDED).await?.collect().await.map_err(Failure::internal)?;
     let count = |index: usize| -> i64 {
         batches
             .iter()
@@ -272,23 +282,25 @@ async fn print_unjudged(session: &Session) -> Result<(), Failure> {
     let mut lines = Vec::new();
     let (unknown_mfa, sign_ins) = (count(0), count(1));
     if sign_ins > 0 {
-        lines.push(format!("{unknown_mfa} of {sign_ins} sign-ins do not say whether MFA was used"));
         lines.push(format!(
-            "{} of {sign_ins} sign-ins come from something that is no address",
+            "{unknown_mfa} of {sign_ins} sign-ins do not record whether MFA was used"
+        ));
+        lines.push(format!(
+            "{} of {sign_ins} sign-ins have a source that is not an IP address",
             count(2)
         ));
     }
     for (index, what) in [
-        (3, "stops and releases were dry runs: somebody tried what would happen"),
-        (4, "events have no readable time and fall into no window"),
-        (5, "events share their id with another event that says something else"),
+        (3, "stops and releases were dry runs"),
+        (4, "events have no valid time and belong to no window"),
+        (5, "events share their id with a different event"),
     ] {
         if count(index) > 0 {
             lines.push(format!("{} {what}", count(index)));
         }
     }
     if !lines.is_empty() {
-        printer::line("\nCould not be judged:")?;
+        printer::line("\nUndecided:")?;
     }
     for line in lines {
         printer::line(&format!("  {line}"))?;

@@ -1,22 +1,25 @@
-//! `trailhound generate`.
+//! `trailhound generate`: writes sample traffic to files, a Kafka topic or a bucket.
 
-use crate::cli::{self, Destination};
+use crate::cli::{Destination, GenerateArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use flate2::read::GzDecoder;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use trailhound_datasets::generate::{STORY_NAMES, Traffic, TrafficSpec};
+use trailhound_ingest::Clock;
 use trailhound_ingest::source::kafka::{SendError, TopicProducer};
 use trailhound_ingest::source::oss::BucketWriter;
 
-pub(crate) async fn run(config: &Config, args: &cli::Generate) -> Result<Exit, Failure> {
+/// Generates the traffic that `args` describe.
+pub(super) async fn run(config: &Config, args: &GenerateArgs) -> Result<Exit, Failure> {
     let spec = TrafficSpec {
         events: args.events,
         seed: args.seed,
@@ -26,23 +29,26 @@ pub(crate) async fn run(config: &Config, args: &cli::Generate) -> Result<Exit, F
         days: args.days,
     };
     if args.to == Some(Destination::Oss) {
-        let put = put(config, spec, args).await?;
-        printer::talk(&format!("{} events put into {put} objects", args.events));
+        let objects = put_objects(config, spec, args).await?;
+        printer::message(&format!("{} events written to {objects} objects", args.events));
     } else if let Some(servers) = &args.bootstrap_servers {
-        let sent = tokio::task::block_in_place(|| send(spec, servers, args))?;
-        printer::talk(&format!("{sent} events sent to the topic `{}`", args.topic));
+        // `--live` dates events by the time at which they are sent, also where `--now` is given.
+        let wall_clock: Clock = Arc::new(|| Utc::now().timestamp_micros());
+        let sent = tokio::task::block_in_place(|| send_events(spec, servers, args, &wall_clock))?;
+        printer::message(&format!("{sent} events sent to the topic `{}`", args.topic));
     } else if let Some(out) = &args.out {
-        let files = write(spec, out)?;
-        printer::talk(&format!(
+        let files = write_files(spec, out)?;
+        printer::message(&format!(
             "{} events in {files} files below {}, with trailhound.toml and truth.json",
             args.events,
             out.display()
         ));
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-fn plan(spec: TrafficSpec) -> Result<Traffic, Failure> {
+/// The traffic that `spec` describes.
+fn plan_traffic(spec: TrafficSpec) -> Result<Traffic, Failure> {
     Traffic::new(spec).map_err(|unknown| {
         Failure::Usage(format!(
             "there is no story `{unknown}`; there are {}",
@@ -51,7 +57,8 @@ fn plan(spec: TrafficSpec) -> Result<Traffic, Failure> {
     })
 }
 
-/// Writes what belongs to the traffic beside its events.
+/// Writes the configuration that belongs to the traffic, and the findings that a correct detector
+/// reports for it.
 fn write_expected(traffic: &Traffic, out: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(out)?;
     std::fs::write(out.join("trailhound.toml"), traffic.configuration())?;
@@ -59,9 +66,14 @@ fn write_expected(traffic: &Traffic, out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends the events of `spec` one by one; returns their number.
-fn send(spec: TrafficSpec, servers: &str, args: &cli::Generate) -> Result<u64, Failure> {
-    let traffic = plan(spec)?;
+/// Sends the events to the Kafka topic one by one, at the rate of `args`. Returns their number.
+fn send_events(
+    spec: TrafficSpec,
+    servers: &str,
+    args: &GenerateArgs,
+    clock: &Clock,
+) -> Result<u64, Failure> {
+    let traffic = plan_traffic(spec)?;
     if let Some(out) = &args.out {
         write_expected(&traffic, out)?;
     }
@@ -81,8 +93,8 @@ fn send(spec: TrafficSpec, servers: &str, args: &cli::Generate) -> Result<u64, F
                     );
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
-            let sent_now = if args.live { Some(happening_now(event)?) } else { None };
-            send_one(&sender, sent_now.as_deref().unwrap_or(event.get()), sent)
+            let live = if args.live { Some(with_time(event, clock())?) } else { None };
+            send_event(&sender, live.as_deref().unwrap_or(event.get()), sent)
                 .map_err(Failure::internal)?;
             sent += 1;
         }
@@ -91,15 +103,19 @@ fn send(spec: TrafficSpec, servers: &str, args: &cli::Generate) -> Result<u64, F
     Ok(sent)
 }
 
-/// Puts the objects of `spec` into the bucket that the configuration names; returns their number.
-async fn put(config: &Config, spec: TrafficSpec, args: &cli::Generate) -> Result<usize, Failure> {
-    let traffic = plan(spec)?;
+/// Writes the files as objects into the first bucket of the configuration. Returns their number.
+async fn put_objects(
+    config: &Config,
+    spec: TrafficSpec,
+    args: &GenerateArgs,
+) -> Result<usize, Failure> {
+    let traffic = plan_traffic(spec)?;
     if let Some(out) = &args.out {
         write_expected(&traffic, out)?;
     }
     let buckets = config.live_options()?.oss;
     let bucket = buckets.first().ok_or_else(|| {
-        Failure::Usage("the configuration names no bucket; write a [[source.oss]]".to_owned())
+        Failure::Usage("the configuration has no bucket; write a [[source.oss]]".to_owned())
     })?;
     let writer = BucketWriter::new(bucket).map_err(Failure::usage)?;
     let mut count = 0;
@@ -110,19 +126,22 @@ async fn put(config: &Config, spec: TrafficSpec, args: &cli::Generate) -> Result
     Ok(count)
 }
 
-/// The event with the present as its time.
-fn happening_now(event: &RawValue) -> Result<String, Failure> {
+/// The event with its time set to `now`, microseconds since 1970 UTC.
+fn with_time(event: &RawValue, now: i64) -> Result<String, Failure> {
     let mut event: Map<String, Value> =
         serde_json::from_str(event.get()).map_err(Failure::internal)?;
+    let time = DateTime::<Utc>::from_timestamp_micros(now).unwrap_or_default();
     event.insert(
         "eventTime".to_owned(),
-        Value::from(Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)),
+        Value::from(time.to_rfc3339_opts(SecondsFormat::Secs, true)),
     );
     serde_json::to_string(&event).map_err(Failure::internal)
 }
 
-/// A Logstore with one field hands out the event itself under the field's name; one with more fields, a row of them all.
-fn send_one(sender: &TopicProducer, event: &str, number: u64) -> Result<(), SendError> {
+/// Sends one event in one of the two layouts of a Logstore, in turn: a Logstore with one field
+/// delivers the event itself, with the name of the field as the key; a Logstore with several fields
+/// delivers a row of them.
+fn send_event(sender: &TopicProducer, event: &str, number: u64) -> Result<(), SendError> {
     if number.is_multiple_of(2) {
         return sender.send(Some("event"), event.as_bytes());
     }
@@ -130,9 +149,9 @@ fn send_one(sender: &TopicProducer, event: &str, number: u64) -> Result<(), Send
     sender.send(None, row.to_string().as_bytes())
 }
 
-/// Writes the traffic of `spec` below `out`; returns the number of files.
-pub(crate) fn write(spec: TrafficSpec, out: &Path) -> Result<usize, Failure> {
-    let traffic = plan(spec)?;
+/// Writes the traffic to files below `out`. Returns their number.
+pub(super) fn write_files(spec: TrafficSpec, out: &Path) -> Result<usize, Failure> {
+    let traffic = plan_traffic(spec)?;
     write_expected(&traffic, out)?;
     let mut files = 0;
     for file in traffic.files() {

@@ -1,7 +1,7 @@
-//! `trailhound ingest`.
+//! `trailhound ingest`, which is also the first half of `scan`: reads exports into the lake.
 
 use super::progress;
-use crate::cli;
+use crate::cli::IngestArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::lake;
@@ -12,9 +12,10 @@ use trailhound_datasets::sanitize::sanitize;
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestReport, Progress};
 
-pub(crate) async fn run(config: &Config, args: cli::Ingest) -> Result<Exit, Failure> {
-    let folder = config.lake(args.place.lake.as_deref())?;
-    let report = into_lake(config, &args.paths, &folder).await?;
+/// Ingests files and prints the ledger.
+pub(super) async fn run(config: &Config, args: IngestArgs) -> Result<Exit, Failure> {
+    let folder = config.lake(args.lake.folder())?;
+    let report = ingest_files(config, &args.paths, &folder).await?;
     if args.json {
         printer::line(&serde_json::to_string(&report).map_err(Failure::internal)?)?;
     } else {
@@ -23,11 +24,15 @@ pub(crate) async fn run(config: &Config, args: cli::Ingest) -> Result<Exit, Fail
         }
         printer::line(&format!("lake: {}", folder.display()))?;
     }
-    Ok(if report.is_incomplete() { Exit::Incomplete } else { Exit::Done })
+    Ok(if report.is_incomplete() { Exit::Incomplete } else { Exit::Success })
 }
 
-/// Ingests `paths` into the lake in `folder`, showing progress and telling what was odd.
-pub(crate) async fn into_lake(
+/// Notes that are printed at most.
+const NOTES_SHOWN: usize = 10;
+
+/// Ingests the files at `paths` into the lake in `folder`, which is created if it does not exist.
+/// Shows progress, and writes notes and unreadable files to standard error.
+pub(super) async fn ingest_files(
     config: &Config,
     paths: &[String],
     folder: &Path,
@@ -38,34 +43,27 @@ pub(crate) async fn into_lake(
     }
     let lake = lake::create_or_open(folder, config).await?;
     let progress = Arc::new(Progress::default());
-    let shown = progress::show(&progress, &inputs);
+    let display = progress::show(&progress, &inputs);
     let report = trailhound_ingest::ingest(&lake, inputs, &config.ingest_options(), progress).await;
-    drop(shown);
+    drop(display);
     let report = report?;
     for (object, note) in report.notes.iter().take(NOTES_SHOWN) {
-        printer::talk(&format!("note: {}: {}", sanitize(object), sanitize(note)));
+        printer::message(&format!("note: {}: {}", sanitize(object), sanitize(note)));
     }
     if report.notes.len() > NOTES_SHOWN {
-        printer::talk(&format!(
-            "note: and {} more like these; `trailhound ingest --json` lists all",
+        printer::message(&format!(
+            "note: and {} more notes; `trailhound ingest --json` lists all",
             report.notes.len() - NOTES_SHOWN
         ));
     }
     for (path, reason) in &report.unreadable {
-        printer::talk(&format!(
-            "warning: `{}` could not be read: {}",
-            sanitize(path),
-            sanitize(reason)
-        ));
+        printer::warning(&format!("`{}` could not be read: {}", sanitize(path), sanitize(reason)));
     }
     Ok(report)
 }
 
-/// Notes told one by one.
-const NOTES_SHOWN: usize = 10;
-
-/// The ledger in words.
-pub(crate) fn summary(report: &IngestReport) -> Vec<String> {
+/// Lines that sum up the ingest: the ledger, unchanged objects, quarantined records by reason.
+pub(super) fn summary(report: &IngestReport) -> Vec<String> {
     let ledger = &report.ledger;
     let mut lines = vec![format!(
         "{} records received = {} stored + {} duplicate + {} quarantined + {} expired, from {} objects",
@@ -78,7 +76,7 @@ pub(crate) fn summary(report: &IngestReport) -> Vec<String> {
     )];
     if report.objects_unchanged > 0 {
         lines.push(format!(
-            "{} objects were in the lake already and are unchanged: nothing read, nothing stored",
+            "{} objects were in the lake already and are unchanged: they were not read again",
             report.objects_unchanged
         ));
     }

@@ -1,55 +1,58 @@
-//! `trailhound investigate`.
+//! `trailhound investigate`: lists, shows and runs saved investigations.
 
-use super::query;
-use crate::cli;
+use super::lake_access::open_session;
+use super::query_output::{open_output, write_rows};
+use crate::cli::InvestigateArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::collections::BTreeMap;
 use trailhound_queries::packs::investigations::{self, Investigation};
 
-pub(crate) async fn run(config: &Config, args: cli::Investigate) -> Result<Exit, Failure> {
+/// Lists the investigations, or shows or runs the one that `args` name.
+pub(super) async fn run(config: &Config, args: InvestigateArgs) -> Result<Exit, Failure> {
     let Some(name) = &args.name else {
-        return list(config);
+        return print_list(config);
     };
     let investigation =
         investigations::find(&config.investigations()?, name).map_err(Failure::usage)?;
     if args.show {
-        show(&investigation)?;
-        return Ok(Exit::Done);
+        print_investigation(&investigation)?;
+        return Ok(Exit::Success);
     }
     let given: BTreeMap<String, String> = args.params.into_iter().collect();
-    let values = investigation.values(&given, config.now).map_err(Failure::usage)?;
-    let session = query::session(config, args.place.lake.as_deref()).await?;
-    printer::talk(&investigation.question.en);
-    let mut out = query::output(args.output.as_deref(), args.form)?;
-    query::answer(&session, &investigation.sql, &values, args.form, &mut *out).await?;
+    let values = investigation.values(&given, config.now()).map_err(Failure::usage)?;
+    let session = open_session(config, args.lake.folder()).await?;
+    printer::message(&investigation.question.en);
+    let mut out = open_output(args.output.as_deref(), args.format)?;
+    write_rows(&session, &investigation.sql, &values, args.format, &mut *out).await?;
     for next in &investigation.next {
-        printer::talk(&format!("next: {next}"));
+        printer::message(&format!("next: {next}"));
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-fn list(config: &Config) -> Result<Exit, Failure> {
+fn print_list(config: &Config) -> Result<Exit, Failure> {
     let mut table = printer::table(&["investigation", "question", "parameters"]);
-    for one in config.investigations()? {
-        let parameters = one.parameters.iter().map(|(name, parameter)| match &parameter.default {
-            None => name.clone(),
-            Some(default) if default.is_empty() => format!("[{name}]"),
-            Some(default) => format!("[{name}={default}]"),
-        });
+    for investigation in config.investigations()? {
+        let parameters =
+            investigation.parameters.iter().map(|(name, parameter)| match &parameter.default {
+                None => name.clone(),
+                Some(default) if default.is_empty() => format!("[{name}]"),
+                Some(default) => format!("[{name}={default}]"),
+            });
         let parameters: Vec<String> = parameters.collect();
         table.add_row(vec![
-            one.name,
-            format!("{}\n{}", one.question.en, one.question.zh),
+            investigation.name,
+            format!("{}\n{}", investigation.question.en, investigation.question.zh),
             parameters.join("\n"),
         ]);
     }
     printer::line(&table.to_string())?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-fn show(investigation: &Investigation) -> Result<(), Failure> {
+fn print_investigation(investigation: &Investigation) -> Result<(), Failure> {
     printer::line(&format!(
         "{}\n{}\n\n{}\n",
         investigation.question.en, investigation.question.zh, investigation.when
@@ -58,7 +61,7 @@ fn show(investigation: &Investigation) -> Result<(), Failure> {
         let default = parameter
             .default
             .as_deref()
-            .map_or_else(|| "must be given".to_owned(), |default| format!("default `{default}`"));
+            .map_or_else(|| "required".to_owned(), |default| format!("default `{default}`"));
         printer::line(&format!("--param {name}=...  {} ({default})", parameter.meaning))?;
     }
     printer::line(&format!("\n{}", investigation.sql))?;

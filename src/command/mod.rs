@@ -1,4 +1,5 @@
-//! One file a command: wiring and words.
+//! The commands, one file each: they open what a command needs, call the libraries and print the
+//! result.
 
 mod coverage;
 mod demo;
@@ -9,13 +10,17 @@ mod generate;
 mod ingest;
 mod investigate;
 mod lake;
+mod lake_access;
+mod lake_info;
 mod outbox;
 mod progress;
-pub(crate) mod query;
+mod query;
+mod query_output;
 mod reconcile;
 mod report;
-mod rule_files;
-mod rule_work;
+mod rule_backtest;
+mod rule_explain;
+mod rule_skeleton;
 mod rules;
 mod scan;
 mod serve;
@@ -29,10 +34,11 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use crate::query_server;
-use std::path::Path;
-use trailhound_detect::Finding;
 
-/// Does what was asked.
+/// Loads the configuration and runs the command of `cli`.
+///
+/// # Errors
+/// The error that ends the command.
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -42,11 +48,14 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         crate::lake::pretend(schema);
     }
     let config = Config::load(cli.config.as_deref(), cli.now)?;
-    for broken in &config.broken_rules {
-        printer::talk(&format!("error: {broken}\nThe rule is left out; the others run."));
+    for warning in &config.warnings {
+        printer::warning(warning);
     }
-    for warning in config.catalogue.warnings() {
-        printer::talk(&format!("warning: {warning}"));
+    for warning in config.rule_set.warnings() {
+        printer::warning(&warning);
+    }
+    for broken in &config.broken_rules {
+        printer::message(&format!("error: {broken}\nThe rule is skipped; the others run."));
     }
     runtime.block_on(async {
         match cli.command {
@@ -60,25 +69,19 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Query(args) => query::run(&config, args).await,
             Command::Investigate(args) => investigate::run(&config, args).await,
             Command::ServePostgres(args) => {
-                query_server::serve_connection(&config, &config.lake(args.lake.as_deref())?).await
+                query_server::serve_connection(&config, &config.lake(args.folder())?).await
             }
-            Command::Answer(args) => {
-                query_server::answer(&config, &config.lake(args.lake.as_deref())?).await
+            Command::QueryWorker(args) => {
+                query_server::run_worker(&config, &config.lake(args.folder())?).await
             }
-            Command::Rules(args) => rules::run(&config, args).await,
+            Command::Rules(command) => rules::run(&config, command).await,
             Command::Report(args) => report::run(&config, args).await,
-            Command::Lake(args) => lake::run(&config, args).await,
-            Command::Sinks(args) => sinks::run(&config, args).await,
-            Command::Outbox(args) => outbox::run(&config, args).await,
+            Command::Lake(command) => lake::run(&config, command).await,
+            Command::Sinks(command) => sinks::run(&config, command).await,
+            Command::Outbox(command) => outbox::run(&config, command).await,
             Command::Serve(args) => serve::run(&config, args).await,
             Command::Generate(args) => generate::run(&config, &args).await,
             Command::Demo(args) => demo::run(&config, &args).await,
         }
     })
-}
-
-/// Every finding that a lake keeps.
-async fn kept(config: &Config, lake: Option<&Path>) -> Result<Vec<Finding>, Failure> {
-    let lake = crate::lake::open(&config.lake(lake)?, config).await?;
-    trailhound_detect::all_findings(lake.catalog()).await.map_err(Failure::internal)
 }

@@ -1,94 +1,122 @@
-//! `trailhound outbox`: what is still to be told to whom, and what somebody does about it.
+//! `trailhound outbox`: lists, retries and dismisses the messages in the outbox.
 
-use crate::cli::{self, Format, OutboxPlace, OutboxState};
+use super::lake_access::open_lake;
+use crate::cli::{OutboxCommand, OutboxState, OutputFormat};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
-use crate::lake;
+use crate::legacy_names::{DEAD_LETTERED, PARKED, current_state, former_state};
 use crate::printer;
-use chrono::{DateTime, SecondsFormat};
 use serde_json::json;
 use trailhound_detect::store::outbox::{self, OutboxRow};
-use trailhound_ingest::lake::Lake;
 
-pub(crate) async fn run(config: &Config, command: cli::Outbox) -> Result<Exit, Failure> {
+/// Runs one of the commands on the outbox.
+pub(super) async fn run(config: &Config, command: OutboxCommand) -> Result<Exit, Failure> {
     let now = config.now().timestamp_micros();
     match command {
-        cli::Outbox::List { which, state, limit, format } => {
-            let lake = open(config, &which).await?;
-            let state = state.map(name);
-            let entries = outbox::list(lake.catalog(), which.sink.as_deref(), state, limit)
+        OutboxCommand::List { filter, state, limit, format } => {
+            let lake = open_lake(config, filter.lake.folder()).await?;
+            let state = state.map(stored_state);
+            let entries = outbox::list(lake.catalog(), filter.sink.as_deref(), state, limit)
                 .await
                 .map_err(Failure::internal)?;
             print(&entries, format)?;
         }
-        cli::Outbox::Retry { which, finding } => {
-            let lake = open(config, &which).await?;
+        OutboxCommand::Retry { filter, finding } => {
+            let lake = open_lake(config, filter.lake.folder()).await?;
             let finding = finding.unwrap_or_default();
-            let rows = outbox::retry(lake.catalog(), which.sink.as_deref(), &finding, now)
+            let rows = outbox::retry(lake.catalog(), filter.sink.as_deref(), &finding, now)
                 .await
                 .map_err(Failure::internal)?;
-            printer::line(&format!("{rows} to be sent now by the service"))?;
+            printer::line(&format!("{rows} messages are due now; the service sends them"))?;
         }
-        cli::Outbox::Dismiss { which, finding, reason } => {
-            let lake = open(config, &which).await?;
+        OutboxCommand::Dismiss { filter, finding, reason } => {
+            let lake = open_lake(config, filter.lake.folder()).await?;
             let finding = finding.unwrap_or_default();
             let rows =
-                outbox::dismiss(lake.catalog(), which.sink.as_deref(), &finding, &reason, now)
+                outbox::dismiss(lake.catalog(), filter.sink.as_deref(), &finding, &reason, now)
                     .await
                     .map_err(Failure::internal)?;
-            printer::line(&format!("{rows} given up"))?;
+            printer::line(&format!("{rows} messages dismissed"))?;
         }
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-async fn open(config: &Config, which: &OutboxPlace) -> Result<Lake, Failure> {
-    Ok(lake::open(&config.lake(which.place.lake.as_deref())?, config).await?)
-}
-
-fn name(state: OutboxState) -> &'static str {
+/// The name under which the outbox stores `state`. The former name of a state is accepted with a
+/// warning.
+fn stored_state(state: OutboxState) -> &'static str {
     match state {
         OutboxState::Pending => "pending",
         OutboxState::Leased => "leased",
         OutboxState::Delivered => "delivered",
-        OutboxState::Parked => outbox::DEAD_LETTERED,
+        OutboxState::DeadLettered => DEAD_LETTERED,
+        OutboxState::Parked => {
+            printer::warning(&format!(
+                "the state `{PARKED}` is called `{DEAD_LETTERED}` since 0.2.0; the former name is accepted until 0.3.0"
+            ));
+            DEAD_LETTERED
+        }
         OutboxState::Dismissed => "dismissed",
     }
 }
 
-/// A moment of the outbox, RFC 3339.
-pub(super) fn moment(micros: i64) -> String {
-    DateTime::from_timestamp_micros(micros)
-        .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
-        .unwrap_or_default()
-}
-
-const HEADER: [&str; 9] =
+const TABLE_HEADER: [&str; 9] =
     ["sink", "finding_id", "revision", "severity", "state", "attempts", "unsure", "queued", "note"];
 
-fn row(entry: &OutboxRow) -> [String; 9] {
-    let OutboxRow { sink, finding_id, severity, state, note, .. } = entry.clone();
-    let numbers = [entry.revision, entry.attempts, entry.unsure].map(|number| number.to_string());
-    let [revision, attempts, unsure] = numbers;
-    [sink, finding_id, revision, severity, state, attempts, unsure, moment(entry.queued_at), note]
+/// `state` has the former names until 0.3.0, so that scripts go on; `delivery_state` has the
+/// current ones.
+const CSV_HEADER: [&str; 10] = [
+    "sink",
+    "finding_id",
+    "revision",
+    "severity",
+    "state",
+    "attempts",
+    "unsure",
+    "queued",
+    "note",
+    "delivery_state",
+];
+
+/// The fields of [`TABLE_HEADER`], with `state` as the name of the message's state.
+fn row(entry: &OutboxRow, state: &str) -> [String; 9] {
+    [
+        entry.sink.clone(),
+        entry.finding_id.clone(),
+        entry.revision.to_string(),
+        entry.severity.clone(),
+        state.to_owned(),
+        entry.attempts.to_string(),
+        entry.unsure.to_string(),
+        printer::timestamp(entry.queued_at),
+        entry.note.clone(),
+    ]
 }
 
-fn print(entries: &[OutboxRow], format: Format) -> Result<(), Failure> {
+fn print(entries: &[OutboxRow], format: OutputFormat) -> Result<(), Failure> {
     match format {
-        Format::Table => {
-            let mut table = printer::table(&HEADER);
+        OutputFormat::Table => {
+            let mut table = printer::table(&TABLE_HEADER);
             for entry in entries {
-                table.add_row(row(entry).map(printer::cell));
+                table.add_row(row(entry, current_state(&entry.state)).map(printer::cell));
             }
             printer::line(&table.to_string())?;
         }
-        Format::Csv => printer::csv(&HEADER, entries.iter().map(|entry| row(entry).to_vec()))?,
-        Format::Json => {
+        OutputFormat::Csv => {
+            let rows = entries.iter().map(|entry| {
+                let mut row = row(entry, former_state(&entry.state)).to_vec();
+                row.push(current_state(&entry.state).to_owned());
+                row
+            });
+            printer::csv(&CSV_HEADER, rows)?;
+        }
+        OutputFormat::Json => {
             for entry in entries {
                 let value = json!({
                     "sink": entry.sink, "finding_id": entry.finding_id, "revision": entry.revision, "severity": entry.severity,
-                    "state": entry.state, "attempts": entry.attempts, "unsure": entry.unsure, "queued_at": moment(entry.queued_at),
-                    "due_at": moment(entry.due_at), "note": entry.note,
+                    "state": former_state(&entry.state), "delivery_state": current_state(&entry.state),
+                    "attempts": entry.attempts, "unsure": entry.unsure, "queued_at": printer::timestamp(entry.queued_at),
+                    "due_at": printer::timestamp(entry.due_at), "note": entry.note,
                 });
                 printer::line(&value.to_string())?;
             }

@@ -1,4 +1,4 @@
-//! The progress bar: on standard error, only on a terminal.
+//! The progress bar of an ingest, on standard error if that is a terminal.
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use trailhound_ingest::Progress;
 use trailhound_ingest::source::files::{Input, Inputs};
 
-/// Shows `progress` until dropped.
-pub(crate) struct Shown {
+/// Draws the progress until it is dropped.
+pub(super) struct ProgressDisplay {
     bar: ProgressBar,
     task: tokio::task::JoinHandle<()>,
 }
 
-/// Starts showing how `inputs` are read; nothing where nobody watches.
-pub(crate) fn show(progress: &Arc<Progress>, inputs: &Inputs) -> Option<Shown> {
+/// Starts to draw how far `inputs` are read, ten times per second. `None` if standard error is not
+/// a terminal.
+pub(super) fn show(progress: &Arc<Progress>, inputs: &Inputs) -> Option<ProgressDisplay> {
     if !io::stderr().is_terminal() {
         return None;
     }
@@ -42,10 +43,10 @@ pub(crate) fn show(progress: &Arc<Progress>, inputs: &Inputs) -> Option<Shown> {
             ));
         }
     });
-    Some(Shown { bar, task })
+    Some(ProgressDisplay { bar, task })
 }
 
-impl Drop for Shown {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.task.abort();
         self.bar.finish_and_clear();

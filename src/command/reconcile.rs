@@ -1,44 +1,46 @@
-//! `trailhound lake reconcile`.
+//! `trailhound lake reconcile`: compares the sources that deliver the same trail.
 
-use super::query;
-use crate::cli::Format;
+use super::lake_access::open_session;
+use super::query_output::print_rows;
+use crate::cli::OutputFormat;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
 
-/// What each source has brought of each account that comes by several ways.
+/// Counts by source for each account whose events come from several sources.
 const BY_SOURCE: &str = "SELECT account_id, source, count(*) AS hours, sum(events) AS events, sum(seen) AS seen, \
      sum(seen_first) AS seen_first, sum(missed) FILTER (WHERE status = 'missed') AS missed, \
      sum(missed) FILTER (WHERE status = 'open') AS missing_yet, sum(missed) FILTER (WHERE status = 'silent') AS missed_since_silent \
      FROM reconciliation GROUP BY account_id, source ORDER BY account_id, source";
 const MISSED: &str = "SELECT 1 FROM reconciliation WHERE status IN ('missed', 'silent') LIMIT 1";
 
+/// Prints the comparison. Fails the check if a source missed events or has gone silent.
 pub(super) async fn run(
     config: &Config,
-    lake: Option<&Path>,
+    folder: Option<&Path>,
     all: bool,
-    format: Format,
+    format: OutputFormat,
 ) -> Result<Exit, Failure> {
-    let session = query::session(config, lake).await?;
-    if format == Format::Table {
-        if query::ask(&session, BY_SOURCE, format).await? == 0 {
-            printer::talk(
-                "no account's events have come from more than one source: there is nothing to compare",
+    let session = open_session(config, folder).await?;
+    if format == OutputFormat::Table {
+        if print_rows(&session, BY_SOURCE, format).await? == 0 {
+            printer::message(
+                "no account has events from more than one source: there is nothing to compare",
             );
-            return Ok(Exit::Done);
+            return Ok(Exit::Success);
         }
-        printer::talk(if all {
+        printer::message(if all {
             "hour by hour:"
         } else {
-            "hours in which a source lacks events (the others filled them):"
+            "hours in which a source lacks events that others delivered:"
         });
     }
-    let which = if all { "" } else { "WHERE status <> 'complete'" };
-    query::ask(
+    let condition = if all { "" } else { "WHERE status <> 'complete'" };
+    print_rows(
         &session,
         &format!(
-            "SELECT * FROM reconciliation {which} ORDER BY account_id, acs_region, hour, source"
+            "SELECT * FROM reconciliation {condition} ORDER BY account_id, acs_region, hour, source"
         ),
         format,
     )
@@ -49,5 +51,5 @@ pub(super) async fn run(
         .count()
         .await
         .map_err(|e| Failure::Usage(e.strip_backtrace()))?;
-    Ok(if missed == 0 { Exit::Done } else { Exit::Found })
+    Ok(if missed == 0 { Exit::Success } else { Exit::CheckFailed })
 }

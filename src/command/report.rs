@@ -1,74 +1,87 @@
-//! `trailhound report`.
+//! `trailhound report`: creates, verifies and lists reports.
 
-use super::outbox::moment;
-use crate::cli;
+use super::lake_access::open_lake;
+use crate::cli::ReportArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
-use crate::lake;
 use crate::printer;
 use crate::report;
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use trailhound_datasets::sanitize::sanitize;
 use trailhound_detect::report::{Period, Report, differences, report_notice};
 use trailhound_detect::store::report_runs;
 use trailhound_ingest::lake::Lake;
 
-/// What a page holds its numbers in.
-const DATA: (&str, &str) = ("<script type=\"application/json\" id=\"report\">", "</script>");
-/// Runs listed of each report.
+/// The HTML element that holds the figures of a report as JSON.
+const DATA_ELEMENT: (&str, &str) =
+    ("<script type=\"application/json\" id=\"report\">", "</script>");
+/// Runs of each report in the list at most.
 const RUNS_SHOWN: usize = 5;
 
-pub(crate) async fn run(config: &Config, args: cli::Report) -> Result<Exit, Failure> {
+/// Creates, verifies or lists reports.
+pub(super) async fn run(config: &Config, args: ReportArgs) -> Result<Exit, Failure> {
     if args.in_service {
-        in_service().map_err(Failure::internal)?;
+        run_as_child_of_service().map_err(Failure::internal)?;
     }
-    let lake = lake::open(&config.lake(args.place.lake.as_deref())?, config).await?;
+    let lake = open_lake(config, args.lake.folder()).await?;
     if args.list {
         return list(config, &lake).await;
     }
     if let Some(file) = &args.verify {
         return verify(config, &lake, file).await;
     }
-    let profile = report::profile(&args.profile)?;
+    create(config, &lake, args).await
+}
+
+/// Creates the report that `args` describe and writes its files.
+async fn create(config: &Config, lake: &Lake, args: ReportArgs) -> Result<Exit, Failure> {
+    let profile = report::find_profile(&args.profile)?;
     let at = args.at.unwrap_or(config.now());
     let period = Period::last_completed(args.period, at, args.time_zone)
-        .ok_or_else(|| Failure::Usage(format!("before {at} no {} is over", args.period.name())))?;
-    let shown = Shown::new(profile.sections.len());
+        .ok_or_else(|| Failure::Usage(format!("no {} ended before {at}", args.period.name())))?;
+    let progress = SectionProgressBar::new(profile.sections.len());
     let report =
-        report::make(config, &lake, &profile, period, &|section| shown.at(section)).await?;
-    drop(shown);
-    let files =
-        report::write(&report, args.lang, &args.forms.into_iter().collect(), &args.output).await?;
+        report::create(config, lake, &profile, period, &|section| progress.set(section)).await?;
+    drop(progress);
+    let target = report::Target {
+        language: args.lang,
+        formats: args.formats.into_iter().collect(),
+        folder: args.output,
+        browser: args.browser.map(PathBuf::from),
+    };
+    let files = report::write(&report, &target).await?;
     if args.in_service {
         let notice = report_notice(&report, args.lang, files).map_err(Failure::Internal)?;
         printer::line(&serde_json::to_string(&notice).map_err(Failure::internal)?)?;
-        return Ok(Exit::Done);
+        return Ok(Exit::Success);
     }
     for path in files {
         printer::line(&path.display().to_string())?;
     }
     if !report.provenance.lagging_rules.is_empty() {
-        printer::talk(&format!(
-            "{} rules have not yet run over everything the lake holds; the report says so: `trailhound detect` does that, and the service by itself",
+        printer::message(&format!(
+            "{} rules have not yet run over all events in the lake, as the report says. `trailhound detect` runs them; the service does so by itself.",
             report.provenance.lagging_rules.len()
         ));
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-/// Gives way to the service that asked, and ends with it.
-fn in_service() -> io::Result<()> {
+/// Lowers the priority of this process, and has it killed when the service ends.
+fn run_as_child_of_service() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     rustix::process::nice(10)?;
     Ok(())
 }
 
-/// How far it is; nothing where nobody watches.
-struct Shown(ProgressBar);
+/// Shows on a terminal how many sections are computed.
+struct SectionProgressBar(ProgressBar);
 
-impl Shown {
+impl SectionProgressBar {
     fn new(sections: usize) -> Self {
         let bar = if io::stderr().is_terminal() {
             ProgressBar::new(sections as u64)
@@ -80,95 +93,94 @@ impl Shown {
         Self(bar)
     }
 
-    fn at(&self, section: usize) {
+    /// The section with this number, from 0, is computed now.
+    fn set(&self, section: usize) {
         self.0.set_position(section as u64);
     }
 }
 
-impl Drop for Shown {
+impl Drop for SectionProgressBar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
 
-/// Computes a report again and tells what differs. Exit status 1 where something does.
+/// Recomputes the report in `file` from the lake and prints the differences. Fails the check if
+/// there are any.
 async fn verify(config: &Config, lake: &Lake, file: &Path) -> Result<Exit, Failure> {
-    let given = read(file)?;
-    let shown = Shown::new(given.sections.len());
-    let again = report::again(config, lake, &given, &|section| shown.at(section)).await?;
-    drop(shown);
-    let differences = differences(&given, &again);
+    let given = read_report(file)?;
+    let progress = SectionProgressBar::new(given.sections.len());
+    let recomputed =
+        report::recompute(config, lake, &given, &|section| progress.set(section)).await?;
+    drop(progress);
+    let differences = differences(&given, &recomputed);
     for difference in &differences {
-        printer::line(&format!(
-            "DIFFERENCE {}",
-            trailhound_datasets::sanitize::sanitize(difference)
-        ))?;
+        printer::line(&format!("DIFFERENCE {}", sanitize(difference)))?;
     }
     let rows: usize = given.sections.iter().map(|section| section.rows.len()).sum();
     printer::line(&format!(
-        "{} sections with {rows} rows computed again from the events stored until {}, by {} rules; {} differences",
+        "{} sections with {rows} rows recomputed from the events stored until {}, by {} rules; {} differences",
         given.sections.len(),
         given.provenance.stored_until.to_rfc3339(),
-        again.provenance.rule_versions.len(),
+        recomputed.provenance.rule_versions.len(),
         differences.len()
     ))?;
     if !differences.is_empty() && !given.provenance.lagging_rules.is_empty() {
-        printer::talk(&format!(
-            "When it was made, {} rules had not yet run over everything.",
+        printer::message(&format!(
+            "When the report was created, {} rules had not yet run over all events.",
             given.provenance.lagging_rules.len()
         ));
     }
-    Ok(if differences.is_empty() { Exit::Done } else { Exit::Found })
+    Ok(if differences.is_empty() { Exit::Success } else { Exit::CheckFailed })
 }
 
-/// The report in a file of its JSON or HTML form.
-fn read(file: &Path) -> Result<Report, Failure> {
-    let wrong = |problem: String| Failure::Usage(format!("{}: {problem}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|e| wrong(e.to_string()))?;
-    let data = match text.split_once(DATA.0) {
-        Some((_, rest)) => rest.split_once(DATA.1).map_or(rest, |(data, _)| data),
+/// Reads the report in a JSON or HTML file.
+fn read_report(file: &Path) -> Result<Report, Failure> {
+    let file_error = |problem: String| Failure::Usage(format!("{}: {problem}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|e| file_error(e.to_string()))?;
+    let data = match text.split_once(DATA_ELEMENT.0) {
+        Some((_, rest)) => rest.split_once(DATA_ELEMENT.1).map_or(rest, |(data, _)| data),
         None => &text,
     };
-    serde_json::from_str(data)
-        .map_err(|e| wrong(format!("no report in its HTML or JSON form: {e}")))
+    serde_json::from_str(data).map_err(|e| file_error(format!("not a report in HTML or JSON: {e}")))
 }
 
-/// The schedule and the last runs.
+/// Prints the scheduled reports and their last runs.
 async fn list(config: &Config, lake: &Lake) -> Result<Exit, Failure> {
     let reports = config.reports()?;
     let runs = report_runs::list(lake.catalog()).await.map_err(Failure::internal)?;
     let time = |time: Option<DateTime<Utc>>| {
-        time.map(|time| moment(time.timestamp_micros())).unwrap_or_default()
+        time.map(|time| printer::timestamp(time.timestamp_micros())).unwrap_or_default()
     };
     let mut table =
-        printer::table(&["report", "schedule", "time zone", "about", "profile", "next"]);
+        printer::table(&["report", "schedule", "time zone", "period", "profile", "next"]);
     for report in &reports {
-        let about = format!("the last {}", report.span.name());
-        let next = time(report.after(config.now()));
+        let period = format!("the last {}", report.span.name());
+        let next = time(report.next_after(config.now()));
         let row = [
             report.name.clone(),
             report.schedule.clone(),
             report.time_zone.to_string(),
-            about,
+            period,
             report.profile.clone(),
             next,
         ];
         table.add_row(row.map(printer::cell));
     }
     printer::line(&table.to_string())?;
-    let mut table = printer::table(&["report", "was due", "state", "at", "what became of it"]);
-    for name in runs.iter().map(|run| &run.report).collect::<std::collections::BTreeSet<_>>() {
+    let mut table = printer::table(&["report", "was due", "state", "at", "note"]);
+    for name in runs.iter().map(|run| &run.report).collect::<BTreeSet<_>>() {
         for run in runs.iter().filter(|run| run.report == *name).take(RUNS_SHOWN) {
             let row = [
                 run.report.clone(),
-                moment(run.due_at),
+                printer::timestamp(run.due_at),
                 run.state.clone(),
-                moment(run.changed_at),
+                printer::timestamp(run.changed_at),
                 run.note.clone(),
             ];
             table.add_row(row.map(printer::cell));
         }
     }
     printer::line(&table.to_string())?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

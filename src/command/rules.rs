@@ -1,7 +1,7 @@
-//! `trailhound rules`.
+//! `trailhound rules`: lists, shows, checks and tests detection rules.
 
-use super::{rule_files, rule_work, sigma};
-use crate::cli::{self, Format};
+use super::{rule_backtest, rule_explain, rule_skeleton, sigma};
+use crate::cli::{OutputFormat, RulesCommand, RulesListArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
@@ -14,48 +14,50 @@ use trailhound_detect::authoring::lint;
 use trailhound_queries::packs::attack::tactics;
 use trailhound_queries::packs::rules::Rule;
 
-/// Time taken for the present when cases run, so that their fixed dates stay in range.
+/// The current time while test cases run, so that their fixed dates stay in range.
 const CASES_NOW_MICROS: i64 = 1_790_812_800_000_000; // 2026-10-01T00:00:00Z
 
-pub(crate) async fn run(config: &Config, args: cli::Rules) -> Result<Exit, Failure> {
-    match args {
-        cli::Rules::List(args) => list(config, &args),
-        cli::Rules::Explain(args) => {
-            rule_work::run_explain(config, find(config, &args.id)?, &args).await
+/// Runs one of the commands on rules.
+pub(super) async fn run(config: &Config, command: RulesCommand) -> Result<Exit, Failure> {
+    match command {
+        RulesCommand::List(args) => list(config, &args),
+        RulesCommand::Explain(args) => {
+            rule_explain::run(config, find(config, &args.id)?, &args).await
         }
-        cli::Rules::Backtest(args) => rule_work::run_backtest(config, &args).await,
-        cli::Rules::Show { id } => show(config, &id),
-        cli::Rules::Test { ids, junit } => test(config, &ids, junit.as_deref()).await,
-        cli::Rules::Lint { ids } => lint(config, &ids).await,
-        cli::Rules::Import(args) => sigma::run_import(config, &args).await,
-        cli::Rules::Export(args) => sigma::run_export(&selected(config, &args.ids)?, &args),
-        cli::Rules::New { id, group, title } => rule_files::write(config, &id, &group, &title),
+        RulesCommand::Backtest(args) => rule_backtest::run(config, &args).await,
+        RulesCommand::Show { id } => show(config, &id),
+        RulesCommand::Test { ids, junit } => test(config, &ids, junit.as_deref()).await,
+        RulesCommand::Lint { ids } => lint(config, &ids).await,
+        RulesCommand::Import(args) => sigma::run_import(config, &args).await,
+        RulesCommand::Export(args) => sigma::run_export(&selected(config, &args.ids)?, &args),
+        RulesCommand::New { id, group, title } => rule_skeleton::write(config, &id, &group, &title),
     }
 }
 
+/// Finds the rule `id`.
 fn find<'c>(config: &'c Config, id: &str) -> Result<&'c Rule, Failure> {
-    config.catalogue.get(id).map_err(Failure::usage)
+    config.rule_set.get(id).map_err(Failure::usage)
 }
 
-/// The rules that `args` ask for.
-fn chosen<'c>(config: &'c Config, args: &cli::RulesList) -> Result<Vec<&'c Rule>, Failure> {
+/// The rules that pass the filters of `args`.
+fn filtered<'c>(config: &'c Config, args: &RulesListArgs) -> Result<Vec<&'c Rule>, Failure> {
     let profile = args.profile.as_deref().map(|name| config.profile(name)).transpose()?;
     let tactic = args.tactic.as_ref().map(|tactic| tactic.to_lowercase().replace([' ', '_'], "-"));
     let has_tactic = |rule: &Rule, tactic: &String| {
         rule.attack.iter().flat_map(|technique| tactics(technique)).any(|known| known == tactic)
     };
-    let chosen = config.catalogue.rules.iter().filter(|rule| {
+    let filtered = config.rule_set.rules.iter().filter(|rule| {
         args.group.as_ref().is_none_or(|group| *group == rule.group)
             && args.severity.is_none_or(|severity| rule.severity >= severity)
             && tactic.as_ref().is_none_or(|tactic| has_tactic(rule, tactic))
             && profile.as_ref().is_none_or(|profile| profile.rules().contains(rule.id.as_str()))
     });
-    let chosen: Vec<&Rule> = chosen.collect();
-    if chosen.is_empty() {
+    let filtered: Vec<&Rule> = filtered.collect();
+    if filtered.is_empty() {
         let groups: BTreeSet<&str> =
-            config.catalogue.rules.iter().map(|rule| rule.group.as_str()).collect();
+            config.rule_set.rules.iter().map(|rule| rule.group.as_str()).collect();
         let known: BTreeSet<&str> = config
-            .catalogue
+            .rule_set
             .rules
             .iter()
             .flat_map(|rule| &rule.attack)
@@ -64,16 +66,16 @@ fn chosen<'c>(config: &'c Config, args: &cli::RulesList) -> Result<Vec<&'c Rule>
             .collect();
         let list = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
         return Err(Failure::Usage(format!(
-            "no rule is like that. Groups: {}. Tactics: {}",
+            "no rule passes these filters. Groups: {}. Tactics: {}",
             list(groups),
             list(known)
         )));
     }
-    Ok(chosen)
+    Ok(filtered)
 }
 
-fn list(config: &Config, args: &cli::RulesList) -> Result<Exit, Failure> {
-    let rules = chosen(config, args)?;
+fn list(config: &Config, args: &RulesListArgs) -> Result<Exit, Failure> {
+    let rules = filtered(config, args)?;
     let state = |rule: &Rule| {
         let missing = rule.missing_parameters(&config.parameters);
         if !missing.is_empty() {
@@ -97,7 +99,7 @@ fn list(config: &Config, args: &cli::RulesList) -> Result<Exit, Failure> {
         ]
     };
     match args.format {
-        Format::Json => {
+        OutputFormat::Json => {
             for rule in rules {
                 let line = json!({ "id": rule.id, "version": rule.version, "group": rule.group, "severity": rule.severity.name(), "title": rule.title.en,
                     "title_zh": rule.title.zh, "status": rule.status, "attack": rule.attack,
@@ -106,8 +108,8 @@ fn list(config: &Config, args: &cli::RulesList) -> Result<Exit, Failure> {
                 printer::line(&line.to_string())?;
             }
         }
-        Format::Csv => printer::csv(&header, rules.into_iter().map(row))?,
-        Format::Table => {
+        OutputFormat::Csv => printer::csv(&header, rules.into_iter().map(row))?,
+        OutputFormat::Table => {
             let mut table = printer::table(&header);
             for rule in rules {
                 table.add_row(row(rule).into_iter().map(printer::cell));
@@ -115,7 +117,7 @@ fn list(config: &Config, args: &cli::RulesList) -> Result<Exit, Failure> {
             printer::line(&table.to_string())?;
         }
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
@@ -151,12 +153,13 @@ fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
     for line in lines {
         printer::line(&line)?;
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
+/// The rules with these ids; all rules if there are none.
 fn selected<'c>(config: &'c Config, ids: &[String]) -> Result<Vec<&'c Rule>, Failure> {
     if ids.is_empty() {
-        Ok(config.catalogue.rules.iter().collect())
+        Ok(config.rule_set.rules.iter().collect())
     } else {
         ids.iter().map(|id| find(config, id)).collect()
     }
@@ -164,7 +167,7 @@ fn selected<'c>(config: &'c Config, ids: &[String]) -> Result<Vec<&'c Rule>, Fai
 
 async fn lint(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
     let rules = selected(config, ids)?;
-    let problems = lint::lint(&config.catalogue, &rules).await.map_err(Failure::internal)?;
+    let problems = lint::lint(&config.rule_set, &rules).await.map_err(Failure::internal)?;
     for problem in &problems {
         printer::line(&problem.to_string())?;
     }
@@ -180,14 +183,18 @@ async fn lint(config: &Config, ids: &[String]) -> Result<Exit, Failure> {
         lint::CHECKS,
         problems.len()
     ))?;
-    Ok(if problems.is_empty() && config.broken_rules.is_empty() { Exit::Done } else { Exit::Found })
+    Ok(if problems.is_empty() && config.broken_rules.is_empty() {
+        Exit::Success
+    } else {
+        Exit::CheckFailed
+    })
 }
 
 async fn test(config: &Config, ids: &[String], junit: Option<&Path>) -> Result<Exit, Failure> {
     let rules = selected(config, ids)?;
     let decode = |content: &[u8]| trailhound_ingest::decode_to_batch(content, CASES_NOW_MICROS);
-    let mut runner = CaseRunner::new(&decode);
     let (mut passed, mut failed) = (0, 0);
+    let mut runner = CaseRunner::new(&decode);
     let mut report = Report::new("trailhound rules test");
     for rule in rules {
         let mut suite = TestSuite::new(&rule.id);
@@ -220,5 +227,5 @@ async fn test(config: &Config, ids: &[String], junit: Option<&Path>) -> Result<E
         report.serialize(file).map_err(Failure::internal)?;
     }
     printer::line(&format!("{passed} cases passed, {failed} failed"))?;
-    Ok(if failed == 0 { Exit::Done } else { Exit::Found })
+    Ok(if failed == 0 { Exit::Success } else { Exit::CheckFailed })
 }

@@ -1,20 +1,24 @@
-//! `trailhound serve`.
+//! `trailhound serve`: sets up logging and runs the service.
 
-use crate::cli;
+use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::service;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
-pub(crate) async fn run(config: &Config, args: cli::Serve) -> Result<Exit, Failure> {
-    let filter =
-        EnvFilter::try_from_env("TRAILHOUND_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+/// Runs the service until a signal ends it. Logs go to standard error: lines for people on a
+/// terminal, else JSON.
+pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<Exit, Failure> {
+    let filter = args
+        .log_filter
+        .as_deref()
+        .and_then(|filter| EnvFilter::try_new(filter).ok())
+        .unwrap_or_else(|| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    // People read lines, collectors read JSON.
-    let set =
+    let initialized =
         if std::io::stderr().is_terminal() { logs.try_init() } else { logs.json().try_init() };
-    set.map_err(|e| Failure::Internal(e.to_string()))?;
-    let folder = config.lake(args.place.lake.as_deref())?;
+    initialized.map_err(|e| Failure::Internal(e.to_string()))?;
+    let folder = config.lake(args.lake.folder())?;
     service::run(config, &folder).await
 }

@@ -1,101 +1,150 @@
-//! `trailhound sinks`: who is told, and whether a sink takes what it is sent.
+//! `trailhound sinks`: lists the sinks and tests one with a sample finding.
 
-use super::outbox::moment;
-use crate::cli::{self, Format};
-use crate::config::{Config, Ready};
+use crate::cli::{OutputFormat, SinksCommand};
+use crate::config::{Config, SinkInstance};
 use crate::exit::{Exit, Failure};
 use crate::lake;
+use crate::legacy_names::{DEAD_LETTERED, current_state};
 use crate::printer;
 use serde_json::json;
+use std::path::Path;
 use trailhound_detect::finding::health::sample_finding;
 use trailhound_detect::store::outbox::{self, DeliveryOutcome, OutboxCount, OutboxMessage};
+use trailhound_ingest::lake::CatalogError;
 
-pub(crate) async fn run(config: &Config, command: cli::Sinks) -> Result<Exit, Failure> {
+/// Runs `trailhound sinks list` or `sinks test`.
+pub(super) async fn run(config: &Config, command: SinksCommand) -> Result<Exit, Failure> {
     let (sinks, _) = config.sinks()?;
     match command {
-        cli::Sinks::List { place, format } => {
-            list(config, &sinks, place.lake.as_deref(), format).await
-        }
-        cli::Sinks::Test { name } => test(config, sinks, &name).await,
+        SinksCommand::List { lake, format } => list(config, &sinks, lake.folder(), format).await,
+        SinksCommand::Test { name } => test(config, sinks, &name).await,
     }
 }
 
 async fn list(
     config: &Config,
-    sinks: &[Ready],
-    lake: Option<&std::path::Path>,
-    format: Format,
+    sinks: &[SinkInstance],
+    folder: Option<&Path>,
+    format: OutputFormat,
 ) -> Result<Exit, Failure> {
-    let counts = match lake::open(&config.lake(lake)?, config).await {
+    let counts = match lake::open(&config.lake(folder)?, config).await {
         Ok(lake) => outbox::counts(lake.catalog()).await.map_err(Failure::internal)?,
-        // Before the first run there is nothing to count.
-        Err(trailhound_ingest::lake::CatalogError::Missing { .. }) => Vec::new(),
+        // The lake does not exist before the first run.
+        Err(CatalogError::Missing { .. }) => Vec::new(),
         Err(error) => return Err(error.into()),
     };
-    const HEADER: [&str; 6] = ["sink", "kind", "pending", "parked", "delivered", "oldest pending"];
-    let rows = sinks.iter().map(|ready| {
-        let of = |state: &str| {
-            counts.iter().find(|count| count.sink == ready.name && count.state == state)
-        };
-        let rows = |state: &str| of(state).map_or(0, |count: &OutboxCount| count.rows).to_string();
-        let oldest = of("pending").map(|count| moment(count.oldest)).unwrap_or_default();
-        [
-            ready.name.clone(),
-            ready.kind.to_owned(),
-            rows("pending"),
-            rows(outbox::DEAD_LETTERED),
-            rows("delivered"),
-            oldest,
-        ]
-    });
+    let rows: Vec<SinkRow> = sinks.iter().map(|sink| SinkRow::new(sink, &counts)).collect();
     match format {
-        Format::Table => {
-            let mut table = printer::table(&HEADER);
+        OutputFormat::Table => {
+            let mut table = printer::table(&TABLE_HEADER);
             for row in rows {
-                table.add_row(row.map(printer::cell));
+                table.add_row(row.fields().map(printer::cell));
             }
             printer::line(&table.to_string())?;
         }
-        Format::Csv => printer::csv(&HEADER, rows.map(|row| row.to_vec()))?,
-        Format::Json => {
-            for [sink, kind, pending, parked, delivered, oldest] in rows {
-                let value = json!({"sink": sink, "kind": kind, "pending": pending, "parked": parked, "delivered": delivered, "oldest_pending": oldest});
+        OutputFormat::Csv => {
+            let fields = |row: SinkRow| {
+                let mut fields = row.fields().to_vec();
+                fields.push(row.dead_lettered.to_string());
+                fields
+            };
+            printer::csv(&CSV_HEADER, rows.into_iter().map(fields))?;
+        }
+        OutputFormat::Json => {
+            for row in rows {
+                let [sink, kind, pending, dead_lettered, delivered, oldest] = row.fields();
+                let value = json!({
+                    "sink": sink, "kind": kind, "pending": pending, "parked": dead_lettered, "dead_lettered": dead_lettered,
+                    "delivered": delivered, "oldest_pending": oldest,
+                });
                 printer::line(&value.to_string())?;
             }
         }
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-async fn test(config: &Config, sinks: Vec<Ready>, name: &str) -> Result<Exit, Failure> {
-    let names: Vec<String> = sinks.iter().map(|ready| ready.name.clone()).collect();
-    let Some(mut ready) = sinks.into_iter().find(|ready| ready.name == name) else {
+const TABLE_HEADER: [&str; 6] =
+    ["sink", "kind", "pending", "dead_lettered", "delivered", "oldest pending"];
+
+/// `parked` is the name of `dead_lettered` before 0.2.0; both are given until 0.3.0.
+const CSV_HEADER: [&str; 7] =
+    ["sink", "kind", "pending", "parked", "delivered", "oldest pending", "dead_lettered"];
+
+/// A sink with the number of its messages in the outbox.
+struct SinkRow {
+    name: String,
+    kind: &'static str,
+    pending: i64,
+    dead_lettered: i64,
+    delivered: i64,
+    /// Time since which the oldest pending message waits, RFC 3339; empty if there is none.
+    oldest_pending: String,
+}
+
+impl SinkRow {
+    fn new(sink: &SinkInstance, counts: &[OutboxCount]) -> Self {
+        let of = |state: &str| {
+            counts
+                .iter()
+                .find(|count| count.sink == sink.name && current_state(&count.state) == state)
+        };
+        let rows = |state: &str| of(state).map_or(0, |count| count.rows);
+        Self {
+            name: sink.name.clone(),
+            kind: sink.kind,
+            pending: rows("pending"),
+            dead_lettered: rows(DEAD_LETTERED),
+            delivered: rows("delivered"),
+            oldest_pending: of("pending")
+                .map(|count| printer::timestamp(count.oldest))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The fields of [`TABLE_HEADER`].
+    fn fields(&self) -> [String; 6] {
+        [
+            self.name.clone(),
+            self.kind.to_owned(),
+            self.pending.to_string(),
+            self.dead_lettered.to_string(),
+            self.delivered.to_string(),
+            self.oldest_pending.clone(),
+        ]
+    }
+}
+
+/// Sends a sample finding to the sink `name`. Fails the check if the sink does not accept it.
+async fn test(config: &Config, sinks: Vec<SinkInstance>, name: &str) -> Result<Exit, Failure> {
+    let names: Vec<String> = sinks.iter().map(|sink| sink.name.clone()).collect();
+    let Some(mut instance) = sinks.into_iter().find(|sink| sink.name == name) else {
         return Err(Failure::Usage(match names.as_slice() {
             [] => "the configuration has no [[sink]]".to_owned(),
-            some => format!("there is no sink `{name}`; there is {}", some.join(", ")),
+            names => format!("there is no sink `{name}`; there is {}", names.join(", ")),
         }));
     };
     let finding = sample_finding(config.now().timestamp_micros());
     let body = serde_json::to_string(&finding).map_err(Failure::internal)?;
-    let deliveries = ready
-        .sink
-        .deliver(&[OutboxMessage { finding, revision: 1, attempts: 0, body }], config.now())
-        .await;
-    let (words, exit) = match deliveries.into_iter().next().unwrap_or(DeliveryOutcome::NotAttempted)
-    {
-        DeliveryOutcome::Delivered(proof) => {
-            (format!("{name} ({}) has taken it: {proof}", ready.kind), Exit::Done)
-        }
-        DeliveryOutcome::DeadLettered(reason) => {
-            (format!("{name} ({}) refuses it, and will again: {reason}", ready.kind), Exit::Found)
-        }
-        DeliveryOutcome::Retry { reason, .. } => {
-            (format!("{name} ({}) does not take it now: {reason}", ready.kind), Exit::Found)
-        }
-        DeliveryOutcome::NotAttempted => {
-            (format!("{name} ({}) was not asked", ready.kind), Exit::Found)
-        }
-    };
-    printer::line(&words)?;
+    let message = OutboxMessage { finding, revision: 1, attempts: 0, body };
+    let deliveries = instance.sink.deliver(&[message], config.now()).await;
+    let (message, exit) =
+        match deliveries.into_iter().next().unwrap_or(DeliveryOutcome::NotAttempted) {
+            DeliveryOutcome::Delivered(proof) => {
+                (format!("{name} ({}) has taken it: {proof}", instance.kind), Exit::Success)
+            }
+            DeliveryOutcome::DeadLettered(reason) => (
+                format!("{name} ({}) refuses it, and will again: {reason}", instance.kind),
+                Exit::CheckFailed,
+            ),
+            DeliveryOutcome::Retry { reason, .. } => (
+                format!("{name} ({}) does not take it now: {reason}", instance.kind),
+                Exit::CheckFailed,
+            ),
+            DeliveryOutcome::NotAttempted => {
+                (format!("{name} ({}) was not tried", instance.kind), Exit::CheckFailed)
+            }
+        };
+    printer::line(&message)?;
     Ok(exit)
 }

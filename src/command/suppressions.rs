@@ -1,7 +1,8 @@
-//! `trailhound suppressions`: what keeps findings from being looked at, and what each has hidden.
+//! `trailhound suppressions`: lists the exceptions and change windows with the findings each has
+//! suppressed.
 
-use super::kept;
-use crate::cli::{self, Format};
+use super::lake_access::stored_findings;
+use crate::cli::{OutputFormat, SuppressionsArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
@@ -10,26 +11,31 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use trailhound_detect::{Finding, FindingStatus};
 
-/// How far back hidden findings are counted, in days.
+/// Suppressed findings of this many days are counted.
 const LOOK_BACK_DAYS: u64 = 90;
-/// An entry that ends within so many days is warned of.
+/// An exception that expires within this many days is marked.
 const EXPIRES_SOON_DAYS: u64 = 14;
 
-/// What suppresses, and what it has hidden.
+/// An exception or change window, and what it has suppressed.
 #[derive(Default)]
-struct Entry {
+struct SuppressionUsage {
     rules: Vec<String>,
     expires: Option<NaiveDate>,
+    /// Findings in the last [`LOOK_BACK_DAYS`] days.
     findings: u64,
+    /// Events of these findings.
     events: u64,
+    /// Time of the last event of any suppressed finding, RFC 3339.
     last: Option<String>,
+    /// The configuration has it. Findings name also those that were removed.
     configured: bool,
 }
 
-pub(crate) async fn run(config: &Config, args: cli::Suppressions) -> Result<Exit, Failure> {
+/// Prints each exception and change window with the findings it has suppressed.
+pub(super) async fn run(config: &Config, args: SuppressionsArgs) -> Result<Exit, Failure> {
     let today = config.now().date_naive();
     let since = today.checked_sub_days(Days::new(LOOK_BACK_DAYS)).unwrap_or(today);
-    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut entries: BTreeMap<String, SuppressionUsage> = BTreeMap::new();
     for allowed in &config.parameters.allowed_principals {
         let entry = entries.entry(allowed.label()).or_default();
         entry.rules.push(allowed.rule.clone());
@@ -39,7 +45,7 @@ pub(crate) async fn run(config: &Config, args: cli::Suppressions) -> Result<Exit
     for window in &config.parameters.change_windows {
         entries.entry(format!("change_windows: {}", window.reason)).or_default().configured = true;
     }
-    for finding in kept(config, args.place.lake.as_deref())
+    for finding in stored_findings(config, args.lake.folder())
         .await?
         .iter()
         .filter(|finding| finding.status == FindingStatus::Suppressed)
@@ -51,14 +57,14 @@ pub(crate) async fn run(config: &Config, args: cli::Suppressions) -> Result<Exit
     print(&entries, today, args.format)
 }
 
-impl Entry {
+impl SuppressionUsage {
     fn add(&mut self, finding: &Finding, since: NaiveDate) {
         let day = finding
             .last_seen
             .as_deref()
             .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
             .map(|time| time.date_naive());
-        // What has no time may be of today.
+        // A finding without a time is counted, because it may be recent.
         if day.is_none_or(|day| day >= since) {
             self.findings += 1;
             self.events += finding.count;
@@ -69,12 +75,12 @@ impl Entry {
         }
     }
 
-    /// What to do about it, if anything.
+    /// What the operator should do about it; empty for nothing.
     fn advice(&self, today: NaiveDate) -> &'static str {
         let soon = today.checked_add_days(Days::new(EXPIRES_SOON_DAYS)).unwrap_or(today);
         match self.expires {
-            Some(day) if day < today => "expired: findings come again; renew or remove it",
-            Some(day) if day <= soon => "expires soon: renew it or let it end",
+            Some(day) if day < today => "expired: its findings are open again; renew or remove it",
+            Some(day) if day <= soon => "expires soon: renew it or let it expire",
             _ if self.configured && self.findings == 0 => "has hidden nothing: is it still needed?",
             _ => "",
         }
@@ -82,13 +88,13 @@ impl Entry {
 }
 
 fn print(
-    entries: &BTreeMap<String, Entry>,
+    entries: &BTreeMap<String, SuppressionUsage>,
     today: NaiveDate,
-    format: Format,
+    format: OutputFormat,
 ) -> Result<Exit, Failure> {
     let header =
         ["suppressed by", "rules", "expires", "findings in 90 days", "events", "last", "to do"];
-    let row = |(label, entry): (&String, &Entry)| {
+    let row = |(label, entry): (&String, &SuppressionUsage)| {
         vec![
             label.clone(),
             entry.rules.join(" "),
@@ -100,27 +106,27 @@ fn print(
         ]
     };
     match format {
-        Format::Json => {
+        OutputFormat::Json => {
             for (label, entry) in entries {
                 let line = json!({ "suppressed_by": label, "rules": entry.rules, "expires": entry.expires.map(|day| day.to_string()),
                     "findings": entry.findings, "events": entry.events, "last_seen": entry.last, "to_do": entry.advice(today) });
                 printer::line(&line.to_string())?;
             }
         }
-        Format::Csv => printer::csv(&header, entries.iter().map(row))?,
-        Format::Table if entries.is_empty() => {
-            printer::line("Nothing is suppressed, and nothing would be.")?
+        OutputFormat::Csv => printer::csv(&header, entries.iter().map(row))?,
+        OutputFormat::Table if entries.is_empty() => {
+            printer::line("There are no exceptions, change windows or suppressed findings.")?
         }
-        Format::Table => {
+        OutputFormat::Table => {
             let mut table = printer::table(&header);
             for entry in entries {
                 table.add_row(row(entry).into_iter().map(printer::cell));
             }
             printer::line(&table.to_string())?;
-            printer::talk(
-                "What is hidden: trailhound query -c \"SELECT * FROM findings WHERE status = 'suppressed'\"",
+            printer::message(
+                "To list the suppressed findings: trailhound query -c \"SELECT * FROM findings WHERE status = 'suppressed'\"",
             );
         }
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

@@ -1,182 +1,191 @@
-//! `trailhound.toml`: as written, then checked and ready.
+//! The configuration, `trailhound.toml`: read as it is written, then checked.
+//!
+//! Each section has a file that declares its keys and turns them into the options of the library
+//! that uses them. [`Config`] is what commands see.
 
-mod fingerprint;
+mod ingest;
+mod location;
+mod parameters_hash;
 mod query;
 mod report;
 mod service;
 mod sinks;
+mod sources;
 
 use crate::exit::Failure;
 use crate::printer;
-use chrono::{DateTime, NaiveDate, Utc};
-pub(crate) use query::PostgresDoor;
-use query::QueryWritten;
-use report::ReportWritten;
-pub(crate) use report::{CatchUp, ReportForm, Scheduled};
+use chrono::{DateTime, Utc};
+use ingest::{IngestConfig, LakeConfig};
+use location::{ConfigLocation, with_nearest_key};
+use query::QueryConfig;
+pub(crate) use query::{PostgresEndpoint, QueryBounds};
+use report::ReportConfig;
+pub(crate) use report::{CatchUpPolicy, ReportFormat, ReportSchedule};
 use serde::Deserialize;
-use service::{ServiceWritten, SourceWritten};
-pub(crate) use sinks::Ready;
-use sinks::SinkWritten;
+use service::ServiceConfig;
+use sinks::SinkConfig;
+pub(crate) use sinks::SinkInstance;
+use sources::SourcesConfig;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+use trailhound_detect::store::routes::Routes;
+use trailhound_ingest::Clock;
 use trailhound_ingest::IngestOptions;
+use trailhound_ingest::live::LiveOptions;
 use trailhound_queries::packs::investigations::{self, Investigation};
 use trailhound_queries::packs::profile::BenchmarkProfile;
 use trailhound_queries::packs::rules::{RuleSet, RuleSetError};
 use trailhound_queries::parameters::Parameters;
-use trailhound_queries::suggestion::nearest;
 
-/// Looked for in the current folder when no `--config` is given.
-const FILE_NAME: &str = "trailhound.toml";
-/// A configuration larger than this is something else.
-const BYTES_MAX: u64 = 4 << 20;
-
+/// The file as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Written {
-    lake: LakeWritten,
-    ingest: IngestWritten,
-    service: ServiceWritten,
-    query: QueryWritten,
-    source: SourceWritten,
-    sink: Vec<SinkWritten>,
-    report: Vec<ReportWritten>,
-    rules: RulesWritten,
-    investigations: InvestigationsWritten,
+struct ConfigFile {
+    lake: LakeConfig,
+    ingest: IngestConfig,
+    service: ServiceConfig,
+    query: QueryConfig,
+    source: SourcesConfig,
+    sink: Vec<SinkConfig>,
+    report: Vec<ReportConfig>,
+    rules: RulesConfig,
+    investigations: InvestigationsConfig,
     parameters: Parameters,
 }
 
+/// `[rules]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct InvestigationsWritten {
+struct RulesConfig {
     folder: Option<PathBuf>,
 }
 
+/// `[investigations]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct RulesWritten {
+struct InvestigationsConfig {
     folder: Option<PathBuf>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct LakeWritten {
-    path: Option<PathBuf>,
-    retention_days: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct IngestWritten {
-    workers: Option<std::num::NonZero<usize>>,
-    event_bytes_max: Option<std::num::NonZero<usize>>,
-    content_bytes_max: Option<std::num::NonZero<u64>>,
-    expansion_max: Option<std::num::NonZero<u64>>,
-    quarantine_raw_bytes_max: Option<std::num::NonZero<usize>>,
-    block_bytes_max: Option<std::num::NonZero<usize>>,
-    flush_rows_max: Option<std::num::NonZero<u64>>,
-    keys_max: Option<std::num::NonZero<usize>>,
-}
-
-/// Everything a command needs to know, checked.
+/// The configuration with the rules and parameters that it names. The sections that only some
+/// commands use are checked when a command asks for them.
 pub(crate) struct Config {
-    /// Where it was read from.
-    pub(crate) path: Option<PathBuf>,
     pub(crate) parameters: Arc<Parameters>,
-    pub(crate) catalogue: RuleSet,
-    /// The user's own rules that are broken, and why; the others are in the catalogue.
+    /// The built-in rules and the user's own.
+    pub(crate) rule_set: RuleSet,
+    /// The user's rules that cannot be read, with the reason. They are not in the rule set.
     pub(crate) broken_rules: Vec<RuleSetError>,
-    /// Where the user's own rules are.
+    /// Folder of the user's rules.
     pub(crate) rules_folder: Option<PathBuf>,
-    /// Where the user's own investigations are.
+    /// What the user should change, such as a key under its former name.
+    pub(crate) warnings: Vec<String>,
+    location: ConfigLocation,
     investigations_folder: Option<PathBuf>,
-    lake: Option<PathBuf>,
-    retention_days: Option<u32>,
-    ingest: IngestWritten,
-    service: ServiceWritten,
-    query: QueryWritten,
-    source: SourceWritten,
-    sink: Vec<SinkWritten>,
-    report: Vec<ReportWritten>,
-    /// Relative paths count from here.
-    folder: PathBuf,
-    pub(crate) now: DateTime<Utc>,
-    /// The present was given and stands still.
-    now_given: bool,
+    lake: LakeConfig,
+    ingest: IngestConfig,
+    service: ServiceConfig,
+    query: QueryConfig,
+    sources: SourcesConfig,
+    sinks: Vec<SinkConfig>,
+    reports: Vec<ReportConfig>,
+    now: DateTime<Utc>,
+    /// The current time was given with `--now` and does not advance.
+    is_now_fixed: bool,
 }
 
 impl Config {
-    /// Reads the file at `path`, or the one in the current folder, or takes the defaults. `now` stands for the present.
+    /// Reads the file at `path`, or `trailhound.toml` in the current folder if it exists, or takes
+    /// the defaults. `now` replaces the current time.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the file, its parameters or the folder of rules cannot be read or are
+    /// wrong.
     pub(crate) fn load(path: Option<&Path>, now: Option<DateTime<Utc>>) -> Result<Self, Failure> {
-        let path = match path {
-            Some(path) => Some(path.to_owned()),
-            None => Some(PathBuf::from(FILE_NAME)).filter(|path| path.is_file()),
-        };
-        let mut written = match &path {
-            Some(path) => read(path)?,
-            None => Written::default(),
-        };
-        let folder =
-            path.as_ref().and_then(|path| path.parent()).map(Path::to_owned).unwrap_or_default();
-        written
-            .parameters
-            .open(&folder)
-            .map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?;
-        let mut catalogue = RuleSet::built_in().map_err(Failure::internal)?;
-        let rules_folder = written.rules.folder.map(|rules| folder.join(rules));
+        let location = ConfigLocation::find(path);
+        let mut file: ConfigFile = toml::from_str(&location.read_text()?)
+            .map_err(|e| location.error(with_nearest_key(&e)))?;
+        file.parameters.open(&location.folder).map_err(|e| location.error(e))?;
+        let mut rule_set = RuleSet::built_in().map_err(Failure::internal)?;
+        let rules_folder = file.rules.folder.map(|folder| location.folder.join(folder));
         let broken_rules = match &rules_folder {
-            Some(rules) => catalogue
-                .add_folder(rules)
-                .map_err(|e| Failure::Usage(format!("{}: {e}", shown(path.as_deref()))))?,
+            Some(folder) => rule_set.add_folder(folder).map_err(|e| location.error(e))?,
             None => Vec::new(),
         };
-        if let Some(problem) = catalogue.check_parameters(&written.parameters).first() {
-            return Err(Failure::Usage(format!("{}: {problem}", shown(path.as_deref()))));
+        if let Some(problem) = rule_set.check_parameters(&file.parameters).first() {
+            return Err(location.error(problem));
+        }
+        let mut warnings = Vec::new();
+        file.service.merge_renamed_keys(&mut warnings).map_err(|e| location.error(e))?;
+        for sink in &mut file.sink {
+            sink.merge_renamed_keys(&mut warnings).map_err(|e| location.error(e))?;
         }
         Ok(Self {
+            parameters: Arc::new(file.parameters),
+            rule_set,
             broken_rules,
             rules_folder,
-            investigations_folder: written
+            warnings,
+            investigations_folder: file
                 .investigations
                 .folder
-                .map(|investigations| folder.join(investigations)),
-            lake: written.lake.path.map(|lake| folder.join(lake)),
-            retention_days: written.lake.retention_days,
-            ingest: written.ingest,
-            service: written.service,
-            query: written.query,
-            source: written.source,
-            sink: written.sink,
-            report: written.report,
-            folder,
-            now_given: now.is_some(),
-            parameters: Arc::new(written.parameters),
-            catalogue,
-            path,
+                .map(|folder| location.folder.join(folder)),
+            location,
+            lake: file.lake,
+            ingest: file.ingest,
+            service: file.service,
+            query: file.query,
+            sources: file.source,
+            sinks: file.sink,
+            reports: file.report,
+            is_now_fixed: now.is_some(),
             now: now.unwrap_or_else(Utc::now),
         })
     }
 
-    /// The present.
+    /// The file; `None` if all settings are defaults.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.location.path.as_deref()
+    }
+
+    /// The time at which the program was started, or the time given with `--now`.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.now
     }
 
-    /// Saved investigations, the user's own among them. One that does not read is left out, and its user told.
+    /// The current time, microseconds since 1970 UTC. It stands still if it was given with `--now`.
+    pub(crate) fn clock(&self) -> Clock {
+        if self.is_now_fixed {
+            let now = self.now.timestamp_micros();
+            Arc::new(move || now)
+        } else {
+            Arc::new(|| Utc::now().timestamp_micros())
+        }
+    }
+
+    /// The saved investigations, including the user's own. One that cannot be read is skipped with
+    /// a message.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the folder cannot be read.
     pub(crate) fn investigations(&self) -> Result<Vec<Investigation>, Failure> {
         let Some(folder) = &self.investigations_folder else {
             return investigations::built_in().map_err(Failure::internal);
         };
-        let (all, left_out) = investigations::with_folder(folder).map_err(Failure::usage)?;
-        for error in left_out {
-            printer::talk(&format!(
-                "error: {error}\nThe investigation is left out; the others are there."
+        let (all, broken) = investigations::with_folder(folder).map_err(Failure::usage)?;
+        for error in broken {
+            printer::message(&format!(
+                "error: {error}\nThe investigation is skipped; the others are available."
             ));
         }
         Ok(all)
     }
 
-    /// The profile `name`.
+    /// Finds the rule profile `name`.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: there is no such profile.
     pub(crate) fn profile(&self, name: &str) -> Result<BenchmarkProfile, Failure> {
         let profiles = BenchmarkProfile::all().map_err(Failure::Internal)?;
         let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
@@ -186,83 +195,102 @@ impl Config {
         profiles.iter().find(|profile| profile.name == name).cloned().ok_or_else(unknown)
     }
 
-    /// The lake's folder: as asked for, as configured, beside the configuration, or in the user's data folder.
-    pub(crate) fn lake(&self, asked: Option<&Path>) -> Result<PathBuf, Failure> {
-        if let Some(lake) = asked.map(Path::to_owned).or_else(|| self.lake.clone()) {
-            return Ok(lake);
+    /// The folder of the lake: `given`, or as configured, or `lake` beside the configuration, or in
+    /// the user's data folder.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the user has no data folder.
+    pub(crate) fn lake(&self, given: Option<&Path>) -> Result<PathBuf, Failure> {
+        if let Some(folder) = given {
+            return Ok(folder.to_owned());
         }
-        if let Some(path) = &self.path {
-            return Ok(path.parent().unwrap_or(Path::new("")).join("lake"));
+        if let Some(folder) = &self.lake.path {
+            return Ok(self.location.folder.join(folder));
+        }
+        if self.location.path.is_some() {
+            return Ok(self.location.folder.join("lake"));
         }
         let strategy = etcetera::choose_base_strategy().map_err(Failure::usage)?;
         Ok(etcetera::BaseStrategy::data_dir(&strategy).join("trailhound").join("lake"))
     }
 
+    /// The hash of the parameters and of the files they name, in hexadecimal.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: a file cannot be read.
+    pub(crate) fn parameters_hash(&self) -> Result<String, Failure> {
+        parameters_hash::parameters_hash(&self.location)
+    }
+
+    /// The options of an ingest.
     pub(crate) fn ingest_options(&self) -> IngestOptions {
-        let mut options = IngestOptions::at(self.now.timestamp_micros());
-        let written = &self.ingest;
-        let limits = &mut options.limits;
-        limits.event_bytes_max = written.event_bytes_max.map_or(limits.event_bytes_max, Into::into);
-        limits.content_bytes_max =
-            written.content_bytes_max.map_or(limits.content_bytes_max, Into::into);
-        limits.expansion_max = written.expansion_max.map_or(limits.expansion_max, Into::into);
-        limits.quarantine_raw_bytes_max =
-            written.quarantine_raw_bytes_max.map_or(limits.quarantine_raw_bytes_max, Into::into);
-        limits.block_bytes_max = written.block_bytes_max.map_or(limits.block_bytes_max, Into::into);
-        options.workers = written.workers.map_or(options.workers, Into::into);
-        options.flush_rows_max = written.flush_rows_max.map_or(options.flush_rows_max, Into::into);
-        options.keys_max = written.keys_max.map_or(options.keys_max, Into::into);
-        options.oldest_micros = self
-            .retention_days
-            .map(|days| (self.now - chrono::Duration::days(days.into())).timestamp_micros());
-        options
+        self.ingest.options(self.now, self.lake.retention_days)
     }
-}
 
-fn shown(path: Option<&Path>) -> String {
-    path.map_or_else(|| "the configuration".to_owned(), |path| format!("`{}`", path.display()))
-}
-
-fn read(path: &Path) -> Result<Written, Failure> {
-    toml::from_str(&read_text(path)?)
-        .map_err(|e| Failure::Usage(format!("{}: {}", shown(Some(path)), with_nearest_key(&e))))
-}
-
-fn read_text(path: &Path) -> Result<String, Failure> {
-    let wrong = |message: String| Failure::Usage(format!("{}: {message}", shown(Some(path))));
-    let size = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
-    if size > BYTES_MAX {
-        return Err(wrong(format!(
-            "{size} bytes is no configuration; at most {BYTES_MAX} are read"
-        )));
+    /// The address that the service listens on.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.service.listen
     }
-    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    String::from_utf8(bytes)
-        .map_err(|e| wrong(format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to())))
-}
 
-/// The error with the key that was probably meant. TOML's own message lists all keys, and shows line and column.
-fn with_nearest_key(error: &toml::de::Error) -> String {
-    let text = error.to_string();
-    let mut quoted = error.message().split('`').skip(1).step_by(2);
-    let (Some(unknown), true) = (quoted.next(), error.message().starts_with("unknown field"))
-    else {
-        return text;
-    };
-    match nearest(unknown, quoted) {
-        Some(nearest) => format!("{}\nhint: did you mean `{nearest}`?", text.trim_end()),
-        None => text,
+    /// The pause between two runs of the lake's maintenance.
+    pub(crate) fn maintenance_interval(&self) -> Duration {
+        self.service.maintenance_interval()
     }
-}
 
-/// A moment on the command line: RFC 3339, or a day (its first instant, UTC).
-pub(crate) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.with_timezone(&Utc));
+    /// The sources that the service follows, and how it commits.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: there is no source, or one is wrong.
+    pub(crate) fn live_options(&self) -> Result<LiveOptions, Failure> {
+        let ingest = self.ingest_options();
+        let (kafka, oss) = self.sources.options(&self.location)?;
+        Ok(LiveOptions {
+            limits: ingest.limits,
+            keys_max: ingest.keys_max,
+            kafka,
+            oss,
+            flush_age_max: self.service.flush_age_max(),
+            flush_rows_max: self.service.flush_rows_max.get(),
+            retention_days: self.lake.retention_days,
+            clock: self.clock(),
+        })
     }
-    NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        .ok()
-        .and_then(|day| day.and_hms_opt(0, 0, 0))
-        .map(|time| time.and_utc())
-        .ok_or_else(|| "write it as `2026-09-21` or `2026-09-21T08:00:00Z`".to_owned())
+
+    /// What one query of the query server may use.
+    pub(crate) fn query_bounds(&self) -> QueryBounds {
+        self.query.bounds()
+    }
+
+    /// The token of the query server's HTTP interface, which is off without one.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the token cannot be read or is too short.
+    pub(crate) fn query_token(&self) -> Result<Option<String>, Failure> {
+        self.query.token(&self.location)
+    }
+
+    /// The query server's PostgreSQL interface; `None` if it is off.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: a secret cannot be read, or the settings are not safe.
+    pub(crate) fn postgres_endpoint(&self) -> Result<Option<PostgresEndpoint>, Failure> {
+        self.query.postgres_endpoint(&self.location)
+    }
+
+    /// The sinks in the order of the configuration, and the routes that decide which findings each
+    /// receives.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: a sink is wrong, or one of its secrets or files cannot be read.
+    pub(crate) fn sinks(&self) -> Result<(Vec<SinkInstance>, Routes), Failure> {
+        sinks::open_sinks(&self.sinks, &self.location)
+    }
+
+    /// The reports that the service creates.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: a report is wrong.
+    pub(crate) fn reports(&self) -> Result<Vec<ReportSchedule>, Failure> {
+        report::schedules(&self.reports, &self.sinks, &self.location, self.now)
+    }
 }

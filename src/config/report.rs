@@ -1,6 +1,7 @@
-//! `[[report]]`: which reports the service makes, and when.
+//! `[[report]]`: the reports that the service creates, and their schedules.
 
-use super::{Config, shown};
+use super::location::ConfigLocation;
+use super::sinks::SinkConfig;
 use crate::exit::Failure;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -11,64 +12,64 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use trailhound_detect::Language;
 use trailhound_detect::report::PeriodLength;
-use trailhound_queries::packs::reports;
+use trailhound_queries::packs::reports::{self, ReportProfile};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReportWritten {
+pub(super) struct ReportConfig {
     name: String,
-    /// Minute, hour, day of the month, month, day of the week, as cron writes them.
+    /// A cron expression with five fields: minute, hour, day of the month, month, day of the week.
     schedule: String,
-    #[serde(default = "utc")]
+    #[serde(default = "default_time_zone")]
     time_zone: Tz,
     period: PeriodLength,
-    #[serde(default = "security")]
+    #[serde(default = "default_profile")]
     profile: String,
     #[serde(default)]
     language: Language,
-    #[serde(default = "html")]
-    formats: Vec<ReportForm>,
+    #[serde(default = "default_formats")]
+    formats: Vec<ReportFormat>,
     folder: PathBuf,
     #[serde(default)]
-    catch_up: CatchUp,
-    /// Names of sinks that are told of it.
+    catch_up: CatchUpPolicy,
+    /// Names of the sinks that are notified of it.
     #[serde(default)]
     sinks: Vec<String>,
-    /// Where people open what stands in the folder, such as `https://reports.example.com`.
+    /// URL under which people open the files in the folder, such as `https://reports.example.com`.
     #[serde(default)]
     link: Option<String>,
 }
 
-fn utc() -> Tz {
+fn default_time_zone() -> Tz {
     Tz::UTC
 }
 
-fn security() -> String {
+fn default_profile() -> String {
     "security".to_owned()
 }
 
-fn html() -> Vec<ReportForm> {
-    vec![ReportForm::Html]
+fn default_formats() -> Vec<ReportFormat> {
+    vec![ReportFormat::Html]
 }
 
-/// A form of a report.
+/// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum ReportForm {
-    /// One page for people, with everything it needs in it.
+pub(crate) enum ReportFormat {
+    /// One HTML page that loads nothing else.
     Html,
-    /// For a ticket or a wiki.
+    /// Markdown, for a ticket or a wiki.
     Md,
-    /// All numbers, for programs; also what `--verify` takes.
+    /// All figures, for programs and for `--verify`.
     Json,
-    /// A file a section, safe to open in a spreadsheet.
+    /// One CSV file per section, safe to open in a spreadsheet.
     Csv,
-    /// The page, printed by a browser that is there.
+    /// The HTML page printed by an installed browser.
     Pdf,
 }
 
-impl ReportForm {
-    /// As it is written.
+impl ReportFormat {
+    /// The name in the configuration and on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Html => "html",
@@ -80,38 +81,50 @@ impl ReportForm {
     }
 }
 
-/// What is made of the times at which the service was not there.
+/// Which reports are created afterwards that became due while no service ran.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum CatchUp {
-    /// Only the last of them.
+pub(crate) enum CatchUpPolicy {
+    /// Only the latest.
     #[default]
     Latest,
-    /// Each of them.
+    /// All.
     All,
-    /// None of them.
+    /// None.
     None,
 }
 
-/// A report that is made again and again.
+/// A report that the service creates on a schedule.
 #[derive(Debug, Clone)]
-pub(crate) struct Scheduled {
+pub(crate) struct ReportSchedule {
     pub(crate) name: String,
+    /// The cron expression as it is written.
     pub(crate) schedule: String,
     cron: Cron,
     pub(crate) time_zone: Tz,
     pub(crate) span: PeriodLength,
     pub(crate) profile: String,
     pub(crate) language: Language,
-    pub(crate) forms: Vec<ReportForm>,
+    pub(crate) formats: Vec<ReportFormat>,
     pub(crate) folder: PathBuf,
-    pub(crate) catch_up: CatchUp,
+    pub(crate) catch_up: CatchUpPolicy,
+    /// Names of the sinks that are notified of it.
     pub(crate) sinks: Vec<String>,
     pub(crate) link: Option<String>,
 }
 
-/// The schedule in this century: what never comes would else be looked for until the year 5000.
-fn cron(schedule: &str) -> Result<Cron, String> {
+impl ReportSchedule {
+    /// The first time after `time` at which the report is due; `None` if there is none in this
+    /// century.
+    pub(crate) fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let next = self.cron.find_next_occurrence(&time.with_timezone(&self.time_zone), false);
+        next.ok().map(|time| time.to_utc())
+    }
+}
+
+/// Parses a cron expression. It is limited to the years up to 2099, because the search for an
+/// occurrence that never comes would otherwise go on to the year 5000.
+fn parse_cron(schedule: &str) -> Result<Cron, String> {
     if schedule.split_whitespace().count() != 5 {
         return Err("it has minute, hour, day of the month, month and day of the week".to_owned());
     }
@@ -119,83 +132,90 @@ fn cron(schedule: &str) -> Result<Cron, String> {
     parser.parse(&format!("0 {schedule} 2000-2099")).map_err(|e| e.to_string())
 }
 
-impl Scheduled {
-    /// The first time after `moment` at which it is due; none where there is none.
-    pub(crate) fn after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let next = self.cron.find_next_occurrence(&moment.with_timezone(&self.time_zone), false);
-        next.ok().map(|time| time.to_utc())
+/// Checks the reports of the configuration and returns their schedules.
+///
+/// # Errors
+/// [`Failure::Usage`]: two reports have the same name, or one is wrong.
+pub(super) fn schedules(
+    reports: &[ReportConfig],
+    sinks: &[SinkConfig],
+    location: &ConfigLocation,
+    now: DateTime<Utc>,
+) -> Result<Vec<ReportSchedule>, Failure> {
+    let profiles = reports::profiles().map_err(Failure::Internal)?;
+    let mut schedules = Vec::new();
+    for report in reports {
+        let schedule = report.schedule(&profiles, sinks, location, now).map_err(|problem| {
+            location.error(format!("[[report]] `{}`: {problem}", report.name))
+        })?;
+        schedules.push(schedule);
+    }
+    let mut names = HashSet::new();
+    match reports.iter().find(|report| !names.insert(&report.name)) {
+        Some(twice) => Err(location.error(format!("two [[report]] are called `{}`", twice.name))),
+        None => Ok(schedules),
     }
 }
 
-impl Config {
-    /// The reports that the service makes.
-    pub(crate) fn reports(&self) -> Result<Vec<Scheduled>, Failure> {
-        let mut names = HashSet::new();
-        let profiles = reports::profiles().map_err(Failure::Internal)?;
-        let scheduled = |written: &ReportWritten| {
-            let wrong = |problem: String| {
-                Failure::Usage(format!(
-                    "{}: [[report]] `{}`: {problem}",
-                    shown(self.path.as_deref()),
-                    written.name
-                ))
-            };
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            if written.name.is_empty() || !written.name.chars().all(is_plain) {
-                // It stands in the header of a webhook, among others.
-                return Err(wrong("name: only letters, digits, `-` and `_`".to_owned()));
-            }
-            let cron = cron(&written.schedule).map_err(|e| {
-                wrong(format!(
-                    "schedule: `{}`: {e}; write for instance \"0 8 * * MON\"",
-                    written.schedule
-                ))
-            })?;
-            if !profiles.iter().any(|profile| profile.name == written.profile) {
-                let known: Vec<&str> =
-                    profiles.iter().map(|profile| profile.name.as_str()).collect();
-                return Err(wrong(format!(
-                    "there is no profile `{}`; there is {}",
-                    written.profile,
-                    known.join(", ")
-                )));
-            }
-            if let Some(sink) = written
-                .sinks
-                .iter()
-                .find(|sink| !self.sink.iter().any(|one| one.is_told_of_reports(sink)))
-            {
-                return Err(wrong(format!(
-                    "sinks: there is no sink `{sink}` for mail, a chat or a webhook"
-                )));
-            }
-            let report = Scheduled {
-                name: written.name.clone(),
-                schedule: written.schedule.clone(),
-                cron,
-                time_zone: written.time_zone,
-                span: written.period,
-                profile: written.profile.clone(),
-                language: written.language,
-                forms: written.formats.clone(),
-                folder: self.folder.join(&written.folder),
-                catch_up: written.catch_up,
-                sinks: written.sinks.clone(),
-                link: written.link.clone(),
-            };
-            if report.after(self.now).is_none() {
-                return Err(wrong(format!("schedule: `{}` never comes", written.schedule)));
-            }
-            Ok(report)
+impl ReportConfig {
+    fn schedule(
+        &self,
+        profiles: &[ReportProfile],
+        sinks: &[SinkConfig],
+        location: &ConfigLocation,
+        now: DateTime<Utc>,
+    ) -> Result<ReportSchedule, String> {
+        self.check_name()?;
+        let cron = parse_cron(&self.schedule).map_err(|e| {
+            format!("schedule: `{}`: {e}; write for instance \"0 8 * * MON\"", self.schedule)
+        })?;
+        self.check_profile(profiles)?;
+        self.check_sinks(sinks)?;
+        let schedule = ReportSchedule {
+            name: self.name.clone(),
+            schedule: self.schedule.clone(),
+            cron,
+            time_zone: self.time_zone,
+            span: self.period,
+            profile: self.profile.clone(),
+            language: self.language,
+            formats: self.formats.clone(),
+            folder: location.folder.join(&self.folder),
+            catch_up: self.catch_up,
+            sinks: self.sinks.clone(),
+            link: self.link.clone(),
         };
-        let reports = self.report.iter().map(scheduled).collect::<Result<Vec<_>, _>>()?;
-        match reports.iter().find(|report| !names.insert(&report.name)) {
-            Some(twice) => Err(Failure::Usage(format!(
-                "{}: two [[report]] are called `{}`",
-                shown(self.path.as_deref()),
-                twice.name
-            ))),
-            None => Ok(reports.clone()),
+        if schedule.next_after(now).is_none() {
+            return Err(format!("schedule: `{}` never comes", self.schedule));
+        }
+        Ok(schedule)
+    }
+
+    /// The name becomes part of the id of a message, which sinks send for instance in an HTTP
+    /// header.
+    fn check_name(&self) -> Result<(), String> {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if self.name.is_empty() || !self.name.chars().all(is_allowed) {
+            return Err("name: only letters, digits, `-` and `_`".to_owned());
+        }
+        Ok(())
+    }
+
+    fn check_profile(&self, profiles: &[ReportProfile]) -> Result<(), String> {
+        if profiles.iter().any(|profile| profile.name == self.profile) {
+            return Ok(());
+        }
+        let known: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+        Err(format!("there is no profile `{}`; there is {}", self.profile, known.join(", ")))
+    }
+
+    fn check_sinks(&self, sinks: &[SinkConfig]) -> Result<(), String> {
+        let is_unknown = |name: &&String| !sinks.iter().any(|sink| sink.accepts_reports(name));
+        match self.sinks.iter().find(is_unknown) {
+            Some(name) => {
+                Err(format!("sinks: there is no sink `{name}` for mail, a chat or a webhook"))
+            }
+            None => Ok(()),
         }
     }
 }

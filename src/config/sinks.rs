@@ -1,6 +1,6 @@
-//! `[[sink]]`: who is told of findings, and of which.
+//! `[[sink]]`: the receivers of findings, and which findings each receives.
 
-use super::{Config, shown};
+use super::location::{ConfigLocation, renamed_key};
 use crate::exit::Failure;
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
@@ -22,11 +22,11 @@ use trailhound_queries::packs::rules::Severity;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SinkWritten {
+pub(super) struct SinkConfig {
     name: String,
-    #[serde(default = "least")]
+    #[serde(default = "default_severity_min")]
     severity_min: Severity,
-    /// Globs of rule ids.
+    /// Glob patterns of rule ids; empty means all rules.
     #[serde(default)]
     rules: Vec<String>,
     #[serde(default)]
@@ -36,88 +36,92 @@ pub(super) struct SinkWritten {
     #[serde(default)]
     revisions: Option<Revisions>,
     #[serde(default)]
-    quiet: Option<Quiet>,
+    quiet_hours: Option<QuietHours>,
+    /// Name of `quiet_hours` before 0.2.0.
     #[serde(default)]
-    file: Option<FileWritten>,
+    quiet: Option<QuietHours>,
     #[serde(default)]
-    kafka: Option<KafkaWritten>,
+    file: Option<FileSinkConfig>,
     #[serde(default)]
-    webhook: Option<WebhookWritten>,
+    kafka: Option<KafkaSinkConfig>,
     #[serde(default)]
-    alertmanager: Option<AlertmanagerWritten>,
+    webhook: Option<WebhookSinkConfig>,
     #[serde(default)]
-    dingtalk: Option<ChatWritten>,
+    alertmanager: Option<AlertmanagerSinkConfig>,
     #[serde(default)]
-    feishu: Option<ChatWritten>,
+    dingtalk: Option<ChatSinkConfig>,
     #[serde(default)]
-    wecom: Option<ChatWritten>,
+    feishu: Option<ChatSinkConfig>,
     #[serde(default)]
-    slack: Option<ChatWritten>,
+    wecom: Option<ChatSinkConfig>,
     #[serde(default)]
-    syslog: Option<SyslogWritten>,
+    slack: Option<ChatSinkConfig>,
     #[serde(default)]
-    mail: Option<MailWritten>,
+    syslog: Option<SyslogSinkConfig>,
+    #[serde(default)]
+    mail: Option<MailSinkConfig>,
 }
 
-fn least() -> Severity {
+fn default_severity_min() -> Severity {
     Severity::Info
 }
 
-/// Hours in which only what is grave is told; the rest is told at their end.
+/// Hours of the day in which only severe findings are sent. The others are sent at their end.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Quiet {
-    #[serde(deserialize_with = "hour")]
+pub(crate) struct QuietHours {
+    #[serde(deserialize_with = "time_of_day")]
     from: NaiveTime,
-    #[serde(deserialize_with = "hour")]
+    #[serde(deserialize_with = "time_of_day")]
     until: NaiveTime,
     time_zone: Tz,
-    /// From this severity on it is told at once.
-    #[serde(default = "gravest")]
+    /// Findings with at least this severity are sent at once.
+    #[serde(default = "default_except")]
     except: Severity,
 }
 
-fn gravest() -> Severity {
+fn default_except() -> Severity {
     Severity::Critical
 }
 
-fn hour<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
+/// A time of day such as `22:00`.
+fn time_of_day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
     let text = String::deserialize(deserializer)?;
     NaiveTime::parse_from_str(&text, "%H:%M")
         .map_err(|_| serde::de::Error::custom("write the time of day as \"22:00\""))
 }
 
-impl Quiet {
-    /// Severities that are not told at `now`.
+impl QuietHours {
+    /// Names of the severities that are held back at `now`.
     pub(crate) fn held_back(&self, now: DateTime<Utc>) -> Vec<&'static str> {
         let time = now.with_timezone(&self.time_zone).time();
         let is_quiet = match self.from <= self.until {
             true => self.from <= time && time < self.until,
-            // Over midnight.
+            // The hours span midnight.
             false => self.from <= time || time < self.until,
         };
-        let below = |severity: &Severity| is_quiet && *severity < self.except;
-        Severity::ALL.into_iter().filter(below).map(Severity::name).collect()
+        let is_held_back = |severity: &Severity| is_quiet && *severity < self.except;
+        Severity::ALL.into_iter().filter(is_held_back).map(Severity::name).collect()
     }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileWritten {
+struct FileSinkConfig {
     path: PathBuf,
     #[serde(default)]
     form: PayloadFormat,
-    #[serde(default = "rotate_mib")]
+    #[serde(default = "default_rotate_mib")]
     rotate_mib: NonZero<u64>,
 }
 
-fn rotate_mib() -> NonZero<u64> {
+fn default_rotate_mib() -> NonZero<u64> {
     NonZero::<u64>::MIN.saturating_add(127)
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KafkaWritten {
+struct KafkaSinkConfig {
     bootstrap_servers: String,
     topic: String,
     #[serde(default)]
@@ -126,14 +130,14 @@ struct KafkaWritten {
     username: Option<String>,
     #[serde(default)]
     password: Option<SecretRef>,
-    /// Client settings by librdkafka's names.
+    /// Further settings of the Kafka client, under the names of librdkafka.
     #[serde(default)]
     settings: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WebhookWritten {
+struct WebhookSinkConfig {
     url: SecretRef,
     #[serde(default)]
     secret: Option<SecretRef>,
@@ -149,7 +153,7 @@ struct WebhookWritten {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AlertmanagerWritten {
+struct AlertmanagerSinkConfig {
     url: SecretRef,
     #[serde(default)]
     private_allowed: Vec<String>,
@@ -159,7 +163,7 @@ struct AlertmanagerWritten {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ChatWritten {
+struct ChatSinkConfig {
     url: SecretRef,
     #[serde(default)]
     secret: Option<SecretRef>,
@@ -173,10 +177,10 @@ struct ChatWritten {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SyslogWritten {
+struct SyslogSinkConfig {
     host: String,
     port: u16,
-    #[serde(default = "yes")]
+    #[serde(default = "default_tls")]
     tls: bool,
     #[serde(default)]
     ca: Option<PathBuf>,
@@ -184,13 +188,13 @@ struct SyslogWritten {
     form: PayloadFormat,
 }
 
-fn yes() -> bool {
+fn default_tls() -> bool {
     true
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MailWritten {
+struct MailSinkConfig {
     host: String,
     #[serde(default)]
     port: Option<u16>,
@@ -208,38 +212,53 @@ struct MailWritten {
     language: Language,
 }
 
-/// A sink that is ready to send.
-pub(crate) struct Ready {
+/// A configured sink, opened.
+pub(crate) struct SinkInstance {
     pub(crate) name: String,
+    /// Its kind, such as `webhook`.
     pub(crate) kind: &'static str,
     pub(crate) sink: Box<dyn Sink>,
-    pub(crate) quiet: Option<Quiet>,
+    pub(crate) quiet_hours: Option<QuietHours>,
 }
 
-impl Config {
-    /// Every sink with its way, in the order of the configuration.
-    pub(crate) fn sinks(&self) -> Result<(Vec<Ready>, Routes), Failure> {
-        let (mut ready, mut routes, mut names) = (Vec::new(), Vec::new(), HashSet::new());
-        for written in &self.sink {
-            let wrong = |problem: String| {
-                Failure::Usage(format!(
-                    "{}: [[sink]] `{}`: {problem}",
-                    shown(self.path.as_deref()),
-                    written.name
-                ))
-            };
-            if !names.insert(&written.name) {
-                return Err(wrong("another sink has this name".to_owned()));
-            }
-            let (kind, sink) = written.open(&self.folder).map_err(wrong)?;
-            routes.push(written.route(kind).map_err(wrong)?);
-            ready.push(Ready { name: written.name.clone(), kind, sink, quiet: written.quiet });
+/// Opens the sinks of the configuration. Returns them in order, with the routes that decide which
+/// findings each receives.
+///
+/// # Errors
+/// [`Failure::Usage`]: two sinks have the same name, or one is wrong.
+pub(super) fn open_sinks(
+    configs: &[SinkConfig],
+    location: &ConfigLocation,
+) -> Result<(Vec<SinkInstance>, Routes), Failure> {
+    let (mut instances, mut routes, mut names) = (Vec::new(), Vec::new(), HashSet::new());
+    for config in configs {
+        let error =
+            |problem: String| location.error(format!("[[sink]] `{}`: {problem}", config.name));
+        if !names.insert(&config.name) {
+            return Err(error("another sink has this name".to_owned()));
         }
-        Ok((ready, Routes::new(routes)))
+        let (kind, sink) = config.open(&location.folder).map_err(error)?;
+        routes.push(config.route(kind).map_err(error)?);
+        let (name, quiet_hours) = (config.name.clone(), config.quiet_hours);
+        instances.push(SinkInstance { name, kind, sink, quiet_hours });
     }
+    Ok((instances, Routes::new(routes)))
 }
 
-impl SinkWritten {
+impl SinkConfig {
+    /// Takes the values of keys under their former names, and adds a warning for each.
+    ///
+    /// # Errors
+    /// A message: a key is given under both names.
+    pub(super) fn merge_renamed_keys(&mut self, warnings: &mut Vec<String>) -> Result<(), String> {
+        self.quiet_hours =
+            renamed_key(("quiet_hours", self.quiet_hours), ("quiet", self.quiet.take()), warnings)
+                .map_err(|problem| format!("[[sink]] `{}`: {problem}", self.name))?;
+        Ok(())
+    }
+
+    /// Which findings the sink receives. By default people get only the essential revisions of a
+    /// finding.
     fn route(&self, kind: &str) -> Result<Route, String> {
         let mut rules = GlobSetBuilder::new();
         for rule in &self.rules {
@@ -265,8 +284,8 @@ impl SinkWritten {
         })
     }
 
-    /// It is called `name` and for people, or a webhook.
-    pub(super) fn is_told_of_reports(&self, name: &str) -> bool {
+    /// True if the sink is called `name` and can be notified of reports: mail, a chat or a webhook.
+    pub(super) fn accepts_reports(&self, name: &str) -> bool {
         let chats = [&self.dingtalk, &self.feishu, &self.wecom, &self.slack];
         self.name == name
             && (self.mail.is_some()
@@ -274,10 +293,10 @@ impl SinkWritten {
                 || chats.iter().any(|chat| chat.is_some()))
     }
 
-    /// The one thing that it is.
+    /// Opens the sink. Returns its kind and the sink.
     fn open(&self, folder: &Path) -> Result<(&'static str, Box<dyn Sink>), String> {
-        let chat = |service, written: &ChatWritten| {
-            written.open(service, folder).map(|sink| Box::new(sink) as Box<dyn Sink>)
+        let chat = |service, config: &ChatSinkConfig| {
+            config.open(service, folder).map(|sink| Box::new(sink) as Box<dyn Sink>)
         };
         let all = [
             self.file.as_ref().map(|file| ("file", file.open(folder))),
@@ -286,45 +305,43 @@ impl SinkWritten {
             self.alertmanager
                 .as_ref()
                 .map(|alertmanager| ("alertmanager", alertmanager.open(folder))),
-            self.dingtalk
-                .as_ref()
-                .map(|written| ("dingtalk", chat(ChatService::Dingtalk, written))),
-            self.feishu.as_ref().map(|written| ("feishu", chat(ChatService::Feishu, written))),
-            self.wecom.as_ref().map(|written| ("wecom", chat(ChatService::Wecom, written))),
-            self.slack.as_ref().map(|written| ("slack", chat(ChatService::Slack, written))),
+            self.dingtalk.as_ref().map(|config| ("dingtalk", chat(ChatService::Dingtalk, config))),
+            self.feishu.as_ref().map(|config| ("feishu", chat(ChatService::Feishu, config))),
+            self.wecom.as_ref().map(|config| ("wecom", chat(ChatService::Wecom, config))),
+            self.slack.as_ref().map(|config| ("slack", chat(ChatService::Slack, config))),
             self.syslog.as_ref().map(|syslog| ("syslog", syslog.open(folder))),
             self.mail.as_ref().map(|mail| ("mail", mail.open(folder))),
         ];
         let mut given = all.into_iter().flatten();
         let kinds =
             "file, kafka, webhook, alertmanager, dingtalk, feishu, wecom, slack, syslog or mail";
-        let (kind, sink) = given
-            .next()
-            .ok_or_else(|| format!("it says not what it is; give it one of {kinds}"))?;
+        let (kind, sink) =
+            given.next().ok_or_else(|| format!("it has no kind; give it one of {kinds}"))?;
         if let Some((other, _)) = given.next() {
-            return Err(format!("it is both {kind} and {other}; make two of it"));
+            return Err(format!("it is both {kind} and {other}; configure two sinks"));
         }
         Ok((kind, sink.map_err(|problem| format!("{kind}: {problem}"))?))
     }
 }
 
-/// Networks inside to which a sink may go.
-fn address_policy(written: &[String]) -> Result<AddressPolicy, String> {
+/// Private networks that a sink may connect to.
+fn address_policy(networks: &[String]) -> Result<AddressPolicy, String> {
     let network = |text: &String| {
         text.parse::<IpNet>()
-            .map_err(|_| format!("private_allowed: `{text}` is no network such as 10.1.0.0/16"))
+            .map_err(|_| format!("private_allowed: `{text}` is not a network such as 10.1.0.0/16"))
     };
-    Ok(AddressPolicy::new(written.iter().map(network).collect::<Result<_, _>>()?))
+    Ok(AddressPolicy::new(networks.iter().map(network).collect::<Result<_, _>>()?))
 }
 
-/// Where a sink that speaks HTTP is, and whom it believes.
-struct Endpoint {
+/// URL of a sink that speaks HTTP, the private networks it may connect to, and the CA certificate
+/// it trusts.
+struct HttpEndpoint {
     url: Url,
     policy: AddressPolicy,
     ca: Option<Vec<u8>>,
 }
 
-impl Endpoint {
+impl HttpEndpoint {
     fn read(
         url: Result<String, String>,
         private_allowed: &[String],
@@ -333,29 +350,30 @@ impl Endpoint {
     ) -> Result<Self, String> {
         let policy = address_policy(private_allowed)?;
         let url = url.and_then(|url| policy.parse_url(&url)).map_err(|e| format!("url: {e}"))?;
-        Ok(Self { url, policy, ca: read(ca, folder)? })
+        Ok(Self { url, policy, ca: read_file(ca, folder)? })
     }
 }
 
-/// What a file says, if one is named.
-fn read(path: Option<&PathBuf>, folder: &Path) -> Result<Option<Vec<u8>>, String> {
+/// The content of the file at `path`, if there is one.
+fn read_file(path: Option<&PathBuf>, folder: &Path) -> Result<Option<Vec<u8>>, String> {
     path.map(|path| {
         std::fs::read(folder.join(path)).map_err(|e| format!("`{}`: {e}", path.display()))
     })
     .transpose()
 }
 
+/// The secret of the key `name`, if it is given.
 fn secret(name: &str, secret: Option<&SecretRef>, folder: &Path) -> Result<Option<String>, String> {
     secret.map(|secret| secret.read(folder).map_err(|e| format!("{name}: {e}"))).transpose()
 }
 
-impl FileWritten {
+impl FileSinkConfig {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
         Ok(Box::new(FileSink::new(folder.join(&self.path), self.form, self.rotate_mib.get() << 20)))
     }
 }
 
-impl KafkaWritten {
+impl KafkaSinkConfig {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
         let mut settings =
             BTreeMap::from([("bootstrap.servers".to_owned(), self.bootstrap_servers.clone())]);
@@ -379,9 +397,9 @@ impl KafkaWritten {
     }
 }
 
-impl WebhookWritten {
+impl WebhookSinkConfig {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let Endpoint { url, policy, ca } = Endpoint::read(
+        let HttpEndpoint { url, policy, ca } = HttpEndpoint::read(
             self.url.read_or_url(folder),
             &self.private_allowed,
             self.ca.as_ref(),
@@ -400,9 +418,9 @@ impl WebhookWritten {
     }
 }
 
-impl AlertmanagerWritten {
+impl AlertmanagerSinkConfig {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let Endpoint { url, policy, ca } = Endpoint::read(
+        let HttpEndpoint { url, policy, ca } = HttpEndpoint::read(
             self.url.read_or_url(folder),
             &self.private_allowed,
             self.ca.as_ref(),
@@ -412,11 +430,15 @@ impl AlertmanagerWritten {
     }
 }
 
-impl ChatWritten {
+impl ChatSinkConfig {
     fn open(&self, service: ChatService, folder: &Path) -> Result<ChatSink, String> {
-        // Whoever has the URL of a robot can write to its group, so it is given by reference.
-        let Endpoint { url, policy, ca } =
-            Endpoint::read(self.url.read(folder), &self.private_allowed, self.ca.as_ref(), folder)?;
+        // The URL of a chat robot is a secret: whoever knows it can post to the group.
+        let HttpEndpoint { url, policy, ca } = HttpEndpoint::read(
+            self.url.read(folder),
+            &self.private_allowed,
+            self.ca.as_ref(),
+            folder,
+        )?;
         ChatSink::new(
             service,
             url,
@@ -428,9 +450,9 @@ impl ChatWritten {
     }
 }
 
-impl SyslogWritten {
+impl SyslogSinkConfig {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
-        let ca = read(self.ca.as_ref(), folder)?;
+        let ca = read_file(self.ca.as_ref(), folder)?;
         Ok(Box::new(SyslogSink::new(SyslogOptions {
             host: self.host.clone(),
             port: self.port,
@@ -441,7 +463,7 @@ impl SyslogWritten {
     }
 }
 
-impl MailWritten {
+impl MailSinkConfig {
     fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
         let password = secret("password", self.password.as_ref(), folder)?;
         let credentials = match (&self.username, password) {
@@ -458,7 +480,7 @@ impl MailWritten {
             host: self.host.clone(),
             port: self.port,
             encryption: self.encryption,
-            ca: read(self.ca.as_ref(), folder)?,
+            ca: read_file(self.ca.as_ref(), folder)?,
             credentials,
             from: self.from.clone(),
             to: self.to.clone(),
@@ -472,12 +494,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quiet_hours_hold_back_what_is_less_grave_also_over_midnight() {
-        let quiet = |text: &str| toml::from_str::<Quiet>(text).expect("read");
+    fn quiet_hours_hold_back_less_severe_findings_also_over_midnight() {
+        let quiet = |text: &str| toml::from_str::<QuietHours>(text).expect("read");
         let night = quiet(
             "from = \"22:00\"\nuntil = \"07:00\"\ntime_zone = \"Asia/Shanghai\"\nexcept = \"high\"",
         );
-        let at = |quiet: &Quiet, time: &str| quiet.held_back(time.parse().expect("a time"));
+        let at = |quiet: &QuietHours, time: &str| quiet.held_back(time.parse().expect("a time"));
         let held = ["info", "low", "medium"];
         // 22:00, 06:59, 07:00 and 21:59 in Shanghai.
         assert_eq!(at(&night, "2026-09-30T14:00:00Z"), held);
@@ -488,7 +510,7 @@ mod tests {
         assert_eq!(at(&noon, "2026-09-30T13:29:59Z"), ["info", "low", "medium", "high"]);
         assert!(at(&noon, "2026-09-30T13:30:00Z").is_empty());
         assert!(
-            toml::from_str::<Quiet>("from = \"25:00\"\nuntil = \"1:00\"\ntime_zone = \"UTC\"")
+            toml::from_str::<QuietHours>("from = \"25:00\"\nuntil = \"1:00\"\ntime_zone = \"UTC\"")
                 .is_err()
         );
     }

@@ -1,8 +1,9 @@
-//! `POST /api/v1/query`: a statement in, rows out.
+//! The HTTP interface, `POST /api/v1/query`: the body has a statement, the response its rows.
 
-use super::request::{Outcome, Request};
-use super::{Answer, Asker, QueryServer};
-use crate::answer::Form;
+use super::query_log::Client;
+use super::server::{QueryAnswer, QueryServer};
+use super::worker_protocol::{WorkerOutcome, WorkerRequest};
+use crate::row_writer::RowFormat;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -20,158 +21,137 @@ use tokio::sync::mpsc;
 use trailhound_queries::session::AsOf;
 use trailhound_queries::sql_guard::{ParameterValues, QueryErrorCode, TEXT_BYTES_MAX};
 
-/// Bytes of a request: a statement with every sign escaped, its values, and some room.
+/// Largest request body in bytes: a statement of the largest size with every character escaped, and
+/// its values.
 const BODY_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX;
-/// Bytes that are sent at once.
+/// Bytes of the answer that are sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// How long an asker may take to receive that much.
+/// How long a client may take to receive one chunk.
 const SEND_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// The door with the key that opens it.
-struct Door {
-    doors: Arc<QueryServer>,
+/// The server, and the token that clients must send.
+struct HttpState {
+    server: Arc<QueryServer>,
     token: String,
 }
 
-/// A request's body.
+/// The body of a request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct QueryBody {
     sql: String,
     #[serde(default)]
     params: BTreeMap<String, Value>,
     snapshot: Option<i64>,
 }
 
-/// The route, for who brings `token`.
-pub(crate) fn router(doors: Arc<QueryServer>, token: String) -> Router {
-    let door = Arc::new(Door { doors, token });
+/// The route of the interface, for clients that send `token`.
+pub(crate) fn router(server: Arc<QueryServer>, token: String) -> Router {
+    let state = Arc::new(HttpState { server, token });
     Router::new()
-        .route("/api/v1/query", post(query))
+        .route("/api/v1/query", post(handle_query))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(door)
+        .with_state(state)
 }
 
-async fn query(
-    State(door): State<Arc<Door>>,
+async fn handle_query(
+    State(state): State<Arc<HttpState>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if !door.opens(&headers) {
-        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-        return (
-            challenge,
-            problem(
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "send `Authorization: Bearer` and the token",
-                None,
-            ),
-        )
-            .into_response();
+    if !state.is_authorized(&headers) {
+        let message = "send `Authorization: Bearer` and the token";
+        let response = error_response(StatusCode::UNAUTHORIZED, "unauthorized", message, None);
+        return ([(header::WWW_AUTHENTICATE, "Bearer")], response).into_response();
     }
-    let (form, kind) = match form(&headers) {
-        Some(form) => form,
-        None => {
-            let message = "there are application/json, application/x-ndjson, text/csv and application/vnd.apache.arrow.stream";
-            return problem(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message, None);
-        }
+    let Some((format, content_type)) = requested_format(&headers) else {
+        let message = "there are application/json, application/x-ndjson, text/csv and application/vnd.apache.arrow.stream";
+        return error_response(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message, None);
     };
-    let asked: Asked = match serde_json::from_slice(&body) {
-        Ok(asked) => asked,
+    let body: QueryBody = match serde_json::from_slice(&body) {
+        Ok(body) => body,
         Err(error) => {
             let message = format!("the body is no {{\"sql\": ..., \"params\": {{...}}}}: {error}");
-            return problem(
-                StatusCode::BAD_REQUEST,
-                "bad_request",
-                &message,
-                Some((error.line() as u64, error.column() as u64)),
-            );
+            let position = Some((error.line() as u64, error.column() as u64));
+            return error_response(StatusCode::BAD_REQUEST, "bad_request", &message, position);
         }
     };
-    let request = Request {
-        sql: asked.sql,
-        values: asked
-            .params
-            .into_iter()
-            .map(|(name, value)| (name, text(value)))
-            .collect::<ParameterValues>(),
-        form,
-        as_of: asked.snapshot.map_or(AsOf::Newest, AsOf::Snapshot),
-        bounds: door.doors.bounds,
+    let values: ParameterValues =
+        body.params.into_iter().map(|(name, value)| (name, parameter_text(value))).collect();
+    let request = WorkerRequest {
+        sql: body.sql,
+        values,
+        format,
+        as_of: body.snapshot.map_or(AsOf::Newest, AsOf::Snapshot),
+        bounds: state.server.bounds,
     };
-    let asker = Asker { door: "http", who: "token".to_owned(), address: peer.ip().to_string() };
-    match door.doors.ask(&asker, request).await {
-        // With its length, an answer that was cut does not look whole.
-        Ok(Answer::Rows { file, bytes, .. }) => {
-            let headers = [
-                (header::CONTENT_TYPE, kind.to_owned()),
-                (header::CONTENT_LENGTH, bytes.to_string()),
-            ];
-            (headers, Body::from_stream(chunks(file))).into_response()
-        }
-        Ok(Answer::Refused(outcome)) => refused(outcome),
-        Ok(Answer::Busy) => {
-            let again = [(header::RETRY_AFTER, "1")];
-            (
-                again,
-                problem(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "busy",
-                    "too many queries are waiting; try again",
-                    None,
-                ),
-            )
-                .into_response()
-        }
+    let client =
+        Client { interface: "http", user: "token".to_owned(), address: peer.ip().to_string() };
+    match state.server.run_query(&client, request).await {
+        Ok(answer) => answer_response(answer, content_type),
         Err(error) => {
             tracing::error!(%error, "a query could not be answered");
-            problem(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "the service cannot answer queries now",
-                None,
-            )
+            let message = "the service cannot answer queries now";
+            error_response(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, None)
         }
     }
 }
 
-impl Door {
-    /// True where the headers bring the token. Takes as long for a wrong one as for the right one.
-    fn opens(&self, headers: &HeaderMap) -> bool {
+fn answer_response(answer: QueryAnswer, content_type: &'static str) -> Response {
+    match answer {
+        QueryAnswer::Rows { file, bytes, .. } => {
+            let headers = [
+                (header::CONTENT_TYPE, content_type.to_owned()),
+                // With the length, a client notices an answer that is cut off.
+                (header::CONTENT_LENGTH, bytes.to_string()),
+            ];
+            (headers, Body::from_stream(stream_file(file))).into_response()
+        }
+        QueryAnswer::Refused(outcome) => refusal_response(outcome),
+        QueryAnswer::Busy => {
+            let message = "too many queries are waiting; try again";
+            let response = error_response(StatusCode::TOO_MANY_REQUESTS, "busy", message, None);
+            ([(header::RETRY_AFTER, "1")], response).into_response()
+        }
+    }
+}
+
+impl HttpState {
+    /// True if the request has the token. The comparison takes the same time for every wrong token.
+    fn is_authorized(&self, headers: &HeaderMap) -> bool {
         let given =
             headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
         let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
-        let wanted = self.token.as_bytes();
-        let different = wanted
+        let expected = self.token.as_bytes();
+        let different = expected
             .iter()
             .enumerate()
             .fold(0, |different, (at, byte)| different | (byte ^ given.get(at).unwrap_or(&0)));
-        different == 0 && given.len() == wanted.len() && !wanted.is_empty()
+        different == 0 && given.len() == expected.len() && !expected.is_empty()
     }
 }
 
-/// The form that is asked for.
-fn form(headers: &HeaderMap) -> Option<(Form, &'static str)> {
+/// The first format in the `Accept` header that is supported, with its content type.
+fn requested_format(headers: &HeaderMap) -> Option<(RowFormat, &'static str)> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
     accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim()).find_map(
         |kind| match kind {
             "*/*" | "application/*" | "application/json" => {
-                Some((Form::Document, "application/json"))
+                Some((RowFormat::Document, "application/json"))
             }
-            "application/x-ndjson" => Some((Form::Json, "application/x-ndjson")),
-            "text/csv" => Some((Form::Csv, "text/csv; charset=utf-8")),
+            "application/x-ndjson" => Some((RowFormat::Json, "application/x-ndjson")),
+            "text/csv" => Some((RowFormat::Csv, "text/csv; charset=utf-8")),
             "application/vnd.apache.arrow.stream" => {
-                Some((Form::Arrow, "application/vnd.apache.arrow.stream"))
+                Some((RowFormat::Arrow, "application/vnd.apache.arrow.stream"))
             }
             _ => None,
         },
     )
 }
 
-/// A value of a parameter, as text.
-fn text(value: Value) -> Option<String> {
+/// The value of a parameter as text; `None` is NULL.
+fn parameter_text(value: Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text),
@@ -179,9 +159,10 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-fn refused(outcome: Outcome) -> Response {
-    let Outcome::Refused { code, message, line, column } = outcome else {
-        return problem(
+/// The response to a refused query. The status depends on its error code.
+fn refusal_response(outcome: WorkerOutcome) -> Response {
+    let WorkerOutcome::Refused { code, message, line, column } = outcome else {
+        return error_response(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             "an answer without rows",
@@ -208,16 +189,24 @@ fn refused(outcome: Outcome) -> Response {
         } else {
             StatusCode::BAD_REQUEST
         };
-    problem(status, &code, &message, line.zip(column))
+    error_response(status, &code, &message, line.zip(column))
 }
 
-fn problem(status: StatusCode, code: &str, message: &str, place: Option<(u64, u64)>) -> Response {
-    let (line, column) = place.unzip();
-    (status, Json(json!({ "error": { "code": code, "message": message, "line": line, "column": column } }))).into_response()
+/// An error response. `position` is line and column in the statement, or in the body.
+fn error_response(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    position: Option<(u64, u64)>,
+) -> Response {
+    let (line, column) = position.unzip();
+    let error = json!({ "code": code, "message": message, "line": line, "column": column });
+    (status, Json(json!({ "error": error }))).into_response()
 }
 
-/// The file by chunks; whoever does not take one in time gets no more.
-fn chunks(mut file: File) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
+/// The content of `file` in chunks. The stream ends early for a client that does not receive a
+/// chunk in time.
+fn stream_file(mut file: File) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
     let (sender, mut receiver) = mpsc::channel::<std::io::Result<Bytes>>(1);
     tokio::spawn(async move {
         loop {

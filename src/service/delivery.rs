@@ -1,8 +1,12 @@
-//! Takes findings from the outbox to their sinks: one task a sink, so that one in trouble keeps nobody else waiting.
+//! Delivers the messages in the outbox to the sinks. Each sink has a worker of its own, so that a
+//! failing sink delays no other.
+//!
+//! Where several services share a lake, the one that holds the lease delivers for all sinks.
 
-use super::Watch;
-use crate::config::Ready;
+use super::monitor::Monitor;
+use crate::config::SinkInstance;
 use crate::exit::Failure;
+use crate::legacy_names::{DEAD_LETTERED, current_state};
 use crate::printer;
 use chrono::DateTime;
 use futures::future::join_all;
@@ -17,301 +21,324 @@ use trailhound_detect::{StoreContext, StoreSummary, store_findings};
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
 
-/// The right to deliver lasts so long unless it is renewed, in microseconds: longer than any attempt takes.
-const LEASED: i64 = 60_000_000;
-/// How often a sink looks whether something has become due, by the clock or by somebody's hand.
-const LOOK: Duration = Duration::from_secs(1);
-/// The longest pause of a sink in trouble.
-const REST_MAX: Duration = Duration::from_secs(60);
+/// Length of the delivery lease in microseconds. It is longer than any attempt, so that it never
+/// ends during one.
+const LEASE_MICROS: i64 = 60_000_000;
+/// How often a worker checks whether messages have become due, by the clock or by an operator.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The first pause of a worker after a failure. It doubles with each further one.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause of a worker after a failure.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long the end of the service waits for sinks that are sending.
+const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// So long the end waits for sinks that are being told something.
-const END_MAX: Duration = Duration::from_secs(8);
-
-/// All couriers of a service, and who counts what waits for them.
-pub(super) struct Deliveries {
+/// The workers of all sinks, and the task that publishes the metrics of the outbox.
+pub(super) struct DeliveryWorkers {
     lake: Lake,
     lease: Lease,
-    ending: Sender<bool>,
-    couriers: Vec<JoinHandle<()>>,
-    tally: JoinHandle<()>,
+    stop: Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+    metrics: JoinHandle<()>,
 }
 
-impl Deliveries {
+impl DeliveryWorkers {
+    /// Starts a worker for each of `sinks`.
     pub(super) fn start(
         lake: &Lake,
-        sinks: Vec<Ready>,
+        sinks: Vec<SinkInstance>,
         routes: &Arc<Routes>,
         clock: &Clock,
-        watch: &Arc<Watch>,
+        monitor: &Arc<Monitor>,
     ) -> Self {
         let lease = Lease::new("delivery");
-        let names: Vec<String> = sinks.iter().map(|ready| ready.name.clone()).collect();
-        watch.metrics.sinks(&names);
-        let tally = tokio::spawn(tally(lake.clone(), names, Arc::clone(clock), Arc::clone(watch)));
-        let (sender, ending) = tokio::sync::watch::channel(false);
-        let courier = |ready| {
-            let (lake, routes, lease) = (lake.clone(), Arc::clone(routes), lease.clone());
-            let courier = SinkWorker {
-                lake,
-                ready,
-                routes,
-                lease,
+        let names: Vec<String> = sinks.iter().map(|instance| instance.name.clone()).collect();
+        monitor.metrics.init_sinks(&names);
+        let metrics = tokio::spawn(publish_outbox_metrics(
+            lake.clone(),
+            names,
+            Arc::clone(clock),
+            Arc::clone(monitor),
+        ));
+        let (stop, receiver) = tokio::sync::watch::channel(false);
+        let start_worker = |instance| {
+            let worker = SinkWorker {
+                lake: lake.clone(),
+                instance,
+                routes: Arc::clone(routes),
+                lease: lease.clone(),
                 clock: Arc::clone(clock),
-                ending: ending.clone(),
+                stop: receiver.clone(),
+                failures: 0,
             };
-            tokio::spawn(run(courier, Arc::clone(watch)))
+            tokio::spawn(worker.run(Arc::clone(monitor)))
         };
-        let couriers = sinks.into_iter().map(courier).collect();
-        Self { lake: lake.clone(), lease, ending: sender, couriers, tally }
+        let workers = sinks.into_iter().map(start_worker).collect();
+        Self { lake: lake.clone(), lease, stop, workers, metrics }
     }
 
-    /// Everything is detected that will be: what is due is tried once more.
+    /// Ends the workers after a last attempt for every message that is due.
+    ///
+    /// # Errors
+    /// [`Failure`]: the lease cannot be given back.
     pub(super) async fn end(self) -> Result<(), Failure> {
-        self.ending.send_replace(true);
-        let ended = tokio::time::timeout(END_MAX, join_all(self.couriers)).await;
-        self.tally.abort();
-        let Ok(couriers) = ended else {
+        self.stop.send_replace(true);
+        let ended = tokio::time::timeout(SHUTDOWN_TIME_MAX, join_all(self.workers)).await;
+        self.metrics.abort();
+        let Ok(workers) = ended else {
             tracing::warn!(
-                "a sink has not answered in time; what it was sent is sent again at the next start"
+                "a sink has not answered in time; its messages are sent again at the next start"
             );
-            // The right is not given back: that one may still be sending.
+            // The lease is not given back, because that worker may still be sending.
             return Ok(());
         };
-        for error in couriers.into_iter().filter_map(Result::err) {
-            tracing::error!(%error, "a sink broke; what waited for it is sent at the next start");
+        for error in workers.into_iter().filter_map(Result::err) {
+            tracing::error!(%error, "the worker of a sink failed; its messages are sent at the next start");
         }
         Ok(self.lake.release_lease(&self.lease).await?)
     }
 }
 
-/// One sink and what it needs.
+/// Delivers the messages of one sink.
 struct SinkWorker {
     lake: Lake,
-    ready: Ready,
+    instance: SinkInstance,
     routes: Arc<Routes>,
     lease: Lease,
     clock: Clock,
-    /// Set at the end.
-    ending: Receiver<bool>,
+    /// True when the service ends.
+    stop: Receiver<bool>,
+    /// Failed attempts since the last success.
+    failures: u32,
 }
 
-/// Delivers until the service ends.
-async fn run(mut courier: SinkWorker, watch: Arc<Watch>) {
-    while let Err(error) = courier.deliver(&watch).await {
-        tracing::error!(sink = courier.ready.name, %error, "the outbox could not be read or written; tried again");
-        if courier.rest(LOOK).await {
-            return;
-        }
-    }
+/// What a worker does after a batch.
+struct NextStep {
+    /// Messages in the batch; 0 if nothing was due.
+    sent: usize,
+    /// How long to wait before the next batch.
+    pause: Duration,
+}
+
+impl NextStep {
+    const IDLE: Self = Self { sent: 0, pause: POLL_INTERVAL };
 }
 
 impl SinkWorker {
-    /// Waits, at most for `pause`; true where the service ends.
-    async fn rest(&mut self, pause: Duration) -> bool {
-        let ending = async { self.ending.wait_for(|ending| *ending).await.is_ok() };
-        tokio::time::timeout(pause, ending).await.is_ok()
-    }
-
-    async fn deliver(&mut self, watch: &Watch) -> Result<(), Failure> {
-        let mut failures: u32 = 0;
-        let mut has_right = false;
-        loop {
-            let last = *self.ending.borrow();
-            let now = (self.clock)();
-            let held =
-                self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASED)).await?;
-            if held && !has_right {
-                self.begin(now).await?;
-            }
-            has_right = held;
-            let (sent, pause) =
-                if held { self.round(now, &mut failures, watch).await? } else { (0, LOOK) };
-            // At the end everything that is due was tried.
-            if last && (sent == 0 || failures > 0) {
-                return Ok(());
-            }
-            if sent == 0 {
-                // Whatever is kept now may be for this sink.
-                tokio::select! {
-                    _ = self.rest(pause) => {}
-                    () = watch.kept.notified() => {}
-                }
-            } else if pause > Duration::ZERO {
-                self.rest(pause).await;
+    /// Delivers until the service ends. Errors of the outbox are logged, and the worker starts
+    /// again.
+    async fn run(mut self, monitor: Arc<Monitor>) {
+        while let Err(error) = self.deliver_until_stopped(&monitor).await {
+            tracing::error!(sink = self.instance.name, %error, "the outbox cannot be read or written; retrying");
+            if self.sleep_or_stop(POLL_INTERVAL).await {
+                return;
             }
         }
     }
 
-    /// Takes over what a run before has left.
-    async fn begin(&mut self, now: i64) -> Result<(), Failure> {
-        let (catalogue, name) = (self.lake.writer_pool(), self.ready.name.as_str());
+    /// Waits for `pause`. Returns true at once when the service ends.
+    async fn sleep_or_stop(&mut self, pause: Duration) -> bool {
+        let stopped = async { self.stop.wait_for(|stop| *stop).await.is_ok() };
+        tokio::time::timeout(pause, stopped).await.is_ok()
+    }
+
+    async fn deliver_until_stopped(&mut self, monitor: &Monitor) -> Result<(), Failure> {
+        self.failures = 0;
+        let mut had_lease = false;
+        loop {
+            let stopping = *self.stop.borrow();
+            let now = (self.clock)();
+            let has_lease =
+                self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASE_MICROS)).await?;
+            if has_lease && !had_lease {
+                self.recover(now).await?;
+            }
+            had_lease = has_lease;
+            let next =
+                if has_lease { self.deliver_batch(now, monitor).await? } else { NextStep::IDLE };
+            // When the service ends, every message that is due gets a last attempt.
+            if stopping && (next.sent == 0 || self.failures > 0) {
+                return Ok(());
+            }
+            if next.sent == 0 {
+                // A message that is added now may be for this sink.
+                tokio::select! {
+                    _ = self.sleep_or_stop(next.pause) => {}
+                    () = monitor.outbox_changed.notified() => {}
+                }
+            } else if next.pause > Duration::ZERO {
+                self.sleep_or_stop(next.pause).await;
+            }
+        }
+    }
+
+    /// Takes over from an earlier worker: messages that it was sending become due again, and the
+    /// sink continues from its last position.
+    async fn recover(&mut self, now: i64) -> Result<(), Failure> {
+        let (catalog, name) = (self.lake.writer_pool(), self.instance.name.as_str());
         let recovered =
-            outbox::recover_leased(catalogue, name, now).await.map_err(Failure::internal)?;
+            outbox::recover_leased(catalog, name, now).await.map_err(Failure::internal)?;
         if recovered > 0 {
             tracing::warn!(
                 sink = name,
                 findings = recovered,
-                "of these nobody knows whether they were sent; they are sent again"
+                "an earlier run ended while it sent these; they are sent again"
             );
         }
-        self.ready
-            .sink
-            .resume(outbox::position(catalogue, name).await.map_err(Failure::internal)?.as_deref());
+        let position = outbox::position(catalog, name).await.map_err(Failure::internal)?;
+        self.instance.sink.resume(position.as_deref());
         Ok(())
     }
 
-    /// One time; gives how many findings were tried and the pause after it.
-    async fn round(
-        &mut self,
-        now: i64,
-        failures: &mut u32,
-        watch: &Watch,
-    ) -> Result<(usize, Duration), Failure> {
-        let (catalogue, name) = (self.lake.writer_pool(), self.ready.name.as_str());
-        if outbox::next_due(catalogue, name)
-            .await
-            .map_err(Failure::internal)?
-            .is_none_or(|due| due > now)
-        {
-            return Ok((0, LOOK));
-        }
-        let held_back = match (&self.ready.quiet, DateTime::from_timestamp_micros(now)) {
-            (Some(quiet), Some(now)) => quiet.held_back(now),
-            _ => Vec::new(),
+    /// Sends the messages that are due, as many as the sink takes at once, and stores what became
+    /// of them.
+    async fn deliver_batch(&mut self, now: i64, monitor: &Monitor) -> Result<NextStep, Failure> {
+        let Some(batch) = self.lease_batch(now).await? else { return Ok(NextStep::IDLE) };
+        let present = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
+        let sink = &mut self.instance.sink;
+        let outcomes = match &batch {
+            LeasedBatch::Findings(messages) => sink.deliver(messages, present).await,
+            LeasedBatch::Report(report) => vec![sink.deliver_report(report, present).await],
         };
-        let taken = outbox::lease_batch(
-            catalogue,
-            name,
+        let position = sink.position();
+        outbox::acknowledge(
+            self.lake.writer_pool(),
+            &self.instance.name,
             &self.lease.holder,
-            now,
-            self.ready.sink.batch_max(),
-            &held_back,
+            (self.clock)(),
+            &batch,
+            &outcomes,
+            position.as_deref(),
         )
         .await
         .map_err(Failure::internal)?;
-        if taken.is_empty() {
-            return Ok((0, LOOK));
+        let pause = self.account_outcomes(&outcomes, monitor);
+        let rejection = outcomes.iter().rev().find_map(|outcome| match outcome {
+            DeliveryOutcome::DeadLettered(reason) => Some(reason.as_str()),
+            _ => None,
+        });
+        if let Some(reason) = rejection {
+            self.report_dead_lettered(reason, monitor).await?;
         }
-        let present = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
-        let deliveries = match &taken {
-            LeasedBatch::Findings(messages) => self.ready.sink.deliver(messages, present).await,
-            LeasedBatch::Report(report) => {
-                vec![self.ready.sink.deliver_report(report, present).await]
-            }
+        Ok(NextStep { sent: batch.len(), pause })
+    }
+
+    /// Leases the messages that are due, except those that quiet hours hold back. `None` if there
+    /// are none.
+    async fn lease_batch(&self, now: i64) -> Result<Option<LeasedBatch>, Failure> {
+        let (catalog, name) = (self.lake.writer_pool(), self.instance.name.as_str());
+        let next_due = outbox::next_due(catalog, name).await.map_err(Failure::internal)?;
+        if next_due.is_none_or(|due| due > now) {
+            return Ok(None);
+        }
+        let held_back = match (&self.instance.quiet_hours, DateTime::from_timestamp_micros(now)) {
+            (Some(quiet_hours), Some(now)) => quiet_hours.held_back(now),
+            _ => Vec::new(),
         };
-        let position = self.ready.sink.position();
-        let settled = outbox::acknowledge(
-            catalogue,
-            name,
-            &self.lease.holder,
-            (self.clock)(),
-            &taken,
-            &deliveries,
-            position.as_deref(),
-        );
-        settled.await.map_err(Failure::internal)?;
-        let mut pause = self.ready.sink.min_pause();
-        let mut reason = None;
-        let failed = *failures;
-        *failures = 0;
-        for delivery in &deliveries {
-            match delivery {
-                DeliveryOutcome::Delivered(_) => watch.metrics.delivered(name, "delivered"),
-                DeliveryOutcome::DeadLettered(why) => {
-                    watch.metrics.delivered(name, "parked");
-                    reason = Some(why.clone());
-                }
+        let size_max = self.instance.sink.batch_max();
+        let batch =
+            outbox::lease_batch(catalog, name, &self.lease.holder, now, size_max, &held_back)
+                .await
+                .map_err(Failure::internal)?;
+        Ok(Some(batch).filter(|batch| !batch.is_empty()))
+    }
+
+    /// Counts the outcomes in the metrics. Returns the pause before the next batch: that of the
+    /// sink, or longer after a failure.
+    fn account_outcomes(&mut self, outcomes: &[DeliveryOutcome], monitor: &Monitor) -> Duration {
+        let name = self.instance.name.as_str();
+        let mut pause = self.instance.sink.min_pause();
+        let failures_before = std::mem::take(&mut self.failures);
+        for outcome in outcomes {
+            match outcome {
+                DeliveryOutcome::Delivered(_) => monitor.metrics.delivered(name, "delivered"),
+                DeliveryOutcome::DeadLettered(_) => monitor.metrics.delivered(name, DEAD_LETTERED),
                 DeliveryOutcome::Retry { reason, after, .. } => {
-                    watch.metrics.delivered(name, "failed");
-                    *failures = failed.saturating_add(1);
-                    let rest = Duration::from_millis(500)
-                        .saturating_mul(1 << failed.min(10))
-                        .min(REST_MAX);
-                    pause = pause.max(after.unwrap_or(rest));
+                    monitor.metrics.delivered(name, "failed");
+                    self.failures = failures_before.saturating_add(1);
+                    let backoff = RETRY_PAUSE
+                        .saturating_mul(1 << failures_before.min(10))
+                        .min(RETRY_PAUSE_MAX);
+                    pause = pause.max(after.unwrap_or(backoff));
                     tracing::warn!(
                         sink = name,
                         reason,
                         pause_ms = pause.as_millis(),
-                        "a sink does not take findings; tried again"
+                        "a sink does not accept findings now; retrying"
                     );
                 }
                 DeliveryOutcome::NotAttempted => {}
             }
         }
-        if let Some(reason) = reason {
-            self.tell_parked(&reason, watch).await?;
-        }
-        Ok((taken.len(), pause))
+        pause
     }
 
-    /// A sink that refuses findings for good is a finding too.
-    async fn tell_parked(&self, reason: &str, watch: &Watch) -> Result<(), Failure> {
-        let name = self.ready.name.as_str();
+    /// Stores and prints a finding about the sink, which has rejected messages for good. The other
+    /// sinks receive it.
+    async fn report_dead_lettered(&self, reason: &str, monitor: &Monitor) -> Result<(), Failure> {
+        let name = self.instance.name.as_str();
         tracing::error!(
             sink = name,
             reason,
-            "a sink refuses findings; they are parked: `trailhound outbox list --state parked`"
+            "a sink rejects findings for good; they are dead-lettered: `trailhound outbox list --state dead_lettered`"
         );
         let finding = dead_letter_finding(name, (self.clock)());
-        let keeping =
+        let context =
             StoreContext { holder: None, routes: Some(&self.routes), now: (self.clock)() };
-        let mut kept = StoreSummary::default();
+        let mut stored = StoreSummary::default();
         let findings = std::slice::from_ref(&finding);
-        store_findings(self.lake.writer_pool(), findings, &[], &[], 0, keeping, &mut kept)
+        store_findings(self.lake.writer_pool(), findings, &[], &[], 0, context, &mut stored)
             .await
             .map_err(Failure::internal)?;
-        if kept.new > 0 {
-            watch.metrics.finding(&finding.rule_id);
+        if stored.new > 0 {
+            monitor.metrics.finding(&finding.rule_id);
             printer::line(&serde_json::to_string(&finding).map_err(Failure::internal)?)?;
         }
         Ok(())
     }
 }
 
-/// How often what waits is counted.
-const COUNT: Duration = Duration::from_secs(5);
-/// Of a flood that takes long: it rests so many times as long as it counted.
-const REST: u32 = 10;
-/// How often what was delivered long ago is forgotten, in counts.
-const FORGET: u32 = 720;
+/// How often the messages in the outbox are counted.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
+/// If counting takes long, the pause after it is this many times as long as the count took.
+const COUNT_PAUSE_FACTOR: u32 = 10;
+/// How often messages that were delivered long ago are deleted, in counts.
+const CLEANUP_INTERVAL: u32 = 720;
 
-/// Counts what waits, and forgets what is long done, until aborted.
-async fn tally(lake: Lake, sinks: Vec<String>, clock: Clock, watch: Arc<Watch>) {
-    for round in 0_u32.. {
+/// Counts the messages in the outbox for the metrics, and deletes those that were delivered long
+/// ago. Runs until it is aborted.
+async fn publish_outbox_metrics(
+    lake: Lake,
+    sinks: Vec<String>,
+    clock: Clock,
+    monitor: Arc<Monitor>,
+) {
+    for iteration in 0_u32.. {
         let now = (clock)();
         let begun = Instant::now();
         let counted = outbox::undelivered(lake.catalog()).await;
         let took = begun.elapsed();
         match counted {
             Ok(counts) => {
-                // `parked` is the former name of `dead_lettered`.
-                let states = [
-                    ("pending", "pending"),
-                    ("dead_lettered", outbox::DEAD_LETTERED),
-                    ("parked", outbox::DEAD_LETTERED),
-                ];
-                for (sink, (label, state)) in
-                    sinks.iter().flat_map(|sink| states.map(|state| (sink, state)))
-                {
-                    let count =
-                        counts.iter().find(|count| count.sink == *sink && count.state == state);
-                    let age =
-                        count.map_or(0, |count| u64::try_from(now - count.oldest).unwrap_or(0));
-                    watch.metrics.waits(
-                        sink,
-                        label,
-                        count.map_or(0, |count| count.rows),
-                        Duration::from_micros(age),
-                    );
+                for sink in &sinks {
+                    for state in ["pending", DEAD_LETTERED] {
+                        let count = counts.iter().find(|count| {
+                            count.sink == *sink && current_state(&count.state) == state
+                        });
+                        let age =
+                            count.map_or(0, |count| u64::try_from(now - count.oldest).unwrap_or(0));
+                        let rows = count.map_or(0, |count| count.rows);
+                        monitor.metrics.outbox(sink, state, rows, Duration::from_micros(age));
+                    }
                 }
             }
-            Err(error) => tracing::warn!(%error, "the outbox could not be counted"),
+            Err(error) => tracing::warn!(%error, "the messages in the outbox cannot be counted"),
         }
-        if round % FORGET == 0
+        if iteration % CLEANUP_INTERVAL == 0
             && let Err(error) = outbox::delete_old(lake.writer_pool(), now).await
         {
-            tracing::warn!(%error, "what was delivered long ago could not be forgotten");
+            tracing::warn!(%error, "messages that were delivered long ago cannot be deleted");
         }
-        tokio::time::sleep(COUNT.max(took * REST)).await;
+        tokio::time::sleep(COUNT_INTERVAL.max(took * COUNT_PAUSE_FACTOR)).await;
     }
 }

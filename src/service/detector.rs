@@ -1,7 +1,11 @@
-//! Rules after each commit: over the rows its files brought, and what their windows reach around them.
+//! Runs the rules after each commit, over the rows of its files and the rows that the rules'
+//! windows still need.
+//!
+//! The rules are standing queries: planned once, with the rows of their windows in memory. If the
+//! service restarts or takes over from another, these rows are loaded from the lake.
 
-use super::Watch;
-use super::reload::RuleFiles;
+use super::monitor::Monitor;
+use super::rule_folder::RuleFolder;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::printer;
@@ -21,44 +25,45 @@ use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::rules::RuleSet;
 use trailhound_queries::parameters::Parameters;
 
-/// Pause after a run that broke.
-const RETRY: Duration = Duration::from_secs(2);
-/// After a run it rests as long as the run took, but no longer than this: under load detection takes half a core, and
-/// each run takes in more commits.
-const REST_MAX: Duration = Duration::from_secs(2);
-/// The right to detect lasts so long unless it is renewed, in microseconds; then another service takes over.
-const LEASED: i64 = 15_000_000;
-/// How often a service that shares its lake looks what others have committed.
-const LOOK: Duration = Duration::from_secs(1);
-/// Few rows in memory at a time: one thread and a small pool for each set of rules.
+/// Pause after a failed run.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause after a run. The pause is as long as the run took, so that under load detection
+/// uses half a core and each run processes more commits.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Length of the detection lease in microseconds. If it is not renewed, another service takes over.
+const LEASE_MICROS: i64 = 15_000_000;
+/// How often commits of other services, and changes of the user's rules, are looked for.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// A run processes few rows: one thread and a small memory pool per group of rules suffice.
 const LIMITS: QueryLimits = QueryLimits::for_service(128 << 20);
 
 /// Id and version of each rule that runs.
-pub(super) type Rules = Vec<(String, String)>;
+pub(super) type RuleVersions = Vec<(String, String)>;
 
-/// What detection works with.
+/// The rules, the rows they need, and how far they have run.
 pub(super) struct Detector {
     lake: Lake,
     parameters: Arc<Parameters>,
-    /// Who is told.
+    /// Which sinks receive which findings.
     routes: Arc<Routes>,
-    /// The user's own rules, where there are any.
-    files: Option<RuleFiles>,
-    /// The right to detect, where several services share the lake.
+    /// The user's rules, if a folder is configured.
+    rule_folder: Option<RuleFolder>,
+    /// Where several services share the lake, only the one with the lease detects.
     lease: Lease,
     clock: Clock,
-    /// The rules that can run; upkeep asks for them too.
-    rules: Arc<RwLock<Rules>>,
+    /// The rules that run. The maintenance reads them too.
+    rules: Arc<RwLock<RuleVersions>>,
     standing: StandingQueries,
-    /// The snapshot that `standing` has taken everything of; `None` where it must be loaded first.
-    taken: Option<i64>,
-    /// The snapshot each rule has run over, by its id.
+    /// The snapshot whose rows the standing queries have; `None` if they must be loaded first.
+    loaded_snapshot: Option<i64>,
+    /// The snapshot that each rule has run over, by its id.
     reached: BTreeMap<String, i64>,
-    /// Gaps of the lake that have been told.
-    gaps_told: usize,
+    /// Number of the lake's gaps that are stored as findings.
+    gaps_reported: usize,
 }
 
 impl Detector {
+    /// Plans the rules of the configuration. A rule that cannot be planned is logged and skipped.
     pub(super) async fn new(
         config: &Config,
         lake: Lake,
@@ -66,131 +71,142 @@ impl Detector {
         routes: Arc<Routes>,
     ) -> Result<Self, Failure> {
         let parameters = Arc::clone(&config.parameters);
-        let (standing, rules) = stand(&config.catalogue, &parameters).await?;
+        let (standing, rules) = plan_rules(&config.rule_set, &parameters).await?;
         for (rule_id, reason) in standing.broken() {
             tracing::error!(
                 rule_id,
                 reason,
-                "a rule cannot be planned and is left out; the others run"
+                "a rule cannot be planned and is skipped; the others run"
             );
         }
         Ok(Self {
             lake,
             parameters,
             routes,
-            files: RuleFiles::of(config),
+            rule_folder: config.rules_folder.clone().map(RuleFolder::new),
             lease: Lease::new("detection"),
             clock,
             rules: Arc::new(RwLock::new(rules)),
             standing,
-            taken: None,
+            loaded_snapshot: None,
             reached: BTreeMap::new(),
-            gaps_told: 0,
+            gaps_reported: 0,
         })
     }
 
-    /// The rules that can run, as they are from time to time.
-    pub(super) fn rules(&self) -> Arc<RwLock<Rules>> {
+    /// The rules that run. They change when the user's rules are reloaded.
+    pub(super) fn rules(&self) -> Arc<RwLock<RuleVersions>> {
         Arc::clone(&self.rules)
     }
 
-    fn keeping(&self) -> StoreContext<'_> {
+    /// How findings are stored: on condition of the lease if the lake is shared, with messages for
+    /// the sinks.
+    fn store_context(&self) -> StoreContext<'_> {
         let holder = self.lake.is_shared().then_some(self.lease.holder.as_str());
         StoreContext { holder, routes: Some(&self.routes), now: (self.clock)() }
     }
 
-    fn rules_now(&self) -> Rules {
+    fn current_rules(&self) -> RuleVersions {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes up the user's rules where they have changed, all of them or none.
-    async fn reload(&mut self, watch: &Watch) -> Result<(), Failure> {
-        let Some(changed) = self.files.as_mut().and_then(RuleFiles::changed) else { return Ok(()) };
-        let taken_up = match changed {
-            Ok(catalogue) => self.take_up(&catalogue).await,
+    /// Reloads the rules if the user's files have changed: all of them, or none if one is broken.
+    async fn reload_rules(&mut self, monitor: &Monitor) -> Result<(), Failure> {
+        let Some(changed) = self.rule_folder.as_mut().and_then(RuleFolder::poll) else {
+            return Ok(());
+        };
+        let replaced = match changed {
+            Ok(rule_set) => self.replace_rules(&rule_set).await,
             Err(reason) => Ok(Err(reason)),
         };
-        match taken_up {
+        match replaced {
             Ok(Ok(new)) => {
-                tracing::info!(new, "the rules were read anew");
-                watch.metrics.reloaded(true);
+                tracing::info!(new, "the rules were reloaded");
+                monitor.metrics.reloaded(true);
             }
             Ok(Err(reason)) => {
                 tracing::error!(
                     reason,
-                    "the changed rules were not taken up; those from before run on"
+                    "the changed rules were not loaded; the former ones still run"
                 );
-                watch.metrics.reloaded(false);
+                monitor.metrics.reloaded(false);
             }
             Err(error) => {
-                // Nothing is wrong with the rules: they are read again.
-                self.files.iter_mut().for_each(RuleFiles::again);
+                // The rules are not the cause: they are read again at the next run.
+                self.rule_folder.iter_mut().for_each(RuleFolder::mark_unread);
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    /// Lets the rules of `catalogue` stand in the place of those from before; gives how many are new, or why one of them cannot be
-    /// planned. What is new runs over what comes from now on.
-    async fn take_up(&mut self, catalogue: &RuleSet) -> Result<Result<usize, String>, Failure> {
-        let (standing, rules) = stand(catalogue, &self.parameters).await?;
+    /// Replaces the rules by those of `rule_set`. Returns how many are new, or why one of them
+    /// cannot be planned. New rules run over events that are committed from now on.
+    async fn replace_rules(
+        &mut self,
+        rule_set: &RuleSet,
+    ) -> Result<Result<usize, String>, Failure> {
+        let (standing, rules) = plan_rules(rule_set, &self.parameters).await?;
         if let Some((rule_id, reason)) = standing.broken().first() {
             return Ok(Err(format!("{rule_id}: {reason}")));
         }
-        let known = self.rules_now();
-        let new: Rules = rules.iter().filter(|rule| !known.contains(rule)).cloned().collect();
-        // Up to here the others have seen everything.
-        let seen = match self.taken {
-            Some(taken) => taken,
+        let known = self.current_rules();
+        let new: RuleVersions =
+            rules.iter().filter(|rule| !known.contains(rule)).cloned().collect();
+        // The cursor of a new rule starts where the other rules are.
+        let seen = match self.loaded_snapshot {
+            Some(snapshot) => snapshot,
             None => common_cursor(self.lake.catalog(), &known).await.map_err(Failure::internal)?,
         };
-        let nothing = &mut StoreSummary::default();
-        store_findings(self.lake.writer_pool(), &[], &[], &new, seen, self.keeping(), nothing)
+        let stored = &mut StoreSummary::default();
+        store_findings(self.lake.writer_pool(), &[], &[], &new, seen, self.store_context(), stored)
             .await
             .map_err(Failure::internal)?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         self.standing = standing;
-        self.taken = None;
+        self.loaded_snapshot = None;
         Ok(Ok(new.len()))
     }
 
-    /// Runs the rules over everything committed since they last ran, if that is this service's to do.
-    async fn catch_up(&mut self, turn: RunScope, watch: &Watch) -> Result<(), Failure> {
+    /// Runs the rules over the events committed since they last ran, if this service holds the
+    /// lease.
+    async fn catch_up(&mut self, scope: RunScope, monitor: &Monitor) -> Result<(), Failure> {
         let now = (self.clock)();
-        if !self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASED)).await? {
-            self.taken = None;
+        if !self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASE_MICROS)).await? {
+            self.loaded_snapshot = None;
             return Ok(());
         }
-        self.reload(watch).await?;
+        self.reload_rules(monitor).await?;
         let snapshot = self.lake.snapshot().await?;
-        // Until all of it went well, nothing is known of what the rows in memory are.
-        let taken = match self.taken.take() {
-            Some(taken) => taken,
-            None => self.load().await?,
+        // Taken out until the run has succeeded: after an error the rows in memory are not known to
+        // be complete.
+        let loaded = match self.loaded_snapshot.take() {
+            Some(snapshot) => snapshot,
+            None => self.load_windows().await?,
         };
-        if taken < snapshot {
-            for file in self.lake.files_since(taken, snapshot).await? {
-                let mut unread = tokio::task::block_in_place(|| FileCursor::open(file))?;
-                while unread.has_more() {
+        if loaded < snapshot {
+            for file in self.lake.files_since(loaded, snapshot).await? {
+                let mut cursor = tokio::task::block_in_place(|| FileCursor::open(file))?;
+                while cursor.has_more() {
                     if self.standing.is_full() {
-                        self.run(turn, None, watch).await?;
+                        self.run(scope, None, monitor).await?;
                     }
-                    tokio::task::block_in_place(|| self.standing.add_next(&mut unread))?;
+                    tokio::task::block_in_place(|| self.standing.add_next(&mut cursor))?;
                 }
             }
         }
-        if taken < snapshot || self.standing.next_pause_end().is_some() {
-            self.run(turn, Some(snapshot), watch).await?;
+        if loaded < snapshot || self.standing.next_pause_end().is_some() {
+            self.run(scope, Some(snapshot), monitor).await?;
         }
-        self.tell_gaps(watch).await?;
-        self.taken = Some(snapshot);
+        self.report_gaps(monitor).await?;
+        self.loaded_snapshot = Some(snapshot);
         Ok(())
     }
 
-    /// Takes up the rows behind the snapshot that every rule has run over; gives that snapshot.
-    async fn load(&mut self) -> Result<i64, Failure> {
-        let rules = self.rules_now();
+    /// Loads the rows that the windows of the rules need, up to the snapshot that every rule has
+    /// run over. Returns that snapshot.
+    async fn load_windows(&mut self) -> Result<i64, Failure> {
+        let rules = self.current_rules();
         let seen = common_cursor(self.lake.catalog(), &rules).await.map_err(Failure::internal)?;
         let latest = self.lake.latest_event().await?.filter(|_| seen > 0);
         let since = latest.map_or(i64::MIN, |latest| latest.saturating_sub(self.standing.span()));
@@ -201,80 +217,86 @@ impl Detector {
         Ok(seen)
     }
 
-    /// Runs the rules over what was taken; with it everything up to `snapshot` is seen.
+    /// Runs the rules over the rows that were added and stores the findings. With `snapshot`, all
+    /// rows up to it were added, and the cursors of the rules move to it.
     async fn run(
         &mut self,
-        turn: RunScope,
+        scope: RunScope,
         snapshot: Option<i64>,
-        watch: &Watch,
+        monitor: &Monitor,
     ) -> Result<(), Failure> {
         let begun = Instant::now();
-        let detection = self.standing.run(turn, self.lake.location(), (self.clock)()).await?;
-        let held: usize = self.standing.held().map(|(_, bytes)| bytes).sum();
-        watch.metrics.held.set(i64::try_from(held).unwrap_or(i64::MAX));
+        let detection = self.standing.run(scope, self.lake.location(), (self.clock)()).await?;
         for (rule_id, reason) in &detection.failed {
             tracing::error!(
                 rule_id,
                 reason,
-                "a rule broke; it lags behind the others until it runs"
+                "a rule failed; it lags behind the others until it runs"
             );
-            watch.metrics.rule_failed(rule_id);
+            monitor.metrics.rule_failed(rule_id);
         }
         if let Some(snapshot) = snapshot {
-            self.tell_lag(&detection.ran, snapshot, watch);
+            self.publish_rule_lag(&detection.ran, snapshot, monitor);
         }
         for (rule_id, took) in &detection.durations {
-            watch.metrics.rule_took(rule_id, *took);
+            monitor.metrics.rule_took(rule_id, *took);
         }
         let ran = |(id, _): &&(String, String)| snapshot.is_some() && detection.ran.contains(id);
-        let ran: Vec<_> = self.rules_now().iter().filter(ran).cloned().collect();
-        self.keep(&detection.findings, &detection.scopes, &ran, snapshot.unwrap_or(0), watch)
-            .await?;
-        watch.metrics.detected(begun.elapsed());
+        let ran: Vec<_> = self.current_rules().iter().filter(ran).cloned().collect();
+        self.store_findings(
+            &detection.findings,
+            &detection.scopes,
+            &ran,
+            snapshot.unwrap_or(0),
+            monitor,
+        )
+        .await?;
+        let window_buffer_bytes = self.standing.held().map(|(_, bytes)| bytes).sum();
+        monitor.metrics.detected(begun.elapsed(), window_buffer_bytes);
         Ok(())
     }
-}
 
-impl Detector {
-    /// Keeps findings, and tells those that are new, say something else than before, or no longer hold.
-    async fn keep(
+    /// Stores findings, and prints those that are new, revised or withdrawn.
+    async fn store_findings(
         &self,
         findings: &[Finding],
         decided: &[EvaluatedScope],
         ran: &[(String, String)],
         snapshot: i64,
-        watch: &Watch,
+        monitor: &Monitor,
     ) -> Result<(), Failure> {
-        let mut kept = StoreSummary::default();
-        let ended = store_findings(
+        let mut stored = StoreSummary::default();
+        let result = store_findings(
             self.lake.writer_pool(),
             findings,
             decided,
             ran,
             snapshot,
-            self.keeping(),
-            &mut kept,
+            self.store_context(),
+            &mut stored,
         )
         .await;
-        watch.kept.notify_waiters();
-        let changed = findings.iter().filter(|finding| kept.changed.contains(&finding.finding_id));
-        for finding in changed.chain(&kept.withdrawn) {
-            watch.metrics.finding(&finding.rule_id);
+        // Also after an error: some of the findings may be stored.
+        monitor.outbox_changed.notify_waiters();
+        let changed =
+            findings.iter().filter(|finding| stored.changed.contains(&finding.finding_id));
+        for finding in changed.chain(&stored.withdrawn) {
+            monitor.metrics.finding(&finding.rule_id);
             printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
         }
-        ended.map_err(Failure::internal)
+        result.map_err(Failure::internal)
     }
 
-    /// Records that can no longer be read are a finding too.
-    async fn tell_gaps(&mut self, watch: &Watch) -> Result<(), Failure> {
+    /// Stores a finding for each gap: a range of records that can no longer be read.
+    async fn report_gaps(&mut self, monitor: &Monitor) -> Result<(), Failure> {
         let gaps = self.lake.gaps().await?;
-        if gaps.len() == self.gaps_told {
+        if gaps.len() == self.gaps_reported {
             return Ok(());
         }
         let lake = self.lake.folder().display().to_string();
         let finding = |gap: &GapInfo| {
             let GapInfo { source, object, from, to, reason, noted_at } = gap;
-            // The catalogue writes `2026-11-23 15:43:57+00`.
+            // The catalog writes `2026-11-23 15:43:57+00`; findings have RFC 3339.
             let noted_at = noted_at.replacen(' ', "T", 1).replace("+00", "Z");
             missing_records_finding(MissingRecords {
                 source,
@@ -286,28 +308,30 @@ impl Detector {
                 lake: &lake,
             })
         };
-        self.keep(&gaps.iter().map(finding).collect::<Vec<_>>(), &[], &[], 0, watch).await?;
-        self.gaps_told = gaps.len();
+        let findings: Vec<Finding> = gaps.iter().map(finding).collect();
+        self.store_findings(&findings, &[], &[], 0, monitor).await?;
+        self.gaps_reported = gaps.len();
         Ok(())
     }
 
-    /// A rule that broke is as far as it was.
-    fn tell_lag(&mut self, ran: &[String], snapshot: i64, watch: &Watch) {
+    /// Publishes how many snapshots each rule is behind. A rule that failed stays where it was.
+    fn publish_rule_lag(&mut self, ran: &[String], snapshot: i64, monitor: &Monitor) {
         for (rule_id, at) in &mut self.reached {
             if ran.contains(rule_id) {
                 *at = snapshot;
             }
-            watch.metrics.rule_lags(rule_id, snapshot - *at);
+            monitor.metrics.rule_lags(rule_id, snapshot - *at);
         }
     }
 }
 
-/// The rules of `catalogue` that are on and have their parameters, planned; and which of them could be.
-async fn stand(
-    catalogue: &RuleSet,
+/// Plans the rules of `rule_set` that are on and have their parameters. Returns the standing
+/// queries and the rules that could be planned.
+async fn plan_rules(
+    rule_set: &RuleSet,
     parameters: &Arc<Parameters>,
-) -> Result<(StandingQueries, Rules), Failure> {
-    let runnable: Vec<_> = catalogue
+) -> Result<(StandingQueries, RuleVersions), Failure> {
+    let runnable: Vec<_> = rule_set
         .rules
         .iter()
         .filter(|rule| rule.enabled && rule.missing_parameters(parameters).is_empty())
@@ -322,44 +346,57 @@ async fn stand(
     Ok((standing, rules))
 }
 
-/// Detects after each commit until `ingested` is set, and once more then.
+/// Detects after each commit until `ingest_ended` is set, and then a last time.
+///
+/// # Errors
+/// [`Failure::Output`]: findings cannot be printed. Any error of the last run. Other errors are
+/// logged and retried.
 pub(super) async fn run(
     mut detector: Detector,
-    watch: Arc<Watch>,
-    ingested: Arc<AtomicBool>,
+    monitor: Arc<Monitor>,
+    ingest_ended: Arc<AtomicBool>,
 ) -> Result<(), Failure> {
     loop {
-        let last = ingested.load(Ordering::Relaxed);
+        let is_last = ingest_ended.load(Ordering::Relaxed);
         let begun = Instant::now();
-        // At the end nobody rests.
-        let turn = if last { RunScope::All } else { RunScope::NotPaused };
-        match detector.catch_up(turn, &watch).await {
-            Ok(()) => watch.health.detection(None),
-            // Nobody reads our findings any more.
+        // The last run includes the rules that are pausing.
+        let scope = if is_last { RunScope::All } else { RunScope::NotPaused };
+        match detector.catch_up(scope, &monitor).await {
+            Ok(()) => monitor.health.detection(None),
+            // The reader of the findings has closed the output.
             Err(Failure::Output(error)) => return Err(Failure::Output(error)),
-            Err(error) if last => return Err(error),
+            Err(error) if is_last => return Err(error),
             Err(error) => {
-                tracing::error!(%error, "detection broke off; it is tried again");
-                watch.health.detection(Some(error.to_string()));
-                tokio::time::sleep(RETRY).await;
+                tracing::error!(%error, "detection failed; retrying");
+                monitor.health.detection(Some(error.to_string()));
+                tokio::time::sleep(RETRY_PAUSE).await;
                 continue;
             }
         }
-        if last {
+        if is_last {
             return Ok(detector.lake.release_lease(&detector.lease).await?);
         }
-        tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
-        // Others commit without a word, and so do people who write rules; and whoever has rested is due by itself.
-        let look = (detector.lake.is_shared() || detector.files.is_some()).then_some(LOOK);
-        let rested = detector
-            .standing
-            .next_pause_end()
-            .map(|until| until.saturating_duration_since(Instant::now()));
-        match look.into_iter().chain(rested).min() {
-            Some(pause) => {
-                let _ = tokio::time::timeout(pause, watch.committed.notified()).await;
-            }
-            None => watch.committed.notified().await,
+        tokio::time::sleep(begun.elapsed().min(PAUSE_MAX)).await;
+        wait_for_work(&detector, &monitor).await;
+    }
+}
+
+/// Waits for a commit, or until something that sends no notification must be looked for: commits of
+/// other services, changed rules, rules whose pause has ended.
+async fn wait_for_work(detector: &Detector, monitor: &Monitor) {
+    let poll =
+        (detector.lake.is_shared() || detector.rule_folder.is_some()).then_some(POLL_INTERVAL);
+    let pause_end = detector
+        .standing
+        .next_pause_end()
+        .map(|until| until.saturating_duration_since(Instant::now()));
+    let committed = monitor.events_committed.notified();
+    match poll.into_iter().chain(pause_end).min() {
+        Some(timeout) => {
+            // Whether a commit or the timeout ends the wait makes no difference: the next run looks
+            // for both.
+            let _ = tokio::time::timeout(timeout, committed).await;
         }
+        None => committed.await,
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the service lives, and whether it does its work.
+//! Liveness and readiness of the service.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -6,29 +6,34 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use trailhound_ingest::live::LiveOptions;
 
-/// Without a sign of life for this long the ingest counts as hung. A commit and a rebalance stay far below.
+/// The ingest counts as hung after this long without a sign of life. Commits and rebalances are
+/// much shorter.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
-/// What is known of the parts.
+/// The state of the ingest, the sources and the detection.
 pub(super) struct Health(Mutex<State>);
 
 struct State {
+    /// The last sign of life of the ingest.
     alive: Instant,
+    /// Why commits fail; `None` while they succeed.
     stalled: Option<String>,
-    /// Trouble by source; a source is unknown until it was well once.
+    /// Why each source fails, by its name; `None` while it works.
     sources: BTreeMap<String, Option<String>>,
+    /// Why detection fails; `None` while it works.
     detection: Option<String>,
 }
 
 impl Health {
+    /// Every source counts as failing until it has worked once.
     pub(super) fn new(options: &LiveOptions) -> Self {
-        let waiting = |name: &String| (name.clone(), Some("not connected yet".to_owned()));
+        let not_connected = |name: &String| (name.clone(), Some("not connected yet".to_owned()));
         let sources = options
             .kafka
             .iter()
             .map(|kafka| &kafka.name)
             .chain(options.oss.iter().map(|oss| &oss.name))
-            .map(waiting)
+            .map(not_connected)
             .collect();
         Self(Mutex::new(State { alive: Instant::now(), stalled: None, sources, detection: None }))
     }
@@ -37,41 +42,47 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records a sign of life of the ingest.
     pub(super) fn alive(&self) {
         self.state().alive = Instant::now();
     }
 
+    /// Records why commits fail, or that they succeed.
     pub(super) fn stalled(&self, reason: Option<&str>) {
         self.state().stalled = reason.map(str::to_owned);
     }
 
-    /// True where that is news.
-    pub(super) fn source(&self, name: &str, trouble: Option<&str>) -> bool {
-        let trouble = trouble.map(str::to_owned);
-        self.state().sources.insert(name.to_owned(), trouble.clone()) != Some(trouble)
+    /// Records why a source fails, or that it works. Returns true if that has changed.
+    pub(super) fn source(&self, name: &str, problem: Option<&str>) -> bool {
+        let problem = problem.map(str::to_owned);
+        self.state().sources.insert(name.to_owned(), problem.clone()) != Some(problem)
     }
 
-    pub(super) fn detection(&self, trouble: Option<String>) {
-        self.state().detection = trouble;
+    /// Records why detection fails, or that it works.
+    pub(super) fn detection(&self, problem: Option<String>) {
+        self.state().detection = problem;
     }
 
-    /// The ingest shows signs of life.
+    /// True while the ingest shows signs of life.
     pub(super) fn is_alive(&self) -> bool {
         self.state().alive.elapsed() < SILENCE_MAX
     }
 
-    /// Everything does its work; beside it, what does not and why.
+    /// Whether every part works, and a JSON document that says which parts do not and why.
     pub(super) fn readiness(&self) -> (bool, Value) {
         let state = self.state();
-        let troubles: BTreeMap<&str, &str> = state
+        let failing: BTreeMap<&str, &str> = state
             .sources
             .iter()
-            .filter_map(|(name, trouble)| Some((name.as_str(), trouble.as_deref()?)))
+            .filter_map(|(name, problem)| Some((name.as_str(), problem.as_deref()?)))
             .collect();
-        let ready = troubles.is_empty() && state.stalled.is_none() && state.detection.is_none();
-        (
-            ready,
-            json!({ "ready": ready, "sources_in_trouble": troubles, "stalled": state.stalled, "detection": state.detection }),
-        )
+        let ready = failing.is_empty() && state.stalled.is_none() && state.detection.is_none();
+        // `sources_in_trouble` is the name of `failing_sources` before 0.2.0. Both are given until
+        // 0.3.0.
+        let document = json!({
+            "ready": ready, "failing_sources": failing, "sources_in_trouble": failing,
+            "stalled": state.stalled, "detection": state.detection,
+        });
+        (ready, document)
     }
 }

@@ -1,6 +1,7 @@
-//! `GET /healthz`, `/readyz`, `/metrics`.
+//! The HTTP server of the service: `GET /healthz`, `/readyz` and `/metrics`, and the query
+//! interface if it is on.
 
-use super::Watch;
+use super::monitor::Monitor;
 use crate::exit::Failure;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -10,6 +11,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
+/// Listens on `address`.
+///
+/// # Errors
+/// [`Failure::Usage`]: the address is not available.
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|e| {
         Failure::Usage(format!(
@@ -18,20 +23,20 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Where `listener` listens; with port 0 asked for, the port it got.
-pub(super) fn address(listener: &TcpListener) -> String {
+/// The address of `listener`. If port 0 was configured, it has the port that the system chose.
+pub(super) fn local_address(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string())
 }
 
-/// Serves what shows how the service is, and the door for queries where it is open.
-pub(super) async fn serve(listener: TcpListener, watch: Arc<Watch>, door: Option<Router>) {
+/// Serves health, readiness and metrics, and the routes in `queries`. Runs until it is aborted.
+pub(super) async fn serve(listener: TcpListener, monitor: Arc<Monitor>, queries: Option<Router>) {
     let mut router = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(watch);
-    if let Some(door) = door {
-        router = router.merge(door);
+        .with_state(monitor);
+    if let Some(queries) = queries {
+        router = router.merge(queries);
     }
     if let Err(error) =
         axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
@@ -40,20 +45,20 @@ pub(super) async fn serve(listener: TcpListener, watch: Arc<Watch>, door: Option
     }
 }
 
-async fn healthz(State(watch): State<Arc<Watch>>) -> impl IntoResponse {
-    if watch.health.is_alive() {
+async fn healthz(State(monitor): State<Arc<Monitor>>) -> impl IntoResponse {
+    if monitor.health.is_alive() {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the ingest hangs\n")
     }
 }
 
-async fn readyz(State(watch): State<Arc<Watch>>) -> impl IntoResponse {
-    let (ready, state) = watch.health.readiness();
+async fn readyz(State(monitor): State<Arc<Monitor>>) -> impl IntoResponse {
+    let (ready, state) = monitor.health.readiness();
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(state))
 }
 
-async fn metrics(State(watch): State<Arc<Watch>>) -> impl IntoResponse {
+async fn metrics(State(monitor): State<Arc<Monitor>>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], watch.metrics.text())
+    ([(header::CONTENT_TYPE, kind)], monitor.metrics.text())
 }

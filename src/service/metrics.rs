@@ -1,5 +1,6 @@
-//! Numbers for Prometheus.
+//! Metrics of the service in Prometheus' text format. `docs/live.md` describes each.
 
+use crate::legacy_names::{DEAD_LETTERED, PARKED, former_state};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -12,80 +13,87 @@ use std::time::Duration;
 use trailhound_ingest::live::CommitSummary;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Fate {
+struct RecordLabels {
     fate: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct ReloadLabels {
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Attempt {
+struct DeliveryLabels {
     sink: String,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Waiting {
+struct OutboxLabels {
     sink: String,
     state: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Due {
+struct ReportLabels {
     report: String,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Rule {
+struct RuleLabels {
     rule_id: String,
 }
+
+/// A gauge or counter of a quantity that is no whole number, such as seconds.
+type FloatGauge = Gauge<f64, AtomicU64>;
+type FloatCounter = Counter<f64, AtomicU64>;
 
 /// All metrics of the service.
 pub(super) struct Metrics {
     registry: Registry,
-    records: Family<Fate, Counter>,
+    records: Family<RecordLabels, Counter>,
     commits: Counter,
-    /// Commits the lake refused because the positions had moved.
+    /// Commits that the lake refused because another member had moved the positions.
     pub(super) refused: Counter,
-    /// Stretches of records that can no longer be read.
+    /// Ranges of records that can no longer be read.
     pub(super) gaps: Counter,
-    /// Small files merged into larger ones.
+    /// Small files that were merged.
     pub(super) merged: Counter,
     lag: Gauge,
-    lag_seconds: Gauge<f64, AtomicU64>,
+    lag_seconds: FloatGauge,
     snapshot: Gauge,
-    /// Files of the newest snapshot.
+    /// Data files of the newest snapshot.
     pub(super) files: Gauge,
     memory: Gauge,
     allocated: Gauge,
-    /// Rows that rules hold, in bytes.
-    pub(super) held: Gauge,
-    /// Questions that are being answered.
+    window_buffer: Gauge,
+    /// Queries that run in the query server.
     pub(super) queries: Gauge,
-    waited: Histogram,
-    commit: Histogram,
-    detection: Histogram,
-    findings: Family<Rule, Counter>,
-    failures: Family<Rule, Counter>,
-    cost: Family<Rule, Counter<f64, AtomicU64>>,
-    rule_lag: Family<Rule, Gauge>,
-    reloads: Family<Outcome, Counter>,
-    deliveries: Family<Attempt, Counter>,
-    reports: Family<Due, Counter>,
-    outbox: Family<Waiting, Gauge>,
-    outbox_age: Family<Waiting, Gauge<f64, AtomicU64>>,
+    staged_time: Histogram,
+    commit_time: Histogram,
+    detection_time: Histogram,
+    findings: Family<RuleLabels, Counter>,
+    rule_failures: Family<RuleLabels, Counter>,
+    rule_time: Family<RuleLabels, FloatCounter>,
+    rule_lag: Family<RuleLabels, Gauge>,
+    reloads: Family<ReloadLabels, Counter>,
+    deliveries: Family<DeliveryLabels, Counter>,
+    reports: Family<ReportLabels, Counter>,
+    outbox: Family<OutboxLabels, Gauge>,
+    outbox_age: Family<OutboxLabels, FloatGauge>,
 }
 
 impl Metrics {
-    /// Everything at zero, so that what never happened is told as well; `rules` are the ids of those that run.
+    /// Registers all metrics. Counters start at zero for every label value that is known, among
+    /// them the ids in `rules`, so that rates can be computed from the first event.
     pub(super) fn new<'r>(rules: impl Iterator<Item = &'r str>) -> Self {
         let mut metrics = Self::unregistered();
-        metrics.register();
-        metrics.stand_at_zero(rules);
+        metrics.register_ingest();
+        metrics.register_process();
+        metrics.register_detection();
+        metrics.register_delivery();
+        metrics.init_labels(rules);
         metrics
     }
 
@@ -100,18 +108,18 @@ impl Metrics {
             merged: Counter::default(),
             lag: Gauge::default(),
             lag_seconds: Gauge::default(),
+            snapshot: Gauge::default(),
             files: Gauge::default(),
             memory: Gauge::default(),
             allocated: Gauge::default(),
-            held: Gauge::default(),
+            window_buffer: Gauge::default(),
             queries: Gauge::default(),
-            snapshot: Gauge::default(),
-            waited: seconds(),
-            commit: seconds(),
-            detection: seconds(),
+            staged_time: seconds(),
+            commit_time: seconds(),
+            detection_time: seconds(),
             findings: Family::default(),
-            failures: Family::default(),
-            cost: Family::default(),
+            rule_failures: Family::default(),
+            rule_time: Family::default(),
             rule_lag: Family::default(),
             reloads: Family::default(),
             deliveries: Family::default(),
@@ -121,8 +129,8 @@ impl Metrics {
         }
     }
 
-    /// Under which name each is told, and what it means.
-    fn register(&mut self) {
+    /// Metrics of commits and of the lake.
+    fn register_ingest(&mut self) {
         let r = &mut self.registry;
         r.register("records", "Records committed, by what became of them", self.records.clone());
         r.register("commits", "Commits made", self.commits.clone());
@@ -131,11 +139,11 @@ impl Metrics {
             "Commits refused because another member had moved the positions",
             self.refused.clone(),
         );
-        r.register("gaps", "Stretches of records that can no longer be read", self.gaps.clone());
+        r.register("gaps", "Ranges of records that can no longer be read", self.gaps.clone());
         r.register("files_merged", "Small files merged into larger ones", self.merged.clone());
         r.register(
             "lag_records",
-            "Messages the broker holds beyond what is stored, as it last said",
+            "Messages the broker holds beyond what is stored, as it last reported",
             self.lag.clone(),
         );
         r.register_with_unit(
@@ -144,10 +152,28 @@ impl Metrics {
             Unit::Seconds,
             self.lag_seconds.clone(),
         );
+        r.register("snapshot", "Newest snapshot of the lake", self.snapshot.clone());
         r.register("lake_files", "Files of the newest snapshot", self.files.clone());
         r.register_with_unit(
+            "staged",
+            "Time that the first record of a commit had waited for it",
+            Unit::Seconds,
+            self.staged_time.clone(),
+        );
+        r.register_with_unit(
+            "commit",
+            "Time that a commit took",
+            Unit::Seconds,
+            self.commit_time.clone(),
+        );
+    }
+
+    /// Metrics of the process and of the query server.
+    fn register_process(&mut self) {
+        let r = &mut self.registry;
+        r.register_with_unit(
             "memory",
-            "Memory of the process, as the system counts it",
+            "Resident memory of the process",
             Unit::Bytes,
             self.memory.clone(),
         );
@@ -157,87 +183,89 @@ impl Metrics {
             Unit::Bytes,
             self.allocated.clone(),
         );
+        r.register("queries_running", "Queries that run in the query server", self.queries.clone());
+    }
+
+    /// Metrics of the rules.
+    fn register_detection(&mut self) {
+        let r = &mut self.registry;
+        r.register_with_unit(
+            "window_buffer",
+            "Memory of the rows that rules hold between commits",
+            Unit::Bytes,
+            self.window_buffer.clone(),
+        );
         r.register_with_unit(
             "held",
-            "Memory of the rows that rules hold",
+            "Name of trailhound_window_buffer_bytes before 0.2.0",
             Unit::Bytes,
-            self.held.clone(),
-        );
-        r.register(
-            "queries_running",
-            "Questions from outside that are being answered",
-            self.queries.clone(),
+            self.window_buffer.clone(),
         );
         r.register(
             "rule_lag_snapshots",
-            "Snapshots a rule has not run over yet",
+            "Snapshots that a rule has not run over yet",
             self.rule_lag.clone(),
         );
-        r.register("snapshot", "Newest snapshot of the lake", self.snapshot.clone());
-        r.register_with_unit(
-            "staged",
-            "Time the first record of a commit had waited for it",
-            Unit::Seconds,
-            self.waited.clone(),
-        );
-        r.register_with_unit("commit", "Time a commit took", Unit::Seconds, self.commit.clone());
         r.register_with_unit(
             "detection",
-            "Time the rules took over what a commit brought",
+            "Time that the rules took over the rows of a commit",
             Unit::Seconds,
-            self.detection.clone(),
+            self.detection_time.clone(),
         );
-        r.register("findings", "Findings new or revised, by rule", self.findings.clone());
-        r.register("rule_failures", "Runs of a rule that broke", self.failures.clone());
+        r.register("findings", "Findings new, revised or withdrawn", self.findings.clone());
+        r.register("rule_failures", "Failed runs of a rule", self.rule_failures.clone());
         r.register_with_unit(
             "rule",
-            "Time a rule has run in all",
+            "Total run time of a rule",
             Unit::Seconds,
-            self.cost.clone(),
+            self.rule_time.clone(),
         );
         r.register(
             "rule_reloads",
-            "Changes of the user's rules, by whether they were taken up",
+            "Changes of the user's rules, by whether they were loaded",
             self.reloads.clone(),
         );
+    }
+
+    /// Metrics of the outbox and of reports.
+    fn register_delivery(&mut self) {
+        let r = &mut self.registry;
         r.register(
             "deliveries",
-            "Attempts to tell a sink of a finding, by what became of them",
+            "Attempts to deliver a finding to a sink, by outcome",
             self.deliveries.clone(),
         );
-        r.register(
-            "reports",
-            "Reports that were due, by what became of them",
-            self.reports.clone(),
-        );
+        r.register("reports", "Reports that were due, by outcome", self.reports.clone());
         r.register(
             "outbox",
-            "Findings in the outbox that are not delivered, by sink and state",
+            "Messages in the outbox that are not delivered, by sink and state",
             self.outbox.clone(),
         );
         r.register_with_unit(
             "outbox_age",
-            "How long the oldest of them has been there",
+            "How long the oldest of these messages has been in the outbox",
             Unit::Seconds,
             self.outbox_age.clone(),
         );
     }
 
-    fn stand_at_zero<'r>(&self, rules: impl Iterator<Item = &'r str>) {
-        for outcome in ["taken", "refused"] {
-            self.reloads.get_or_create(&Outcome { outcome }).inc_by(0);
+    fn init_labels<'r>(&self, rules: impl Iterator<Item = &'r str>) {
+        for outcome in ["applied", "taken", "refused"] {
+            self.reloads.get_or_create(&ReloadLabels { outcome }).inc_by(0);
         }
         for fate in ["received", "stored", "duplicate", "quarantined", "expired"] {
-            self.records.get_or_create(&Fate { fate }).inc_by(0);
+            self.records.get_or_create(&RecordLabels { fate }).inc_by(0);
         }
-        for rule_id in rules.map(str::to_owned) {
-            self.findings.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0);
-            self.failures.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0);
-            self.cost.get_or_create(&Rule { rule_id: rule_id.clone() }).inc_by(0.0);
-            self.rule_lag.get_or_create(&Rule { rule_id }).set(0);
+        for rule_id in rules {
+            let labels = rule(rule_id);
+            self.findings.get_or_create(&labels).inc_by(0);
+            self.rule_failures.get_or_create(&labels).inc_by(0);
+            self.rule_time.get_or_create(&labels).inc_by(0.0);
+            self.rule_lag.get_or_create(&labels).set(0);
         }
     }
 
+    /// Counts a commit.
     pub(super) fn committed(&self, commit: &CommitSummary) {
         let ledger = &commit.ledger;
         for (fate, count) in [
@@ -247,81 +275,101 @@ impl Metrics {
             ("quarantined", ledger.quarantined),
             ("expired", ledger.expired),
         ] {
-            self.records.get_or_create(&Fate { fate }).inc_by(count);
+            self.records.get_or_create(&RecordLabels { fate }).inc_by(count);
         }
         self.commits.inc();
         self.lag.set(i64::try_from(commit.lag).unwrap_or(i64::MAX));
         self.lag_seconds.set(commit.behind.as_secs_f64());
         self.snapshot.set(commit.snapshot);
-        self.waited.observe(commit.waited.as_secs_f64());
-        self.commit.observe(commit.took.as_secs_f64());
+        self.staged_time.observe(commit.waited.as_secs_f64());
+        self.commit_time.observe(commit.took.as_secs_f64());
     }
 
-    pub(super) fn detected(&self, took: Duration) {
-        self.detection.observe(took.as_secs_f64());
+    /// Counts a run of the rules, which hold `window_buffer_bytes` after it.
+    pub(super) fn detected(&self, took: Duration, window_buffer_bytes: usize) {
+        self.detection_time.observe(took.as_secs_f64());
+        self.window_buffer.set(i64::try_from(window_buffer_bytes).unwrap_or(i64::MAX));
     }
 
+    /// Counts a finding that is new, revised or withdrawn.
     pub(super) fn finding(&self, rule_id: &str) {
-        self.findings.get_or_create(&Rule { rule_id: rule_id.to_owned() }).inc();
+        self.findings.get_or_create(&rule(rule_id)).inc();
     }
 
+    /// Counts a failed run of a rule.
     pub(super) fn rule_failed(&self, rule_id: &str) {
-        self.failures.get_or_create(&Rule { rule_id: rule_id.to_owned() }).inc();
+        self.rule_failures.get_or_create(&rule(rule_id)).inc();
     }
 
+    /// Adds to the run time of a rule.
     pub(super) fn rule_took(&self, rule_id: &str, took: Duration) {
-        self.cost.get_or_create(&Rule { rule_id: rule_id.to_owned() }).inc_by(took.as_secs_f64());
+        self.rule_time.get_or_create(&rule(rule_id)).inc_by(took.as_secs_f64());
     }
 
-    /// The user's rules have changed and were taken up, or refused.
-    pub(super) fn reloaded(&self, taken: bool) {
-        self.reloads
-            .get_or_create(&Outcome { outcome: if taken { "taken" } else { "refused" } })
-            .inc();
-    }
-
-    /// So many snapshots the rule has not run over yet.
+    /// Sets how many snapshots a rule has not run over yet.
     pub(super) fn rule_lags(&self, rule_id: &str, snapshots: i64) {
-        self.rule_lag.get_or_create(&Rule { rule_id: rule_id.to_owned() }).set(snapshots);
+        self.rule_lag.get_or_create(&rule(rule_id)).set(snapshots);
     }
 
-    /// Lets everything about these sinks stand at zero.
-    pub(super) fn sinks(&self, names: &[String]) {
+    /// Counts a change of the user's rules, which was applied or refused. `taken` is the name of
+    /// `applied` before 0.2.0.
+    pub(super) fn reloaded(&self, applied: bool) {
+        let outcomes: &[&'static str] = if applied { &["applied", "taken"] } else { &["refused"] };
+        for &outcome in outcomes {
+            self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
+        }
+    }
+
+    /// Sets all metrics of these sinks to zero.
+    pub(super) fn init_sinks(&self, names: &[String]) {
         for sink in names {
-            for outcome in ["delivered", "failed", "parked"] {
-                self.deliveries.get_or_create(&Attempt { sink: sink.clone(), outcome }).inc_by(0);
+            for outcome in ["delivered", "failed", DEAD_LETTERED, PARKED] {
+                let labels = DeliveryLabels { sink: sink.clone(), outcome };
+                self.deliveries.get_or_create(&labels).inc_by(0);
             }
-            for state in ["pending", "dead_lettered", "parked"] {
-                self.waits(sink, state, 0, Duration::ZERO);
+            for state in ["pending", DEAD_LETTERED] {
+                self.outbox(sink, state, 0, Duration::ZERO);
             }
         }
     }
 
-    /// Lets everything about this report stand at zero.
-    pub(super) fn report(&self, report: &str) {
+    /// Sets all metrics of this report to zero.
+    pub(super) fn init_report(&self, report: &str) {
         for outcome in ["made", "failed", "skipped"] {
-            self.reports.get_or_create(&Due { report: report.to_owned(), outcome }).inc_by(0);
+            let labels = ReportLabels { report: report.to_owned(), outcome };
+            self.reports.get_or_create(&labels).inc_by(0);
         }
     }
 
-    /// A report that was due was `made`, has `failed`, or was `skipped`.
+    /// Counts a report that was due: `made`, `failed` or `skipped`.
     pub(super) fn reported(&self, report: &str, outcome: &'static str) {
-        self.reports.get_or_create(&Due { report: report.to_owned(), outcome }).inc();
+        self.reports.get_or_create(&ReportLabels { report: report.to_owned(), outcome }).inc();
     }
 
-    /// An attempt to deliver a finding was `delivered`, has `failed`, or the finding was `parked`.
+    /// Counts an attempt to deliver a finding: `delivered`, `failed` or `dead_lettered`. The last
+    /// is counted under its former name too.
     pub(super) fn delivered(&self, sink: &str, outcome: &'static str) {
-        self.deliveries.get_or_create(&Attempt { sink: sink.to_owned(), outcome }).inc();
+        let count = |outcome| {
+            let labels = DeliveryLabels { sink: sink.to_owned(), outcome };
+            self.deliveries.get_or_create(&labels).inc();
+        };
+        count(outcome);
+        if outcome == DEAD_LETTERED {
+            count(PARKED);
+        }
     }
 
-    /// What waits for `sink` in `state`, and for how long.
-    pub(super) fn waits(&self, sink: &str, state: &str, rows: i64, age: Duration) {
-        let waiting = Waiting { sink: sink.to_owned(), state: state.to_owned() };
-        self.outbox.get_or_create(&waiting).set(rows);
-        self.outbox_age.get_or_create(&waiting).set(age.as_secs_f64());
+    /// Sets the number of messages for `sink` in `state` and the age of the oldest, under the
+    /// former name of the state too.
+    pub(super) fn outbox(&self, sink: &str, state: &str, rows: i64, age: Duration) {
+        for state in [state, former_state(state)] {
+            let labels = OutboxLabels { sink: sink.to_owned(), state: state.to_owned() };
+            self.outbox.get_or_create(&labels).set(rows);
+            self.outbox_age.get_or_create(&labels).set(age.as_secs_f64());
+        }
     }
 
-    /// Everything in Prometheus' text form.
+    /// All metrics in Prometheus' text format.
     pub(super) fn text(&self) -> String {
         self.memory.set(resident_bytes().unwrap_or(0));
         self.allocated.set(allocated_bytes().unwrap_or(0));
@@ -332,16 +380,49 @@ impl Metrics {
     }
 }
 
-/// Memory the program has asked for and not given back, as the allocator counts it.
+fn rule(rule_id: &str) -> RuleLabels {
+    RuleLabels { rule_id: rule_id.to_owned() }
+}
+
+/// Bytes that the program has allocated and not freed, as the allocator counts them.
 fn allocated_bytes() -> Option<i64> {
-    // Its figures stand still until this is moved on.
+    // The allocator caches its figures until the epoch advances.
     tikv_jemalloc_ctl::epoch::advance().ok()?;
     i64::try_from(tikv_jemalloc_ctl::stats::allocated::read().ok()?).ok()
 }
 
-/// Memory of this process, where the system tells it.
+/// Resident memory of this process in bytes; `None` where the system does not report it.
 fn resident_bytes() -> Option<i64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse::<i64>().ok().map(|kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_renamed_is_given_under_both_names() {
+        let metrics = Metrics::new(std::iter::empty());
+        metrics.init_sinks(&["s".to_owned()]);
+        metrics.delivered("s", DEAD_LETTERED);
+        metrics.outbox("s", DEAD_LETTERED, 2, Duration::from_secs(3));
+        metrics.detected(Duration::ZERO, 5);
+        metrics.reloaded(true);
+        let text = metrics.text();
+        for line in [
+            "trailhound_deliveries_total{sink=\"s\",outcome=\"dead_lettered\"} 1",
+            "trailhound_deliveries_total{sink=\"s\",outcome=\"parked\"} 1",
+            "trailhound_outbox{sink=\"s\",state=\"dead_lettered\"} 2",
+            "trailhound_outbox{sink=\"s\",state=\"parked\"} 2",
+            "trailhound_outbox_age_seconds{sink=\"s\",state=\"parked\"} 3.0",
+            "trailhound_window_buffer_bytes 5",
+            "trailhound_held_bytes 5",
+            "trailhound_rule_reloads_total{outcome=\"applied\"} 1",
+            "trailhound_rule_reloads_total{outcome=\"taken\"} 1",
+        ] {
+            assert!(text.lines().any(|given| given == line), "{line} in\n{text}");
+        }
+    }
 }

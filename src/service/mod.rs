@@ -1,4 +1,5 @@
-//! `trailhound serve`: the live ingest, detection after each commit, and what shows how they are.
+//! `trailhound serve`: follows the sources, runs the rules after each commit, delivers findings,
+//! creates reports, and serves health, metrics and queries.
 
 mod delivery;
 mod detector;
@@ -6,192 +7,176 @@ mod health;
 mod http;
 mod maintenance;
 mod metrics;
-mod reload;
-mod schedule;
+mod monitor;
+mod report_scheduler;
+mod rule_folder;
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::lake;
+use crate::lake;
 use crate::printer;
 use crate::query_server::{self, QueryServer};
-use delivery::Deliveries;
-use detector::Detector;
+use delivery::DeliveryWorkers;
+use detector::{Detector, RuleVersions};
 use health::Health;
 use maintenance::Maintenance;
 use metrics::Metrics;
-use schedule::Schedule;
+use monitor::Monitor;
+use report_scheduler::ReportScheduler;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
-use tokio::sync::Notify;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::task::JoinHandle;
+use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
-use trailhound_ingest::live::{self, CommitSummary, Observer};
+use trailhound_ingest::live::{self, LiveOptions, Observer};
 
-/// Runs until a signal asks it to end.
+/// Runs the service until a signal ends it.
+///
+/// # Errors
+/// [`Failure`]: the configuration is wrong, the lake cannot be opened, or a part of the service
+/// fails for good.
 pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure> {
     let options = config.live_options()?;
     let lake = lake::create_or_open(folder, config).await?;
     let (sinks, routes) = config.sinks()?;
     let routes = Arc::new(routes);
-    let reports = config.reports()?;
-    let detector =
-        Detector::new(config, lake.clone(), Arc::clone(&options.clock), Arc::clone(&routes))
-            .await?;
+    let scheduler = report_scheduler(config, &lake, folder, &options.clock)?;
+    let clock = Arc::clone(&options.clock);
+    let detector = Detector::new(config, lake.clone(), clock, Arc::clone(&routes)).await?;
     let rules = detector.rules();
-    let metrics = Metrics::new(
-        rules.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(id, _)| id.as_str()),
-    );
-    let watch = Arc::new(Watch {
-        metrics,
-        health: Health::new(&options),
-        committed: Notify::new(),
-        kept: Notify::new(),
-    });
+    let monitor = Arc::new(new_monitor(&rules, &options));
+    let mut tasks = start_servers(config, &lake, folder, &options.clock, &monitor).await?;
+    let ingest_ended = Arc::new(AtomicBool::new(false));
+    let detection = start_detection(detector, &monitor, &ingest_ended);
+    let maintenance = new_maintenance(config, &lake, rules, &options);
+    tasks.push(tokio::spawn(maintenance::run(maintenance, Arc::clone(&monitor))));
+    tasks.push(tokio::spawn(report_scheduler::run(scheduler, Arc::clone(&monitor))));
+    let delivery = DeliveryWorkers::start(&lake, sinks, &routes, &options.clock, &monitor);
     let stop = Arc::new(AtomicBool::new(false));
-    let listener = http::bind(config.listen()).await?;
-    printer::talk(&format!(
-        "serving on http://{}; lake: {}",
-        http::address(&listener),
-        folder.display()
-    ));
-    let doors = QueryServer::new(
-        lake.clone(),
-        config.path.clone(),
-        config.query_bounds(),
-        Arc::clone(&options.clock),
-        watch.metrics.queries.clone(),
-    );
-    let doors = Arc::new(doors);
-    let door = config.query_token()?.map(|token| query_server::router(Arc::clone(&doors), token));
-    let postgres = match config.postgres_door()? {
-        Some(door) => {
-            let listener = http::bind(door.listen).await?;
-            printer::talk(&format!("answering PostgreSQL clients on {}", http::address(&listener)));
-            Some(tokio::spawn(query_server::serve_postgres(listener, doors)))
-        }
-        None => None,
-    };
-    let served = tokio::spawn(http::serve(listener, Arc::clone(&watch), door));
-    // Detection ends after the last commit, not with the signal.
-    let ingested = Arc::new(AtomicBool::new(false));
-    let maintenance = Maintenance {
-        lake: lake.clone(),
-        rules,
-        lease: Lease::new("upkeep"),
-        retention_days: options.retention_days,
-        every: config.tidy_every(),
-        clock: Arc::clone(&options.clock),
-    };
-    // On one thread, which takes memory for a run and gives it back: every other would keep some of it.
-    let runtime = tokio::runtime::Handle::current();
-    let (watched, last) = (Arc::clone(&watch), Arc::clone(&ingested));
-    let detecting = tokio::task::spawn_blocking(move || {
-        runtime.block_on(detector::run(detector, watched, last))
-    });
-    let maintained = tokio::spawn(maintenance::run(maintenance, Arc::clone(&watch)));
-    let schedule = Schedule {
-        lake: lake.clone(),
-        reports,
-        clock: Arc::clone(&options.clock),
-        program: std::env::current_exe().map_err(Failure::internal)?,
-        config: config.path.clone(),
-        folder: folder.to_owned(),
-        watch: Arc::clone(&watch),
-    };
-    let reporting = tokio::spawn(schedule::run(schedule));
-    let deliveries = Deliveries::start(&lake, sinks, &routes, &options.clock, &watch);
-    let signals = tokio::spawn(signals(Arc::clone(&stop)));
-    let ended =
-        live::run(&lake, options, Arc::clone(&watch) as Arc<dyn Observer>, Arc::clone(&stop)).await;
-    ingested.store(true, Ordering::Relaxed);
-    watch.committed.notify_one();
-    let detected = detecting.await.map_err(Failure::internal)?;
-    deliveries.end().await?;
-    signals.abort();
-    maintained.abort();
-    reporting.abort();
-    served.abort();
-    if let Some(postgres) = postgres {
-        postgres.abort();
-    }
-    ended.map_err(Failure::from)?;
+    tasks.push(tokio::spawn(handle_signals(Arc::clone(&stop))));
+    let observer = Arc::clone(&monitor) as Arc<dyn Observer>;
+    let ingested = live::run(&lake, options, observer, stop).await;
+    // The last commit is detected in before detection ends, and its findings are delivered before
+    // delivery ends.
+    ingest_ended.store(true, Ordering::Relaxed);
+    monitor.events_committed.notify_one();
+    let detected = detection.await.map_err(Failure::internal)?;
+    delivery.end().await?;
+    tasks.iter().for_each(JoinHandle::abort);
+    ingested.map_err(Failure::from)?;
     detected?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-/// The first signal asks for an orderly end; the second ends at once, which is as safe: the lake tells where to go on.
-async fn signals(stop: Arc<AtomicBool>) {
+fn new_monitor(rules: &RwLock<RuleVersions>, options: &LiveOptions) -> Monitor {
+    let rules = rules.read().unwrap_or_else(PoisonError::into_inner);
+    let metrics = Metrics::new(rules.iter().map(|(id, _)| id.as_str()));
+    Monitor::new(metrics, Health::new(options))
+}
+
+/// Starts the HTTP server and, where it is configured, the PostgreSQL server.
+async fn start_servers(
+    config: &Config,
+    lake: &Lake,
+    folder: &Path,
+    clock: &Clock,
+    monitor: &Arc<Monitor>,
+) -> Result<Vec<JoinHandle<()>>, Failure> {
+    let listener = http::bind(config.listen()).await?;
+    printer::message(&format!(
+        "serving on http://{}; lake: {}",
+        http::local_address(&listener),
+        folder.display()
+    ));
+    let query_server = Arc::new(QueryServer::new(
+        lake.clone(),
+        config.path().map(Path::to_owned),
+        config.query_bounds(),
+        Arc::clone(clock),
+        monitor.metrics.queries.clone(),
+    ));
+    let query_routes =
+        config.query_token()?.map(|token| query_server::router(Arc::clone(&query_server), token));
+    let mut tasks = Vec::new();
+    if let Some(endpoint) = config.postgres_endpoint()? {
+        let listener = http::bind(endpoint.listen).await?;
+        printer::message(&format!(
+            "answering PostgreSQL clients on {}",
+            http::local_address(&listener)
+        ));
+        tasks.push(tokio::spawn(query_server::serve_postgres(listener, query_server)));
+    }
+    tasks.push(tokio::spawn(http::serve(listener, Arc::clone(monitor), query_routes)));
+    Ok(tasks)
+}
+
+/// Starts detection on a thread of its own. Detection allocates and frees much memory in each run,
+/// and the allocator keeps some of it for every thread that has done so.
+fn start_detection(
+    detector: Detector,
+    monitor: &Arc<Monitor>,
+    ingest_ended: &Arc<AtomicBool>,
+) -> JoinHandle<Result<(), Failure>> {
+    let runtime = tokio::runtime::Handle::current();
+    let (monitor, ingest_ended) = (Arc::clone(monitor), Arc::clone(ingest_ended));
+    tokio::task::spawn_blocking(move || {
+        runtime.block_on(detector::run(detector, monitor, ingest_ended))
+    })
+}
+
+fn new_maintenance(
+    config: &Config,
+    lake: &Lake,
+    rules: Arc<RwLock<RuleVersions>>,
+    options: &LiveOptions,
+) -> Maintenance {
+    Maintenance {
+        lake: lake.clone(),
+        rules,
+        // The name is stored in the lake, where members of other versions look for it.
+        lease: Lease::new("upkeep"),
+        retention_days: options.retention_days,
+        interval: config.maintenance_interval(),
+        clock: Arc::clone(&options.clock),
+    }
+}
+
+fn report_scheduler(
+    config: &Config,
+    lake: &Lake,
+    folder: &Path,
+    clock: &Clock,
+) -> Result<ReportScheduler, Failure> {
+    Ok(ReportScheduler {
+        lake: lake.clone(),
+        reports: config.reports()?,
+        clock: Arc::clone(clock),
+        program: std::env::current_exe().map_err(Failure::internal)?,
+        config: config.path().map(Path::to_owned),
+        folder: folder.to_owned(),
+    })
+}
+
+/// Handles SIGTERM and SIGINT. The first one sets `stop`, which ends the service in order. The
+/// second one exits at once, which loses nothing: the lake stores where the sources are read on.
+async fn handle_signals(stop: Arc<AtomicBool>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return;
     };
-    for asked in 0.. {
+    for received in 0.. {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        if asked > 0 {
+        if received > 0 {
             std::process::exit(i32::from(Exit::Internal.status()));
         }
-        tracing::info!("ending: committing what is staged");
+        tracing::info!("ending: committing staged records");
         stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Where ingest and detection tell how they are.
-struct Watch {
-    metrics: Metrics,
-    health: Health,
-    /// There is something new to detect in.
-    committed: Notify,
-    /// There is something new to tell.
-    kept: Notify,
-}
-
-impl Observer for Watch {
-    fn alive(&self) {
-        self.health.alive();
-    }
-
-    fn committed(&self, commit: &CommitSummary) {
-        self.metrics.committed(commit);
-        self.committed.notify_one();
-    }
-
-    fn refused(&self, reason: &str) {
-        tracing::warn!(reason, "a commit was refused; its records are read again");
-        self.metrics.refused.inc();
-    }
-
-    fn stalled(&self, reason: Option<&str>) {
-        match reason {
-            Some(reason) => tracing::error!(reason, "nothing can be committed; fetching is paused"),
-            None => tracing::info!("commits go through again"),
-        }
-        self.health.stalled(reason);
-    }
-
-    fn source(&self, name: &str, trouble: Option<&str>) {
-        if !self.health.source(name, trouble) {
-            return;
-        }
-        match trouble {
-            Some(trouble) => tracing::warn!(source = name, trouble, "a source is in trouble"),
-            None => tracing::info!(source = name, "the source is well"),
-        }
-    }
-
-    fn gap(&self, source: &str, object: &str, from: u64, to: u64, reason: &str) {
-        tracing::error!(
-            source,
-            object,
-            from,
-            to,
-            reason,
-            "records are missing; see `trailhound lake info`"
-        );
-        self.metrics.gaps.inc();
     }
 }

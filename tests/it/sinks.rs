@@ -557,7 +557,7 @@ fn sinks_test_sends_a_message_and_reports_wrong_configuration() {
     let listed = String::from_utf8(command.output().expect("it runs").stdout).expect("text");
     assert_eq!(
         listed.lines().skip(1).collect::<Vec<_>>(),
-        ["archive,file,0,0,0,", "oncall,dingtalk,0,0,0,"]
+        ["archive,file,0,0,0,,0", "oncall,dingtalk,0,0,0,,0"]
     );
     // A link leads nowhere, a folder is no file.
     std::os::unix::fs::symlink("elsewhere", program.path("link")).expect("a link");

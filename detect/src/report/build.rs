@@ -10,13 +10,12 @@ use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, TryStreamExt};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::packs::reports::{ReportProfile, ReportSection, SectionLayout, section};
 use trailhound_queries::session::Session;
-use trailhound_queries::session::ad_hoc::query_error;
 use trailhound_queries::sql_guard::{ParameterValues, QueryError};
 use trailhound_queries::values::json_value;
 
@@ -165,12 +164,11 @@ async fn query_table(
         .filter(|(name, _)| sql.contains(&format!("${name}")))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let frame = session.plan_query(sql, &used_values).await?;
-    let columns = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let mut rows = session.stream_rows(sql, &used_values, usize::MAX).await?;
+    let columns = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
     let mut table = SectionTable { columns, rows: Vec::new(), omitted_rows: 0 };
-    let mut stream = frame.execute_stream().await.map_err(|e| query_error(&e))?;
-    while let Some(batch) = stream.next().await {
-        append_rows(&mut table, &batch.map_err(|e| query_error(&e))?);
+    while let Some(batch) = rows.next().await? {
+        append_rows(&mut table, &batch);
     }
     Ok(table)
 }

@@ -9,6 +9,7 @@
 pub mod ad_hoc;
 mod materialized;
 pub mod prepared;
+pub mod row_stream;
 mod schema;
 
 use crate::functions::{self, FunctionNames};

@@ -1,4 +1,4 @@
-//! Functions by which clients of PostgreSQL tell what they are talking to.
+//! SQL functions with which PostgreSQL clients find out about the server.
 
 use super::information;
 use super::query_handler::SERVER_VERSION;
@@ -9,27 +9,28 @@ use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf}
 use datafusion_postgres::pgwire::api::Type;
 use std::sync::Arc;
 
-/// Where tables are looked for that are named without a schema.
+/// Schemas that are searched for tables named without a schema.
 const SEARCH_PATH: &str = "\"$user\", public";
-/// The numbers of the types that every server has are below this.
+/// OIDs of built-in types are below this.
 const BUILT_IN_TYPES: u32 = 10_000;
 
-/// All of them.
+/// The functions to register.
 pub(super) fn functions() -> [ScalarUDF; 4] {
     [version(), current_setting(), to_regtype(), sql_type()]
 }
 
+/// `version()`: name and version of the server.
 fn version() -> ScalarUDF {
-    let says = format!("PostgreSQL {SERVER_VERSION}");
+    let text = format!("PostgreSQL {SERVER_VERSION}");
     let body =
-        move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::from(says.as_str())));
+        move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::from(text.as_str())));
     create_udf("version", Vec::new(), DataType::Utf8, Volatility::Immutable, Arc::new(body))
 }
 
-/// `current_setting(name)`; NULL for what is not known here.
+/// `current_setting(name)`: the value of a setting; NULL for an unknown one.
 fn current_setting() -> ScalarUDF {
     let body = |args: &[ColumnarValue]| {
-        texts(args, |names| {
+        map_texts(args, |names| {
             Arc::new(names.iter().map(|name| setting(name?)).collect::<StringArray>())
         })
     };
@@ -57,15 +58,15 @@ fn setting(name: &str) -> Option<&'static str> {
     })
 }
 
-/// `to_regtype(name)`: the number of a type; NULL where there is none, as for those of extensions.
+/// `to_regtype(name)`: the OID of a type; NULL for an unknown one, such as those of extensions.
 fn to_regtype() -> ScalarUDF {
-    let number = |name: &str| {
-        let of_name = |oid: &u32| Type::from_oid(*oid).is_some_and(|of| of.name() == name);
-        (1..BUILT_IN_TYPES).find(of_name).and_then(|oid| i32::try_from(oid).ok())
+    let oid = |name: &str| {
+        let has_name = |oid: &u32| Type::from_oid(*oid).is_some_and(|known| known.name() == name);
+        (1..BUILT_IN_TYPES).find(has_name).and_then(|oid| i32::try_from(oid).ok())
     };
     let body = move |args: &[ColumnarValue]| {
-        texts(args, |names| {
-            Arc::new(names.iter().map(|name| number(name?)).collect::<Int32Array>())
+        map_texts(args, |names| {
+            Arc::new(names.iter().map(|name| oid(name?)).collect::<Int32Array>())
         })
     };
     create_udf(
@@ -77,9 +78,11 @@ fn to_regtype() -> ScalarUDF {
     )
 }
 
+/// The function that [`information`] wraps around names of types: the name of an engine type in
+/// PostgreSQL.
 fn sql_type() -> ScalarUDF {
     let body = |args: &[ColumnarValue]| {
-        texts(args, |types| {
+        map_texts(args, |types| {
             Arc::new(
                 types
                     .iter()
@@ -97,10 +100,11 @@ fn sql_type() -> ScalarUDF {
     )
 }
 
-fn texts(
+/// Applies `function` to the first argument as a column of texts.
+fn map_texts(
     args: &[ColumnarValue],
-    of: impl Fn(&StringArray) -> ArrayRef,
+    function: impl Fn(&StringArray) -> ArrayRef,
 ) -> datafusion::error::Result<ColumnarValue> {
     let arrays = ColumnarValue::values_to_arrays(args)?;
-    Ok(ColumnarValue::Array(of(arrays[0].as_string::<i32>())))
+    Ok(ColumnarValue::Array(function(arrays[0].as_string::<i32>())))
 }

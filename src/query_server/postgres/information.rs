@@ -1,4 +1,5 @@
-//! What clients ask of `information_schema`, where the engine answers in its own terms: Grafana's builder lists no table and takes a time for a text.
+//! Rewrites statements about `information_schema`, so that clients such as Grafana's query builder
+//! understand the answers: the engine has other names for types, and no search path.
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, SelectItem, SetExpr, Statement, Value, visit_expressions_mut,
@@ -7,26 +8,29 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use std::ops::ControlFlow;
 
-/// The schema that all tables are in.
+/// The schema of all tables.
 const SCHEMA: &str = "public";
-/// The column that names types.
+/// The column with the names of types.
 const DATA_TYPE: &str = "data_type";
-/// The function that gives them the names that PostgreSQL has for them.
+/// The function that turns the engine's name of a type into PostgreSQL's.
 pub(super) const SQL_TYPE: &str = "sql_type";
 
-/// Puts PostgreSQL's terms into a question to `information_schema`; leaves every other as it is.
+/// Rewrites a statement that reads `information_schema`. Other statements stay as they are.
 pub(super) fn translate(statement: &mut Statement) {
     let text = statement.to_string().to_lowercase();
     if text.contains("information_schema.tables") {
-        tables_of_the_search_path(statement);
+        replace_search_path(statement);
     }
     if text.contains("information_schema.columns") {
-        names_of_types(statement);
+        translate_data_types(statement);
     }
 }
 
-/// The search path is asked for by a subquery; the engine's layer for PostgreSQL puts nothing in its place, and so no table would be listed.
-fn tables_of_the_search_path(statement: &mut Statement) {
+/// Clients read the search path with a subquery, for which the engine's PostgreSQL layer
+/// substitutes an empty text. No table has an empty schema, so that text is replaced by the schema
+/// of all tables.
+fn replace_search_path(statement: &mut Statement) {
+    // The visitor never breaks off.
     let _ = visit_expressions_mut(statement, |expr| {
         if let Expr::InList { expr, list, negated: false } = expr
             && expr.to_string().eq_ignore_ascii_case("quote_ident(table_schema)")
@@ -39,8 +43,9 @@ fn tables_of_the_search_path(statement: &mut Statement) {
     });
 }
 
-fn names_of_types(statement: &mut Statement) {
-    let named = |expr: &Expr| match expr {
+/// Wraps every use of the column `data_type` in [`SQL_TYPE`].
+fn translate_data_types(statement: &mut Statement) {
+    let is_data_type = |expr: &Expr| match expr {
         Expr::Identifier(name) => name.value == DATA_TYPE,
         Expr::CompoundIdentifier(names) => names.last().is_some_and(|name| name.value == DATA_TYPE),
         _ => false,
@@ -48,18 +53,19 @@ fn names_of_types(statement: &mut Statement) {
     if let Statement::Query(query) = statement
         && let SetExpr::Select(select) = query.body.as_mut()
     {
-        // The column keeps its name.
+        // In the result the column keeps its name.
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) = item
-                && named(expr)
+                && is_data_type(expr)
             {
                 *item =
                     SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::new(DATA_TYPE) };
             }
         }
     }
+    // The visitor never breaks off.
     let _ = visit_expressions_mut(statement, |expr| {
-        if named(expr)
+        if is_data_type(expr)
             && let Ok(call) = Parser::new(&PostgreSqlDialect {})
                 .try_with_sql(&format!("{SQL_TYPE}({expr})"))
                 .and_then(|mut parser| parser.parse_expr())
@@ -70,7 +76,7 @@ fn names_of_types(statement: &mut Statement) {
     });
 }
 
-/// A type of the engine's as PostgreSQL's `information_schema` names it.
+/// The name of an engine type in PostgreSQL's `information_schema`.
 pub(super) fn sql_type(engine: &str) -> &str {
     match engine {
         "Utf8" | "Utf8View" | "LargeUtf8" => "text",
@@ -99,18 +105,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_asked_of_it_is_changed() {
+    fn only_statements_about_the_information_schema_change() {
         let translated = |sql: &str| {
             let mut statement =
                 Parser::parse_sql(&PostgreSqlDialect {}, sql).expect("SQL").remove(0);
             translate(&mut statement);
             statement.to_string()
         };
-        for same in [
+        for unchanged in [
             "SELECT data_type FROM events",
             "SELECT 1 FROM information_schema.tables WHERE table_name IN ('')",
         ] {
-            assert_eq!(translated(same), same);
+            assert_eq!(translated(unchanged), unchanged);
         }
         assert_eq!(
             translated(

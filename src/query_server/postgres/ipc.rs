@@ -1,4 +1,5 @@
-//! What the service and the process of a connection say to each other: lines of JSON over a socket pair.
+//! The protocol between the service and the worker process of a PostgreSQL connection: lines of
+//! JSON over a socket pair.
 
 use datafusion_postgres::pgwire::messages::startup::SecretKey;
 use serde::de::DeserializeOwned;
@@ -7,63 +8,65 @@ use std::io;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-/// What the process says.
+/// A message from the worker to the service.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ToServer {
-    /// It is there, and what it runs is called off by who knows this.
+    /// The worker is ready. A client that knows the key may cancel its statements.
     Ready(CancelKey),
-    /// A client calls off what another connection runs.
+    /// The client of this worker cancels the statement of another connection.
     Cancel(CancelKey),
-    /// May this run?
+    /// Asks for a slot to run a statement.
     Begin {
         /// Name of the user.
         who: String,
         /// The statement.
         statement: String,
     },
-    /// This was not let through.
+    /// A statement was refused before it ran.
     Refused {
         /// Name of the user.
         who: String,
         /// The statement.
         statement: String,
-        /// The code of the refusal.
+        /// Name of the error code.
         result: String,
     },
-    /// It has run.
+    /// The statement that ran has ended.
     End {
-        /// `answered`, or the code of the refusal.
+        /// `answered`, or the name of the error code.
         result: String,
         /// Rows of the answer.
         rows: u64,
-        /// Bytes of the answer, in memory.
+        /// Size of the answer in memory.
         bytes: u64,
     },
 }
 
-/// What the service answers to a `Begin`.
+/// A message from the service to the worker.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FromServer {
-    /// It may.
+    /// The statement may run.
     Go,
-    /// Too many others are waiting.
+    /// Too many queries are waiting; the statement may not run.
     Busy,
-    /// What runs is called off.
+    /// The statement that runs is cancelled.
     Cancel,
 }
 
-/// What a client is told when it comes in, to call off what it asks.
+/// What a client receives when it connects, and sends on another connection to cancel its
+/// statement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct CancelKey {
-    /// Number of the process.
+    /// Process id of the worker.
     pub(super) pid: i32,
-    /// What only that client knows.
+    /// A random secret.
     pub(super) secret: Vec<u8>,
 }
 
 impl CancelKey {
+    /// The key with the secret of the PostgreSQL protocol.
     pub(super) fn new(pid: i32, secret: &SecretKey) -> Self {
         let secret = match secret {
             SecretKey::I32(number) => number.to_be_bytes().to_vec(),
@@ -73,31 +76,39 @@ impl CancelKey {
     }
 }
 
-/// One end of the wire.
-pub(super) struct Wire {
+/// One end of the socket pair.
+pub(super) struct IpcChannel {
     stream: BufReader<UnixStream>,
-    /// The part of a line that has come; a reader that is given up must not lose it.
+    /// The part of a line that has arrived. It is kept here so that a cancelled read loses nothing.
     line: Vec<u8>,
 }
 
-impl Wire {
+impl IpcChannel {
+    /// A channel over `stream`.
     pub(super) fn new(stream: UnixStream) -> Self {
         Self { stream: BufReader::new(stream), line: Vec::new() }
     }
 
-    /// The next thing said; none where the other end is closed.
+    /// Receives the next message; `None` if the other end is closed. May be cancelled.
+    ///
+    /// # Errors
+    /// The socket fails, or the message is not valid.
     pub(super) async fn read<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         self.stream.read_until(b'\n', &mut self.line).await?;
         if self.line.last() != Some(&b'\n') {
             return Ok(None);
         }
-        let said = serde_json::from_slice(&self.line).map_err(io::Error::other);
+        let message = serde_json::from_slice(&self.line).map_err(io::Error::other);
         self.line.clear();
-        said.map(Some)
+        message.map(Some)
     }
 
-    pub(super) async fn write<T: Serialize + Sync>(&mut self, said: &T) -> io::Result<()> {
-        let line = serde_json::to_string(said)? + "\n";
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub(super) async fn write<T: Serialize + Sync>(&mut self, message: &T) -> io::Result<()> {
+        let line = serde_json::to_string(message)? + "\n";
         self.stream.get_mut().write_all(line.as_bytes()).await
     }
 }

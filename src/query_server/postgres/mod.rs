@@ -1,5 +1,7 @@
-//! The PostgreSQL door: psql and what speaks its protocol. Each connection is served by a process of its own, which asks here before it runs a statement
-//! and tells here how it ended.
+//! The PostgreSQL interface, for psql and other clients of its protocol.
+//!
+//! Each connection is served by a worker process of its own. The worker asks the service for a slot
+//! before it runs a statement, and reports how the statement ended.
 
 mod functions;
 mod information;
@@ -9,9 +11,10 @@ mod session;
 
 pub(crate) use session::run as serve_connection;
 
-use super::note::Note;
-use super::{Asker, EXECUTABLE, GRACE, QueryServer, Turn};
-use ipc::{CancelKey, FromServer, ToServer, Wire};
+use super::query_log::Client;
+use super::server::{EXECUTABLE, GRACE, QueryServer};
+use super::slots::QuerySlot;
+use ipc::{CancelKey, FromServer, IpcChannel, ToServer};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -25,206 +28,210 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use trailhound_queries::sql_guard::QueryErrorCode;
 
-/// Connections at once. Dashboards keep some open.
+/// Open connections at most. Dashboards keep some open.
 const CONNECTIONS_MAX: usize = 16;
-/// How often it is looked whether the client is still there while a statement runs.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the service checks that the client is still connected while a statement runs.
+const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long a statement that was called off may take to end before its process is killed.
+/// How long a cancelled statement may take to end before its worker is killed.
 const CANCEL_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// By what the statements of open connections are called off.
+/// The keys of open connections, with what cancels their statements.
 type CancelKeys = Mutex<HashMap<CancelKey, Arc<Notify>>>;
 
-/// Takes connections until the service ends.
-pub(crate) async fn serve(listener: TcpListener, doors: Arc<QueryServer>) {
+/// Accepts connections until it is aborted.
+pub(crate) async fn serve(listener: TcpListener, server: Arc<QueryServer>) {
     let keys = Arc::new(CancelKeys::default());
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Nothing that waiting would not mend: too many open files.
-                tracing::warn!(%error, "a connection could not be taken");
-                tokio::time::sleep(LOOK_EVERY).await;
+                // For example too many open files, which passes.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(CLIENT_CHECK_INTERVAL).await;
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&connections).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
             tracing::warn!(%peer, "a connection was refused: {CONNECTIONS_MAX} are open");
             continue;
         };
-        let (doors, keys) = (Arc::clone(&doors), Arc::clone(&keys));
+        let (server, keys) = (Arc::clone(&server), Arc::clone(&keys));
         tokio::spawn(async move {
-            if let Err(error) = connection(socket, peer, &doors, &keys).await {
-                tracing::warn!(%peer, %error, "a connection broke");
+            if let Err(error) = serve_client(socket, peer, &server, &keys).await {
+                tracing::warn!(%peer, %error, "a connection failed");
             }
-            drop(place);
+            drop(permit);
         });
     }
 }
 
-/// Hands the socket to a process and attends to what that asks.
-async fn connection(
+/// Starts a worker for the socket and handles the messages of the worker until it ends.
+async fn serve_client(
     socket: TcpStream,
     peer: SocketAddr,
-    doors: &QueryServer,
+    server: &QueryServer,
     keys: &CancelKeys,
 ) -> io::Result<()> {
     let socket = socket.into_std()?;
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let mut command = Command::new(EXECUTABLE);
-    if let Some(config) = &doors.config {
+    if let Some(config) = &server.config {
         command.arg("--config").arg(config);
     }
-    command.arg("serve-postgres").arg("--lake").arg(doors.lake.folder());
+    command.arg("serve-postgres").arg("--lake").arg(server.lake.folder());
     command
         .stdin(Stdio::from(OwnedFd::from(socket.try_clone()?)))
         .stdout(Stdio::from(OwnedFd::from(theirs)));
     let mut child = command.kill_on_drop(true).spawn()?;
-    // The command holds the other end of the wire as long as it lives.
+    // The command holds the worker's end of the socket pair. The channel only closes with the
+    // worker if no other copy is open.
     drop(command);
-    let mut wire = Wire::new(UnixStream::from_std(ours)?);
-    let mut called_off = CalledOff { keys, own: None, notify: Arc::default() };
-    let attended = attend(&mut wire, &socket, peer, doors, &mut called_off).await;
-    let _ = child.start_kill();
+    let mut channel = IpcChannel::new(UnixStream::from_std(ours)?);
+    let mut cancellation = Cancellation { keys, key: None, notify: Arc::default() };
+    let handled = handle_messages(&mut channel, &socket, peer, server, &mut cancellation).await;
+    if let Err(error) = child.start_kill() {
+        tracing::debug!(%error, "the worker of a connection has ended by itself");
+    }
     child.wait().await?;
-    attended
+    handled
 }
 
-/// How the statements of one connection are called off.
-struct CalledOff<'k> {
+/// Cancels the statements of one connection.
+struct Cancellation<'k> {
     keys: &'k CancelKeys,
-    own: Option<CancelKey>,
+    /// The key of this connection, once the worker has sent it.
+    key: Option<CancelKey>,
     notify: Arc<Notify>,
 }
 
-impl CalledOff<'_> {
-    /// Those who know `key` can do it from now on.
-    fn known_by(&mut self, key: CancelKey) {
+impl Cancellation<'_> {
+    /// Lets whoever knows `key` cancel the statements of this connection.
+    fn register(&mut self, key: CancelKey) {
         self.keys
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key.clone(), Arc::clone(&self.notify));
-        self.own = Some(key);
+        self.key = Some(key);
     }
 
-    /// Calls off what the connection with `key` runs now, if there is one.
-    fn call_off(&self, key: &CancelKey) {
+    /// Cancels the statement that the connection with `key` runs, if there is one.
+    fn cancel(&self, key: &CancelKey) {
         if let Some(other) = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             other.notify_waiters();
         }
     }
 }
 
-impl Drop for CalledOff<'_> {
+impl Drop for Cancellation<'_> {
     fn drop(&mut self) {
-        if let Some(key) = &self.own {
+        if let Some(key) = &self.key {
             self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
     }
 }
 
-/// Answers what the process asks until it ends.
-async fn attend(
-    wire: &mut Wire,
+/// Handles the messages of a worker until it ends.
+async fn handle_messages(
+    channel: &mut IpcChannel,
     socket: &std::net::TcpStream,
     peer: SocketAddr,
-    doors: &QueryServer,
-    called_off: &mut CalledOff<'_>,
+    server: &QueryServer,
+    cancellation: &mut Cancellation<'_>,
 ) -> io::Result<()> {
-    let noting = |who: String, statement: &str| {
-        let asker = Asker { door: "postgres", who, address: peer.ip().to_string() };
-        Note::new(doors.lake.clone(), (doors.clock)(), &asker, statement)
+    let begin_log = |user: String, statement: &str| {
+        let client = Client { interface: "postgres", user, address: peer.ip().to_string() };
+        server.log(&client, statement)
     };
-    while let Some(said) = wire.read::<ToServer>().await? {
-        let (who, statement) = match said {
+    while let Some(message) = channel.read::<ToServer>().await? {
+        let (who, statement) = match message {
             ToServer::Begin { who, statement } => (who, statement),
             ToServer::Ready(key) => {
-                called_off.known_by(key);
+                cancellation.register(key);
                 continue;
             }
             ToServer::Cancel(key) => {
-                called_off.call_off(&key);
+                cancellation.cancel(&key);
                 continue;
             }
             ToServer::Refused { who, statement, result } => {
-                noting(who, &statement).ended(&result, 0, 0).await.map_err(io::Error::other)?;
+                begin_log(who, &statement).end(&result, 0, 0).await.map_err(io::Error::other)?;
                 continue;
             }
             ToServer::End { .. } => continue,
         };
-        let note = noting(who, &statement);
-        let Some(turn) = doors.turn().await else {
-            wire.write(&FromServer::Busy).await?;
-            note.ended("busy", 0, 0).await.map_err(io::Error::other)?;
+        let log = begin_log(who, &statement);
+        let Some(slot) = server.slots.acquire().await else {
+            channel.write(&FromServer::Busy).await?;
+            log.end("busy", 0, 0).await.map_err(io::Error::other)?;
             continue;
         };
-        wire.write(&FromServer::Go).await?;
-        match ended(wire, socket, doors, turn, &called_off.notify).await? {
-            Ended::Told { result, rows, bytes } => {
-                note.ended(&result, rows, bytes).await.map_err(io::Error::other)?
+        channel.write(&FromServer::Go).await?;
+        match wait_for_end(channel, socket, server, slot, &cancellation.notify).await? {
+            StatementEnd::Reported { result, rows, bytes } => {
+                log.end(&result, rows, bytes).await.map_err(io::Error::other)?
             }
-            // It is killed with the connection.
-            Ended::Killed(why) => return note.ended(why, 0, 0).await.map_err(io::Error::other),
+            // Returning ends the connection and kills the worker.
+            StatementEnd::Killed(why) => return log.end(why, 0, 0).await.map_err(io::Error::other),
         }
     }
     Ok(())
 }
 
 /// How a statement ended.
-enum Ended {
-    /// As the process says.
-    Told { result: String, rows: u64, bytes: u64 },
-    /// Not by itself, and why.
+enum StatementEnd {
+    /// As the worker reports.
+    Reported { result: String, rows: u64, bytes: u64 },
+    /// The worker must be killed or has crashed; with the result for the query log.
     Killed(&'static str),
 }
 
-/// How the statement that runs ended: by itself, or because its time is up, or nobody waits for it any more.
-async fn ended(
-    wire: &mut Wire,
+/// Waits until the statement ends, exceeds its time, is cancelled, or its client disconnects.
+async fn wait_for_end(
+    channel: &mut IpcChannel,
     socket: &std::net::TcpStream,
-    doors: &QueryServer,
-    _turn: Turn<'_>,
-    called_off: &Notify,
-) -> io::Result<Ended> {
-    let most = Duration::from_secs(doors.bounds.seconds_max) + GRACE;
-    let out_of_time = tokio::time::sleep(most);
-    tokio::pin!(out_of_time);
-    let called_off = called_off.notified();
-    tokio::pin!(called_off);
+    server: &QueryServer,
+    _slot: QuerySlot<'_>,
+    cancel: &Notify,
+) -> io::Result<StatementEnd> {
+    let time_max = Duration::from_secs(server.bounds.seconds_max) + GRACE;
+    let timeout = tokio::time::sleep(time_max);
+    tokio::pin!(timeout);
+    let cancel = cancel.notified();
+    tokio::pin!(cancel);
     let mut cancelled = false;
-    let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut client_check = tokio::time::interval(CLIENT_CHECK_INTERVAL);
     loop {
         tokio::select! {
-            said = wire.read::<ToServer>() => match said? {
-                Some(ToServer::End { result, rows, bytes }) => return Ok(Ended::Told { result, rows, bytes }),
+            message = channel.read::<ToServer>() => match message? {
+                Some(ToServer::End { result, rows, bytes }) => return Ok(StatementEnd::Reported { result, rows, bytes }),
                 Some(_) => {}
-                None => return Ok(Ended::Killed(QueryErrorCode::MemoryLimit.name())),
+                None => return Ok(StatementEnd::Killed(QueryErrorCode::MemoryLimit.name())),
             },
-            () = &mut out_of_time => {
-                return Ok(Ended::Killed(if cancelled { QueryErrorCode::Cancelled.name() } else { QueryErrorCode::TimeLimit.name() }));
+            () = &mut timeout => {
+                return Ok(StatementEnd::Killed(if cancelled { QueryErrorCode::Cancelled.name() } else { QueryErrorCode::TimeLimit.name() }));
             }
-            () = &mut called_off, if !cancelled => {
+            () = &mut cancel, if !cancelled => {
                 cancelled = true;
-                wire.write(&FromServer::Cancel).await?;
-                out_of_time.as_mut().reset(Instant::now() + CANCEL_TIME_MAX);
+                channel.write(&FromServer::Cancel).await?;
+                timeout.as_mut().reset(Instant::now() + CANCEL_TIME_MAX);
             }
-            _ = look.tick() => {
-                if has_gone(socket) {
-                    return Ok(Ended::Killed(QueryErrorCode::Cancelled.name()));
+            _ = client_check.tick() => {
+                if is_disconnected(socket) {
+                    return Ok(StatementEnd::Killed(QueryErrorCode::Cancelled.name()));
                 }
             }
         }
     }
 }
 
-/// True where the client has closed its end.
-fn has_gone(socket: &std::net::TcpStream) -> bool {
+/// True if the client has closed its end of the connection.
+fn is_disconnected(socket: &std::net::TcpStream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
+    let mut events = [PollFd::new(socket, PollFlags::RDHUP)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut asked, Some(&now)).is_ok()
-        && asked[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
+    poll(&mut events, Some(&now)).is_ok()
+        && events[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
 }

@@ -1,12 +1,16 @@
-//! Every statement of a connection passes here: bounded before it is parsed, checked as a tree, asked for at the service, and run to its end
-//! before a row is sent, so that a refusal is never mistaken for a short answer.
+//! Handles the statements of a connection. The length of a statement is limited before it is
+//! parsed; its syntax tree is checked; the service gives it a slot; and it runs to its end before
+//! the first row is sent, so that a client never takes a part of an answer for the whole.
 
-use super::ipc::{CancelKey, FromServer, ToServer, Wire};
-use crate::query_server::Bounds;
+use super::information;
+use super::ipc::{CancelKey, FromServer, IpcChannel, ToServer};
+use crate::config::QueryBounds;
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::common::ParamValues;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{Set, Statement};
@@ -30,15 +34,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
+use trailhound_queries::limits::{QueryLimits, collect_within_limits};
 use trailhound_queries::session::Session;
+use trailhound_queries::session::ad_hoc::query_error;
 use trailhound_queries::sql_guard::{self, QueryError, QueryErrorCode};
 
-/// What the server calls itself; clients tell by it what they may ask.
+/// The version of the server. Clients choose by it which statements they send.
 pub(super) const SERVER_VERSION: &str =
     concat!("16.6 (Trailhound ", env!("CARGO_PKG_VERSION"), ")");
 
-/// Settings that clients make and that change nothing here but how values are written.
-const SETTINGS: [&str; 14] = [
+/// Settings that clients may change. They affect at most how values are formatted.
+const ALLOWED_SETTINGS: [&str; 14] = [
     "application_name",
     "bytea_output",
     "client_encoding",
@@ -55,183 +61,198 @@ const SETTINGS: [&str; 14] = [
     "row_security",
 ];
 
-/// Lets statements through, or not.
+/// Checks and runs the statements of one connection.
 pub(super) struct QueryHandler {
     session: Mutex<Session>,
-    bounds: Bounds,
-    wire: Mutex<Wire>,
-    /// In which form the client wants the rows of the statement that runs now.
+    bounds: QueryBounds,
+    channel: Mutex<IpcChannel>,
+    /// Format in which the client wants the rows of the current statement.
     format: Mutex<Format>,
-    /// The service knows of the statement, or it is none that is noted.
-    noted: AtomicBool,
+    /// The service has recorded the current statement, or it needs no record.
+    is_logged: AtomicBool,
 }
 
 impl QueryHandler {
-    pub(super) fn new(session: Session, bounds: Bounds, wire: Wire) -> Self {
+    /// Runs statements in `session`. `channel` leads to the service.
+    pub(super) fn new(session: Session, bounds: QueryBounds, channel: IpcChannel) -> Self {
         Self {
             session: Mutex::new(session),
             bounds,
-            wire: Mutex::new(wire),
+            channel: Mutex::new(channel),
             format: Mutex::new(Format::UnifiedText),
-            noted: AtomicBool::new(false),
+            is_logged: AtomicBool::new(false),
         }
     }
 
-    /// Plans `statement` over the newest state of the lake, if it may be run. Its parameters stay open.
+    /// Plans `statement` over the newest snapshot, if it is allowed. Its parameters stay unbound.
     async fn plan(&self, statement: &Statement) -> Result<LogicalPlan, QueryError> {
         let mut session = self.session.lock().await;
         session.refresh().await?;
         let mut statement = statement.clone();
-        super::information::translate(&mut statement);
+        information::translate(&mut statement);
         session.plan_for_client(statement).await
     }
 
-    /// Runs `frame` when its turn comes, to its end; what it gives stands ready then.
+    /// Waits for a slot, runs `frame` to its end and reports that to the service. Returns a frame
+    /// over the complete rows.
     async fn run(
         &self,
         frame: DataFrame,
         statement: &Statement,
-        who: &str,
+        user: &str,
         context: &SessionContext,
     ) -> PgWireResult<DataFrame> {
-        self.noted.store(true, Ordering::Relaxed);
-        let mut wire = self.wire.lock().await;
-        wire.write(&ToServer::Begin { who: who.to_owned(), statement: statement.to_string() })
-            .await?;
-        loop {
-            match wire.read::<FromServer>().await? {
-                Some(FromServer::Go) => break,
-                Some(FromServer::Busy) => {
-                    return Err(told(
-                        "53300",
-                        "too many queries are waiting; try again".to_owned(),
-                        None,
-                    ));
-                }
-                // What it called off had just ended.
-                Some(FromServer::Cancel) => {}
-                None => return Err(told("57P01", "the service is ending".to_owned(), None)),
-            }
-        }
+        self.is_logged.store(true, Ordering::Relaxed);
+        let mut channel = self.channel.lock().await;
+        acquire_slot(&mut channel, user, statement).await?;
         let limits = self.session.lock().await.limits().clone();
         let schema = Arc::clone(frame.schema().inner());
-        let collected = async {
-            let stream = frame
-                .execute_stream()
-                .await
-                .map_err(|e| trailhound_queries::session::ad_hoc::query_error(&e))?;
-            trailhound_queries::limits::collect_within_limits(stream, &limits)
-                .await
-                .map_err(QueryError::from)
-        };
         let collected = tokio::select! {
-            collected = collected => collected,
-            // Nothing else is said while it runs.
-            _ = wire.read::<FromServer>() => Err(QueryError::new(QueryErrorCode::Cancelled, "it was called off")),
+            collected = collect(frame, &limits) => collected,
+            // While the statement runs, the service sends nothing but a cancellation.
+            _ = channel.read::<FromServer>() => Err(QueryError::new(QueryErrorCode::Cancelled, "it was called off")),
         };
-        let collected = collected.and_then(|batches| {
-            let bytes: u64 = batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
-            let message = || {
-                format!(
-                    "its rows have more than {} bytes; ask for fewer columns or rows",
-                    self.bounds.bytes_max
-                )
-            };
-            if bytes > self.bounds.bytes_max {
-                Err(QueryError::new(QueryErrorCode::ByteLimit, message()))
-            } else {
-                Ok((batches, bytes))
-            }
-        });
-        let (result, rows, bytes) = match &collected {
+        let checked = collected.and_then(|batches| self.check_size(batches));
+        let (result, rows, bytes) = match &checked {
             Ok((batches, bytes)) => {
                 ("answered", batches.iter().map(|batch| batch.num_rows() as u64).sum(), *bytes)
             }
             Err(refused) => (refused.code.name(), 0, 0),
         };
-        wire.write(&ToServer::End { result: result.to_owned(), rows, bytes }).await?;
-        drop(wire);
+        channel.write(&ToServer::End { result: result.to_owned(), rows, bytes }).await?;
+        drop(channel);
         let (batches, _) =
-            collected.map_err(|refused| refusal(&refused, &statement.to_string()))?;
-        let table = MemTable::try_new(schema, vec![batches])
-            .map_err(|e| PgWireError::ApiError(Box::new(e)))?;
-        context.read_table(Arc::new(table)).map_err(|e| PgWireError::ApiError(Box::new(e)))
+            checked.map_err(|refused| refusal_error(&refused, &statement.to_string()))?;
+        let table = MemTable::try_new(schema, vec![batches]).map_err(engine_error)?;
+        context.read_table(Arc::new(table)).map_err(engine_error)
+    }
+
+    /// The rows with their size in memory.
+    ///
+    /// # Errors
+    /// [`QueryError`]: they have more bytes than an answer may have.
+    fn check_size(&self, batches: Vec<RecordBatch>) -> Result<(Vec<RecordBatch>, u64), QueryError> {
+        let bytes = batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
+        if bytes > self.bounds.bytes_max {
+            let message = format!(
+                "its rows have more than {} bytes; ask for fewer columns or rows",
+                self.bounds.bytes_max
+            );
+            return Err(QueryError::new(QueryErrorCode::ByteLimit, message));
+        }
+        Ok((batches, bytes))
     }
 }
 
+/// Asks the service for a slot and waits for it.
+async fn acquire_slot(
+    channel: &mut IpcChannel,
+    user: &str,
+    statement: &Statement,
+) -> PgWireResult<()> {
+    let begin = ToServer::Begin { who: user.to_owned(), statement: statement.to_string() };
+    channel.write(&begin).await?;
+    loop {
+        match channel.read::<FromServer>().await? {
+            Some(FromServer::Go) => return Ok(()),
+            Some(FromServer::Busy) => {
+                let message = "too many queries are waiting; try again".to_owned();
+                return Err(client_error("53300", message, None));
+            }
+            // A cancellation of the statement before, which had just ended.
+            Some(FromServer::Cancel) => {}
+            None => return Err(client_error("57P01", "the service is ending".to_owned(), None)),
+        }
+    }
+}
+
+/// All rows of `frame`.
+async fn collect(frame: DataFrame, limits: &QueryLimits) -> Result<Vec<RecordBatch>, QueryError> {
+    let stream = frame.execute_stream().await.map_err(|e| query_error(&e))?;
+    collect_within_limits(stream, limits).await.map_err(QueryError::from)
+}
+
+fn engine_error(error: DataFusionError) -> PgWireError {
+    PgWireError::ApiError(Box::new(error))
+}
+
 impl QueryHandler {
-    /// Has a statement noted that is not let through; gives what the client is told.
-    async fn refuse(&self, refused: &QueryError, statement: &str, who: String) -> PgWireError {
-        self.noted.store(true, Ordering::Relaxed);
+    /// Has the service record a refused statement. Returns the error for the client.
+    async fn refuse(&self, refused: &QueryError, statement: &str, user: String) -> PgWireError {
+        self.is_logged.store(true, Ordering::Relaxed);
         let beginning = &statement[..statement.floor_char_boundary(sql_guard::TEXT_BYTES_MAX)];
-        let note = ToServer::Refused {
-            who,
+        let message = ToServer::Refused {
+            who: user,
             statement: beginning.to_owned(),
             result: refused.code.name().to_owned(),
         };
-        if let Err(error) = self.wire.lock().await.write(&note).await {
-            tracing::warn!(%error, "a refused statement could not be noted");
+        if let Err(error) = self.channel.lock().await.write(&message).await {
+            tracing::warn!(%error, "a refused statement could not be recorded");
         }
-        refusal(refused, statement)
+        refusal_error(refused, statement)
     }
 
-    /// Bounds the text of a statement that begins.
-    async fn begin(&self, sql: &str, client: &(impl ClientInfo + ?Sized)) -> PgWireResult<()> {
-        self.noted.store(false, Ordering::Relaxed);
+    /// Checks the length of the text of a new statement.
+    async fn check_text(&self, sql: &str, client: &(impl ClientInfo + ?Sized)) -> PgWireResult<()> {
+        self.is_logged.store(false, Ordering::Relaxed);
         match sql_guard::check_text(sql) {
-            // Nothing is a statement too in this protocol.
+            // The protocol allows an empty statement.
             Err(QueryError { code: QueryErrorCode::Empty, .. }) | Ok(()) => Ok(()),
-            Err(refused) => Err(self.refuse(&refused, sql, who(client)).await),
+            Err(refused) => Err(self.refuse(&refused, sql, user_of(client)).await),
         }
     }
 
-    /// What the engine's parser refuses comes to no hook, and what it refuses of settings to none of ours.
-    async fn end<T>(
+    /// Has the service record a statement that failed outside of the hooks of this handler: in the
+    /// parser of the engine, or as an invalid setting.
+    async fn log_failure<T>(
         &self,
-        done: PgWireResult<T>,
+        result: PgWireResult<T>,
         sql: &str,
         client: &(impl ClientInfo + ?Sized),
     ) -> PgWireResult<T> {
-        if let Err(error) = &done
-            && !self.noted.load(Ordering::Relaxed)
+        if let Err(error) = &result
+            && !self.is_logged.load(Ordering::Relaxed)
         {
-            let refused = QueryError::new(code(error), error.to_string());
-            self.refuse(&refused, sql, who(client)).await;
+            let refused = QueryError::new(error_code(error), error.to_string());
+            self.refuse(&refused, sql, user_of(client)).await;
         }
-        done
+        result
     }
 
-    /// Plans `statement`, or has it noted that it is refused.
-    async fn planned(
+    /// Plans `statement`, and has the service record a refusal.
+    async fn plan_or_refuse(
         &self,
         statement: &Statement,
         client: &(impl ClientInfo + ?Sized),
     ) -> PgWireResult<LogicalPlan> {
         match self.plan(statement).await {
             Ok(plan) => Ok(plan),
-            Err(refused) => Err(self.refuse(&refused, &statement.to_string(), who(client)).await),
+            Err(refused) => {
+                Err(self.refuse(&refused, &statement.to_string(), user_of(client)).await)
+            }
         }
     }
 
-    /// What becomes of a statement that asks nothing; one that asks goes on.
-    async fn no_question(
+    /// Handles a statement that is not a query. `Continue` means that it is one; `Break(None)`
+    /// leaves it to the next hook.
+    async fn handle_command(
         &self,
         statement: &Statement,
         client: &(impl ClientInfo + ?Sized),
     ) -> ControlFlow<Option<PgWireResult<Response>>> {
-        if let Some(response) = marked(statement) {
+        if let Some(response) = savepoint_response(statement) {
             return ControlFlow::Break(Some(Ok(response)));
         }
-        match passes(statement) {
+        match check_command(statement) {
             Some(Ok(())) => ControlFlow::Break(None),
             Some(Err(refused)) => ControlFlow::Break(Some(Err(self
-                .refuse(&refused, &statement.to_string(), who(client))
+                .refuse(&refused, &statement.to_string(), user_of(client))
                 .await))),
             None => ControlFlow::Continue(()),
         }
     }
 
-    /// Runs `plan` and writes its rows down as the client wants them.
+    /// Runs `plan` and encodes its rows in the format of the client.
     async fn respond(
         &self,
         plan: LogicalPlan,
@@ -241,28 +262,29 @@ impl QueryHandler {
         client: &dyn HookClient,
     ) -> PgWireResult<Response> {
         let frame = self
-            .run(DataFrame::new(context.state(), plan), statement, &who(client), context)
+            .run(DataFrame::new(context.state(), plan), statement, &user_of(client), context)
             .await?;
         let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
         Ok(Response::Query(encode_dataframe(frame, format, Some(options)).await?))
     }
 }
 
-/// Tells the service what its client calls off.
+/// Passes the cancellation of a client on to the service.
 #[async_trait]
 impl CancelHandler for QueryHandler {
     async fn on_cancel_request(&self, request: CancelRequest) {
         let key = CancelKey::new(request.pid, &request.secret_key);
-        if let Err(error) = self.wire.lock().await.write(&ToServer::Cancel(key)).await {
-            tracing::warn!(%error, "a query could not be called off");
+        if let Err(error) = self.channel.lock().await.write(&ToServer::Cancel(key)).await {
+            tracing::warn!(%error, "a query could not be cancelled");
         }
     }
 }
 
-/// What is no question but is answered by the hooks after this one; none for a question.
-fn passes(statement: &Statement) -> Option<Result<(), QueryError>> {
-    let known = |name: &str| {
-        if SETTINGS.contains(&name.to_lowercase().as_str()) {
+/// Checks a statement that is not a query and that the next hooks handle: transactions and
+/// settings. `None` for a query.
+fn check_command(statement: &Statement) -> Option<Result<(), QueryError>> {
+    let check_setting = |name: &str| {
+        if ALLOWED_SETTINGS.contains(&name.to_lowercase().as_str()) {
             return Ok(());
         }
         let message = format!("`{name}` cannot be set here");
@@ -273,7 +295,7 @@ fn passes(statement: &Statement) -> Option<Result<(), QueryError>> {
         | Statement::Commit { .. }
         | Statement::Rollback { .. } => Some(Ok(())),
         Statement::Set(Set::SingleAssignment { variable, .. }) => {
-            Some(known(&variable.to_string()))
+            Some(check_setting(&variable.to_string()))
         }
         Statement::Set(
             Set::SetTimeZone { .. }
@@ -284,26 +306,25 @@ fn passes(statement: &Statement) -> Option<Result<(), QueryError>> {
         Statement::ShowVariable { variable } => {
             let name =
                 variable.iter().map(|part| part.value.to_lowercase()).collect::<Vec<_>>().join(".");
-            Some(if name.starts_with("datafusion") { known(&name) } else { Ok(()) })
+            Some(if name.starts_with("datafusion") { check_setting(&name) } else { Ok(()) })
         }
         _ => None,
     }
 }
 
-/// The plan that answers `SHOW server_version`, by which drivers tell what they may ask.
-fn version(statement: &Statement) -> Option<PgWireResult<LogicalPlan>> {
+/// The plan of `SHOW server_version`, by which drivers choose their statements.
+fn plan_version(statement: &Statement) -> Option<PgWireResult<LogicalPlan>> {
     let Statement::ShowVariable { variable } = statement else { return None };
     let [name] = variable.as_slice() else { return None };
     let value = || lit(SERVER_VERSION).alias("server_version");
     let plan =
         || LogicalPlanBuilder::empty(true).project([value()]).and_then(LogicalPlanBuilder::build);
-    name.value
-        .eq_ignore_ascii_case("server_version")
-        .then(|| plan().map_err(|e| PgWireError::ApiError(Box::new(e))))
+    name.value.eq_ignore_ascii_case("server_version").then(|| plan().map_err(engine_error))
 }
 
-/// The answer to statements about places within a transaction. There is nothing to go back from, but drivers want to.
-fn marked(statement: &Statement) -> Option<Response> {
+/// The response to a statement about savepoints. Transactions only read, so that savepoints have no
+/// effect, but drivers use them.
+fn savepoint_response(statement: &Statement) -> Option<Response> {
     match statement {
         Statement::Savepoint { .. } => Some(Response::Execution(Tag::new("SAVEPOINT"))),
         Statement::ReleaseSavepoint { .. } => Some(Response::Execution(Tag::new("RELEASE"))),
@@ -314,16 +335,16 @@ fn marked(statement: &Statement) -> Option<Response> {
     }
 }
 
-/// What the engine found wrong with a statement.
-fn code(error: &PgWireError) -> QueryErrorCode {
+/// The error code of a statement that the engine has refused.
+fn error_code(error: &PgWireError) -> QueryErrorCode {
     match error {
         PgWireError::ApiError(error) if error.is::<ParserError>() => QueryErrorCode::Syntax,
         _ => QueryErrorCode::Failed,
     }
 }
 
-/// A refusal in PostgreSQL's terms.
-fn refusal(refused: &QueryError, statement: &str) -> PgWireError {
+/// A refusal as an error of the PostgreSQL protocol.
+fn refusal_error(refused: &QueryError, statement: &str) -> PgWireError {
     let state = match refused.code {
         QueryErrorCode::Empty | QueryErrorCode::Syntax | QueryErrorCode::SeveralStatements => {
             "42601"
@@ -348,16 +369,18 @@ fn refusal(refused: &QueryError, statement: &str) -> PgWireError {
             .sum();
         before as u64 + position.column
     });
-    told(state, refused.message.clone(), position)
+    client_error(state, refused.message.clone(), position)
 }
 
-fn told(state: &str, message: String, position: Option<u64>) -> PgWireError {
+/// An error with an SQLSTATE and the position of a character in the statement.
+fn client_error(state: &str, message: String, position: Option<u64>) -> PgWireError {
     let mut info = ErrorInfo::new("ERROR".to_owned(), state.to_owned(), message);
     info.position = position.map(|position| position.to_string());
     PgWireError::UserError(Box::new(info))
 }
 
-fn who(client: &(impl ClientInfo + ?Sized)) -> String {
+/// Name of the user of the connection.
+fn user_of(client: &(impl ClientInfo + ?Sized)) -> String {
     client.metadata().get("user").cloned().unwrap_or_default()
 }
 
@@ -369,20 +392,20 @@ impl QueryHook for QueryHandler {
         context: &SessionContext,
         client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        let version = version(statement);
+        let version = plan_version(statement);
         if version.is_none()
-            && let ControlFlow::Break(done) = self.no_question(statement, client).await
+            && let ControlFlow::Break(done) = self.handle_command(statement, client).await
         {
             return done;
         }
-        let answered = async {
+        let response = async {
             let plan = match version {
                 Some(plan) => plan?,
-                None => self.planned(statement, client).await?,
+                None => self.plan_or_refuse(statement, client).await?,
             };
             self.respond(plan, statement, &Format::UnifiedText, context, client).await
         };
-        Some(answered.await)
+        Some(response.await)
     }
 
     async fn handle_extended_parse_query(
@@ -391,22 +414,18 @@ impl QueryHook for QueryHandler {
         _context: &SessionContext,
         client: &(dyn ClientInfo + Send + Sync),
     ) -> Option<PgWireResult<LogicalPlan>> {
-        if let Some(plan) = version(statement) {
+        if let Some(plan) = plan_version(statement) {
             return Some(plan);
         }
-        if marked(statement).is_some() {
-            return Some(
-                LogicalPlanBuilder::empty(false)
-                    .build()
-                    .map_err(|e| PgWireError::ApiError(Box::new(e))),
-            );
+        if savepoint_response(statement).is_some() {
+            return Some(LogicalPlanBuilder::empty(false).build().map_err(engine_error));
         }
-        match passes(statement) {
+        match check_command(statement) {
             Some(Ok(())) => None,
             Some(Err(refused)) => {
-                Some(Err(self.refuse(&refused, &statement.to_string(), who(client)).await))
+                Some(Err(self.refuse(&refused, &statement.to_string(), user_of(client)).await))
             }
-            None => Some(self.planned(statement, client).await),
+            None => Some(self.plan_or_refuse(statement, client).await),
         }
     }
 
@@ -418,42 +437,40 @@ impl QueryHook for QueryHandler {
         context: &SessionContext,
         client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        if version(statement).is_none()
-            && let ControlFlow::Break(done) = self.no_question(statement, client).await
+        if plan_version(statement).is_none()
+            && let ControlFlow::Break(done) = self.handle_command(statement, client).await
         {
             return done;
         }
-        let answered = async {
-            let plan = plan
-                .clone()
-                .replace_params_with_values(values)
-                .map_err(|e| PgWireError::ApiError(Box::new(e)))?;
+        let response = async {
+            let plan = plan.clone().replace_params_with_values(values).map_err(engine_error)?;
             let format = self.format.lock().await.clone();
             self.respond(plan, statement, &format, context, client).await
         };
-        Some(answered.await)
+        Some(response.await)
     }
 }
 
-/// The engine's service behind a bound on the text, which is held before anything is parsed.
-pub(super) struct Bounded {
+/// The engine's service behind the check of the text's length, which comes before the parser.
+pub(super) struct BoundedService {
     service: DfSessionService,
-    gatekeeper: Arc<QueryHandler>,
+    handler: Arc<QueryHandler>,
     parser: Arc<BoundedParser>,
 }
 
-impl Bounded {
-    pub(super) fn new(service: DfSessionService, gatekeeper: Arc<QueryHandler>) -> Self {
+impl BoundedService {
+    /// Puts the check of `handler` before `service`.
+    pub(super) fn new(service: DfSessionService, handler: Arc<QueryHandler>) -> Self {
         let parser = Arc::new(BoundedParser {
             parser: service.query_parser(),
-            gatekeeper: Arc::clone(&gatekeeper),
+            handler: Arc::clone(&handler),
         });
-        Self { service, gatekeeper, parser }
+        Self { service, handler, parser }
     }
 }
 
 #[async_trait]
-impl SimpleQueryHandler for Bounded {
+impl SimpleQueryHandler for BoundedService {
     async fn do_query<C>(&self, client: &mut C, sql: &str) -> PgWireResult<Vec<Response>>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -461,14 +478,14 @@ impl SimpleQueryHandler for Bounded {
         C::Error: std::fmt::Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        self.gatekeeper.begin(sql, client).await?;
-        let done = SimpleQueryHandler::do_query(&self.service, client, sql).await;
-        self.gatekeeper.end(done, sql, client).await
+        self.handler.check_text(sql, client).await?;
+        let result = SimpleQueryHandler::do_query(&self.service, client, sql).await;
+        self.handler.log_failure(result, sql, client).await
     }
 }
 
 #[async_trait]
-impl ExtendedQueryHandler for Bounded {
+impl ExtendedQueryHandler for BoundedService {
     type Statement = <DfSessionService as ExtendedQueryHandler>::Statement;
     type QueryParser = BoundedParser;
 
@@ -488,16 +505,16 @@ impl ExtendedQueryHandler for Bounded {
         C::Error: std::fmt::Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        // The hook that runs it is not told.
-        *self.gatekeeper.format.lock().await = portal.result_column_format.clone();
+        // The hook that runs the statement does not receive the format.
+        *self.handler.format.lock().await = portal.result_column_format.clone();
         ExtendedQueryHandler::do_query(&self.service, client, portal, max_rows).await
     }
 }
 
-/// The engine's parser behind the same bound.
+/// The engine's parser behind the same check.
 pub(super) struct BoundedParser {
     parser: Arc<Parser>,
-    gatekeeper: Arc<QueryHandler>,
+    handler: Arc<QueryHandler>,
 }
 
 #[async_trait]
@@ -513,9 +530,9 @@ impl QueryParser for BoundedParser {
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
-        self.gatekeeper.begin(sql, client).await?;
-        let done = self.parser.parse_sql(client, sql, types).await;
-        self.gatekeeper.end(done, sql, client).await
+        self.handler.check_text(sql, client).await?;
+        let result = self.parser.parse_sql(client, sql, types).await;
+        self.handler.log_failure(result, sql, client).await
     }
 
     fn get_parameter_types(&self, statement: &Self::Statement) -> PgWireResult<Vec<Type>> {

@@ -1,11 +1,12 @@
-//! The process of one connection: speaks PostgreSQL's protocol with the client. `trailhound serve-postgres`, for the service only.
+//! The worker process of one PostgreSQL connection, `trailhound serve-postgres`: speaks the
+//! protocol with the client.
 
 use super::functions::functions;
-use super::ipc::{CancelKey, ToServer, Wire};
-use super::query_handler::{Bounded, QueryHandler};
-use crate::config::{Config, PostgresDoor};
+use super::ipc::{CancelKey, IpcChannel, ToServer};
+use super::query_handler::{BoundedService, QueryHandler};
+use crate::config::{Config, PostgresEndpoint};
 use crate::exit::{Exit, Failure};
-use crate::query_server::query_worker::confine;
+use crate::query_server::process_limits;
 use async_trait::async_trait;
 use datafusion_postgres::DfSessionService;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
@@ -41,104 +42,110 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use trailhound_ingest::lake::find_catalog;
 use trailhound_queries::session::Session;
 
-/// Name under which the engine lists the tables; clients see it as the database.
+/// Name of the engine's catalog, which clients see as the database.
 const CATALOG: &str = "datafusion";
-/// Random bytes that a password is hashed with.
+/// Length of the salt of the hashed password.
 const SALT_BYTES: usize = 16;
 
-/// Serves the client whose socket is standard input; standard output is the wire to the service.
+/// Serves the client whose socket is standard input. Standard output is the channel to the service.
+///
+/// # Errors
+/// [`Failure`]: the connection cannot be set up or breaks.
 pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
     let socket =
         TcpStream::from(io::stdin().as_fd().try_clone_to_owned().map_err(Failure::internal)?);
     socket.set_nonblocking(true).map_err(Failure::internal)?;
-    let wire =
+    let channel =
         UnixStream::from(io::stdout().as_fd().try_clone_to_owned().map_err(Failure::internal)?);
-    wire.set_nonblocking(true).map_err(Failure::internal)?;
-    let mut wire = Wire::new(tokio::net::UnixStream::from_std(wire).map_err(Failure::internal)?);
-    let door = config
-        .postgres_door()?
+    channel.set_nonblocking(true).map_err(Failure::internal)?;
+    let mut channel =
+        IpcChannel::new(tokio::net::UnixStream::from_std(channel).map_err(Failure::internal)?);
+    let endpoint = config
+        .postgres_endpoint()?
         .ok_or_else(|| Failure::Internal("there is no [query.postgres]".to_owned()))?;
     let bounds = config.query_bounds();
-    confine(&bounds).map_err(Failure::internal)?;
-    let place =
+    process_limits::apply(&bounds).map_err(Failure::internal)?;
+    let location =
         find_catalog(lake)?.ok_or_else(|| Failure::Internal("there is no lake".to_owned()))?;
     let session =
-        Session::over_lake(&place, Arc::clone(&config.parameters), &bounds.limits()).await?;
+        Session::over_lake(&location, Arc::clone(&config.parameters), &bounds.engine_limits())
+            .await?;
     let context = Arc::new(session.context().clone());
     setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(Failure::internal)?;
     for function in functions() {
         context.register_udf(function);
     }
-    let own = Own {
+    let key = BackendKey {
         pid: i32::try_from(std::process::id()).unwrap_or_default(),
-        secret: i32::from_be_bytes(random()?),
+        secret: i32::from_be_bytes(random_bytes()?),
     };
-    wire.write(&ToServer::Ready(CancelKey::new(own.pid, &own.secret_key())))
+    channel
+        .write(&ToServer::Ready(CancelKey::new(key.pid, &key.secret_key())))
         .await
         .map_err(Failure::internal)?;
-    let gatekeeper = Arc::new(QueryHandler::new(session, bounds, wire));
+    let handler = Arc::new(QueryHandler::new(session, bounds, channel));
     let hooks: Vec<Arc<dyn QueryHook>> = vec![
-        Arc::clone(&gatekeeper) as Arc<dyn QueryHook>,
+        Arc::clone(&handler) as Arc<dyn QueryHook>,
         Arc::new(SetShowHook),
         Arc::new(TransactionStatementHook),
     ];
     let handlers =
-        Handlers::new(DfSessionService::new_with_hooks(context, hooks), gatekeeper, own, &door)?;
+        Handlers::new(DfSessionService::new_with_hooks(context, hooks), handler, key, &endpoint)?;
     let socket = tokio::net::TcpStream::from_std(socket).map_err(Failure::internal)?;
-    process_socket(socket, acceptor(&door)?, Arc::new(handlers))
+    process_socket(socket, tls_acceptor(&endpoint)?, Arc::new(handlers))
         .await
         .map_err(Failure::internal)?;
-    // Whatever still computes is not waited for.
-    std::process::exit(i32::from(Exit::Done.status()));
+    // Exits without waiting for tasks that still compute.
+    std::process::exit(i32::from(Exit::Success.status()));
 }
 
-/// TLS with the door's certificate, where it has one.
-fn acceptor(door: &PostgresDoor) -> Result<Option<TlsAcceptor>, Failure> {
-    let Some((certificate, key)) = &door.tls else { return Ok(None) };
-    let wrong = |e: &dyn std::fmt::Display| {
+/// TLS with the certificate of the configuration, if there is one.
+fn tls_acceptor(endpoint: &PostgresEndpoint) -> Result<Option<TlsAcceptor>, Failure> {
+    let Some((certificate, key)) = &endpoint.tls else { return Ok(None) };
+    let tls_error = |e: &dyn std::fmt::Display| {
         Failure::Usage(format!("[query.postgres] certificate or key: {e}"))
     };
     let chain: Result<Vec<CertificateDer<'static>>, _> =
-        CertificateDer::pem_file_iter(certificate).map_err(|e| wrong(&e))?.collect();
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong(&e))?;
+        CertificateDer::pem_file_iter(certificate).map_err(|e| tls_error(&e))?.collect();
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| tls_error(&e))?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| wrong(&e))?;
+        .map_err(|e| tls_error(&e))?;
     let config = config
         .with_no_client_auth()
-        .with_single_cert(chain.map_err(|e| wrong(&e))?, key)
-        .map_err(|e| wrong(&e))?;
+        .with_single_cert(chain.map_err(|e| tls_error(&e))?, key)
+        .map_err(|e| tls_error(&e))?;
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
-/// What answers the messages of this connection.
+/// The handlers of the protocol's messages.
 struct Handlers {
-    service: Arc<Bounded>,
+    service: Arc<BoundedService>,
     startup: Arc<SASLAuthStartupHandler<DefaultServerParameterProvider>>,
     cancel: Arc<QueryHandler>,
 }
 
-/// By what the client calls off what it asks.
-struct Own {
+/// What the client receives to cancel its statements with.
+struct BackendKey {
     pid: i32,
     secret: i32,
 }
 
-impl Own {
+impl BackendKey {
     fn secret_key(&self) -> SecretKey {
         SecretKey::I32(self.secret)
     }
 }
 
-impl PidSecretKeyGenerator for Own {
+impl PidSecretKeyGenerator for BackendKey {
     fn generate(&self, _client: &dyn ClientInfo) -> (i32, SecretKey) {
         (self.pid, self.secret_key())
     }
 }
 
-/// Bytes that nobody can guess.
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
+/// Random bytes from the system.
+fn random_bytes<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
     let mut source = std::fs::File::open("/dev/urandom").map_err(Failure::internal)?;
     source.read_exact(&mut bytes).map_err(Failure::internal)?;
@@ -148,14 +155,14 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
 impl Handlers {
     fn new(
         service: DfSessionService,
-        gatekeeper: Arc<QueryHandler>,
-        own: Own,
-        door: &PostgresDoor,
+        handler: Arc<QueryHandler>,
+        key: BackendKey,
+        endpoint: &PostgresEndpoint,
     ) -> Result<Self, Failure> {
-        let salt = random::<SALT_BYTES>()?.to_vec();
-        let user = User {
-            name: door.user.clone(),
-            salted: gen_salted_password(&door.password, &salt, SCRAM_ITERATIONS),
+        let salt = random_bytes::<SALT_BYTES>()?.to_vec();
+        let user = ScramUser {
+            name: endpoint.user.clone(),
+            salted: gen_salted_password(&endpoint.password, &salt, SCRAM_ITERATIONS),
             salt,
         };
         let mut parameters = DefaultServerParameterProvider::default();
@@ -163,11 +170,11 @@ impl Handlers {
         let scram = ScramAuth::new(Arc::new(user));
         let startup = SASLAuthStartupHandler::new(Arc::new(parameters))
             .with_scram(scram)
-            .with_pid_secret_key_generator(Arc::new(own));
+            .with_pid_secret_key_generator(Arc::new(key));
         Ok(Self {
-            service: Arc::new(Bounded::new(service, Arc::clone(&gatekeeper))),
+            service: Arc::new(BoundedService::new(service, Arc::clone(&handler))),
             startup: Arc::new(startup),
-            cancel: gatekeeper,
+            cancel: handler,
         })
     }
 }
@@ -190,34 +197,35 @@ impl PgWireServerHandlers for Handlers {
     }
 
     fn error_handler(&self) -> Arc<impl ErrorHandler> {
-        Arc::new(Quiet)
+        Arc::new(DefaultErrorHandler)
     }
 }
 
-struct Quiet;
+/// The protocol library's own handling of errors.
+struct DefaultErrorHandler;
 
-impl ErrorHandler for Quiet {}
+impl ErrorHandler for DefaultErrorHandler {}
 
-/// The one user, with a hashed password.
-struct User {
+/// The one user with the salted hash of the password.
+struct ScramUser {
     name: String,
     salt: Vec<u8>,
     salted: Vec<u8>,
 }
 
-impl std::fmt::Debug for User {
+impl std::fmt::Debug for ScramUser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name)
     }
 }
 
 #[async_trait]
-impl AuthSource for User {
+impl AuthSource for ScramUser {
     async fn get_password(&self, login: &LoginInfo) -> PgWireResult<Password> {
         if login.user() == Some(self.name.as_str()) {
             Ok(Password::new(Some(self.salt.clone()), self.salted.clone()))
         } else {
-            // A user that is not there takes as long and is told the same as a wrong password.
+            // An unknown user gets the same error after the same time as a wrong password.
             Err(PgWireError::InvalidPassword(login.user().unwrap_or_default().to_owned()))
         }
     }

@@ -1,4 +1,5 @@
-//! The files of a new rule: a skeleton that passes the checks, to be filled in.
+//! `trailhound rules new`: writes the files of a new rule. They pass `rules lint` and are edited by
+//! the author.
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
@@ -8,23 +9,24 @@ use trailhound_queries::packs::rules::RetiredRule;
 const SQL: &str = include_str!("skeleton.sql");
 const TOML: &str = include_str!("skeleton.toml");
 
-/// Writes them, where there is nothing yet.
-pub(crate) fn write(config: &Config, id: &str, group: &str, title: &str) -> Result<Exit, Failure> {
-    let is_plain = |text: &str| {
+/// Writes the query and the description of the rule `id` into the folder of its group. Never
+/// overwrites a file.
+pub(super) fn write(config: &Config, id: &str, group: &str, title: &str) -> Result<Exit, Failure> {
+    let is_valid = |text: &str| {
         !text.is_empty()
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    if !id.starts_with("AT-") || !is_plain(id) {
-        return Err(Failure::Usage(format!("`{id}` is no rule id; write it as `AT-OWN-001`")));
+    if !id.starts_with("AT-") || !is_valid(id) {
+        return Err(Failure::Usage(format!("`{id}` is not a rule id; write it as `AT-OWN-001`")));
     }
-    if !is_plain(group) {
+    if !is_valid(group) {
         return Err(Failure::Usage(format!(
-            "`{group}` is no group; write letters, digits, `-` and `_`"
+            "`{group}` is not a group name; use letters, digits, `-` and `_`"
         )));
     }
-    if let Some(known) = config.catalogue.find(id) {
+    if let Some(known) = config.rule_set.find(id) {
         return Err(Failure::Usage(format!(
-            "there is a rule {id} already: `{}`. Ids are never used again",
+            "the rule {id} exists: `{}`. An id is never used again",
             known.path.display()
         )));
     }
@@ -34,7 +36,7 @@ pub(crate) fn write(config: &Config, id: &str, group: &str, title: &str) -> Resu
     }
     let Some(folder) = &config.rules_folder else {
         return Err(Failure::Usage(
-            "name a folder for your rules in trailhound.toml:\n    [rules]\n    folder = \"rules\""
+            "configure a folder for your rules in trailhound.toml:\n    [rules]\n    folder = \"rules\""
                 .to_owned(),
         ));
     };
@@ -52,8 +54,8 @@ pub(crate) fn write(config: &Config, id: &str, group: &str, title: &str) -> Resu
         std::io::Write::write_all(&mut file, content.as_bytes())?;
         printer::line(&path.display().to_string())?;
     }
-    printer::talk(&format!(
-        "Fill them in, then: trailhound rules lint {id} && trailhound rules test {id}"
+    printer::message(&format!(
+        "Edit them, then run: trailhound rules lint {id} && trailhound rules test {id}"
     ));
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

@@ -1,5 +1,7 @@
-//! What the editor offers while a statement is typed: names and keywords, and the next line where it is not whole.
+//! Completes names and keywords while a statement is typed, and tells the editor whether the input
+//! is complete.
 
+use super::meta_command::META_COMMANDS;
 use rustyline::completion::{Completer, Pair};
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -10,7 +12,7 @@ use trailhound_queries::docs::data_dictionary::TableDescription;
 use trailhound_queries::session::Session;
 use trailhound_queries::sql_guard::is_complete;
 
-/// Words of SQL that an analyst types.
+/// SQL keywords that are completed.
 const KEYWORDS: [&str; 52] = [
     "ALL",
     "AND",
@@ -66,17 +68,18 @@ const KEYWORDS: [&str; 52] = [
     "WITH",
 ];
 
-/// Words after which only a table can stand.
-const BEFORE_TABLES: [&str; 4] = ["FROM", "JOIN", "DESCRIBE", "\\D+"];
+/// Words that only a table name can follow.
+const TABLE_KEYWORDS: [&str; 4] = ["FROM", "JOIN", "DESCRIBE", "\\D+"];
 
-/// Helps with the line that is being typed.
-pub(super) struct Assistant {
-    /// Tables, views, functions.
+/// Completes the names of one session.
+pub(super) struct SqlCompleter {
+    /// Names of tables and views, and of functions with an opening parenthesis.
     names: Vec<String>,
     relations: Arc<Vec<TableDescription>>,
 }
 
-impl Assistant {
+impl SqlCompleter {
+    /// Takes the names of tables from `relations`, those of functions from `session`.
     pub(super) fn new(session: &Session, relations: Arc<Vec<TableDescription>>) -> Self {
         let functions = session.functions().iter().map(|name| format!("{name}("));
         let names =
@@ -84,10 +87,10 @@ impl Assistant {
         Self { names, relations }
     }
 
-    /// What could stand where `word` is begun, after `before`, in the statement `text`.
+    /// Completions of `word`, which follows `before` in the statement `text`.
     fn candidates(&self, text: &str, before: &str, word: &str) -> Vec<String> {
         if let Some(command) = word.strip_prefix('\\') {
-            return super::meta::COMMANDS
+            return META_COMMANDS
                 .iter()
                 .map(|(name, _)| *name)
                 .filter(|name| name[1..].starts_with(command))
@@ -96,7 +99,7 @@ impl Assistant {
         }
         let lower = word.to_lowercase();
         let last = before.split_whitespace().next_back().unwrap_or_default().to_uppercase();
-        if BEFORE_TABLES.contains(&last.as_str()) {
+        if TABLE_KEYWORDS.contains(&last.as_str()) {
             return self
                 .relations
                 .iter()
@@ -107,14 +110,14 @@ impl Assistant {
         let (table, column) = lower
             .rsplit_once('.')
             .map_or((None, lower.as_str()), |(table, column)| (Some(table), column));
-        // The columns of what the statement names; of all tables while it names none.
+        // Columns of the tables in the statement; of all tables while it names none.
         let named: Vec<&TableDescription> = self
             .relations
             .iter()
             .filter(|relation| text.to_lowercase().contains(&relation.name))
             .collect();
-        let of = if named.is_empty() { self.relations.iter().collect() } else { named };
-        let mut found: Vec<String> = of
+        let candidates = if named.is_empty() { self.relations.iter().collect() } else { named };
+        let mut found: Vec<String> = candidates
             .iter()
             .filter(|relation| table.is_none_or(|table| table == relation.name))
             .flat_map(|relation| relation.columns.iter().map(|column| &column.name))
@@ -124,13 +127,11 @@ impl Assistant {
         if table.is_none() {
             found.extend(self.names.iter().filter(|name| name.starts_with(&lower)).cloned());
             let upper = word.to_uppercase();
-            let small = word.chars().all(|letter| letter.is_lowercase());
+            let is_lowercase = word.chars().all(|letter| letter.is_lowercase());
             let keywords = KEYWORDS.iter().filter(|keyword| keyword.starts_with(&upper));
-            found.extend(
-                keywords.map(
-                    |keyword| if small { keyword.to_lowercase() } else { (*keyword).to_owned() },
-                ),
-            );
+            found.extend(keywords.map(|keyword| {
+                if is_lowercase { keyword.to_lowercase() } else { (*keyword).to_owned() }
+            }));
         }
         found.sort();
         found.dedup();
@@ -138,7 +139,7 @@ impl Assistant {
     }
 }
 
-impl Completer for Assistant {
+impl Completer for SqlCompleter {
     type Candidate = Pair;
 
     fn complete(
@@ -147,12 +148,12 @@ impl Completer for Assistant {
         pos: usize,
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let part_of_word =
+        let is_word_part =
             |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.' | '\\');
         let start = line[..pos]
             .char_indices()
             .rev()
-            .take_while(|(_, letter)| part_of_word(*letter))
+            .take_while(|(_, letter)| is_word_part(*letter))
             .last()
             .map_or(pos, |(at, _)| at);
         let word = &line[start..pos];
@@ -170,20 +171,20 @@ impl Completer for Assistant {
     }
 }
 
-impl Validator for Assistant {
+impl Validator for SqlCompleter {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let text = context.input();
-        let whole = matches!(text.trim(), "quit" | "exit")
+        let is_complete = matches!(text.trim(), "quit" | "exit")
             || text.trim_start().starts_with('\\')
             || is_complete(text);
-        Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+        Ok(if is_complete { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }
 
-impl Hinter for Assistant {
+impl Hinter for SqlCompleter {
     type Hint = String;
 }
 
-impl Highlighter for Assistant {}
+impl Highlighter for SqlCompleter {}
 
-impl Helper for Assistant {}
+impl Helper for SqlCompleter {}

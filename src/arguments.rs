@@ -1,0 +1,116 @@
+//! Parsers for the values of command-line arguments. The shell parses its own arguments with them
+//! too.
+//!
+//! Each returns an error message without the argument's name: the command-line parser adds that.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use trailhound_detect::Language;
+use trailhound_detect::finding::risk::EntityKind;
+use trailhound_detect::report::PeriodLength;
+use trailhound_queries::packs::rules::Severity;
+use trailhound_queries::session::AsOf;
+
+/// Parses a point in time: RFC 3339, or a date such as `2026-09-21`, which means its midnight in
+/// UTC.
+///
+/// # Errors
+/// A message that shows both forms.
+pub(crate) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.with_timezone(&Utc));
+    }
+    NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .ok()
+        .and_then(|day| day.and_hms_opt(0, 0, 0))
+        .map(|time| time.and_utc())
+        .ok_or_else(|| "write it as `2026-09-21` or `2026-09-21T08:00:00Z`".to_owned())
+}
+
+/// Parses `name=value`. A name consists of ASCII letters, digits and `_`; a value may be empty.
+///
+/// # Errors
+/// There is no `=`, or the name has other characters.
+pub(crate) fn parse_parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    let is_valid =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_valid {
+        Ok((name.to_owned(), value.to_owned()))
+    } else {
+        Err(format!("`{name}` is not a valid parameter name: use letters, digits and `_`"))
+    }
+}
+
+/// Parses which state of the lake to query: a snapshot number, or a point in time.
+///
+/// # Errors
+/// The text is neither of the two.
+pub(crate) fn parse_as_of(text: &str) -> Result<AsOf, String> {
+    text.parse()
+        .map(AsOf::Snapshot)
+        .or_else(|_| parse_time(text).map(AsOf::Time))
+        .map_err(|e| format!("a snapshot's number or a time: {e}"))
+}
+
+/// Parses the length of a report's period: `day`, `week` or `month`.
+///
+/// # Errors
+/// The text is something else.
+pub(crate) fn parse_period(text: &str) -> Result<PeriodLength, String> {
+    [PeriodLength::Day, PeriodLength::Week, PeriodLength::Month]
+        .into_iter()
+        .find(|span| span.name() == text)
+        .ok_or_else(|| "one of day, week, month".to_owned())
+}
+
+/// Parses a language: `en` or `zh`.
+///
+/// # Errors
+/// The text is something else.
+pub(crate) fn parse_language(text: &str) -> Result<Language, String> {
+    [Language::En, Language::Zh]
+        .into_iter()
+        .find(|language| language.name() == text)
+        .ok_or_else(|| "en or zh".to_owned())
+}
+
+/// Parses the kind of an entity, such as `principal`.
+///
+/// # Errors
+/// The text is no kind.
+pub(crate) fn parse_entity_kind(text: &str) -> Result<EntityKind, String> {
+    EntityKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == text)
+        .ok_or_else(|| "one of principal, access_key, address, target".to_owned())
+}
+
+/// Parses a severity in any case, such as `high`.
+///
+/// # Errors
+/// The text is no severity.
+pub(crate) fn parse_severity(text: &str) -> Result<Severity, String> {
+    Severity::from_name(&text.to_lowercase())
+        .ok_or_else(|| "one of info, low, medium, high, critical".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_its_midnight_in_utc() {
+        let midnight = parse_time("2026-09-21T00:00:00Z").expect("RFC 3339");
+        assert_eq!(parse_time("2026-09-21"), Ok(midnight));
+        assert_eq!(parse_time("2026-09-21T08:00:00+08:00"), Ok(midnight));
+        assert!(parse_time("21.9.2026").is_err());
+    }
+
+    #[test]
+    fn a_parameter_has_a_name_and_a_value() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(parse_parameter("who=a=b"), pair("who", "a=b"));
+        assert_eq!(parse_parameter("who="), pair("who", ""));
+        assert!(parse_parameter("=x").is_err() && parse_parameter("a b=x").is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! Prints the content of a lake for people.
+
+use crate::exit::Failure;
+use crate::printer;
+use comfy_table::Table;
+use trailhound_ingest::lake::LakeInfo;
+
+/// Prints the folder, the newest snapshot, the counts, and a table each of days, sources and gaps.
+pub(super) fn print(info: &LakeInfo) -> Result<(), Failure> {
+    printer::line(&format!("lake      {}", info.folder))?;
+    printer::line(&format!("snapshot  {} of {}", info.snapshot, info.snapshot_time))?;
+    printer::line(&format!(
+        "holds     {} events, {} quarantined, in {} files, {} bytes",
+        info.events, info.quarantined, info.files, info.bytes
+    ))?;
+    let ledger = &info.ledger;
+    printer::line(&format!(
+        "ledger    {} received = {} stored + {} duplicate + {} quarantined + {} expired",
+        ledger.received, ledger.stored, ledger.duplicate, ledger.quarantined, ledger.expired
+    ))?;
+    printer::line(&days(info).to_string())?;
+    printer::line(&sources(info).to_string())?;
+    if !info.gaps.is_empty() {
+        printer::line(&gaps(info).to_string())?;
+        printer::line(
+            "to fill a gap, ingest an export of that time: trailhound ingest PATH...; events that are stored already are not stored again",
+        )?;
+    }
+    Ok(())
+}
+
+fn days(info: &LakeInfo) -> Table {
+    let mut table = printer::table(&["day", "files", "rows", "bytes"]);
+    for day in &info.days {
+        let row =
+            [day.day.clone(), day.files.to_string(), day.rows.to_string(), day.bytes.to_string()];
+        table.add_row(row.map(printer::cell));
+    }
+    table
+}
+
+fn sources(info: &LakeInfo) -> Table {
+    let mut table = printer::table(&[
+        "source",
+        "objects done",
+        "in part",
+        "noted",
+        "received",
+        "stored",
+        "duplicate",
+        "quarantined",
+        "expired",
+    ]);
+    for source in &info.sources {
+        let ledger = &source.ledger;
+        let counts = [
+            source.objects_done,
+            source.objects_open,
+            source.objects_noted,
+            ledger.received,
+            ledger.stored,
+            ledger.duplicate,
+            ledger.quarantined,
+            ledger.expired,
+        ];
+        table.add_row(
+            std::iter::once(source.source.clone())
+                .chain(counts.iter().map(u64::to_string))
+                .map(printer::cell),
+        );
+    }
+    table
+}
+
+fn gaps(info: &LakeInfo) -> Table {
+    let mut table =
+        printer::table(&["source", "missing from", "first", "first after", "reason", "noted"]);
+    for gap in &info.gaps {
+        let (from, to) = (gap.from.to_string(), gap.to.to_string());
+        table.add_row(
+            [&gap.source, &gap.object, &from, &to, &gap.reason, &gap.noted_at].map(printer::cell),
+        );
+    }
+    table
+}

@@ -1,0 +1,209 @@
+//! `trailhound rules backtest`: runs rules over the past and prints how much they find. Nothing is
+//! stored.
+
+use super::lake_access::{open_session, open_session_with};
+use crate::arguments::parse_time;
+use crate::cli::{OutputFormat, RulesBacktestArgs};
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::printer;
+use serde_json::json;
+use std::sync::Arc;
+use trailhound_datasets::sanitize::sanitize;
+use trailhound_detect::authoring::backtest::{AlertVolume, FindingsDiff, compare};
+use trailhound_detect::{Detection, Finding, FindingStatus, RuleSelection, TimeRange, detect};
+use trailhound_queries::session::Session;
+
+/// Rows of each list at most.
+const ROWS_SHOWN: usize = 20;
+
+/// Backtests the rules that `args` select, with the parameters of one or two configurations.
+pub(super) async fn run(config: &Config, args: &RulesBacktestArgs) -> Result<Exit, Failure> {
+    let session = open_session(config, args.lake.folder()).await?;
+    let before = run_rules(&session, config, args).await?;
+    let after = match &args.with {
+        Some(path) => {
+            let other = Config::load(Some(path), Some(config.now()))?;
+            let session =
+                open_session_with(config, args.lake.folder(), Arc::clone(&other.parameters))
+                    .await?;
+            Some(run_rules(&session, config, args).await?)
+        }
+        None => None,
+    };
+    let events = count_events(&session, args).await?;
+    let days = count_days(args, config, &before);
+    match args.format {
+        OutputFormat::Json => print_json(&before, after.as_ref(), events, days)?,
+        OutputFormat::Csv => {
+            let volume = AlertVolume::of(&before.findings);
+            printer::csv(
+                &["day", "findings"],
+                volume.by_day.into_iter().map(|(day, count)| vec![day, count.to_string()]),
+            )?;
+        }
+        OutputFormat::Table => {
+            print_volume(&before, events, days)?;
+            if let Some(after) = &after {
+                print_change(&compare(&before.findings, &after.findings))?;
+            }
+        }
+    }
+    let broken = before.failed.iter().chain(after.iter().flat_map(|after| &after.failed));
+    let mut exit = Exit::Success;
+    for (rule, reason) in broken {
+        printer::message(&format!("error: rule {rule} failed. {reason}"));
+        exit = Exit::Internal;
+    }
+    Ok(exit)
+}
+
+/// The findings of the rules in the range, with the parameters of `session`.
+async fn run_rules(
+    session: &Session,
+    config: &Config,
+    args: &RulesBacktestArgs,
+) -> Result<Detection, Failure> {
+    let range = range(args);
+    let selection = RuleSelection { rules: args.ids.clone(), require_all: !args.ids.is_empty() };
+    detect(session, &config.rule_set, &selection, range).await.map_err(Failure::usage)
+}
+
+fn range(args: &RulesBacktestArgs) -> TimeRange {
+    TimeRange {
+        since: args.since.map(|t| t.timestamp_micros()),
+        until: args.until.map(|t| t.timestamp_micros()),
+        include_untimed: false,
+    }
+}
+
+/// Number of events in the range.
+async fn count_events(session: &Session, args: &RulesBacktestArgs) -> Result<usize, Failure> {
+    let TimeRange { since, until, .. } = range(args);
+    let condition = trailhound_queries::session::event_time_in(
+        since.unwrap_or(i64::MIN),
+        until.unwrap_or(i64::MAX),
+    );
+    let frame = session.sql(&format!("SELECT 1 FROM events WHERE {condition}")).await?;
+    frame.count().await.map_err(Failure::internal)
+}
+
+/// Days in the range. A bound that is not given is that of the findings.
+fn count_days(args: &RulesBacktestArgs, config: &Config, detection: &Detection) -> u64 {
+    let times = || {
+        detection
+            .findings
+            .iter()
+            .filter_map(|finding| parse_time(finding.first_seen.as_deref()?).ok())
+    };
+    let since = args.since.or_else(|| times().min()).unwrap_or_else(|| config.now());
+    let until = args.until.or_else(|| times().max()).unwrap_or_else(|| config.now());
+    u64::try_from((until - since).num_days()).unwrap_or(0) + 1
+}
+
+fn print_volume(detection: &Detection, events: usize, days: u64) -> Result<(), Failure> {
+    let volume = AlertVolume::of(&detection.findings);
+    let mut rules = printer::table(&["rule", "findings", "worst"]);
+    for (rule, count) in &volume.by_rule {
+        let worst = detection
+            .findings
+            .iter()
+            .filter(|f| f.rule_id == *rule && f.status == FindingStatus::Open)
+            .map(|f| f.severity)
+            .max();
+        let mut row = [rule.clone(), count.to_string()].map(printer::cell).to_vec();
+        row.extend(worst.map(printer::severity_cell));
+        rules.add_row(row);
+    }
+    printer::line(&rules.to_string())?;
+    for (name, counts) in [("day", &volume.by_day), ("who", &volume.by_actor)] {
+        let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
+        if name == "who" {
+            counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        }
+        let mut table = printer::table(&[name, "findings"]);
+        for (key, count) in counts.iter().take(ROWS_SHOWN) {
+            table.add_row([(*key).clone(), count.to_string()].map(printer::cell));
+        }
+        printer::line(&table.to_string())?;
+        if counts.len() > ROWS_SHOWN {
+            printer::line(&format!(
+                "... and {} more; use --format json for all",
+                counts.len() - ROWS_SHOWN
+            ))?;
+        }
+    }
+    let (median, most) = volume.median_and_max_per_day(days);
+    #[allow(clippy::cast_precision_loss, reason = "the rate is rounded for people")]
+    let rate = volume.open as f64 * 100_000.0 / events.max(1) as f64;
+    printer::line(&format!(
+        "{} open, {} suppressed, in {events} events of {days} day(s): {median} on the median day, {most} on the worst day, {rate:.1} per 100,000 events. Nothing was stored.",
+        volume.open, volume.suppressed
+    ))?;
+    Ok(())
+}
+
+/// One line about a finding.
+fn summary_line(finding: &Finding) -> String {
+    let who = finding
+        .operator
+        .name
+        .as_deref()
+        .or(finding.operator.principal_id.as_deref())
+        .unwrap_or("unknown");
+    let time = finding.first_seen.as_deref().unwrap_or("no time");
+    sanitize(&format!(
+        "{time} {} {} {who}: {}",
+        finding.rule_id,
+        finding.severity,
+        finding.why.join("; ")
+    ))
+}
+
+fn print_change(change: &FindingsDiff<'_>) -> Result<(), Failure> {
+    printer::line(&format!(
+        "\nWith the other parameters {} would be added and {} removed.",
+        change.added.len(),
+        change.removed.len()
+    ))?;
+    for finding in change.added.iter().take(ROWS_SHOWN) {
+        printer::line(&format!("+ {}", summary_line(finding)))?;
+    }
+    for (finding, by) in change.removed.iter().take(ROWS_SHOWN) {
+        let by = by.map_or_else(String::new, |by| format!(" (suppressed by {})", sanitize(by)));
+        printer::line(&format!("- {}{by}", summary_line(finding)))?;
+    }
+    let shown = change.added.len().min(ROWS_SHOWN) + change.removed.len().min(ROWS_SHOWN);
+    let more = change.added.len() + change.removed.len() - shown;
+    if more > 0 {
+        printer::line(&format!("... and {more} more; use --format json for all"))?;
+    }
+    Ok(())
+}
+
+fn print_json(
+    before: &Detection,
+    after: Option<&Detection>,
+    events: usize,
+    days: u64,
+) -> Result<(), Failure> {
+    let volume = AlertVolume::of(&before.findings);
+    let (median, most) = volume.median_and_max_per_day(days);
+    let mut line = json!({ "open": volume.open, "suppressed": volume.suppressed, "events": events, "days": days,
+        "per_day": { "median": median, "most": most }, "by_rule": volume.by_rule, "by_day": volume.by_day, "by_entity": volume.by_actor });
+    if let Some(after) = after {
+        let change = compare(&before.findings, &after.findings);
+        let brief = |finding: &Finding| json!({ "finding_id": finding.finding_id, "rule_id": finding.rule_id, "event_ids": finding.event_ids });
+        line["added"] = change.added.iter().map(|finding| brief(finding)).collect();
+        line["removed"] = change
+            .removed
+            .iter()
+            .map(|(finding, by)| {
+                let mut brief = brief(finding);
+                brief["suppressed_by"] = json!(by);
+                brief
+            })
+            .collect();
+    }
+    Ok(printer::line(&line.to_string())?)
+}

@@ -1,0 +1,69 @@
+//! Records every query in the lake's query log, including those whose client goes away before the
+//! answer.
+
+use std::time::{Duration, Instant};
+use trailhound_ingest::lake::{CatalogError, Lake, QueryLogEntry};
+
+/// Who sends a query.
+pub(crate) struct Client {
+    /// The interface it uses: `http` or `postgres`.
+    pub(crate) interface: &'static str,
+    /// Name of the user.
+    pub(crate) user: String,
+    /// IP address.
+    pub(crate) address: String,
+}
+
+/// The log entry of a query that runs. Dropping it before the end records the query as cancelled.
+pub(super) struct QueryLogGuard {
+    lake: Lake,
+    begun: Instant,
+    entry: Option<QueryLogEntry>,
+}
+
+impl QueryLogGuard {
+    /// The entry of a query that begins at `now`, microseconds since 1970 UTC.
+    pub(super) fn begin(lake: Lake, now: i64, client: &Client, statement: &str) -> Self {
+        let entry = QueryLogEntry {
+            at: now,
+            door: client.interface.to_owned(),
+            who: client.user.clone(),
+            address: client.address.clone(),
+            statement: statement.to_owned(),
+            result: "cancelled".to_owned(),
+            rows: 0,
+            bytes: 0,
+            took: Duration::ZERO,
+        };
+        Self { lake, begun: Instant::now(), entry: Some(entry) }
+    }
+
+    /// Records the query with its result.
+    ///
+    /// # Errors
+    /// The entry cannot be written to the lake.
+    pub(super) async fn end(
+        mut self,
+        result: &str,
+        rows: u64,
+        bytes: u64,
+    ) -> Result<(), CatalogError> {
+        let Some(entry) = self.entry.take() else { return Ok(()) };
+        let took = self.begun.elapsed();
+        self.lake
+            .log_query(&QueryLogEntry { result: result.to_owned(), rows, bytes, took, ..entry })
+            .await
+    }
+}
+
+impl Drop for QueryLogGuard {
+    fn drop(&mut self) {
+        let Some(entry) = self.entry.take() else { return };
+        let (lake, took) = (self.lake.clone(), self.begun.elapsed());
+        tokio::spawn(async move {
+            if let Err(error) = lake.log_query(&QueryLogEntry { took, ..entry }).await {
+                tracing::error!(%error, "a cancelled query could not be recorded");
+            }
+        });
+    }
+}

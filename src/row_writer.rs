@@ -1,0 +1,324 @@
+//! Writes the rows of a query in the format that the caller asks for: tables for people, JSON, CSV,
+//! Markdown, Parquet and Arrow.
+
+use crate::exit::Failure;
+use crate::printer;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::ipc::writer::StreamWriter;
+use clap::ValueEnum;
+use comfy_table::ContentArrangement;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::io::{self, Write};
+use std::sync::Arc;
+use trailhound_datasets::sanitize::{csv_field, sanitize};
+use trailhound_queries::docs::data_dictionary::type_name;
+use trailhound_queries::values::{json_value, row_texts};
+
+/// Rows that a table for people shows at most. The other formats have no limit.
+const TABLE_ROWS_MAX: usize = 1000;
+
+/// Format of the rows of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum RowFormat {
+    /// A table for people, as wide as the terminal.
+    Table,
+    /// A table as wide as its content, for a pager that scrolls sideways.
+    #[value(skip)]
+    Wide,
+    /// For people: one line per column.
+    Expanded,
+    /// One JSON object per row, each on a line of its own.
+    Json,
+    /// One JSON document: `columns` with name and type, `rows` as objects, `row_count`.
+    #[value(skip)]
+    Document,
+    /// CSV (RFC 4180), safe to open in a spreadsheet.
+    Csv,
+    /// A Markdown table.
+    Markdown,
+    /// A Parquet file.
+    Parquet,
+    /// An Arrow IPC stream.
+    Arrow,
+}
+
+impl RowFormat {
+    /// True for formats that are not text and must not be written to a terminal.
+    pub(crate) fn is_binary(self) -> bool {
+        matches!(self, Self::Parquet | Self::Arrow)
+    }
+}
+
+/// How many rows a query returned, and how many of them a table leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowCounts {
+    /// All rows of the result.
+    pub(crate) rows: usize,
+    /// Rows beyond the limit of a table, which are not written.
+    pub(crate) hidden: usize,
+}
+
+impl RowCounts {
+    /// Rows that were written.
+    pub(crate) fn shown(self) -> usize {
+        self.rows - self.hidden
+    }
+}
+
+/// Writes batches of rows one after the other in one format.
+pub(crate) struct RowWriter<'w> {
+    writer: FormatWriter<'w>,
+    header: Vec<String>,
+    rows: usize,
+}
+
+/// The state of the writer for each format.
+enum FormatWriter<'w> {
+    /// Buffers rows: the widths of a table's columns are known only at the end.
+    Buffered {
+        out: Box<dyn Write + Send + 'w>,
+        format: RowFormat,
+        rows: Vec<Vec<String>>,
+    },
+    Json {
+        out: Box<dyn Write + Send + 'w>,
+        document: bool,
+    },
+    Csv(Box<csv::Writer<Box<dyn Write + Send + 'w>>>),
+    Parquet(Box<ArrowWriter<Box<dyn Write + Send + 'w>>>),
+    Arrow(Box<StreamWriter<Box<dyn Write + Send + 'w>>>),
+}
+
+impl<'w> RowWriter<'w> {
+    /// A writer of rows of `schema` to `out`. Writes what a format has before its first row.
+    ///
+    /// # Errors
+    /// [`Failure::Output`]: `out` cannot be written to. [`Failure::Internal`]: the format cannot
+    /// hold the schema.
+    pub(crate) fn new(
+        format: RowFormat,
+        schema: &SchemaRef,
+        out: Box<dyn Write + Send + 'w>,
+    ) -> Result<Self, Failure> {
+        let header: Vec<String> =
+            schema.fields().iter().map(|field| field.name().clone()).collect();
+        let writer = match format {
+            RowFormat::Table | RowFormat::Wide | RowFormat::Expanded | RowFormat::Markdown => {
+                FormatWriter::Buffered { out, format, rows: Vec::new() }
+            }
+            RowFormat::Json => FormatWriter::Json { out, document: false },
+            RowFormat::Document => {
+                let mut out = out;
+                let columns: Vec<Value> = schema
+                    .fields()
+                    .iter()
+                    .map(|field| json!({ "name": field.name(), "type": type_name(field.data_type()) }))
+                    .collect();
+                write!(out, "{{\"columns\":{},\"rows\":[", Value::Array(columns))?;
+                FormatWriter::Json { out, document: true }
+            }
+            RowFormat::Csv => {
+                let mut writer = csv::Writer::from_writer(out);
+                writer.write_record(&header).map_err(printer::csv_error)?;
+                FormatWriter::Csv(Box::new(writer))
+            }
+            RowFormat::Parquet => {
+                let schema = &portable_schema(schema);
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .build();
+                let writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties));
+                FormatWriter::Parquet(Box::new(writer.map_err(Failure::internal)?))
+            }
+            RowFormat::Arrow => FormatWriter::Arrow(Box::new(
+                StreamWriter::try_new(out, &portable_schema(schema)).map_err(Failure::internal)?,
+            )),
+        };
+        Ok(Self { writer, header, rows: 0 })
+    }
+
+    /// Writes the rows of `batch`.
+    ///
+    /// # Errors
+    /// As [`RowWriter::new`].
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+        let header = &self.header;
+        match &mut self.writer {
+            FormatWriter::Buffered { rows, format, .. } => {
+                let rows_max =
+                    if *format == RowFormat::Markdown { usize::MAX } else { TABLE_ROWS_MAX };
+                rows.extend(
+                    (0..batch.num_rows())
+                        .take(rows_max.saturating_sub(rows.len()))
+                        .map(|row| row_texts(batch, row)),
+                );
+            }
+            FormatWriter::Json { out, document } => {
+                for row in 0..batch.num_rows() {
+                    let object: Map<String, Value> = header
+                        .iter()
+                        .zip(batch.columns())
+                        .map(|(name, column)| (name.clone(), json_value(column, row)))
+                        .collect();
+                    let first = self.rows == 0 && row == 0;
+                    let (before, after) =
+                        if *document { (if first { "\n" } else { ",\n" }, "") } else { ("", "\n") };
+                    write!(out, "{before}{}{after}", Value::Object(object))?;
+                }
+            }
+            FormatWriter::Csv(writer) => {
+                for row in 0..batch.num_rows() {
+                    writer
+                        .write_record(row_texts(batch, row).iter().map(|field| csv_field(field)))
+                        .map_err(printer::csv_error)?;
+                }
+            }
+            FormatWriter::Parquet(writer) => {
+                writer.write(&to_portable_types(batch)?).map_err(Failure::internal)?
+            }
+            FormatWriter::Arrow(writer) => {
+                writer.write(&to_portable_types(batch)?).map_err(arrow_error)?
+            }
+        }
+        self.rows += batch.num_rows();
+        Ok(())
+    }
+
+    /// Writes buffered rows and what a format has after its last row.
+    ///
+    /// # Errors
+    /// As [`RowWriter::new`].
+    pub(crate) fn finish(self) -> Result<RowCounts, Failure> {
+        let Self { writer, header, rows: total } = self;
+        match writer {
+            FormatWriter::Buffered { mut out, format, rows } => {
+                let hidden = total - rows.len();
+                match format {
+                    RowFormat::Expanded => write_expanded(&mut out, &header, &rows)?,
+                    RowFormat::Markdown => write_markdown(&mut out, &header, &rows)?,
+                    _ => {
+                        let names: Vec<String> = header.iter().map(|name| sanitize(name)).collect();
+                        let mut table =
+                            printer::table(&names.iter().map(String::as_str).collect::<Vec<_>>());
+                        if format == RowFormat::Wide {
+                            table.set_content_arrangement(ContentArrangement::Disabled);
+                        }
+                        for row in rows {
+                            table.add_row(row.into_iter().map(printer::cell));
+                        }
+                        writeln!(out, "{table}")?;
+                    }
+                }
+                out.flush()?;
+                return Ok(RowCounts { rows: total, hidden });
+            }
+            FormatWriter::Json { mut out, document } => {
+                if document {
+                    writeln!(out, "\n],\"row_count\":{total}}}")?;
+                }
+                out.flush()?;
+            }
+            FormatWriter::Csv(mut writer) => writer.flush()?,
+            // Flushed here because dropping a buffered file would hide the error of a full disk.
+            FormatWriter::Parquet(writer) => {
+                writer.into_inner().map_err(Failure::internal)?.flush()?
+            }
+            FormatWriter::Arrow(writer) => writer.into_inner().map_err(arrow_error)?.flush()?,
+        }
+        Ok(RowCounts { rows: total, hidden: 0 })
+    }
+}
+
+/// `schema` with the view types of text and bytes replaced by types that every reader of Parquet
+/// and Arrow knows.
+fn portable_schema(schema: &SchemaRef) -> SchemaRef {
+    let portable = |field: &Field| {
+        let data_type = match field.data_type() {
+            DataType::Utf8View => DataType::Utf8,
+            DataType::BinaryView => DataType::Binary,
+            other => other.clone(),
+        };
+        Field::new(field.name(), data_type, true)
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(|field| portable(field)).collect::<Vec<_>>()))
+}
+
+/// `batch` cast to the types of [`portable_schema`].
+fn to_portable_types(batch: &RecordBatch) -> Result<RecordBatch, Failure> {
+    let schema = portable_schema(&batch.schema());
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()));
+    let columns = columns.collect::<Result<Vec<_>, _>>().map_err(Failure::internal)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema, columns, &options).map_err(Failure::internal)
+}
+
+/// An I/O error inside an Arrow error is an output error.
+fn arrow_error(error: ArrowError) -> Failure {
+    match error {
+        ArrowError::IoError(_, error) => Failure::Output(error),
+        other => Failure::internal(other),
+    }
+}
+
+/// Writes each row as a block of lines, one line per column.
+fn write_expanded(out: &mut dyn Write, header: &[String], rows: &[Vec<String>]) -> io::Result<()> {
+    let width = header.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+    for (number, row) in rows.iter().enumerate() {
+        writeln!(out, "-- row {} {}", number + 1, "-".repeat(width))?;
+        for (name, value) in header.iter().zip(row) {
+            writeln!(out, "{:width$} | {}", sanitize(name), sanitize(value))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a Markdown table.
+fn write_markdown(out: &mut dyn Write, header: &[String], rows: &[Vec<String>]) -> io::Result<()> {
+    let line = |cells: &[String]| {
+        cells.iter().map(|cell| format!("| {} ", escape_markdown(cell))).collect::<String>() + "|"
+    };
+    writeln!(out, "{}", line(header))?;
+    writeln!(out, "{}|", "| --- ".repeat(header.len()))?;
+    rows.iter().try_for_each(|row| writeln!(out, "{}", line(row)))
+}
+
+/// `text` with the characters escaped that mean something in Markdown or HTML or end a cell.
+fn escape_markdown(text: &str) -> String {
+    let mut safe = String::new();
+    for character in sanitize(text).chars() {
+        match character {
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '&' => safe.push_str("&amp;"),
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '!' | '#' | '~' | '@' => {
+                safe.extend(['\\', character])
+            }
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markdown_and_html_are_escaped() {
+        assert_eq!(
+            escape_markdown("a|b\n<i>[x](http://y)"),
+            "a\\|b\\\\n&lt;i&gt;\\[x\\]\\(http://y\\)"
+        );
+    }
+}

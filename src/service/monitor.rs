@@ -1,0 +1,70 @@
+//! What the parts of the service report to: metrics, health, and notifications that wake other
+//! parts.
+
+use super::health::Health;
+use super::metrics::Metrics;
+use tokio::sync::Notify;
+use trailhound_ingest::live::{CommitSummary, Observer};
+
+/// Shared by all parts of the service.
+pub(super) struct Monitor {
+    pub(super) metrics: Metrics,
+    pub(super) health: Health,
+    /// Notified when events are committed: detection runs.
+    pub(super) events_committed: Notify,
+    /// Notified when messages may have been added to the outbox: sink workers look for them.
+    pub(super) outbox_changed: Notify,
+}
+
+impl Monitor {
+    /// A monitor that nothing has been reported to.
+    pub(super) fn new(metrics: Metrics, health: Health) -> Self {
+        Self { metrics, health, events_committed: Notify::new(), outbox_changed: Notify::new() }
+    }
+}
+
+impl Observer for Monitor {
+    fn alive(&self) {
+        self.health.alive();
+    }
+
+    fn committed(&self, commit: &CommitSummary) {
+        self.metrics.committed(commit);
+        self.events_committed.notify_one();
+    }
+
+    fn refused(&self, reason: &str) {
+        tracing::warn!(reason, "a commit was refused; its records are read again");
+        self.metrics.refused.inc();
+    }
+
+    fn stalled(&self, reason: Option<&str>) {
+        match reason {
+            Some(reason) => tracing::error!(reason, "commits fail; fetching is paused"),
+            None => tracing::info!("commits succeed again"),
+        }
+        self.health.stalled(reason);
+    }
+
+    fn source(&self, name: &str, trouble: Option<&str>) {
+        if !self.health.source(name, trouble) {
+            return;
+        }
+        match trouble {
+            Some(problem) => tracing::warn!(source = name, problem, "a source fails"),
+            None => tracing::info!(source = name, "the source works"),
+        }
+    }
+
+    fn gap(&self, source: &str, object: &str, from: u64, to: u64, reason: &str) {
+        tracing::error!(
+            source,
+            object,
+            from,
+            to,
+            reason,
+            "records are missing; see `trailhound lake info`"
+        );
+        self.metrics.gaps.inc();
+    }
+}

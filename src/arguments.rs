@@ -49,7 +49,7 @@ pub(crate) fn parse_as_of(text: &str) -> Result<AsOf, String> {
     text.parse()
         .map(AsOf::Snapshot)
         .or_else(|_| parse_time(text).map(AsOf::Time))
-        .map_err(|e| format!("a snapshot's number or a time: {e}"))
+        .map_err(|e| format!("expected a snapshot number or a time: {e}"))
 }
 
 /// Parses the length of a report's period: `day`, `week` or `month`.

@@ -100,7 +100,7 @@ fn print_disabled_rules(config: &Config) -> Result<(), Failure> {
         let missing = rule.missing_parameters(&config.parameters);
         if !missing.is_empty() {
             printer::line(&format!(
-                "Not loaded for want of {}: {} {}",
+                "Not loaded, needs {}: {} {}",
                 missing.join(", "),
                 rule.id,
                 rule.title.en

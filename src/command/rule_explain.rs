@@ -62,7 +62,11 @@ fn print_steps(explained: &Explanation) -> Result<(), Failure> {
             print_condition(condition)?;
         }
     }
-    printer::line(if explained.findings.is_empty() { "\nIt is no finding." } else { "" })?;
+    printer::line(if explained.findings.is_empty() {
+        "\nThe event is not a finding."
+    } else {
+        ""
+    })?;
     Ok(())
 }
 

@@ -131,14 +131,14 @@ async fn test(config: &Config, sinks: Vec<SinkInstance>, name: &str) -> Result<E
     let (message, exit) =
         match deliveries.into_iter().next().unwrap_or(DeliveryOutcome::NotAttempted) {
             DeliveryOutcome::Delivered(proof) => {
-                (format!("{name} ({}) has taken it: {proof}", instance.kind), Exit::Success)
+                (format!("{name} ({}) accepted it: {proof}", instance.kind), Exit::Success)
             }
             DeliveryOutcome::DeadLettered(reason) => (
-                format!("{name} ({}) refuses it, and will again: {reason}", instance.kind),
+                format!("{name} ({}) rejects it for good: {reason}", instance.kind),
                 Exit::CheckFailed,
             ),
             DeliveryOutcome::Retry { reason, .. } => (
-                format!("{name} ({}) does not take it now: {reason}", instance.kind),
+                format!("{name} ({}) does not accept it now: {reason}", instance.kind),
                 Exit::CheckFailed,
             ),
             DeliveryOutcome::NotAttempted => {

@@ -82,7 +82,7 @@ async fn explain_differences(
     let reached = common_cursor(lake.catalog(), &rules).await.map_err(Failure::internal)?;
     if reached < snapshot {
         printer::message(
-            "Not every rule has run over everything the lake holds: `trailhound detect` does that, and the service by itself.",
+            "Not every rule has run over all events in the lake. `trailhound detect` runs them; the service does so by itself.",
         );
     }
     let under = config.path().map_or_else(
@@ -90,7 +90,7 @@ async fn explain_differences(
         |path| format!("under {}", path.display()),
     );
     printer::message(&format!(
-        "Derived {under}: other parameters find other things; name those of the service with --config."
+        "The rules ran {under}. Other parameters give other findings; give the configuration of the service with --config."
     ));
     Ok(())
 }

@@ -51,7 +51,7 @@ impl ConfigLocation {
         let size = std::fs::metadata(path).map_err(|e| self.error(e))?.len();
         if size > FILE_BYTES_MAX {
             return Err(self.error(format!(
-                "{size} bytes is no configuration; at most {FILE_BYTES_MAX} are read"
+                "{size} bytes are too many for a configuration; at most {FILE_BYTES_MAX} are read"
             )));
         }
         let bytes = std::fs::read(path).map_err(|e| self.error(e))?;

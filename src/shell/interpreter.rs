@@ -294,12 +294,12 @@ impl Interpreter<'_> {
     fn toggle_expanded(&mut self) {
         let is_expanded = self.format == RowFormat::Expanded;
         self.format = if is_expanded { RowFormat::Table } else { RowFormat::Expanded };
-        printer::message(if is_expanded { "a line a row" } else { "a line a column" });
+        printer::message(if is_expanded { "one line per row" } else { "one line per column" });
     }
 
     fn toggle_timing(&mut self) {
         self.timing = !self.timing;
-        printer::message(if self.timing { "times are told" } else { "times are not told" });
+        printer::message(if self.timing { "timing is on" } else { "timing is off" });
     }
 
     async fn run_file(&mut self, path: &Path) -> Result<(), Failure> {

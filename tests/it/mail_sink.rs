@@ -39,7 +39,7 @@ fn mail_is_sent_by_tls_and_starttls_and_server_replies_are_understood() {
         let ran = test();
         assert!(
             ran.status == 1
-                && ran.out.contains("does not take it now")
+                && ran.out.contains("does not accept it now")
                 && ran.out.contains("try again later"),
             "{mode}: {}{}",
             ran.out,
@@ -48,7 +48,7 @@ fn mail_is_sent_by_tls_and_starttls_and_server_replies_are_understood() {
         let ran = test();
         assert_eq!(
             (ran.status, ran.out.as_str()),
-            (0, "m (mail) has taken it: OK queued as 7\n"),
+            (0, "m (mail) accepted it: OK queued as 7\n"),
             "{mode}"
         );
         let mail = server.mail();
@@ -69,7 +69,7 @@ fn mail_is_sent_by_tls_and_starttls_and_server_replies_are_understood() {
         let ran = test();
         assert!(
             ran.status == 1
-                && ran.out.contains("refuses it, and will again")
+                && ran.out.contains("rejects it for good")
                 && ran.out.contains("no such user"),
             "{mode}: {}",
             ran.out
@@ -90,7 +90,7 @@ fn mail_is_sent_by_tls_and_starttls_and_server_replies_are_understood() {
             let ran = test();
             assert!(
                 ran.status == 1
-                    && ran.out.contains("refuses it")
+                    && ran.out.contains("rejects it")
                     && !ran.out.contains("other-password"),
                 "{}",
                 ran.out
@@ -119,7 +119,7 @@ fn mail_is_not_sent_to_a_server_with_an_expired_certificate() {
     let ran = program.run(&["--config", "c.toml", "sinks", "test", "m"]);
     assert!(
         ran.status == 1
-            && ran.out.contains("does not take it now")
+            && ran.out.contains("does not accept it now")
             && ran.out.to_lowercase().contains("expired"),
         "{}{}",
         ran.out,

@@ -301,7 +301,7 @@ fn as_of_queries_an_earlier_snapshot() {
     assert!(
         count(&["--as-of", "yesterday"])
             .expect_err("refused")
-            .contains("a snapshot's number or a time")
+            .contains("a snapshot number or a time")
     );
 }
 

@@ -69,17 +69,17 @@ fn shows_as_told(terminal: &Terminal) {
     terminal.clear();
     terminal.typed("\\timing");
     terminal.keys(&["Enter"]);
-    terminal.shows("times are told");
+    terminal.shows("timing is on");
     terminal.typed("\\x");
     terminal.keys(&["Enter"]);
-    terminal.shows("a line a column");
+    terminal.shows("one line per column");
     terminal.typed("SELECT 1 AS one;");
     terminal.keys(&["Enter"]);
     terminal.shows("one | 1");
     terminal.shows("(1 rows) in ");
     terminal.typed("\\x");
     terminal.keys(&["Enter"]);
-    terminal.shows("a line a row");
+    terminal.shows("one line per row");
 }
 
 /// What is longer or wider than the screen.

@@ -22,7 +22,7 @@ fn explain_tells_why_an_event_matches_a_rule_or_not() {
     let other = explain(&program, "AT-LOGIN-001", "with");
     assert_eq!(other.status, 1);
     assert!(other.out.contains("mfa would have to be = 'no'; it is yes"), "{}", other.out);
-    assert!(other.out.contains("It is no finding."), "{}", other.out);
+    assert!(other.out.contains("The event is not a finding."), "{}", other.out);
     // Not known is told as such, and a window with what it counted.
     let unknown = explain(&program, "AT-LOGIN-001", "unknown");
     assert!(unknown.out.contains("mfa would have to be = 'no'; it is unknown"), "{}", unknown.out);

@@ -482,12 +482,12 @@ fn sinks_test_sends_a_message_and_reports_wrong_configuration() {
     let url = format!("url = \"http://127.0.0.1:{}/\"", hook.port);
     write(&format!("[sink.webhook]\n{url}\nprivate_allowed = [\"127.0.0.1/32\"]"));
     let first = test();
-    assert_eq!((first.status, first.out.as_str()), (0, "s (webhook) has taken it: HTTP 204\n"));
+    assert_eq!((first.status, first.out.as_str()), (0, "s (webhook) accepted it: HTTP 204\n"));
     assert_eq!(hook.requests()[0].json()["rule_id"], "AT-HEALTH-000");
     let second = test();
     assert_eq!(
         (second.status, second.out.as_str()),
-        (1, "s (webhook) refuses it, and will again: HTTP 403: gone away\n")
+        (1, "s (webhook) rejects it for good: HTTP 403: gone away\n")
     );
     for (sink, complaint) in [
         ("", "it says not what it is"),

@@ -29,7 +29,7 @@ fn syslog_messages_arrive_whole_by_tls_and_tcp() {
         let ran = program.run(&["--config", "c.toml", "sinks", "test", "s"]);
         assert_eq!(
             (ran.status, ran.out.as_str()),
-            (0, format!("s (syslog) has taken it: taken by 127.0.0.1:{port}\n").as_str()),
+            (0, format!("s (syslog) accepted it: taken by 127.0.0.1:{port}\n").as_str()),
             "{}",
             ran.err
         );

@@ -490,7 +490,7 @@ fn sinks_test_sends_a_message_and_reports_wrong_configuration() {
         (1, "s (webhook) rejects it for good: HTTP 403: gone away\n")
     );
     for (sink, complaint) in [
-        ("", "it says not what it is"),
+        ("", "it has no kind"),
         ("[sink.file]\npath = \"a\"\n[sink.slack]\nurl = \"env:X\"", "it is both file and slack"),
         (&format!("[sink.webhook]\n{url}"), "private_allowed = [\"127.0.0.1/32\"]"),
         ("[sink.webhook]\nurl = \"http://2130706433/\"", "127.0.0.1 is an inside address"),

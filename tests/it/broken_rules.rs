@@ -112,10 +112,10 @@ fn an_invalid_rule_description_is_reported_with_its_file() {
     let wrong = [
         ("sevrity = \"high\"", "sevrity"),
         ("severity = \"high\"", "duplicate key"),
-        ("lookback = \"5 minutes\"", "`5 minutes` is no duration"),
-        ("lookback = \"18446744073709551615d\"", "is no duration"),
+        ("lookback = \"5 minutes\"", "`5 minutes` is not a duration"),
+        ("lookback = \"18446744073709551615d\"", "is not a duration"),
         ("parameters = [\"corporate_cidr\"]", "no parameter `corporate_cidr`"),
-        ("first_last = { by = [\"nothing\"], per = \"1d\" }", "`nothing`, which is no column"),
+        ("first_last = { by = [\"nothing\"], per = \"1d\" }", "`nothing`, which is not a column"),
         ("dedup = { columns = \"principal_id\", window = \"1h\" }", "columns"),
         ("cases = 3", "cases"),
         ("\u{feff}x = 1", "x"),

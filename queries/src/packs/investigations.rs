@@ -102,7 +102,7 @@ pub enum InvestigationError {
         meaning: String,
     },
     /// A value is not of its parameter's kind.
-    #[error("`{name}` is `{value}`, which is no {expected}")]
+    #[error("`{name}` is `{value}`, which is not a {expected}")]
     InvalidValue {
         /// Name of the parameter.
         name: String,

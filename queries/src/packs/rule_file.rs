@@ -288,7 +288,7 @@ pub(crate) fn check(file: &RuleFile, retired: &[RetiredRule]) -> Result<(), Stri
     if !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         || id.strip_prefix("AT-").is_none_or(str::is_empty)
     {
-        return Err(format!("`{id}` is no rule id; ids look like `AT-ECS-001`"));
+        return Err(format!("`{id}` is not a rule id; ids look like `AT-ECS-001`"));
     }
     if let Some(retired) = retired.iter().find(|retired| retired.id.eq_ignore_ascii_case(id)) {
         return Err(retired.refusal());
@@ -301,7 +301,7 @@ pub(crate) fn check(file: &RuleFile, retired: &[RetiredRule]) -> Result<(), Stri
     }
     for name in file.first_last.iter().flat_map(|first_last| &first_last.by) {
         if EVENTS.arrow.column_with_name(name).is_none() {
-            return Err(format!("`first_last` names `{name}`, which is no column of `events`"));
+            return Err(format!("`first_last` names `{name}`, which is not a column of `events`"));
         }
     }
     Ok(())
@@ -333,7 +333,7 @@ fn deserialize_duration<'de, D: serde::Deserializer<'de>>(
     let text = String::deserialize(deserializer)?;
     let invalid = || {
         serde::de::Error::custom(format!(
-            "`{text}` is no duration; write it as `30s`, `10m`, `1h` or `30d`"
+            "`{text}` is not a duration; write it as `30s`, `10m`, `1h` or `30d`"
         ))
     };
     let unit = text.chars().last().ok_or_else(invalid)?;

@@ -119,7 +119,7 @@ pub(crate) fn parse_range(text: &str) -> Result<IpNet, String> {
             }
             Err(_) => {
                 return Err(format!(
-                    "`{text}` is no address range; write it as `203.0.113.0/24` or `2001:db8::/32`"
+                    "`{text}` is not an IP range; write it as `203.0.113.0/24` or `2001:db8::/32`"
                 ));
             }
         },
@@ -152,7 +152,7 @@ pub(crate) fn deserialize_day<'de, D: serde::Deserializer<'de>>(
     };
     NaiveDate::parse_from_str(&text, "%Y-%m-%d")
         .map(Some)
-        .map_err(|_| D::Error::custom(format!("`{text}` is no day; write it as `2026-12-31`")))
+        .map_err(|_| D::Error::custom(format!("`{text}` is not a date; write it as `2026-12-31`")))
 }
 
 #[cfg(test)]
@@ -202,9 +202,9 @@ mod tests {
         for (text, hint) in [
             (r#"[{ cidr = "10.1.2.3/8" }]"#, "did you mean `10.0.0.0/8`"),
             (r#"[{ cidr = "203.0.113.7" }]"#, "`203.0.113.7/32`"),
-            (r#"[{ cidr = "office" }]"#, "is no address range"),
-            (r#"[{ cidr = "192.168.XX.XX/24" }]"#, "is no address range"),
-            (r#"[{ cidr = "10.0.0.0/8", valid_from = "soon" }]"#, "is no day"),
+            (r#"[{ cidr = "office" }]"#, "is not an IP range"),
+            (r#"[{ cidr = "192.168.XX.XX/24" }]"#, "is not an IP range"),
+            (r#"[{ cidr = "10.0.0.0/8", valid_from = "soon" }]"#, "is not a date"),
             (
                 r#"[{ cidr = "10.0.0.0/8", valid_from = "2026-02-01", valid_to = "2026-01-01" }]"#,
                 "an empty range",

@@ -59,5 +59,5 @@ pub(crate) fn deserialize_time_of_day<'de, D: serde::Deserializer<'de>>(
 pub(crate) fn parse_time_of_day(text: &str) -> Result<NaiveTime, String> {
     NaiveTime::parse_from_str(text, "%H:%M")
         .or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S"))
-        .map_err(|_| format!("`{text}` is no time of day; write it as `22:00`"))
+        .map_err(|_| format!("`{text}` is not a time of day; write it as `22:00`"))
 }

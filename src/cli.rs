@@ -6,6 +6,7 @@ use crate::arguments::{
 };
 use crate::config::ReportFormat;
 use crate::exit::Exit;
+use crate::lake::TestSchema;
 use crate::row_writer::RowFormat;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -40,15 +41,6 @@ pub(crate) struct Cli {
         hide_env = true
     )]
     pub(crate) test_schema: Option<TestSchema>,
-}
-
-/// For tests only: which version this process takes itself for when it opens a lake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TestSchema {
-    /// One that is newer by one.
-    Newer,
-    /// This one, with a migration that takes minutes.
-    SlowMigration,
 }
 
 #[derive(Debug, Subcommand)]

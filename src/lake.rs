@@ -1,7 +1,7 @@
 //! Opens lakes with the catalog tables of every crate.
 
-use crate::cli::TestSchema;
 use crate::config::Config;
+use clap::ValueEnum;
 use std::path::Path;
 use std::sync::OnceLock;
 use trailhound_datasets::catalog_schema::{self, TableSet};
@@ -27,6 +27,15 @@ pub(crate) async fn create_or_open(folder: &Path, config: &Config) -> Result<Lak
 fn tables() -> Vec<TableSet> {
     let slow = (TEST_SCHEMA.get() == Some(&TestSchema::SlowMigration)).then_some(SLOW_TABLES);
     [trailhound_detect::store::TABLES].into_iter().chain(slow).collect()
+}
+
+/// For tests only: which version this process takes itself for when it opens a lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestSchema {
+    /// One that is newer by one.
+    Newer,
+    /// This one, with a migration that takes minutes.
+    SlowMigration,
 }
 
 static TEST_SCHEMA: OnceLock<TestSchema> = OnceLock::new();

@@ -14,7 +14,6 @@ mod rule_folder;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::lake;
-use crate::lake;
 use crate::printer;
 use crate::query_server::{self, QueryServer};
 use delivery::DeliveryWorkers;

@@ -102,6 +102,13 @@ fn assert_same_answers(program: &Program) {
     ok(program, &["lake", "verify"]);
 }
 
+/// Its catalog has the tables of `new`, a lake that this version has made.
+fn assert_same_schema(program: &Program, new: &str) {
+    program.run_ok(&["ingest", "exports/8.json", "--lake", new]);
+    let (migrated, new) = (program.catalog("lake").schema(), program.catalog(new).schema());
+    assert!(migrated.len() > 200 && migrated == new, "{migrated:#?}\n{new:#?}");
+}
+
 /// It is worked on as any other lake.
 fn assert_in_use(program: &Program) {
     let known = ok(program, &["ingest", "exports/8.json", "--json"]).json().remove(0);
@@ -130,6 +137,7 @@ fn assert_in_use(program: &Program) {
 fn a_lake_of_0_1_0_is_migrated_and_stays_what_it_is() {
     let program = lake_of_0_1_0();
     assert_same_answers(&program);
+    assert_same_schema(&program, "new");
     assert_in_use(&program);
 }
 
@@ -142,6 +150,8 @@ fn a_lake_of_0_1_0_in_postgresql_is_migrated_and_stays_what_it_is() {
     std::fs::remove_file(program.path("lake/catalog.sqlite")).expect("removed");
     use_postgres_catalog(&program, "lake", &url);
     assert_same_answers(&program);
+    use_postgres_catalog(&program, "new", &postgres.database("new_lake"));
+    assert_same_schema(&program, "new");
     assert_in_use(&program);
 }
 

@@ -30,6 +30,33 @@ impl Catalog {
         })
     }
 
+    /// Columns and indexes of all tables, in order: what a migration must leave as a new lake has it.
+    pub(crate) fn schema(&self) -> Vec<String> {
+        let (columns, indexes) = match self.read(async |lake| lake.is_shared()) {
+            false => (
+                "SELECT m.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk || ' ' || coalesce(c.dflt_value, '') \
+                 FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY m.name, c.cid",
+                "SELECT m.tbl_name || ' ' || m.name || ' ' || c.name FROM sqlite_master m JOIN pragma_index_info(m.name) c \
+                 WHERE m.type = 'index' ORDER BY m.name, c.seqno",
+            ),
+            true => (
+                "SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default, collation_name) \
+                 FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position",
+                // The indexes of primary keys keep the names they had.
+                "SELECT regexp_replace(indexdef, 'INDEX \\S+', '') FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+            ),
+        };
+        [columns, indexes]
+            .into_iter()
+            .flat_map(|sql| {
+                let rows = self.read(async |lake| {
+                    sqlx::query_scalar::<_, String>(sql).fetch_all(lake.catalog()).await
+                });
+                rows.expect("a readable catalog")
+            })
+            .collect()
+    }
+
     /// What `lake info --json` prints.
     pub(crate) fn info(&self) -> Value {
         let info = self.read(async |lake| lake.info().await).expect("a readable catalog");

@@ -1,6 +1,6 @@
 //! Integration tests: the program itself with its files, exit statuses and services.
 
-mod architecture;
+mod borders;
 mod broken_rules;
 mod cli;
 mod compaction;

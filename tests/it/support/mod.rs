@@ -22,6 +22,7 @@ pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod query_endpoint;
 pub(crate) mod reports;
+pub(crate) mod rust_sources;
 pub(crate) mod service;
 pub(crate) mod sign_ins;
 pub(crate) mod syslog_server;

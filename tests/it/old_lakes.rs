@@ -86,10 +86,16 @@ fn assert_same_answers(program: &Program) {
     }
     let entities = ok(program, &["entities", "--format", "json"]).out;
     assert!(entities == answer(program, "entities.jsonl"), "{entities}");
-    let outbox = ok(program, &["outbox", "list", "--limit", "100000", "--format", "json"]).out;
-    let renamed = answer(program, "outbox.jsonl")
-        .replace(r#""state":"parked""#, r#""state":"dead_lettered""#);
-    assert!(outbox.contains("dead_lettered") && outbox == renamed, "{outbox}");
+    let outbox = ok(program, &["outbox", "list", "--limit", "100000", "--format", "json"]);
+    let (mut rows, mut states) = (String::new(), BTreeSet::new());
+    for mut row in outbox.json() {
+        // The state under its new name stands beside the old one.
+        let state = row.as_object_mut().expect("an object").remove("delivery_state");
+        states.insert(state.expect("a state").to_string());
+        rows.push_str(&format!("{row}\n"));
+    }
+    assert!(rows == answer(program, "outbox.jsonl"), "{rows}");
+    assert!(states.contains("\"dead_lettered\""), "{states:?}");
     assert_eq!(ok(program, &["report", "--list"]).out, answer(program, "report_runs.txt"));
     let day = ["--period", "day", "--at", NOW, "--format", "json", "--output", "made"];
     let report = ok(program, &[&["report"], &day[..]].concat()).out;

@@ -14,7 +14,7 @@ fn verify_derives_findings_again_and_compares_them() {
     let sound = verify(&[]);
     assert_eq!(sound.status, 0, "{}{}", sound.out, sound.err);
     assert!(sound.out.contains(" 0 differences"), "{}", sound.out);
-    // An event that no rule has run over.
+    // An event that no rule has evaluated.
     program.write(
         "late.json",
         serde_json::to_vec(&[sign_in("late", "2026-09-26T10:00:00Z", "dora", Some(false), None)])
@@ -32,7 +32,7 @@ fn verify_derives_findings_again_and_compares_them() {
     assert_eq!(verify(&["--until", "2026-09-26"]).status, 0, "what is elsewhere does not count");
     program.run_ok(&["detect", "--lake", "l"]);
     assert_eq!(verify(&[]).status, 0);
-    // Other parameters give other findings.
+    // Other parameters, other findings.
     let exception = r#"[parameters]
         allowed_principals = [{ rule = "AT-LOGIN-001", user_name = "alice", expires = "2026-12-31", reason = "known" }]"#;
     program.write("trailhound.toml", exception);
@@ -54,7 +54,7 @@ fn filters_on_findings_give_the_same_rows_in_catalog_and_engine() {
     let count = |condition: &str| {
         program.query_number("l", &format!("SELECT count(*) FROM findings WHERE {condition}"))
     };
-    // The left side the catalogue answers, the right side hides its column from it.
+    // The catalog evaluates the left condition; the right one hides its column, so the engine evaluates it.
     let first = program
         .run_ok(&[
             "query",

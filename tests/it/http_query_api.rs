@@ -34,7 +34,7 @@ fn http_returns_the_same_rows_as_the_cli_in_every_format() {
     let batches =
         arrow::ipc::reader::StreamReader::try_new(arrow.body.as_slice(), None).expect("a stream");
     assert_eq!(batches.map(|batch| batch.expect("rows").num_rows()).sum::<usize>(), 50);
-    // Nothing is an answer too.
+    // An empty result.
     assert_eq!(
         ask(at, "SELECT 1 AS a WHERE false").json(),
         json!({ "columns": [{ "name": "a", "type": "whole number" }], "rows": [], "row_count": 0 })
@@ -52,7 +52,7 @@ fn http_returns_the_same_rows_as_the_cli_in_every_format() {
         post(at, "*/*", &json!({ "sql": "SELECT 1", "snapshot": 999_999 })).code(),
         "invalid"
     );
-    // Each was noted, with who, what and how it ended.
+    // Each query is logged with user, statement and result.
     let catalog = open.program.catalog("lake");
     open.service.wait_until("each noted", |_| {
         catalog.logged_queries("answered") + catalog.refused_queries() == 8
@@ -111,7 +111,7 @@ fn http_refuses_wrong_tokens_and_invalid_requests() {
     assert_eq!(ask(at, "SELECT 1").status, 200);
 }
 
-/// Statements that would need more of something than a question may have. Each must be stopped, whatever stops it.
+/// Statements that exceed a limit of time, memory, spill, rows or bytes. Each must be stopped, by whichever limit.
 fn too_much() -> Vec<String> {
     let many = "generate_series(1, 1000000000000000)";
     vec![
@@ -139,7 +139,7 @@ fn too_much() -> Vec<String> {
     ]
 }
 
-/// Statements too long or too deep to be looked at.
+/// Statements that are too long or nested too deeply to be parsed.
 fn too_complex() -> Vec<String> {
     let many = |piece: &str, count: usize| piece.repeat(count);
     vec![
@@ -183,7 +183,7 @@ fn hostile_statements_are_refused_or_stopped_while_ingest_continues() {
         let (code, sql) = line.split_once('\t').expect("code and statement");
         let answer = ask(at, sql);
         let found = answer.code();
-        // What this SQL does not know at all is no statement for it.
+        // A statement of another dialect may be a syntax error instead.
         if found != code && !(code == "statement_not_allowed" && found == "syntax") {
             wrong.push(format!("{sql}: {found}, not {code}"));
         }
@@ -202,12 +202,12 @@ fn hostile_statements_are_refused_or_stopped_while_ingest_continues() {
     }
     assert_memory(&service, before);
     assert_eq!(service.stop().0, 0);
-    // What would need too much is stopped as surely after one second as after ten.
+    // A shorter time limit for the statements that run into it.
     configure(1);
     let service = pipeline.start_service();
     let at = &service.address;
     let before = service.metric("trailhound_memory_bytes");
-    // While the worst of it runs, more events come and are stored.
+    // Meanwhile more events arrive and are stored.
     pipeline.publish(broker);
     for sql in too_much() {
         let answer = ask(at, &sql);
@@ -222,7 +222,7 @@ fn hostile_statements_are_refused_or_stopped_while_ingest_continues() {
     });
     service.wait_for_records("duplicate", 4_000);
     assert_memory(&service, before);
-    // It answers as before. On a busy machine an answer may take longer than its second.
+    // It still answers. On a busy machine an answer may exceed the time limit, so it is asked again.
     service.wait_until("an answer", |_| {
         let answer = ask(at, "SELECT count(*) AS n FROM events");
         answer.status == 200 && answer.json()["rows"] == json!([{ "n": 4_000 }])
@@ -236,7 +236,7 @@ fn disconnects_bursts_and_slow_readers_harm_nobody() {
     let at = open.service.address.clone();
     let endless =
         json!({ "sql": "SELECT count(*) FROM generate_series(1, 1000000000000000)" }).to_string();
-    // What is cut off before it was read was never asked.
+    // A request counts as asked only once the service has read it.
     let gone = send(&at, TOKEN, "*/*", endless.as_bytes());
     open.service.wait_until("it is being answered", |service| {
         service.metric("trailhound_queries_running") == 1.0
@@ -244,14 +244,14 @@ fn disconnects_bursts_and_slow_readers_harm_nobody() {
     drop(gone);
     let noted = |result: &str| open.program.catalog("lake").logged_queries(result);
     open.service.wait_until("the cancelled one noted", |_| noted("cancelled") == 1);
-    // Two are answered at once, a few wait, the others are told to come again.
+    // Two are answered at once, a few wait, the others are refused as busy.
     let askers: Vec<TcpStream> =
         (0..100).map(|_| send(&at, TOKEN, "*/*", endless.as_bytes())).collect();
     open.service.wait_until("the busy ones noted", |_| noted("busy") == 90);
     drop(askers);
     open.service.wait_until("all of them noted", |_| noted("cancelled") == 11);
     assert_eq!(ask(&at, "SELECT 1").status, 200);
-    // Who reads slowly holds nobody up.
+    // A slow reader delays nobody.
     let rows =
         json!({ "sql": "SELECT a.* FROM events a CROSS JOIN generate_series(1, 3)" }).to_string();
     let slow: Vec<TcpStream> =

@@ -32,7 +32,7 @@ fn an_ingest_killed_at_random_moments_resumes_exactly() {
     while interrupted < rounds || round < rounds {
         round += 1;
         let lake = format!("lake-{round}");
-        // Killed once or twice, anywhere in the time an undisturbed run takes: the moment is the subject of this test.
+        // One or two kills at random moments within the time of an undisturbed run: they are the subject of this test.
         for _ in 0..rng.random_range(1..3) {
             let mut child = program
                 .command(&[&ingest[..], &[lake.as_str()]].concat())
@@ -44,7 +44,7 @@ fn an_ingest_killed_at_random_moments_resumes_exactly() {
             if child.try_wait().expect("a child").is_none() {
                 interrupted += 1;
             } else {
-                // Runs are faster now than the first was; moments are chosen from a shorter time.
+                // The run had ended, so later moments are chosen from a shorter time.
                 span = span * 3 / 4;
             }
             child.kill().expect("killed");

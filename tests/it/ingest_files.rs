@@ -12,7 +12,7 @@ fn repeated_input_is_reported_and_stored_once() {
     assert_eq!((first[0]["stored"].as_u64(), first[0]["quarantined"].as_u64()), (Some(1), Some(1)));
     let again = program.run(&["ingest", "in", "--lake", "l"]);
     assert!(again.out.contains("2 objects were in the lake already"), "{}", again.out);
-    // Under another name the content is read, and known; a rewritten object is read anew.
+    // A copy under another name is read and its events are duplicates; a rewritten object is read again.
     program.write("in/copy.json", event("li"));
     program.write("in/bad.json", "[{\"eventId\":1}] ");
     let third = program.run(&["ingest", "in", "--lake", "l", "--json"]).json();

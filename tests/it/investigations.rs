@@ -62,7 +62,7 @@ fn story() -> Vec<Value> {
         )
     };
     vec![
-        // Long before: what the trail knows of the instances.
+        // Weeks before: how the instances were created.
         call("made-guest", "2026-09-01T08:00:00Z", "Ecs", "RunInstances", &alice, of("i-bp1guest")),
         with(
             call("made-far", "2026-09-01T08:01:00Z", "Ecs", "RunInstances", &alice, of("i-bp1far")),
@@ -115,7 +115,7 @@ fn story() -> Vec<Value> {
         ),
         released("scheduled", "2026-09-28T03:00:30Z", "i-bp1schedule"),
         released("unannounced", "2026-09-28T03:10:00Z", "i-bp1platform"),
-        // What else happened.
+        // Other activity.
         sign_in("in", "2026-09-28T01:00:00Z", ""),
         sign_in("not-in", "2026-09-28T00:59:00Z", "Authentication.Failed"),
         with(
@@ -196,13 +196,13 @@ fn who_stopped_gives_the_right_verdict_for_each_cause() {
             && evidence.contains("from cn-hangzhou the trail has"),
         "{evidence}"
     );
-    // Calls that were refused or only asked stop nothing.
+    // Refused calls and dry runs stop nothing.
     let (what, _, events) = verdict(&["instance=i-bp1denied"]);
     assert_eq!(
         (what.as_str(), events),
         ("guest or host cause", vec!["denied".to_owned(), "asked".to_owned()])
     );
-    // A region of which nothing came; an instance that no event names, with and without its region.
+    // A region without events; an unknown instance, with and without its region.
     let (what, evidence, _) = verdict(&["instance=i-bp1far"]);
     assert_eq!(what, "not visible");
     assert!(evidence.contains("from us-east-9 the trail has 0 event(s)"), "{evidence}");
@@ -210,7 +210,7 @@ fn who_stopped_gives_the_right_verdict_for_each_cause() {
     assert_eq!(what, "not visible");
     assert!(evidence.contains("no event has ever named the instance"), "{evidence}");
     assert_eq!(verdict(&["instance=i-bp1nowhere", "region=cn-hangzhou"]).0, "guest or host cause");
-    // Before the night nobody had stopped it.
+    // Before that night nobody had stopped it.
     assert_eq!(
         verdict(&["instance=i-bp1operator", "since=2026-09-25", "until=2026-09-28T02:00:00Z"]).0,
         "guest or host cause"
@@ -316,7 +316,7 @@ fn changes_to_resources_sign_ins_and_permissions_are_found() {
     );
     let failed = ask(&program, "failed_calls", &[]);
     let of_carol = failed.iter().find(|row| row["operator"] == "carol").expect("a row");
-    // What was only asked is no failure.
+    // A dry run is not a failure.
     assert_eq!(
         (&of_carol["error_code"], &of_carol["failures"]),
         (&json!("Forbidden.RAM"), &json!(1))
@@ -427,7 +427,7 @@ fn investigations_are_listed_shown_and_report_wrong_parameters() {
         let refused = program.run(&args);
         assert!(refused.status == 2 && refused.err.contains(says), "{args:?}: {}", refused.err);
     }
-    // What a parameter says is never part of the statement.
+    // Parameters are bound, never inserted into the statement.
     let rows = ask(&program, "principal_timeline", &["principal=x' OR 1=1 --", "since=-30d"]);
     assert!(rows.is_empty(), "{rows:?}");
 }
@@ -466,7 +466,7 @@ fn a_user_folder_adds_investigations() {
     }
     let ran = run(&["who_called", "--lake", "l", "--param", "name=RunCommand", "--format", "json"]);
     assert_eq!((ran.status, ids(&ran.json())), (0, vec!["command".to_owned()]), "{}", ran.err);
-    // It passes the same gate as whatever is typed.
+    // It passes the same SQL guard as an ad-hoc statement.
     let ran = run(&["writes", "--lake", "l", "--param", "x=1"]);
     assert!(
         ran.status == 2 && program.query_number("l", "SELECT count(*) FROM events") > 3000,

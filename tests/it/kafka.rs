@@ -31,7 +31,7 @@ fn deleted_records_become_a_gap_and_a_recreated_topic_is_read_from_its_start() {
     let service = pipeline.start_service();
     service.wait_for_records("stored", 3_000);
     assert_eq!(service.stop().0, 0);
-    // While nobody reads, more comes and a part of it goes.
+    // While the service is stopped, more records arrive and some are deleted.
     pipeline.publish(broker);
     broker.delete_records_before("gaps", 4_000);
     let mut service = pipeline.start_service();
@@ -119,7 +119,7 @@ fn tls_with_plain_and_scram_passwords_connects() {
         service.wait_for_records("stored", 1_000);
         assert_eq!(service.stop().0, 0);
     }
-    // A secret in place of a reference to it is refused, and not repeated.
+    // A literal secret is refused, and not repeated in the error.
     pipeline
         .program
         .write("serve.toml", config("x").replace("file:key", "LTAI5tTestKeyId#test-secret"));

@@ -13,7 +13,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::Duration;
 
-/// Turns one bit in the first place of the broker's file where `text` stands.
+/// Flips one bit of the first occurrence of `text` in the broker's log segment.
 fn damage(broker: &Broker, topic: &str, text: &str) {
     let mut file = std::fs::File::options()
         .read(true)
@@ -40,18 +40,18 @@ fn damaged_messages_stop_only_their_partition_until_repaired() {
     let program = follow(&broker.servers(), "damaged", "");
     let service = serve(&program);
     service.wait_until("what comes before the damage", |service| stored(service) == 10);
-    // Sometimes the client says last that it has no offset to go on from.
+    // The client's last error may be that it has no offset to continue from.
     let is_told =
         |told: &str| told.contains("Bad message format") || told.contains("AutoOffsetReset");
     service.wait_until("the damage is told", |service| is_told(&service.get("/readyz").1));
-    // Another partition goes on, however long the damage lasts.
+    // The other partition is read meanwhile.
     send(&sender, "damaged", 1, &ids("b", 50));
     service.wait_until("the other partition", |service| stored(service) == 60);
     assert_eq!(service.get("/readyz").0, 503);
     let position = program
         .query_number("lake", "SELECT max(source_position) FROM events WHERE source_partition = 0");
     assert_eq!(position, 9, "nothing behind the damage is taken");
-    // The same bit again.
+    // Flips the same bit back.
     damage(broker, "damaged", &format!("{}00010", char::from(b'a' ^ 1)));
     service.wait_until("the rest", |service| stored(service) == 80);
     service.wait_until_ready();
@@ -100,7 +100,7 @@ fn a_failing_source_reports_why_and_the_others_continue() {
     assert_holds(&program, service, 20);
 }
 
-/// A cluster in this process that can be told what to answer.
+/// A mock cluster in this process with configurable answers.
 struct Mock {
     cluster: MockCluster<'static, DefaultProducerContext>,
     producer: BaseProducer,
@@ -190,7 +190,7 @@ fn leader_changes_and_slow_links_lose_nothing() {
         service.wait_until("everything so far", |service| stored(service) == sent);
     }
     mock.cluster.broker_round_trip_time(-1, Duration::ZERO).expect("quick again");
-    // Away altogether, and back.
+    // All brokers down, and up again.
     mock.cluster.broker_down(-1).expect("down");
     service.wait_until("that is told", |service| service.get("/readyz").0 == 503);
     mock.cluster.broker_up(-1).expect("up");

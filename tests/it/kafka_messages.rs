@@ -76,7 +76,7 @@ fn an_aborted_transaction_leaves_only_an_offset_jump() {
     let program = follow(&broker.servers(), "transactions", "");
     let service = serve(&program);
     service.wait_until("what was committed", |service| stored(service) == 60);
-    // The markers take offsets too: with them behind it, the lag is none.
+    // Transaction markers take offsets too; they must not count as lag.
     service.wait_until_ready();
     assert_holds(&program, service, 60);
     let ledger = program.catalog("lake").info()["ledger"].clone();

@@ -75,7 +75,7 @@ fn mail_is_sent_by_tls_and_starttls_and_server_replies_are_understood() {
             ran.out
         );
         if mode != "none" {
-            // Nobody vouches for that certificate.
+            // The certificate is not trusted.
             write("\"soc@example.com\"", &more.replace("ca = \"certificate.pem\"", ""));
             let ran = test();
             assert!(
@@ -169,7 +169,7 @@ fn a_report_is_mailed_with_its_files_attached() {
     let service = serve("2026-09-20T10:00:00Z");
     service.wait_until("its registration", |_| is_registered());
     service.kill();
-    // Made, told, and put off by the server; a later start tries again.
+    // The report is made, and the server defers the mail; a later start retries it.
     let service = serve("2026-09-21T08:00:00Z");
     service.wait_until("an attempt", |_| outbox().iter().any(|row| row["attempts"] == 1));
     service.kill();

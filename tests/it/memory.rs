@@ -5,7 +5,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{BufWriter, Write};
 
-/// How often the peak is read. It only grows, so that the last reading before the end is the peak but for so long.
+/// Interval between two readings of the peak. It only grows, so the last reading misses at most this long.
 #[cfg(target_os = "linux")]
 const READ: std::time::Duration = std::time::Duration::from_millis(5);
 

@@ -4,7 +4,7 @@ use crate::support::program::Program;
 use crate::support::service::Service;
 use std::collections::BTreeSet;
 
-/// Every `trailhound_...` in `text`, without the endings that kinds of metrics add.
+/// Every `trailhound_...` in `text`, without the suffixes of counters and histograms.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let metrics = words.filter(|word| word.starts_with("trailhound_"));
@@ -19,7 +19,7 @@ fn named(text: &str) -> BTreeSet<String> {
 #[test]
 fn documented_metrics_and_exported_metrics_are_the_same() {
     let program = Program::new();
-    // Nobody answers there; the service says so and serves its metrics all the same.
+    // The broker is unreachable; the service exports its metrics nevertheless.
     program.write(
         "serve.toml",
         "[service]\nlisten = \"127.0.0.1:0\"\n[[source.kafka]]\nname = \"x\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"x\"]\n\
@@ -35,7 +35,7 @@ fn documented_metrics_and_exported_metrics_are_the_same() {
         types.map(str::to_owned).collect()
     };
     let documented = named(include_str!("../../docs/live.md"));
-    // What waits in the outbox is counted from time to time, reports when the scheduler has begun.
+    // Some metrics appear only when the outbox is first counted and the scheduler has started.
     service.wait_until("every documented metric", |service| {
         exported(service).is_superset(&documented)
     });

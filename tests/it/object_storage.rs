@@ -19,7 +19,7 @@ fn objects_are_read_as_they_appear_and_once() {
     let mut service = Service::start_at_test_time(&program, "serve.toml", "lake");
     service.wait_until_ready();
     late.iter().for_each(|(key, content)| store.put(key, content));
-    // The same content under a name that claims something else, and something that is no export.
+    // The same content under another name, and an object that is not an export.
     let other = format!("{}0.gz", early[0].0.trim_end_matches(".gz"));
     store.put(&other, &early[0].1);
     store.put("AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/notes.txt", b"not an export");
@@ -34,7 +34,7 @@ fn objects_are_read_as_they_appear_and_once() {
     assert_eq!(program.catalog("lake").verify().0, [""; 0]);
     program.run_ok(&["ingest", "g/events", "--lake", "whole"]);
     assert!(program.event_keys("lake") == program.event_keys("whole"));
-    // A restart reads nothing again; one more object is one more.
+    // After a restart only a new object is read.
     let service = Service::start_at_test_time(&program, "serve.toml", "lake");
     store.put(
         "AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/late.json",
@@ -59,7 +59,7 @@ fn instance_role_credentials_sign_requests() {
         "AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/one.json",
         br#"[{"eventId":"one","eventTime":"2026-09-30T10:00:00Z"}]"#,
     );
-    // This store takes a security token for one of its own; without one the keys alone must do.
+    // This store validates security tokens against its own, so the role has keys only.
     configure(&program, &source(&role(metadata_service(""))));
     let service = Service::start_at_test_time(&program, "serve.toml", "lake");
     service.wait_for_records("stored", 1);
@@ -70,7 +70,7 @@ fn instance_role_credentials_sign_requests() {
     service.wait_until("the refusal", |service| service.get("/readyz").1.contains("AccessDenied"));
     assert_eq!(service.metric("trailhound_records_total{fate=\"received\"}") as u64, 0);
     assert_eq!(service.stop().0, 0);
-    // Keys of a real role come with a token, which goes with every request.
+    // The keys of a real role come with a security token, which is sent with every request.
     let (seen, requests) = std::sync::mpsc::channel();
     let recorder = serve_each(move |request| {
         let _ = seen.send(request.join("\n"));
@@ -122,7 +122,7 @@ fn objects_of_a_failed_commit_are_fetched_again_whatever_their_day() {
     let Some(store) = ObjectStore::start() else { return };
     let program = Program::new();
     let objects = generated_objects(&program, "20000", "15");
-    // The traffic's days lie before the window: only the back-fill finds them.
+    // The events lie before the window, so only the backfill finds them.
     let source =
         store.source().replace("window_days = 5", "window_days = 0\nsince = \"2026-05-01\"");
     configure(&program, &source);

@@ -129,7 +129,7 @@ fn psql_returns_the_same_rows_as_the_cli_and_changes_nothing() {
         let (ok, out, err) = psql(&open, &["-c", sql]);
         assert!(!ok && err.contains(says), "{sql}: {out}{err}");
     }
-    // Whoever tries what is not let through is known too.
+    // Refused statements are logged too.
     let tried = || {
         cli_rows(
             &open.program,
@@ -259,7 +259,7 @@ fn jdbc_queries_and_lists_tables() {
     );
 }
 
-/// What Grafana's data source asks while somebody builds a panel, and what its macros make of a panel's statement.
+/// Statements that Grafana's data source sends while a panel is built, and a panel's statement with its macros expanded.
 const GRAFANA: [(&str, &str); 7] = [
     ("SELECT current_setting('server_version_num')::int/100 as version", "1600"),
     (
@@ -341,7 +341,7 @@ fn a_disconnected_postgresql_client_ends_its_query_process() {
     let mut client = ask();
     let runs = |service: &Service| service.metric("trailhound_queries_running") > 0.0;
     open.service.wait_until("the statement running", |service| runs(service));
-    // Called off as Ctrl-C does, the client goes on.
+    // The client cancels the statement, as with Ctrl-C.
     let interrupted =
         Command::new("kill").args(["-INT", &client.id().to_string()]).status().expect("kill runs");
     assert!(interrupted.success());
@@ -389,7 +389,7 @@ fn documented_examples_give_the_same_result_by_every_interface() {
         let here = block
             .replace("127.0.0.1:8640", &open.service.address)
             .replace("--port 5433", &format!("--port {postgres_port}"));
-        // Its extensions come as wheels where nothing beyond this machine is to be reached.
+        // DuckDB's extensions are installed as wheels, so that the test needs no network.
         let install = "import duckdb_extensions\nfor name in ('ducklake', 'sqlite_scanner'):\n    duckdb_extensions.import_extension(name)\ndb.execute(\"LOAD ducklake; LOAD sqlite_scanner\")";
         let here = here.replace(
             "db.execute(\"INSTALL ducklake; LOAD ducklake; INSTALL sqlite; LOAD sqlite\")",

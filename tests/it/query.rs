@@ -158,7 +158,7 @@ fn files_without_the_searched_value_are_pruned() {
             plan.split("day=").skip(1).filter_map(|rest| rest.split(':').next()).collect();
         paths.len()
     };
-    // A plan names no more than five.
+    // A plan names at most five files.
     assert_eq!(opened("event_name = 'StopInstance'"), 5);
     assert_eq!(
         (
@@ -168,7 +168,7 @@ fn files_without_the_searched_value_are_pruned() {
         ),
         (0, 0, 0)
     );
-    // A condition that the filters know nothing of finds the same rows in all files.
+    // A condition that the Bloom filters do not support finds the same rows.
     for instance in
         column("SELECT DISTINCT unnest(instance_ids) AS i FROM events ORDER BY i LIMIT 25")
     {
@@ -209,7 +209,7 @@ fn a_time_filter_above_the_scan_gives_the_same_rows() {
     let (since, until) = (moment("0.3"), moment("0.7"));
     let period =
         |time: &str| format!("{time} >= TIMESTAMP '{since}' AND {time} < TIMESTAMP '{until}'");
-    // What the engine cannot take for the column is asked row by row in any case.
+    // The engine evaluates the second form row by row.
     let (fast, slow) = (period("event_time"), period("(event_time + INTERVAL '0 seconds')"));
     let some = program.query_number(
         "l",
@@ -221,7 +221,7 @@ fn a_time_filter_above_the_scan_gives_the_same_rows() {
     for (shown, is_above) in [
         ("acs_region, event_time", true),
         ("acs_region, event_time, date_trunc('hour', event_time) AS hour", true),
-        // Something else of its name.
+        // Another expression with the column's name.
         ("acs_region, date_trunc('hour', event_time) AS event_time", true),
         ("event_id, event_time", false),
         ("instance_ids, event_time", false),
@@ -291,7 +291,7 @@ fn as_of_queries_an_earlier_snapshot() {
     assert!(
         count(&["--as-of", "999999"]).expect_err("refused").contains("there is no snapshot 999999")
     );
-    // Snapshots have the time at which they were taken, which is not that of the tests.
+    // Snapshots carry the real time, not the fixed time of the tests.
     assert_eq!(count(&["--as-of", "2099-01-01"]), Ok(3_001));
     assert!(
         count(&["--as-of", "2001-01-01"])

@@ -17,12 +17,12 @@ fn the_shell_completes_pages_cancels_and_points_at_errors() {
     leaves_a_history(&program, &terminal);
 }
 
-/// A table, the columns of the table that is named, and a statement over several lines.
+/// Completes a table, a column of that table, and continues a statement on a second line.
 fn completes(terminal: &Terminal) {
     terminal.typed("SELECT outcome, count(*) FROM sign");
     terminal.keys(&["Tab"]);
     terminal.shows("FROM signins");
-    // The statement goes on until its semicolon.
+    // A statement ends with its semicolon.
     terminal.keys(&["Enter"]);
     terminal.typed("GROUP BY outc");
     terminal.keys(&["Tab"]);
@@ -31,7 +31,7 @@ fn completes(terminal: &Terminal) {
     terminal.shows("(2 rows)");
 }
 
-/// At the place of an error; and what has no end ends.
+/// Points at the place of an error, and cancels endless statements.
 fn points_and_cancels(terminal: &Terminal) {
     terminal.clear();
     terminal.typed("SELECT usr_name FROM events;");
@@ -39,7 +39,7 @@ fn points_and_cancels(terminal: &Terminal) {
     let pointed = terminal.shows("user_name");
     assert!(pointed.contains("1 | SELECT usr_name FROM events"), "{pointed}");
     terminal.clear();
-    // Cancelled, and the shell is still there: also after a join that never yields, twice.
+    // The shell works after each cancellation, also of a join that never yields.
     let join =
         "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000000) b;";
     for (number, endless) in
@@ -52,7 +52,7 @@ fn points_and_cancels(terminal: &Terminal) {
         terminal.keys(&["Enter"]);
         wait_for(
             || {
-                // Before the statement runs it only gives a new line.
+                // Before the statement runs, Ctrl-C only gives a new line.
                 terminal.keys(&["C-c"]);
                 terminal.screen().contains("cancelled").then_some(())
             },
@@ -64,7 +64,7 @@ fn points_and_cancels(terminal: &Terminal) {
     }
 }
 
-/// Times, and a line a column.
+/// Shows times, and one line per column.
 fn shows_as_told(terminal: &Terminal) {
     terminal.clear();
     terminal.typed("\\timing");
@@ -82,10 +82,10 @@ fn shows_as_told(terminal: &Terminal) {
     terminal.shows("one line per row");
 }
 
-/// What is longer or wider than the screen.
+/// Pages results that are longer or wider than the screen.
 fn pages(terminal: &Terminal) {
     terminal.clear();
-    // More than the screen holds goes to the pager, which `q` leaves.
+    // Results longer than the screen open in the pager; `q` leaves it.
     terminal.typed("SELECT event_name, count(*) FROM events GROUP BY ALL ORDER BY 1;");
     terminal.keys(&["Enter"]);
     let paged = terminal.shows("event_name");
@@ -107,7 +107,7 @@ fn pages(terminal: &Terminal) {
     terminal.shows("(1 rows)");
 }
 
-/// An earlier state, the end, and what was typed in the next shell.
+/// Queries an earlier snapshot, ends, and leaves a history.
 fn leaves_a_history(program: &Program, terminal: &Terminal) {
     terminal.typed("\\asof 0");
     terminal.keys(&["Enter"]);
@@ -117,7 +117,7 @@ fn leaves_a_history(program: &Program, terminal: &Terminal) {
     terminal.shows("now 0");
     terminal.typed("\\q");
     terminal.keys(&["Enter"]);
-    // What was typed is remembered by the next one.
+    // The history holds the statements.
     let is_open = || {
         let listed = Command::new("tmux").args(["-S", &terminal.socket, "list-sessions"]).output();
         listed.is_ok_and(|output| output.status.success())

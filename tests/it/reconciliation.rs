@@ -15,10 +15,10 @@ const EVENTS: usize = 3_000;
 /// Events of an object.
 const OBJECT: usize = 100;
 
-/// Account, region, hour and source to the events there are and those the source has brought.
+/// By account, region, hour and source: the number of events, and of those that the source delivered.
 type Report = BTreeMap<(String, String, String, String), (u64, u64)>;
 
-/// Which events each way brings.
+/// The events that each source delivers, and the expected report.
 struct Ways {
     sls: Vec<Value>,
     bucket: Vec<Value>,
@@ -64,7 +64,7 @@ fn split(program: &Program, seed: u64) -> Ways {
     ways
 }
 
-/// Before a source's own first event nothing is asked of it.
+/// Removes the hours before a source's first event, for which nothing is expected of it.
 fn from_its_first(report: Report) -> Report {
     let mut first: BTreeMap<(String, String), String> = BTreeMap::new();
     for ((account, _, hour, source), (_, seen)) in &report {
@@ -182,7 +182,7 @@ fn events_one_source_missed_are_filled_from_the_other_and_reported() {
         assert_eq!(info["copies"], both - EVENTS, "{order}");
         assert_eq!(reported(&trail.program), from_its_first(trail.ways.report.clone()), "{order}");
         assert_eq!(trail.program.catalog("lake").verify().0, [""; 0], "{order}");
-        // Another delivery of what the bucket has brought already is no further copy.
+        // A repeated delivery by the bucket is no further copy.
         let again = Service::start_at_test_time(&trail.program, "serve.toml", "lake");
         let repeated = Value::from(trail.ways.bucket[..OBJECT].to_vec()).to_string();
         trail

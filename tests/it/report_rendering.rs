@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What an attacker would like to see acted upon.
+/// Texts that a careless renderer would execute or evaluate.
 const TRAPS: [&str; 14] = [
     "<script>window.trapped = 1</script>",
     "\"><img src=x onerror=\"window.trapped=2\">",
@@ -41,7 +41,7 @@ fn naughty() -> Vec<String> {
     texts
 }
 
-/// Every text as whatever an event lets one choose.
+/// A lake of events with each hostile text in every free field.
 fn attacked() -> Program {
     let program = Program::new();
     let event = |(number, text): (usize, &String)| {
@@ -154,7 +154,7 @@ fn hostile_event_text_is_inert_in_every_report_format() {
     spreadsheet(&program, &files);
 }
 
-/// LibreOffice opens the CSV forms and makes no formula of any field.
+/// Asserts that LibreOffice reads a CSV file without a formula or a link in any field.
 fn spreadsheet(program: &Program, files: &[PathBuf]) {
     let Some(office) = external_part("TRAILHOUND_SOFFICE") else { return };
     let sheet = files

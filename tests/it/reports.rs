@@ -51,7 +51,7 @@ fn report_figures_equal_sql_counts_and_the_generated_truth() {
             + figures["sign_ins_without_mfa"]
             + figures["sign_ins_mfa_unknown"]
     );
-    // The stories lie in these twenty days: what a correct detector finds is what the report counts.
+    // The stories lie in the report's period, so the report counts the generated truth.
     let expected: BTreeMap<String, usize> = expected_findings(&program.path("g"))
         .into_iter()
         .map(|(rule, ids)| (rule, ids.len()))
@@ -86,7 +86,7 @@ fn report_figures_equal_sql_counts_and_the_generated_truth() {
     assert_eq!(posture, figures["sign_ins"]);
 }
 
-/// Columns of tables that people would see by the names that they have in the data.
+/// Table columns without a title for people.
 fn unworded(report: &Value) -> Vec<String> {
     let words = trailhound_queries::packs::reports::report_labels().expect("words").columns;
     let sections = report["sections"]
@@ -179,7 +179,7 @@ fn verify_recomputes_a_report_and_detects_changes() {
         assert_eq!(ran.status, status, "{}\n{}", ran.out, ran.err);
         ran.out
     };
-    // What comes later, also from days of the report, is not counted; merged files are as good.
+    // Events ingested later do not count, even of the report's days; compaction changes nothing.
     program.run_ok(&[
         "generate", "--events", "5000", "--days", "20", "--seed", "77", "--out", "later",
     ]);
@@ -198,7 +198,7 @@ fn verify_recomputes_a_report_and_detects_changes() {
         let said = verify("g/trailhound.toml", file, 0);
         assert!(said.contains("17 sections") && said.contains("0 differences"), "{said}");
     }
-    // A number that somebody has changed.
+    // A changed figure.
     let mut changed = read(&files[1]);
     let figures = changed["sections"]
         .as_array_mut()
@@ -222,7 +222,7 @@ fn verify_recomputes_a_report_and_detects_changes() {
     assert!(
         verify("g/other.toml", &files[0], 1).contains("the parameters are not those of the report")
     );
-    // What is no report, or says nothing that can be computed again.
+    // Not a report, or a report without a usable proof.
     changed["proof"]["stored_until"] = json!("yesterday");
     for text in ["", "{}", "<html></html>", &changed.to_string()] {
         let file = program.write("none.json", text);
@@ -255,7 +255,7 @@ fn an_empty_lake_and_wrong_options_are_reported() {
     ] {
         assert!(text.contains(says), "{text}");
     }
-    // A link in the file's place is replaced, not followed.
+    // A symlink with the report's name is replaced, not followed.
     let target = program.write("target", "mine");
     let name = ran.out.trim();
     std::fs::remove_file(program.path(name)).expect("removed");

@@ -94,7 +94,7 @@ fn every_rule_has_a_generated_story() {
         days: 120,
     };
     let traffic = trailhound_datasets::generate::Traffic::new(spec).expect("known stories");
-    // Rules whose parameters the stories are not told with do not run over them.
+    // Rules whose parameters the generated configuration lacks do not run.
     let is_run = |rule: &&Rule| {
         rule.enabled
             && rule.parameters.iter().all(|name| traffic.configuration().contains(name.as_str()))

@@ -23,7 +23,7 @@ fn explain_tells_why_an_event_matches_a_rule_or_not() {
     assert_eq!(other.status, 1);
     assert!(other.out.contains("mfa would have to be = 'no'; it is yes"), "{}", other.out);
     assert!(other.out.contains("The event is not a finding."), "{}", other.out);
-    // Not known is told as such, and a window with what it counted.
+    // An unknown value is shown as unknown, a window with its count.
     let unknown = explain(&program, "AT-LOGIN-001", "unknown");
     assert!(unknown.out.contains("mfa would have to be = 'no'; it is unknown"), "{}", unknown.out);
     let few = explain(&program, "at-login-003", "failed-3");
@@ -110,7 +110,7 @@ fn the_query_in_a_rule_file_runs_unchanged() {
     let program = with_sign_ins("");
     let shown = program.run_ok(&["rules", "show", "AT-LOGIN-003"]).out;
     let sql = shown.split_once("test cases:\n\n").expect("the query").1;
-    // It begins with a comment, which is no option of the command.
+    // It begins with `--`, which must not be parsed as an option.
     assert!(sql.starts_with("-- "), "{sql}");
     assert_eq!(
         program.run_ok(&["query", "--lake", "l", "--format", "json", "-c", sql]).json().len(),
@@ -150,7 +150,7 @@ fn a_new_rule_passes_lint_and_cases_and_runs_over_existing_events() {
         "findings: 1 new, 0 revised, 0 known, 0 withdrawn"
     );
     assert_eq!(detect(&[]), "findings: 0 new, 0 revised, 1 known, 0 withdrawn");
-    // Narrowed, it no longer finds that, and says so.
+    // The narrowed rule withdraws the finding.
     let sql = program.path("rules/own/own_001.sql");
     let narrowed = std::fs::read_to_string(&sql)
         .expect("SQL")
@@ -220,7 +220,7 @@ fn lint_names_each_mistake_in_a_rule() {
         ("columns = [\"principal_id\"]", "columns = [\"who\"]", "dedup-columns"),
         ("FROM events", "FROM evens", "query"),
     ] {
-        // In the description where it stands there, else in the query.
+        // The text is replaced in the description if it occurs there, otherwise in the query.
         let in_toml =
             sound_toml.contains(from) && !(sound_sql.contains(from) && check != "prefilter-plans");
         std::fs::write(

@@ -9,7 +9,7 @@ use crate::support::service::Service;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// The reports of a week: one a day, one at its end, one that is to be made for each time, one for none that was missed.
+/// A daily report that catches up on all missed times, a weekly one, and a daily one that skips missed times.
 const SCHEDULE: &str = r#"
 [service]
 listen = "127.0.0.1:0"
@@ -50,7 +50,7 @@ fn runs(program: &Program) -> Vec<(String, String, String)> {
     program.catalog("l").report_runs()
 }
 
-/// The service at `now`, until it has nothing left to make of what is `due`.
+/// Runs the service at `now` until the runs in `due` are recorded.
 fn serve_at(program: &Program, now: &str, due: &[(&str, &str, &str)]) {
     let mut command = program.command(&["--config", "schedule.toml", "serve", "--lake", "l"]);
     command.env("TRAILHOUND_NOW", now);
@@ -68,7 +68,7 @@ fn serve_at(program: &Program, now: &str, due: &[(&str, &str, &str)]) {
 fn each_report_is_made_once_across_restarts_and_downtime() {
     let program = Program::new();
     program.write("schedule.toml", SCHEDULE);
-    // Sunday: from here on.
+    // Sunday: registered.
     serve_at(
         &program,
         "2026-09-20T10:00:00Z",
@@ -92,7 +92,7 @@ fn each_report_is_made_once_across_restarts_and_downtime() {
             ("watched", "2026-09-20T12:00:00Z", "skipped"),
         ],
     );
-    // Three days away: each daily report is made, what was to be watched is not.
+    // Three days later: each missed `daily` is made, each missed `watched` is skipped.
     serve_at(
         &program,
         "2026-09-24T12:30:00Z",
@@ -104,7 +104,7 @@ fn each_report_is_made_once_across_restarts_and_downtime() {
             ("watched", "2026-09-24T12:00:00Z", "skipped"),
         ],
     );
-    // Two weeks away: of the weekly ones the last.
+    // Two weeks later: of the missed weekly reports the last is made.
     serve_at(
         &program,
         "2026-10-06T00:00:00Z",
@@ -122,7 +122,7 @@ fn each_report_is_made_once_across_restarts_and_downtime() {
         files.sort();
         files
     };
-    // Fifteen days, each once, in the days of Shanghai.
+    // Fifteen days, each once, by the calendar of Shanghai.
     let days: Vec<String> = made("daily");
     assert_eq!(days.len(), 15, "{days:?}");
     assert_eq!(
@@ -225,7 +225,7 @@ fn a_chat_sink_receives_the_key_figures_and_the_link_of_a_report() {
 fn a_failed_report_is_recorded_and_made_when_possible() {
     let program = Program::new();
     program.write("schedule.toml", SCHEDULE);
-    // A file stands where the folder should be.
+    // A file has the name of the report folder.
     program.write("daily", "");
     serve_at(&program, "2026-09-20T10:00:00Z", &[("daily", "2026-09-20T10:00:00Z", "registered")]);
     serve_at(&program, "2026-09-21T00:30:00Z", &[("daily", "2026-09-21T00:30:00Z", "failed")]);

@@ -23,7 +23,7 @@ fn asked(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// What was done to the service, and how often.
+/// Counts of the faults injected.
 #[derive(Debug, Default)]
 struct Done(BTreeMap<&'static str, u64>);
 
@@ -33,7 +33,7 @@ impl Done {
     }
 }
 
-/// Both ways a trail comes, and how much of it has been delivered.
+/// The events as messages and as objects, and how many of each are delivered.
 struct Delivery<'d> {
     sender: TopicProducer,
     store: &'d ObjectStore,
@@ -44,7 +44,7 @@ struct Delivery<'d> {
 }
 
 impl Delivery<'_> {
-    /// Delivers up to `share` of everything.
+    /// Delivers messages and objects up to `share` of all.
     fn up_to(&mut self, share: f64) {
         let part = |all: usize| (all as f64 * share.min(1.0)).ceil() as usize;
         for message in &self.messages[self.sent..part(self.messages.len())] {
@@ -58,12 +58,12 @@ impl Delivery<'_> {
     }
 }
 
-/// One life of the service, and its end.
+/// Starts the service once and ends it by the fault that is due.
 fn one_life(program: &Program, life: u64, rng: &mut Pcg64, done: &mut Done) {
-    // Each kind in its turn, so that every one happens; when is left to chance.
+    // Each kind of end in turn, so that every one happens; the moment is random.
     let kind = life * 7 % 20;
     if kind < 5 {
-        // Killed at random moments, which is the subject of this test. Before it says that it serves: while it opens the lake, sweeps, and joins its group.
+        // A kill at a random moment is the subject of this test: here while it opens the lake, sweeps and joins its group.
         let mut child = program.command(&["--config", "serve.toml", "serve", "--lake", "lake"]);
         let mut child =
             child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
@@ -81,7 +81,7 @@ fn one_life(program: &Program, life: u64, rng: &mut Pcg64, done: &mut Done) {
         }
         17 => {
             service.signal("STOP");
-            // Long enough for broker and store to be in the middle of something with it.
+            // Long enough that broker and store have requests of it open.
             std::thread::sleep(Duration::from_millis(300));
             service.kill();
             done.count("kill while frozen");

@@ -33,7 +33,7 @@ fn a_lake_migrates_to_a_postgresql_catalog_unchanged() {
     );
     let verified = program.run(&["lake", "verify", "--lake", "lake"]);
     assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
-    // It knows what it holds, takes what is new, and says the same of it.
+    // The migrated lake recognises stored events, takes new ones and gives the same findings.
     assert_eq!(scan("lake").open_findings(), before.open_findings());
     program.write("more.json", r#"{"eventId":"more","eventTime":"2026-09-30T10:00:00Z"}"#);
     let more =
@@ -47,7 +47,7 @@ fn a_lake_migrates_to_a_postgresql_catalog_unchanged() {
         let refused = program.run(&["lake", "migrate", "--lake", "lake", "--to", to]);
         assert!(refused.status == 2 && refused.err.contains(says), "{}", refused.err);
     }
-    // Another lake cannot be moved into a database that is taken, and says no secret on the way.
+    // Another lake cannot be migrated into a database in use, and no error repeats a secret.
     program.run_ok(&["ingest", "more.json", "--lake", "other"]);
     std::fs::copy(program.path("lake/url"), program.path("other/url")).expect("copied");
     for (to, says) in [
@@ -96,7 +96,7 @@ fn a_member_reading_the_partitions_of_another_has_its_commits_refused() {
     let (Some(broker), Some(postgres)) = (broker(), postgres()) else { return };
     let pipeline = KafkaPipeline::new(broker, "zombies", 2, 20_000, 23);
     use_postgres_catalog(&pipeline.program, "lake", &postgres.database("zombies"));
-    // In a group of its own it is given every partition, as a member is that does not know it was thrown out.
+    // In a group of its own it is assigned every partition, like a member that does not know it was expelled.
     let config = std::fs::read_to_string(pipeline.program.path("serve.toml")).expect("a file");
     pipeline.program.write(
         "zombie.toml",

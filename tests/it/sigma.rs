@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const SOURCE: &str = "logsource: {product: alibaba, service: actiontrail}";
 
-/// Imports `rules` (documents of YAML), each of which must be taken.
+/// Imports `rules` (YAML documents); each must be accepted.
 fn imported(rules: &[String]) -> Program {
     let program = Program::new();
     program.write("trailhound.toml", "[rules]\nfolder = \"rules\"\n");
@@ -74,7 +74,7 @@ fn values_and_modifiers_follow_the_sigma_specification() {
             "    s: {eventName: createuser, userAgent: 'Aliyun-CLI/*'}\n    condition: s",
             "    s: {userAgent|contains: '%_off'}\n    condition: s",
             "    s: {userAgent|cased|contains: '%_off'}\n    condition: s",
-            // What is not there is not what a filter names.
+            // A missing field does not match a filter.
             "    s: {eventName: CreateUser}\n    f: {userAgent|startswith: aliyun}\n    condition: s and not f",
             "    s: {userAgent: null}\n    condition: s",
             "    s: {requestParameters.Size|gte: 10}\n    condition: s",
@@ -161,12 +161,12 @@ fn correlations_count_and_check_order() {
         event
     };
     let events = [
-        // Three refusals of one target, then it works.
+        // Three refusals for one target, then a success.
         event("a1", "a", 1, true, "x"),
         event("a2", "a", 2, true, "x"),
         event("a3", "a", 6, true, "x"),
         event("a4", "a", 7, false, "x"),
-        // Three targets, too slowly; it worked before.
+        // Three targets in too long a time; the success came before.
         event("b0", "b", 0, false, "x"),
         event("b1", "b", 1, true, "x"),
         event("b2", "b", 4, true, "y"),
@@ -328,7 +328,7 @@ fn an_exported_and_reimported_rule_finds_the_same() {
         std::fs::read_to_string(program.path("g/trailhound.toml")).expect("a configuration");
     program.write("g/trailhound.toml", format!("[rules]\nfolder = \"rules\"\n{configuration}"));
     program.run_ok(&["--config", "g/trailhound.toml", "rules", "import", "sigma"]);
-    // Which imported rule came of which of ours: by the name in the file and the beginning of the UUID.
+    // Imported rule to built-in rule, by the name in the file and the beginning of the UUID.
     let mut came_of: BTreeMap<String, String> = BTreeMap::new();
     for file in files {
         let yaml = std::fs::read_to_string(program.path(file)).expect("a file");

@@ -10,7 +10,7 @@ use crate::support::program::text;
 use crate::support::syslog_server::start_rsyslog;
 use std::collections::BTreeSet;
 
-/// Each as its service answers that has taken a message.
+/// The answer with which each service accepts a message.
 fn well(request: &Request) -> Reply {
     Reply::Respond(
         200,
@@ -61,12 +61,12 @@ fn every_kind_of_sink_receives_all_findings_after_an_outage() {
         frozen.servers()
     ));
     pipeline.add_configuration(&configuration);
-    // The one takes connections and says nothing; where the others should be nobody listens.
+    // The frozen broker accepts connections and answers nothing. On the ports of the other sinks nothing listens.
     frozen.signal("STOP");
     let service = pipeline.start_service();
     pipeline.publish(broker);
     service.wait_for_records("stored", 20_000);
-    // An attempt at who says nothing takes its twenty seconds.
+    // An attempt to reach the frozen broker takes twenty seconds.
     service.wait_until("every one tried, and again", |_| {
         let rows = pipeline.outbox(None, None);
         let tried = |sink: &str| {

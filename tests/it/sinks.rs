@@ -17,10 +17,10 @@ use std::time::Duration;
 
 const TAKEN: Reply = Reply::Respond(204, "", "");
 
-/// What standard webhooks and this test sign with.
+/// The secret that webhook requests are signed with.
 const SECRET: &str = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0IHdoaWNoIGlzIG5vbmU=";
 
-/// The lines of the files of a sink, those put aside too.
+/// The revisions in the files of a file sink, rotated files included.
 fn lines(pipeline: &KafkaPipeline, folder: &str) -> Vec<String> {
     let mut files: Vec<_> = std::fs::read_dir(pipeline.program.path(folder))
         .expect("a folder")
@@ -34,7 +34,7 @@ fn lines(pipeline: &KafkaPipeline, folder: &str) -> Vec<String> {
         .collect()
 }
 
-/// One fault after the other.
+/// Answers to the first requests of the webhook sink, one fault each.
 const FAULTS: [Reply; 11] = [
     Reply::Close,
     Reply::Respond(500, "", "oops"),
@@ -49,7 +49,7 @@ const FAULTS: [Reply; 11] = [
     Reply::NeverRespond,
 ];
 
-/// The servers of a pipeline, each as its service's documentation says.
+/// The servers behind the sinks. Each answers as its service documents it.
 struct Servers {
     hook: HttpReceiver,
     ding: HttpReceiver,
@@ -62,7 +62,7 @@ struct Servers {
 impl Servers {
     fn start() -> Self {
         let robot = |answers: &'static [&'static str], well: &'static str| {
-            // Who says that messages come too fast would otherwise be left alone for a minute.
+            // Without it, a rate-limited sink pauses for a minute.
             HttpReceiver::start(move |number, _| {
                 Reply::Respond(
                     200,
@@ -87,7 +87,7 @@ impl Servers {
         }
     }
 
-    /// Makes sinks of them, and of files and a topic.
+    /// Configures these servers, two files and a topic as sinks.
     fn configure(&self, pipeline: &KafkaPipeline, servers: &str) {
         pipeline.program.write("hook", format!("http://127.0.0.1:{}/findings", self.hook.port));
         for (name, robot) in [
@@ -118,7 +118,7 @@ impl Servers {
     }
 }
 
-/// What was refused for good, and why.
+/// Asserts which deliveries are dead-lettered, and their notes.
 fn assert_dead_lettered(pipeline: &KafkaPipeline) {
     let dead_lettered = pipeline.outbox(None, Some("dead_lettered"));
     let notes: BTreeSet<String> = dead_lettered
@@ -146,7 +146,7 @@ fn assert_dead_lettered(pipeline: &KafkaPipeline) {
     );
 }
 
-/// Each request has its id, and a signature over id, time and body.
+/// Asserts that each request is signed over id, time and body.
 fn assert_signed(requests: &[Request]) {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"secret of the test which is none");
     for request in requests {
@@ -162,7 +162,7 @@ fn assert_signed(requests: &[Request]) {
     }
 }
 
-/// A burst is one message with its number; what is filtered stays away.
+/// Asserts that a burst is grouped in one message, and that filtered findings are not sent.
 fn assert_told(pipeline: &KafkaPipeline, servers: &Servers, findings: usize) {
     let burst: Vec<Value> = servers.slack.requests().iter().map(Request::json).collect();
     assert!(burst.len() < findings / 2, "{} messages for {} findings", burst.len(), findings);
@@ -208,14 +208,14 @@ fn every_finding_arrives_whatever_the_sinks_answer() {
     pipeline.publish(broker);
     service.wait_for_records("stored", 20_000);
     service.wait_for_findings(|open| open.contains_key("AT-HEALTH-002"));
-    // What was refused for good waits for somebody.
+    // Refused deliveries are dead-lettered until somebody retries them.
     service.wait_until("all faults", |_| hook.requests().len() > FAULTS.len());
     service.wait_until("nothing pending", |_| pipeline.outbox(None, Some("pending")).is_empty());
     assert_dead_lettered(&pipeline);
     pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
     service.wait_until("everything delivered", |_| pipeline.all_delivered());
 
-    // Of what was cut off nobody knows whether it was taken, and what came too fast came again.
+    // A reset connection leaves a delivery unsure; a rate-limited delivery was retried.
     assert!(pipeline.outbox(Some("hook"), None).iter().any(|row| row["unsure"].as_i64() > Some(0)));
     assert!(
         pipeline
@@ -224,7 +224,7 @@ fn every_finding_arrives_whatever_the_sinks_answer() {
             .any(|row| row["attempts"].as_i64() > Some(1) && row["unsure"] == 0)
     );
 
-    // Each exactly once where that can be, and each at all everywhere.
+    // File: exactly once. All others: at least once.
     let all = pipeline.outbox_revisions("file");
     assert!(all.len() > 50, "{} findings are few", all.len());
     let written = lines(&pipeline, "told");
@@ -256,7 +256,7 @@ fn every_finding_arrives_whatever_the_sinks_answer() {
     };
     assert_eq!((&ocsf["class_uid"], &ocsf["category_uid"]), (&2004.into(), &2.into()));
 
-    // What waits is counted from time to time.
+    // The outbox is counted periodically.
     service.wait_until("nothing counted as waiting", |service| {
         ["pending", "parked"].iter().all(|state| {
             service.metric(&format!("trailhound_outbox{{sink=\"hook\",state=\"{state}\"}}")) == 0.0
@@ -266,7 +266,7 @@ fn every_finding_arrives_whatever_the_sinks_answer() {
     service.wait_until("every delivery counted", |service| {
         service.metric(delivered) as usize == all.len()
     });
-    // No secret is told anywhere.
+    // No secret is printed.
     let said = service.take_log();
     assert!(!said.is_empty() && said.iter().all(|line| !line.contains("canary")), "{said:?}");
     let (status, _) = service.stop();
@@ -297,7 +297,7 @@ fn a_service_killed_while_delivering_loses_nothing_and_writes_each_finding_once(
         std::env::var("TRAILHOUND_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(61);
     let mut rng = Pcg64::seed_from_u64(seed);
     for kill in 0..kills {
-        // A part is taken back to where it is not delivered, so that there is something to interrupt each time.
+        // Some deliveries are queued again, so that each round has something to interrupt.
         let before = hook.requests().len();
         let service = pipeline.start_service();
         if kill == 0 {
@@ -306,12 +306,12 @@ fn a_service_killed_while_delivering_loses_nothing_and_writes_each_finding_once(
             pipeline.program.run_ok(&["outbox", "retry", "--lake", "lake"]);
         }
         let more = rng.random_range(0..20);
-        // Killed at a random moment: that is the subject of this test.
+        // A kill at a random moment is the subject of this test.
         let moment = Duration::from_millis(rng.random_range(50..1500));
         hook.wait_at_most(moment, |requests| requests.len() >= before + more);
         service.kill();
     }
-    // Torn by a full disk or a sudden end, as it looks afterwards.
+    // An incomplete last line, as a full disk or a crash leaves it.
     let path = pipeline.program.path("told/findings.jsonl");
     if path.exists() {
         std::fs::OpenOptions::new()
@@ -349,7 +349,7 @@ fn a_file_sink_waits_for_a_full_disk_and_then_writes_each_finding_once() {
     let service = pipeline.start_service();
     pipeline.publish(broker);
     service.wait_for_records("stored", 20_000);
-    // In one look: what is tried again is on its way in the next.
+    // Both in one row of one read: a retried row has the state `leased` in the next.
     service.wait_until("a failed attempt that says why", |_| {
         let why = |row: &Value| {
             row["attempts"].as_i64() > Some(0) && text(&row["note"]).contains("No space left")
@@ -375,7 +375,7 @@ fn findings_wait_while_a_host_name_is_unknown_or_resolves_to_a_private_address()
     let command = pipeline.program.command(&["--config", "serve.toml", "serve", "--lake", "lake"]);
     let Some(mut command) = with_hosts_file(&hosts, &command) else { return };
     command.env_remove("TRAILHOUND_NOW");
-    // After three requests the name leads elsewhere, and the connection that was there is gone.
+    // After three requests the name resolves to another address, and the open connection closes.
     let turning = hosts.clone();
     let port = reserve_port();
     let hook = HttpReceiver::start_at(&format!("127.0.0.1:{port}"), move |number, _| {
@@ -534,7 +534,7 @@ fn sinks_test_sends_a_message_and_reports_wrong_configuration() {
             .err
             .contains("there is no sink `other`; there is s")
     );
-    // What the page shows is understood.
+    // The example of the documentation is a valid configuration.
     let page = include_str!("../../docs/sinks.md")
         .split("```toml\n")
         .nth(1)
@@ -559,7 +559,7 @@ fn sinks_test_sends_a_message_and_reports_wrong_configuration() {
         listed.lines().skip(1).collect::<Vec<_>>(),
         ["archive,file,0,0,0,,0", "oncall,dingtalk,0,0,0,,0"]
     );
-    // A link leads nowhere, a folder is no file.
+    // A symlink is not followed.
     std::os::unix::fs::symlink("elsewhere", program.path("link")).expect("a link");
     write("[sink.file]\npath = \"link\"");
     let ran = test();

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 pub(crate) struct Broker {
     port: u16,
-    /// Where it wants TLS and a password, as a log service does.
+    /// Port of the listener with TLS and SASL.
     secure_port: u16,
-    /// The certificate it shows there.
+    /// The certificate of that listener.
     pub(crate) certificate: PathBuf,
     process: Child,
     folder: PathBuf,
@@ -34,7 +34,7 @@ pub(crate) fn broker() -> Option<&'static Broker> {
 pub(crate) const PASSWORD: &str = "LTAI5tTestKeyId#test-secret";
 const KEY_STORE: &str = "keys.p12";
 
-/// A throw-away key with its own certificate.
+/// Creates a key store with a self-signed certificate, and returns the path of the certificate.
 fn make_certificate(folder: &Path) -> PathBuf {
     let certificate = folder.join("certificate.pem");
     let keytool = |args: &[&str]| {
@@ -60,12 +60,12 @@ fn make_certificate(folder: &Path) -> PathBuf {
 }
 
 impl Broker {
-    /// Another, for a test that does things to it.
+    /// Starts another broker, for a test that signals it.
     pub(crate) fn start_dedicated() -> Option<Self> {
         external_part("TRAILHOUND_KAFKA_JARS").map(|jars| Self::start(&jars))
     }
 
-    /// Sends it the signal `name`.
+    /// Sends the signal `name` to the broker.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("pkill")
             .args([&format!("-{name}"), "-P", &self.process.id().to_string(), "java"])
@@ -162,12 +162,12 @@ impl Broker {
         assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
     }
 
-    /// The file in which it keeps the first messages of a partition.
+    /// The broker's log segment with the first messages of a partition.
     pub(crate) fn log_file(&self, topic: &str, partition: i32) -> PathBuf {
         self.folder.join(format!("data/{topic}-{partition}/00000000000000000000.log"))
     }
 
-    /// Gives the topic so many partitions.
+    /// Raises the number of partitions of a topic.
     pub(crate) fn add_partitions(&self, topic: &str, partitions: usize) {
         let wider = NewPartitions::new(topic, partitions);
         let done = futures::executor::block_on(
@@ -177,7 +177,7 @@ impl Broker {
         assert!(done.iter().all(Result::is_ok), "{done:?}");
     }
 
-    /// Waits until the consumer group has so many members.
+    /// Waits until a consumer group has that number of members.
     pub(crate) fn wait_for_members(&self, group: &str, members: usize) {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.servers()).set("log_level", "0");
@@ -192,7 +192,7 @@ impl Broker {
         );
     }
 
-    /// Drops everything before `offset` of partition 0, as a broker does when retention passes.
+    /// Deletes the records of partition 0 before `offset`, as retention does.
     pub(crate) fn delete_records_before(&self, topic: &str, offset: i64) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("a partition");
@@ -201,7 +201,7 @@ impl Broker {
     }
 }
 
-/// Every message of a topic of one partition, by key.
+/// The first `most` messages of a topic with one partition, by key.
 pub(crate) fn read_messages(
     servers: &str,
     topic: &str,
@@ -212,7 +212,7 @@ pub(crate) fn read_messages(
     read
 }
 
-/// Takes key and text of the first `most` messages of a topic of one partition.
+/// Calls `take` with key and payload of the first `most` messages of a topic with one partition.
 pub(crate) fn each_message(
     servers: &str,
     topic: &str,
@@ -224,7 +224,7 @@ pub(crate) fn each_message(
         .set("bootstrap.servers", servers)
         .set("group.id", format!("{topic}-test"))
         .set("isolation.level", "read_uncommitted");
-    // Each commit of an offset would end a poll before its time, with nothing.
+    // An offset commit would end a poll early, without a message.
     config.set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create().expect("a client");
     let mut from = TopicPartitionList::new();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Opens pages in Chromium, light and dark, sorts every table by every column, and tells what each page did.
+/// Opens pages in Chromium, light and dark, sorts every table by every column, and prints what each page did.
 const BROWSE: &str = r#"
 import json, sys
 from playwright.sync_api import sync_playwright
@@ -26,7 +26,7 @@ def look(browser, path):
             page.screenshot(path=f"{shots}/{name}-{scheme}.png", full_page=False)
             page.screenshot(path=f"{shots}/{name}-{scheme}-full.png", full_page=True)
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        # With the mouse once a table; the other columns without having the page laid out anew for each.
+        # One mouse click per table. The other columns by the DOM, which lays the page out once for all of them.
         for table in page.query_selector_all("table"):
             button = table.query_selector("th button")
             if button:
@@ -53,7 +53,7 @@ with sync_playwright() as p:
 pub(crate) fn browse(program: &Program, pages: &[PathBuf]) -> Option<Vec<Value>> {
     let (python, browser) =
         (external_part("TRAILHOUND_CLIENTS_PYTHON")?, external_part("TRAILHOUND_BROWSER")?);
-    // `TRAILHOUND_SCREENSHOTS=DIR` keeps pictures for people.
+    // `TRAILHOUND_SCREENSHOTS=DIR` keeps screenshots.
     let shots = std::env::var("TRAILHOUND_SCREENSHOTS").unwrap_or_else(|_| "-".to_owned());
     let script = program.write("browse.py", BROWSE);
     let ran = Command::new(python)

@@ -63,7 +63,7 @@ impl Catalog {
         serde_json::to_value(info).expect("JSON")
     }
 
-    /// Records by what became of them: `received`, `stored`, `duplicate`, `quarantined`, `expired`.
+    /// The number of records with a fate: `received`, `stored`, `duplicate`, `quarantined`, `expired`.
     pub(crate) fn ledger(&self, field: &str) -> u64 {
         self.info()["ledger"][field].as_u64().unwrap_or_else(|| panic!("no count `{field}`"))
     }
@@ -103,7 +103,7 @@ impl Catalog {
         runs
     }
 
-    /// How many questions of the query log were not answered.
+    /// The number of queries in the query log with another result than `answered`.
     pub(crate) fn refused_queries(&self) -> i64 {
         self.read(async |lake| {
             sqlx::query_scalar::<_, i64>(
@@ -115,7 +115,7 @@ impl Catalog {
         .expect("a readable catalog")
     }
 
-    /// How many questions of the query log ended with `result`.
+    /// The number of queries in the query log with that result.
     pub(crate) fn logged_queries(&self, result: &str) -> i64 {
         self.read(async |lake| {
             sqlx::query_scalar::<_, i64>(
@@ -140,7 +140,7 @@ impl Catalog {
         rules.expect("a readable catalog").into_iter().collect()
     }
 
-    /// Every finding's id, revision and status, without those about the service itself.
+    /// Id, revision and status of every finding, except those about the health of the service.
     pub(crate) fn finding_revisions(&self) -> Vec<(String, i64, String)> {
         let rows = self.read(async |lake| {
             sqlx::query_as::<_, (String, i64, String)>(

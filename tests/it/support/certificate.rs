@@ -43,11 +43,11 @@ pub(crate) fn create(folder: &Path) -> bool {
     }
 }
 
-/// What signs a certificate for times that are over.
+/// Configuration of an authority that signs certificates for a given period.
 const AUTHORITY: &str = "[ca]\ndefault_ca = c\n[c]\ndatabase = index\nnew_certs_dir = .\ndefault_md = sha256\npolicy = p\nx509_extensions = e\n\
                          rand_serial = yes\n[p]\ncommonName = supplied\n[e]\nsubjectAltName = IP:127.0.0.1,DNS:localhost\nbasicConstraints = critical,CA:FALSE\n";
 
-/// Puts one in the place of `certificate.pem` that was good for a month long ago.
+/// Replaces `certificate.pem` by one that has expired.
 pub(crate) fn create_expired(folder: &Path) {
     std::fs::write(folder.join("ca.cnf"), AUTHORITY).expect("written");
     std::fs::write(folder.join("index"), "").expect("written");

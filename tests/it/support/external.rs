@@ -36,7 +36,7 @@ pub(crate) fn spawn_bound<S: AsRef<std::ffi::OsStr>>(
     command.spawn().expect("a shell")
 }
 
-/// Removes its argument when its standard input closes. What is being killed meanwhile may write once more.
+/// Removes its argument when its standard input closes. Retries, because a server that is being killed may still write.
 const REMOVE: &str = r#"cat >/dev/null; for i in 1 2 3 4 5 6 7 8 9; do rm -rf "$1" 2>/dev/null && exit; sleep 1; done"#;
 
 /// A new folder that exists until this process ends.
@@ -48,7 +48,7 @@ pub(crate) fn bound_folder(name: &str) -> PathBuf {
             .tempdir()
             .expect("a temporary folder")
             .keep();
-        // Servers that run as another user have their folder in it.
+        // PostgreSQL runs as another user, in a folder below.
         std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755)).expect("ours");
         let mut command = Command::new("sh");
         command.args(["-c", REMOVE, "sh"]).arg(&root).stdin(Stdio::piped());

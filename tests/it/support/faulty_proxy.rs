@@ -6,23 +6,23 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What becomes of a request.
+/// A fault in the answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     None,
-    /// 429, wait.
+    /// Status 429 with `Retry-After`.
     TooMany,
-    /// 500.
+    /// Status 500.
     Internal,
-    /// 503, as a store says it.
+    /// Status 503 with the code `SlowDown`.
     SlowDown,
     /// The connection breaks in the middle of the body.
     Reset,
-    /// The body ends before the length that was told.
+    /// The body ends before its stated length.
     Truncated,
-    /// Half of the body, under the length of that half: only the name tells.
+    /// Half of the body with a matching length: only the object's name shows that it is incomplete.
     Shortened,
-    /// A piece now and then.
+    /// The body comes in slow pieces.
     Dawdle,
     /// Closed without an answer.
     Silence,
@@ -39,10 +39,10 @@ pub(crate) const FAULTS: [Fault; 8] = [
     Fault::Silence,
 ];
 
-/// How often each has happened, to listings and to objects.
+/// How often each fault has happened, to listings (`true`) and to objects (`false`).
 pub(crate) type Done = Arc<Mutex<BTreeMap<(bool, Fault), u64>>>;
 
-/// Lets every request through to the store on `port`, with a fault in its turn; gives its own port.
+/// Starts a proxy to the store on `port` that injects faults in turn; returns its port.
 pub(crate) fn bad_line(port: u16) -> (u16, Done) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let own = listener.local_addr().expect("bound").port();
@@ -51,14 +51,14 @@ pub(crate) fn bad_line(port: u16) -> (u16, Done) {
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let (Ok(connection), done) = (connection, Arc::clone(&counted)) else { continue };
-            // A client that has gone away is what this is about.
+            // An error here is a client that closed the connection.
             std::thread::spawn(move || drop(answer(connection, port, &done)));
         }
     });
     (own, done)
 }
 
-/// Every other request goes through; listings and objects have their turns apart, as nobody knows in which order they come.
+/// Every second request passes. Listings and objects are counted apart, because their order is not fixed.
 fn next_fault(is_listing: bool, done: &mut BTreeMap<(bool, Fault), u64>) -> Fault {
     let number = done
         .iter()
@@ -67,7 +67,7 @@ fn next_fault(is_listing: bool, done: &mut BTreeMap<(bool, Fault), u64>) -> Faul
         .sum::<usize>();
     let fault = match if number % 2 == 1 { Fault::None } else { FAULTS[number / 2 % FAULTS.len()] }
     {
-        // What a listing leaves out nobody can notice.
+        // A client cannot notice what a shortened listing leaves out.
         Fault::Shortened if is_listing => Fault::Truncated,
         fault => fault,
     };
@@ -110,7 +110,7 @@ fn answer(mut client: TcpStream, port: u16, done: &Done) -> std::io::Result<()> 
         Fault::Reset => {
             client.write_all(head.as_bytes())?;
             client.write_all(&body[..half])?;
-            // Closed with unread bytes about, so that the other side sees a reset.
+            // Without lingering, so that the client sees a reset.
             socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))
         }
         Fault::Truncated => {
@@ -127,6 +127,7 @@ fn answer(mut client: TcpStream, port: u16, done: &Done) -> std::io::Result<()> 
         Fault::Dawdle => {
             client.write_all(head.as_bytes())?;
             for piece in body.chunks(body.len() / 8 + 1) {
+                // Slowness is the fault that this injects.
                 std::thread::sleep(Duration::from_millis(30));
                 client.write_all(piece)?;
             }
@@ -148,7 +149,7 @@ fn head(stream: &mut TcpStream) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Head and body of the store's answer; the head says that the connection ends with it.
+/// Head and body of the store's answer, with `Connection: close` in the head.
 fn ask(port: u16, request: &str) -> std::io::Result<(String, Vec<u8>)> {
     let mut store = TcpStream::connect(("127.0.0.1", port))?;
     store.write_all(request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1).as_bytes())?;

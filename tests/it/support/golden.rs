@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Compares `found` with the file; with `TRAILHOUND_WRITE_GOLDEN=1` the file is written anew.
+/// Asserts that `file` holds `found`; with `TRAILHOUND_WRITE_GOLDEN=1` writes the file first.
 pub(crate) fn assert_written(file: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("TRAILHOUND_WRITE_GOLDEN").is_some() {

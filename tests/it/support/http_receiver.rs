@@ -1,4 +1,4 @@
-//! An HTTP server that records what sinks send and answers as told: as the services' documentation says, and as networks fail.
+//! An HTTP server that records what sinks send and answers with a given reply: as the services document it, or with a network fault.
 
 use crate::support::waiting::PATIENCE;
 use serde_json::Value;
@@ -8,18 +8,18 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// How a request is answered.
+/// The answer to a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
-    /// With status, further header lines and body.
+    /// Status, further header lines and body.
     Respond(u16, &'static str, &'static str),
-    /// With 200, and the connection is reset in the middle of the body.
+    /// Status 200; the connection closes in the middle of the body.
     ResetMidBody,
-    /// Not at all, until the client gives up.
+    /// No answer until the client gives up.
     NeverRespond,
-    /// The connection is closed before a word.
+    /// The connection closes without an answer.
     Close,
-    /// With 200 and a body that never ends.
+    /// Status 200 and a body without an end.
     EndlessBody,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Request {
     pub(crate) target: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
-    /// It was answered with a status below 300.
+    /// The answer had a status below 300.
     pub(crate) accepted: bool,
 }
 
@@ -53,12 +53,12 @@ pub(crate) struct HttpReceiver {
 }
 
 impl HttpReceiver {
-    /// Listens; `answer` is given the number of the request, from 0, and the request.
+    /// Listens on a free port. `answer` receives the number of the request, from 0, and the request.
     pub(crate) fn start(answer: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_at("127.0.0.1:0", answer)
     }
 
-    /// The same at an address of its own.
+    /// Listens at `address`.
     pub(crate) fn start_at(
         address: &str,
         answer: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
@@ -81,12 +81,12 @@ impl HttpReceiver {
         receiver
     }
 
-    /// Every request so far.
+    /// The requests so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.state.requests.lock().expect("whole").clone()
     }
 
-    /// Waits until `enough` says so of the requests so far.
+    /// Waits until `enough` accepts the requests so far.
     pub(crate) fn wait_until(&self, what: &str, mut enough: impl FnMut(&[Request]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         let mut requests = self.state.requests.lock().expect("whole");
@@ -97,7 +97,7 @@ impl HttpReceiver {
         }
     }
 
-    /// Waits until `enough` says so of the requests so far, but no longer than `most`.
+    /// Waits until `enough` accepts the requests so far, at most for `most`.
     pub(crate) fn wait_at_most(&self, most: Duration, mut enough: impl FnMut(&[Request]) -> bool) {
         let requests = self.state.requests.lock().expect("whole");
         let waited = self.state.came.wait_timeout_while(requests, most, |seen| !enough(seen));
@@ -125,7 +125,7 @@ impl HttpReceiver {
                     false
                 }
                 Reply::NeverRespond => {
-                    // Until the other side has gone.
+                    // Returns when the client has closed the connection.
                     let _ = reader.read(&mut [0; 1]);
                     false
                 }
@@ -164,7 +164,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     Some(Request { target, headers, body: String::from_utf8(body).ok()?, accepted: false })
 }
 
-/// Ids of the requests that were taken.
+/// Webhook ids of the requests that were accepted.
 pub(crate) fn accepted_ids(requests: &[Request]) -> BTreeSet<String> {
     requests
         .iter()

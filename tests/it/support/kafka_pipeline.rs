@@ -24,7 +24,7 @@ impl KafkaPipeline {
         seed: u64,
     ) -> Self {
         broker.create_topic(topic, partitions);
-        // The same traffic as files: its configuration, its truth, and the lake an undisturbed ingest makes of it.
+        // The same events as files, for the configuration, the expected findings and an undisturbed ingest.
         let number = [events.to_string(), seed.to_string()];
         let program = generated(&["--events", &number[0], "--seed", &number[1], "--days", "3"]);
         let pipeline = Self { program, topic: topic.to_owned(), events, seed };
@@ -52,7 +52,7 @@ impl KafkaPipeline {
         Service::start(&self.program, "serve.toml", "lake")
     }
 
-    /// The lake holds what an undisturbed ingest of the same events holds, and is sound.
+    /// Asserts that the lake verifies and holds the events of an undisturbed ingest.
     pub(crate) fn assert_lake_exact(&self) {
         let (problems, _) = self.program.catalog("lake").verify();
         assert!(problems.is_empty(), "{problems:?}");
@@ -63,13 +63,13 @@ impl KafkaPipeline {
         );
     }
 
-    /// Likewise, and the stored findings are those that a run over the whole lake gives: none more, none less, none revised.
+    /// Asserts in addition that the stored findings are those of a run over the whole lake: none added, removed or revised.
     pub(crate) fn assert_lake_and_findings_exact(&self) {
         self.assert_lake_exact();
         assert_findings_exact(&self.program);
     }
 
-    /// Adds sinks to its configuration.
+    /// Appends to the configuration of the service.
     pub(crate) fn add_configuration(&self, sinks: &str) {
         let path = self.program.path("serve.toml");
         let config = std::fs::read_to_string(&path).expect("a file");
@@ -97,7 +97,7 @@ impl KafkaPipeline {
     }
 }
 
-/// A run over the whole lake `lake` of the generated events finds the truth, and changes no stored finding.
+/// Asserts that a run over the whole lake `lake` finds the generated truth and changes no stored finding.
 pub(crate) fn assert_findings_exact(program: &Program) {
     let stored = program.catalog("lake").finding_revisions();
     let scan = ["--config", "serve.toml", "scan", "g/events", "--lake", "lake", "--format", "json"];

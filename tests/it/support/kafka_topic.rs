@@ -12,7 +12,7 @@ pub(crate) fn event(id: &str) -> String {
     )
 }
 
-/// Follows `topic` of any cluster, with more lines for the source.
+/// A program configured to follow `topic`; `more` is added to the source's configuration.
 pub(crate) fn follow(servers: &str, topic: &str, more: &str) -> Program {
     let program = Program::new();
     program.write(
@@ -57,7 +57,7 @@ pub(crate) fn stored(service: &Service) -> usize {
     service.metric("trailhound_records_total{fate=\"stored\"}") as usize
 }
 
-/// Ends the service; its lake holds `events` events, each once, and is sound.
+/// Stops the service, and asserts that its lake holds `events` events, each once, and verifies.
 pub(crate) fn assert_holds(program: &Program, service: Service, events: usize) {
     assert_eq!(service.stop().0, 0);
     let counts = program.run_ok(&[

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// A mail server that prints what it takes; the first message it puts off, and mail to `nobody` it refuses.
+/// Prints each message it accepts. Defers the first message, and refuses mail to `nobody`.
 const MAIL_SERVER: &str = r#"
 import json, ssl, sys
 from aiosmtpd.controller import Controller

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-/// What an instance's metadata service answers, to whoever brings its token; the keys come with a security token.
+/// Starts the service; returns its port. It answers requests with the metadata token, with keys and `security_token`.
 pub(crate) fn metadata_service(security_token: &'static str) -> u16 {
     serve_each(move |request| {
         let has_token = request
@@ -23,7 +23,7 @@ pub(crate) fn metadata_service(security_token: &'static str) -> u16 {
     })
 }
 
-/// Answers requests one after the other; gives the port.
+/// Answers requests one after the other; returns the port.
 pub(crate) fn serve_each(
     answer: impl Fn(&[String]) -> (&'static str, String) + Send + 'static,
 ) -> u16 {
@@ -37,7 +37,7 @@ pub(crate) fn serve_each(
             let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
             if !request.is_empty() {
                 let (status, body) = answer(&request);
-                // Whoever asked may have gone.
+                // The client may have closed the connection.
                 let _ = write!(
                     connection,
                     "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",

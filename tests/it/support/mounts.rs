@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A disk of its own, small enough to fill.
+/// A small file system of its own.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -22,7 +22,7 @@ impl SmallDisk {
         None
     }
 
-    /// Takes all its room but about `left` bytes.
+    /// Fills it up to about `left` bytes.
     pub(crate) fn fill(&self, left: usize) {
         let mut file = std::fs::File::create(self.filler()).expect("a file");
         while file.write_all(&[1; 4096]).is_ok() {}
@@ -30,7 +30,7 @@ impl SmallDisk {
         file.set_len(filled.saturating_sub(left as u64)).expect("shorter");
     }
 
-    /// Gives the room back.
+    /// Frees that space.
     pub(crate) fn free(&self) {
         std::fs::remove_file(self.filler()).expect("removed");
     }
@@ -46,7 +46,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// A folder into which nothing can be written until this is dropped.
+/// A folder that is read-only until this is dropped.
 pub(crate) struct ReadOnlyMount(PathBuf);
 
 impl ReadOnlyMount {
@@ -76,11 +76,11 @@ impl Drop for ReadOnlyMount {
     }
 }
 
-/// Runs its arguments from the third on where the first is the list of hosts and the second says who else is asked for names.
+/// Runs its arguments from the third on, with the first as `/etc/hosts` and the second as `/etc/resolv.conf`.
 const MOUNT_HOSTS: &str =
     r#"mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && shift 2 && exec "$@""#;
 
-/// `command` where names are what the file `hosts` says, also when it says something else later, and no others are known; `None`, with a
+/// `command` in a mount namespace in which host names resolve by the file `hosts` alone, also after it changes; `None`, with a
 /// notice, where that is not allowed.
 pub(crate) fn with_hosts_file(hosts: &Path, command: &Command) -> Option<Command> {
     let mounts = Command::new("unshare")

@@ -13,7 +13,7 @@ use std::process::Child;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Generated traffic and where its objects belong.
+/// Generates events into the folder `g`; returns key and content of each object.
 pub(crate) fn generated_objects(
     program: &Program,
     events: &str,
@@ -78,7 +78,7 @@ impl Server {
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
         ];
-        // Each bucket takes several volumes, which are small until something is in them.
+        // Each bucket needs several volumes.
         let sizes = ["-master.volumeSizeLimitMB=64", "-volume.max=500", "-volume.minFreeSpace=0"];
         let places =
             [format!("-dir={}", folder.display()), format!("-s3.config={}", keys.display())];
@@ -119,7 +119,7 @@ impl ObjectStore {
         let store = Self { server, bucket };
         let made = || {
             let status = store.server.send("POST", &format!("/buckets/{}/", store.bucket), b"");
-            // 409: an earlier try has made it.
+            // 409: an earlier attempt created it.
             let is_there = status.is_ok_and(|status| status < 300 || status == 409);
             (is_there && TcpStream::connect(("127.0.0.1", store.server.s3)).is_ok()).then_some(())
         };
@@ -127,7 +127,7 @@ impl ObjectStore {
         Some(store)
     }
 
-    /// Puts an object into the bucket; waits while the store is still making room.
+    /// Puts an object into the bucket; retries while the store allocates volumes.
     pub(crate) fn put(&self, key: &str, content: &[u8]) {
         let path = format!("/buckets/{}/{key}", self.bucket);
         wait_for(
@@ -144,7 +144,7 @@ impl ObjectStore {
         self.server.s3
     }
 
-    /// The bucket as a source.
+    /// Configuration of the bucket as a source.
     pub(crate) fn source(&self) -> String {
         format!(
             "[[source.oss]]\nname = \"bucket\"\nbucket = \"{}\"\nendpoint = \"http://127.0.0.1:{}\"\nregion = \"us-east-1\"\n\

@@ -2,7 +2,7 @@
 
 use crate::support::program::Program;
 
-/// A rule with the query `sql`; `more` stands in its description.
+/// Writes a rule with the query `sql` into `rules/own`; `more` is added to its description.
 pub(crate) fn write_rule(program: &Program, name: &str, id: &str, sql: &str, more: &str) {
     let description = format!(
         "id = \"{id}\"\nversion = \"1.0.0\"\ntitle = {{ en = \"rule {name}\", zh = \"规则\" }}\nstatus = \"experimental\"\nseverity = \"medium\"\n\
@@ -12,7 +12,7 @@ pub(crate) fn write_rule(program: &Program, name: &str, id: &str, sql: &str, mor
     program.write(&format!("rules/own/{name}.sql"), sql);
 }
 
-/// A program whose configuration names a folder of rules, with a new one in it.
+/// A program with a rules folder that holds one rule made by `rules new`.
 pub(crate) fn with_a_new_rule() -> Program {
     let program = Program::new();
     program.write("trailhound.toml", "[rules]\nfolder = \"rules\"\n");

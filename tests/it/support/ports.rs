@@ -1,13 +1,13 @@
-//! Port numbers for servers that must be told one before they bind it.
+//! Port numbers for servers that need one in their configuration.
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 
-/// Below the range from which the system takes ports for `:0` and for outgoing connections, so that neither meets a reserved one.
+/// Below the system's range of ephemeral ports, so that neither `:0` nor an outgoing connection takes a reserved port.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// Reserves a port of 127.0.0.1: no other caller in this or another run is given it while this process lives.
+/// Reserves a port of 127.0.0.1. No other caller, in this or another process, gets the port while this process lives.
 pub(crate) fn reserve_port() -> u16 {
     static HELD: Mutex<Vec<(u16, File)>> = Mutex::new(Vec::new());
     let mut held = HELD.lock().expect("no reservation panicked");

@@ -22,7 +22,7 @@ pub(crate) fn postgres() -> Option<&'static Postgres> {
     Some(SERVER.get_or_init(|| Postgres::start(bin)))
 }
 
-/// The server refuses to run as root; there it runs as the user its package makes.
+/// The command that runs `program`: as root by way of the user `postgres`, because the server refuses to run as root.
 fn as_its_user(program: &str) -> Vec<String> {
     let id = Command::new("id").arg("-u").output().expect("id runs");
     let words: &[&str] = if id.stdout.trim_ascii() == b"0" {
@@ -38,7 +38,7 @@ impl Postgres {
         let folder = bound_folder("postgresql");
         let data = folder.join("data");
         std::fs::create_dir(&data).expect("a folder");
-        // Of no effect where we are that user ourselves.
+        // Fails without harm where the tests do not run as root.
         let _ = Command::new("chown").arg("-R").arg("postgres").arg(&folder).status();
         let initdb = as_its_user(&format!("{bin}/initdb"));
         let made = Command::new(&initdb[0])
@@ -85,7 +85,7 @@ impl Postgres {
         ran.expect("a client").status.success()
     }
 
-    /// Makes an empty database and gives the connection string to it.
+    /// Creates an empty database and returns its connection string.
     pub(crate) fn database(&self, name: &str) -> String {
         assert!(self.client("createdb", &[name]), "no database `{name}`");
         self.url(name)
@@ -98,13 +98,13 @@ impl Postgres {
         assert!(self.client("psql", &args), "`{path}` is not restored");
     }
 
-    /// The connection string to a database.
+    /// The connection string of a database.
     pub(crate) fn url(&self, name: &str) -> String {
         format!("postgresql://trailhound@127.0.0.1:{}/{name}", self.port)
     }
 }
 
-/// An empty lake in PostgreSQL.
+/// Configures the folder `lake` for a catalog in PostgreSQL.
 pub(crate) fn use_postgres_catalog(program: &Program, lake: &str, database: &str) {
     program.write(&format!("{lake}/url"), format!("{database}\n"));
     program.write(&format!("{lake}/catalog.postgresql"), "file:url\n");

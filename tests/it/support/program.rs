@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// The present in all tests.
+/// The fixed time of the tests.
 pub(crate) const NOW: &str = "2026-10-01T00:00:00Z";
 
-/// The program in an empty folder with an empty home.
+/// The program with a folder of its own, which is also its home.
 pub(crate) struct Program {
     folder: PathBuf,
-    /// Removes the folder with the program; none where the folder stays.
+    /// Removes the folder when this is dropped; `None` where the folder is kept.
     _temporary: Option<TempDir>,
 }
 
-/// The program under test: the one built beside the tests, or another that `TRAILHOUND_PROGRAM` names, a release build perhaps.
+/// The program under test: the one that cargo built with the tests, or the path in `TRAILHOUND_PROGRAM`.
 pub(crate) fn binary() -> std::ffi::OsString {
     std::env::var_os("TRAILHOUND_PROGRAM")
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_trailhound").into())
@@ -36,7 +36,7 @@ impl Program {
         Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) }
     }
 
-    /// The program in `folder`, which stays.
+    /// The program in `folder`, which is kept.
     pub(crate) fn at(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), _temporary: None }
     }
@@ -80,14 +80,14 @@ impl Program {
         RunOutput::of(child.wait_with_output().expect("the program ends"))
     }
 
-    /// Runs and demands status 0.
+    /// Runs it and asserts exit status 0.
     pub(crate) fn run_ok(&self, args: &[&str]) -> RunOutput {
         let ran = self.run(args);
         assert_eq!(ran.status, 0, "{args:?}\n{}\n{}", ran.out, ran.err);
         ran
     }
 
-    /// The one number a query gives.
+    /// Runs a query that returns one number.
     pub(crate) fn query_number(&self, lake: &str, sql: &str) -> i64 {
         let ran = self.run_ok(&["query", "--lake", lake, "--format", "csv", "-c", sql]);
         ran.out
@@ -97,7 +97,7 @@ impl Program {
             .unwrap_or_else(|| panic!("{sql}: {}", ran.out))
     }
 
-    /// Every stored event's key, in order.
+    /// The keys of all stored events, sorted.
     pub(crate) fn event_keys(&self, lake: &str) -> Vec<String> {
         let ran = self.run_ok(&[
             "query",
@@ -146,7 +146,7 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
-/// What `truth.json` in `folder` demands.
+/// The findings that `truth.json` in `folder` expects: event ids by rule.
 pub(crate) fn expected_findings(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let truth: Value =
         serde_json::from_slice(&std::fs::read(folder.join("truth.json")).expect("truth.json"))

@@ -10,15 +10,15 @@ use std::net::TcpStream;
 pub(crate) const TOKEN: &str = "token-of-the-tests-0123456789";
 pub(crate) const PASSWORD: &str = "password-of-the-tests-0123456789";
 
-/// A service over a lake with generated events, its doors open, that follows a topic nobody serves.
+/// A service over a lake of generated events with both endpoints open. Its Kafka source is unreachable.
 pub(crate) struct QueryEndpoint {
     pub(crate) program: Program,
     pub(crate) service: Service,
-    /// `HOST:PORT` of the PostgreSQL door.
+    /// `HOST:PORT` of the PostgreSQL endpoint.
     pub(crate) postgres: String,
 }
 
-/// What opens the doors.
+/// Configuration of both endpoints; `bounds` is added to `[query]`.
 pub(crate) fn endpoint_configuration(bounds: &str) -> String {
     format!(
         "[query]\ntoken = \"file:token\"\n{bounds}\n[query.postgres]\nlisten = \"127.0.0.1:0\"\nuser = \"analyst\"\npassword = \"file:password\"\n"
@@ -34,7 +34,7 @@ pub(crate) fn start_endpoint(bounds: &str, events: u32) -> QueryEndpoint {
     start_endpoint_in(Program::new(), bounds, events, "")
 }
 
-/// The same in the folder of `program`, with `more` said of the PostgreSQL door.
+/// Starts it in the folder of `program`; `more` is added to `[query.postgres]`.
 pub(crate) fn start_endpoint_in(
     program: Program,
     bounds: &str,
@@ -62,7 +62,7 @@ pub(crate) fn start_endpoint_in(
     QueryEndpoint { program, service, postgres }
 }
 
-/// What came back.
+/// An HTTP response.
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) head: String,
@@ -83,7 +83,7 @@ impl HttpResponse {
     }
 }
 
-/// Sends a request and leaves the connection to the caller.
+/// Sends a query and returns the connection without reading the response.
 pub(crate) fn send(address: &str, token: &str, accept: &str, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("it listens");
     let head = format!(
@@ -91,7 +91,7 @@ pub(crate) fn send(address: &str, token: &str, accept: &str, body: &[u8]) -> Tcp
         body.len()
     );
     stream.write_all(head.as_bytes()).expect("sent");
-    // Who is refused for the size of the body may not have it read.
+    // The service may close the connection before it has read a body that is too large.
     let _ = stream.write_all(body);
     stream
 }
@@ -113,7 +113,7 @@ pub(crate) fn ask(address: &str, sql: &str) -> HttpResponse {
     post(address, "application/json", &json!({ "sql": sql }))
 }
 
-/// What `query` gives for the same statement, as JSON lines.
+/// The rows that `trailhound query` returns for the same statement.
 pub(crate) fn cli_rows(program: &Program, sql: &str) -> Vec<Value> {
     program.run_ok(&["query", "--lake", "lake", "--format", "json", "-c", sql]).json()
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A month with every story in it, detected.
+/// A lake `l` with a month of events that contains every story, and its findings.
 pub(crate) fn month() -> Program {
     copy_of("month", |program| {
         generate(program, &["--events", "20000", "--days", "20", "--seed", "5"]);
@@ -23,7 +23,7 @@ pub(crate) fn read(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON")
 }
 
-/// Rows of a section as objects.
+/// Rows of the section `name`, each as an object.
 pub(crate) fn rows(report: &Value, name: &str) -> Vec<BTreeMap<String, Value>> {
     let section = report["sections"]
         .as_array()

@@ -16,25 +16,25 @@ pub(crate) struct Service {
     pub(crate) address: String,
     finding_lines: Receiver<Value>,
     log_lines: Receiver<String>,
-    /// The findings told so far, the last revision of each.
+    /// The findings printed so far, the last revision of each.
     pub(crate) findings: BTreeMap<String, Value>,
 }
 
 impl Service {
     /// Starts `trailhound serve` on `config` and `lake` and waits until it listens.
     pub(crate) fn start(program: &Program, config: &str, lake: &str) -> Self {
-        // A service lives in its own time, and what it detects after each commit goes by when events came.
+        // With the real clock: after each commit, detection looks at the events that arrived, whatever their time.
         let mut command = program.command(&["--config", config, "serve", "--lake", lake]);
         command.env_remove("TRAILHOUND_NOW");
         Self::spawn(command)
     }
 
-    /// The same at the time of all tests, where it decides what is looked at.
+    /// Starts it with the fixed clock of the tests, for tests in which the present decides what is read.
     pub(crate) fn start_at_test_time(program: &Program, config: &str, lake: &str) -> Self {
         Self::spawn(program.command(&["--config", config, "serve", "--lake", lake]))
     }
 
-    /// Starts `command`, which serves, and waits until it listens.
+    /// Starts `command`, a `trailhound serve`, and waits until it listens.
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -45,7 +45,7 @@ impl Service {
         let out = BufReader::new(child.stdout.take().expect("piped"));
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
-                // A killed service may leave half a line.
+                // A killed service may leave an incomplete line.
                 if let Ok(finding) = serde_json::from_str(&line) {
                     let _ = found.send(finding);
                 }
@@ -73,13 +73,13 @@ impl Service {
         service
     }
 
-    /// From here on the findings it prints are let go: there are more of them than memory should hold.
+    /// Drops the findings it prints from here on, because there are too many to hold in memory.
     pub(crate) fn discard_findings(mut self) -> Self {
         self.finding_lines = channel().1;
         self
     }
 
-    /// Waits for a line of standard error that holds `text`.
+    /// Waits for a line of standard error that contains `text`, and returns the line.
     pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
         let mut seen = Vec::new();
         loop {
@@ -91,12 +91,12 @@ impl Service {
         }
     }
 
-    /// Every line of standard error since the last that was asked for.
+    /// Returns the lines of standard error since the last call.
     pub(crate) fn take_log(&mut self) -> Vec<String> {
         self.log_lines.try_iter().collect()
     }
 
-    /// Takes findings until `enough` says so.
+    /// Reads findings until `enough` accepts the event ids of the open ones, by rule.
     pub(crate) fn wait_for_findings(
         &mut self,
         mut enough: impl FnMut(&BTreeMap<String, BTreeSet<String>>) -> bool,
@@ -112,7 +112,7 @@ impl Service {
         }
     }
 
-    /// Takes findings until those that are open are `expected`.
+    /// Reads findings until the event ids of the open ones, by rule, equal `expected`.
     pub(crate) fn wait_for_exact_findings(
         &mut self,
         expected: &BTreeMap<String, BTreeSet<String>>,
@@ -149,7 +149,7 @@ impl Service {
         self.findings.insert(finding["finding_id"].to_string(), finding);
     }
 
-    /// Event ids of the open findings told so far, by rule.
+    /// Event ids of the open findings read so far, by rule.
     pub(crate) fn open_findings(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut open: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for finding in self.findings.values().filter(|finding| finding["status"] == "open") {
@@ -188,20 +188,20 @@ impl Service {
         );
     }
 
-    /// Waits until `records` records have met this fate: `received`, `stored`, `duplicate` or `quarantined`.
+    /// Waits until the counter of records with this fate (`received`, `stored`, `duplicate`, `quarantined`) equals `records`.
     pub(crate) fn wait_for_records(&self, fate: &str, records: u64) {
         let name = format!("trailhound_records_total{{fate=\"{fate}\"}}");
         let what = format!("{records} records {fate}");
         self.wait_until(&what, |service| service.metric(&name) as u64 == records);
     }
 
-    /// Waits until it is ready.
+    /// Waits until `/readyz` answers 200.
     pub(crate) fn wait_until_ready(&self) {
         let is_ready = |service: &Self| service.get("/readyz").0 == 200;
         self.wait_until("readiness", is_ready);
     }
 
-    /// The value of a metric with these labels.
+    /// The value of the metric `name`, which includes its labels; 0 where it is not exported.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").1;
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0.0)
@@ -215,13 +215,13 @@ impl Service {
         assert!(sent.success());
     }
 
-    /// `kill -9`, and gone.
+    /// Sends SIGKILL and waits for the end of the process.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
     }
 
-    /// Asks it to end, takes its last findings, and gives its exit status.
+    /// Sends SIGTERM, reads the last findings, and returns the exit status and the open findings.
     pub(crate) fn stop(mut self) -> (i32, BTreeMap<String, BTreeSet<String>>) {
         self.signal("TERM");
         let status = self.child.wait().expect("ends").code().unwrap_or(-1);

@@ -26,7 +26,7 @@ pub(crate) fn sign_in(
     event
 }
 
-/// A lake `l` with sign-ins, and what the rules find in them with `parameters`.
+/// A lake `l` with sign-ins and their findings under `parameters`.
 pub(crate) fn with_sign_ins(parameters: &str) -> Program {
     copy_of(&format!("sign-ins {parameters}"), |program| fill(program, parameters))
 }

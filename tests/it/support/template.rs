@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
-/// The program in a copy of the folder `name`, which `fill` makes the first time.
+/// The program in a copy of the template `name`. The first call makes the template with `fill`.
 pub(crate) fn copy_of(name: &str, fill: impl FnOnce(&Program)) -> Program {
     type Made = Arc<OnceLock<PathBuf>>;
     static TEMPLATES: LazyLock<Mutex<HashMap<String, Made>>> = LazyLock::new(Mutex::default);
     let template: Made =
         TEMPLATES.lock().expect("no look-up panicked").entry(name.to_owned()).or_default().clone();
     let original = template.get_or_init(|| {
-        let folder = bound_folder(&format!("template-{}", name.replace(['/', ' '], "-")));
+        let folder = bound_folder("template");
         fill(&Program::at(&folder));
         folder
     });
@@ -40,7 +40,7 @@ pub(crate) fn generated(args: &[&str]) -> Program {
     copy_of(&format!("generated {}", args.join(" ")), |program| generate(program, args))
 }
 
-/// Makes the same in the folder of `program`.
+/// Generates the events in the folder of `program`.
 pub(crate) fn generate(program: &Program, args: &[&str]) {
     program.run_ok(&[&["generate", "--out", "g"], args].concat());
 }

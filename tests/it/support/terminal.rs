@@ -5,13 +5,13 @@ use crate::support::program::Program;
 use crate::support::waiting::wait_for;
 use std::process::Command;
 
-/// A shell in a terminal of its own.
+/// `trailhound query` in a tmux server of its own.
 pub(crate) struct Terminal {
     pub(crate) socket: String,
 }
 
 impl Terminal {
-    /// `None`, with a notice, where there is no tmux.
+    /// Starts it; `None`, with a notice, where tmux is not installed.
     pub(crate) fn start(program: &Program) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
             skip_notice("tmux is not installed");
@@ -44,7 +44,7 @@ impl Terminal {
     }
 
     pub(crate) fn typed(&self, text: &str) {
-        // A semicolon at the end would be one of tmux's own.
+        // tmux would take a semicolon at the end as its own separator.
         let text =
             text.strip_suffix(';').map_or_else(|| text.to_owned(), |text| format!("{text}\\;"));
         self.tmux(&["send-keys", "-t", "0", "-l", &text]);

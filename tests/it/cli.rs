@@ -7,11 +7,15 @@ use crate::support::program::Program;
 fn exit_statuses_tell_what_happened() {
     let program = Program::new();
     program.write("in/a.json", event("li"));
-    assert_eq!(program.run(&["scan", "in", "--lake", "l"]).status, 0);
-    assert_eq!(program.run(&["scan", "in", "--lake", "l", "--fail-on", "high"]).status, 1);
-    assert_eq!(program.run(&["scan", "in", "--lake", "l", "--fail-on", "critical"]).status, 0);
+    let scan = |more: &[&str]| {
+        let scan = ["scan", "in", "--lake", "l", "--rules", "AT-LOGIN-001"];
+        program.run(&[&scan[..], more].concat()).status
+    };
+    assert_eq!(scan(&[]), 0);
+    assert_eq!(scan(&["--fail-on", "high"]), 1);
+    assert_eq!(scan(&["--fail-on", "critical"]), 0);
     program.write("in/b.json", "not json");
-    assert_eq!(program.run(&["scan", "in", "--lake", "l"]).status, 3);
+    assert_eq!(scan(&[]), 3);
     for wrong in [
         &["scan"][..],
         &["scan", "nowhere"],
@@ -124,7 +128,7 @@ fn hostile_text_is_inert_in_every_output() {
     let program = Program::new();
     let name = "=cmd|' /C calc'!A0\\u001b[31m\\u202e";
     program.write("a.json", event(name));
-    let table = program.run(&["scan", "a.json", "--no-keep"]);
+    let table = program.run(&["scan", "a.json", "--no-keep", "--rules", "AT-LOGIN-001"]);
     assert!(
         !table.out.contains('\u{1b}')
             && !table.out.contains('\u{202e}')
@@ -132,9 +136,12 @@ fn hostile_text_is_inert_in_every_output() {
         "{}",
         table.out
     );
-    let csv = program.run(&["scan", "a.json", "--no-keep", "--format", "csv"]);
+    let csv =
+        program.run(&["scan", "a.json", "--no-keep", "--rules", "AT-LOGIN-001", "--format", "csv"]);
     assert!(csv.out.contains("'=cmd"), "{}", csv.out);
-    let json = program.run(&["scan", "a.json", "--no-keep", "--format", "json"]).json();
+    let json = program
+        .run(&["scan", "a.json", "--no-keep", "--rules", "AT-LOGIN-001", "--format", "json"])
+        .json();
     assert_eq!(json[0]["operator"]["name"], "=cmd|' /C calc'!A0\u{1b}[31m\u{202e}");
 }
 
@@ -153,6 +160,8 @@ fn since_and_until_bound_the_findings() {
         "--no-keep",
         "--format",
         "json",
+        "--rules",
+        "AT-LOGIN-001",
         "--since",
         "2026-09-20",
         "--until",

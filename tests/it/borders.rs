@@ -60,8 +60,8 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "src",
         &[
-            &["answer", "exit", "printer"],
-            &["cli", "config"],
+            &["answer", "arguments", "exit", "legacy_names", "printer", "row_writer"],
+            &["cli", "config", "lake"],
             &["query_server", "report"],
             &["service", "shell"],
             &["command"],

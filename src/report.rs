@@ -108,8 +108,8 @@ pub(crate) async fn recompute(
         .filter(|id| config.rule_set.find(id).is_some())
         .cloned()
         .collect();
-    let mut ran = BTreeMap::new();
-    let mut findings = service_findings(config, lake, given).await?;
+    let (mut ran, mut derived_findings) = (BTreeMap::new(), Vec::new());
+    let service_findings = service_findings(config, lake, given).await?;
     if !rules.is_empty() {
         let selection = RuleSelection { rules, require_all: false };
         let derived = detect(&then, &config.rule_set, &selection, TimeRange::default())
@@ -119,10 +119,13 @@ pub(crate) async fn recompute(
             config.rule_set.find(id).map(|rule| rule.version.clone()).unwrap_or_default()
         };
         ran.extend(derived.ran.iter().map(|id| (id.clone(), version(id))));
-        let derived = derived.findings.into_iter().map(StoredFinding::new);
-        findings.extend(derived.collect::<Result<Vec<_>, _>>().map_err(Failure::internal)?);
+        derived_findings = derived.findings;
     }
-    let findings = futures::stream::iter(findings.into_iter().map(Ok)).boxed();
+    // The JSON of a derived finding is made when the report reads it: few are in memory at a time.
+    let derived_findings =
+        derived_findings.into_iter().map(|finding| Ok(StoredFinding::new(finding)?));
+    let findings = service_findings.into_iter().map(Ok::<_, ReportError>).chain(derived_findings);
+    let findings = futures::stream::iter(findings).boxed();
     let provenance = ReportProvenance {
         parameters_hash: config.parameters_hash()?,
         rule_versions: ran,

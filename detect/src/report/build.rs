@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::packs::reports::{ReportProfile, ReportSection, SectionLayout, section};
-use trailhound_queries::session::Session;
+use trailhound_queries::session::{FindingRow, Session};
 use trailhound_queries::sql_guard::{ParameterValues, QueryError};
 use trailhound_queries::values::json_value;
 
@@ -110,17 +110,16 @@ pub async fn last_stored_at(session: &Session) -> Result<Option<DateTime<Utc>>, 
     time.map_err(|e| SessionError::Engine(DataFusionError::External(Box::new(e))))
 }
 
-/// Makes rows of the table `findings` (revision, status, JSON text), without withdrawn findings and
-/// those from before the period's history. Adds the findings that began before the end of the
-/// period to `risks`.
+/// Makes rows of the table `findings`, without withdrawn findings and those from before the
+/// period's history. Adds the findings that began before the end of the period to `risks`.
 fn finding_rows<'f>(
     findings: BoxStream<'f, Result<StoredFinding, ReportError>>,
     period: Period,
     mut risks: Option<&'f mut RiskAccumulator>,
-) -> impl Stream<Item = Result<(i64, String, String), ReportError>> + 'f {
+) -> impl Stream<Item = Result<FindingRow, ReportError>> + 'f {
     let history = rfc3339(period.history());
     let until = period.until.timestamp_micros();
-    let mut row = move |StoredFinding { finding, body }: StoredFinding| {
+    let mut row = move |StoredFinding { finding, body, json }: StoredFinding| {
         let is_old = finding.first_seen.as_ref().is_some_and(|first| *first < history);
         if finding.status == FindingStatus::Withdrawn || is_old {
             return None;
@@ -132,7 +131,8 @@ fn finding_rows<'f>(
         }
         // A report reads the content of findings, not how often they changed.
         const REVISION: i64 = 1;
-        Some((REVISION, finding.status.name().to_owned(), body))
+        let status = finding.status.name().to_owned();
+        Some(FindingRow { revision: REVISION, status, text: body, json })
     };
     findings.try_filter_map(move |stored| std::future::ready(Ok(row(stored))))
 }

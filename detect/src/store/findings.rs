@@ -1,4 +1,4 @@
-//! Findings in the lake's catalog. Detection may find the same thing again and again; the store in_transaction one row per finding id
+//! Findings in the lake's catalog. Detection may find the same thing again and again; the store keeps one row per finding id
 //! and counts its revisions: a finding whose text changes gets the next revision, one that stays as it is changes nothing, and
 //! one that the rules no longer find is withdrawn.
 
@@ -12,6 +12,8 @@ use crate::store::routes::Routes;
 use crate::store::transaction;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use serde::Deserialize;
+use serde_json::Value;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Row, Transaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -103,22 +105,25 @@ pub async fn all_findings(catalog: &AnyPool) -> Result<Vec<Finding>, StoreError>
     bodies.iter().map(|body| Ok(serde_json::from_str(body)?)).collect()
 }
 
-/// A finding and the JSON text of it that is stored.
+/// A stored finding: parsed, and its JSON as text and value, so that nobody parses it again.
 #[derive(Debug, Clone)]
 pub struct StoredFinding {
     /// The finding.
     pub finding: Finding,
-    /// The finding as JSON.
+    /// The finding as JSON text.
     pub body: String,
+    /// The same JSON as a value.
+    pub json: Value,
 }
 
 impl StoredFinding {
-    /// Makes the JSON text of `finding`.
+    /// Makes the JSON of `finding`.
     ///
     /// # Errors
     /// [`StoreError::Json`].
     pub fn new(finding: Finding) -> Result<Self, StoreError> {
-        Ok(Self { body: serde_json::to_string(&finding)?, finding })
+        let (body, json) = (serde_json::to_string(&finding)?, serde_json::to_value(&finding)?);
+        Ok(Self { finding, body, json })
     }
 
     /// Parses the JSON text `body`.
@@ -126,11 +131,13 @@ impl StoredFinding {
     /// # Errors
     /// [`StoreError::Json`].
     pub fn parse(body: String) -> Result<Self, StoreError> {
-        Ok(Self { finding: serde_json::from_str(&body)?, body })
+        let json: Value = serde_json::from_str(&body)?;
+        Ok(Self { finding: Finding::deserialize(&json)?, body, json })
     }
 }
 
-/// Streams the stored findings whose first event is not before `since` (RFC 3339 UTC) or has no time, in order of time.
+/// Streams the stored findings whose first event is not before `since` (RFC 3339 UTC) or has no
+/// time, in order of time.
 pub fn findings_since<'c>(
     catalog: &'c AnyPool,
     since: &str,

@@ -10,7 +10,7 @@
 //!
 //! | step | `oncall`, `f1`, 1 |
 //! | --- | --- |
-//! | [`enqueue`], with the finding | `pending`, due now |
+//! | `enqueue`, with the finding | `pending`, due now |
 //! | [`lease_batch`] by worker A | `leased`, holder A |
 //! | the sink says 503, [`acknowledge`] with [`DeliveryOutcome::Retry`] | `pending`, 1 attempt, due in a second |
 //! | [`lease_batch`] by worker A, which dies while it sends | `leased`, holder A |
@@ -18,7 +18,7 @@
 //! | the sink takes it under the same key `f1.1`, [`acknowledge`] | `delivered` |
 //!
 //! The message's text is not copied while its revision is the latest one: [`lease_batch`] reads it from the finding. Before a
-//! new revision replaces that text, [`preserve_texts`] copies it into the rows that still wait.
+//! new revision replaces that text, `preserve_texts` copies it into the rows that still wait.
 
 use crate::finding::Finding;
 use crate::finding::revision::FindingRevision;

@@ -19,6 +19,7 @@ use crate::parameters::Parameters;
 use crate::projection::events_projection;
 use crate::session::schema::SessionSchema;
 use crate::tables::catalog_table::CatalogTableProvider;
+pub use crate::tables::findings::FindingRow;
 use crate::tables::findings::{FINDINGS_TABLE, Findings};
 use crate::tables::input::InputTable;
 use crate::tables::local_files::LocalFiles;
@@ -295,15 +296,14 @@ impl Session {
         Ok(add_files(&plan, &mut files)?.then_some(files))
     }
 
-    /// A session like this one with `findings` in location of the stored ones: revision, status and
-    /// JSON text of each.
+    /// A session like this one with `findings` in place of the stored ones.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where a finding cannot be parsed or written to a temporary file,
-    /// and the first error of `findings`.
+    /// [`SessionError::Engine`] where the findings cannot be written to a temporary file, and the
+    /// first error of `findings`.
     pub async fn with_findings<E: From<SessionError>>(
         &self,
-        findings: impl Stream<Item = Result<(i64, String, String), E>>,
+        findings: impl Stream<Item = Result<FindingRow, E>>,
     ) -> Result<Self, E> {
         let temp_findings = TempFindings::new(findings).await?;
         let session = self
@@ -336,7 +336,7 @@ impl Session {
     }
 }
 
-/// Registers the tables of the lake's `snapshot` in `context`, in location of earlier ones.
+/// Registers the tables of the lake's `snapshot` in `context`, in place of earlier ones.
 async fn register_lake(
     context: &SessionContext,
     provider: &Arc<dyn MetadataProvider>,

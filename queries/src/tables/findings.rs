@@ -3,7 +3,8 @@
 use crate::tables::catalog_table::CatalogTable;
 use crate::tables::meanings::ColumnMeanings;
 use datafusion::arrow::array::{
-    ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder, TimestampMicrosecondArray,
+    ArrayRef, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::DataFusionError;
@@ -102,12 +103,17 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
 });
 
-/// A finding as the database stores it.
-struct StoredFinding {
-    revision: i64,
-    status: String,
-    text: String,
-    json: Value,
+/// A row of the table `findings`: a finding as the database stores it, and parsed.
+#[derive(Debug)]
+pub struct FindingRow {
+    /// Number of the revision, from 1.
+    pub revision: i64,
+    /// `open`, `suppressed` or `withdrawn`.
+    pub status: String,
+    /// The finding as JSON text.
+    pub text: String,
+    /// The same JSON, parsed.
+    pub json: Value,
 }
 
 /// The table `findings`.
@@ -136,7 +142,7 @@ impl CatalogTable for Findings {
         let finding = |(revision, status, text): Self::Row| {
             let json =
                 serde_json::from_str(&text).map_err(|e| DataFusionError::External(Box::new(e)))?;
-            Ok(StoredFinding { revision, status, text, json })
+            Ok(FindingRow { revision, status, text, json })
         };
         let findings =
             rows.into_iter().map(finding).collect::<Result<Vec<_>, DataFusionError>>()?;
@@ -148,8 +154,17 @@ impl CatalogTable for Findings {
     }
 }
 
-fn column(findings: &[StoredFinding], pointer: &str, source: FieldSource) -> ArrayRef {
-    let text = |finding: &'_ StoredFinding| {
+/// A batch of `findings` with all columns of the table.
+///
+/// # Errors
+/// Errors of the engine; none is expected, because the columns are made for the schema.
+pub(crate) fn findings_batch(findings: &[FindingRow]) -> Result<RecordBatch, DataFusionError> {
+    let columns = COLUMNS.iter().map(|&(_, pointer, source, _)| column(findings, pointer, source));
+    Ok(RecordBatch::try_new(Findings::schema(), columns.collect())?)
+}
+
+fn column(findings: &[FindingRow], pointer: &str, source: FieldSource) -> ArrayRef {
+    let text = |finding: &'_ FindingRow| {
         finding.json.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
     };
     match source {

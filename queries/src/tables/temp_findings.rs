@@ -3,8 +3,8 @@
 //! needs.
 
 use crate::limits::SessionError;
-use crate::tables::catalog_table::{CatalogTable, batch};
-use crate::tables::findings::Findings;
+use crate::tables::catalog_table::CatalogTable;
+use crate::tables::findings::{FindingRow, Findings, findings_batch};
 use datafusion::catalog::TableProvider;
 use datafusion::error::DataFusionError;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -28,20 +28,17 @@ const SUFFIX: &str = ".parquet";
 pub(crate) struct TempFindings(NamedTempFile);
 
 impl TempFindings {
-    /// Writes `findings` to a temporary file: revision, status and JSON text of each.
+    /// Writes `findings` to a temporary file.
     ///
     /// # Errors
-    /// A finding that is not JSON, a file that cannot be written, or an error of the stream
-    /// `findings`.
+    /// A file that cannot be written, or an error of the stream `findings`.
     pub(crate) async fn new<E: From<SessionError>>(
-        findings: impl Stream<Item = Result<(i64, String, String), E>>,
+        findings: impl Stream<Item = Result<FindingRow, E>>,
     ) -> Result<Self, E> {
-        let column_indices: Vec<usize> = (0..Findings::schema().fields().len()).collect();
         let (file, mut writer) = create_file().map_err(SessionError::from)?;
         let mut chunks = pin!(findings.try_chunks(BATCH_FINDINGS));
         while let Some(chunk) = chunks.next().await {
-            let batch = batch::<Findings>(chunk.map_err(|e| e.1)?, &column_indices)
-                .map_err(SessionError::from)?;
+            let batch = findings_batch(&chunk.map_err(|e| e.1)?).map_err(SessionError::from)?;
             writer.write(&batch).map_err(engine_error)?;
         }
         writer.close().map_err(engine_error)?;

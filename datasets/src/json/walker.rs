@@ -209,7 +209,6 @@ impl Walker {
     }
 
     /// Reads `"key" :` at `at` into the innermost container; returns the offset of the key's value.
-    #[inline(always)]
     fn key(&mut self, text: &[u8], at: usize) -> Result<usize, JsonError> {
         match text.get(at) {
             None => return Err(JsonError::Incomplete),

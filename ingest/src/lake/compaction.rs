@@ -35,7 +35,7 @@ struct MergeCandidate {
 }
 
 impl Lake {
-    /// Merges small files until no partition has [`MERGED_FILES`] files of a size class. Ingest and readers go on meanwhile.
+    /// Merges small files until no partition has `MERGED_FILES` files of a size class. Ingest and readers go on meanwhile.
     /// The caller holds the writer lock.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! The lake: Parquet files under a DuckLake catalog. No other module writes them.
 //!
 //! Data files are written under a temporary name, synced and renamed. Then one SQL transaction makes the files, the positions
-//! of their sources and the ledger row visible together ([`commit`]). A crash before that transaction leaves files that no
-//! commit refers to; the next writer removes them ([`sweep`]). Crates that keep tables of their own in the catalog describe them
-//! as table sets ([`schema`]).
+//! of their sources and the ledger row visible together (`commit.rs`). A crash before that transaction leaves files that no
+//! commit refers to; the next writer removes them (`sweep.rs`). Crates that keep tables of their own in the catalog describe them
+//! as table sets (`schema.rs`).
 
 mod catalog;
 mod commit;

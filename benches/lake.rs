@@ -2,6 +2,8 @@
 //! detections, all rules in full, and a look-up by event id (`TRAILHOUND_BENCH_EVENT_ID`). Results
 //! are seconds: the median of five runs in one session, of three for the rules.
 
+#![allow(clippy::disallowed_methods, reason = "benches are told by variables what to measure")]
+
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! `TRAILHOUND_EVENTS` generated events, 400,000 by default. Results are seconds, the median of
 //! three runs; the variants alternate.
 
+#![allow(clippy::disallowed_methods, reason = "benches are told by variables what to measure")]
+
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;

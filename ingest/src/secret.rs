@@ -40,6 +40,7 @@ impl SecretRef {
     /// # Errors
     /// A description where the text is no reference, or the variable or file is missing or empty. It never contains the
     /// secret.
+    #[expect(clippy::disallowed_methods, reason = "a reference to a secret may name a variable")]
     pub fn read(&self, folder: &Path) -> Result<String, String> {
         let (what, text) = match self.0.split_once(':') {
             Some(("env", name)) if !name.is_empty() => (

@@ -19,6 +19,7 @@ use trailhound_ingest::source::kafka::{SendError, TopicProducer};
 use trailhound_ingest::source::oss::BucketWriter;
 
 /// Generates the traffic that `args` describe.
+#[expect(clippy::disallowed_methods, reason = "live traffic has the times at which it is sent")]
 pub(super) async fn run(config: &Config, args: &GenerateArgs) -> Result<Exit, Failure> {
     let spec = TrafficSpec {
         events: args.events,
@@ -67,6 +68,7 @@ fn write_expected(traffic: &Traffic, out: &Path) -> Result<(), Failure> {
 }
 
 /// Sends the events to the Kafka topic one by one, at the rate of `args`. Returns their number.
+#[expect(clippy::disallowed_methods, reason = "the traffic is sent at a steady rate")]
 fn send_events(
     spec: TrafficSpec,
     servers: &str,

@@ -102,6 +102,10 @@ impl Config {
     /// # Errors
     /// [`Failure::Usage`]: the file, its parameters or the folder of rules cannot be read or are
     /// wrong.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the present is taken from the system"
+    )]
     pub(crate) fn load(path: Option<&Path>, now: Option<DateTime<Utc>>) -> Result<Self, Failure> {
         let location = ConfigLocation::find(path);
         let mut file: ConfigFile = toml::from_str(&location.read_text()?)
@@ -155,6 +159,10 @@ impl Config {
     }
 
     /// The current time, microseconds since 1970 UTC. It stands still if it was given with `--now`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock of a service where no present is given"
+    )]
     pub(crate) fn clock(&self) -> Clock {
         if self.is_now_fixed {
             let now = self.now.timestamp_micros();

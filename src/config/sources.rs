@@ -167,6 +167,10 @@ impl OssSourceConfig {
     }
 
     /// A key, or the role of the instance; `None` for a bucket that anybody may read.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "keys of an instance role expire by the wall clock"
+    )]
     fn credentials(&self, folder: &Path) -> Result<Option<Credentials>, String> {
         let read = |key: &str, secret: &Option<SecretRef>| {
             secret

@@ -1,5 +1,10 @@
 //! Integration tests: the program itself with its files, exit statuses and services.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests have clocks, environments and pauses of their own"
+)]
+
 mod borders;
 mod broken_rules;
 mod cli;

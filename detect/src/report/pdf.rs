@@ -41,6 +41,10 @@ pub enum PdfError {
 ///
 /// # Errors
 /// [`PdfError::NoBrowser`].
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a browser is looked for where the system looks for programs"
+)]
 pub fn find_browser(configured: Option<&Path>) -> Result<PathBuf, PdfError> {
     if let Some(browser) = configured {
         return Ok(browser.to_owned());

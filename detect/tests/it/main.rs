@@ -1,5 +1,10 @@
 //! Tests of detection as a library.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests have clocks, environments and pauses of their own"
+)]
+
 mod finding_store;
 mod late_events;
 mod memory_limit;

@@ -91,6 +91,10 @@ struct Engine<'s> {
 
 impl Engine<'_> {
     /// Reads from every source, answers assignment changes, and commits if a commit is due.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the engine has a thread of its own and polls a stop flag"
+    )]
     fn run_cycle(&mut self) {
         self.observer.alive();
         if self.topics.is_empty() {
@@ -143,6 +147,10 @@ impl Engine<'_> {
     }
 
     /// Resumes a topic from the lake's positions. Where they cannot be read, the next cycle tries again.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the engine has a thread of its own, and a retry is paced"
+    )]
     fn resume(&mut self, at: usize) {
         let mut positions = Vec::new();
         for partition in self.topics[at].partitions() {
@@ -226,6 +234,10 @@ impl Engine<'_> {
     }
 
     /// Waits until the lake's disk accepts files again, without leaving the consumer groups.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the engine has a thread of its own and polls a stop flag"
+    )]
     fn wait_until_writable(&mut self) {
         self.topics.iter().for_each(|topic| topic.pause(true));
         loop {

@@ -1,5 +1,10 @@
 //! Tests of the ingest as a library: what goes in, what comes out, what is never lost.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests have clocks, environments and pauses of their own"
+)]
+
 mod fuzz_corpus;
 mod golden;
 mod layouts;

@@ -398,6 +398,7 @@ mod tests {
     const DENIED: [&str; 4] = ["arrow_metadata", "file_row_index", "input_file_name", "version"];
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "golden files are written on demand")]
     fn every_function_of_the_engine_is_allowed_or_denied() {
         let context = SessionContext::new();
         register(&context, &Arc::new(Parameters::default()));

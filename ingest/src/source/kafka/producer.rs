@@ -33,6 +33,10 @@ impl TopicProducer {
     ///
     /// # Errors
     /// [`KafkaError`] where the client refuses the message.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the client offers no event for room in its queue"
+    )]
     pub fn send(&self, key: Option<&str>, value: &[u8]) -> Result<(), KafkaError> {
         loop {
             let mut record = BaseRecord::<str, [u8]>::to(&self.topic).payload(value);

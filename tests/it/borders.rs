@@ -32,13 +32,20 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
 /// The rooms of each crate, floor by floor from the ground: a file may import from its own room, from rooms on its floor and
 /// from rooms below. A room is a folder or a file directly below the crate's sources; `lib.rs` and `main.rs` see all.
 const FLOORS: [(&str, &[&[&str]]); 5] = [
-    ("datasets/src", &[]),
+    (
+        "datasets/src",
+        &[
+            &["catalog_schema", "event", "json", "layout", "samples", "sanitize"],
+            &["derive", "key", "reject"],
+            &["columns", "generate", "rebuild"],
+        ],
+    ),
     (
         "ingest/src",
         &[
-            &["decode", "ledger", "lock", "progress", "queue", "secret"],
-            &["batch", "lake", "source"],
-            &["dedup"],
+            &["clock", "decode", "ledger", "lock", "progress", "secret"],
+            &["batch", "lake", "options", "source"],
+            &["dedup", "queue", "report"],
             &["staging"],
             &["live", "pipeline"],
         ],
@@ -46,11 +53,11 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "queries/src",
         &[
-            &["limits", "parameters", "projection", "sql_guard", "values"],
+            &["limits", "parameters", "projection", "sql_guard", "suggestion", "values"],
             &["tables"],
-            &["functions", "packs", "optimizer"],
+            &["functions", "optimizer", "packs"],
             &["session"],
-            &["sigma", "docs", "explain"],
+            &["docs", "explain", "sigma"],
         ],
     ),
     (
@@ -60,9 +67,10 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "src",
         &[
-            &["answer", "arguments", "exit", "legacy_names", "printer", "row_writer"],
-            &["cli", "config", "lake"],
-            &["query_server", "report"],
+            &["arguments", "exit", "legacy_names", "printer", "row_writer"],
+            &["answer", "config"],
+            &["lake"],
+            &["cli", "query_server", "report"],
             &["service", "shell"],
             &["command"],
         ],
@@ -152,8 +160,8 @@ fn no_room_imports_one_above_it() {
 }
 
 #[test]
-fn every_room_of_a_crate_with_floors_has_one() {
-    for (folder, floors) in FLOORS.into_iter().filter(|(_, floors)| !floors.is_empty()) {
+fn every_room_has_its_floor() {
+    for (folder, floors) in FLOORS {
         let krate = Crate::read(folder);
         let rooms: BTreeSet<&str> =
             krate.modules().map(|module| room(folder, &module.file)).collect();

@@ -1,5 +1,5 @@
-//! Tools for people who write rules or rely on them: test cases, lint, explanation of matches,
-//! backtest, coverage of the data, and verification of stored findings.
+//! Tools for rule authors and rule users: test cases, lint, explanation of matches, backtest,
+//! coverage of the data, and verification of stored findings.
 
 pub mod backtest;
 pub mod cases;

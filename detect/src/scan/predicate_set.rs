@@ -1,10 +1,11 @@
-//! Many predicates over rows of `events` at once.
+//! Evaluates the predicates of all rules over rows of `events` in one pass.
 //!
-//! Low-cardinality columns decide most of the work. Of 10,000 events, `event_action` holds 40
-//! distinct values: what a predicate demands of it is evaluated once per distinct value, for all 85
-//! rules, and the result is looked up per row. Of `event_action = 'consolesignin' AND
-//! param(request_parameters, 'mfa') = 'no'` the second half is evaluated for the sign-ins alone,
-//! and only their request parameters are decoded.
+//! Low-cardinality columns are evaluated first. In 10,000 events the column `event_action` has
+//! about 40 distinct values. A condition on this column is evaluated once for each distinct value,
+//! and a row then looks up the result of its value. For `event_action = 'consolesignin' AND
+//! param(request_parameters, 'mfa') = 'no'` this rules out all rows that are not sign-ins. The
+//! condition on `request_parameters` is evaluated for the remaining rows. In a large range of rows,
+//! `request_parameters` is decoded for these rows only.
 
 use crate::scan::events_file::RowRange;
 use crate::scan::implied_predicate::{implied_condition, is_decided_by, over_single_column};
@@ -30,11 +31,11 @@ use trailhound_queries::projection::{
 use trailhound_queries::session::Session;
 use trailhound_queries::tables::cardinality::{HIGH_CARDINALITY, LOW_CARDINALITY};
 
-/// Up to this many rows, which is what a commit of a service brings, it is cheaper to decode all
-/// rows than to select some.
+/// A range of at most this many rows is decoded completely, because this is cheaper than a
+/// selection of rows. A commit of the service usually adds no more rows.
 const SMALL_RANGE_ROWS: usize = 2048;
-/// Results kept per low-cardinality column, one for each dictionary seen: several threads read
-/// several files.
+/// Maximum number of dictionaries whose results a low-cardinality column caches. One is not enough,
+/// because several threads read different files.
 const CACHED_DICTIONARIES: usize = 4;
 
 /// A compiled condition on columns of `events`.
@@ -42,16 +43,16 @@ const CACHED_DICTIONARIES: usize = 4;
 pub(crate) struct EventPredicate(Arc<dyn PhysicalExpr>);
 
 impl EventPredicate {
-    /// Compiles `sql`, a condition on columns of `events` with the functions of `session`.
+    /// Compiles `sql`, a condition on columns of `events`. It can call the functions of `session`.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where it is no such condition.
+    /// [`SessionError::Engine`] if `sql` is not a valid condition on `events`.
     pub(crate) fn new(session: &Session, sql: &str) -> Result<Self, SessionError> {
         static SCHEMA: LazyLock<Result<Arc<DFSchema>, DataFusionError>> =
             LazyLock::new(|| DFSchema::try_from(EVENTS.arrow.as_ref().clone()).map(Arc::new));
         let schema = SCHEMA.as_ref().map_err(|e| DataFusionError::Internal(e.to_string()))?;
         let context = session.context();
-        // Some functions exist for the optimizer only, which turns them into others.
+        // Some functions cannot run: the simplifier must replace them with other expressions.
         let simplifier =
             ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(schema)).build());
         let expression = simplifier.coerce(context.parse_sql_expr(sql, schema)?, schema)?;
@@ -62,74 +63,78 @@ impl EventPredicate {
         Ok(Self(compiled))
     }
 
-    /// The predicate that matches the rows which both match.
+    /// Returns the conjunction: it matches a row if both predicates match it.
     pub(crate) fn and(&self, other: &Self) -> Self {
         Self(Arc::new(BinaryExpr::new(Arc::clone(&self.0), Operator::And, Arc::clone(&other.0))))
     }
 }
 
-/// Predicates, each known by its number.
+/// Predicates that are evaluated together. A number identifies each predicate.
 #[derive(Debug)]
 pub(crate) struct PredicateSet {
     predicates: Vec<Predicate>,
     low_cardinality: Vec<LowCardinalityColumn>,
-    /// Positions of the columns that any predicate reads in `events`.
+    /// The columns that at least one predicate reads, as positions in the schema of `events`.
     columns: BTreeSet<usize>,
 }
 
 #[derive(Debug)]
 struct Predicate {
-    /// Over the predicate's own columns.
+    /// The compiled condition. Its column indexes refer to `schema`.
     expr: Arc<dyn PhysicalExpr>,
+    /// The columns that the predicate reads.
     schema: SchemaRef,
-    /// Positions of these columns in `events`.
+    /// The same columns as positions in the schema of `events`.
     columns: BTreeSet<usize>,
-    /// The conditions it implies on low-cardinality columns decide it: nothing is left to evaluate
-    /// per row.
+    /// True if the predicate is equivalent to its implied conditions on low-cardinality columns.
+    /// Then it is not evaluated for single rows.
     is_decided_early: bool,
+    /// True if the predicate reads a column of [`HIGH_CARDINALITY`]. Such columns are slow to
+    /// decode.
     reads_long_column: bool,
 }
 
-/// A column with few distinct values, and what the predicates demand of it.
+/// A column with few distinct values, and the conditions on it that predicates imply.
 #[derive(Debug)]
 struct LowCardinalityColumn {
-    /// Position of the column in `events`.
+    /// Position of the column in the schema of `events`.
     position: usize,
-    /// The column alone.
+    /// A schema that holds only this column.
     schema: SchemaRef,
     implied: Vec<ImpliedCondition>,
-    /// Results by dictionary, the newest first.
+    /// The results of the last dictionaries, the newest first.
     cache: Mutex<VecDeque<DictionaryMatches>>,
 }
 
-/// A condition on one column without which some predicates cannot match.
+/// A condition on one column that a row must fulfil before any of `predicates` can match it.
 #[derive(Debug)]
 struct ImpliedCondition {
     expr: Arc<dyn PhysicalExpr>,
     predicates: Vec<usize>,
 }
 
-/// The predicates that each value of a dictionary leaves possible.
+/// For each value of a dictionary, the predicates that can match a row with this value.
 #[derive(Debug, Clone)]
 struct DictionaryMatches {
     values: ArrayRef,
-    /// A row for each value, and a last one for NULL.
+    /// One row for each value, in the order of `values`, and a last row for NULL.
     possible: Arc<MatchBitmap>,
 }
 
-/// Predicates whose matching rows are reduced before their other columns are read.
+/// Predicates whose matches a callback can remove, and the columns that the callback reads. The
+/// output columns are read afterwards, for the remaining rows.
 #[derive(Debug, Default)]
 pub(crate) struct ReducedPredicates {
     pub(crate) predicates: Vec<usize>,
-    /// Positions of the columns in `events` that the reduction reads.
+    /// The columns that the callback reads, as positions in the schema of `events`.
     pub(crate) columns: BTreeSet<usize>,
 }
 
 impl PredicateSet {
-    /// The set of `predicates`, numbered in their order.
+    /// Creates a set of `predicates` and numbers them from 0 in their order.
     ///
     /// # Errors
-    /// [`SessionError::Engine`].
+    /// [`SessionError::Engine`] if a predicate cannot be bound to its columns.
     pub(crate) fn new<'p>(
         predicates: impl IntoIterator<Item = &'p EventPredicate>,
     ) -> Result<Self, SessionError> {
@@ -167,7 +172,8 @@ impl PredicateSet {
         Ok(())
     }
 
-    /// Notes that `predicate` implies `expr` of the column `name`, which is at `position`.
+    /// Records that `predicate` implies `expr`, a condition on the column `name`. The column is at
+    /// `position` in the schema of `events`.
     fn add_implied(
         &mut self,
         position: usize,
@@ -189,15 +195,16 @@ impl PredicateSet {
         }
     }
 
-    /// Positions of the columns that any predicate reads in `events`.
+    /// The columns that at least one predicate reads, as positions in the schema of `events`.
     pub(crate) fn columns(&self) -> &BTreeSet<usize> {
         &self.columns
     }
 
-    /// Evaluates the predicates over `batch`, which has all their columns. NULL counts as no match.
+    /// Evaluates all predicates over `batch`, which must hold all their columns. A predicate that
+    /// gives NULL does not match.
     ///
     /// # Errors
-    /// [`SessionError::Engine`].
+    /// [`SessionError::Engine`] if a column is missing or a predicate fails.
     pub(crate) fn evaluate(&self, batch: &RecordBatch) -> Result<MatchBitmap, SessionError> {
         let mut bitmap = MatchBitmap::all(batch.num_rows(), self.predicates.len());
         rule_out(&self.low_cardinality, batch, &mut bitmap)?;
@@ -205,7 +212,8 @@ impl PredicateSet {
         Ok(bitmap)
     }
 
-    /// Numbers of the predicates among `which` that low-cardinality columns do not decide.
+    /// Lists the predicates that fulfil `which` and must still be evaluated for single rows, each
+    /// with its number.
     fn undecided(
         &self,
         which: impl Fn(&Predicate) -> bool,
@@ -216,8 +224,8 @@ impl PredicateSet {
             .filter(move |(_, predicate)| !predicate.is_decided_early && which(predicate))
     }
 
-    /// Removes the matches of the undecided predicates among `which` from `bitmap` where they do
-    /// not match.
+    /// Evaluates the undecided predicates that fulfil `which` over the rows of `batch` that they
+    /// match in `bitmap`. Removes from `bitmap` the matches that turn out false.
     fn evaluate_undecided(
         &self,
         which: impl Fn(&Predicate) -> bool,
@@ -233,17 +241,18 @@ impl PredicateSet {
         Ok(())
     }
 
-    /// Evaluates the predicates among `is_wanted` over a range of rows of a file, and decodes few
-    /// columns for many rows and many columns for few rows only.
+    /// Evaluates the predicates that `is_wanted` selects over a range of rows of a file. In a large
+    /// range, it decodes further columns only for the rows that can still match.
     ///
-    /// `reduce` is given the rows that a predicate of `reduced` matches, each once and in order,
-    /// with at least the columns `reduced` names; it can remove matches. `each` is given the rows
-    /// that still have a match, with at least the columns at the positions `columns`; texts may be
-    /// dictionary-encoded.
+    /// `reduce` receives batches of rows with a bitmap of their matches, and can remove matches.
+    /// The batches hold, in order, at least all rows that a predicate of `reduced` matches, and at
+    /// least the columns of `reduced`. `each` then receives at least all rows that still have a
+    /// match, with at least `columns` (positions in the schema of `events`). Both receive a row at
+    /// most once. Text columns may be dictionary-encoded.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where the file cannot be read, and the errors of `reduce` and
-    /// `each`.
+    /// [`SessionError::Engine`] if the file cannot be read or a predicate fails, and the errors of
+    /// `reduce` and `each`.
     pub(crate) fn read(
         &self,
         range: &RowRange<'_>,
@@ -266,7 +275,7 @@ impl PredicateSet {
                 each(batch, bitmap)
             });
         }
-        self.rule_out_in(range, &mut bitmap)?;
+        self.rule_out_in_range(range, &mut bitmap)?;
         for reads_long_column in [false, true] {
             let which = |predicate: &Predicate| predicate.reads_long_column == reads_long_column;
             let (numbers, predicates): (Vec<usize>, Vec<&Predicate>) =
@@ -285,13 +294,15 @@ impl PredicateSet {
         range.visit(columns, &mut bitmap, Some(&matched), |batch, bitmap| each(batch, bitmap))
     }
 
-    /// Removes the matches from `bitmap` that the low-cardinality columns of the range rule out.
-    fn rule_out_in(
+    /// Reads the low-cardinality columns of `range` and removes from `bitmap` the matches that
+    /// their values rule out.
+    fn rule_out_in_range(
         &self,
         range: &RowRange<'_>,
         bitmap: &mut MatchBitmap,
     ) -> Result<(), SessionError> {
-        // First the column that most predicates demand something of: it leaves the fewest rows.
+        // The column with implied conditions of the most predicates comes first, because it usually
+        // leaves the fewest rows.
         let mut columns: Vec<&LowCardinalityColumn> = self.low_cardinality.iter().collect();
         columns.sort_by_key(|column| {
             column.implied.iter().map(|implied| implied.predicates.len()).sum::<usize>()
@@ -308,7 +319,7 @@ impl PredicateSet {
     }
 }
 
-/// Removes the matches from `bitmap` that the values of `columns` in `batch` rule out.
+/// Removes from `bitmap` the matches that the values of `columns` in `batch` rule out.
 fn rule_out<'c>(
     columns: impl IntoIterator<Item = &'c LowCardinalityColumn>,
     batch: &RecordBatch,
@@ -318,7 +329,7 @@ fn rule_out<'c>(
 }
 
 impl Predicate {
-    /// Evaluates it over the `rows` of `batch`.
+    /// Evaluates the predicate over the rows of `batch` that `rows` lists.
     fn evaluate(
         &self,
         batch: &RecordBatch,
@@ -346,7 +357,8 @@ impl LowCardinalityColumn {
         Ok(())
     }
 
-    /// The predicates that each of `values`, and NULL after them, leaves possible.
+    /// Returns, for each value of the dictionary `values`, which of the `predicates` predicates can
+    /// match a row with this value. The last row of the bitmap stands for NULL.
     fn possible(
         &self,
         values: &ArrayRef,
@@ -380,7 +392,7 @@ impl LowCardinalityColumn {
     }
 }
 
-/// For each of the `rows` rows of `batch`, whether `expr` is true; NULL counts as false.
+/// Evaluates `expr` over `batch`, which has `rows` rows. NULL counts as false.
 fn evaluate(
     expr: &dyn PhysicalExpr,
     batch: &RecordBatch,
@@ -419,7 +431,7 @@ mod tests {
         "event_action = 'nobody'",
     ];
 
-    /// Rows of which most columns are NULL.
+    /// Creates `count` rows with values in four columns. All other columns are NULL.
     fn rows(count: usize) -> RecordBatch {
         let kinds = [
             Some("createuser"),
@@ -471,7 +483,7 @@ mod tests {
             .collect()
     }
 
-    /// The ids that each predicate matches in plain SQL.
+    /// For each predicate, runs a plain SQL query and returns the event ids that it matches.
     async fn expected(all: &RecordBatch) -> Vec<Vec<String>> {
         let context = datafusion::prelude::SessionContext::new();
         context.register_batch("rows", all.clone()).expect("a table");
@@ -499,8 +511,8 @@ mod tests {
         let predicates = PREDICATES
             .map(|predicate| EventPredicate::new(&session, predicate).expect("a predicate"));
         let set = PredicateSet::new(&predicates).expect("predicates");
-        // Small ranges are decoded whole; of large ones only the rows that earlier columns have
-        // left.
+        // A small range is decoded completely. In a large range, columns are decoded only for the
+        // rows that can still match.
         for count in [300, 3 * BATCH_ROWS] {
             let all = rows(count);
             let bitmap = set.evaluate(&all).expect("evaluated");
@@ -522,14 +534,15 @@ mod tests {
         }
     }
 
-    /// The rows that each predicate but the first matches in a file with `all`, in several row
-    /// groups and read in ranges of `range_rows`. The first predicate matches `of_first`, and the
-    /// reduction removes all its matches.
+    /// Writes `all` to a file with several row groups and reads it in ranges of `range_rows` rows.
+    /// Returns the event ids that each predicate matches, without the first predicate. The
+    /// reduction removes all matches of the first predicate; before that, they must be
+    /// `first_matches`.
     fn read(
         set: &PredicateSet,
         all: &RecordBatch,
         range_rows: usize,
-        of_first: &[String],
+        first_matches: &[String],
     ) -> Vec<Vec<String>> {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let properties = WriterProperties::builder()
@@ -544,7 +557,7 @@ mod tests {
             .map(|name| EVENTS.arrow.index_of(name).expect("a column"))
             .into();
         let (mut seen, mut found) = (Vec::new(), vec![Vec::new(); PREDICATES.len()]);
-        let mut without_the_first = |batch: &RecordBatch, bitmap: &mut MatchBitmap| {
+        let mut remove_first_matches = |batch: &RecordBatch, bitmap: &mut MatchBitmap| {
             let first = bitmap.rows(0);
             seen.extend(ids(batch, &first));
             bitmap.retain(0, &first, &vec![false; first.len()].into());
@@ -566,12 +579,12 @@ mod tests {
                 &reduced,
                 &places,
                 |predicate| predicate != 1,
-                &mut without_the_first,
+                &mut remove_first_matches,
                 &mut each,
             )
             .expect("read");
         }
-        assert_eq!((seen.as_slice(), found.remove(0).len()), (of_first, 0));
+        assert_eq!((seen.as_slice(), found.remove(0).len()), (first_matches, 0));
         found
     }
 }

@@ -1,5 +1,5 @@
-//! The Alertmanager sink: posts one alert per finding to Prometheus Alertmanager's API version 2,
-//! and ends the alert when the finding is withdrawn.
+//! The Alertmanager sink: posts one alert per finding to the API v2 of Prometheus Alertmanager.
+//! When a finding is withdrawn, the sink resolves its alert.
 
 use crate::finding::FindingStatus;
 use crate::finding::defang::defang;
@@ -13,24 +13,25 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-/// The most alerts of one request.
+/// Maximum number of alerts in one request.
 const BATCH_MAX: usize = 64;
 
 /// A sink that posts alerts to Alertmanager.
 pub struct AlertmanagerSink(HttpPoster);
 
 impl AlertmanagerSink {
-    /// Makes a sink at `url`, which ends with `/api/v2/alerts`. `ca` are additional root
-    /// certificates, in PEM.
+    /// Creates a sink that posts to `url`, which ends with `/api/v2/alerts`. `ca` holds additional
+    /// root certificates in PEM.
     ///
     /// # Errors
-    /// A sentence where `ca` holds no certificates or the client cannot be made.
+    /// A message for the operator if `ca` holds no certificates or the HTTP client cannot be
+    /// created.
     pub fn new(url: Url, policy: AddressPolicy, ca: Option<&[u8]>) -> Result<Self, String> {
         Ok(Self(HttpPoster::new(url, policy, ca)?))
     }
 }
 
-/// Makes the alert of one finding; that of a withdrawn finding ends at `now`.
+/// Creates the alert of one finding. If the finding is withdrawn, the alert ends at `now`.
 fn alert(message: &OutboxMessage, now: DateTime<Utc>) -> Value {
     let finding = &message.finding;
     let text = |text: &Option<String>| text.as_deref().map(defang).unwrap_or_default();

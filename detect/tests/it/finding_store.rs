@@ -1,4 +1,4 @@
-//! Storing the findings of a run, and their outbox rows.
+//! The finding store keeps the findings of a run and creates their outbox rows.
 
 use crate::support::{LIMITS, NOW, sign_ins};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use trailhound_queries::packs::rules::Severity;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_store_reports_what_was_committed_and_the_next_run_stores_the_rest() {
     const FINDINGS: u64 = 5_000;
-    // Of one transaction.
+    // Findings that one transaction stores.
     const FIRST: u64 = 2_048;
     let folder = tempfile::tempdir().expect("a folder");
     let (lake, rule) = sign_ins(folder.path(), FINDINGS as usize).await;
@@ -98,37 +98,37 @@ async fn outbox_rows_keep_the_revision_they_were_created_with() {
         .await
         .expect("kept");
     }
-    let told = async |sink: &str| {
-        let LeasedBatch::Findings(parcels) =
+    let lease_revisions = async |sink: &str| {
+        let LeasedBatch::Findings(messages) =
             outbox::lease_batch(lake.catalog(), sink, "us", NOW, 100, &[]).await.expect("taken")
         else {
             panic!("a report")
         };
-        let of_first =
-            parcels.into_iter().filter(|parcel| parcel.finding.finding_id == first.finding_id);
-        of_first
-            .map(|parcel| {
-                (parcel.revision, parcel.finding.why.concat(), parcel.body.contains("\"first\""))
+        let of_first_finding =
+            messages.into_iter().filter(|message| message.finding.finding_id == first.finding_id);
+        of_first_finding
+            .map(|message| {
+                (message.revision, message.finding.why.concat(), message.body.contains("\"first\""))
             })
             .collect::<Vec<_>>()
     };
     let revision = |number: i64, why: &str| (number, why.to_owned(), why == "first");
     assert_eq!(
-        told("all").await,
+        lease_revisions("all").await,
         [revision(1, "first"), revision(2, "second"), revision(3, "third")]
     );
-    assert_eq!(told("essential").await, [revision(1, "first")]);
+    assert_eq!(lease_revisions("essential").await, [revision(1, "first")]);
     let fourth = Finding { why: vec!["fourth".to_owned()], ..first.clone() };
     store_findings(lake.catalog(), &[fourth], &[], &[], 0, keeping, &mut StoreSummary::default())
         .await
         .expect("kept");
-    // Nobody knows what became of those that were on their way.
+    // The outcome of the leased rows is unknown, so they become pending again.
     for sink in ["all", "essential"] {
         outbox::recover_leased(lake.catalog(), sink, NOW).await.expect("recovered");
     }
     assert_eq!(
-        told("all").await,
+        lease_revisions("all").await,
         [revision(1, "first"), revision(2, "second"), revision(3, "third"), revision(4, "fourth")]
     );
-    assert_eq!(told("essential").await, [revision(1, "first")]);
+    assert_eq!(lease_revisions("essential").await, [revision(1, "first")]);
 }

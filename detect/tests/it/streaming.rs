@@ -1,4 +1,5 @@
-//! Streaming evaluation finds what a run over the whole lake finds, in whatever order events arrive.
+//! Streaming evaluation gives the same findings as batch evaluation over the whole lake, whatever
+//! the order in which events arrive.
 
 use crate::support::{Follower, Found, LIMITS, NOW, add, sign_in, sign_ins, take};
 use flate2::read::GzDecoder;
@@ -19,7 +20,8 @@ use trailhound_queries::packs::rules::{Dedup, Rule, RuleSet};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
-/// Generated traffic with its stories, and sign-ins that have no time, or one in the future.
+/// Generated traffic with attack stories, and its parameters. Three sign-ins are added: one without
+/// a time, one whose time cannot be parsed, and one whose time is in the future.
 fn events(seed: u64) -> (Vec<Value>, Parameters) {
     let spec = TrafficSpec {
         events: 1_500,
@@ -54,7 +56,7 @@ fn events(seed: u64) -> (Vec<Value>, Parameters) {
     (events, parameters.expect("parameters"))
 }
 
-async fn compare(seed: u64) {
+async fn compare_streaming_with_batch(seed: u64) {
     let mut rng = Pcg64::seed_from_u64(seed);
     let folder = tempfile::tempdir().expect("a folder");
     let lake =
@@ -63,7 +65,7 @@ async fn compare(seed: u64) {
             .expect("a lake");
     let (mut events, parameters) = events(seed);
     let parameters = Arc::new(parameters);
-    // In order of time, shuffled nearby, or in no order at all.
+    // In the generated order, shuffled within chunks of 50 events, or shuffled completely.
     match seed % 3 {
         0 => {}
         1 => events.chunks_mut(50).for_each(|chunk| chunk.shuffle(&mut rng)),
@@ -108,23 +110,24 @@ async fn compare(seed: u64) {
     for (id, finding) in &whole {
         assert_eq!(follower.found.get(id), Some(finding), "seed {seed}");
     }
-    let beyond: Vec<&Value> = follower
+    let unexpected: Vec<&Value> = follower
         .found
         .iter()
         .filter(|(id, _)| !whole.contains_key(*id))
         .map(|(_, finding)| finding)
         .collect();
-    assert_eq!(follower.found.len(), whole.len(), "seed {seed}: {beyond:?}");
+    assert_eq!(follower.found.len(), whole.len(), "seed {seed}: {unexpected:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streaming_evaluation_finds_what_batch_evaluation_finds() {
     for seed in 0..2 {
-        compare(seed).await;
+        compare_streaming_with_batch(seed).await;
     }
 }
 
-/// A query over console sign-ins that takes several times the quarter of a second after which a rule is deferred.
+/// A query over console sign-ins that runs for much longer than 250 ms. A rule that runs for longer
+/// than 250 ms pauses afterwards.
 fn slow_sql() -> String {
     let rows = if cfg!(debug_assertions) { 600_000 } else { 3_000_000 };
     format!(
@@ -190,7 +193,7 @@ async fn a_slow_rule_is_deferred_without_delaying_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_is_evaluated_in_parts_and_a_slow_rule_is_never_deferred_forever() {
     const EVENTS: usize = 70_000;
-    // Of a part.
+    // Rows of one part.
     const PART: usize = 16_384;
     let folder = tempfile::tempdir().expect("a folder");
     let (lake, rule) = sign_ins(folder.path(), EVENTS).await;
@@ -208,7 +211,7 @@ async fn a_large_file_is_evaluated_in_parts_and_a_slow_rule_is_never_deferred_fo
             found.push(detection.findings.len());
         }
     }
-    // It rests after the first part until so much has come that it must not.
+    // The rule pauses after its first run. Many new rows end the pause early.
     assert_eq!(found, [PART, 0, 2 * PART, 0, EVENTS - 3 * PART]);
 }
 
@@ -219,12 +222,13 @@ async fn findings_without_new_events_are_not_rebuilt() {
     let dedup = Dedup { columns: vec!["user_name".to_owned()], window: Duration::from_secs(3600) };
     let rule = Rule { dedup: Some(dedup), ..rule };
     let mut standing = StandingQueries::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
-    let (mut seen, mut told) = (0, Vec::new());
+    let (mut seen, mut summaries) = (0, Vec::new());
     for (number, user) in
         [(0, "alice"), (1, "bob"), (2, "carol"), (3, "alice"), (4, "dave"), (5, "erin")]
     {
         if user == "dave" {
-            // Anew, and what it finds may be another than before: a parameter may have changed.
+            // After a restart the rule makes all findings again: the parameters may have changed,
+            // so the findings may differ.
             standing = StandingQueries::new(&[&rule], Arc::default(), LIMITS).await.expect("rules");
             standing
                 .load(&lake.files_at(seen, i64::MIN).await.expect("files"), i64::MIN, NOW)
@@ -258,7 +262,7 @@ async fn findings_without_new_events_are_not_rebuilt() {
             .map(|f| format!("{}:{}", f.operator.name.as_deref().unwrap_or(""), f.count))
             .collect();
         made.sort();
-        told.push((made.join(" "), kept.new, kept.revised, kept.unchanged));
+        summaries.push((made.join(" "), kept.new, kept.revised, kept.unchanged));
     }
     let expected = [
         ("alice:1", 1, 0, 0),
@@ -269,7 +273,7 @@ async fn findings_without_new_events_are_not_rebuilt() {
         ("erin:1", 1, 0, 0),
     ];
     assert_eq!(
-        told,
+        summaries,
         expected.map(|(made, new, revised, unchanged)| (made.to_owned(), new, revised, unchanged))
     );
 }

@@ -1,4 +1,5 @@
-//! Rejects for content that cannot be read: unknown formats, and streams that break or grow past a limit.
+//! Creates rejects for content that cannot be decoded: an unknown format, a corrupt stream, or a
+//! stream that exceeds a limit.
 
 use super::compression::LimitExceeded;
 use super::limits::DecodeLimits;
@@ -7,7 +8,7 @@ use super::sniff;
 use std::io::{self, Read};
 use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
 
-/// Rejects content of an unknown format.
+/// Rejects content of an unknown format. `expected` says which content would have been valid.
 pub(super) fn reject_unknown(
     input: impl Read,
     expected: &str,
@@ -33,7 +34,8 @@ pub(super) fn reject_unknown(
     Ok(Completeness::Complete)
 }
 
-/// Rejects the rest of a stream that failed with `error` at `offset` (bytes of decompressed content).
+/// Rejects the rest of a stream after reading has failed with `error`. `offset` is the offset of
+/// the failure in bytes of decompressed content; for Parquet it is the number of the row.
 pub(super) fn reject_broken(
     sink: &mut dyn RecordSink,
     error: &io::Error,
@@ -64,10 +66,11 @@ pub(super) fn reject_broken(
     Ok(Completeness::Partial)
 }
 
-/// The bytes of `input` that the quarantine keeps, and the length of all of them where they were read to the end.
+/// Reads the first bytes of `input`, as many as the quarantine keeps. Also returns the length of
+/// `input`, or `None` if `input` is longer or cannot be read to its end.
 pub(super) fn quarantined_bytes(input: impl Read, limits: &DecodeLimits) -> (Vec<u8>, Option<u64>) {
     let mut raw = Vec::new();
-    // Where reading fails, the reject holds the bytes before that.
+    // If reading fails, the reject holds the bytes before the failure.
     let read = input.take(limits.quarantine_raw_bytes_max as u64 + 1).read_to_end(&mut raw);
     let is_whole = read.is_ok() && raw.len() <= limits.quarantine_raw_bytes_max;
     raw.truncate(limits.quarantine_raw_bytes_max);

@@ -1,4 +1,5 @@
-//! Retention: drops whole days that are older than the retention period and counts their rows as expired in the ledger.
+//! Retention: drops whole days that are older than the retention period. The ledger counts their
+//! rows as expired.
 
 use super::catalog::Lake;
 use super::commit::next_snapshot;
@@ -12,13 +13,13 @@ use trailhound_datasets::layout;
 /// What a run of retention dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RetentionSummary {
-    /// Rows of all tables.
+    /// Number of dropped rows, over all tables.
     pub rows: u64,
-    /// Files.
+    /// Number of dropped files.
     pub files: u64,
 }
 
-/// A file whose day is older than the retention period.
+/// A data file whose day is older than the retention period.
 struct ExpiredFile {
     id: i64,
     table: Table,
@@ -27,16 +28,19 @@ struct ExpiredFile {
     bytes: i64,
 }
 
-/// Rows per source: events, then quarantined records.
+/// For each source, the number of events and the number of quarantined records.
 type RowCounts = BTreeMap<String, (i64, i64)>;
 
 impl Lake {
-    /// Drops every day before that of `oldest` (microseconds UTC): events and their copies by the time of the event, rejects and
-    /// events without a usable time by the day of their ingest. The ledger counts them as expired from then on. The files are
-    /// removed when no snapshot sees them any more.
+    /// Drops all days before the day that contains `oldest`. `oldest` and `now` are in microseconds
+    /// since 1970 UTC. The event time gives the day of an event and of its copies. The time of
+    /// ingest gives the day of a reject and of an event without a usable time.
+    ///
+    /// After this call the ledger counts the rows as expired. Their files stay on disk as long
+    /// as a snapshot contains them.
     ///
     /// # Errors
-    /// [`CatalogError`]; nothing was dropped then.
+    /// [`CatalogError`]. Nothing is dropped in this case.
     pub async fn drop_days_before(
         &self,
         oldest: i64,
@@ -66,7 +70,7 @@ impl Lake {
         })
     }
 
-    /// Files of days before `oldest`, `2026-01-31`.
+    /// Lists the files of all days before the day `oldest`, which has the form `2026-01-31`.
     async fn expired_files(&self, oldest: &str) -> Result<Vec<ExpiredFile>, CatalogError> {
         let rows: Vec<(i64, i64, String, i64, i64, String)> = sqlx::query_as(
             "SELECT f.data_file_id, f.table_id, f.path, f.record_count, f.file_size_bytes, p.partition_value FROM ducklake_data_file f \
@@ -83,7 +87,8 @@ impl Lake {
         Ok(expired.filter_map(file).collect())
     }
 
-    /// Rows of the files by source: what the ledger must move to `expired`.
+    /// Counts the rows of `expired` by source. The ledger must then count these rows as expired.
+    /// Event copies are left out, because the ledger never counts them as stored.
     fn count_rows(&self, expired: &[ExpiredFile]) -> Result<RowCounts, CatalogError> {
         let mut counts = RowCounts::new();
         for file in expired.iter().filter(|file| file.table != Table::EventCopies) {
@@ -119,7 +124,7 @@ impl Lake {
             end_file(&mut transaction, snapshot, file).await?;
         }
         for (source, (events, rejects)) in counts {
-            // Rows that were counted as stored are counted as expired now.
+            // The ledger line moves rows from stored and quarantined to expired.
             sqlx::query("INSERT INTO trailhound_ingest_ledger VALUES ($1, $2, 0, $3, 0, $4, $5)")
                 .bind(snapshot)
                 .bind(source)
@@ -135,7 +140,8 @@ impl Lake {
     }
 }
 
-/// Records that events before `oldest` are dropped: findings about them stay as they are, since no rule can evaluate them again.
+/// Records that events before `oldest` are dropped. Findings about these events keep their status,
+/// because no rule can evaluate the events again.
 async fn retain_from(db: &mut AnyConnection, oldest: i64) -> Result<(), CatalogError> {
     let known: Option<String> = sqlx::query_scalar(
         "SELECT value FROM ducklake_metadata WHERE key = 'trailhound_retained_from'",
@@ -155,7 +161,8 @@ async fn retain_from(db: &mut AnyConnection, oldest: i64) -> Result<(), CatalogE
     Ok(())
 }
 
-/// Ends `file` with `snapshot` and corrects the table's totals.
+/// Sets the end snapshot of `file` to `snapshot`, and subtracts its rows and bytes from the totals
+/// of its table.
 async fn end_file(
     db: &mut AnyConnection,
     snapshot: i64,

@@ -1,4 +1,4 @@
-//! Change windows: times at which changes are expected.
+//! Change windows: periods in which changes are expected.
 
 use super::globs::GlobList;
 use super::hours::parse_time_of_day;
@@ -10,7 +10,7 @@ use serde::de::Error as _;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A single or recurring change window. Start and end are inclusive.
+/// A change window, which opens once or regularly. Its start and end belong to it.
 #[derive(Debug, Clone)]
 pub struct ChangeWindow {
     schedule: Schedule,
@@ -23,22 +23,23 @@ pub struct ChangeWindow {
     pub reason: String,
 }
 
-/// When a window is open, in local time of the window's time zone.
+/// The periods in which a window is open, in local time of the window's time zone.
 #[derive(Debug, Clone)]
 enum Schedule {
-    /// On the days that a recurrence rule gives, from one time of day to another. The window ends
-    /// on the next day where `to` is not after `from`. `days` caches whether the rule gives a day.
+    /// The window opens on each day of the recurrence rule, at the time `from`. It closes at the
+    /// time `to` of that day, or of the next day if `to` is not after `from`. `days` caches for
+    /// each day whether the rule includes it.
     Recurring {
         rule: Box<RRuleSet>,
         from: NaiveTime,
         to: NaiveTime,
         days: Arc<Mutex<HashMap<NaiveDate, bool>>>,
     },
-    /// Once, from one moment to another.
+    /// The window opens once, at `from`, and closes at `to`.
     Single { from: NaiveDateTime, to: NaiveDateTime },
 }
 
-/// An entry of `change_windows`, before it is validated.
+/// An entry of the parameter `change_windows`, before its validation.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeWindowEntry {
@@ -59,32 +60,34 @@ struct ChangeWindowEntry {
     reason: String,
 }
 
-/// Attributes of a change that windows are matched against.
+/// The attributes of a change that [`ChangeWindow::covers`] compares with a window.
 #[derive(Debug, Clone, Copy)]
 pub struct ChangeAttributes<'c> {
-    /// Time, microseconds since 1970 UTC.
+    /// Time of the change, in microseconds since 1970 UTC.
     pub time: i64,
-    /// Account id.
+    /// Id of the account.
     pub account: Option<&'c str>,
     /// Region.
     pub region: Option<&'c str>,
-    /// User name or role name.
+    /// Name of the user or role that made the change.
     pub principal: Option<&'c str>,
-    /// Ids of the instances; the window must cover all of them.
+    /// Ids of the changed instances. A window must match all of them.
     pub instances: &'c [&'c str],
 }
 
 impl ChangeWindow {
-    /// True where the window is open at the time of `change` and its globs match the account,
-    /// region, principal and all instances of the change.
+    /// True if the window is open at the time of `change`, and its globs match the account, the
+    /// region, the principal and all instances. A window without globs for an attribute matches
+    /// every value of it. A window with such globs does not match a change that lacks the
+    /// attribute.
     #[must_use]
     pub fn covers(&self, change: &ChangeAttributes<'_>) -> bool {
-        let fits = |globs: &GlobList, value: Option<&str>| {
+        let matches_globs = |globs: &GlobList, value: Option<&str>| {
             globs.is_empty() || value.is_some_and(|value| globs.matches(value))
         };
-        fits(&self.accounts, change.account)
-            && fits(&self.regions, change.region)
-            && fits(&self.principals, change.principal)
+        matches_globs(&self.accounts, change.account)
+            && matches_globs(&self.regions, change.region)
+            && matches_globs(&self.principals, change.principal)
             && (self.instances.is_empty()
                 || (!change.instances.is_empty()
                     && change.instances.iter().all(|instance| self.instances.matches(instance))))
@@ -93,8 +96,8 @@ impl ChangeWindow {
 
     fn is_open(&self, micros: i64) -> bool {
         let Some(time) = DateTime::from_timestamp_micros(micros) else { return false };
-        // Wall-clock time decides, so a window keeps its hours when daylight saving time begins or
-        // ends.
+        // The schedule is compared with local wall-clock time, so a window keeps its hours when
+        // daylight saving time begins or ends.
         let local = time.with_timezone(&self.timezone).naive_local();
         match &self.schedule {
             Schedule::Single { from, to } => *from <= local && local <= *to,
@@ -113,7 +116,7 @@ impl ChangeWindow {
         }
     }
 
-    /// True where the recurrence rule gives `day`.
+    /// True if the recurrence rule includes `day`. `days` caches the result.
     fn occurs(
         &self,
         rule: &RRuleSet,
@@ -149,8 +152,8 @@ impl TryFrom<ChangeWindowEntry> for ChangeWindow {
         }
         let schedule = match &entry.rrule {
             Some(text) => {
-                // The rule only selects days. It runs in UTC from a fixed Monday, unless an
-                // interval needs a start day of its own.
+                // The rule only selects days. It is evaluated in UTC. It starts on `starts`, or
+                // else on a fixed Monday. A rule with an interval needs `starts`.
                 let needs_start = text.to_uppercase().split(';').any(|part| {
                     part.trim().strip_prefix("INTERVAL=").is_some_and(|n| n.trim() != "1")
                 });
@@ -220,8 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn past_midnight_in_its_own_zone_with_both_ends() {
-        // Saturday 22:00 to Sunday 02:00 in Shanghai is 14:00 to 18:00 UTC on Saturday. 2026-11-21 is a Saturday.
+    fn a_window_past_midnight_uses_its_time_zone_and_includes_both_ends() {
+        // Saturday 22:00 to Sunday 02:00 in Shanghai is 14:00 to 18:00 UTC on Saturday. 2026-11-21
+        // is a Saturday.
         let w =
             window(r#"{ rrule = "FREQ=WEEKLY;BYDAY=SA", from = "22:00", to = "02:00", timezone = "Asia/Shanghai", reason = "patching" }"#)
                 .expect("valid");
@@ -255,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_need_a_start_and_keep_to_it() {
+    fn a_rule_with_an_interval_needs_a_start_day_and_counts_from_it() {
         let text = r#"{ rrule = "FREQ=WEEKLY;INTERVAL=2;BYDAY=SA", from = "10:00", to = "11:00", timezone = "UTC", reason = "r" "#;
         assert!(window(&format!("{text}}}")).expect_err("needs a start").contains("starts"));
         let w = window(&format!("{text}, starts = \"2026-11-21\" }}")).expect("valid");
@@ -282,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_refused() {
+    fn invalid_windows_are_refused() {
         for (text, hint) in [
             (
                 r#"{ rrule = "FREQ=SOMETIMES", from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#,

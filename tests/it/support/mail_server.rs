@@ -1,4 +1,4 @@
-//! A real SMTP server (aiosmtpd).
+//! Runs a real SMTP server (aiosmtpd) as a child process.
 
 use crate::support::ports::{reserve_port, wait_until_listening};
 use crate::support::program::Program;
@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// Prints each message it accepts. Defers the first message, and refuses mail to `nobody`.
+/// The Python script of the server. It answers the first message with a temporary failure (451) and
+/// rejects the recipient `nobody`. It prints each accepted message as one line of JSON.
 const MAIL_SERVER: &str = r#"
 import json, ssl, sys
 from aiosmtpd.controller import Controller

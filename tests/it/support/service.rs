@@ -1,4 +1,5 @@
-//! The program as a service: a child process that is queried, signalled and killed.
+//! Runs `trailhound serve` as a child process. Tests send it HTTP requests and signals, and read
+//! its findings and its log.
 
 use crate::support::program::Program;
 use crate::support::waiting::{PATIENCE, wait_for};
@@ -12,29 +13,31 @@ use std::time::Instant;
 
 pub(crate) struct Service {
     child: Child,
-    /// `HOST:PORT` of its HTTP server.
+    /// Address of the HTTP server, as `HOST:PORT`.
     pub(crate) address: String,
     finding_lines: Receiver<Value>,
     log_lines: Receiver<String>,
-    /// The findings printed so far, the last revision of each.
+    /// The findings read so far, by id, each in its last revision.
     pub(crate) findings: BTreeMap<String, Value>,
 }
 
 impl Service {
-    /// Starts `trailhound serve` on `config` and `lake` and waits until it listens.
+    /// Starts `trailhound serve` with `config` and `lake`, and waits until it listens.
     pub(crate) fn start(program: &Program, config: &str, lake: &str) -> Self {
-        // With the real clock: after each commit, detection looks at the events that arrived, whatever their time.
+        // The service uses the real clock. After each commit it evaluates the events that arrived,
+        // whatever their event time.
         let mut command = program.command(&["--config", config, "serve", "--lake", lake]);
         command.env_remove("TRAILHOUND_NOW");
         Self::spawn(command)
     }
 
-    /// Starts it with the fixed clock of the tests, for tests in which the present decides what is read.
+    /// Starts `trailhound serve` with the fixed time of the tests. For tests in which the present
+    /// determines which data is read.
     pub(crate) fn start_at_test_time(program: &Program, config: &str, lake: &str) -> Self {
         Self::spawn(program.command(&["--config", config, "serve", "--lake", lake]))
     }
 
-    /// Starts `command`, a `trailhound serve`, and waits until it listens.
+    /// Runs `command`, which must be a `trailhound serve`, and waits until it listens.
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -73,7 +76,8 @@ impl Service {
         service
     }
 
-    /// Drops the findings it prints from here on, because there are too many to hold in memory.
+    /// Discards all findings that the service prints from now on. For tests with too many findings
+    /// to hold in memory.
     pub(crate) fn discard_findings(mut self) -> Self {
         self.finding_lines = channel().1;
         self
@@ -91,12 +95,13 @@ impl Service {
         }
     }
 
-    /// Returns the lines of standard error since the last call.
+    /// Returns the lines of standard error that have not been read yet.
     pub(crate) fn take_log(&mut self) -> Vec<String> {
         self.log_lines.try_iter().collect()
     }
 
-    /// Reads findings until `enough` accepts the event ids of the open ones, by rule.
+    /// Reads findings until `enough` returns true. `enough` receives the event ids of all open
+    /// findings, by rule id.
     pub(crate) fn wait_for_findings(
         &mut self,
         mut enough: impl FnMut(&BTreeMap<String, BTreeSet<String>>) -> bool,
@@ -112,7 +117,7 @@ impl Service {
         }
     }
 
-    /// Reads findings until the event ids of the open ones, by rule, equal `expected`.
+    /// Reads findings until the event ids of all open findings, by rule id, equal `expected`.
     pub(crate) fn wait_for_exact_findings(
         &mut self,
         expected: &BTreeMap<String, BTreeSet<String>>,
@@ -126,7 +131,7 @@ impl Service {
                 Ok(finding) => self.record(finding),
                 Err(e) => {
                     let open = self.open_findings();
-                    let beside =
+                    let differing_entries =
                         |these: &BTreeMap<String, BTreeSet<String>>,
                          those: &BTreeMap<String, BTreeSet<String>>| {
                             these
@@ -137,8 +142,8 @@ impl Service {
                         };
                     panic!(
                         "{e}\nexpected: {:?}\nfound: {:?}",
-                        beside(expected, &open),
-                        beside(&open, expected)
+                        differing_entries(expected, &open),
+                        differing_entries(&open, expected)
                     );
                 }
             }
@@ -149,7 +154,7 @@ impl Service {
         self.findings.insert(finding["finding_id"].to_string(), finding);
     }
 
-    /// Event ids of the open findings read so far, by rule.
+    /// Returns the event ids of all open findings read so far, by rule id.
     pub(crate) fn open_findings(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut open: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for finding in self.findings.values().filter(|finding| finding["status"] == "open") {
@@ -163,7 +168,7 @@ impl Service {
         open
     }
 
-    /// Status and body of a GET.
+    /// Sends a GET request for `path` and returns the status and the body of the response.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
@@ -177,10 +182,11 @@ impl Service {
         )
     }
 
-    /// Waits until `question` is true: a metric, an answer of the service, or a row of its catalog.
-    pub(crate) fn wait_until(&self, what: &str, mut question: impl FnMut(&Self) -> bool) {
+    /// Checks `condition` again and again until it is true, for example on a metric, a response of
+    /// the service or a row of the catalog. `what` describes the condition in the failure message.
+    pub(crate) fn wait_until(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         wait_for(
-            || question(self).then_some(()),
+            || condition(self).then_some(()),
             || {
                 let (ready, metrics) = (self.get("/readyz").1, self.get("/metrics").1);
                 format!("{what} does not come true; {ready}\n{metrics}")
@@ -188,7 +194,8 @@ impl Service {
         );
     }
 
-    /// Waits until the counter of records with this fate (`received`, `stored`, `duplicate`, `quarantined`) equals `records`.
+    /// Waits until the metric `trailhound_records_total` with the label `fate` equals `records`.
+    /// `fate` is `received`, `stored`, `duplicate` or `quarantined`.
     pub(crate) fn wait_for_records(&self, fate: &str, records: u64) {
         let name = format!("trailhound_records_total{{fate=\"{fate}\"}}");
         let what = format!("{records} records {fate}");
@@ -201,7 +208,8 @@ impl Service {
         self.wait_until("readiness", is_ready);
     }
 
-    /// The value of the metric `name`, which includes its labels; 0 where it is not exported.
+    /// Returns the value of the metric `name`, which includes the labels. Returns 0 if the service
+    /// does not export the metric.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").1;
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0.0)
@@ -215,13 +223,14 @@ impl Service {
         assert!(sent.success());
     }
 
-    /// Sends SIGKILL and waits for the end of the process.
+    /// Sends SIGKILL and waits until the process has ended.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
     }
 
-    /// Sends SIGTERM, reads the last findings, and returns the exit status and the open findings.
+    /// Sends SIGTERM and reads the last findings. Returns the exit status, and the event ids of all
+    /// open findings by rule id.
     pub(crate) fn stop(mut self) -> (i32, BTreeMap<String, BTreeSet<String>>) {
         self.signal("TERM");
         let status = self.child.wait().expect("ends").code().unwrap_or(-1);

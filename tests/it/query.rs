@@ -253,7 +253,7 @@ fn groups_of_low_cardinality_use_dictionary_aggregation() {
     ] {
         let sql = format!("EXPLAIN SELECT {by}, count(*) FROM events GROUP BY {by}");
         let plan = program.run_ok(&["query", "--lake", "l", "--format", "csv", "-c", &sql]).out;
-        assert_eq!(plan.contains("CodedAggregateExec: mode=Partial"), is_coded, "{plan}");
+        assert_eq!(plan.contains("DictionaryAggregateExec: mode=Partial"), is_coded, "{plan}");
     }
 }
 

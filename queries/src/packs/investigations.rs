@@ -309,7 +309,7 @@ pub fn investigations_page(all: &[Investigation]) -> String {
     use std::fmt::Write as _;
     let mut out =
         "# Saved investigations\n\nGenerated from `queries/investigations/`; a test compares. Each is a question with its query:\n\
-        `trailhound investigate NAME --param name=value`. A time is front_matter `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, or before now as\n\
+        `trailhound investigate NAME --param name=value`. A time is written `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, or before now as\n\
         `-7d`, `-12h`, `-30m`. Events without a readable time lie in no period.\n"
             .to_owned();
     for investigation in all {

@@ -23,7 +23,7 @@ use trailhound_queries::session::Session;
 /// Called with the number of each section, from 0, when its computation starts.
 pub(crate) type SectionProgress<'p> = &'p (dyn Fn(usize) + Sync);
 
-/// What to write of a report, and where.
+/// Output options of a report: language, formats, folder and browser.
 pub(crate) struct Target {
     /// Language of texts for people.
     pub(crate) language: Language,

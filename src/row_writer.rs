@@ -1,5 +1,5 @@
-//! Writes the rows of a query in the format that the caller asks for: tables for people, JSON, CSV,
-//! Markdown, Parquet and Arrow.
+//! Writes the rows of a query in one of several formats: text tables, JSON, CSV, Markdown, Parquet
+//! and Arrow.
 
 use crate::exit::Failure;
 use crate::printer;
@@ -21,10 +21,11 @@ use trailhound_datasets::sanitize::{csv_field, sanitize};
 use trailhound_queries::docs::data_dictionary::type_name;
 use trailhound_queries::values::{json_value, row_texts};
 
-/// Rows that a table for people shows at most. The other formats have no limit.
+/// Maximum number of rows in a text table: [`RowFormat::Table`], [`RowFormat::Wide`] and
+/// [`RowFormat::Expanded`]. The other formats have no limit.
 const TABLE_ROWS_MAX: usize = 1000;
 
-/// Format of the rows of a query.
+/// Output format for the rows of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum RowFormat {
     /// A table for people, as wide as the terminal.
@@ -32,7 +33,7 @@ pub(crate) enum RowFormat {
     /// A table as wide as its content, for a pager that scrolls sideways.
     #[value(skip)]
     Wide,
-    /// For people: one line per column.
+    /// A block of lines per row, for people: one line per column.
     Expanded,
     /// One JSON object per row, each on a line of its own.
     Json,
@@ -56,32 +57,33 @@ impl RowFormat {
     }
 }
 
-/// How many rows a query returned, and how many of them a table leaves out.
+/// Number of rows that a query returned, and number of those that a text table omits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowCounts {
-    /// All rows of the result.
+    /// Number of rows of the result.
     pub(crate) rows: usize,
-    /// Rows beyond the limit of a table, which are not written.
+    /// Number of rows beyond the limit of a text table. They are not written.
     pub(crate) hidden: usize,
 }
 
 impl RowCounts {
-    /// Rows that were written.
+    /// Returns the number of rows that were written.
     pub(crate) fn shown(self) -> usize {
         self.rows - self.hidden
     }
 }
 
-/// Writes batches of rows one after the other in one format.
+/// Writes successive batches of rows in one format.
 pub(crate) struct RowWriter<'w> {
     writer: FormatWriter<'w>,
     header: Vec<String>,
     rows: usize,
 }
 
-/// The state of the writer for each format.
+/// The state of the writer, which depends on the format.
 enum FormatWriter<'w> {
-    /// Buffers rows: the widths of a table's columns are known only at the end.
+    /// Buffers all rows, because the widths of the columns of a text table are known only after the
+    /// last row.
     Buffered {
         out: Box<dyn Write + Send + 'w>,
         format: RowFormat,
@@ -97,7 +99,7 @@ enum FormatWriter<'w> {
 }
 
 impl<'w> RowWriter<'w> {
-    /// A writer of rows of `schema` to `out`. Writes what a format has before its first row.
+    /// Creates a writer of rows of `schema` to `out`, and writes the header of the format.
     ///
     /// # Errors
     /// [`Failure::Output`]: `out` cannot be written to. [`Failure::Internal`]: the format cannot
@@ -191,7 +193,7 @@ impl<'w> RowWriter<'w> {
         Ok(())
     }
 
-    /// Writes buffered rows and what a format has after its last row.
+    /// Writes the buffered rows and the footer of the format. Returns the row counts.
     ///
     /// # Errors
     /// As [`RowWriter::new`].
@@ -236,8 +238,8 @@ impl<'w> RowWriter<'w> {
     }
 }
 
-/// `schema` with the view types of text and bytes replaced by types that every reader of Parquet
-/// and Arrow knows.
+/// Returns `schema` with `Utf8View` and `BinaryView` replaced by `Utf8` and `Binary`, which every
+/// reader of Parquet and Arrow supports. All fields are nullable.
 fn portable_schema(schema: &SchemaRef) -> SchemaRef {
     let portable = |field: &Field| {
         let data_type = match field.data_type() {
@@ -250,7 +252,7 @@ fn portable_schema(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(|field| portable(field)).collect::<Vec<_>>()))
 }
 
-/// `batch` cast to the types of [`portable_schema`].
+/// Casts `batch` to the types of [`portable_schema`].
 fn to_portable_types(batch: &RecordBatch) -> Result<RecordBatch, Failure> {
     let schema = portable_schema(&batch.schema());
     let columns = batch
@@ -263,7 +265,8 @@ fn to_portable_types(batch: &RecordBatch) -> Result<RecordBatch, Failure> {
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(Failure::internal)
 }
 
-/// An I/O error inside an Arrow error is an output error.
+/// Converts an Arrow error: an I/O error to [`Failure::Output`], other errors to
+/// [`Failure::Internal`].
 fn arrow_error(error: ArrowError) -> Failure {
     match error {
         ArrowError::IoError(_, error) => Failure::Output(error),
@@ -293,7 +296,8 @@ fn write_markdown(out: &mut dyn Write, header: &[String], rows: &[Vec<String>]) 
     rows.iter().try_for_each(|row| writeln!(out, "{}", line(row)))
 }
 
-/// `text` with the characters escaped that mean something in Markdown or HTML or end a cell.
+/// Escapes the characters of `text` that have a meaning in Markdown or HTML, or that end a table
+/// cell.
 fn escape_markdown(text: &str) -> String {
     let mut safe = String::new();
     for character in sanitize(text).chars() {

@@ -8,8 +8,9 @@
 //! version 8 runs the migrations to 9 and 10 when it is opened, in one transaction with those of all other sets. A process of
 //! the older version that still runs finds version 10 inside of its next transaction, and [`TableSet::check`] refuses it.
 //!
-//! SQL text is written once for SQLite and PostgreSQL. Words in braces stand for what the two spell differently:
-//! `{boolean}`, `{instant}`, `{uuid}`, `{without_rowid}`, `{bytewise}`, and `{now}` for the present as a literal.
+//! Each SQL text is a template for SQLite and PostgreSQL. Placeholders in braces stand for syntax
+//! that differs between the two: `{boolean}`, `{instant}`, `{uuid}`, `{without_rowid}`,
+//! `{bytewise}`, and `{now}` for the current time as a literal.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -48,7 +49,8 @@ pub struct Migration {
 /// Added to the version of every table set; see [`pretend_newer`].
 static VERSIONS_AHEAD: AtomicI64 = AtomicI64::new(0);
 
-/// For tests only: from now on this process takes itself for a build that is one version newer, whose tables are the same.
+/// For tests only: makes this process behave like a build with schema version plus one and the same
+/// tables.
 pub fn pretend_newer() {
     VERSIONS_AHEAD.store(1, Ordering::Relaxed);
 }

@@ -267,8 +267,8 @@ pub struct Event<'a> {
     pub needs_raw: bool,
     /// The event's JSON text.
     pub text: &'a str,
-    /// Account id for an event that names none: from the row around it (`owner_id`) or from the object's path. The flag
-    /// tells which.
+    /// Account id for an event that has none: from the row around the event (`owner_id`) or from
+    /// the object's path. The flag names the source.
     pub fallback_account: Option<(Cow<'a, str>, Flag)>,
     /// The oddities that the decoder noticed.
     pub flags: Flags,

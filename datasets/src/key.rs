@@ -1,13 +1,17 @@
-//! The event key: 128 bits that are equal for every delivery of one event and different for different events.
+//! The event key: 128 bits that are equal for all deliveries of one event and different for
+//! different events.
 //!
-//! One event often arrives several times: by two sources, or twice by one. The copies differ in details that the delivery
-//! adds, so their bytes cannot be compared. The key is made of two halves instead:
+//! One event is often delivered several times: by two sources, or twice by one source. The copies
+//! differ in details that the delivery adds, so a comparison of their bytes does not detect
+//! duplicates. The event key does. It has two halves:
 //!
-//! - the **identity** half hashes the account and the event id, which the platform issues,
-//! - the **facts** half hashes what the event says: time, action, caller, address, result, parameters.
+//! - The **identity** half is a hash of the account and the event id, which the platform issues.
+//! - The **facts** half is a hash of the content of the event: time, action, caller, address,
+//!   result and parameters.
 //!
-//! Equal keys mean the same event. Equal identities with different facts mean that one id was used twice: both events are
-//! stored, and the second gets the flag `id_conflict`. An event without an id is identified by its facts alone.
+//! Equal keys mean the same event. Equal identities with different facts mean that two events have
+//! the same id: both events are stored, and the second gets the flag `id_conflict`. If an event has
+//! no id, its identity half is a hash of the facts and the account.
 //!
 //! ```
 //! use std::borrow::Cow;
@@ -21,7 +25,7 @@
 //!         (Field::EventId, Some("E-1")),
 //!         (Field::EventName, Some("StopInstance")),
 //!         (Field::ErrorCode, Some(code)),
-//!         // The log service adds the category, and object storage does not: it is no part of the key.
+//!         // Not part of the key: the log service adds the category, object storage does not.
 //!         (Field::EventCategory, category),
 //!     ] {
 //!         event.values[field as usize] = value.map(Cow::Borrowed);
@@ -38,9 +42,11 @@
 use crate::event::{Event, Field};
 use crate::json::{HASH_EMPTY_OBJECT, hash_bytes, hash_text, mix};
 
-/// Fields whose values are part of the facts. The fields in which deliveries of one event are known to differ are left
-/// out: `requestParameterJson` (the log service adds it), `eventVersion` (text or number), the recipient,
-/// `eventCategory`, `eventRW` and `isGlobal` (older copies lack them), and fields outside the model.
+/// Text fields that the facts half hashes, in addition to the event time and the object fields.
+///
+/// The list omits fields that can differ between deliveries of one event: `requestParameterJson`
+/// (the log service adds it), `eventVersion` (text or number), the recipient account,
+/// `eventCategory`, `eventRW` and `isGlobal` (older copies lack them), and unknown fields.
 const FACTS: [Field; 18] = [
     Field::EventName,
     Field::EventType,
@@ -62,11 +68,13 @@ const FACTS: [Field; 18] = [
     Field::AccessKeyId,
 ];
 
-/// `event_key` of `event`: 8 bytes of identity, then 8 bytes of facts. `event_time` is the parsed `eventTime` in
-/// microseconds since 1970 UTC, `None` where it is missing or unreadable.
+/// Returns the event key of `event`: 8 bytes of identity, then 8 bytes of facts. `event_time` is
+/// the parsed `eventTime` in microseconds since 1970 UTC; `None` if it is missing or cannot be
+/// parsed.
 ///
-/// A caller who chooses request parameters cannot choose account and event id. So nobody can make a call look like a
-/// duplicate of another one, even by constructing a hash collision.
+/// An API caller can choose the request parameters, but not the account and the event id. So a
+/// caller cannot make a call look like a duplicate of another call, even with a hash collision in
+/// the facts.
 #[must_use]
 pub fn event_key(event: &Event<'_>, event_time: Option<i64>) -> [u8; 16] {
     let mut facts = match event_time {
@@ -81,7 +89,7 @@ pub fn event_key(event: &Event<'_>, event_time: Option<i64>) -> [u8; 16] {
         facts = mix(facts, if hash == HASH_EMPTY_OBJECT { 0 } else { hash });
     }
     if event.needs_raw && event.object_hashes == [0; 4] && event.get(Field::EventName).is_none() {
-        // No field of the model was readable: only the bytes tell such events apart.
+        // No known field could be read, so the hash of the raw bytes distinguishes such events.
         facts = mix(facts, hash_bytes(event.text.as_bytes()));
     }
     let account =

@@ -94,8 +94,8 @@ fn member_object<'m>(
         .ok_or_else(|| format!("{key} is no object"))
 }
 
-/// Merges `extra` into the event. Its members replace those of the columns; the objects around the identity are merged
-/// member by member.
+/// Merges `extra` into the event. A member of `extra` replaces the member of the same name from the
+/// columns. The identity object and the objects inside it are merged member by member.
 fn merge(into: &mut Map<String, Value>, extra: Map<String, Value>) {
     for (key, value) in extra {
         let structural = [USER_IDENTITY, SESSION_CONTEXT, ATTRIBUTES].contains(&key.as_str());
@@ -108,7 +108,8 @@ fn merge(into: &mut Map<String, Value>, extra: Map<String, Value>) {
     }
 }
 
-/// The column values that the ingest stores for `event`. `needs_raw` tells whether the column `raw` is stored.
+/// Returns the column values that the ingest stores for `event`. If `needs_raw` is true, they
+/// include the column `raw`.
 #[must_use]
 pub fn stored_columns<'a>(event: &'a Event<'_>, needs_raw: bool) -> StoredColumns<'a> {
     let mut stored = StoredColumns { extra: event.extra.as_deref(), ..StoredColumns::default() };

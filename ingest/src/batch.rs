@@ -71,8 +71,8 @@ impl ColumnBuilder {
         }
     }
 
-    /// Returns the values and starts over with room for as many bytes again. Growing by doubling would copy the bytes and
-    /// touch fresh pages several times per batch.
+    /// Returns the values, and replaces the builder with a new one that has capacity for as many
+    /// bytes. Growth by doubling would copy the bytes several times per batch.
     fn finish(&mut self) -> ArrayRef {
         match self {
             Self::Text(b) => {

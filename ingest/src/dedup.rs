@@ -12,8 +12,9 @@
 //! oss     (7, b)                   10:03  10:00-10:10   (7, a)                 Conflict   stored, flagged `id_conflict`
 //! ```
 //!
-//! Several processes may write one lake in turn. Before a commit, the index reads the keys that the others have committed
-//! since, and refuses the commit if one of them stored a record that is about to be stored here.
+//! Several processes may write one lake in turn. Before a commit, the index reads the keys that
+//! other processes have committed since the last commit. It refuses the commit if another process
+//! has stored a record of this commit.
 
 use crate::lake::{CatalogError, Commit, KeyFile, Lake, Table, read_keys};
 use crate::lock::lock;
@@ -68,7 +69,7 @@ impl TimeBucket {
 pub(crate) enum DedupOutcome {
     /// The event is new.
     New,
-    /// The event is new, but another one has the same account and id.
+    /// The event is new, but another event has the same account and event id.
     Conflict,
     /// The event is known from other sources, but not from this one.
     Copy,
@@ -116,7 +117,7 @@ impl Hash for KeyHalf {
     }
 }
 
-/// What is stored under the identity half of a key.
+/// Entry of the index for one identity half: the facts half, and the sources of the event.
 #[derive(Debug, Clone, Copy)]
 struct KeyEntry {
     facts: KeyHalf,
@@ -142,9 +143,9 @@ type IdentityMap<V> = HashMap<KeyHalf, V, BuildHasherDefault<IdentityHasher>>;
 /// The keys of one time bucket.
 #[derive(Default)]
 struct BucketKeys {
-    /// By identity half: the first event of that identity.
+    /// The first event of each identity, by the identity half of its key.
     first: IdentityMap<KeyEntry>,
-    /// By identity half: further events of that identity.
+    /// Further events of each identity, by the identity half of their keys.
     more: IdentityMap<Vec<KeyEntry>>,
     count: usize,
     /// Value of [`KeyIndex::lookups`] at the last use.
@@ -353,7 +354,8 @@ impl DedupIndex {
     /// first. `now` is in microseconds since 1970 UTC. Returns the new snapshot.
     ///
     /// # Errors
-    /// [`CatalogError::Conflict`] where another process has stored one of the records; and those of [`Lake::commit`].
+    /// [`CatalogError::Conflict`] if another process has stored a record of this commit, and the
+    /// errors of [`Lake::commit`].
     pub(crate) fn commit(
         &self,
         lake: &Lake,

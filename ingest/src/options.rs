@@ -5,11 +5,12 @@ use crate::decode::DecodeLimits;
 /// Options of an ingest of files.
 #[derive(Debug, Clone)]
 pub struct IngestOptions {
-    /// Limits of what one object may cost.
+    /// Limits for the decoding of one object.
     pub limits: DecodeLimits,
     /// Number of threads that decode and encode.
     pub workers: usize,
-    /// Events between two commits. After a crash, the next run reads at most so many again.
+    /// Number of events after which a commit is due. After a crash, the next run reads about this
+    /// many events again.
     pub flush_rows_max: u64,
     /// Event keys held in memory between commits, about 25 bytes each.
     pub keys_max: usize,

@@ -117,7 +117,8 @@ fn worker_panicked(panic: Option<&(dyn Any + Send)>) -> IngestError {
 }
 
 impl SharedState<'_> {
-    /// Commits what the workers handed over. An error goes to `flush.failed`.
+    /// Commits the files and positions that the workers have handed over. An error is stored in
+    /// `flush.failed`.
     fn commit(&self, flush: &mut FlushState) {
         let source =
             SourceCommit { source: files::SOURCE.to_owned(), ..std::mem::take(&mut flush.source) };
@@ -153,8 +154,9 @@ impl SharedState<'_> {
     }
 }
 
-/// Counts a worker as running. Dropped however the worker ends, so that no flush waits for a worker that is gone. A worker
-/// that panicked makes the run fail, because its part of the flush is missing.
+/// Guard that counts a worker as running. It is dropped when the worker ends for any reason, so
+/// that no flush waits for a worker that has ended. If a worker has panicked, the run fails,
+/// because the worker's part of the flush is missing.
 struct WorkerRegistration<'s>(&'s SharedState<'s>);
 
 impl Drop for WorkerRegistration<'_> {
@@ -184,7 +186,8 @@ struct CurrentObject {
 }
 
 impl CurrentObject {
-    /// The position to commit, with the one it replaces. `done` tells that the object was read to its end.
+    /// Returns the position to commit and the record count of the position that it replaces. `done`
+    /// is true if the object was read to its end.
     fn position(&self, done: bool) -> (Position, Option<u64>) {
         let position = Position {
             object: self.object.clone(),
@@ -334,7 +337,8 @@ impl<'s> Worker<'s> {
         Ok(())
     }
 
-    /// Takes part in a flush: hands over, then waits for the commit. The last worker to arrive commits.
+    /// Takes part in a flush: adds the files and positions of this worker, then waits for the
+    /// commit. The last worker to arrive commits.
     fn join_flush(&mut self) -> Result<(), SinkStopped> {
         if let Err(error) = self.hand_over() {
             return Err(self.shared.fail(error));

@@ -11,8 +11,9 @@ pub(crate) struct QueuedInput {
     pub(crate) day: Option<String>,
 }
 
-/// Objects that no worker has taken yet. A worker stays with a day as long as the day has objects: a day that two workers
-/// write becomes two files of half the size, with every dictionary twice.
+/// Queue of the objects that no worker has taken yet. A worker takes objects of the same day as
+/// long as there are any. If two workers wrote one day, there would be two files of half the size,
+/// and every dictionary would be stored twice.
 pub(crate) struct InputQueue {
     waiting: VecDeque<QueuedInput>,
     /// Days that a worker is reading.

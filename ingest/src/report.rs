@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
-/// What an ingest did.
+/// Result of an ingest run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct IngestReport {
     /// Records by outcome.

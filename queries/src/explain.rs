@@ -212,8 +212,8 @@ fn value(batch: &RecordBatch, column: usize, row: usize) -> String {
     label.unwrap_or_else(|error| format!("({error})"))
 }
 
-/// A sentence that says what the first compared value would have to be for a simple comparison to
-/// hold.
+/// Returns a sentence with the value that the first operand of a simple comparison must have for
+/// the comparison to be true.
 fn required_value(condition: &Expr, seen: &[(String, String)]) -> Option<String> {
     let (name, value) = seen.first()?;
     let required = match condition {

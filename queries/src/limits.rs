@@ -19,8 +19,8 @@ pub struct QueryLimits {
     pub spill_bytes_max: u64,
     /// Number of threads.
     pub threads: usize,
-    /// Rows that a rule may return. A rule that returns more is stopped, because nobody could read
-    /// its findings.
+    /// Maximum number of rows that a rule may return. A rule that returns more rows is stopped,
+    /// because no analyst could read its findings.
     pub rows_max: usize,
     /// Time that a rule may run.
     pub time_max: Duration,

@@ -11,7 +11,7 @@ use trailhound_detect::authoring::coverage::{AccountCoverage, coverage};
 use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::session::Session;
 
-/// Accounts in the summary at the end of a scan at most.
+/// Maximum number of accounts in the summary at the end of a scan.
 const SUMMARY_ACCOUNTS_MAX: usize = 8;
 
 /// Prints the coverage of each account.

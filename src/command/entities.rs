@@ -13,10 +13,11 @@ use trailhound_detect::finding::risk::{
     Entity, EntityKind, EntityRisk, Incident, entities, entity_risks, incidents,
 };
 
-/// Rules in the row of an entity at most. Those that add most to its risk come first.
+/// Maximum number of rules in the row of an entity. The rules with the greatest contributions to
+/// its risk come first.
 const RULES_SHOWN: usize = 6;
 
-/// Prints the entities that findings concern, or one of them in detail.
+/// Prints the entities that findings concern, or the details of one entity.
 pub(super) async fn run(config: &Config, args: EntitiesArgs) -> Result<Exit, Failure> {
     let findings = stored_findings(config, args.lake.folder()).await?;
     let mut risks = entity_risks(&findings, config.now().timestamp_micros());

@@ -12,9 +12,9 @@ use trailhound_ingest::IngestReport;
 use trailhound_queries::packs::rules::{RuleSet, Severity};
 use trailhound_queries::session::Session;
 
-/// Findings in the table at most.
+/// Maximum number of findings in the table.
 const TABLE_FINDINGS_MAX: usize = 200;
-/// Reasons, actions and targets of one finding in the table at most.
+/// Maximum number of reasons, of actions and of targets of one finding in the table.
 const PARTS_SHOWN: usize = 6;
 
 /// Prints the result of a run. In JSON and CSV the findings go to standard output, messages to

@@ -140,9 +140,9 @@ fn with_time(event: &RawValue, now: i64) -> Result<String, Failure> {
     serde_json::to_string(&event).map_err(Failure::internal)
 }
 
-/// Sends one event in one of the two layouts of a Logstore, in turn: a Logstore with one field
-/// delivers the event itself, with the name of the field as the key; a Logstore with several fields
-/// delivers a row of them.
+/// Sends one event. Events alternate between the two layouts of a Logstore: a Logstore with one
+/// field delivers the event itself, with the name of the field as the message key; a Logstore with
+/// several fields delivers a row of fields.
 fn send_event(sender: &TopicProducer, event: &str, number: u64) -> Result<(), SendError> {
     if number.is_multiple_of(2) {
         return sender.send(Some("event"), event.as_bytes());

@@ -27,7 +27,7 @@ pub(super) async fn run(config: &Config, args: IngestArgs) -> Result<Exit, Failu
     Ok(if report.is_incomplete() { Exit::Incomplete } else { Exit::Success })
 }
 
-/// Notes that are printed at most.
+/// Maximum number of notes that are printed.
 const NOTES_SHOWN: usize = 10;
 
 /// Ingests the files at `paths` into the lake in `folder`, which is created if it does not exist.

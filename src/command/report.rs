@@ -16,10 +16,10 @@ use trailhound_detect::report::{Period, Report, differences, report_notice};
 use trailhound_detect::store::report_runs;
 use trailhound_ingest::lake::Lake;
 
-/// The HTML element that holds the figures of a report as JSON.
+/// Start tag and end tag of the HTML element that holds the report as JSON.
 const DATA_ELEMENT: (&str, &str) =
     ("<script type=\"application/json\" id=\"report\">", "</script>");
-/// Runs of each report in the list at most.
+/// Maximum number of runs that the list shows for each report.
 const RUNS_SHOWN: usize = 5;
 
 /// Creates, verifies or lists reports.
@@ -71,14 +71,14 @@ async fn create(config: &Config, lake: &Lake, args: ReportArgs) -> Result<Exit, 
     Ok(Exit::Success)
 }
 
-/// Lowers the priority of this process, and has it killed when the service ends.
+/// Lowers the priority of this process. The kernel will kill the process when the service ends.
 fn run_as_child_of_service() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     rustix::process::nice(10)?;
     Ok(())
 }
 
-/// Shows on a terminal how many sections are computed.
+/// Progress bar on a terminal: how many sections have been computed.
 struct SectionProgressBar(ProgressBar);
 
 impl SectionProgressBar {
@@ -93,7 +93,7 @@ impl SectionProgressBar {
         Self(bar)
     }
 
-    /// The section with this number, from 0, is computed now.
+    /// Shows that section number `section`, counted from 0, is being computed.
     fn set(&self, section: usize) {
         self.0.set_position(section as u64);
     }
@@ -105,8 +105,8 @@ impl Drop for SectionProgressBar {
     }
 }
 
-/// Recomputes the report in `file` from the lake and prints the differences. Fails the check if
-/// there are any.
+/// Recomputes the report in `file` from the lake and prints the differences. Returns
+/// [`Exit::CheckFailed`] if there are differences.
 async fn verify(config: &Config, lake: &Lake, file: &Path) -> Result<Exit, Failure> {
     let given = read_report(file)?;
     let progress = SectionProgressBar::new(given.sections.len());
@@ -134,7 +134,7 @@ async fn verify(config: &Config, lake: &Lake, file: &Path) -> Result<Exit, Failu
     Ok(if differences.is_empty() { Exit::Success } else { Exit::CheckFailed })
 }
 
-/// Reads the report in a JSON or HTML file.
+/// Reads a report from a JSON or HTML file.
 fn read_report(file: &Path) -> Result<Report, Failure> {
     let file_error = |problem: String| Failure::Usage(format!("{}: {problem}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|e| file_error(e.to_string()))?;

@@ -14,7 +14,7 @@ use trailhound_detect::authoring::backtest::{AlertVolume, FindingsDiff, compare}
 use trailhound_detect::{Detection, Finding, FindingStatus, RuleSelection, TimeRange, detect};
 use trailhound_queries::session::Session;
 
-/// Rows of each list at most.
+/// Maximum number of rows of each list.
 const ROWS_SHOWN: usize = 20;
 
 /// Backtests the rules that `args` select, with the parameters of one or two configurations.

@@ -16,7 +16,7 @@ const LOOK_BACK_DAYS: u64 = 90;
 /// An exception that expires within this many days is marked.
 const EXPIRES_SOON_DAYS: u64 = 14;
 
-/// An exception or change window, and what it has suppressed.
+/// An exception or change window, with counts of the findings that it has suppressed.
 #[derive(Default)]
 struct SuppressionUsage {
     rules: Vec<String>,

@@ -65,8 +65,8 @@ async fn derive_findings(
     Ok(derived)
 }
 
-/// Prints the two causes of differences other than a fault: rules that have not run over
-/// `snapshot`, and parameters that are not those of the service.
+/// Prints the two possible causes of differences that are not defects: rules that have not run over
+/// `snapshot`, and parameters that differ from the parameters of the service.
 async fn explain_differences(
     config: &Config,
     lake: &Lake,

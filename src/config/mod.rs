@@ -264,7 +264,7 @@ impl Config {
         })
     }
 
-    /// What one query of the query server may use.
+    /// Returns the resource limits of one query of the query server.
     pub(crate) fn query_bounds(&self) -> QueryBounds {
         self.query.bounds()
     }

@@ -50,7 +50,7 @@ pub(crate) struct PostgresEndpoint {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
 }
 
-/// What one query of the query server may use.
+/// Resource limits of one query of the query server.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct QueryBounds {
     /// Run time in seconds.
@@ -95,7 +95,7 @@ impl Default for QueryConfig {
 }
 
 impl QueryConfig {
-    /// What one query may use.
+    /// Returns the resource limits of one query.
     pub(super) fn bounds(&self) -> QueryBounds {
         QueryBounds {
             seconds_max: self.time_max_seconds.get(),

@@ -122,8 +122,8 @@ impl ReportSchedule {
     }
 }
 
-/// Parses a cron expression. It is limited to the years up to 2099, because the search for an
-/// occurrence that never comes would otherwise go on to the year 5000.
+/// Parses a cron expression. Years are limited to 2099. Without this limit, the search for the next
+/// occurrence of an impossible date would continue to the year 5000.
 fn parse_cron(schedule: &str) -> Result<Cron, String> {
     if schedule.split_whitespace().count() != 5 {
         return Err("it has minute, hour, day of the month, month and day of the week".to_owned());

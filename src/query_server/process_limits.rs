@@ -4,8 +4,8 @@ use crate::config::QueryBounds;
 use rustix::process::{Resource, Rlimit, Signal};
 use std::io;
 
-/// Memory beyond what the query engine counts, in bytes: code, the catalog, decoded pages, the
-/// answer.
+/// Memory, in bytes, that the query engine's memory limit does not include: code, the catalog,
+/// decoded pages, the result.
 const UNCOUNTED_BYTES: u64 = 1 << 30;
 /// How much the priority of a worker is lowered below that of the service.
 const NICE: i32 = 10;

@@ -1,5 +1,5 @@
-//! Records every query in the lake's query log, including those whose client goes away before the
-//! answer.
+//! Records every query in the lake's query log, including queries whose client disconnects before
+//! the result.
 
 use std::time::{Duration, Instant};
 use trailhound_ingest::lake::{CatalogError, Lake, QueryLogEntry};

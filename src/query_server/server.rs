@@ -21,10 +21,10 @@ pub(super) const EXECUTABLE: &str = "/proc/self/exe";
 /// Time that a worker may take beyond the run time of its query, to start and to report its
 /// outcome.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
-/// Bytes of a worker's standard error that are read at most.
+/// Maximum number of bytes of a worker's standard error that are read.
 const MESSAGE_BYTES_MAX: u64 = 64 * 1024;
 
-/// What the interfaces share: the lake, the bounds of a query, the slots.
+/// State shared by the interfaces: the lake, the resource limits of a query, the slots.
 pub(crate) struct QueryServer {
     pub(super) lake: Lake,
     /// Configuration file of the service, which the workers read too.

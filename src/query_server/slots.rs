@@ -4,9 +4,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Queries that run at once.
+/// Maximum number of queries that run at once.
 const RUNNING_MAX: usize = 2;
-/// Queries that wait for a slot at most.
+/// Maximum number of queries that wait for a slot.
 const WAITING_MAX: usize = 8;
 
 /// The slots that queries run in.

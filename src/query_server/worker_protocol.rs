@@ -13,13 +13,13 @@ use trailhound_queries::sql_guard::{ParameterValues, QueryError, QueryErrorCode,
 pub(crate) struct WorkerRequest {
     /// The statement.
     pub(crate) sql: String,
-    /// ParameterValues of its parameters.
+    /// Values of the parameters of the query.
     pub(crate) values: ParameterValues,
     /// Format of the rows.
     pub(crate) format: RowFormat,
     /// The state of the lake to query.
     pub(crate) as_of: AsOf,
-    /// What the query may use.
+    /// Resource limits of the query.
     pub(crate) bounds: QueryBounds,
 }
 

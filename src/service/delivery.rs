@@ -112,7 +112,7 @@ struct SinkWorker {
     failures: u32,
 }
 
-/// What a worker does after a batch.
+/// Result of a batch: messages sent, and the pause before the next batch.
 struct NextStep {
     /// Messages in the batch; 0 if nothing was due.
     sent: usize,
@@ -190,8 +190,8 @@ impl SinkWorker {
         Ok(())
     }
 
-    /// Sends the messages that are due, as many as the sink takes at once, and stores what became
-    /// of them.
+    /// Sends a batch of due messages, up to the batch size of the sink, and stores the outcome of
+    /// each message.
     async fn deliver_batch(&mut self, now: i64, monitor: &Monitor) -> Result<NextStep, Failure> {
         let Some(batch) = self.lease_batch(now).await? else { return Ok(NextStep::IDLE) };
         let present = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
@@ -300,7 +300,7 @@ impl SinkWorker {
 
 /// How often the messages in the outbox are counted.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
-/// If counting takes long, the pause after it is this many times as long as the count took.
+/// If a count takes long, the pause before the next count is this many times as long as the count.
 const COUNT_PAUSE_FACTOR: u32 = 10;
 /// How often messages that were delivered long ago are deleted, in counts.
 const CLEANUP_INTERVAL: u32 = 720;

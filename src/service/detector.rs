@@ -140,8 +140,9 @@ impl Detector {
         Ok(())
     }
 
-    /// Replaces the rules by those of `rule_set`. Returns how many are new, or why one of them
-    /// cannot be planned. New rules run over events that are committed from now on.
+    /// Replaces the rules by the rules of `rule_set`. Returns the number of new rules, or the
+    /// reason why a rule cannot be planned. New rules run over events that are committed from now
+    /// on.
     async fn replace_rules(
         &mut self,
         rule_set: &RuleSet,

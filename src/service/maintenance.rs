@@ -20,7 +20,7 @@ const LEASE_MICROS: i64 = 120_000_000;
 /// The lake to maintain, and what must be kept.
 pub(super) struct Maintenance {
     pub(super) lake: Lake,
-    /// The rules that run. Snapshots that one of them has not run over are kept.
+    /// The rules that run. A snapshot is kept until all of these rules have run over it.
     pub(super) rules: Arc<RwLock<RuleVersions>>,
     /// Days of events that are kept; all if `None`.
     pub(super) retention_days: Option<u32>,

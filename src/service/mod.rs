@@ -158,8 +158,8 @@ fn report_scheduler(
     })
 }
 
-/// Handles SIGTERM and SIGINT. The first one sets `stop`, which ends the service in order. The
-/// second one exits at once, which loses nothing: the lake stores where the sources are read on.
+/// Handles SIGTERM and SIGINT. The first signal sets `stop`, for a graceful shutdown. The second
+/// signal exits at once. No data is lost, because the lake stores the positions of the sources.
 async fn handle_signals(stop: Arc<AtomicBool>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) =

@@ -29,7 +29,7 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1800);
 /// Missed times of a schedule that are handled one by one. Earlier ones are ignored.
 const MISSED_MAX: usize = 1000;
 
-/// The reports to create, and what creates them.
+/// The scheduled reports, and the program and settings that create them.
 pub(super) struct ReportScheduler {
     pub(super) lake: Lake,
     pub(super) reports: Vec<ReportSchedule>,
@@ -116,8 +116,8 @@ impl SchedulerRun {
             .map_err(|e| e.to_string())
     }
 
-    /// The last time of the schedule that is handled; `None` for a report that the lake does not
-    /// know.
+    /// Returns the last due time that needs no further attempt; `None` if the lake records no such
+    /// run of the report.
     async fn last_handled(&self, report: &ReportSchedule) -> Result<Option<i64>, String> {
         report_runs::last_finished(self.scheduler.lake.catalog(), &report.name)
             .await
@@ -140,7 +140,7 @@ impl SchedulerRun {
         }
     }
 
-    /// Records in the lake what became of a time of the schedule.
+    /// Records in the lake the outcome of a scheduled run.
     async fn record_run(
         &self,
         report: &ReportSchedule,

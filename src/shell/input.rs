@@ -2,7 +2,7 @@
 
 use trailhound_queries::sql_guard::split_statements;
 
-/// What one input is.
+/// Kind of one input.
 pub(super) enum Input<'i> {
     /// White space.
     Empty,

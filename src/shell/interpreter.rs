@@ -25,7 +25,7 @@ use trailhound_queries::session::{AsOf, Session};
 use trailhound_queries::sql_guard::{ParameterValues, split_statements};
 use trailhound_queries::suggestion::did_you_mean;
 
-/// What the shell starts with.
+/// Start options of the shell.
 pub(crate) struct ShellOptions {
     /// Location of the lake's catalog.
     pub(crate) location: CatalogLocation,
@@ -250,7 +250,8 @@ impl Interpreter<'_> {
         self.show_text(table(rows, &["name", "shows"]).as_bytes())
     }
 
-    /// Prints the columns of one table, with `meanings` also what each means.
+    /// Prints the columns of one table. If `meanings` is true, also prints the meaning of each
+    /// column.
     fn describe_table(&self, name: &str, meanings: bool) -> Result<(), Failure> {
         let Some(relation) =
             self.relations.iter().find(|relation| relation.name.eq_ignore_ascii_case(name))

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use trailhound_queries::docs::data_dictionary::TableDescription;
 use trailhound_queries::session::Session;
 
-/// Statements in the history at most.
+/// Maximum number of statements in the history.
 const HISTORY_MAX: usize = 2000;
 
 /// Reads and executes input until its end, `\q` or Ctrl-D.

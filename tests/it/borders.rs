@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Crate, and what it must not depend on, directly or through others of ours.
+/// Crates, and the dependencies that each must not have, directly or through other crates of the
+/// workspace.
 const FORBIDDEN: [(&str, &[&str]); 4] = [
     (
         "trailhound-datasets",

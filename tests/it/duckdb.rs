@@ -62,7 +62,8 @@ fn lake() -> Program {
     program
 }
 
-/// DuckDB attaches the lake behind `catalogue` and says the same of it as the program.
+/// Asserts that DuckDB, attached to the lake with the catalog `catalogue`, returns the same results
+/// as the program.
 fn assert_agrees(program: &Program, python: &str, catalogue: &str) {
     let output =
         Command::new(python).args(["-c", SCRIPT, catalogue]).output().expect("Python runs");

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 
-/// Waits until `name` is at least `least`, however long that takes as long as it grows.
+/// Waits until the metric `name` is at least `least`. Fails only when the metric stops growing.
 fn grows_to(service: &Service, name: &str, least: u64) {
     let mut last = 0;
     while last < least {
@@ -118,7 +118,7 @@ fn a_flood_of_findings_is_grouped_in_chat_and_complete_in_file_and_topic() {
     );
 }
 
-/// How many findings a message tells of.
+/// Returns the number of findings that a message reports.
 fn told(message: &str) -> u64 {
     let first = message.lines().next().unwrap_or_default();
     match first.strip_suffix(" findings") {

@@ -13,7 +13,7 @@ use std::path::Path;
 
 const EVENTS: &str = "200000";
 
-/// Every second time over months, for what has a past.
+/// Generates traffic: for even seeds over 120 days, for rules that need a long history.
 fn generate(program: &Program, seed: u64) {
     let days = if seed.is_multiple_of(2) { "120" } else { "30" };
     program.run_ok(&[

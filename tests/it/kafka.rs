@@ -1,4 +1,5 @@
-//! `trailhound serve` on a real Kafka broker: findings as events arrive, and an exact lake whatever happens.
+//! Tests `trailhound serve` with a real Kafka broker: findings are reported as events arrive, and
+//! the lake holds each event exactly once, even after the service was frozen or the disk was full.
 
 use crate::support::broker::broker;
 use crate::support::kafka_pipeline::KafkaPipeline;

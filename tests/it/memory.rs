@@ -5,7 +5,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{BufWriter, Write};
 
-/// Interval between two readings of the peak. It only grows, so the last reading misses at most this long.
+/// Interval between two readings of the peak memory. The last reading can miss the growth in this
+/// interval before the end of the process.
 #[cfg(target_os = "linux")]
 const READ: std::time::Duration = std::time::Duration::from_millis(5);
 

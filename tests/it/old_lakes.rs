@@ -1,5 +1,6 @@
-//! Lakes of earlier versions: they are migrated and stay what they are, or are refused by name; and a process of an older
-//! version that still runs is refused and loses nothing. `tests/lakes/README.md` says how the lakes were made.
+//! Tests lakes of earlier versions: a lake is migrated without a change of its content, or refused
+//! with its version. A running process of an older version is refused and loses no data.
+//! `tests/lakes/README.md` describes how the lakes were created.
 
 use crate::support::mounts::ReadOnlyMount;
 use crate::support::object_store::{ObjectStore, configure, generated_objects};
@@ -73,7 +74,8 @@ fn lasting(mut info: Value) -> Value {
     info
 }
 
-/// The lake answers what it answered before, except for what was renamed.
+/// Asserts that all queries return the same results as before the migration, except for renamed
+/// values.
 fn assert_same_answers(program: &Program) {
     let before: Value =
         serde_json::from_str(&answer(program, "info.json")).expect("the lake's figures");
@@ -250,7 +252,8 @@ fn a_lake_of_a_newer_version_is_refused() {
     }
 }
 
-/// A service follows a bucket; a newer build migrates the lake while it runs; a service of that build goes on.
+/// Asserts that a service stores nothing more after a newer build has migrated its lake, and that a
+/// service of the newer build continues.
 fn assert_fenced(program: &Program, store: &ObjectStore) {
     let objects = generated_objects(program, "4000", "23");
     configure(program, &store.source());

@@ -17,7 +17,7 @@ fn the_shell_completes_pages_cancels_and_points_at_errors() {
     leaves_a_history(&program, &terminal);
 }
 
-/// Completes a table, a column of that table, and continues a statement on a second line.
+/// Tests the completion of a table and of a column of that table, and a statement of two lines.
 fn completes(terminal: &Terminal) {
     terminal.typed("SELECT outcome, count(*) FROM sign");
     terminal.keys(&["Tab"]);

@@ -1,4 +1,4 @@
-//! One trail by two sources that each miss events: what each has brought, and what the other filled.
+//! Tests the reconciliation of one trail that two sources deliver, each with missing events.
 
 use crate::support::broker::{Broker, broker};
 use crate::support::object_store::{ObjectStore, configure, generated_objects};

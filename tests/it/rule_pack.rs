@@ -1,4 +1,5 @@
-//! The built-in rules as a whole: what each must have, and the pages generated from them.
+//! Tests of all built-in rules: required properties of each rule, and the pages generated from
+//! them.
 
 use crate::support::golden::assert_written;
 use crate::support::program::{Program, text};
@@ -100,18 +101,18 @@ fn every_rule_has_a_generated_story() {
             && rule.parameters.iter().all(|name| traffic.configuration().contains(name.as_str()))
     };
     let truth = traffic.expected_findings();
-    let told: BTreeSet<&str> = truth["expected"]
+    let expected_rules: BTreeSet<&str> = truth["expected"]
         .as_array()
         .expect("a list")
         .iter()
         .filter_map(|entry| entry["rule_id"].as_str())
         .collect();
     for rule in catalogue().rules.iter().filter(is_run) {
-        assert!(told.contains(rule.id.as_str()), "no story makes {} fire", rule.id);
+        assert!(expected_rules.contains(rule.id.as_str()), "no story makes {} fire", rule.id);
     }
 }
 
-/// Keys of rule files and their names up to 0.1.0.
+/// Renamed keys of rule files: the current name, and the name up to version 0.1.0.
 const OLD_KEYS: [(&str, &str); 3] =
     [("prefilter", "reads"), ("baseline", "remembers"), ("first_last", "condensed")];
 

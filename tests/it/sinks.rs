@@ -1,4 +1,5 @@
-//! Delivery of findings to sinks: all arrive, whatever happens to the service and the sinks.
+//! Tests the delivery of findings to sinks: all findings arrive despite failures of the service and
+//! of the sinks.
 
 use crate::support::broker::{broker, read_messages};
 use crate::support::http_receiver::{HttpReceiver, Reply, Request, accepted_ids};

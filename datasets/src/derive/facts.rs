@@ -38,7 +38,7 @@ pub struct DerivedFacts<'a> {
     pub resources: Vec<resources::Resource<'a>>,
     /// `instance_ids`.
     pub instance_ids: Vec<Cow<'a, str>>,
-    /// `flags`: those of the decoder and those found here.
+    /// `flags`: the flags of the decoder and the flags that the derivation adds.
     pub flags: Flags,
     /// The columns cannot rebuild the event, so its text must be stored in `raw`.
     pub needs_raw: bool,

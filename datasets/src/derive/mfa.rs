@@ -9,7 +9,7 @@
 //! assert_eq!(Mfa::of(&event, Some("consolesignin")), Mfa::Unknown);
 //! event.values[Field::AdditionalEventData as usize] = Some(Cow::Borrowed(r#"{"mfaChecked":"true"}"#));
 //! assert_eq!(Mfa::of(&event, Some("consolesignin")), Mfa::Yes);
-//! // Only a sign-in tells about its own second factor; other calls are judged by their session.
+//! // `mfaChecked` counts for a sign-in only; for other calls the session flag decides.
 //! assert_eq!(Mfa::of(&event, Some("stopinstance")), Mfa::Unknown);
 //! ```
 
@@ -53,9 +53,10 @@ impl Mfa {
         Self::from_bool(event.get(Field::MfaAuthenticated).and_then(parse_bool))
     }
 
-    /// MFA of an event whose `event_action` is `action`. A sign-in is judged by `mfaChecked` (RAM user), `isMFAChecked`
-    /// (root) or `MFAAuthenticated` (CloudSSO): the first of them that is yes or no. The session flag does not tell how
-    /// somebody signed in, so it counts for all other events only.
+    /// Returns the MFA of an event whose `event_action` is `action`. For a sign-in, the first of
+    /// these fields that is yes or no decides: `mfaChecked` (RAM user), `isMFAChecked` (root),
+    /// `MFAAuthenticated` (CloudSSO). For all other events the MFA flag of the session decides; it
+    /// does not describe how a user signed in.
     #[must_use]
     pub fn of(event: &Event<'_>, action: Option<&str>) -> Self {
         if !action.is_some_and(is_sign_in) {

@@ -2,8 +2,9 @@
 
 use crate::event::{Event, Field, Flag};
 
-/// The account of `event`, from the first of these that names one: the identity, the recipient, the object's path or the
-/// row around the event. The flag tells the source where it is not the identity.
+/// Returns the account of `event`, from the first of these sources that has one: the identity, the
+/// recipient, the object's path or the row around the event. The flag names the source if it is not
+/// the identity.
 #[must_use]
 pub fn account<'a>(event: &'a Event<'_>) -> (Option<&'a str>, Option<Flag>) {
     if let Some(own) = event.non_empty(Field::AccountId) {

@@ -43,7 +43,7 @@ use std::io::Write;
 /// Most events in one file. Files of real trails, which cover five minutes, hold fewer.
 const FILE_EVENTS_MAX: usize = 20_000;
 
-/// What to generate.
+/// Specification of the traffic to generate.
 #[derive(Debug, Clone)]
 pub struct TrafficSpec {
     /// Number of events, stories included.

@@ -1,8 +1,8 @@
 //! Hashes of JSON values by their meaning. Equal values have equal hashes whatever their white space, key order, escapes
 //! or spelling of numbers.
 //!
-//! The hashes are fast and not keyed: they do not stop somebody who constructs collisions. [`crate::key::event_key`] says
-//! why no decision depends on that.
+//! The hashes are fast and have no secret key, so an attacker can construct collisions.
+//! [`crate::key::event_key`] explains why that is harmless.
 
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -1,4 +1,4 @@
-//! Runs the test cases that rules bring along, through the same evaluation as any other events.
+//! Runs the test cases of rules, with the same evaluation as for events of a lake.
 
 use crate::evaluate::batch::{evaluate_rows, missing_parameters, sort_findings};
 use crate::evaluate::batch_rows::BatchRows;
@@ -33,7 +33,7 @@ pub type Decode<'d> = &'d (dyn Fn(&[u8]) -> Result<RecordBatch, String> + Sync);
 /// cases share parameters share a session.
 pub struct CaseRunner<'d> {
     decode: Decode<'d>,
-    /// By the parameters as they are written.
+    /// Sessions by the parameters of the test cases, as written in the rule file.
     sessions: Vec<(toml::Table, Session)>,
 }
 

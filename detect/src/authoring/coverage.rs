@@ -32,7 +32,7 @@ pub struct EventCounts {
     pub data_events: i64,
     /// Sign-ins, successful or not.
     pub sign_ins: i64,
-    /// Sign-ins that do not tell whether MFA was used.
+    /// Number of sign-ins whose event does not record whether MFA was used.
     pub sign_ins_mfa_unknown: i64,
     /// Sign-ins whose source is not an address.
     pub sign_ins_address_undetermined: i64,
@@ -134,7 +134,7 @@ fn account_coverage(
     }
 }
 
-/// Returns what `rule` needs and the account does not deliver.
+/// Returns the data that `rule` needs and that the account does not deliver.
 fn blind_spots(rule: &Rule, totals: &EventCounts) -> Vec<BlindSpot> {
     let is_missing = |need: &&RequiredData| match need {
         RequiredData::ReadEvents => totals.read_events == 0,

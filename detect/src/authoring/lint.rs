@@ -34,8 +34,8 @@ impl fmt::Display for LintProblem {
 
 type Check = (&'static str, &'static str, fn(&Rule) -> bool);
 
-/// The checks of a rule's files: the name, what must be true, and whether it is. A table, so it may
-/// be long.
+/// Checks of a rule's files: the name of the check, the requirement in words, and a function that
+/// returns true if the rule meets it.
 const FILE_CHECKS: [Check; 34] = [
     (
         "id",
@@ -181,7 +181,8 @@ const FILE_CHECKS: [Check; 34] = [
     }),
 ];
 
-/// The number of the other checks: those that plan the query, and those of the kinds of cases.
+/// Number of the other checks: five that plan the SQL, two for kinds of test cases, and one for
+/// duplicate titles.
 const OTHER_CHECKS: usize = 8;
 
 /// The number of checks of each rule.

@@ -41,8 +41,8 @@ pub struct Detection {
     pub findings: Vec<Finding>,
     /// Ids of the rules that were evaluated.
     pub ran: Vec<String>,
-    /// For each evaluation, the findings it covers. StoreSummary findings in this scope that were not
-    /// found again are withdrawn.
+    /// The scope of each evaluation: the findings that it covers. Stored findings in this scope
+    /// that were not found again are withdrawn.
     pub scopes: Vec<EvaluatedScope>,
     /// Rules that lack a parameter.
     pub skipped: Vec<SkippedRule>,

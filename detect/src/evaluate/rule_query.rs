@@ -78,8 +78,8 @@ impl RuleQuery {
     }
 }
 
-/// The columns of `events` that the query of `rule` may read: what a finding is made of, and what
-/// its text names.
+/// Returns the columns of `events` that the query of `rule` may read: the columns that a finding is
+/// built from, and the columns named in the SQL text.
 fn columns_named(rule: &Rule) -> BTreeSet<usize> {
     let sql = rule.sql.to_lowercase();
     let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());

@@ -1,10 +1,10 @@
-//! Groups the matches of a rule into findings: by the rule's dedup key and by what suppresses them.
-//! Gives findings stable ids.
+//! Groups the matches of a rule into findings, by dedup key and reason of suppression. Gives each
+//! finding a stable id.
 //!
 //! Example: a rule with `dedup = { columns = ["user_name"], window = "1h" }` matches alice at 10:05
-//! and 10:40 and bob at 10:50. The first two make one finding with two events, the third makes
-//! another. If `alice` is an allowed principal, her matches make a suppressed finding with an id of
-//! its own.
+//! and 10:40 and bob at 10:50. The first two matches make one finding with two events; the third
+//! match makes a second finding. If `alice` is an allowed principal, her matches make a suppressed
+//! finding, whose id differs from that of an open finding.
 
 use crate::finding::match_rows::MatchRow;
 use crate::finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
@@ -15,8 +15,8 @@ use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::parameters::Parameters;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// What suppresses a match: the label of an allowed principal, or the rule's own reason to expect
-/// it. `None` for an open match.
+/// Returns why a match is suppressed: the label of the allowed principal, or else the reason in the
+/// match's column `expected_because`. `None` if the match is not suppressed.
 fn suppressed_by(rule: &Rule, parameters: &Parameters, matched: MatchRow<'_>) -> Option<String> {
     let instances = matched.instance_ids();
     let operator = matched.operator(&instances);
@@ -35,14 +35,14 @@ pub(crate) type EventKeys = HashSet<Box<[u8]>>;
 pub(crate) struct GroupedFindings {
     /// Findings to store, in order of their first event.
     pub(crate) findings: Vec<Finding>,
-    /// Ids of findings that still hold and have not changed: none of their events is fresh.
+    /// Ids of findings that are still valid and have not changed: none of their events is new.
     pub(crate) unchanged_ids: Vec<String>,
 }
 
 /// Groups the `matches` of `rule` into findings.
 ///
-/// `fresh` are the keys of the events that are new since the last run; `None` means all. A group
-/// without a fresh event has not changed since then: only its id is returned.
+/// `fresh` holds the keys of the events that are new since the last run; `None` means that all
+/// events are new. A group without a new event has not changed, so only its finding id is returned.
 pub(crate) fn group_matches<'r>(
     rule: &Rule,
     parameters: &Parameters,
@@ -75,19 +75,20 @@ pub(crate) fn group_matches<'r>(
     grouped
 }
 
-/// Returns the stable id: a hash of the rule, its major version, the group's key and what
-/// suppresses it.
+/// Returns the stable id of a finding: a hash of the rule id, the rule's major version, the group
+/// key and the reason of suppression.
 fn finding_id(rule: &Rule, key: &str, suppressed_by: Option<&str>) -> String {
     let identity =
         [rule.id.as_str(), rule.major_version(), key, suppressed_by.unwrap_or("")].join("\u{1e}");
     format!("{:032x}", xxh3_128(identity.as_bytes()))
 }
 
-/// Returns the key of the group that `matched` belongs to: account, variant, dedup columns and time
-/// window; without `dedup`, the event itself.
+/// Returns the group key of `matched`: account, variant, dedup columns and start of the time
+/// window. If the rule has no `dedup` or the event has no time, the key is account, variant and
+/// event key.
 ///
-/// Windows are aligned to 1970 and not to the first match, so a late event never moves the borders
-/// and the id of another finding.
+/// Windows are aligned to 1970 and not to the first match. So a late event never shifts a window,
+/// and the ids of other findings stay the same.
 fn group_key(rule: &Rule, matched: MatchRow<'_>) -> String {
     let account = matched.text("account_id").unwrap_or("");
     let variant = matched.text("variant").unwrap_or("");
@@ -188,7 +189,7 @@ fn actor(matched: MatchRow<'_>) -> Actor {
     }
 }
 
-/// Returns `service:event`, such as `Ecs:StopInstance`.
+/// Returns the action of a match as `service:event`, such as `Ecs:StopInstance`.
 fn action(matched: MatchRow<'_>) -> String {
     format!(
         "{}:{}",
@@ -223,7 +224,7 @@ fn by_frequency(values: impl Iterator<Item = String>) -> Vec<String> {
     counts.into_iter().map(|(value, _)| value).collect()
 }
 
-/// Writes microseconds since 1970 UTC as RFC 3339.
+/// Formats a time, in microseconds since 1970 UTC, as RFC 3339.
 fn rfc3339(micros: Option<i64>) -> Option<String> {
     DateTime::from_timestamp_micros(micros?)
         .map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))

@@ -74,7 +74,7 @@ pub struct Finding {
     pub targets: Vec<TargetResource>,
     /// Reasons: the predicates that held, with the values seen.
     pub why: Vec<String>,
-    /// Facts that matter for the judgement and that the events do not tell.
+    /// Facts that matter for the assessment and that the events do not contain.
     pub unknowns: Vec<String>,
     /// Whether a person, the platform or a schedule acted; only where the rule judges that.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ pub struct Evidence {
     pub source_position: Option<i64>,
 }
 
-/// Whether somebody should look at a finding.
+/// Whether an analyst should investigate a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingStatus {

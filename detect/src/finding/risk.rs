@@ -109,7 +109,7 @@ pub struct EntityRisk {
     pub entity: Entity,
     /// The name of a principal, where its findings have one.
     pub name: Option<String>,
-    /// The sum of what the terms add.
+    /// The sum of the contributions in `terms`.
     pub score: f64,
     /// Time of the latest event of its findings, RFC 3339.
     pub last_seen: Option<String>,

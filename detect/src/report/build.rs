@@ -19,7 +19,7 @@ use trailhound_queries::session::{FindingRow, Session};
 use trailhound_queries::sql_guard::{ParameterValues, QueryError};
 use trailhound_queries::values::json_value;
 
-/// The most rows of a section that a report holds; the number of the others is recorded.
+/// Maximum number of rows of a section in a report. The number of omitted rows is recorded.
 const ROWS_MAX: usize = 20_000;
 /// Name of the section of entities and their risk scores.
 const ENTITIES_SECTION: &str = "entities_at_risk";
@@ -153,7 +153,7 @@ fn parameter_values(period: Period, stored_until: DateTime<Utc>) -> ParameterVal
     .collect()
 }
 
-/// Runs the query of a section with those of `values` that it uses.
+/// Runs the query of a section with the `values` that the query uses.
 async fn query_table(
     session: &Session,
     sql: &str,

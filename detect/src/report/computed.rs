@@ -53,7 +53,7 @@ fn entity_row(risk: &EntityRisk) -> Vec<Value> {
     ]
 }
 
-/// What the sections are computed from.
+/// Inputs of the computed sections.
 pub(super) struct ComputedSections<'s> {
     /// The lake with the findings of the report.
     pub(super) session: &'s Session,

@@ -92,7 +92,7 @@ impl SectionData {
     }
 }
 
-/// What a report is made from.
+/// Inputs of a report.
 pub struct ReportInputs<'i> {
     /// A session over the lake.
     pub session: &'i Session,

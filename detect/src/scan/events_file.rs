@@ -94,10 +94,10 @@ pub(crate) struct RowRange<'f> {
 }
 
 impl RowRange<'_> {
-    /// Reads the rows of the range that `selected` marks, or all without it, with the columns at
-    /// the positions `columns` of `events`. `visitor` is given each batch with a bitmap of its
-    /// rows, and what it leaves there is put into `bitmap`, which has a row for each row of the
-    /// range.
+    /// Reads the rows of the range that `selected` marks, or all rows if `selected` is `None`, with
+    /// the columns at the positions `columns` of `events`. Calls `visitor` for each batch with a
+    /// bitmap of its rows. The bitmap that `visitor` has changed is copied to `bitmap`, which has a
+    /// row for each row of the range.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where the file cannot be read, and the error of `visitor`.

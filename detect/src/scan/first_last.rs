@@ -21,7 +21,7 @@ pub(crate) type Bounds = (i64, i64);
 /// A time bucket and the hash of a group's values.
 type BucketKey = (i64, u128);
 
-/// What is known of the rows observed so far.
+/// State of the first-and-last reduction after the rows that were observed.
 #[derive(Debug)]
 pub(crate) struct FirstLastState {
     group_columns: Vec<String>,
@@ -37,10 +37,11 @@ pub(crate) struct FirstLastState {
     compacted_rows: usize,
 }
 
-/// Rows held beyond twice those of the last compaction before the next one.
+/// Margin before the next compaction. It is due when the number of rows held reaches twice the
+/// number after the last compaction, plus this margin.
 const COMPACTION_ROWS: usize = 4096;
 
-/// What a batch of rows brings.
+/// Result of observing a batch of rows.
 #[derive(Debug)]
 pub(crate) struct Observed {
     /// The rows to hold.
@@ -124,7 +125,8 @@ impl FirstLastState {
         }
     }
 
-    /// True where so many of the `rows` held may be superseded that a compaction is worth it.
+    /// Returns true if so many rows are held that a compaction is worthwhile. `rows` is the number
+    /// of rows held.
     pub(crate) fn needs_compaction(&self, rows: usize) -> bool {
         rows >= 2 * self.compacted_rows + COMPACTION_ROWS
     }
@@ -151,13 +153,13 @@ impl FirstLastState {
         Ok(times.iter().zip(&keys).map(|(time, key)| Some(is_bound(time, key))).collect())
     }
 
-    /// Forgets what was before `floor`, where the rows are evicted too.
+    /// Removes the state of groups last seen before `floor`. Their rows are evicted too.
     pub(crate) fn evict_before(&mut self, floor: i64) {
         self.bounds.retain(|_, (_, last)| *last >= floor);
         self.latest.retain(|_, latest| *latest >= floor);
     }
 
-    /// Forgets everything.
+    /// Removes all state.
     pub(crate) fn clear(&mut self) {
         self.bounds.clear();
         self.latest.clear();

@@ -26,7 +26,7 @@ pub(crate) fn union(a: TimeSpan, b: TimeSpan) -> TimeSpan {
     }
 }
 
-/// What one group of rules reads.
+/// Request of one group of rules: the rows and columns that it reads.
 pub(crate) struct ScanRequest {
     pub(crate) predicate: EventPredicate,
     /// Positions of the columns in `events` that the group is given. Those of `first_last` are
@@ -86,7 +86,7 @@ impl FileCursor {
 /// The rows of one batch that were requested, each part with the number of its request.
 pub(crate) type RequestedRows = Vec<(usize, RecordBatch)>;
 
-/// One pass for all requests, each known by its number.
+/// One shared pass for all requests. A request is identified by its number.
 pub(crate) struct SharedScan {
     predicates: PredicateSet,
     outputs: Vec<Output>,
@@ -96,7 +96,7 @@ pub(crate) struct SharedScan {
     output_columns: BTreeSet<usize>,
 }
 
-/// What a request is given.
+/// Output of the scan for one request.
 struct Output {
     schema: SchemaRef,
     /// The reduction, and the columns that it reads.

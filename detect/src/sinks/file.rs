@@ -35,7 +35,7 @@ struct FilePosition {
 pub struct FileSink {
     path: PathBuf,
     format: PayloadFormat,
-    /// The file is rotated before it grows beyond so many bytes.
+    /// Maximum size of the file, in bytes, before it is rotated.
     rotate_bytes: u64,
     /// The position as last recorded or returned.
     recorded: FilePosition,
@@ -60,8 +60,8 @@ impl FileSink {
         Self { path, format, rotate_bytes, recorded: FilePosition::default(), open_file: None }
     }
 
-    /// Appends those of `lines` that the file lacks; returns for each line where it is. `now` names
-    /// the old file of a rotation.
+    /// Appends the `lines` that the file does not contain yet. Returns the location of each line. A
+    /// rotated file gets `now` in its name.
     fn write(&mut self, lines: &[String], now: DateTime<Utc>) -> io::Result<Vec<String>> {
         let mut file = match self.open_file.take() {
             Some(file) if file.is_still_at(&self.path) => file,
@@ -255,7 +255,7 @@ mod tests {
     use crate::finding::health::sample_finding;
     use std::fs;
 
-    /// It stands still: rotated files must get different names all the same.
+    /// Fixed time. Rotated files must get different names although the time is the same.
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
     fn sample_messages(count: usize) -> Vec<OutboxMessage> {

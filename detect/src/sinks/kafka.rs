@@ -14,7 +14,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The most findings in flight.
+/// Maximum number of findings in flight.
 const BATCH_MAX: usize = 1000;
 /// How long a message may wait for the broker's acknowledgement.
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);

@@ -42,7 +42,7 @@ pub enum SmtpEncryption {
     None,
 }
 
-/// Where a mail server is, and from whom to whom messages go.
+/// Address of a mail server, and sender and receivers of the messages.
 #[derive(Debug, Clone)]
 pub struct MailOptions {
     /// Host name.
@@ -80,8 +80,8 @@ impl MailSink {
     /// Makes a sink by `options`.
     ///
     /// # Errors
-    /// A sentence where an address is malformed, nobody receives, or TLS is wanted and there are no
-    /// root certificates. It quotes no secret.
+    /// An error message if an address is malformed, there is no recipient, or TLS is required and
+    /// there are no root certificates. The message contains no secret.
     pub fn new(options: MailOptions) -> Result<Self, String> {
         let default_port = match options.encryption {
             SmtpEncryption::Tls => 465,

@@ -35,8 +35,9 @@ fn headline(finding: &Finding, language: Language) -> String {
     format!("[{}] {ended}{} ({})", finding.severity.name().to_uppercase(), title, finding.rule_id)
 }
 
-/// Writes the message text, at most `bytes_max` bytes: the facts of one finding; of several a
-/// digest with a line for each of the most severe and the number of the others.
+/// Writes the message text, at most `bytes_max` bytes. The text for one finding contains its facts.
+/// The text for several findings is a digest: a line for each of the most severe findings, and the
+/// number of the omitted findings.
 #[must_use]
 pub(super) fn message_text(findings: &[&Finding], language: Language, bytes_max: usize) -> String {
     let text = match findings {
@@ -78,7 +79,7 @@ fn details(finding: &Finding, language: Language) -> String {
     lines.join("\n")
 }
 
-/// Writes a line for each of the most severe findings, and the number of the others.
+/// Writes a line for each of the most severe findings, and the number of omitted findings.
 fn digest(findings: &[&Finding], language: Language) -> String {
     let mut most_severe: Vec<&&Finding> = findings.iter().collect();
     most_severe
@@ -121,7 +122,7 @@ fn actor(finding: &Finding) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Writes up to three values and the number of the others.
+/// Writes up to three values, and the number of omitted values.
 fn first_values(values: &[String]) -> String {
     let mut shown = values.iter().take(3).map(|value| defang(value)).collect::<Vec<_>>().join("; ");
     if values.len() > 3 {

@@ -24,7 +24,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 /// The facility `local0`.
 const FACILITY: u8 = 16;
 
-/// Where a syslog receiver is, and what it is sent.
+/// Address of a syslog receiver, and the format of the messages to it.
 #[derive(Debug, Clone)]
 pub struct SyslogOptions {
     /// Host name or address.
@@ -50,7 +50,7 @@ impl SyslogSink {
     /// Makes a sink by `options`.
     ///
     /// # Errors
-    /// A sentence where TLS is wanted and there are no root certificates.
+    /// An error message if TLS is required and there are no root certificates.
     pub fn new(options: SyslogOptions) -> Result<Self, String> {
         let tls = if options.tls { Some(tls::connector(options.ca.as_deref())?) } else { None };
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

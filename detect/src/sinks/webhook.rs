@@ -62,7 +62,7 @@ impl WebhookSink {
         })
     }
 
-    /// Posts `body`; `id` tells a message from all others, also when it is sent again.
+    /// Posts `body`. `id` identifies the message and is the same when the message is sent again.
     async fn post(&self, id: &str, body: String, now: DateTime<Utc>) -> DeliveryOutcome {
         let headers = match self.headers(id, &body, now) {
             Ok(headers) => headers,

@@ -1,4 +1,5 @@
-//! SQL statements over many rows at once. Each statement is a round trip to the catalog database, and findings come in floods.
+//! SQL statements over many rows at once. Each statement is a round trip to the catalog database,
+//! and a run can store many findings.
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
@@ -26,8 +27,9 @@ pub(crate) fn values(row: &str, rows: usize, before: usize) -> String {
     out
 }
 
-/// A query with the text of a statement over so many rows. Connections cache the statements over one row and over [`ROWS`]
-/// rows; those over other numbers of rows differ each time.
+/// Creates a query from the `text` of a statement over `rows` rows. Connections cache the
+/// statements over one row and over [`ROWS`] rows. Statements over other numbers of rows are rarely
+/// repeated.
 pub(crate) fn statement<'q>(text: String, rows: usize) -> Query<'q, Any, AnyArguments> {
     sqlx::query(AssertSqlSafe(text)).persistent(rows == 1 || rows == ROWS)
 }

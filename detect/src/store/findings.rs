@@ -22,7 +22,7 @@ use trailhound_datasets::derive::time::{parse, second};
 /// Statements per transaction that store findings: other writers wait no longer than for these.
 const STATEMENTS: usize = 64;
 
-/// What storing findings changed.
+/// Result of storing findings: counts, and the ids of changed findings.
 #[derive(Debug, Clone, Default)]
 pub struct StoreSummary {
     /// Findings that were not stored before.
@@ -47,7 +47,8 @@ impl StoreSummary {
     }
 }
 
-/// The snapshot up to which all of `rules` (id and version) have run over the lake; 0 where one of them never ran.
+/// Returns the snapshot up to which all `rules` (id and version) have run over the lake; 0 if any
+/// rule has never run.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -147,12 +148,12 @@ pub fn findings_since<'c>(
     bodies.map(|body: Result<String, sqlx::Error>| StoredFinding::parse(body?)).boxed()
 }
 
-/// For whom findings are stored, and to whom they are sent.
+/// The conditions under which findings are stored: lease holder, routes to sinks, and time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StoreContext<'k> {
     /// The holder who must have the lease on detection; `None` where the lake has one writer.
     pub holder: Option<&'k str>,
-    /// The routes to the sinks; `None`: findings are sent to nobody.
+    /// The routes to the sinks; `None` if findings are not sent to sinks.
     pub routes: Option<&'k Routes>,
     /// The present time, microseconds since 1970 UTC.
     pub now: i64,
@@ -269,7 +270,7 @@ async fn store_chunk(
     Ok(())
 }
 
-/// Revision and text of those of `findings` that are stored, by id.
+/// Returns a map from id to revision and text, for the `findings` that are stored already.
 async fn stored_revisions(
     db: &mut AnyConnection,
     findings: &[&Finding],

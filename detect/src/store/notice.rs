@@ -1,4 +1,4 @@
-//! The notice of a report: the message by which sinks tell people that a report was made.
+//! The notice of a report: the message that sinks send when a report was created.
 
 use crate::finding::language::cut;
 use serde::{Deserialize, Serialize};

@@ -117,7 +117,7 @@ impl LeasedBatch {
     }
 }
 
-/// Kind of a report's row; the others are of findings.
+/// Kind of an outbox row for a report. All other kinds are for findings.
 const REPORT: &str = "report";
 
 /// The outcome of an attempt to deliver a message.
@@ -134,7 +134,8 @@ pub enum DeliveryOutcome {
         /// The message may have reached the sink.
         unsure: bool,
     },
-    /// The sink refuses the message for good, with its answer: an operator must look.
+    /// The sink has rejected the message permanently, with this reason. An operator must
+    /// investigate.
     DeadLettered(String),
     /// The message was not sent, because one before it failed.
     NotAttempted,
@@ -403,7 +404,7 @@ fn acknowledge_statement(rows: usize) -> String {
     )
 }
 
-/// What an outcome changes in its row.
+/// Changes to an outbox row after a delivery attempt.
 struct RowUpdate<'d> {
     state: &'static str,
     attempts: i64,
@@ -431,8 +432,8 @@ impl<'d> RowUpdate<'d> {
     }
 }
 
-/// The pause before the next attempt. It doubles with each attempt and is spread by finding, so that retries do not come all at
-/// once.
+/// Returns the pause before the next attempt: exponential backoff with jitter. The jitter depends
+/// on the finding, so that retries do not happen all at once.
 fn pause(row: &LeasedRow<'_>) -> Duration {
     let doubled = PAUSE.saturating_mul(1 << row.attempts.clamp(0, 16)).min(PAUSE_MAX);
     let key = format!("{}.{}.{}", row.id, row.revision, row.attempts);

@@ -33,7 +33,7 @@ pub async fn last_finished(catalog: &AnyPool, report: &str) -> Result<Option<i64
     Ok(last.bind(report).fetch_one(catalog).await?)
 }
 
-/// Records the outcome of a run. A report that was made stays made.
+/// Records the state of a run. The state `made` is final: a later state does not replace it.
 ///
 /// # Errors
 /// [`StoreError`].

@@ -10,7 +10,7 @@ use trailhound_queries::packs::rules::Severity;
 pub enum Revisions {
     /// Every revision: for files and topics.
     All,
-    /// The first revision, a higher severity, a change of status: for people.
+    /// Only the first revision, a higher severity and a change of status: for human readers.
     #[default]
     Essential,
 }

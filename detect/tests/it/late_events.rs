@@ -1,4 +1,5 @@
-//! Late events: a finding that one explains is withdrawn; a finding whose events are gone stays.
+//! Tests late events: a finding is withdrawn when a late event explains it, and stays when its
+//! events have been deleted.
 
 use crate::support::add;
 use serde_json::Value;

@@ -152,7 +152,8 @@ fn long_case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
     events
 }
 
-/// Events of an account nearly every hour for a week, with a pause as long as it takes, or nearly.
+/// Generates about hourly events of an account for a week, with one pause that is shorter than,
+/// equal to or longer than the threshold of the rule.
 fn hourly_case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
     let mut events = Vec::new();
     let mut time = NOW - 12 * 86_400 * SECOND + rng.random_range(0..90_000) * SECOND;
@@ -175,11 +176,12 @@ fn hourly_case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
     events
 }
 
-/// Which rules, over which cases, how many of all, and the time those cover in seconds.
+/// A set of rules, the generator of their cases, the share of the requested cases to run, and the
+/// time range of the events.
 struct Suite {
     rules: &'static [Promise],
     case: fn(&str, &mut Pcg64) -> Vec<Value>,
-    /// One in so many of the cases asked for.
+    /// The suite runs one of `one_in` of the requested cases.
     one_in: u64,
     begin: i64,
     seconds: i64,
@@ -203,7 +205,7 @@ const SUITES: [Suite; 3] = [
     },
 ];
 
-/// What the model would say of findings.
+/// Converts findings to the form of the reference model.
 fn as_expected<'f>(findings: impl Iterator<Item = &'f Finding>) -> BTreeSet<Expected> {
     let one = |finding: &Finding| Expected {
         rule_id: finding.rule_id.clone(),

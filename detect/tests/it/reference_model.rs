@@ -8,7 +8,7 @@ use trailhound_datasets::derive::time::parse;
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 86_400_000_000;
 
-/// A finding as the model sees it: rule, account, which events; and what it says of them.
+/// A finding of the reference model: rule, account, events and severity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Expected {
     pub(crate) rule_id: String,
@@ -26,7 +26,7 @@ pub(crate) struct Event {
     name: String,
     service: String,
     principal: Option<String>,
-    /// Who signs in: where no principal is told, the name.
+    /// Who signs in: the principal, or the name if the event has no principal.
     who: Option<String>,
     user_type: String,
     key: Option<String>,
@@ -77,14 +77,15 @@ impl Event {
     }
 }
 
-/// A match: the event, how serious, and what it shares with the others of its finding.
+/// A match: the event, the severity, and the key by which matches are grouped into findings.
 pub(crate) struct Hit<'e> {
     event: &'e Event,
     severity: &'static str,
     shares: String,
 }
 
-/// What `rules` must find in `sent`, whatever the order; the same event may be there several times.
+/// Returns the findings that `rules` must make from `sent`. The order does not matter, and `sent`
+/// may contain an event several times.
 pub(crate) fn expected(sent: &[Value], rules: &[Promise]) -> BTreeSet<Expected> {
     let mut once: BTreeMap<String, Event> = BTreeMap::new();
     for event in sent {
@@ -101,7 +102,7 @@ pub(crate) fn expected(sent: &[Value], rules: &[Promise]) -> BTreeSet<Expected> 
 
 type Matches = fn(&[Event]) -> Vec<Hit<'_>>;
 
-/// Id of a rule, what matches, and in which stretches of time (minutes) matches are one finding.
+/// Id of a rule, the function that finds its matches, and the dedup window in minutes.
 pub(crate) type Promise = (&'static str, Matches, i64);
 
 /// Rules whose windows are minutes.
@@ -115,10 +116,10 @@ pub(crate) const SHORT: [Promise; 7] = [
     ("AT-IMPACT-001", deleted, 10),
 ];
 
-/// Rules about what does not come.
+/// Rules that detect missing events.
 pub(crate) const ABSENT: [Promise; 1] = [("AT-LOG-003", silent, 60)];
 
-/// Rules that compare with months of the past.
+/// Rules that compare events with the events of past months.
 pub(crate) const LONG: [Promise; 3] =
     [("AT-CRED-004", new_network, 60), ("AT-CRED-005", woken, 60), ("AT-GEO-001", new_region, 60)];
 
@@ -190,7 +191,8 @@ fn in_windows<'e>(
     chosen.into_values().collect()
 }
 
-/// `events` apart by account and whatever `by` says; those of which it knows nothing are left out.
+/// Groups `events` by account and by the key that `by` returns. Events without a key or without a
+/// time are omitted.
 fn apart<'e>(
     events: impl Iterator<Item = &'e Event>,
     by: impl Fn(&Event) -> Option<String>,

@@ -18,7 +18,7 @@ use trailhound_queries::parameters::Parameters;
 pub(crate) const NOW: i64 = 1_790_812_800_000_000;
 pub(crate) const LIMITS: QueryLimits = QueryLimits::for_service(64 << 20);
 
-/// Findings by id, each without what depends on how the lake was filled.
+/// Findings by id, without the fields that depend on how the lake was filled.
 pub(crate) type Found = BTreeMap<String, Value>;
 
 pub(crate) async fn add(lake: &Lake, folder: &Path, number: usize, events: &[Value]) {
@@ -30,11 +30,12 @@ pub(crate) async fn add(lake: &Lake, folder: &Path, number: usize, events: &[Val
         .expect("ingested");
 }
 
-/// The service's part of the work: rows behind the cursor loaded, what came after it as news.
+/// Evaluates rules as the service does: loads the rows before the cursor, and runs the rules over
+/// the rows after it.
 pub(crate) struct Follower {
     standing: StandingQueries,
     seen: i64,
-    /// What was told, each finding as it was told last.
+    /// The reported findings, each in its last reported revision.
     pub(crate) found: Found,
 }
 
@@ -115,7 +116,8 @@ pub(crate) fn sign_in(number: usize, user: &str) -> Value {
     })
 }
 
-/// A lake with so many sign-ins in one file, and a rule to which each of them is a finding.
+/// Creates a lake with `count` sign-ins in one file, and a rule that reports each sign-in as a
+/// finding.
 pub(crate) async fn sign_ins(folder: &Path, count: usize) -> (Lake, Rule) {
     let lake = Lake::create_or_open(&folder.join("lake"), &[trailhound_detect::store::TABLES], 0)
         .await

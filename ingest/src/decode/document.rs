@@ -413,7 +413,7 @@ impl<'l, R: Read> DocumentReader<'l, R> {
         Ok(sink.reject(reject)?)
     }
 
-    /// Rejects what `error` makes unreadable.
+    /// Rejects the content that cannot be read because of `error`.
     fn reject_error(
         &mut self,
         sink: &mut dyn RecordSink,

@@ -1,6 +1,6 @@
 //! Limits of the decoder.
 
-/// Limits of what one object may make this process hold or do.
+/// Limits for the memory and work that the decoding of one object may take.
 #[derive(Debug, Clone)]
 pub struct DecodeLimits {
     /// Largest event, in bytes of JSON text.

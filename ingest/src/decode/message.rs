@@ -22,8 +22,8 @@ impl MessageDecoder {
         Self { scanner: Scanner::default(), limits }
     }
 
-    /// Decodes one message's value into `sink`. A message without value is rejected: log services do not send any, so
-    /// somebody else must be writing to the topic.
+    /// Decodes the value of one message into `sink`. A message without a value is rejected: log
+    /// services do not send such messages, so it comes from another producer.
     ///
     /// # Errors
     /// [`SinkStopped`] where the sink stopped the decoder.

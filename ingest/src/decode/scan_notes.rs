@@ -1,4 +1,5 @@
-//! The notes of a scan: where the values of an object are. An [`Event`] is made of them when the object's end is known.
+//! The notes of a scan: the positions of the values of an object. An [`Event`] is built from the
+//! notes when the end of the object is known.
 
 use std::borrow::Cow;
 use trailhound_datasets::derive::time;
@@ -47,7 +48,7 @@ pub(super) struct ExtraMember {
     pub(super) value: ValueSpan,
 }
 
-/// What a scan notes about an object.
+/// Notes of a scan about one object.
 pub(super) struct ScanNotes {
     pub(super) spans: [Option<ValueSpan>; Field::COUNT],
     /// Hash of each object field, in the order of [`Event::OBJECTS`].

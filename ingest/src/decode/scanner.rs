@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use trailhound_datasets::event::{ATTRIBUTES, Event, Field, FieldType, ParentObject};
 use trailhound_datasets::json::{self, JsonError, ValueKind, Walker};
 
-/// What a scanned object is.
+/// Shape of a scanned object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectShape {
     /// An event.
@@ -48,7 +48,7 @@ pub(super) struct Scanner {
     notes: ScanNotes,
 }
 
-/// What the keys of an object tell about its shape.
+/// Hints about the shape of an object, found in its keys.
 #[derive(Default)]
 struct ShapeHints {
     row_value: Option<ValueSpan>,
@@ -194,7 +194,7 @@ impl Scanner {
         }
     }
 
-    /// Notes what an unknown key tells about the shape of the object.
+    /// Records in `hints` the information in an unknown key about the shape of the object.
     fn note_row_key(&mut self, text: &[u8], name: &[u8], value: ValueSpan, hints: &mut ShapeHints) {
         match RowKey::of(name) {
             Some(RowKey::Event) => {

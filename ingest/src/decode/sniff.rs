@@ -25,12 +25,12 @@ pub(super) enum ContentKind {
     Blank,
     /// Text that does not start like JSON, possibly CSV.
     Text,
-    /// A known format without events; tells what was expected instead.
+    /// A known format without events, with a description of the expected content.
     Foreign(&'static str),
     Unknown,
 }
 
-/// Reads the first bytes of `input`; the error tells why they ended early.
+/// Reads the first bytes of `input`; the error is the reason why the input ended early.
 pub(super) fn head(input: &mut impl Read) -> (Vec<u8>, Option<io::Error>) {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     let mut chunk = [0; HEAD_BYTES];

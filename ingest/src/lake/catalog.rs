@@ -50,7 +50,8 @@ impl Lake {
     /// Opens the lake in `folder`; see [`Self::create_or_open`].
     ///
     /// # Errors
-    /// [`CatalogError::Missing`] where there is none, and the others.
+    /// [`CatalogError::Missing`] if the folder holds no lake; any other [`CatalogError`] if the
+    /// lake cannot be opened.
     pub async fn open(folder: &Path, tables: &[TableSet], now: i64) -> Result<Self, CatalogError> {
         let Some(location) = location::find_catalog(folder)? else {
             return Err(CatalogError::Missing { folder: folder.to_owned() });
@@ -106,8 +107,8 @@ impl Lake {
         &self.pool
     }
 
-    /// Connections for those who write often: on SQLite a single one, which they share. Whoever holds it must not ask for it
-    /// again.
+    /// Returns the connection pool for frequent writers. On SQLite the pool has a single
+    /// connection. A caller that holds this connection must not acquire it again.
     #[must_use]
     pub fn writer_pool(&self) -> &AnyPool {
         &self.writer_pool

@@ -1,15 +1,22 @@
 //! A commit of ingest: one transaction that makes a batch part of the lake.
 //!
-//! A commit holds the new files, the positions up to which each source object is now stored, and the counts of records. All
-//! of it becomes visible together or not at all, so a process that is killed at any moment reads on where the lake says.
+//! A commit contains the new files, the position up to which each source object is stored, and the
+//! counts of records. The commit is atomic. So after a crash, reading continues from the positions
+//! in the lake, and no record is lost or stored twice.
 //!
-//! Example: a topic partition is stored up to record 500. A batch reads records 500 to 800; 290 of them are new events in one
-//! file, 10 are duplicates. Its commit adds a snapshot with that file, moves the position of the partition from 500 to 800,
-//! and adds a ledger row `received 300 = stored 290 + duplicate 10`. If another process has moved the position to 600
-//! meanwhile, the position is not 500 any more: the transaction is rolled back with [`CatalogError::Conflict`], the file is
-//! swept, and the reader starts again from 600. If another process has added events since the batch was deduplicated
-//! ([`CatalogError::Behind`]), the batch is compared with those first. If another version has migrated the lake, the commit is
-//! refused with [`CatalogError::VersionMismatch`].
+//! Example: a topic partition is stored before record 500. A batch reads records 500 to 799: 290
+//! new events, in one file, and 10 duplicates. The commit adds a snapshot with that file, moves the
+//! position of the partition from 500 to 800, and adds a ledger row:
+//! `received 300 = stored 290 + duplicate 10`.
+//!
+//! A commit can fail because another process has changed the lake:
+//!
+//! - The other process has moved the position to 600. The transaction is rolled back with
+//!   [`CatalogError::Conflict`], the file is swept, and the reader starts again from 600.
+//! - The other process has added events since the batch was deduplicated. The commit fails with
+//!   [`CatalogError::Behind`], and the batch is deduplicated against those events first.
+//! - The other process is of another version and has migrated the lake. The commit is refused with
+//!   [`CatalogError::VersionMismatch`].
 
 use super::catalog::Lake;
 use super::ducklake::execute;
@@ -23,32 +30,34 @@ use serde_json::json;
 use sqlx::{AnyConnection, Row};
 use std::collections::{BTreeMap, HashMap};
 
-/// How far an object is stored.
+/// Progress of one source object: the point up to which its records are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// File, object key or topic partition.
     pub object: String,
-    /// Tells apart what stood under that name at different times: the content version of an object, the epoch of a topic. An
-    /// object with another one is read from its start.
+    /// Version of the content under that name: the content version of a stored object, the epoch of
+    /// a topic partition. If the version changes, the object is read again from its start.
     pub source_version: String,
-    /// Records read and stored so far.
+    /// For a file or stored object, the number of records read. For a topic partition, the offset
+    /// of the next record to read.
     pub records: u64,
-    /// The object was read to its end.
+    /// True if the object was read to its end.
     pub done: bool,
     /// Irregularities of the object, separated by `;`.
     pub notes: String,
 }
 
-/// Records that can no longer be read: the broker has dropped them, or the topic was deleted and made anew.
+/// A range of records that can no longer be read, because the broker has deleted them or the topic
+/// was deleted and recreated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// File, object key or topic partition.
     pub object: String,
-    /// The first missing record.
+    /// Number of the first missing record.
     pub from: u64,
-    /// The first record after the missing ones; equal to `from` where their number is unknown.
+    /// Number of the first record after the gap. Equal to `from` if the size of the gap is unknown.
     pub to: u64,
-    /// `ingest_gap` or `source_reset`.
+    /// Reason code: `ingest_gap` or `source_reset`.
     pub reason: &'static str,
 }
 
@@ -63,7 +72,9 @@ pub(crate) struct Commit {
 #[derive(Debug, Default)]
 pub(crate) struct SourceCommit {
     pub(crate) source: String,
-    /// Each with the number of records that the position it replaces must have: `None` where the object is new or rewritten.
+    /// New positions. The number beside each is [`Position::records`] of the stored position that
+    /// it replaces; `None` if the object is new or has a new version. The commit fails if the
+    /// stored position differs.
     pub(crate) positions: Vec<(Position, Option<u64>)>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) ledger: Ledger,
@@ -82,11 +93,12 @@ impl SourceCommit {
 }
 
 impl Lake {
-    /// Commits `commit` and returns the new snapshot. `seen` is the snapshot up to which its records were compared with those
-    /// of other writers; `None` where there are no other writers.
+    /// Commits `commit` and returns the id of the new snapshot. `seen` is the snapshot up to which
+    /// the records were deduplicated against those of other writers; `None` if there are no other
+    /// writers.
     ///
     /// # Errors
-    /// [`CatalogError`]; nothing is stored then.
+    /// [`CatalogError`]. The transaction is rolled back.
     pub(crate) async fn commit(
         &self,
         commit: &Commit,
@@ -140,13 +152,15 @@ impl Lake {
         Ok(snapshot)
     }
 
-    /// The source version of each object of `source` below `folder` that is stored to its end, by object.
+    /// Returns a map from object to source version, for all completely stored objects of `source`
+    /// below `folder`.
     pub(crate) async fn source_versions(
         &self,
         source: &str,
         folder: &str,
     ) -> Result<HashMap<String, String>, CatalogError> {
-        // A range and no pattern: folders may hold what a pattern would take for a wildcard. `0` comes after `/`.
+        // A range instead of `LIKE`, because folder names may contain wildcard characters. `0` is
+        // the character after `/`.
         let (first, after) = if folder.is_empty() {
             (String::new(), char::MAX.to_string())
         } else {
@@ -163,7 +177,7 @@ impl Lake {
         Ok(rows.into_iter().collect())
     }
 
-    /// The position of `object` of `source`; `None` where nothing of it is stored.
+    /// Returns the stored position of `object` in `source`; `None` if the object is not stored.
     pub(crate) async fn position(
         &self,
         source: &str,
@@ -187,7 +201,8 @@ impl Lake {
     }
 }
 
-/// Refuses where another writer has added rows after snapshot `seen`; the files of a compaction hold no new rows.
+/// Returns [`CatalogError::Behind`] if another writer has added rows after snapshot `seen`. Files
+/// written by compaction are ignored, because they contain no new rows.
 async fn check_no_new_rows(db: &mut AnyConnection, seen: i64) -> Result<(), CatalogError> {
     let snapshot: Option<i64> = sqlx::query_scalar(
         "SELECT max(f.begin_snapshot) FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
@@ -199,8 +214,8 @@ async fn check_no_new_rows(db: &mut AnyConnection, seen: i64) -> Result<(), Cata
     snapshot.map_or(Ok(()), |snapshot| Err(CatalogError::Behind { snapshot }))
 }
 
-/// Adds the next snapshot, taken at `now`, and reserves ids for `files` new files. Returns the snapshot's id and the first
-/// file id.
+/// Adds the next snapshot, with the time `now`, and reserves ids for `files` new files. Returns the
+/// snapshot id and the first file id.
 pub(super) async fn next_snapshot(
     db: &mut AnyConnection,
     files: usize,
@@ -224,8 +239,8 @@ async fn add_source(
     part: &SourceCommit,
     now: i64,
 ) -> Result<(), CatalogError> {
-    for (position, replaces) in &part.positions {
-        move_position(db, snapshot, &part.source, position, *replaces).await?;
+    for (position, expected_records) in &part.positions {
+        move_position(db, snapshot, &part.source, position, *expected_records).await?;
     }
     for gap in &part.gaps {
         sqlx::query("INSERT INTO trailhound_gap VALUES ($1, $2, $3, $4, $5, $6, $7)")
@@ -253,16 +268,18 @@ async fn add_source(
     Ok(())
 }
 
-/// Where the rows of an added file come from.
+/// Origin of the rows in an added file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowOrigin {
-    /// They are new in the lake.
+    /// The rows are new in the lake.
     New,
-    /// They were in files that this one replaces, which held so many rows and bytes.
+    /// The rows come from files that the added file replaces. `rows` and `bytes` are the totals of
+    /// the replaced files.
     Merged { rows: i64, bytes: i64 },
 }
 
-/// Adds `file` to `snapshot` under the file id `id`, with its column ranges, and corrects the table's totals.
+/// Adds `file` to `snapshot` under the file id `id`, with its column statistics, and updates the
+/// totals of the table.
 pub(super) async fn add_file(
     db: &mut AnyConnection,
     snapshot: i64,
@@ -300,14 +317,14 @@ pub(super) async fn add_file(
         .bind(&file.checksum)
         .execute(&mut *db)
         .await?;
-    let (rows_gone, bytes_gone) = match origin {
+    let (replaced_rows, replaced_bytes) = match origin {
         RowOrigin::New => (0, 0),
         RowOrigin::Merged { rows, bytes } => (rows, bytes),
     };
     sqlx::query("UPDATE ducklake_table_stats SET record_count = record_count + $1, next_row_id = next_row_id + $2, file_size_bytes = file_size_bytes + $3 WHERE table_id = $4")
-        .bind(file.rows as i64 - rows_gone)
+        .bind(file.rows as i64 - replaced_rows)
         .bind(file.rows as i64)
-        .bind(file.bytes as i64 - bytes_gone)
+        .bind(file.bytes as i64 - replaced_bytes)
         .bind(file.table.id())
         .execute(&mut *db)
         .await?;
@@ -327,13 +344,14 @@ pub(super) async fn add_file(
     Ok(())
 }
 
-/// Moves a position by compare and swap: it must still be the position that this batch was read from.
+/// Replaces a stored position by compare-and-swap. Returns [`CatalogError::Conflict`] if the stored
+/// number of records is not `expected_records`.
 async fn move_position(
     db: &mut AnyConnection,
     snapshot: i64,
     source: &str,
     position: &Position,
-    replaces: Option<u64>,
+    expected_records: Option<u64>,
 ) -> Result<(), CatalogError> {
     let current: Option<(String, i64)> = sqlx::query_as(
         "SELECT source_version, records FROM trailhound_position WHERE source = $1 AND object = $2",
@@ -345,10 +363,10 @@ async fn move_position(
     let current = current
         .filter(|(source_version, _)| *source_version == position.source_version)
         .map(|(_, records)| records.unsigned_abs());
-    if current != replaces {
+    if current != expected_records {
         return Err(CatalogError::Conflict {
             what: format!(
-                "the position of `{}` is {current:?} and not {replaces:?}",
+                "the position of `{}` is {current:?} and not {expected_records:?}",
                 position.object
             ),
         });

@@ -18,12 +18,12 @@ const MERGED_FILES: usize = 8;
 /// Files larger than this are left alone, in rows.
 const MERGED_ROWS_MAX: i64 = 512 * 1024;
 
-/// What a compaction changed.
+/// Result of a compaction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CompactionSummary {
-    /// Files that were merged and ended.
+    /// Files that were merged and are no longer part of the newest snapshot.
     pub files_merged: u64,
-    /// Files that hold their rows now.
+    /// New files, which hold the rows of the merged files.
     pub files_written: u64,
 }
 

@@ -42,7 +42,7 @@ pub enum CatalogError {
         /// The lake's folder.
         folder: PathBuf,
     },
-    /// The folder says that the catalog is in PostgreSQL, but the reference to the connection string does not work.
+    /// The catalog is in PostgreSQL, but the reference to the connection string cannot be resolved.
     #[error("`{path}` does not say how to reach the lake's catalog: {reason}")]
     Reference {
         /// The file with the reference.

@@ -149,7 +149,8 @@ pub(crate) struct ColumnRange {
     pub(crate) nulls: i64,
     pub(crate) min: Option<String>,
     pub(crate) max: Option<String>,
-    /// Some row group has values but no exact bounds, so the bounds of the other row groups are not those of the file.
+    /// True if a row group has values of this column but no exact bounds. The column then has no
+    /// known bounds in the file.
     unbounded: bool,
 }
 
@@ -231,7 +232,7 @@ impl LakeFile {
 /// Encodes `batches` of events as a file of the lake, in memory. Benchmarks measure the encoding with it.
 ///
 /// # Errors
-/// What the Parquet library says, for batches of another schema.
+/// The error of the Parquet library if the batches have another schema.
 pub fn encoded(batches: &[RecordBatch]) -> Result<Vec<u8>, parquet::errors::ParquetError> {
     let mut writer = ArrowWriter::try_new(
         Vec::new(),
@@ -296,7 +297,8 @@ fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, ColumnRange
     found
 }
 
-/// Widens `range` to include a row group's `statistics` of so many values.
+/// Widens `range` to include the `statistics` of a row group. `values` is the number of values in
+/// the row group.
 fn widen(range: &mut ColumnRange, statistics: &Statistics, values: i64) {
     let (min, max) = match statistics {
         Statistics::Int64(s) => {

@@ -20,7 +20,7 @@ pub struct DayInfo {
     pub bytes: u64,
 }
 
-/// What came from one source.
+/// Objects and records of one source.
 #[derive(Debug, Clone, Serialize)]
 pub struct SourceInfo {
     /// Name of the source.
@@ -35,7 +35,7 @@ pub struct SourceInfo {
     pub ledger: Ledger,
 }
 
-/// What a lake holds.
+/// Summary of the content of a lake.
 #[derive(Debug, Clone, Serialize)]
 pub struct LakeInfo {
     /// The lake's folder.

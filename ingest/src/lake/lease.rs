@@ -1,5 +1,5 @@
-//! Leases: of several services on a lake one holds each lease, for a limited time, and must renew it. With it goes a task that
-//! only one may do at a time.
+//! Leases for tasks that only one service on a lake may run at a time. A service holds the lease of
+//! a task for a limited time and must renew it.
 
 use super::catalog::Lake;
 use super::error::CatalogError;
@@ -9,9 +9,9 @@ use trailhound_datasets::layout::CatalogLocation;
 /// A lease of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// The task that it stands for.
+    /// Name of the task.
     pub name: String,
-    /// The run of a service that asks for it.
+    /// Id of the service run that holds or requests the lease.
     pub holder: String,
 }
 

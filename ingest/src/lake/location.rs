@@ -8,7 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogLocation};
 
-/// Connections held at most, but for the one of [`writer_pool`].
+/// Maximum number of connections, without the connection of [`writer_pool`].
 const CONNECTIONS: u32 = 4;
 
 /// The location of the catalog of the lake in `folder`; `None` where there is no lake.
@@ -29,7 +29,7 @@ pub fn find_catalog(folder: &Path) -> Result<Option<CatalogLocation>, CatalogErr
     Ok(file.is_file().then_some(CatalogLocation::Sqlite(file)))
 }
 
-/// Connects to the catalog; an SQLite file is made where `create` says so.
+/// Connects to the catalog. If `create` is true, creates a missing SQLite file.
 pub(super) async fn connect(
     location: &CatalogLocation,
     create: bool,
@@ -41,7 +41,8 @@ pub(super) async fn connect(
     Ok(pool(CONNECTIONS, settings(location)).connect_with(options(location, mode)?).await?)
 }
 
-/// Connects to the SQLite catalog of a read-only folder; it takes the file for one that nobody changes.
+/// Connects to the SQLite catalog of a read-only folder, with the option `immutable`: SQLite
+/// assumes that no process changes the file.
 pub(super) async fn connect_read_only(
     location: &CatalogLocation,
 ) -> Result<AnyConnection, CatalogError> {
@@ -82,11 +83,12 @@ fn pool(connections: u32, settings: &'static [&'static str]) -> AnyPoolOptions {
 
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";
 const WAL: &str = "PRAGMA journal_mode = WAL";
-/// A commit must survive a power cut, or a position could come back without its data.
+/// A commit must survive a power cut. Otherwise a stored position could refer to lost data.
 const FULL_SYNC: &str = "PRAGMA synchronous = FULL";
 /// Findings are stored by their ids, so that an update of many touches pages everywhere: 64 MiB of pages are cached.
 const LARGE_CACHE: &str = "PRAGMA cache_size = -65536";
-/// In a flood of findings the same pages change again and again: the log is checkpointed at 64 MiB, not at 4.
+/// Storing many findings changes the same pages again and again. So the write-ahead log is
+/// checkpointed at 64 MiB instead of 4 MiB.
 const RARE_CHECKPOINTS: &str = "PRAGMA wal_autocheckpoint = 16384";
 
 fn settings(location: &CatalogLocation) -> &'static [&'static str] {

@@ -95,7 +95,7 @@ impl Lake {
     }
 }
 
-/// `(CAST($1 AS BIGINT), ...), (...)` for so many rows.
+/// Returns the placeholders `(CAST($1 AS BIGINT), ...), (...)` for `rows` rows.
 fn placeholders(table: &CatalogTable<'_>, rows: usize) -> String {
     let mut number = 0;
     let row = |_| {

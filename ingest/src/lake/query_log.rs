@@ -11,7 +11,7 @@ const KEPT_MICROS: i64 = 400 * 86_400 * 1_000_000;
 /// A query and its outcome.
 #[derive(Debug, Clone)]
 pub struct QueryLogEntry {
-    /// When it was asked, microseconds since 1970 UTC.
+    /// Time at which the statement was received, in microseconds since 1970 UTC.
     pub at: i64,
     /// The protocol: `http`, `postgres`.
     pub door: String,

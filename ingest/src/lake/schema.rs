@@ -132,7 +132,8 @@ pub(super) async fn migrate_if_older(
     })
 }
 
-/// Refuses a lake that would have to be migrated, because nothing can be written to it.
+/// Returns the error for a lake in a read-only folder: [`CatalogError::Migration`] if the lake
+/// needs a migration, otherwise [`CatalogError::ReadOnly`].
 pub(super) async fn refuse_read_only(
     db: &mut AnyConnection,
     folder: &Path,
@@ -187,7 +188,8 @@ async fn migrate(
     Ok(())
 }
 
-/// Waits on PostgreSQL until nobody writes any more what the migrations change.
+/// Locks the tables that the migrations change, and so waits for running writers to end. For
+/// PostgreSQL only.
 async fn lock_tables(
     db: &mut AnyConnection,
     recorded: &BTreeMap<String, i64>,
@@ -273,7 +275,8 @@ pub(super) async fn check(db: &mut AnyConnection, set: &TableSet) -> Result<(), 
     Ok(set.check(found)?)
 }
 
-/// Runs statements in which braces stand for what each database spells in its own way.
+/// Runs the statements of an SQL template, with the placeholders in braces replaced by the syntax
+/// of the database.
 async fn execute_template(
     db: &mut AnyConnection,
     location: &CatalogLocation,

@@ -1,4 +1,4 @@
-//! Removes files that an interrupted writer left.
+//! Removes the files that an interrupted writer has left behind.
 
 use super::catalog::Lake;
 use super::error::CatalogError;
@@ -7,8 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 impl Lake {
-    /// Removes files below the lake that no commit refers to. Only for the holder of the writer lock. Where others may be
-    /// writing, files younger than an hour may be theirs and stay.
+    /// Removes the data files and temporary files of the lake that no commit refers to. Returns the
+    /// number of removed files. The caller must hold the writer lock. In a shared lake, files
+    /// younger than an hour are kept, because another process may still be writing them.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -20,9 +21,10 @@ impl Lake {
                 path: e.path().unwrap_or(self.folder()).to_owned(),
                 source: e.into_io_error().unwrap_or_else(|| std::io::ErrorKind::Other.into()),
             })?;
-            let ours = entry.path().extension().is_some_and(|e| e == "parquet" || e == "tmp");
+            let is_lake_file =
+                entry.path().extension().is_some_and(|e| e == "parquet" || e == "tmp");
             if entry.file_type().is_file()
-                && ours
+                && is_lake_file
                 && !known.contains(entry.path())
                 && !(self.is_shared() && is_young(entry.path()))
             {
@@ -37,7 +39,7 @@ impl Lake {
     }
 }
 
-/// Changed within the last hour, or nobody knows.
+/// True if the file was changed within the last hour, or if its age cannot be read.
 fn is_young(path: &Path) -> bool {
     let age = path
         .metadata()

@@ -69,7 +69,7 @@ impl fmt::Display for LakeProblem {
     }
 }
 
-/// What a verification has checked and found.
+/// Result of a verification.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct LakeVerification {
     /// Files read in full.
@@ -206,7 +206,8 @@ impl Lake {
         Ok(())
     }
 
-    /// Looks for keys that are stored twice. Each pass takes the keys whose first byte falls to it.
+    /// Looks for keys that are stored twice. Each pass checks a part of the keys, chosen by their
+    /// first byte.
     async fn verify_keys(&self, verification: &mut LakeVerification) -> Result<(), CatalogError> {
         let passes = (verification.rows / KEYS_A_PASS + 1).next_power_of_two().min(256);
         for pass in 0..passes {

@@ -179,7 +179,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Commits everything staged, or starts over from the lake's positions.
+    /// Commits all staged records. If the commit fails, discards them and resumes from the lake's
+    /// positions.
     fn flush(&mut self) {
         let begun = Instant::now();
         let waited = self.uncommitted.waited();

@@ -19,7 +19,7 @@ const FETCHED_AHEAD: usize = 4;
 /// waits for a follower.
 const IN_FLIGHT_MAX: usize = 4096;
 
-/// The engine's end of a followed bucket.
+/// The engine's side of the channels to the follower of a bucket.
 pub(super) struct BucketFeed {
     /// Name of the source.
     pub(super) name: String,
@@ -33,7 +33,7 @@ impl BucketFeed {
         self.objects.try_recv().ok()
     }
 
-    /// Tells the follower that the engine is done with an object. Does not block.
+    /// Notifies the follower that the engine has finished with an object. Does not block.
     pub(super) fn release(&self, object: ReleasedObject) {
         match self.released.try_send(object) {
             // A follower that has ended does not need to know.
@@ -106,8 +106,8 @@ impl BucketFollower {
         }
     }
 
-    /// Lists the bucket once and fetches what is new. A folder or an object that cannot be read is tried again next time;
-    /// the others go on.
+    /// Lists the bucket once and fetches the new objects. A folder or object that cannot be read is
+    /// tried again at the next listing and does not hold up the others.
     ///
     /// # Errors
     /// A description of the last error.
@@ -155,7 +155,8 @@ impl BucketFollower {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Hands an object to the engine, and waits while too many are in flight. False where the engine has ended.
+    /// Passes an object to the engine. Waits while too many objects are in flight. Returns false if
+    /// the engine has ended.
     async fn hand_over(&mut self, key: String, object: FetchedObject) -> bool {
         while self.in_flight.len() >= IN_FLIGHT_MAX {
             match self.finished.recv().await {

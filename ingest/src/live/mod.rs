@@ -1,8 +1,8 @@
 //! The live ingest: follows topics and buckets without end, commits at short intervals, and continues from the lake's
 //! positions after any failure.
 //!
-//! One thread owns everything that is not committed. When a commit fails, for whatever reason, all of that is
-//! discarded and read again from the positions in the lake. There is no other recovery.
+//! One thread owns all uncommitted records. When a commit fails, for any reason, the uncommitted
+//! records are discarded and read again from the positions in the lake. There is no other recovery.
 
 mod engine;
 mod follow;

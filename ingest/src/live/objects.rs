@@ -1,4 +1,5 @@
-//! Reads the objects of a bucket that its follower has fetched.
+//! Decodes the objects of a bucket, which the bucket's follower has fetched, and tracks which of
+//! them are not committed yet.
 
 use super::follow::{BucketFeed, ReleasedObject};
 use super::uncommitted::Uncommitted;
@@ -6,7 +7,7 @@ use crate::lake::{CatalogError, Position, SourceCommit};
 use crate::ledger::Ledger;
 use crate::source::oss::FetchedObject;
 
-/// The reader of one bucket, with the positions and the ledger since the last commit.
+/// Reader of one bucket. Holds the positions and record counts since the last commit.
 pub(super) struct BucketReader {
     feed: BucketFeed,
     positions: Vec<(Position, Option<u64>)>,
@@ -18,7 +19,8 @@ impl BucketReader {
         Self { feed, positions: Vec::new(), ledger: Ledger::default() }
     }
 
-    /// Reads one object into `uncommitted`, if one has been fetched and there is room.
+    /// Reads one object into `uncommitted`, if an object has been fetched and `uncommitted` is not
+    /// full.
     pub(super) fn read(&mut self, uncommitted: &mut Uncommitted<'_>) -> Result<(), CatalogError> {
         if uncommitted.is_full() {
             return Ok(());
@@ -45,7 +47,7 @@ impl BucketReader {
         }
     }
 
-    /// This bucket's part of the next commit.
+    /// Returns the positions and record counts of this bucket for the next commit.
     pub(super) fn commit_part(&self) -> SourceCommit {
         SourceCommit {
             source: self.feed.name.clone(),
@@ -55,12 +57,14 @@ impl BucketReader {
         }
     }
 
-    /// Starts over after a commit.
+    /// Clears the positions and counts after a commit, and reports the objects to the follower as
+    /// committed.
     pub(super) fn committed(&mut self) {
         self.release_objects(true);
     }
 
-    /// Starts over after everything uncommitted was discarded. The follower fetches the objects again.
+    /// Clears the positions and counts after uncommitted records were discarded. The follower then
+    /// fetches the objects again.
     pub(super) fn roll_back(&mut self) {
         self.release_objects(false);
     }

@@ -12,7 +12,7 @@ use thiserror::Error;
 /// Options of a live ingest: the sources, and how often to commit.
 #[derive(Clone)]
 pub struct LiveOptions {
-    /// Limits of what one message or object may cost.
+    /// Limits for the decoding of one message or object.
     pub limits: DecodeLimits,
     /// Event keys held in memory between commits, about 25 bytes each.
     pub keys_max: usize,
@@ -22,11 +22,11 @@ pub struct LiveOptions {
     pub oss: Vec<OssOptions>,
     /// Longest time that a record waits for its commit.
     pub flush_age_max: Duration,
-    /// Records read before a commit, whatever their age.
+    /// Number of records after which a commit is due, regardless of their age.
     pub flush_rows_max: u64,
     /// Events older than this many days are counted as expired and not stored.
     pub retention_days: Option<u32>,
-    /// Gives the present, which dates the rows.
+    /// Clock for the ingest time of rows.
     pub clock: Clock,
 }
 

@@ -1,4 +1,5 @@
-//! The cursor of a topic partition: where reading continues, and which records were lost before that.
+//! The cursor of a topic partition: the offset at which reading continues, and the gap of lost
+//! records before it.
 
 use crate::lake::{Gap, Position};
 use crate::source::kafka::{TopicPartition, Watermarks};
@@ -7,12 +8,14 @@ use crate::source::kafka::{TopicPartition, Watermarks};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PartitionCursor {
     pub(super) partition: TopicPartition,
-    /// Counts how often the partition's offsets started over, for instance because the topic was recreated. Offsets of
-    /// different epochs cannot be compared.
+    /// Number of the sequence of offsets. It increases when the offsets start again from a lower
+    /// value, for instance because the topic was recreated. Offsets of different epochs cannot be
+    /// compared.
     pub(super) epoch: String,
-    /// The lake's position, which the next commit replaces.
+    /// Offset in the lake's position, which the next commit replaces.
     pub(super) committed: Option<u64>,
-    /// Offset of the next message to take; `None` until the lake has a position or a message was seen.
+    /// Offset of the next message to accept; `None` until the lake has a position or a message was
+    /// received.
     pub(super) next: Option<u64>,
     /// Records that can no longer be read, to be committed as a gap.
     pub(super) gap: Option<Gap>,
@@ -22,18 +25,22 @@ pub(super) struct PartitionCursor {
 /// Whether the offset of the next message may be larger than expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum OffsetCheck {
-    /// It may: offsets have gaps where the broker compacted the topic or a transaction was aborted.
+    /// Gaps are allowed: offsets have gaps if the broker compacted the topic or a transaction was
+    /// aborted.
     #[default]
     AllowGaps,
-    /// It may not: the client has skipped unreadable messages of some partition. If it was this one, a gap shows it.
+    /// Gaps are not allowed: the client has skipped unreadable messages of an unknown partition. A
+    /// gap in the offsets shows that it was this partition.
     Contiguous,
-    /// It was this partition. No message is taken until reading starts again from the lake's position.
+    /// The client has skipped messages of this partition. The cursor accepts no message until
+    /// reading restarts from the lake's position.
     Suspended,
 }
 
 impl PartitionCursor {
-    /// A cursor at the lake's `position`. `broker` gives the offsets that the broker still holds, if it is reachable. A
-    /// position outside of them leads to a gap.
+    /// Creates a cursor at the lake's `position`. `broker` is the range of offsets that the broker
+    /// still holds; `None` if the broker cannot be reached. A position outside that range leads to
+    /// a gap.
     pub(super) fn resume(
         partition: TopicPartition,
         position: Option<Position>,
@@ -77,7 +84,8 @@ impl PartitionCursor {
         cursor
     }
 
-    /// True where the message at `offset` is to be taken: it was not taken before, and no message before it is missing.
+    /// Returns true if the message at `offset` must be read: it was not read before, and no message
+    /// before it is missing.
     pub(super) fn accepts(&mut self, offset: u64) -> bool {
         match self.offset_check {
             OffsetCheck::Suspended => return false,
@@ -99,7 +107,8 @@ impl PartitionCursor {
         }
     }
 
-    /// The position to commit, with the one it replaces; `None` where it has not moved.
+    /// Returns the position to commit and the offset that it replaces; `None` if the position has
+    /// not changed.
     pub(super) fn moved_position(&self) -> Option<(Position, Option<u64>)> {
         let next = self.next.filter(|next| Some(*next) != self.committed)?;
         let position = Position {
@@ -112,13 +121,13 @@ impl PartitionCursor {
         Some((position, self.committed))
     }
 
-    /// Goes back to the committed position, after everything uncommitted was discarded.
+    /// Resets the cursor to the committed position, after the uncommitted records were discarded.
     pub(super) fn roll_back(&mut self) {
         self.next = self.committed;
         self.gap = None;
     }
 
-    /// Starts over after a commit.
+    /// Records the current offset as committed, and clears the gap.
     pub(super) fn committed(&mut self) {
         self.committed = self.next.or(self.committed);
         self.gap = None;

@@ -14,7 +14,8 @@ pub(super) struct StagingSink<'i, 's> {
     from: Provenance<'i>,
     /// Events with a time before this have expired; microseconds since 1970 UTC.
     oldest: Option<i64>,
-    /// The records of an object are numbered; those of a message share its offset.
+    /// True for an object, whose records are numbered; false for a message, whose records all have
+    /// the offset of the message.
     numbered: bool,
     pub(super) ledger: Ledger,
     /// Why staging stopped early.

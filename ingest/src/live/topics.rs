@@ -18,8 +18,9 @@ pub(super) const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 /// Messages read from one source before the next source is read.
 const MESSAGES_PER_READ: usize = 1024;
 
-/// First and longest pause before unreadable messages are read again. Messages damaged on the way are intact then; for
-/// messages damaged at the broker the error is reported until somebody repairs them.
+/// First and longest pause before unreadable messages are read again. Messages damaged in transit
+/// are intact at the second read. For messages damaged at the broker, the error is reported until
+/// an operator repairs them.
 const REREAD_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Shortest time without another error after which messages that were read again count as intact.
@@ -33,13 +34,14 @@ pub(super) struct TopicReader {
     ledger: Ledger,
     error: Option<ReportedError>,
     unreadable: Option<UnreadableMessages>,
-    /// Send time of the newest message read, microseconds since 1970 UTC, where the broker tells it.
+    /// Send time of the newest message read, in microseconds since 1970 UTC; `None` if the broker
+    /// does not report it.
     newest: Option<i64>,
     /// The partitions must be resumed from the lake's positions before anything is read.
     needs_resume: bool,
 }
 
-/// An error of the source that the observer knows.
+/// An error of the source that was reported to the observer.
 struct ReportedError {
     text: String,
     since: Instant,
@@ -110,7 +112,8 @@ impl TopicReader {
         }
     }
 
-    /// Starts over after a commit, and tells the broker the committed offsets.
+    /// Clears the record counts and gaps after a commit, and sends the committed offsets to the
+    /// broker.
     pub(super) fn committed(&mut self) {
         self.ledger = Ledger::default();
         let mut offsets = Vec::new();
@@ -121,7 +124,7 @@ impl TopicReader {
         self.source.publish_offsets(&offsets);
     }
 
-    /// Starts over after everything uncommitted was discarded.
+    /// Resets the cursors to the lake's positions, after the uncommitted records were discarded.
     pub(super) fn roll_back(&mut self) {
         self.ledger = Ledger::default();
         self.cursors.iter_mut().for_each(PartitionCursor::roll_back);
@@ -290,8 +293,8 @@ impl TopicReader {
         }
     }
 
-    /// The client has skipped unreadable messages. It does not tell of which partition, so every partition checks its
-    /// offsets, and the messages are read again after a pause.
+    /// Handles unreadable messages that the client has skipped. The client does not report the
+    /// partition, so every partition checks its offsets. The messages are read again after a pause.
     fn messages_were_skipped(&mut self) {
         self.cursors.iter_mut().for_each(PartitionCursor::require_contiguous);
         let pause = match &self.unreadable {

@@ -1,5 +1,5 @@
 //! Objects of a bucket, read through the S3 interface of OSS and other stores: listed, then fetched whole and in parallel.
-//! The lake's positions tell which objects were read already.
+//! The positions in the lake record which objects were read already.
 
 use super::instance_role::InstanceRole;
 use super::object_name::ObjectName;
@@ -90,7 +90,7 @@ pub enum OssError {
     /// The store refused the request or could not be reached.
     #[error(transparent)]
     Store(#[from] object_store::Error),
-    /// The content of an object was cut off on the way.
+    /// The content of an object was truncated in transit.
     #[error("an object of {listed} bytes arrived with {got} bytes")]
     LengthMismatch {
         /// Bytes received.

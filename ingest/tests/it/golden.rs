@@ -1,4 +1,5 @@
-//! Samples against their decoded forms. A difference is a decision: with `TRAILHOUND_WRITE_GOLDEN=1` the files are written anew.
+//! Compares decoded samples with golden files. `TRAILHOUND_WRITE_GOLDEN=1` overwrites the golden
+//! files, to accept an intended difference.
 
 use crate::support::rows;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Tests of the ingest as a library: what goes in, what comes out, what is never lost.
+//! Tests of the ingest as a library: input formats, stored rows, and that no data is lost.
 
 #![allow(
     clippy::disallowed_methods,

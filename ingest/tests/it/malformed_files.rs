@@ -1,4 +1,5 @@
-//! Malformed files: a clear reason, the bytes kept, sound neighbours stored, memory bounded.
+//! Tests malformed files: the reject has a clear reason and the bytes, valid records beside it are
+//! stored, and memory stays bounded.
 
 use crate::support::{Decoded, decode, decode_within, event};
 use flate2::Compression;

@@ -16,8 +16,9 @@ fn corpora() -> Option<PathBuf> {
     folder
 }
 
-/// What we make of the files that parsers may take or leave: `true` where the value is taken. Numbers of any size are
-/// text to us, invalid UTF-8 is refused, half surrogates inside details are kept as they are spelt, 500 brackets are too deep.
+/// Returns whether the decoder accepts a file that parsers may accept or reject. The decoder
+/// accepts numbers of any size and unpaired surrogate escapes. It rejects invalid UTF-8 and 500
+/// nested brackets.
 fn taken(name: &str) -> bool {
     name.starts_with("i_number_")
         || [

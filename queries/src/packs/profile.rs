@@ -25,7 +25,7 @@ pub struct BenchmarkProfile {
 pub struct BenchmarkSection {
     /// Section number in the benchmark.
     pub section: String,
-    /// What the benchmark says to monitor.
+    /// Title of the recommendation: the activity that the benchmark recommends to monitor.
     pub title: BilingualText,
     /// Ids of the rules that cover the recommendation.
     pub rules: Vec<String>,

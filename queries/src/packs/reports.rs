@@ -19,7 +19,7 @@ pub struct ReportProfile {
     pub title: BilingualText,
     /// Names of its sections, in order.
     pub sections: Vec<String>,
-    /// Name of the benchmark profile that the section `controls` goes through.
+    /// Name of the benchmark profile whose recommendations the section `controls` lists.
     pub benchmark: Option<String>,
 }
 

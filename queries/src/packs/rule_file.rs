@@ -173,7 +173,7 @@ pub struct ExpectedFinding {
     pub variant: Option<String>,
     /// Verdict.
     pub verdict: Option<String>,
-    /// A part of what suppressed it; without, the finding must be open.
+    /// Text that the reason of suppression must contain. If absent, the finding must be open.
     pub suppressed_by: Option<String>,
     /// Parts that its `why` must contain.
     #[serde(default)]

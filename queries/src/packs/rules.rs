@@ -77,7 +77,7 @@ pub struct Rule {
     pub optional_parameters: Vec<String>,
     /// Whether it is silently off while one of its parameters is missing.
     pub optional: bool,
-    /// How far from an event other events can change the result for it.
+    /// Maximum time between an event and other events that can change the result for it.
     pub lookback: Duration,
     /// Rows that stay relevant for longer than `lookback`.
     pub baseline: Option<Baseline>,
@@ -326,7 +326,8 @@ impl RuleSet {
         })
     }
 
-    /// The end of a message about the unknown id `id`.
+    /// Returns the ending of an error message about the unknown id `id`: a similar id or
+    /// `otherwise`.
     fn suggestion(&self, id: &str, otherwise: &str) -> String {
         did_you_mean(id, self.rules.iter().map(|rule| rule.id.as_str()), otherwise)
     }

@@ -1,5 +1,5 @@
-//! The test cases of a rule. They are most of a description's text, and only `rules test` and
-//! `rules lint` use them, so those of built-in rules are parsed when they are first used.
+//! The test cases of a rule. They make up most of a rule file, and only the commands `rules test`
+//! and `rules lint` use them. So the test cases of built-in rules are parsed at first use.
 
 use crate::packs::rule_file::TestCase;
 use serde::Deserialize;

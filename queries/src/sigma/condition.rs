@@ -29,7 +29,7 @@ impl<'r> ConditionTranslator<'r> {
         Self { dialect, named, compared_fields: BTreeMap::new(), patterns: Vec::new() }
     }
 
-    /// The conditions of a rule, join_conditions by OR.
+    /// The conditions of a rule, joined by OR.
     pub(super) fn conditions(&mut self, detections: &Detections) -> SqlResult {
         if let Some(timeframe) = &detections.timeframe {
             return Err(format!(
@@ -365,8 +365,8 @@ fn mapped_comparison(
         .ok_or_else(|| format!("`{name}` has no value"))
 }
 
-/// A comparison with the base64 form of a value, as the modifiers `base64`, `base64offset`, `wide`
-/// and `utf16` ask.
+/// Builds a comparison with the base64 form of `value`, encoded according to the modifiers
+/// `base64`, `base64offset`, `wide` and `utf16`.
 fn base64_comparison(field: &FieldSql, modifiers: &[Modifier], value: &str) -> SqlResult {
     let has = |modifier| modifiers.contains(&modifier);
     let bytes: Vec<u8> = if has(Modifier::Wide) || has(Modifier::Utf16) {
@@ -395,8 +395,8 @@ fn base64_comparison(field: &FieldSql, modifiers: &[Modifier], value: &str) -> S
         .ok_or_else(|| "an empty value".to_owned())
 }
 
-/// The part of the base64 text that is the same whatever surrounds `bytes`, where `bytes` start at
-/// an offset of `offset` modulo three.
+/// Returns the part of the base64 text that depends on `bytes` only and not on the bytes around
+/// them. `offset` is the offset of `bytes` modulo three.
 fn base64_at_offset(bytes: &[u8], offset: usize) -> String {
     let mut padded = vec![b' '; offset];
     padded.extend(bytes);

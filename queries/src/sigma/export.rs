@@ -254,7 +254,8 @@ impl Exporter {
         }
     }
 
-    /// `condition`, or, where `negated`, that `left` exists and `condition` does not hold.
+    /// Returns `condition`. If `negated`, returns the condition that `left` exists and `condition`
+    /// is false.
     fn negated(
         &mut self,
         negated: bool,

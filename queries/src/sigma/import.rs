@@ -60,8 +60,8 @@ pub fn import(yaml: &str) -> SigmaImport {
     import
 }
 
-/// True where the rule is imported by itself. A rule that correlations refer to is not, unless one
-/// of them sets `generate`.
+/// Returns true if the rule is imported as a standalone rule. A rule that correlations refer to is
+/// not imported, unless at least one of these correlations sets `generate`.
 fn is_standalone(rule: &SigmaRule, collection: &SigmaCollection) -> bool {
     let mut uses = collection
         .correlations
@@ -97,7 +97,7 @@ fn dialect(source: &LogSource) -> Result<Dialect, String> {
     ))
 }
 
-/// Translates the condition of a rule, join_conditions with the filters of the file that apply to it.
+/// Translates the condition of a rule, combined with the filters of the file that apply to it.
 fn translate_rule<'r>(
     rule: &'r SigmaRule,
     collection: &SigmaCollection,

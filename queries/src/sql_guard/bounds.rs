@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
-/// Maximum depth of parentheses, subqueries and the like.
+/// Maximum nesting depth of parentheses, subqueries and similar constructs.
 pub(super) const NESTING_MAX: usize = 48;
 /// Maximum length of a statement, in bytes.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! `events` over rows in memory that each run of a plan brings along.
+//! The table `events` over rows in memory, which each run of a plan supplies.
 //!
 //! The plan holds no rows. A run puts its rows into the configuration of its task, where the scan
 //! of the table finds them. Runs of the same plan can therefore go on at the same time, each over

@@ -28,7 +28,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use trailhound_queries::sql_guard::QueryErrorCode;
 
-/// Open connections at most. Dashboards keep some open.
+/// Maximum number of open connections. Dashboards keep connections open.
 const CONNECTIONS_MAX: usize = 16;
 /// How often the service checks that the client is still connected while a statement runs.
 const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -36,7 +36,7 @@ const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a cancelled statement may take to end before its worker is killed.
 const CANCEL_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The keys of open connections, with what cancels their statements.
+/// The cancel keys of open connections, each with the notifier that cancels the statements.
 type CancelKeys = Mutex<HashMap<CancelKey, Arc<Notify>>>;
 
 /// Accepts connections until it is aborted.
@@ -108,7 +108,7 @@ struct Cancellation<'k> {
 }
 
 impl Cancellation<'_> {
-    /// Lets whoever knows `key` cancel the statements of this connection.
+    /// Registers `key`, with which a client can cancel the statements of this connection.
     fn register(&mut self, key: CancelKey) {
         self.keys
             .lock()
@@ -182,7 +182,7 @@ async fn handle_messages(
 
 /// How a statement ended.
 enum StatementEnd {
-    /// As the worker reports.
+    /// The statement ended as the worker reports.
     Reported { result: String, rows: u64, bytes: u64 },
     /// The worker must be killed or has crashed; with the result for the query log.
     Killed(&'static str),

@@ -43,7 +43,7 @@ use trailhound_queries::sql_guard::{self, QueryError, QueryErrorCode};
 pub(super) const SERVER_VERSION: &str =
     concat!("16.6 (Trailhound ", env!("CARGO_PKG_VERSION"), ")");
 
-/// Settings that clients may change. They affect at most how values are formatted.
+/// Settings that clients may change. They have no effect, except on the format of values.
 const ALLOWED_SETTINGS: [&str; 14] = [
     "application_name",
     "bytea_output",
@@ -233,8 +233,8 @@ impl QueryHandler {
         }
     }
 
-    /// Handles a statement that is not a query. `Continue` means that it is one; `Break(None)`
-    /// leaves it to the next hook.
+    /// Handles a statement that is not a query. Returns `Continue` if the statement is a query, and
+    /// `Break(None)` if the next hook must handle the statement.
     async fn handle_command(
         &self,
         statement: &Statement,
@@ -451,7 +451,7 @@ impl QueryHook for QueryHandler {
     }
 }
 
-/// The engine's service behind the check of the text's length, which comes before the parser.
+/// Wraps the query engine's service and checks the length of the statement before it is parsed.
 pub(super) struct BoundedService {
     service: DfSessionService,
     handler: Arc<QueryHandler>,

@@ -126,7 +126,7 @@ struct Handlers {
     cancel: Arc<QueryHandler>,
 }
 
-/// What the client receives to cancel its statements with.
+/// Key that the client receives and with which it can cancel its statements.
 struct BackendKey {
     pid: i32,
     secret: i32,

@@ -97,7 +97,7 @@ impl HttpReceiver {
         }
     }
 
-    /// Waits until `enough` accepts the requests so far, at most for `most`.
+    /// Waits until `enough` returns true for the requests received, but no longer than `most`.
     pub(crate) fn wait_at_most(&self, most: Duration, mut enough: impl FnMut(&[Request]) -> bool) {
         let requests = self.state.requests.lock().expect("whole");
         let waited = self.state.came.wait_timeout_while(requests, most, |seen| !enough(seen));

@@ -63,7 +63,8 @@ impl KafkaPipeline {
         );
     }
 
-    /// Asserts in addition that the stored findings are those of a run over the whole lake: none added, removed or revised.
+    /// Asserts that the lake is exact and that the stored findings equal the findings of a run over
+    /// the whole lake.
     pub(crate) fn assert_lake_and_findings_exact(&self) {
         self.assert_lake_exact();
         assert_findings_exact(&self.program);

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A small file system of its own.
+/// A small temporary file system.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one on `folder`; `None`, with a notice, where that is not allowed.
+    /// Mounts a file system on `folder`. Returns `None`, with a notice, if mounting is not allowed.
     pub(crate) fn mount(folder: &Path, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir(folder).expect("a folder");
         let size = format!("size={mebibytes}m");
@@ -22,7 +22,7 @@ impl SmallDisk {
         None
     }
 
-    /// Fills it up to about `left` bytes.
+    /// Fills the file system until about `left` bytes are free.
     pub(crate) fn fill(&self, left: usize) {
         let mut file = std::fs::File::create(self.filler()).expect("a file");
         while file.write_all(&[1; 4096]).is_ok() {}

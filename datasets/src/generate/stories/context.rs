@@ -7,7 +7,7 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 use serde_json::{Value, json};
 
-/// Place and time of a story, and its events so far.
+/// Account and time of a story, and the events that it has generated.
 pub(super) struct StoryContext<'r> {
     pub(super) rng: &'r mut Pcg64,
     pub(super) account: &'static str,
@@ -40,7 +40,8 @@ impl StoryContext<'_> {
         (start < self.last_day).then_some(start)
     }
 
-    /// The identity of a person who occurs in this story only; `n` tells the persons of one story apart.
+    /// Generates the identity of a user who occurs in this story only. `n` is the number of the
+    /// user in the story.
     pub(super) fn person(&mut self, n: u64) -> Value {
         let name = format!(
             "{}.{}.{}",

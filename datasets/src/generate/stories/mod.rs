@@ -1,5 +1,6 @@
-//! Attack stories, one file each. A story generates the events of one attack and names the rules that must flag each
-//! event. Near misses are part of every story: events that look alike and must not be flagged.
+//! Attack stories, one file each. A story generates the events of one attack and names the rules
+//! that must flag each event. Most stories also generate near misses: events that resemble the
+//! attack but must not be flagged.
 
 mod context;
 mod control_plane;
@@ -54,7 +55,7 @@ pub const NAMES: [&str; STORIES.len()] = {
     names
 };
 
-/// Configuration under which the stories' expected findings hold.
+/// Configuration that the expected findings of the stories depend on.
 pub(super) const CONFIGURATION: &str = r#"# Parameters for the generated traffic beside this file.
 [parameters]
 corporate_cidrs = [
@@ -71,8 +72,9 @@ change_windows = [
 ]
 "#;
 
-/// The events of the story `name`, empty for an unknown name. `iteration` counts the repetitions of all stories from 0; each
-/// has people of its own. Days count from 1970.
+/// Generates the events of the story `name`; returns none for an unknown name. `iteration` is the
+/// number of the repetition of the story, counted from 0. Each repetition has different users.
+/// `first_day` and `last_day` are days since 1970.
 pub(super) fn generate(
     name: &str,
     iteration: u64,

@@ -1,4 +1,5 @@
-//! Story: sign-ins without a second factor. Near misses: sign-ins with one, failed sign-ins, and sign-ins that do not tell.
+//! Story: sign-ins without a second factor. Near misses: sign-ins with a second factor, failed
+//! sign-ins, and sign-ins whose event does not record MFA.
 
 use super::context::StoryContext;
 use serde_json::{Value, json};

@@ -159,7 +159,7 @@ impl StandingQueries {
         Ok(())
     }
 
-    /// True where so many rows have been added that the rules should run before more are.
+    /// Returns true if the rules should run before more rows are added.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.groups.iter().any(RuleGroup::is_full)
@@ -202,8 +202,8 @@ impl StandingQueries {
     }
 }
 
-/// Evicts rows of `groups` until they hold at most `bytes_left` together. Small groups keep their
-/// rows; the large ones get equal shares of what is left.
+/// Evicts rows of `groups` until the groups together hold at most `bytes_left` bytes. Small groups
+/// keep all rows; large groups get equal shares of the remaining bytes.
 fn evict_to(
     mut groups: Vec<&mut RuleGroup>,
     mut bytes_left: usize,

@@ -27,10 +27,10 @@ pub(super) struct PlannedRule {
     pub(super) baseline: Option<BaselineRows>,
     /// The rows it has not run over yet; from several commits where a run failed or was put off.
     pub(super) new_rows: Option<NewRows>,
-    /// Keys of these rows, for a rule that judges each event by itself.
+    /// Keys of these rows, for a rule that evaluates each event independently of other events.
     pub(super) new_keys: Option<EventKeys>,
-    /// It has run over the rows that are held. Before that, findings in the lake may come from
-    /// other parameters.
+    /// True if the rule has run over the rows that are held. Until then, findings in the lake may
+    /// result from other parameters.
     pub(super) has_run: bool,
     paused_until: Option<Instant>,
 }
@@ -90,9 +90,9 @@ impl PlannedRule {
         })
     }
 
-    /// How far before a new row the rows lie that its evaluation needs, in microseconds. The row
-    /// changes what is found within the lookback around it, and so the findings of whole dedup
-    /// windows there, whose rows have a lookback of their own.
+    /// Returns how far back from a new row the evaluation must read, in microseconds. A new row can
+    /// change matches within one lookback, and these change the findings of whole dedup windows.
+    /// The matches in those windows need one more lookback.
     pub(super) fn reach(&self) -> i64 {
         lookback(&self.rule).saturating_mul(2).saturating_add(dedup_window(&self.rule))
     }
@@ -130,7 +130,7 @@ impl PlannedRule {
         self.paused_until = pause(run).map(|pause| Instant::now() + pause);
     }
 
-    /// Forgets all rows, for a lake whose rows from `since` on are added next. Microseconds UTC.
+    /// Removes all rows, before the rows of a lake from `since` on are added. Microseconds UTC.
     pub(super) fn clear(&mut self, since: i64) {
         self.new_rows = None;
         self.new_keys.iter_mut().for_each(EventKeys::clear);

@@ -99,8 +99,9 @@ impl RuleGroup {
         self.first_last.is_some()
     }
 
-    /// What the group asks of the shared scan: its own rows, and the baseline rows of each rule
-    /// that has a baseline, with the number of that rule.
+    /// Returns the requests of the group to the shared scan: the request for its own rows, and a
+    /// request for the baseline rows of each rule that has a baseline, with the number of that
+    /// rule.
     pub(super) fn requests(&self) -> impl Iterator<Item = (Option<usize>, ScanRequest)> {
         let own = ScanRequest {
             predicate: self.predicate.clone(),
@@ -242,7 +243,7 @@ impl RuleGroup {
         Ok(())
     }
 
-    /// Forgets all rows, for a lake whose rows from `since` on are added next. Microseconds UTC.
+    /// Removes all rows, before the rows of a lake from `since` on are added. Microseconds UTC.
     pub(super) fn clear(&mut self, since: i64) {
         self.buffer = WindowBuffer::new(since);
         if let Some(first_last) = &self.first_last {
@@ -253,7 +254,7 @@ impl RuleGroup {
         self.rules.iter_mut().for_each(|rule| rule.clear(since));
     }
 
-    /// True where so many rows have been added that the rules should run before more are.
+    /// Returns true if the rules should run before more rows are added.
     pub(super) fn is_full(&self) -> bool {
         self.new_row_count >= NEW_ROWS_MAX
     }
@@ -359,7 +360,8 @@ impl RuleGroup {
     }
 }
 
-/// Positions of the columns that are always held: the time, and what must not be NULL.
+/// Returns the positions of the columns that are always held: the event time and the columns that
+/// are not nullable.
 fn columns_of_every_row() -> BTreeSet<usize> {
     let is_needed = |field: &Field| field.name() == "event_time" || !field.is_nullable();
     let fields = EVENTS.arrow.fields().iter().enumerate();

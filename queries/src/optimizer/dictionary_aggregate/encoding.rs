@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Maximum number of group columns: a group key is 128 bits, 32 for each column.
 pub(super) const COLUMNS_MAX: usize = 4;
-/// Number of groups at which the partial result is emitted and numbering starts anew.
+/// Number of groups at which the partial result is emitted and the numbering restarts.
 const GROUPS_MAX: usize = 65_536;
 
 /// Slots of [`LookupCache`]. A hit costs one comparison, a miss a lookup in the hash table.

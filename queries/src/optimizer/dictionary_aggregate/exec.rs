@@ -191,7 +191,7 @@ impl PartitionAggregator {
         self.groups.is_full() || self.reservation.try_resize(bytes).is_err()
     }
 
-    /// Emits the groups with their aggregate states, and starts anew.
+    /// Emits the groups with their aggregate states, and resets the aggregation.
     fn emit(&mut self) -> Result<RecordBatch, DataFusionError> {
         let _timer = self.metrics.elapsed_compute().timer();
         let mut columns = self.groups.drain()?;

@@ -271,7 +271,8 @@ fn assert_fenced(program: &Program, store: &ObjectStore) {
     older.wait_for_log("a newer trailhound has migrated the lake");
     older.wait_until("it is not ready", |service| service.get("/readyz").0 == 503);
     assert!(ids(program, keys) == stored, "something was stored by the older version");
-    older.kill();
+    // Ended in order: a killed one would keep its lease for as long as the clock stands still.
+    older.stop();
     let refused = program.run(&["serve", "--lake", "lake", "--config", "serve.toml"]);
     assert!(refused.status == 2 && refused.err.contains("has version 10"), "{}", refused.err);
 

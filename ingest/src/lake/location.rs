@@ -71,14 +71,22 @@ fn options(location: &CatalogLocation, mode: &str) -> Result<AnyConnectOptions, 
 }
 
 fn pool(connections: u32, settings: &'static [&'static str]) -> AnyPoolOptions {
-    AnyPoolOptions::new().max_connections(connections).after_connect(move |connection, _| {
-        Box::pin(async move {
-            for setting in settings {
-                connection.execute(*setting).await?;
-            }
-            Ok(())
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                for setting in settings {
+                    connection.execute(*setting).await?;
+                }
+                Ok(())
+            })
         })
-    })
+        .before_acquire(|connection, _| {
+            // On a full disk SQLite rolls a transaction back by itself. The library's own rollback
+            // then fails, and it takes the connection for one inside a transaction for good. Such
+            // a connection is closed, and a new one opened.
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        })
 }
 
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";

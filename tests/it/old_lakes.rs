@@ -201,6 +201,7 @@ fn a_migration_that_is_killed_leaves_the_old_lake() {
         .env("TRAILHOUND_TEST_SCHEMA", "slow-migration")
         .spawn()
         .expect("the program starts");
+    // Any moment will do: the switch makes the migration take minutes.
     std::thread::sleep(Duration::from_secs(2));
     assert!(migrating.try_wait().expect("asked").is_none(), "the migration takes minutes");
     migrating.kill().expect("killed");

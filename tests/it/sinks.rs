@@ -494,7 +494,7 @@ fn sinks_test_sends_a_message_and_reports_wrong_configuration() {
         ("", "it has no kind"),
         ("[sink.file]\npath = \"a\"\n[sink.slack]\nurl = \"env:X\"", "it is both file and slack"),
         (&format!("[sink.webhook]\n{url}"), "private_allowed = [\"127.0.0.1/32\"]"),
-        ("[sink.webhook]\nurl = \"http://2130706433/\"", "127.0.0.1 is an inside address"),
+        ("[sink.webhook]\nurl = \"http://2130706433/\"", "127.0.0.1 is an internal address"),
         ("[sink.webhook]\nurl = \"https://user:canary@example.com/\"", "must not hold a user name"),
         (
             "[sink.slack]\nurl = \"https://hooks.example.com/canary\"",

@@ -69,6 +69,10 @@ impl Lake {
     ) -> Result<Self, CatalogError> {
         let table_sets: Arc<[TableSet]> = table_sets(tables).into();
         if is_read_only(&location) {
+            // The versions may stand in the log alone, which is not read from a read-only folder.
+            if location::has_write_ahead_log(&location) {
+                return Err(CatalogError::ReadOnly { folder });
+            }
             let mut catalog = location::connect_read_only(&location).await?;
             return Err(schema::refuse_read_only(&mut catalog, &folder, &table_sets).await);
         }

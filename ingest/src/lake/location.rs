@@ -50,6 +50,14 @@ pub(super) async fn connect_read_only(
     Ok(AnyConnection::connect(&format!("{}?mode=ro&immutable=true", location.url())).await?)
 }
 
+/// True if the SQLite catalog has commits in its write-ahead log that are not in its file yet.
+pub(super) fn has_write_ahead_log(location: &CatalogLocation) -> bool {
+    let CatalogLocation::Sqlite(path) = location else { return false };
+    let mut log = path.clone().into_os_string();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0)
+}
+
 /// Connections for writing. SQLite lets one connection write at a time, the others wait and poll, and each write invalidates
 /// the page caches of the other connections. So all writers of this process share one connection.
 pub(super) fn writer_pool(

@@ -366,7 +366,13 @@ pub(super) async fn run(
             Ok(()) => monitor.health.detection(None),
             // The reader of the findings has closed the output.
             Err(Failure::Output(error)) => return Err(Failure::Output(error)),
-            Err(error) if is_last => return Err(error),
+            Err(error) if is_last => {
+                // The next service need not wait until the lease expires.
+                if let Err(error) = detector.lake.release_lease(&detector.lease).await {
+                    tracing::warn!(%error, "the detection lease was not released; it expires");
+                }
+                return Err(error);
+            }
             Err(error) => {
                 tracing::error!(%error, "detection failed; retrying");
                 monitor.health.detection(Some(error.to_string()));

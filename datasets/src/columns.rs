@@ -23,6 +23,7 @@
 //! ```
 
 use crate::event::Field;
+use crate::fact::Fact;
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef, TimeUnit};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -220,6 +221,57 @@ columns! {
     IngestedAt => ranged(provenance("ingested_at", Time, "Time at which the ingest stored the event, UTC."));
     FlagList => derived("flags", TextList, LowCardinality, "Oddities of the event: see the flags below.");
     Day => derived("day", Text, LowCardinality, "Partition of the lake: the day of `event_time` (UTC), or `out_of_range_<ingest day>`.");
+}
+
+/// The columns of `events` that each fact feeds. A rule that reads one of them cannot judge an event whose flags say that
+/// the fact was not understood. A column that no fact feeds (`user_agent`, `vpc_id`, ids, provenance) decides no rule alone.
+pub const FACT_COLUMNS: [(Fact, &[ColumnId]); Fact::COUNT] = {
+    use ColumnId as C;
+    [
+        (
+            Fact::Identity,
+            &[
+                C::UserType,
+                C::PrincipalId,
+                C::UserName,
+                C::RoleName,
+                C::SessionName,
+                C::AccessKeyId,
+                C::CredentialKind,
+                C::SessionCreatedAt,
+            ],
+        ),
+        (Fact::Time, &[C::EventTime, C::Day]),
+        (Fact::Action, &[C::EventName, C::EventAction, C::EventType, C::EventCategory, C::EventRw]),
+        (Fact::Service, &[C::ServiceName, C::EventSource, C::ApiVersion]),
+        (Fact::Account, &[C::AccountId, C::RecipientAccountId]),
+        (
+            Fact::SourceAddress,
+            &[C::SourceIpAddress, C::SourceClass, C::SourceIp, C::ClientIp, C::ClientIpProvenance],
+        ),
+        (Fact::Outcome, &[C::ErrorCode, C::ErrorMessage, C::Outcome]),
+        (Fact::RequestParameters, &[C::RequestParameters, C::RequestParameterJson]),
+        (Fact::Mfa, &[C::SessionMfa, C::Mfa, C::LoginAccount, C::AdditionalEventData]),
+        (
+            Fact::Resources,
+            &[
+                C::ResourceType,
+                C::ResourceName,
+                C::Resources,
+                C::InstanceIds,
+                C::ReferencedResources,
+                C::ResponseElements,
+            ],
+        ),
+    ]
+};
+
+/// The facts that feed the column `name` of `events`; empty for columns that no fact feeds and for unknown names.
+pub fn facts_of(name: &str) -> impl Iterator<Item = Fact> {
+    FACT_COLUMNS
+        .into_iter()
+        .filter(move |(_, columns)| columns.iter().any(|&id| COLUMNS[id as usize].name == name))
+        .map(|(fact, _)| fact)
 }
 
 /// Name of the list element field, as DuckLake expects it.
@@ -421,6 +473,7 @@ pub fn documentation() -> String {
     for (flag, name) in crate::event::Flag::ALL {
         let _ = writeln!(out, "- `{name}`: {}", flag_meaning(flag));
     }
+    push_fact_table(&mut out);
     out.push_str("\n## `quarantine`\n\n");
     push_column_table(&mut out, QUARANTINE_COLUMNS);
     out.push_str("\nQuarantine codes:\n\n");
@@ -432,6 +485,20 @@ pub fn documentation() -> String {
     );
     push_column_table(&mut out, COPIES_COLUMNS);
     out
+}
+
+fn push_fact_table(out: &mut String) {
+    out.push_str(
+        "\n## Facts\n\nEach fact of an event is read, absent (missing, null or empty), or present and not understood. In the last case the \
+         event has the flag `<fact>_not_understood`, and its columns hold NULL or what could be read.\n\n\
+         | fact | columns |\n| --- | --- |\n",
+    );
+    for (fact, columns) in FACT_COLUMNS {
+        let names: Vec<String> =
+            columns.iter().map(|&id| format!("`{}`", COLUMNS[id as usize].name)).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "| `{}` | {} |", fact.name(), names.join(", "));
+    }
 }
 
 fn push_column_table(out: &mut String, columns: &[(&str, ColumnType, &str)]) {
@@ -484,5 +551,32 @@ fn flag_meaning(flag: crate::event::Flag) -> &'static str {
         F::AccountFromRecipient => "`account_id` is the recipient's.",
         F::AccountFromPath => "`account_id` comes from the object's path.",
         F::AccountFromOwnerId => "`account_id` is the log service's `owner_id`.",
+        F::Reencoded => {
+            "members came as JSON text, flattened, as key and value, or as another JSON type. The columns hold what they mean, `raw` holds the record."
+        }
+        F::IdentityNotUnderstood => {
+            "`userIdentity` or a member of it has a form that was not understood. Its column or `raw` holds what was sent, here and below."
+        }
+        F::TimeNotUnderstood => "`eventTime` is present and could not be read.",
+        F::ActionNotUnderstood => {
+            "`eventName`, `eventType`, `eventCategory` or `eventRW` has a form that was not understood."
+        }
+        F::ServiceNotUnderstood => {
+            "`serviceName`, `eventSource` or `apiVersion` has a form that was not understood."
+        }
+        F::AccountNotUnderstood => "an account id has a form that was not understood.",
+        F::SourceAddressNotUnderstood => "`sourceIpAddress` has a form that was not understood.",
+        F::OutcomeNotUnderstood => {
+            "`errorCode` or `errorMessage` has a form that was not understood."
+        }
+        F::RequestParametersNotUnderstood => {
+            "`requestParameters` or `requestParameterJson` has a form that was not understood."
+        }
+        F::MfaNotUnderstood => {
+            "`mfaAuthenticated` or `additionalEventData` has a form that was not understood."
+        }
+        F::ResourcesNotUnderstood => {
+            "`resourceType`, `resourceName`, `referencedResources` or `responseElements` has a form that was not understood."
+        }
     }
 }

@@ -8,6 +8,7 @@ pub mod catalog_schema;
 pub mod columns;
 pub mod derive;
 pub mod event;
+pub mod fact;
 pub mod generate;
 pub mod json;
 pub mod key;

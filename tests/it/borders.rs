@@ -36,7 +36,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "datasets/src",
         &[
-            &["catalog_schema", "event", "json", "layout", "samples", "sanitize"],
+            &["catalog_schema", "event", "fact", "json", "layout", "samples", "sanitize"],
             &["derive", "key", "reject"],
             &["columns", "generate", "rebuild"],
         ],

@@ -66,6 +66,9 @@ impl<'a> DerivedFacts<'a> {
         let event_action = event.get(Field::EventName).map(lower_trimmed);
         let is_sign_in = event_action.as_deref().is_some_and(mfa::is_sign_in);
         let additional = event.get(Field::AdditionalEventData).filter(|_| is_sign_in);
+        for fact in event.not_understood.iter() {
+            flags.insert(Flag::not_understood(fact));
+        }
         let source = address::SourceAddress::parse(event.get(Field::SourceIpAddress));
         let resources = resources::collect(event);
         Self {

@@ -9,6 +9,7 @@ use crate::support::query_endpoint::{
 use crate::support::service::Service;
 use serde_json::{Value, json};
 use std::net::TcpStream;
+use std::path::Path;
 
 #[test]
 fn http_returns_the_same_rows_as_the_cli_in_every_format() {
@@ -155,6 +156,29 @@ fn too_complex() -> Vec<String> {
     ]
 }
 
+/// Asks each statement of the list of attacks. Returns how many were refused, each with its code and without a word of the
+/// lake's files.
+fn assert_attacks_refused(at: &str, lake: &Path) -> usize {
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for line in include_str!("attacks.tsv").lines() {
+        let (code, sql) = line.split_once('\t').expect("code and statement");
+        let answer = ask(at, sql);
+        let found = answer.code();
+        // A statement of another dialect may be a syntax error instead.
+        if found != code && !(code == "statement_not_allowed" && found == "syntax") {
+            wrong.push(format!("{sql}: {found}, not {code}"));
+        }
+        let said = answer.json()["error"]["message"].as_str().expect("words").to_owned();
+        let leaks = ["catalog.sqlite", ".parquet", &*lake.display().to_string()]
+            .into_iter()
+            .any(|text| said.contains(text) && !sql.contains(text));
+        assert!(!leaks, "{sql}: {said}");
+        tried += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    tried
+}
+
 #[test]
 fn hostile_statements_are_refused_or_stopped_while_ingest_continues() {
     let Some(broker) = broker() else { return };
@@ -178,24 +202,7 @@ fn hostile_statements_are_refused_or_stopped_while_ingest_continues() {
     service.wait_for_records("stored", 4_000);
     let at = &service.address;
     let before = service.metric("trailhound_memory_bytes");
-    let (mut tried, mut wrong) = (0, Vec::new());
-    for line in include_str!("attacks.tsv").lines() {
-        let (code, sql) = line.split_once('\t').expect("code and statement");
-        let answer = ask(at, sql);
-        let found = answer.code();
-        // A statement of another dialect may be a syntax error instead.
-        if found != code && !(code == "statement_not_allowed" && found == "syntax") {
-            wrong.push(format!("{sql}: {found}, not {code}"));
-        }
-        let said = answer.json()["error"]["message"].as_str().expect("words").to_owned();
-        let leaks =
-            ["catalog.sqlite", ".parquet", &*pipeline.program.path("lake").display().to_string()]
-                .into_iter()
-                .any(|text| said.contains(text) && !sql.contains(text));
-        assert!(!leaks, "{sql}: {said}");
-        tried += 1;
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let mut tried = assert_attacks_refused(at, &pipeline.program.path("lake"));
     for sql in too_complex() {
         assert_eq!(ask(at, &sql).code(), "too_complex", "{}", &sql[..60]);
         tried += 1;

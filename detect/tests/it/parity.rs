@@ -250,17 +250,23 @@ fn by_id(findings: Vec<Finding>) -> BTreeMap<String, Value> {
     findings.into_iter().map(|finding| (finding.finding_id.clone(), json!(finding))).collect()
 }
 
-async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
-    let mut rng = Pcg64::seed_from_u64(seed);
+/// The events of a round: sorted by time, shuffled in parts, or shuffled, by the seed.
+fn events_of(suite: &Suite, seed: u64, accounts: usize, rng: &mut Pcg64) -> Vec<Value> {
     let mut events: Vec<Value> = Vec::new();
     for number in 0..accounts {
-        events.extend((suite.case)(&format!("1{seed:07}{number:08}"), &mut rng));
+        events.extend((suite.case)(&format!("1{seed:07}{number:08}"), rng));
     }
     match seed % 3 {
         0 => events.sort_by_key(|event| event["eventTime"].as_str().unwrap_or("~").to_owned()),
-        1 => events.chunks_mut(40).for_each(|chunk| chunk.shuffle(&mut rng)),
-        _ => events.shuffle(&mut rng),
+        1 => events.chunks_mut(40).for_each(|chunk| chunk.shuffle(rng)),
+        _ => events.shuffle(rng),
     }
+    events
+}
+
+async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
+    let mut rng = Pcg64::seed_from_u64(seed);
+    let events = events_of(suite, seed, accounts, &mut rng);
     let wanted = expected(&events, suite.rules);
     let catalogue = RuleSet::built_in().expect("rules");
     let rules: Vec<&Rule> =
@@ -320,22 +326,10 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
     assert_eq!(follower.found, whole, "seed {seed}: live and over the whole lake");
     // Ranges that meet at a random moment give the same, each finding as a whole.
     let middle = suite.begin + rng.random_range(0..suite.seconds) * SECOND;
-    let mut parts = over(
-        &session,
-        &catalogue,
-        suite.rules,
-        TimeRange { since: None, until: Some(middle), include_untimed: true },
-    )
-    .await;
-    parts.extend(
-        over(
-            &session,
-            &catalogue,
-            suite.rules,
-            TimeRange { since: Some(middle), until: None, include_untimed: false },
-        )
-        .await,
-    );
+    let before = TimeRange { since: None, until: Some(middle), include_untimed: true };
+    let after = TimeRange { since: Some(middle), until: None, include_untimed: false };
+    let mut parts = over(&session, &catalogue, suite.rules, before).await;
+    parts.extend(over(&session, &catalogue, suite.rules, after).await);
     assert_eq!(by_id(parts), whole, "seed {seed}: in two ranges that meet at {middle}");
     wanted.len()
 }

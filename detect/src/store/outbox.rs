@@ -27,7 +27,9 @@ use crate::store::error::StoreError;
 use crate::store::notice::Notice;
 use crate::store::routes::Routes;
 use crate::store::transaction::begin;
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AnyPool};
 use std::time::Duration;
 
 /// First pause after a failure; it doubles with each further one.
@@ -270,23 +272,30 @@ pub(crate) async fn enqueue_report(
     Ok(())
 }
 
+/// Runs `statement` in a transaction of its own. Returns the number of rows it changed.
+async fn change(
+    catalog: &AnyPool,
+    statement: Query<'_, Any, AnyArguments>,
+) -> Result<u64, StoreError> {
+    let mut transaction = begin(catalog).await?;
+    let changed = statement.execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(changed.rows_affected())
+}
+
 /// Makes rows of `sink` that an earlier run has leased and not acknowledged pending again; whether they were sent is unknown.
 /// Returns their number.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn recover_leased(catalog: &AnyPool, sink: &str, now: i64) -> Result<u64, StoreError> {
-    let mut transaction = begin(catalog).await?;
-    let recovered = sqlx::query(
+    let statement = sqlx::query(
         "UPDATE trailhound_outbox_message SET state = 'pending', holder = '', unsure = unsure + 1, due_at = $1, changed_at = $1, \
          note = 'the service ended while it was being sent' WHERE sink = $2 AND state = 'leased'",
     )
     .bind(now)
-    .bind(sink)
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(recovered.rows_affected())
+    .bind(sink);
+    change(catalog, statement).await
 }
 
 /// Leases up to `limit` rows of `sink` that are due for `holder`, the longest waiting first; a report is leased alone. Rows of
@@ -553,18 +562,14 @@ pub async fn retry(
     finding_id: &str,
     now: i64,
 ) -> Result<u64, StoreError> {
-    let mut transaction = begin(catalog).await?;
-    let retried = sqlx::query(
+    let statement = sqlx::query(
         "UPDATE trailhound_outbox_message SET state = 'pending', due_at = $1, changed_at = $1 WHERE state IN ('pending', 'dead_lettered') \
          AND ($2 = '' OR sink = $2) AND ($3 = '' OR finding_id = $3)",
     )
     .bind(now)
     .bind(sink.unwrap_or_default())
-    .bind(finding_id)
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(retried.rows_affected())
+    .bind(finding_id);
+    change(catalog, statement).await
 }
 
 /// Dismisses pending and dead-lettered rows with the reason. Returns their number. The findings themselves stay stored. An empty
@@ -579,19 +584,15 @@ pub async fn dismiss(
     reason: &str,
     now: i64,
 ) -> Result<u64, StoreError> {
-    let mut transaction = begin(catalog).await?;
-    let dismissed = sqlx::query(
+    let statement = sqlx::query(
         "UPDATE trailhound_outbox_message SET state = 'dismissed', changed_at = $1, note = $2, finding = '' WHERE state IN ('pending', 'dead_lettered') \
          AND ($3 = '' OR sink = $3) AND ($4 = '' OR finding_id = $4)",
     )
     .bind(now)
     .bind(reason)
     .bind(sink.unwrap_or_default())
-    .bind(finding_id)
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(dismissed.rows_affected())
+    .bind(finding_id);
+    change(catalog, statement).await
 }
 
 /// Deletes rows that were delivered or dismissed more than 90 days ago. Returns their number.
@@ -599,13 +600,9 @@ pub async fn dismiss(
 /// # Errors
 /// [`StoreError`].
 pub async fn delete_old(catalog: &AnyPool, now: i64) -> Result<u64, StoreError> {
-    let mut transaction = begin(catalog).await?;
-    let deleted = sqlx::query("DELETE FROM trailhound_outbox_message WHERE state IN ('delivered', 'dismissed') AND changed_at < $1")
-        .bind(now.saturating_sub(KEPT_MICROS))
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    Ok(deleted.rows_affected())
+    let statement = sqlx::query("DELETE FROM trailhound_outbox_message WHERE state IN ('delivered', 'dismissed') AND changed_at < $1")
+        .bind(now.saturating_sub(KEPT_MICROS));
+    change(catalog, statement).await
 }
 
 #[cfg(test)]

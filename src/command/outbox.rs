@@ -63,8 +63,8 @@ fn stored_state(state: OutboxState) -> &'static str {
 const TABLE_HEADER: [&str; 9] =
     ["sink", "finding_id", "revision", "severity", "state", "attempts", "unsure", "queued", "note"];
 
-/// `state` has the former names until 0.3.0, so that scripts go on; `delivery_state` has the
-/// current ones.
+/// Columns of the CSV output. Until version 0.3.0 the column `state` has the former names of states,
+/// so that existing scripts keep working. The column `delivery_state` has the current names.
 const CSV_HEADER: [&str; 10] = [
     "sink",
     "finding_id",

@@ -95,7 +95,7 @@ fn read_file(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|e| file_error(e.to_string()))
 }
 
-/// Checks that the engine can plan the query and compile its regular expressions.
+/// Checks that the query engine can plan the query and compile its regular expressions.
 ///
 /// # Errors
 /// The reason why not.

@@ -104,7 +104,7 @@ impl<'c> Interpreter<'c> {
     /// Executes one input and prints the result. Returns false if the input ends the shell.
     ///
     /// # Errors
-    /// [`Failure`]: the shell cannot go on. Errors of statements and commands are printed.
+    /// [`Failure`]: the shell cannot continue. Errors of statements and commands are printed.
     pub(super) async fn execute(&mut self, text: &str) -> Result<bool, Failure> {
         match input::classify(text) {
             Input::Empty => {}

@@ -74,7 +74,7 @@ fn a_rule_with_too_many_rows_is_stopped_and_an_odd_or_slow_one_is_not() {
     write_rule(&many_rows, "many", "AT-OWN-001", many, "");
     let ran = many_rows.run(&["scan", "events.json", "--lake", "l", "--rules", "AT-OWN-001"]);
     assert!(ran.status == 4 && ran.err.contains("more than 10000000 rows"), "{}", ran.err);
-    // Everything is much, but no mistake.
+    // A rule may match every event.
     let everything = program();
     write_rule(
         &everything,
@@ -98,7 +98,7 @@ fn a_rule_with_too_many_rows_is_stopped_and_an_odd_or_slow_one_is_not() {
             .open_findings()
             .contains_key("AT-OWN-001")
     );
-    // Slow to others, not to this engine.
+    // A backtracking regular expression engine would need exponential time for this pattern.
     let program = program();
     write_rule(
         &program,

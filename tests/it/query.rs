@@ -1,4 +1,5 @@
-//! `trailhound query`: statements from every source, in every format, over every snapshot; how the engine reads the lake.
+//! `trailhound query`: statements from every source, in every format, over every snapshot; how the query engine reads
+//! the lake.
 
 use crate::support::events::event;
 use crate::support::lakes::lake_of_3000;
@@ -209,7 +210,7 @@ fn a_time_filter_above_the_scan_gives_the_same_rows() {
     let (since, until) = (moment("0.3"), moment("0.7"));
     let period =
         |time: &str| format!("{time} >= TIMESTAMP '{since}' AND {time} < TIMESTAMP '{until}'");
-    // The engine evaluates the second form row by row.
+    // The query engine evaluates the second form row by row.
     let (fast, slow) = (period("event_time"), period("(event_time + INTERVAL '0 seconds')"));
     let some = program.query_number(
         "l",

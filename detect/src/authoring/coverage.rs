@@ -13,7 +13,7 @@ use trailhound_queries::limits::SessionError;
 use trailhound_queries::packs::rules::{RequiredData, Rule};
 use trailhound_queries::session::Session;
 
-/// The most days without events that are listed.
+/// Maximum length of [`EventCounts::silent_days`].
 const SILENT_DAYS_LISTED: usize = 10;
 
 /// One row per account, region and day, read by [`daily_rows`].
@@ -40,11 +40,11 @@ pub struct EventCounts {
     pub first_day: String,
     /// Last day with an event.
     pub last_day: String,
-    /// Days without events between the first and the last day; at most ten are listed.
+    /// Days without events between the first and the last day; only the first ten are listed.
     pub silent_days: Vec<String>,
     /// The number of all days without events between the first and the last day.
     pub silent_days_in_all: i64,
-    /// Hours with at least one event.
+    /// Hours with at least one event. In the sum over all regions, an hour counts once for each region with an event.
     pub hours_with_events: i64,
     /// Mean time from an event to its arrival in the lake, in seconds.
     pub lag_seconds_mean: f64,
@@ -134,7 +134,8 @@ fn account_coverage(
     }
 }
 
-/// Returns the data that `rule` needs and that the account does not deliver.
+/// Returns a blind spot for each kind of events in `needs` and `gaps` of `rule` that the account does
+/// not deliver. Without `needs` the rule can match nothing, without `gaps` it misses a part.
 fn blind_spots(rule: &Rule, totals: &EventCounts) -> Vec<BlindSpot> {
     let is_missing = |need: &&RequiredData| match need {
         RequiredData::ReadEvents => totals.read_events == 0,

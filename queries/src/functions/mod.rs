@@ -1,6 +1,9 @@
-//! SQL functions of the product: IP addresses, request parameters, parameter lists, time windows.
+//! SQL functions of the product. They read IP addresses and their locations, request parameters, the parameters of the
+//! user (lists, settings, time windows), and mask AccessKey ids.
 //!
-//! Every function returns NULL for unknown input and never guesses.
+//! A function returns NULL if an argument that it needs is NULL or is not an IP address, or if the user has not set the
+//! IP list, business hours or database that it reads. `ip_class` returns `missing` or `garbage` instead of NULL. The
+//! name of a list or setting that does not exist is an error.
 
 mod arguments;
 
@@ -76,16 +79,16 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Functions of the engine that a statement may use, one per line.
+/// Names of the functions of the query engine that a statement may use, one per line.
 const ALLOWED: &str = include_str!("allowed.txt");
 
 /// Names of functions, in lower case.
 #[derive(Debug)]
 pub(crate) struct FunctionNames {
-    /// Every function of the engine and of the product.
+    /// Every function of the query engine and of the product.
     pub(crate) all: BTreeSet<String>,
-    /// The functions that a statement may use: those of the product, and those of the engine that
-    /// are listed in `allowed.txt`.
+    /// The functions that a statement may use: those of the product, and those of the query engine
+    /// that are listed in `allowed.txt`.
     pub(crate) allowed: BTreeSet<String>,
 }
 
@@ -102,7 +105,8 @@ pub(crate) fn function_names(context: &SessionContext) -> &'static FunctionNames
     })
 }
 
-/// Names of all functions of `context`, in lower case.
+/// Names of the scalar, aggregate, window and higher-order functions of `context`, in lower case.
+/// Table functions are left out.
 pub(crate) fn all_names(context: &SessionContext) -> BTreeSet<String> {
     let state = context.state();
     let names = state
@@ -220,7 +224,8 @@ fn ip_in_cidr(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> 
 }
 
 /// Label of `ip` in the IP list `list`, as [`CidrList::label`](crate::parameters::CidrList::label)
-/// returns it.
+/// returns it. `None` also where the user has not set the list. Every `list` except
+/// `corporate_cidrs` is an error.
 fn label_at<'p>(
     args: &FunctionArguments<'_>,
     parameters: &'p Parameters,
@@ -376,8 +381,8 @@ fn mask_key(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
     texts(args.rows, |row| Ok(keys.get(row).map(mask_access_key)))
 }
 
-/// Masks an access key id: only its first and last four characters stay. An id of fewer than twelve
-/// characters is masked whole.
+/// Masks an AccessKey id: four asterisks replace everything between its first four and its last four
+/// characters. In an id of fewer than twelve characters, an asterisk replaces each character.
 #[must_use]
 pub fn mask_access_key(key: &str) -> String {
     let characters: Vec<char> = key.chars().collect();
@@ -393,8 +398,8 @@ pub fn mask_access_key(key: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Functions of the engine that a statement may not use: they describe the engine and its
-    /// files, not the data of the lake.
+    /// Functions of the query engine that a statement may not use: they describe the query engine
+    /// and its files, not the data of the lake.
     const DENIED: [&str; 4] = ["arrow_metadata", "file_row_index", "input_file_name", "version"];
 
     #[test]

@@ -89,7 +89,7 @@ impl Session {
     }
 }
 
-/// Converts an error of the engine.
+/// Converts an error of the query engine.
 #[must_use]
 pub fn query_error(error: &DataFusionError) -> QueryError {
     let position = error
@@ -153,7 +153,7 @@ fn unknown_column(field: &Column, known: &[Column]) -> String {
     )
 }
 
-/// The engine's message without its prefix.
+/// The query engine's message without its prefix.
 fn without_prefix(message: &str) -> String {
     let message = [
         "Error during planning: ",

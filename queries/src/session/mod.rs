@@ -222,7 +222,7 @@ impl Session {
         &self.limits
     }
 
-    /// The engine's context, for protocol servers. The SQL guard must have admitted every statement
+    /// The query engine's context, for protocol servers. The SQL guard must have admitted every statement
     /// that runs in it.
     #[must_use]
     pub fn context(&self) -> &SessionContext {
@@ -440,7 +440,7 @@ pub fn event_time_in(since: i64, until: i64) -> String {
     }
 }
 
-/// `batch` in the types of `schema`, which has the same columns. The engine may read text as views.
+/// `batch` in the types of `schema`, which has the same columns. The query engine may read text as views.
 fn in_types(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
     let columns = batch
         .columns()

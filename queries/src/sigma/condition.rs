@@ -15,7 +15,7 @@ pub(super) struct ConditionTranslator<'r> {
     named: BTreeMap<&'r str, &'r Detection>,
     /// Fields that the rule compares, for the `why` of its findings: name and SQL.
     pub(super) compared_fields: BTreeMap<String, String>,
-    /// Regular expressions of the rule. The import tests whether the engine can compile them.
+    /// Regular expressions of the rule. The import tests whether the query engine can compile them.
     pub(super) patterns: Vec<String>,
 }
 

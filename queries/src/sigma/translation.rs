@@ -18,7 +18,7 @@ pub struct TranslatedRule {
     pub sql: String,
     /// Whether the Sigma rule was written for AWS CloudTrail.
     pub mapped: bool,
-    /// Regular expressions of the rule, which the engine must be able to compile.
+    /// Regular expressions of the rule, which the query engine must be able to compile.
     pub patterns: Vec<String>,
 }
 

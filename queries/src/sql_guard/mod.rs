@@ -1,4 +1,4 @@
-//! The SQL guard: checks every statement that people and other programs write, before the engine
+//! The SQL guard: checks every statement that people and other programs write, before the query engine
 //! plans it. A statement passes if it is short and shallow enough to be parsed, is the only one in
 //! its text, only reads, and uses only tables and functions that are allowed.
 //!

@@ -78,8 +78,8 @@ fn to_regtype() -> ScalarUDF {
     )
 }
 
-/// The function that [`information`] wraps around names of types: the name of an engine type in
-/// PostgreSQL.
+/// The SQL function that [`information`] wraps around names of types. It converts the query engine's
+/// name of a type to PostgreSQL's.
 fn sql_type() -> ScalarUDF {
     let body = |args: &[ColumnarValue]| {
         map_texts(args, |types| {

@@ -1,5 +1,6 @@
 //! Rewrites statements about `information_schema`, so that clients such as Grafana's query builder
-//! understand the answers: the engine has other names for types, and no search path.
+//! understand the answers: the query engine has no search path, and its names of types are not
+//! those of PostgreSQL.
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, SelectItem, SetExpr, Statement, Value, visit_expressions_mut,
@@ -12,10 +13,11 @@ use std::ops::ControlFlow;
 const SCHEMA: &str = "public";
 /// The column with the names of types.
 const DATA_TYPE: &str = "data_type";
-/// The function that turns the engine's name of a type into PostgreSQL's.
+/// Name of the SQL function that converts the query engine's name of a type to PostgreSQL's.
 pub(super) const SQL_TYPE: &str = "sql_type";
 
-/// Rewrites a statement that reads `information_schema`. Other statements stay as they are.
+/// Rewrites a statement that names `information_schema.tables` or `information_schema.columns`.
+/// Other statements stay as they are.
 pub(super) fn translate(statement: &mut Statement) {
     let text = statement.to_string().to_lowercase();
     if text.contains("information_schema.tables") {
@@ -26,9 +28,10 @@ pub(super) fn translate(statement: &mut Statement) {
     }
 }
 
-/// Clients read the search path with a subquery, for which the engine's PostgreSQL layer
-/// substitutes an empty text. No table has an empty schema, so that text is replaced by the schema
-/// of all tables.
+/// Replaces `quote_ident(table_schema) IN ('')` by the same condition with [`SCHEMA`].
+///
+/// Clients compare `table_schema` with a subquery that reads the search path. The query engine's
+/// PostgreSQL layer replaces this subquery by an empty text, and no table has an empty schema.
 fn replace_search_path(statement: &mut Statement) {
     // The visitor never breaks off.
     let _ = visit_expressions_mut(statement, |expr| {
@@ -76,7 +79,8 @@ fn translate_data_types(statement: &mut Statement) {
     });
 }
 
-/// The name of an engine type in PostgreSQL's `information_schema`.
+/// Converts the query engine's name of a type, such as `Utf8View`, to the name in PostgreSQL's
+/// `information_schema`, such as `text`. An unknown name is returned unchanged.
 pub(super) fn sql_type(engine: &str) -> &str {
     match engine {
         "Utf8" | "Utf8View" | "LargeUtf8" => "text",

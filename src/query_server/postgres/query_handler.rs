@@ -203,7 +203,7 @@ impl QueryHandler {
     }
 
     /// Has the service record a statement that failed outside of the hooks of this handler: in the
-    /// parser of the engine, or as an invalid setting.
+    /// parser of the query engine, or as an invalid setting.
     async fn log_failure<T>(
         &self,
         result: PgWireResult<T>,
@@ -335,7 +335,7 @@ fn savepoint_response(statement: &Statement) -> Option<Response> {
     }
 }
 
-/// The error code of a statement that the engine has refused.
+/// The error code of a statement that the query engine has refused.
 fn error_code(error: &PgWireError) -> QueryErrorCode {
     match error {
         PgWireError::ApiError(error) if error.is::<ParserError>() => QueryErrorCode::Syntax,
@@ -511,7 +511,7 @@ impl ExtendedQueryHandler for BoundedService {
     }
 }
 
-/// The engine's parser behind the same check.
+/// The query engine's parser. It checks the length of the statement first.
 pub(super) struct BoundedParser {
     parser: Arc<Parser>,
     handler: Arc<QueryHandler>,

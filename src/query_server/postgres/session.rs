@@ -42,7 +42,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use trailhound_ingest::lake::find_catalog;
 use trailhound_queries::session::Session;
 
-/// Name of the engine's catalog, which clients see as the database.
+/// Name of the query engine's catalog, which clients see as the database.
 const CATALOG: &str = "datafusion";
 /// Length of the salt of the hashed password.
 const SALT_BYTES: usize = 16;

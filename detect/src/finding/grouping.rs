@@ -213,7 +213,7 @@ fn unique<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
     values.filter(|value| seen.insert(*value)).map(str::to_owned).collect()
 }
 
-/// Returns each value once, the most frequent first.
+/// Returns each value once, the most frequent first. Values of equal frequency are sorted.
 fn by_frequency(values: impl Iterator<Item = String>) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for value in values {

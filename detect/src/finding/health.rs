@@ -1,5 +1,5 @@
-//! Findings about the trail and the service itself: records that were never read, and findings that
-//! a sink refuses.
+//! Findings that no rule's query makes: records of a source were never read, a sink refuses
+//! findings, or somebody tests a sink.
 
 use crate::finding::{Actor, Finding, FindingStatus};
 use chrono::DateTime;
@@ -69,7 +69,8 @@ pub fn missing_records_finding(missing: MissingRecords<'_>) -> Finding {
 /// Makes the finding that the sink named `sink` refuses findings permanently. `now` is in
 /// microseconds since 1970 UTC.
 ///
-/// The finding's id depends on the sink and the day, so there is one a day for each sink.
+/// The finding's id depends on the sink and the UTC day, so a sink has at most one such finding per
+/// day.
 #[must_use]
 pub fn dead_letter_finding(sink: &str, now: i64) -> Finding {
     let day = DateTime::from_timestamp_micros(now)

@@ -1,5 +1,6 @@
-//! Story: stolen credentials used from outside the corporate networks, over IPv4 and IPv6. Near misses: the same people in
-//! the office.
+//! Story: sign-ins with stolen credentials from outside the corporate networks, over IPv4 and IPv6, by a RAM user and
+//! the root account. Near misses: sign-ins from the office or without an IP address, and a refused sign-in from
+//! outside.
 
 use super::context::StoryContext;
 use serde_json::json;

@@ -446,6 +446,34 @@ pub static COPIES: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(&COPIES_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>())
 });
 
+/// What the decoder reads, for `docs/events.md`.
+const READING: &str = r#"
+## What is read
+
+A record is an event where it has an action (`eventName`), an identity (`userIdentity` with a member that can be read) and a member that only ActionTrail writes (`acsRegion`, `eventRW`, a documented `eventType` or identity type, an `eventSource` of Alibaba Cloud, `requestParameterJson`). An event of the platform may lack the identity; it then needs two such members. A record with `eventId`, `eventName` and a readable `eventTime` is also an event where it has no member that ActionTrail does not know. Insight events need `insightDetails`.
+
+| what comes | what happens |
+| --- | --- |
+| members as the vendor writes them | read |
+| an object as JSON text, also encoded twice or three times; in a list of one; as a list of `{key, value}` | read; flag `reencoded` |
+| members flattened with `.` or `_`, with or without a prefix such as `event.`, `event_`, `contents.event.` | read; flag `reencoded` |
+| keys in another case or with separators (`EVENTNAME`, `event_name`) | read; flag `reencoded`. Keys that differ in the first letter: flag `alias_key` |
+| a number for text, text for a number or boolean, a list of one for text | read; flag `reencoded`. Not for `eventId` and `eventName` |
+| `eventTime` as number of seconds, milliseconds, microseconds or nanoseconds; with an offset; with fractions | read |
+| `null`, `""`, `"-"`, `"null"`, `[]`, `{}` for a member | absent |
+| a member twice with one value | read |
+| a member twice with different values, in one spelling or two | the last value, flags `duplicate_key` and `<fact>_not_understood` |
+| a member in any other form | NULL, flags `type_mismatch` and `<fact>_not_understood` |
+| an identity or `eventName` in any other form | quarantine, `not_understood` |
+| a record of another cloud or program | quarantine, `foreign_record` or `unknown_layout` |
+
+Events are read inside these wrappers, up to six of them inside each other, as objects or as JSON text, also encoded twice: rows of the log service (`event`, `contents`, `Contents`, `mContents`, `content`, `contents.event`, `contents_event_s`), PullLogs answers (`logGroupList`, `LogGroupList`, `LogGroups`, `logs`, `Logs`), LookupEvents answers (`Events`), AccessKey audit answers (`Detail`), SDK answers (`body`), CloudEvents (`data`; `aliyunaccountid` is the account), Elasticsearch (`_source`, `hits`), Splunk (`_raw`, `result`, `results`, `event`), Filebeat and Logstash (`message`, `Message`, `msg`, `event.original`, `original`), Graylog (`full_message`, `short_message`), container logs (`log`), topics (`value`, `payload`), lists (`events`, `records`, `Records`, `record`). A record with a wrapper that holds no event is quarantined; `expected` or `found` names the wrapper. In a list inside a wrapper each element that is no event is quarantined alone.
+
+The same encodings are read in JSON, JSON lines, CSV and Parquet (text, binary, numbers, timestamps, structs, lists, maps). One file may mix them.
+
+An event has one `event_key` in all encodings that keep its values. It has another key where an encoding loses the type of a request parameter, a response or additional data: CSV knows text alone, so `"Force": true` that was flattened into a CSV column of its own comes back as `"Force": "true"`. A copy in such an encoding is stored as a further event with the flag `id_conflict`.
+"#;
+
 /// The page `docs/events.md`, generated from the tables of this module.
 #[must_use]
 pub fn documentation() -> String {
@@ -474,6 +502,7 @@ pub fn documentation() -> String {
         let _ = writeln!(out, "- `{name}`: {}", flag_meaning(flag));
     }
     push_fact_table(&mut out);
+    out.push_str(READING);
     out.push_str("\n## `quarantine`\n\n");
     push_column_table(&mut out, QUARANTINE_COLUMNS);
     out.push_str("\nQuarantine codes:\n\n");
@@ -550,7 +579,9 @@ fn flag_meaning(flag: crate::event::Flag) -> &'static str {
         }
         F::AccountFromRecipient => "`account_id` is the recipient's.",
         F::AccountFromPath => "`account_id` comes from the object's path.",
-        F::AccountFromOwnerId => "`account_id` is the log service's `owner_id`.",
+        F::AccountFromOwnerId => {
+            "`account_id` is the log service's `owner_id` or the CloudEvent's `aliyunaccountid`."
+        }
         F::Reencoded => {
             "members came as JSON text, flattened, as key and value, or as another JSON type. The columns hold what they mean, `raw` holds the record."
         }

@@ -234,7 +234,7 @@ pub enum Flag {
     AccountFromRecipient,
     /// `account_id` comes from the path of the object, because the event names none.
     AccountFromPath,
-    /// `account_id` is the log service's `owner_id`, because the event names none.
+    /// `account_id` is the log service's `owner_id` or the CloudEvent's `aliyunaccountid`, because the event names none.
     AccountFromOwnerId,
     /// Members came in another encoding than the vendor's: as JSON text, flattened, as key and value. The columns hold what
     /// they mean, `raw` holds the record.
@@ -332,6 +332,13 @@ impl Flags {
     }
 }
 
+/// True for the text that tools write where a value is missing: nothing, `-`, `null` in any case.
+#[must_use]
+pub fn is_placeholder(text: &str) -> bool {
+    let text = text.trim();
+    matches!(text, "" | "-" | "\\N" | "(null)") || text.eq_ignore_ascii_case("null")
+}
+
 /// One decoded event. Its values borrow from the input; nothing is derived yet.
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
@@ -385,6 +392,12 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn get(&self, field: Field) -> Option<&str> {
         self.values[field as usize].as_deref()
+    }
+
+    /// The value of `field`, unless it is absent, empty or a sign for "nothing" ([`is_placeholder`]).
+    #[must_use]
+    pub fn said(&self, field: Field) -> Option<&str> {
+        self.get(field).filter(|text| !is_placeholder(text))
     }
 
     /// The value of `field`, unless it is absent or empty.

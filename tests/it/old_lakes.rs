@@ -147,7 +147,7 @@ fn assert_in_use(program: &Program) {
     let (_, findings) = QUERIES[0];
     let findings = ok(program, &["query", "--format", "json", "-c", findings]).out;
     assert!(findings == answer(program, "findings.jsonl"), "{findings}");
-    program.write("more.json", r#"[{"eventId":"more","eventTime":"2026-09-30T10:00:00Z"}]"#);
+    program.write("more.json", r#"[{"eventId":"more","eventName":"StartInstance","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{"type":"ram-user","accountId":"1","userName":"a"}}]"#);
     let more = ok(program, &["ingest", "more.json", "--json"]).json().remove(0);
     assert_eq!(more["stored"], 1, "{more}");
     ok(program, &["outbox", "retry"]);

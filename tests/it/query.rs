@@ -285,7 +285,7 @@ fn as_of_queries_an_earlier_snapshot() {
     };
     let info = program.run_ok(&["lake", "info", "--lake", "l", "--json"]).json();
     let snapshot = info[0]["snapshot"].as_i64().expect("a number").to_string();
-    program.write("more.json", r#"{"eventId":"more","eventTime":"2026-09-30T10:00:00Z"}"#);
+    program.write("more.json", r#"{"eventId":"more","eventName":"StartInstance","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{"type":"ram-user","accountId":"1","userName":"a"}}"#);
     program.run_ok(&["ingest", "more.json", "--lake", "l"]);
     assert_eq!(count(&[]), Ok(3_001));
     assert_eq!(count(&["--as-of", &snapshot]), Ok(3_000));

@@ -21,6 +21,7 @@ pub mod store;
 
 pub use evaluate::batch::{Detection, EvaluateError, RuleSelection, SkippedRule, detect};
 pub use evaluate::scope::{EvaluatedScope, RunScope, TimeRange};
+pub use evaluate::silent_accounts::{AccountDays, SilentAccount, account_days, silent_accounts};
 pub use evaluate::streaming::StandingQueries;
 pub use finding::language::Language;
 pub use finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
@@ -30,3 +31,4 @@ pub use store::findings::{
     RuleCursors, StoreContext, StoreSummary, StoredFinding, all_findings, common_cursor,
     findings_since, rule_cursors, store_findings,
 };
+pub use store::open_findings::open_finding_ids;

@@ -10,6 +10,8 @@ use xxhash_rust::xxh3::xxh3_128;
 pub const MISSING_RECORDS_RULE: &str = "AT-HEALTH-001";
 /// Rule id of the finding that a sink refuses findings.
 pub const DEAD_LETTER_RULE: &str = "AT-HEALTH-002";
+/// Rule id of the finding that no event of a configured account comes.
+pub const SILENT_ACCOUNT_RULE: &str = "AT-HEALTH-004";
 
 /// Records of a source that were lost before they could be read.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +96,59 @@ pub fn dead_letter_finding(sink: &str, now: i64) -> Finding {
             "告警通道拒收检测结果",
             &identity,
             &day,
+        )
+    }
+}
+
+/// An account of the configuration of which no event comes while other accounts speak.
+#[derive(Debug, Clone, Copy)]
+pub struct UnheardAccount<'a> {
+    /// Its id.
+    pub account_id: &'a str,
+    /// Its name in the configuration.
+    pub name: &'a str,
+    /// The last day of which the lake has an event of it, `YYYY-MM-DD`; `None` where it has none at all.
+    pub last_seen: Option<&'a str>,
+    /// The last day of which the lake has an event of another account.
+    pub others_seen: &'a str,
+    /// Folder of the lake, for the runbook's commands.
+    pub lake: &'a str,
+}
+
+/// Makes the finding that no event of an account comes. `now` is in microseconds since 1970 UTC.
+///
+/// The finding's id depends on the account and the day it was last seen, so that each silence is a finding of its own.
+#[must_use]
+pub fn unheard_account_finding(account: UnheardAccount<'_>, now: i64) -> Finding {
+    let UnheardAccount { account_id, name, last_seen, others_seen, lake } = account;
+    let noted = DateTime::from_timestamp_micros(now).unwrap_or_default();
+    let noted = noted.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let identity =
+        format!("{SILENT_ACCOUNT_RULE}\u{1e}{account_id}\u{1f}{}", last_seen.unwrap_or("never"));
+    let what = match last_seen {
+        Some(day) => format!("its last event is of {day}"),
+        None => "no event of it was ever stored".to_owned(),
+    };
+    Finding {
+        variant: Some(if last_seen.is_some() { "no_more" } else { "never" }.to_owned()),
+        severity: Severity::High,
+        account_id: Some(account_id.to_owned()),
+        account_name: Some(name.to_owned()),
+        why: vec![format!(
+            "account {account_id} ({name}) is configured under [parameters] accounts; {what}, and other accounts have events up to {others_seen}"
+        )],
+        unknowns: vec!["what happens in this account".to_owned()],
+        runbook: format!(
+            "1. See whether the account is a member of the resource directory whose trail is followed, and whether the trail is on. \
+             2. See what the sources found: trailhound lake info --lake {lake}; trailhound doctor. \
+             3. Fill the gap with an export: trailhound ingest --lake {lake} PATH... 4. If the account is closed, remove it from accounts."
+        ),
+        ..service_finding(
+            SILENT_ACCOUNT_RULE,
+            "No events of an account arrive",
+            "账号没有操作审计事件",
+            &identity,
+            &noted,
         )
     }
 }

@@ -19,15 +19,18 @@ mod pipeline;
 mod progress;
 mod queue;
 mod report;
+mod sample;
 pub mod secret;
 pub mod source;
 mod staging;
+pub mod survey;
 
 pub use clock::Clock;
 pub use ledger::Ledger;
 pub use options::IngestOptions;
 pub use progress::{Progress, ProgressCounters};
 pub use report::{IngestError, IngestReport};
+pub use sample::DecodedSample;
 
 use lake::{Lake, WriterLock};
 use source::files::Inputs;

@@ -3,6 +3,7 @@
 use crate::exit::Failure;
 use crate::printer;
 use comfy_table::Table;
+use trailhound_datasets::sanitize::sanitize;
 use trailhound_ingest::lake::LakeInfo;
 
 /// Prints the folder, the newest snapshot, the counts, and a table each of days, sources and gaps.
@@ -20,6 +21,17 @@ pub(super) fn print(info: &LakeInfo) -> Result<(), Failure> {
     ))?;
     printer::line(&days(info).to_string())?;
     printer::line(&sources(info).to_string())?;
+    for source in &info.sources {
+        if let Some(seen) = &source.survey {
+            let trouble = if seen.survey.reads_nothing() { " NOTHING OF IT IS READ:" } else { "" };
+            printer::line(&sanitize(&format!(
+                "source {} at {}:{trouble} {}",
+                source.source,
+                seen.surveyed_at,
+                seen.survey.describe()
+            )))?;
+        }
+    }
     if !info.gaps.is_empty() {
         printer::line(&gaps(info).to_string())?;
         printer::line(

@@ -24,7 +24,8 @@ pub(crate) use report::{CatchUpPolicy, ReportFormat, ReportSchedule};
 use serde::Deserialize;
 use service::ServiceConfig;
 use sinks::SinkConfig;
-pub(crate) use sinks::SinkInstance;
+pub(crate) use sinks::{SinkInstance, SinkTarget};
+pub(crate) use sources::SourceOptions;
 use sources::SourcesConfig;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -102,29 +103,47 @@ impl Config {
     /// # Errors
     /// [`Failure::Usage`]: the file, its parameters or the folder of rules cannot be read or are
     /// wrong.
+    pub(crate) fn load(path: Option<&Path>, now: Option<DateTime<Utc>>) -> Result<Self, Failure> {
+        let mut problems = Vec::new();
+        let config = Self::load_available(path, now, &mut problems)?;
+        problems.into_iter().next().map_or(Ok(config), Err)
+    }
+
+    /// As [`Self::load`], and leaves out what is wrong in a file that can be read: adds it to `problems`.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the file cannot be read, or is not a configuration.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place where the present is taken from the system"
     )]
-    pub(crate) fn load(path: Option<&Path>, now: Option<DateTime<Utc>>) -> Result<Self, Failure> {
+    pub(crate) fn load_available(
+        path: Option<&Path>,
+        now: Option<DateTime<Utc>>,
+        problems: &mut Vec<Failure>,
+    ) -> Result<Self, Failure> {
         let location = ConfigLocation::find(path);
         let mut file: ConfigFile = toml::from_str(&location.read_text()?)
             .map_err(|e| location.error(with_nearest_key(&e)))?;
-        file.parameters.open(&location.folder).map_err(|e| location.error(e))?;
+        let unopened = file.parameters.open_available(&location.folder);
+        problems.extend(unopened.into_iter().map(|problem| location.error(problem)));
         let mut rule_set = RuleSet::built_in().map_err(Failure::internal)?;
         let rules_folder = file.rules.folder.map(|folder| location.folder.join(folder));
-        let broken_rules = match &rules_folder {
-            Some(folder) => rule_set.add_folder(folder).map_err(|e| location.error(e))?,
-            None => Vec::new(),
-        };
-        if let Some(problem) = rule_set.check_parameters(&file.parameters).first() {
-            return Err(location.error(problem));
+        let mut broken_rules = Vec::new();
+        if let Some(folder) = &rules_folder {
+            match rule_set.add_folder(folder) {
+                Ok(broken) => broken_rules = broken,
+                Err(error) => problems.push(location.error(error)),
+            }
         }
+        let wrong_parameters = rule_set.check_parameters(&file.parameters);
+        problems.extend(wrong_parameters.into_iter().map(|problem| location.error(problem)));
         let mut warnings = Vec::new();
-        file.service.merge_renamed_keys(&mut warnings).map_err(|e| location.error(e))?;
+        let mut merged = vec![file.service.merge_renamed_keys(&mut warnings)];
         for sink in &mut file.sink {
-            sink.merge_renamed_keys(&mut warnings).map_err(|e| location.error(e))?;
+            merged.push(sink.merge_renamed_keys(&mut warnings));
         }
+        problems.extend(merged.into_iter().filter_map(Result::err).map(|e| location.error(e)));
         Ok(Self {
             parameters: Arc::new(file.parameters),
             rule_set,
@@ -245,6 +264,11 @@ impl Config {
         self.service.maintenance_interval()
     }
 
+    /// How long a source may have content of which nothing is read.
+    pub(crate) fn unread_max(&self) -> Duration {
+        self.service.unread_max()
+    }
+
     /// The sources that the service follows, and how it commits.
     ///
     /// # Errors
@@ -259,9 +283,20 @@ impl Config {
             oss,
             flush_age_max: self.service.flush_age_max(),
             flush_rows_max: self.service.flush_rows_max.get(),
+            survey_interval: self.service.survey_interval(),
             retention_days: self.lake.retention_days,
             clock: self.clock(),
         })
+    }
+
+    /// Each source with its name: its options, or what is wrong with it. For `doctor`, which checks the others too.
+    pub(crate) fn each_source(&self) -> Vec<(String, Result<SourceOptions, Failure>)> {
+        self.sources.each(&self.location)
+    }
+
+    /// Each sink with its name: where it sends to, or what is wrong with it. For `doctor`, which checks the others too.
+    pub(crate) fn each_sink(&self) -> Vec<(String, Result<SinkTarget, Failure>)> {
+        sinks::targets(&self.sinks, &self.location)
     }
 
     /// Returns the resource limits of one query of the query server.

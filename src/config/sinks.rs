@@ -212,6 +212,39 @@ struct MailSinkConfig {
     language: Language,
 }
 
+/// Where a sink sends to.
+pub(crate) enum SinkTarget {
+    /// A file at this path.
+    File(PathBuf),
+    /// A host and port, and the internal networks that it may be in; `None` where any address is allowed.
+    Tcp { kind: &'static str, host: String, port: u16, policy: Option<AddressPolicy> },
+    /// A topic, with the settings of the client.
+    Kafka { settings: BTreeMap<String, String>, topic: String },
+}
+
+/// Each sink with its name, and where it sends to or what is wrong with it.
+pub(super) fn targets(
+    configs: &[SinkConfig],
+    location: &ConfigLocation,
+) -> Vec<(String, Result<SinkTarget, Failure>)> {
+    let mut names = HashSet::new();
+    let mut target = |config: &SinkConfig| {
+        if !names.insert(config.name.clone()) {
+            return Err("another sink has this name".to_owned());
+        }
+        // Opening it checks all of its settings.
+        let (kind, _) = config.open(&location.folder)?;
+        config.route(kind)?;
+        config.target(kind, &location.folder)
+    };
+    let named = |config: &SinkConfig| {
+        let error =
+            |problem: String| location.error(format!("[[sink]] `{}`: {problem}", config.name));
+        (config.name.clone(), target(config).map_err(error))
+    };
+    configs.iter().map(named).collect()
+}
+
 /// A configured sink, opened.
 pub(crate) struct SinkInstance {
     pub(crate) name: String,
@@ -291,6 +324,40 @@ impl SinkConfig {
             && (self.mail.is_some()
                 || self.webhook.is_some()
                 || chats.iter().any(|chat| chat.is_some()))
+    }
+
+    /// Where the sink, which is of the kind `kind`, sends to.
+    fn target(&self, kind: &'static str, folder: &Path) -> Result<SinkTarget, String> {
+        let http = |url: Result<String, String>, private_allowed: &[String]| {
+            let HttpEndpoint { url, policy, .. } =
+                HttpEndpoint::read(url, private_allowed, None, folder)?;
+            let host = url.host_str().unwrap_or_default();
+            let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            let port = url.port_or_known_default().unwrap_or(443);
+            Ok(SinkTarget::Tcp { kind, host, port, policy: Some(policy) })
+        };
+        let plain = |host: &str, port: u16| {
+            Ok(SinkTarget::Tcp { kind, host: host.to_owned(), port, policy: None })
+        };
+        let chats = [&self.dingtalk, &self.feishu, &self.wecom, &self.slack];
+        if let Some(file) = &self.file {
+            Ok(SinkTarget::File(folder.join(&file.path)))
+        } else if let Some(kafka) = &self.kafka {
+            let (settings, topic) = (kafka.client_settings(folder)?, kafka.topic.clone());
+            Ok(SinkTarget::Kafka { settings, topic })
+        } else if let Some(webhook) = &self.webhook {
+            http(webhook.url.read_or_url(folder), &webhook.private_allowed)
+        } else if let Some(alertmanager) = &self.alertmanager {
+            http(alertmanager.url.read_or_url(folder), &alertmanager.private_allowed)
+        } else if let Some(chat) = chats.into_iter().flatten().next() {
+            http(chat.url.read(folder), &chat.private_allowed)
+        } else if let Some(syslog) = &self.syslog {
+            plain(&syslog.host, syslog.port)
+        } else if let Some(mail) = &self.mail {
+            plain(&mail.host, mail.port.unwrap_or(mail.encryption.default_port()))
+        } else {
+            Err("it has no kind".to_owned())
+        }
     }
 
     /// Opens the sink. Returns its kind and the sink.
@@ -374,7 +441,8 @@ impl FileSinkConfig {
 }
 
 impl KafkaSinkConfig {
-    fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
+    /// Settings of the client, with the password read.
+    fn client_settings(&self, folder: &Path) -> Result<BTreeMap<String, String>, String> {
         let mut settings =
             BTreeMap::from([("bootstrap.servers".to_owned(), self.bootstrap_servers.clone())]);
         if let Some(key) = self
@@ -393,6 +461,11 @@ impl KafkaSinkConfig {
                 .map(|password| ("sasl.password".to_owned(), password)),
         );
         settings.extend(self.settings.clone());
+        Ok(settings)
+    }
+
+    fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
+        let settings = self.client_settings(folder)?;
         Ok(Box::new(KafkaSink::new(&settings, &self.topic, self.form)?))
     }
 }

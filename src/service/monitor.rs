@@ -5,6 +5,7 @@ use super::health::Health;
 use super::metrics::Metrics;
 use tokio::sync::Notify;
 use trailhound_ingest::live::{CommitSummary, Observer};
+use trailhound_ingest::survey::SourceSurvey;
 
 /// Shared by all parts of the service.
 pub(super) struct Monitor {
@@ -26,6 +27,13 @@ impl Monitor {
 impl Observer for Monitor {
     fn alive(&self) {
         self.health.alive();
+        for (source, problem) in self.health.newly_unread() {
+            tracing::warn!(source, problem, "nothing of a source is read");
+        }
+    }
+
+    fn surveyed(&self, name: &str, survey: &SourceSurvey) {
+        self.health.surveyed(name, survey);
     }
 
     fn committed(&self, commit: &CommitSummary) {

@@ -44,9 +44,9 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "ingest/src",
         &[
-            &["clock", "decode", "ledger", "lock", "progress", "secret"],
+            &["clock", "decode", "ledger", "lock", "progress", "secret", "survey"],
             &["batch", "lake", "options", "source"],
-            &["dedup", "queue", "report"],
+            &["dedup", "queue", "report", "sample"],
             &["staging"],
             &["live", "pipeline"],
         ],

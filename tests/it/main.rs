@@ -44,5 +44,6 @@ mod shared_lake;
 mod sigma;
 mod sink_outage;
 mod sinks;
+mod sources;
 mod support;
 mod syslog_sink;

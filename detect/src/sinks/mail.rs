@@ -63,6 +63,18 @@ pub struct MailOptions {
     pub language: Language,
 }
 
+impl SmtpEncryption {
+    /// The port of servers with this encryption.
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Tls => 465,
+            Self::Starttls => 587,
+            Self::None => 25,
+        }
+    }
+}
+
 /// A sink that sends e-mail.
 pub struct MailSink {
     host: String,
@@ -83,11 +95,6 @@ impl MailSink {
     /// An error message if an address is malformed, there is no recipient, or TLS is required and
     /// there are no root certificates. The message contains no secret.
     pub fn new(options: MailOptions) -> Result<Self, String> {
-        let default_port = match options.encryption {
-            SmtpEncryption::Tls => 465,
-            SmtpEncryption::Starttls => 587,
-            SmtpEncryption::None => 25,
-        };
         let to = options.to.iter().map(|to| email_address(to)).collect::<Result<_, _>>()?;
         let envelope = Envelope::new(Some(email_address(&options.from)?), to)
             .map_err(|_| "`to` names nobody".to_owned())?;
@@ -98,7 +105,7 @@ impl MailSink {
         };
         Ok(Self {
             host: options.host,
-            port: options.port.unwrap_or(default_port),
+            port: options.port.unwrap_or(options.encryption.default_port()),
             encryption: options.encryption,
             tls,
             credentials: options

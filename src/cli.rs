@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Run the service: follow the configured sources and run the rules after every commit, until
     /// SIGTERM or SIGINT.
     Serve(ServeArgs),
+    /// Check configuration, sources, lake, sinks and ports, and say what to do about what is wrong.
+    /// Exit status 1 if anything is.
+    Doctor(DoctorArgs),
     /// Query the lake with SQL: one statement, a file of statements, or an interactive shell on a
     /// terminal.
     Query(QueryArgs),
@@ -193,6 +196,18 @@ pub(crate) struct ServeArgs {
     /// Which log messages to write, such as `debug` or `trailhound=debug,info`. Default: `info`.
     #[arg(long, value_name = "FILTER", env = "TRAILHOUND_LOG")]
     pub(crate) log_filter: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// Language of texts for people: `en` or `zh`.
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = parse_language)]
+    pub(crate) lang: Language,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]

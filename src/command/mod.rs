@@ -4,6 +4,7 @@
 mod coverage;
 mod demo;
 mod detect;
+mod doctor;
 mod entities;
 mod findings;
 mod generate;
@@ -47,6 +48,13 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     if let Some(schema) = cli.test_schema {
         crate::lake::pretend(schema);
     }
+    let command = match cli.command {
+        // It reports what is wrong with the configuration instead of ending there.
+        Command::Doctor(args) => {
+            return runtime.block_on(doctor::run(cli.config.as_deref(), cli.now, args));
+        }
+        command => command,
+    };
     let config = Config::load(cli.config.as_deref(), cli.now)?;
     for warning in &config.warnings {
         printer::warning(warning);
@@ -58,7 +66,9 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         printer::message(&format!("error: {broken}\nThe rule is skipped; the others run."));
     }
     runtime.block_on(async {
-        match cli.command {
+        match command {
+            // It has run above.
+            Command::Doctor(_) => Ok(Exit::Success),
             Command::Coverage(args) => coverage::run(&config, args).await,
             Command::Entities(args) => entities::run(&config, args).await,
             Command::Incidents(args) => entities::run_incidents(&config, args).await,

@@ -10,6 +10,7 @@ mod broken_rules;
 mod cli;
 mod compaction;
 mod data_dictionary;
+mod doctor;
 mod duckdb;
 mod environment;
 mod finding_flood;

@@ -6,6 +6,7 @@
 //! name of a list or setting that does not exist is an error.
 
 mod arguments;
+mod event_values;
 
 use crate::parameters::{ChangeAttributes, Parameters};
 use arguments::{FunctionArguments, booleans, lists, texts, times};
@@ -19,6 +20,7 @@ use datafusion::prelude::SessionContext;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use trailhound_datasets::columns::text_item;
 use trailhound_datasets::derive::{address, parameters as request};
 
 /// Name, arguments and meaning of every function, as documented in `docs/vocabulary.md`.
@@ -39,6 +41,16 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
         "param",
         "(json, 'Name')",
         "A member of a JSON object as text. Supports any case, flattened arrays, dotted paths and JSON in JSON.",
+    ),
+    (
+        "values_at",
+        "(json, 'Name')",
+        "All values at a path of a JSON object, as a list of text: elements of lists at any step, flattened arrays, JSON in JSON. NULL where the path leads nowhere.",
+    ),
+    (
+        "any_is",
+        "(texts, 'comparison', value)",
+        "True where the comparison with the value holds for at least one text: `equals`, `contains`, `startswith`, `endswith`, `like` (in any case unless followed by ` cased`), `re`, `cidr`, `=`, `<`, `<=`, `>`, `>=` (numbers), `null`.",
     ),
     (
         "matches",
@@ -123,12 +135,14 @@ type FunctionBody = fn(&FunctionArguments<'_>, &Parameters) -> Result<ArrayRef>;
 pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
     let boolean = DataType::Boolean;
     let text = DataType::Utf8;
-    let functions: [(&'static str, usize, DataType, FunctionBody); 14] = [
+    let functions: [(&'static str, usize, DataType, FunctionBody); 16] = [
         ("ip_in_cidr", 2, boolean.clone(), ip_in_cidr),
         ("ip_in", 3, boolean.clone(), ip_in),
         ("cidr_label", 3, text.clone(), cidr_label),
         ("ip_class", 1, text.clone(), ip_class),
         ("param", 2, text.clone(), param),
+        ("values_at", 2, DataType::List(text_item()), event_values::values_at),
+        ("any_is", 3, boolean.clone(), event_values::any_is),
         ("matches", 2, boolean.clone(), matches_list),
         ("any_matches", 2, boolean.clone(), any_matches),
         ("change_window", 5, text.clone(), change_window),

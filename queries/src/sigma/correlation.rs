@@ -315,7 +315,13 @@ impl Correlation<'_, '_> {
         } else {
             format!("PARTITION BY {} ", names.join(", "))
         };
-        let known: Vec<String> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+        let mut known: Vec<String> =
+            names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+        // An event without a number is no part of a sum.
+        let kind = self.rule.correlation_type;
+        if matches!(kind, CorrelationType::ValueSum | CorrelationType::ValueAvg) {
+            known.push("counted_value IS NOT NULL".to_owned());
+        }
         let known = if known.is_empty() {
             String::new()
         } else {

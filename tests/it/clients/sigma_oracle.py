@@ -349,8 +349,9 @@ def correlation_of(rng, number):
     elif kind == "value_sum":
         own["condition"] = {rng.choice(["gte", "gt"]): rng.randrange(1, 12), "field": "requestParameters.Size"}
     elif kind == "temporal" and rng.random() < 0.7:
-        tree = rng.choice(["{0} and {1}", "{0} or {1}", "{0} and not {1}", "{0} and ({1} or {2})", "({0} or {1}) and {2}", "{0} and {1} or {2}"])
-        own["condition"] = tree.format(*names, names[0]) if len(names) == 2 else tree.format(*names)
+        of_two = ["{0} and {1}", "{0} or {1}", "{1} and {0}", "{0} and not {1}"]
+        of_three = ["{0} and ({1} or {2})", "({0} or {1}) and {2}", "{0} and {1} or {2}", "{0} or {1} or {2}", "{2} and {1} and {0}"]
+        own["condition"] = rng.choice(of_two if len(names) == 2 else of_three).format(*names)
     documents.append(
         f"title: correlation {number}\nid: {number:08x}-0000-4000-8000-000000000000\ncorrelation: {json.dumps(own)}\n"
     )

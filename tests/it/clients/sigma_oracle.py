@@ -286,7 +286,7 @@ def item_of(rng):
 
 
 def selection_of(rng):
-    items = lambda: dict(item_of(rng) for _ in range(rng.choice([1, 1, 1, 2])))
+    items = lambda: dict(item_of(rng) for _ in range(rng.choice([1, 1, 1, 1, 2])))
     return items() if rng.random() < 0.85 else [items() for _ in range(2)]
 
 
@@ -302,7 +302,7 @@ def condition_of(rng, names, depth=0):
 
 
 def rule_of(rng, number):
-    names = [f"sel{at}" for at in range(rng.randrange(1, 4))]
+    names = [f"sel{at}" for at in range(rng.choice([1, 1, 1, 2, 3]))]
     detection = {name: selection_of(rng) for name in names}
     detection["condition"] = condition_of(rng, names)
     if rng.random() < 0.01:

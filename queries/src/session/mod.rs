@@ -194,6 +194,23 @@ impl Session {
         Ok(())
     }
 
+    /// Moves the session to the snapshot with this number, in the same context.
+    ///
+    /// # Errors
+    /// [`SessionError::Snapshot`] where there is no such snapshot, [`SessionError::Engine`] where
+    /// the catalog cannot be read.
+    pub async fn move_to(&mut self, number: i64) -> Result<(), SessionError> {
+        if let Some((provider, seen)) = &mut self.lake {
+            let newest = provider.get_current_snapshot().map_err(ducklake_error)?;
+            if !(0..=newest).contains(&number) {
+                return Err(SessionError::Snapshot(number.to_string()));
+            }
+            register_lake(&self.context, provider, number).await?;
+            *seen = number;
+        }
+        Ok(())
+    }
+
     /// The names of the tables and views.
     #[must_use]
     pub fn tables(&self) -> &BTreeSet<String> {

@@ -33,7 +33,6 @@ mod split;
 mod tree;
 mod with;
 
-use bounds::NESTING_MAX;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -41,7 +40,7 @@ use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 pub use allowed_names::AllowedNames;
 pub use binding::ParameterValues;
-pub use bounds::{TEXT_BYTES_MAX, check as check_text};
+pub use bounds::{NESTING_MAX, TEXT_BYTES_MAX, check as check_text};
 pub use error::{QueryError, QueryErrorCode, SqlPosition};
 pub use split::{is_complete, split_statements};
 pub(crate) use tree::normalized_name;
@@ -94,7 +93,8 @@ pub fn check_statement(
 }
 
 /// Converts an error of the parser. Its position is moved from the message to the field.
-fn syntax_error(error: &ParserError) -> QueryError {
+#[must_use]
+pub fn syntax_error(error: &ParserError) -> QueryError {
     let message = match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.clone(),
         ParserError::RecursionLimitExceeded => {

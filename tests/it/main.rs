@@ -30,6 +30,7 @@ mod metrics;
 mod object_storage;
 mod object_storage_faults;
 mod old_lakes;
+mod postgres_clients;
 mod postgres_endpoint;
 mod query;
 mod query_shell;

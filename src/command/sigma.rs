@@ -181,7 +181,7 @@ fn read_file(path: &Path) -> Result<Result<String, String>, Failure> {
 async fn check_runs(session: &Session, rule: &TranslatedRule) -> Result<(), String> {
     session.sql(&rule.sql).await.map_err(|e| e.to_string())?;
     for pattern in &rule.patterns {
-        let sql = format!("SELECT regexp_like('', '{}')", pattern.replace('\'', "''"));
+        let sql = format!("SELECT any_is('', 're', '{}')", pattern.replace('\'', "''"));
         let result = match session.sql(&sql).await {
             Ok(frame) => frame.collect().await.map(|_| ()).map_err(|e| e.strip_backtrace()),
             Err(error) => Err(error.to_string()),

@@ -129,6 +129,15 @@ fn windash_replaces_each_dash_by_each_dash() {
 }
 
 #[test]
+fn a_backslash_in_a_regular_expression_is_a_backslash() {
+    let with = |id: &str, agent: &str| call(id, json!({ "userAgent": agent }));
+    check(
+        &[with("path", "C:\\Temp"), with("percent", "50%"), with("plain", "tool")],
+        &[("userAgent|re: '\\\\'", &["path"]), ("userAgent|re|i: '^c:\\\\t'", &["path"])],
+    );
+}
+
+#[test]
 fn values_that_cannot_occur_in_an_event_are_refused() {
     let aws = |detection: &str| {
         rule(1, detection).replace("alibaba", "aws").replace("actiontrail", "cloudtrail")

@@ -155,7 +155,9 @@ impl<'r> ConditionTranslator<'r> {
             item.field.name.as_deref().ok_or_else(|| "a value without a field".to_owned())?;
         if name.contains(['[', ']']) {
             return Err(format!(
-                "`{name}` selects elements of a list by brackets, which is not supported; the name alone matches where any element does"
+                "`{}` selects elements of a list by brackets, which is not supported; the name alone matches where any element does",
+                // The parser escapes brackets that have no meaning to it.
+                name.replace('\\', "")
             ));
         }
         let field = self.dialect.field(name)?;

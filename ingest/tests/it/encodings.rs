@@ -58,9 +58,12 @@ fn comparable(row: &Row) -> BTreeMap<String, Value> {
     kept
 }
 
-/// `value` with every scalar as text: CSV has no other type.
+/// `value` with every scalar as text, and text that holds a container as that container: CSV knows text alone.
 fn as_texts(value: &Value) -> Value {
     match value {
+        Value::String(text) if text.starts_with(['[', '{']) => {
+            serde_json::from_str(text).map_or_else(|_| value.clone(), |inner| as_texts(&inner))
+        }
         Value::Object(members) => {
             members.iter().map(|(key, value)| (key.clone(), as_texts(value))).collect()
         }

@@ -1,7 +1,8 @@
 //! Damaged and hostile Parquet files: an error, never a panic, and no more memory than the limits allow.
 
 use crate::support::{Decoded, decode, decode_within, event};
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
+use arrow::datatypes::Int32Type;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -62,16 +63,19 @@ fn a_small_file_cannot_ask_for_much_memory() {
     let same = |rows: usize| -> ArrayRef { Arc::new(StringArray::from(vec![huge.as_str(); rows])) };
     // One text in a dictionary, which each of 500 rows and 8 columns refers to: 16 GB if it were copied.
     let limit = zstd(true).set_dictionary_page_size_limit(16 << 20).build();
-    let columns = (0..8).map(|n| (format!("c{n}"), same(500))).collect();
+    let one = Arc::new(StringArray::from(vec![huge.as_str()]));
+    let shared: ArrayRef =
+        Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from(vec![0; 500]), one));
+    let columns = (0..8).map(|n| (format!("c{n}"), Arc::clone(&shared))).collect();
     let decoded = decode(&file(columns, Some(limit)));
     assert!(decoded.codes().iter().all(|code| matches!(*code, "event_too_large" | "too_large")));
     assert!(!decoded.codes().is_empty());
     // Pages that decompress to a thousand times the file.
-    let columns = vec![("event".to_owned(), same(20))];
+    let columns = vec![("event".to_owned(), same(10))];
     assert_eq!(decode(&file(columns, Some(zstd(false).build()))).codes(), ["too_large"]);
     // Values that repeat the value before.
     let delta = zstd(false).set_encoding(Encoding::DELTA_BYTE_ARRAY).build();
-    let decoded = decode(&file(vec![("event".to_owned(), same(20))], Some(delta)));
+    let decoded = decode(&file(vec![("event".to_owned(), same(10))], Some(delta)));
     assert_eq!(decoded.codes().last(), Some(&"too_large"));
     // A page larger than the limit.
     let limits = DecodeLimits { block_bytes_max: 1 << 20, ..DecodeLimits::default() };

@@ -17,3 +17,4 @@ pub mod rebuild;
 pub mod reject;
 pub mod samples;
 pub mod sanitize;
+pub mod spreadsheet;

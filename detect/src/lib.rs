@@ -4,7 +4,7 @@
 //!
 //! The modules are layered; each imports only modules above it in this list:
 //!
-//! - [`finding`] (findings, grouping, risk) and `scan` (reading files once for all rules)
+//! - [`finding`] (findings, grouping, risk), [`workbook`] (Excel workbooks) and `scan` (reading files once for all rules)
 //! - `evaluate` (batch and streaming evaluation)
 //! - [`store`] (findings, outbox, routes and report runs in the catalog database)
 //! - [`authoring`] (test cases, lint, explanation, backtest, coverage and verification of rules)
@@ -18,6 +18,7 @@ pub mod report;
 mod scan;
 pub mod sinks;
 pub mod store;
+pub mod workbook;
 
 pub use evaluate::batch::{Detection, EvaluateError, RuleSelection, SkippedRule, detect};
 pub use evaluate::scope::{EvaluatedScope, RunScope, TimeRange};

@@ -16,11 +16,12 @@ pub(super) async fn run(config: &Config, command: LakeCommand) -> Result<Exit, F
         LakeCommand::Compact { lake } => compact(config, lake.folder()).await,
         LakeCommand::Expire { lake } => expire(config, lake.folder()).await,
         LakeCommand::Migrate { lake, to } => migrate(config, lake.folder(), &to).await,
-        LakeCommand::Reconcile { lake, all, format } => {
-            reconcile::run(config, lake.folder(), all, format).await
+        LakeCommand::Reconcile { lake, all, list } => {
+            reconcile::run(config, lake.folder(), all, list).await
         }
         LakeCommand::Verify { lake, findings: true, since, until, json } => {
-            verify_findings::run(config, lake.folder(), since, until, json).await
+            let range = config.time_range(since, until)?;
+            verify_findings::run(config, lake.folder(), range, json).await
         }
         LakeCommand::Verify { lake, json, .. } => verify(config, lake.folder(), json).await,
     }
@@ -44,7 +45,7 @@ async fn info(config: &Config, folder: Option<&Path>, json: bool) -> Result<Exit
     if json {
         printer::line(&serde_json::to_string(&info).map_err(Failure::internal)?)?;
     } else {
-        lake_info::print(&info)?;
+        lake_info::print(&info, config.time_zone)?;
     }
     Ok(Exit::Success)
 }

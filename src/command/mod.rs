@@ -1,6 +1,7 @@
 //! The commands, one file each: they open what a command needs, call the libraries and print the
 //! result.
 
+mod config_check;
 mod coverage;
 mod demo;
 mod detect;
@@ -30,7 +31,7 @@ mod sinks;
 mod suppressions;
 mod verify_findings;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
@@ -67,6 +68,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     }
     runtime.block_on(async {
         match command {
+            Command::Config(ConfigCommand::Check) => config_check::run(&config),
             // It has run above.
             Command::Doctor(_) => Ok(Exit::Success),
             Command::Coverage(args) => coverage::run(&config, args).await,

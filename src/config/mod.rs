@@ -15,6 +15,7 @@ mod sources;
 use crate::exit::Failure;
 use crate::printer;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use ingest::{IngestConfig, LakeConfig};
 use location::{ConfigLocation, with_nearest_key};
 use query::QueryConfig;
@@ -31,10 +32,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use trailhound_detect::TimeRange;
 use trailhound_detect::store::routes::Routes;
 use trailhound_ingest::Clock;
 use trailhound_ingest::IngestOptions;
 use trailhound_ingest::live::LiveOptions;
+use trailhound_queries::local_time::TimeOrDay;
 use trailhound_queries::packs::investigations::{self, Investigation};
 use trailhound_queries::packs::profile::BenchmarkProfile;
 use trailhound_queries::packs::rules::{RuleSet, RuleSetError};
@@ -44,6 +47,8 @@ use trailhound_queries::parameters::Parameters;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ConfigFile {
+    /// Time zone of the people who read the output.
+    time_zone: Tz,
     lake: LakeConfig,
     ingest: IngestConfig,
     service: ServiceConfig,
@@ -73,6 +78,9 @@ struct InvestigationsConfig {
 /// The configuration with the rules and parameters that it names. The sections that only some
 /// commands use are checked when a command asks for them.
 pub(crate) struct Config {
+    /// Time zone of the people who read the output: of the days they write, and of the times they
+    /// read.
+    pub(crate) time_zone: Tz,
     pub(crate) parameters: Arc<Parameters>,
     /// The built-in rules and the user's own.
     pub(crate) rule_set: RuleSet,
@@ -103,7 +111,7 @@ impl Config {
     /// # Errors
     /// [`Failure::Usage`]: the file, its parameters or the folder of rules cannot be read or are
     /// wrong.
-    pub(crate) fn load(path: Option<&Path>, now: Option<DateTime<Utc>>) -> Result<Self, Failure> {
+    pub(crate) fn load(path: Option<&Path>, now: Option<TimeOrDay>) -> Result<Self, Failure> {
         let mut problems = Vec::new();
         let config = Self::load_available(path, now, &mut problems)?;
         problems.into_iter().next().map_or(Ok(config), Err)
@@ -119,7 +127,7 @@ impl Config {
     )]
     pub(crate) fn load_available(
         path: Option<&Path>,
-        now: Option<DateTime<Utc>>,
+        now: Option<TimeOrDay>,
         problems: &mut Vec<Failure>,
     ) -> Result<Self, Failure> {
         let location = ConfigLocation::find(path);
@@ -144,7 +152,12 @@ impl Config {
             merged.push(sink.merge_renamed_keys(&mut warnings));
         }
         problems.extend(merged.into_iter().filter_map(Result::err).map(|e| location.error(e)));
+        let now = match now {
+            Some(now) => Some(location.point_in_time(now, file.time_zone)?),
+            None => None,
+        };
         Ok(Self {
+            time_zone: file.time_zone,
             parameters: Arc::new(file.parameters),
             rule_set,
             broken_rules,
@@ -170,6 +183,31 @@ impl Config {
     /// The file; `None` if all settings are defaults.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.location.path.as_deref()
+    }
+
+    /// `time` as a point in time, with days of the configuration's time zone.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the calendar ends before it.
+    pub(crate) fn point_in_time(&self, time: TimeOrDay) -> Result<DateTime<Utc>, Failure> {
+        self.location.point_in_time(time, self.time_zone)
+    }
+
+    /// The range of event times from `since` to `until`, with days of the configuration's time zone.
+    /// Events without a time lie in no range.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the calendar ends before one of them.
+    pub(crate) fn time_range(
+        &self,
+        since: Option<TimeOrDay>,
+        until: Option<TimeOrDay>,
+    ) -> Result<TimeRange, Failure> {
+        let micros = |time: Option<TimeOrDay>| {
+            let time = time.map(|time| self.point_in_time(time)).transpose()?;
+            Ok::<_, Failure>(time.map(|time| time.timestamp_micros()))
+        };
+        Ok(TimeRange { since: micros(since)?, until: micros(until)?, include_untimed: false })
     }
 
     /// The time at which the program was started, or the time given with `--now`.
@@ -269,6 +307,11 @@ impl Config {
         self.service.unread_max()
     }
 
+    /// True if the configuration names a source to follow.
+    pub(crate) fn has_sources(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
     /// The sources that the service follows, and how it commits.
     ///
     /// # Errors
@@ -326,7 +369,7 @@ impl Config {
     /// # Errors
     /// [`Failure::Usage`]: a sink is wrong, or one of its secrets or files cannot be read.
     pub(crate) fn sinks(&self) -> Result<(Vec<SinkInstance>, Routes), Failure> {
-        sinks::open_sinks(&self.sinks, &self.location)
+        sinks::open_sinks(&self.sinks, &self.location, self.time_zone)
     }
 
     /// The reports that the service creates.
@@ -334,6 +377,11 @@ impl Config {
     /// # Errors
     /// [`Failure::Usage`]: a report is wrong.
     pub(crate) fn reports(&self) -> Result<Vec<ReportSchedule>, Failure> {
-        report::schedules(&self.reports, &self.sinks, &self.location, self.now)
+        let place = report::ScheduleContext {
+            location: &self.location,
+            time_zone: self.time_zone,
+            now: self.now,
+        };
+        report::schedules(&self.reports, &self.sinks, &place)
     }
 }

@@ -14,6 +14,7 @@ use trailhound_ingest::source::files;
 use trailhound_ingest::source::instance_role::METADATA_ENDPOINT;
 use trailhound_ingest::source::kafka::KafkaOptions;
 use trailhound_ingest::source::oss::{Credentials, OssOptions};
+use trailhound_queries::parameters::toml_time::deserialize_day;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,7 +48,7 @@ struct OssSourceConfig {
     metadata_endpoint: String,
     #[serde(default = "default_window_days")]
     window_days: u32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "deserialize_day")]
     since: Option<NaiveDate>,
     #[serde(default = "default_every_seconds")]
     every_seconds: NonZero<u64>,
@@ -111,6 +112,11 @@ pub(crate) enum SourceOptions {
 }
 
 impl SourcesConfig {
+    /// True if there is no source.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kafka.is_empty() && self.oss.is_empty()
+    }
+
     /// Options of the Kafka sources and of the buckets, with their secrets read.
     ///
     /// # Errors

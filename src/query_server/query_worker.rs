@@ -7,6 +7,7 @@ use crate::answer::{AnswerError, answer};
 use crate::config::{Config, QueryBounds};
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use crate::row_writer::RowLayout;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +53,8 @@ async fn run_query(
     .await?;
     let out = SizeLimited { out: BufWriter::new(io::stdout()), bytes_left: bounds.bytes_max };
     let (sql, values, rows_max) = (&request.sql, &request.values, bounds.rows_max);
-    match answer(&session, sql, values, rows_max, request.format, Box::new(out)).await {
+    let layout = RowLayout { format: request.format, time_zone: config.time_zone };
+    match answer(&session, sql, values, rows_max, layout, Box::new(out)).await {
         Ok(counts) => Ok(counts.rows),
         Err(AnswerError::Refused(refused)) => Err(refused),
         Err(AnswerError::Failure(failure)) => Err(write_error(failure, bounds)),

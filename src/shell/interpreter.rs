@@ -8,7 +8,7 @@ use crate::answer::{AnswerError, answer, refusal_message};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::printer;
-use crate::row_writer::{RowCounts, RowFormat};
+use crate::row_writer::{RowCounts, RowFormat, RowLayout};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -135,7 +135,11 @@ impl<'c> Interpreter<'c> {
             MetaCommand::ListInvestigations => self.list_investigations()?,
             MetaCommand::Investigate { name, params } => self.investigate(&name, &params).await?,
             MetaCommand::Refresh => self.switch_to(self.as_of).await,
-            MetaCommand::AsOf(as_of) => self.switch_to(as_of).await,
+            MetaCommand::AsOf(None) => self.switch_to(AsOf::Newest).await,
+            MetaCommand::AsOf(Some(state)) => match state.as_of(self.config.time_zone) {
+                Some(as_of) => self.switch_to(as_of).await,
+                None => printer::message("error: the calendar ends before this day"),
+            },
         }
         Ok(())
     }
@@ -163,11 +167,12 @@ impl<'c> Interpreter<'c> {
         } else {
             self.format
         };
+        let layout = RowLayout { format, time_zone: self.config.time_zone };
         let (session, sql, values) = (self.session.clone(), statement.to_owned(), values.clone());
         let mut task = self.runtime.spawn(async move {
             let mut text = Vec::new();
             let out = Box::new(&mut text);
-            let counts = answer(&session, &sql, &values, usize::MAX, format, out).await?;
+            let counts = answer(&session, &sql, &values, usize::MAX, layout, out).await?;
             Ok::<_, AnswerError>((text, counts))
         })?;
         let answered = tokio::select! {
@@ -205,6 +210,14 @@ impl<'c> Interpreter<'c> {
             }
             return self.show_text(text);
         };
+        // A second result behind a first one would make the file unreadable.
+        let is_begun = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+        if self.format.is_binary() && is_begun {
+            printer::message(
+                "error: the file holds rows already, and in this format a file holds those of one statement; choose another with `\\o FILE`",
+            );
+            return Ok(());
+        }
         let written = File::options()
             .create(true)
             .append(true)
@@ -326,7 +339,7 @@ impl Interpreter<'_> {
     ) -> Result<(), Failure> {
         let all = self.config.investigations()?;
         let found = investigations::find(&all, name).and_then(|investigation| {
-            let values = investigation.values(params, self.config.now())?;
+            let values = investigation.values(params, self.config.now(), self.config.time_zone)?;
             Ok((investigation.sql, values))
         });
         match found {

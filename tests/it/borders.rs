@@ -36,7 +36,16 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "datasets/src",
         &[
-            &["catalog_schema", "event", "fact", "json", "layout", "samples", "sanitize"],
+            &[
+                "catalog_schema",
+                "event",
+                "fact",
+                "json",
+                "layout",
+                "samples",
+                "sanitize",
+                "spreadsheet",
+            ],
             &["derive", "key", "reject"],
             &["columns", "generate", "rebuild"],
         ],
@@ -54,7 +63,15 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "queries/src",
         &[
-            &["limits", "parameters", "projection", "sql_guard", "suggestion", "values"],
+            &[
+                "limits",
+                "local_time",
+                "parameters",
+                "projection",
+                "sql_guard",
+                "suggestion",
+                "values",
+            ],
             &["tables"],
             &["functions", "optimizer", "packs"],
             &["session"],
@@ -63,12 +80,19 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     ),
     (
         "detect/src",
-        &[&["finding", "scan"], &["evaluate"], &["store"], &["authoring"], &["report"], &["sinks"]],
+        &[
+            &["finding", "scan", "workbook"],
+            &["evaluate"],
+            &["store"],
+            &["authoring"],
+            &["report"],
+            &["sinks"],
+        ],
     ),
     (
         "src",
         &[
-            &["arguments", "exit", "legacy_names", "printer", "row_writer"],
+            &["arguments", "exit", "legacy_names", "list_output", "printer", "row_writer"],
             &["answer", "config"],
             &["lake"],
             &["cli", "query_server", "report"],

@@ -7,12 +7,14 @@
 
 mod borders;
 mod broken_rules;
+mod chat_robots;
 mod cli;
 mod compaction;
 mod data_dictionary;
 mod doctor;
 mod duckdb;
 mod environment;
+mod examples;
 mod finding_flood;
 mod findings;
 mod ground_truth;
@@ -50,5 +52,7 @@ mod sigma_values;
 mod sink_outage;
 mod sinks;
 mod sources;
+mod spreadsheets;
 mod support;
 mod syslog_sink;
+mod time_zone;

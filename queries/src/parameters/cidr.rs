@@ -1,5 +1,6 @@
 //! IP ranges of the company, with labels and validity dates.
 
+use super::toml_time::deserialize_day;
 use chrono::{DateTime, NaiveDate};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -135,25 +136,6 @@ pub(crate) fn deserialize_range<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<IpNet, D::Error> {
     parse_range(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-}
-
-/// Deserializes a day written as text or as a TOML date.
-pub(crate) fn deserialize_day<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<NaiveDate>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum DayValue {
-        Text(String),
-        Date(toml::value::Datetime),
-    }
-    let text = match DayValue::deserialize(deserializer)? {
-        DayValue::Text(text) => text,
-        DayValue::Date(date) => date.to_string(),
-    };
-    NaiveDate::parse_from_str(&text, "%Y-%m-%d")
-        .map(Some)
-        .map_err(|_| D::Error::custom(format!("`{text}` is not a date; write it as `2026-12-31`")))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod geo;
 mod globs;
 mod hours;
 mod principal;
+pub mod toml_time;
 mod window;
 
 pub use cidr::{CidrEntry, CidrList};

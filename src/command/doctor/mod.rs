@@ -11,24 +11,27 @@ mod sample_check;
 mod sink_checks;
 mod topic_checks;
 
-use crate::cli::{DoctorArgs, OutputFormat};
+use crate::cli::DoctorArgs;
 use crate::config::{Config, SourceOptions};
 use crate::exit::{Exit, Failure};
+use crate::list_output::{ListOptions, OutputFormat, Sheet};
 use crate::printer;
 use check::{Check, CheckArea, Verdict};
-use chrono::{DateTime, Utc};
 use config_checks::wrong_setting;
 use std::path::Path;
+use trailhound_detect::Language;
+use trailhound_queries::local_time::TimeOrDay;
 
 /// Runs the checks and prints them.
 pub(super) async fn run(
     path: Option<&Path>,
-    now: Option<DateTime<Utc>>,
+    now: Option<TimeOrDay>,
     args: DoctorArgs,
 ) -> Result<Exit, Failure> {
+    let format = args.list.checked_format()?;
     let checks = check_all(path, now, args.lake.folder()).await?;
     let language = args.lang;
-    match args.format {
+    match format {
         OutputFormat::Table => {
             let mut table = printer::table(&Check::header(language));
             for check in &checks {
@@ -36,9 +39,11 @@ pub(super) async fn run(
             }
             printer::line(&table.to_string())?;
         }
-        OutputFormat::Csv => {
+        OutputFormat::Csv | OutputFormat::Xlsx => {
             let rows = checks.iter().map(|check| check.fields(language).to_vec());
-            printer::csv(&Check::header(language), rows)?;
+            let header = Check::header(language);
+            let list = ListOptions { bom: args.list.bom || language == Language::Zh, format };
+            list.write_sheet(&Sheet { name: "doctor", header: &header, numbers: &[] }, rows)?;
         }
         OutputFormat::Json => {
             for check in &checks {
@@ -53,7 +58,7 @@ pub(super) async fn run(
 /// All checks in order. A part that is wrong does not keep the others from being checked.
 async fn check_all(
     path: Option<&Path>,
-    now: Option<DateTime<Utc>>,
+    now: Option<TimeOrDay>,
     lake: Option<&Path>,
 ) -> Result<Vec<Check>, Failure> {
     let mut problems = Vec::new();

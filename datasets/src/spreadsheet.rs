@@ -1,5 +1,5 @@
 //! CSV that is safe to open in a spreadsheet: no field becomes a formula, and every field stays
-//! one field, whichever separator the spreadsheet assumes.
+//! one field where a spreadsheet splits at semicolons and tabs besides commas.
 
 use std::borrow::Cow;
 
@@ -41,8 +41,8 @@ pub fn csv_field(text: &str) -> Cow<'_, str> {
 }
 
 /// The line of `fields`, which are [safe](csv_field) already, with its line feed (RFC 4180). A field
-/// is quoted not only for a comma: a spreadsheet that assumes semicolons or tabs would split it and
-/// make a formula of its second half.
+/// is quoted not only for a comma: a spreadsheet that also splits at semicolons or tabs, as
+/// LibreOffice does, would make a formula of its second half.
 #[must_use]
 pub fn csv_line<'f>(fields: impl IntoIterator<Item = Cow<'f, str>>) -> String {
     let mut line = String::new();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_stay_fields_whatever_separator_is_assumed() {
+    fn a_field_that_another_separator_would_split_is_quoted() {
         let line = |fields: &[&str]| csv_line(fields.iter().map(|field| csv_field(field)));
         assert_eq!(line(&["a", "b c", "", "数"]), "a,b c,,数\n");
         assert_eq!(line(&["a;=1+1", "a\t=1", "a|b"]), "\"a;=1+1\",\"a\t=1\",\"a|b\"\n");

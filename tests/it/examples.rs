@@ -38,7 +38,7 @@ const NOT_RUN: [(&str, &str); 14] = [
 const PLACEHOLDERS: [(&str, &str); 6] = [
     ("PATH...", "g/events"),
     ("i-...", "i-bp1example"),
-    ("[ID...]", "AT-LOGIN-001"),
+    ("[ID...]", "AT-ROOT-001"),
     (" FILE ", " weekly.json "),
     ("/tmp/lake", "lake"),
     ("cargo run -- ", "trailhound "),
@@ -249,9 +249,16 @@ fn is_complete(command: &str) -> bool {
             || word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase())
             || matches!(word, "EVENT-ID" | "name=value" | "other.toml")
     };
-    !command.starts_with("trailhound serve")
+    // One word names a command, and says nothing of its arguments.
+    command.split_whitespace().count() > 2
+        && !command.starts_with("trailhound serve")
         && !command.split_whitespace().any(stands_for_something)
         && !command.ends_with(" -c")
+}
+
+/// True for the name of a command; false for an option and a value.
+fn is_command_word(word: &str) -> bool {
+    word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
 #[test]
@@ -276,7 +283,7 @@ fn commands_in_the_text_of_the_pages_run_or_exist() {
             // The words before the first one that stands for something; their help says that they
             // exist.
             let words: Vec<&str> =
-                span.split_whitespace().take_while(|word| is_complete(word)).collect();
+                span.split_whitespace().take_while(|word| is_command_word(word)).collect();
             format!("{} --help", words.join(" "))
         };
         script.push_str(&format!(

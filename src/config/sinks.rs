@@ -232,8 +232,8 @@ pub(super) fn targets(
         if !names.insert(config.name.clone()) {
             return Err("another sink has this name".to_owned());
         }
-        // Opening it checks all of its settings.
-        let (kind, _) = config.open(&location.folder)?;
+        // Opening it checks all of its settings; it sends nothing, so no time is shown.
+        let (kind, _) = config.open(&location.folder, Tz::UTC)?;
         config.route(kind)?;
         config.target(kind, &location.folder)
     };

@@ -546,8 +546,16 @@ pub(crate) enum LakeCommand {
         #[command(flatten)]
         list: ListOptions,
     },
-    /// Verify the lake: files, checksums, ledger, and that no event is stored twice. Exit status 1
-    /// if there are problems.
+    /// Decode stored events again that an older version has half understood, and run the rules over
+    /// the whole lake. Positions and ledger stay exact. No service may write the lake meanwhile.
+    Reread {
+        #[command(flatten)]
+        lake: LakeArgs,
+        #[command(flatten)]
+        detection: DetectionArgs,
+    },
+    /// Verify the lake: files, checksums, ledger, that no event is stored twice, and that every event
+    /// is stored as this version understands it. Exit status 1 if there are problems.
     Verify {
         #[command(flatten)]
         lake: LakeArgs,

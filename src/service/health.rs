@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_ingest::live::LiveOptions;
 use trailhound_ingest::survey::SourceSurvey;
+use trailhound_ingest::{FactCounts, SourceFacts};
 
 /// The ingest counts as hung after this long without a sign of life. Commits and rebalances are
 /// much shorter.
@@ -54,7 +56,15 @@ struct State {
     detection: Option<String>,
     /// Parts of the service that a bug has ended.
     ended_parts: BTreeSet<&'static str>,
+    /// The facts of the events that each source has delivered on the present day.
+    facts: SourceFacts,
+    /// The present day, in days since 1970 UTC.
+    day: i64,
 }
+
+/// A source is not understood when a fact was not understood in more than one of so many events of
+/// the day.
+const UNDERSTOOD_ONE_IN: u64 = 100;
 
 impl Health {
     /// Every source counts as failing until it has worked once.
@@ -74,6 +84,8 @@ impl Health {
             surveys: BTreeMap::new(),
             detection: None,
             ended_parts: BTreeSet::new(),
+            facts: SourceFacts::new(),
+            day: 0,
         };
         Self { state: Mutex::new(state), unread_max }
     }
@@ -137,6 +149,18 @@ impl Health {
         self.state().ended_parts.insert(name);
     }
 
+    /// Records the facts of committed events. `now` is in microseconds since 1970 UTC.
+    pub(super) fn facts(&self, sources: &SourceFacts, now: i64) {
+        let mut state = self.state();
+        let day = now.div_euclid(DAY_MICROS);
+        if state.day != day {
+            (state.day, state.facts) = (day, SourceFacts::new());
+        }
+        for (source, facts) in sources {
+            state.facts.entry(source.clone()).or_default().add(facts);
+        }
+    }
+
     /// True while the ingest shows signs of life.
     pub(super) fn is_alive(&self) -> bool {
         self.state().alive.elapsed() < SILENCE_MAX
@@ -149,6 +173,13 @@ impl Health {
         let unread =
             unread.filter_map(|(name, seen)| Some((name.as_str(), seen.trouble(self.unread_max)?)));
         let mut failing: BTreeMap<&str, String> = unread.collect();
+        failing.extend(
+            state
+                .facts
+                .iter()
+                .filter(|(_, facts)| facts.not_understood * UNDERSTOOD_ONE_IN > facts.events)
+                .map(|(source, facts)| (source.as_str(), describe(facts))),
+        );
         // A source that cannot be reached says why nothing is read.
         failing.extend(
             state
@@ -171,4 +202,13 @@ impl Health {
         });
         (ready, document)
     }
+}
+
+fn describe(facts: &FactCounts) -> String {
+    format!(
+        "{} of {} events of today have a fact that was not understood: {}",
+        facts.not_understood,
+        facts.events,
+        facts.describe_not_understood()
+    )
 }

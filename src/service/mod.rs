@@ -100,7 +100,7 @@ fn new_monitor(
 ) -> Monitor {
     let rules = rules.read().unwrap_or_else(PoisonError::into_inner);
     let metrics = Metrics::new(rules.iter().map(|(id, _)| id.as_str()));
-    Monitor::new(metrics, Health::new(options, unread_max))
+    Monitor::new(metrics, Health::new(options, unread_max), Arc::clone(&options.clock))
 }
 
 /// Starts the HTTP server and, where it is configured, the PostgreSQL server.

@@ -4,6 +4,7 @@
 use super::health::Health;
 use super::metrics::Metrics;
 use tokio::sync::Notify;
+use trailhound_ingest::Clock;
 use trailhound_ingest::live::{CommitSummary, Observer};
 use trailhound_ingest::survey::SourceSurvey;
 
@@ -11,6 +12,7 @@ use trailhound_ingest::survey::SourceSurvey;
 pub(super) struct Monitor {
     pub(super) metrics: Metrics,
     pub(super) health: Health,
+    clock: Clock,
     /// Notified when events are committed: detection runs.
     pub(super) events_committed: Notify,
     /// Notified when messages may have been added to the outbox: sink workers look for them.
@@ -19,8 +21,14 @@ pub(super) struct Monitor {
 
 impl Monitor {
     /// A monitor that nothing has been reported to.
-    pub(super) fn new(metrics: Metrics, health: Health) -> Self {
-        Self { metrics, health, events_committed: Notify::new(), outbox_changed: Notify::new() }
+    pub(super) fn new(metrics: Metrics, health: Health, clock: Clock) -> Self {
+        Self {
+            metrics,
+            health,
+            clock,
+            events_committed: Notify::new(),
+            outbox_changed: Notify::new(),
+        }
     }
 }
 
@@ -38,6 +46,7 @@ impl Observer for Monitor {
 
     fn committed(&self, commit: &CommitSummary) {
         self.metrics.committed(commit);
+        self.health.facts(&commit.facts, (self.clock)());
         self.events_committed.notify_one();
     }
 

@@ -53,11 +53,11 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "ingest/src",
         &[
-            &["clock", "decode", "ledger", "lock", "progress", "secret", "survey"],
+            &["clock", "decode", "fact_counts", "ledger", "lock", "progress", "secret", "survey"],
             &["batch", "lake", "options", "source"],
             &["dedup", "queue", "report", "sample"],
             &["staging"],
-            &["live", "pipeline"],
+            &["live", "pipeline", "reread"],
         ],
     ),
     (

@@ -10,6 +10,7 @@ mod broken_rules;
 mod chat_robots;
 mod cli;
 mod compaction;
+mod comprehension;
 mod data_dictionary;
 mod doctor;
 mod duckdb;

@@ -268,7 +268,7 @@ impl<'r> BatchRows<'r> {
 }
 
 /// Reads `files` on this number of threads, which end when the receiver is dropped.
-fn read_all(
+pub(super) fn read_all(
     scan: &Arc<SharedScan>,
     files: BTreeSet<PathBuf>,
     threads: usize,

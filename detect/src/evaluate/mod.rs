@@ -7,4 +7,5 @@ mod rule_query;
 pub(crate) mod scope;
 pub(crate) mod silent_accounts;
 pub(crate) mod streaming;
+mod undetermined;
 mod window_buffer;

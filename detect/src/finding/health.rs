@@ -1,8 +1,9 @@
 //! Findings that no rule's query makes: records of a source were never read, a sink refuses
-//! findings, or somebody tests a sink.
+//! findings, a source is not understood, or somebody tests a sink.
 
 use crate::finding::{Actor, Finding, FindingStatus};
 use chrono::DateTime;
+use trailhound_datasets::fact::Fact;
 use trailhound_queries::packs::rules::Severity;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -12,6 +13,66 @@ pub const MISSING_RECORDS_RULE: &str = "AT-HEALTH-001";
 pub const DEAD_LETTER_RULE: &str = "AT-HEALTH-002";
 /// Rule id of the finding that no event of a configured account comes.
 pub const SILENT_ACCOUNT_RULE: &str = "AT-HEALTH-004";
+
+/// Rule id of the finding that events of a source are not understood.
+pub const NOT_UNDERSTOOD_RULE: &str = "AT-HEALTH-003";
+
+/// Events of a source on one day of which a fact was not understood.
+#[derive(Debug, Clone, Copy)]
+pub struct NotUnderstood<'m> {
+    /// Name of the source.
+    pub source: &'m str,
+    /// The fact.
+    pub fact: Fact,
+    /// The first instant of the day, in microseconds since 1970 UTC.
+    pub day: i64,
+    /// The number of events of the source on the day of which any fact was not understood.
+    pub marked_in_all: u64,
+    /// The number of all events of the source on the day.
+    pub events: u64,
+}
+
+impl NotUnderstood<'_> {
+    /// True where more than one in a hundred events of the source is not understood.
+    #[must_use]
+    pub fn is_alarming(&self) -> bool {
+        self.marked_in_all.saturating_mul(100) > self.events
+    }
+
+    /// Makes the finding, without its events. Its id depends on the source, the fact and the day. It does
+    /// not say how many events the source has: it stays the same while more are understood.
+    #[must_use]
+    pub fn finding(&self) -> Finding {
+        let Self { source, fact, day, .. } = *self;
+        let day = DateTime::from_timestamp_micros(day).unwrap_or_default();
+        let date = day.format("%Y-%m-%d");
+        let fact = fact.name();
+        let identity = format!("{NOT_UNDERSTOOD_RULE}\u{1e}{source}\u{1f}{fact}\u{1f}{date}");
+        Finding {
+            variant: Some(fact.to_owned()),
+            severity: Severity::High,
+            why: vec![
+                format!("source `{source}`, {date}: {fact} was present and not understood"),
+                "more than one in a hundred events of the source has a fact that was not understood"
+                    .to_owned(),
+            ],
+            unknowns: vec![format!("what the rules that read {fact} would find in these events")],
+            runbook: format!(
+                "1. Look at some of them: trailhound query -c \"SELECT event_id, source_object, source_position, flags, raw FROM events \
+                 WHERE source = '{source}' AND array_has(flags, '{fact}_not_understood') LIMIT 5\". 2. Deliver the events as ActionTrail \
+                 writes them; docs/events.md lists the forms that are understood. If a newer version of Trailhound understands the form, \
+                 install it. 3. Judge what is stored already: trailhound lake reread."
+            ),
+            ..service_finding(
+                NOT_UNDERSTOOD_RULE,
+                "Events of a source are not understood",
+                "来源的事件未能解析",
+                &identity,
+                &day.format("%Y-%m-%dT00:00:00Z").to_string(),
+            )
+        }
+    }
+}
 
 /// Records of a source that were lost before they could be read.
 #[derive(Debug, Clone, Copy)]

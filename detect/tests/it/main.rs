@@ -7,8 +7,11 @@
 
 mod finding_store;
 mod late_events;
+mod mangler;
+mod mangles;
 mod memory_limit;
 mod parity;
 mod reference_model;
 mod streaming;
 mod support;
+mod undetermined;

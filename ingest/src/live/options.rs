@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::decode::DecodeLimits;
+use crate::fact_counts::SourceFacts;
 use crate::lake::CatalogError;
 use crate::ledger::Ledger;
 use crate::source::kafka::KafkaOptions;
@@ -40,6 +41,8 @@ pub struct CommitSummary {
     pub snapshot: i64,
     /// Records of the commit by outcome.
     pub ledger: Ledger,
+    /// The facts of the events of the commit.
+    pub facts: SourceFacts,
     /// Time that closing files and committing took.
     pub took: Duration,
     /// Time that the first record of the commit had waited before.

@@ -303,6 +303,10 @@ pub(crate) struct QueryArgs {
     /// Query an earlier state of the lake: a snapshot, or the last snapshot at or before a time.
     #[arg(long, value_name = "SNAPSHOT|TIME", value_parser = parse_as_of)]
     pub(crate) as_of: Option<SnapshotOrTime>,
+    /// Time zone in which statements read and show times, such as `Asia/Shanghai`; default: `time_zone` of the configuration.
+    /// `SET TIME ZONE` changes it.
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) time_zone: Option<String>,
     /// Format of the rows.
     #[arg(long, value_enum, default_value_t = RowFormat::Table)]
     pub(crate) format: RowFormat,

@@ -86,9 +86,9 @@ seen AS (
     SELECT coalesce(sum(events), 0) AS events, count(DISTINCT hour) AS hours, max(newest) AS newest
     FROM (
         -- Hours by integer division of microseconds: a tenth faster over years than `date_bin`.
-        SELECT acs_region, CAST(event_time AS BIGINT) / 3600000000 AS hour, count(*) AS events, max(event_time) AS newest
+        SELECT acs_region, arrow_cast(event_time, 'Int64') / 3600000000 AS hour, count(*) AS events, max(event_time) AS newest
         FROM events WHERE event_time >= $since AND event_time < $until
-        GROUP BY acs_region, CAST(event_time AS BIGINT) / 3600000000
+        GROUP BY acs_region, arrow_cast(event_time, 'Int64') / 3600000000
     ) AS by_hour
     WHERE acs_region IN (SELECT acs_region FROM home)
 ),

@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod dialect;
 pub mod docs;
 pub mod explain;
 pub mod functions;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use trailhound_ingest::lake::find_catalog;
 use trailhound_queries::session::Session;
-use trailhound_queries::sql_guard::{QueryError, QueryErrorCode};
+use trailhound_queries::sql_guard::{QueryError, QueryErrorCode, TimeZoneStatement};
 
 /// Reads the request from standard input, writes the rows to standard output and the outcome to
 /// standard error.
@@ -51,9 +51,14 @@ async fn run_query(
         &bounds.engine_limits(),
     )
     .await?;
+    session.set_time_zone(request.time_zone.as_deref().unwrap_or(config.time_zone.name()))?;
+    if TimeZoneStatement::parse(&request.sql)?.is_some() {
+        let message = "each request is a session of its own; give the zone in the field `timezone` of the request";
+        return Err(QueryError::new(QueryErrorCode::StatementNotAllowed, message));
+    }
     let out = SizeLimited { out: BufWriter::new(io::stdout()), bytes_left: bounds.bytes_max };
     let (sql, values, rows_max) = (&request.sql, &request.values, bounds.rows_max);
-    let layout = RowLayout { format: request.format, time_zone: config.time_zone };
+    let layout = RowLayout { format: request.format, time_zone: session.display_zone() };
     match answer(&session, sql, values, rows_max, layout, Box::new(out)).await {
         Ok(counts) => Ok(counts.rows),
         Err(AnswerError::Refused(refused)) => Err(refused),

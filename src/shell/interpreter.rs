@@ -33,6 +33,8 @@ pub(crate) struct ShellOptions {
     pub(crate) folder: PathBuf,
     /// The state of the lake to query.
     pub(crate) as_of: AsOf,
+    /// Name of the time zone of the statements.
+    pub(crate) time_zone: String,
     /// Format of rows.
     pub(crate) format: RowFormat,
     /// The pager, a command with arguments.
@@ -62,7 +64,7 @@ impl<'c> Interpreter<'c> {
     /// # Errors
     /// [`Failure`]: the lake cannot be opened, or has no such state.
     pub(super) async fn new(config: &'c Config, options: ShellOptions) -> Result<Self, Failure> {
-        let ShellOptions { location, folder, as_of, format, pager } = options;
+        let ShellOptions { location, folder, as_of, time_zone, format, pager } = options;
         let session = Session::over_lake_at(
             &location,
             as_of,
@@ -70,6 +72,7 @@ impl<'c> Interpreter<'c> {
             &QueryLimits::default(),
         )
         .await?;
+        session.set_time_zone(&time_zone).map_err(|e| Failure::Usage(e.to_string()))?;
         let relations = Arc::new(data_dictionary::describe_tables(&session).await?);
         Ok(Self {
             config,
@@ -161,13 +164,24 @@ impl<'c> Interpreter<'c> {
         statement: &str,
         values: &ParameterValues,
     ) -> Result<bool, Failure> {
+        match self.session.run_time_zone_statement(statement) {
+            Ok(None) => {}
+            Ok(Some(zone)) => {
+                printer::message(&format!("the time zone is {zone}"));
+                return Ok(true);
+            }
+            Err(refused) => {
+                printer::message(&format!("error: {refused}"));
+                return Ok(false);
+            }
+        }
         let begun = Instant::now();
         let format = if self.format == RowFormat::Table && self.output.is_none() {
             RowFormat::Wide
         } else {
             self.format
         };
-        let layout = RowLayout { format, time_zone: self.config.time_zone };
+        let layout = RowLayout { format, time_zone: self.session.display_zone() };
         let (session, sql, values) = (self.session.clone(), statement.to_owned(), values.clone());
         let mut task = self.runtime.spawn(async move {
             let mut text = Vec::new();
@@ -364,6 +378,10 @@ impl Interpreter<'_> {
         .await;
         match session {
             Ok(session) => {
+                if let Err(error) = session.set_time_zone(&self.session.time_zone()) {
+                    printer::message(&format!("error: {error}"));
+                    return;
+                }
                 printer::message(&format!("snapshot {}", session.snapshot().unwrap_or_default()));
                 (self.session, self.as_of) = (session, as_of);
             }

@@ -73,7 +73,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
                 "values",
             ],
             &["tables"],
-            &["functions", "optimizer", "packs"],
+            &["dialect", "functions", "optimizer", "packs"],
             &["session"],
             &["docs", "explain", "sigma"],
         ],

@@ -70,6 +70,28 @@ fn http_returns_the_same_rows_as_the_cli_in_every_format() {
 }
 
 #[test]
+fn a_request_names_the_time_zone_of_its_statement() {
+    let open = start_endpoint("", 1_000);
+    let ask_in = |zone: &str, sql: &str| {
+        post(&open.service.address, "*/*", &json!({ "sql": sql, "timezone": zone }))
+    };
+    let sql = "SELECT date_trunc('day', TIMESTAMPTZ '2026-11-20 20:00:00Z') AS day, '2026-11-20'::timestamptz AS read";
+    let rows = ask_in("asia/shanghai", sql).json()["rows"].clone();
+    assert_eq!(
+        rows,
+        json!([{ "day": "2026-11-21T00:00:00+08:00", "read": "2026-11-20T00:00:00+08:00" }])
+    );
+    // Each day of the zone has the events that fall on it.
+    let days = "SELECT count(DISTINCT event_time::date) AS days FROM events WHERE date_trunc('day', event_time) <> date_trunc('day', event_time, 'UTC')";
+    assert_ne!(ask_in("Asia/Shanghai", days).json()["rows"][0]["days"], 0);
+    assert_eq!(ask_in("UTC", days).json()["rows"][0]["days"], 0);
+    assert_eq!(ask_in("+08", sql).code(), "invalid");
+    assert_eq!(ask_in("UTC", "SET TIME ZONE 'Asia/Shanghai'").code(), "statement_not_allowed");
+    // What would not obey the zone is refused.
+    assert_eq!(ask_in("Asia/Shanghai", "SELECT date_format(now(), '%H')").code(), "invalid");
+}
+
+#[test]
 fn http_refuses_wrong_tokens_and_invalid_requests() {
     let open = start_endpoint("", 1_000);
     let at = &open.service.address;

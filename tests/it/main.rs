@@ -35,6 +35,7 @@ mod object_storage_faults;
 mod old_lakes;
 mod postgres_clients;
 mod postgres_endpoint;
+mod postgres_oracle;
 mod query;
 mod query_shell;
 mod real_samples;

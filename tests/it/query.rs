@@ -8,6 +8,26 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 
 #[test]
+fn a_time_zone_is_set_by_option_or_statement_and_obeyed() {
+    let program = lake_of_3000();
+    let zones =
+        "SET TIME ZONE 'asia/shanghai'; SHOW TIME ZONE; SELECT '2026-11-20'::timestamptz AS a";
+    let zoned = program.run_ok(&["query", "--lake", "l", "--format", "json", "-c", zones]);
+    assert_eq!(zoned.json(), [json!({ "a": "2026-11-20T00:00:00+08:00" })]);
+    let day = "SELECT TIMESTAMPTZ '2026-11-20 20:00:00Z'::date AS a";
+    let tokyo =
+        ["query", "--lake", "l", "--format", "json", "--time-zone", "Asia/Tokyo", "-c", day];
+    assert_eq!(program.run_ok(&tokyo).json(), [json!({ "a": "2026-11-21" })]);
+    for (args, says) in [
+        (["-c", "SELECT 1", "--time-zone", "Mars"], "there is no time zone \"Mars\""),
+        (["-c", "SET TIME ZONE 8", "--time-zone", "UTC"], "a time zone is given by its name"),
+    ] {
+        let refused = program.run(&[&["query", "--lake", "l"][..], &args].concat());
+        assert!(refused.status == 2 && refused.err.contains(says), "{says}: {}", refused.err);
+    }
+}
+
+#[test]
 fn statements_come_from_the_command_line_a_file_and_standard_input() {
     let program = lake_of_3000();
     program.write("two.sql", "-- first\nSELECT 1 AS a;\nSELECT 'x;y' AS b;");

@@ -8,6 +8,7 @@
 mod arguments;
 mod event_values;
 
+use crate::dialect;
 use crate::parameters::{ChangeAttributes, Parameters};
 use arguments::{FunctionArguments, booleans, lists, texts, times};
 use datafusion::arrow::array::{ArrayRef, Float64Array};
@@ -109,11 +110,15 @@ pub(crate) struct FunctionNames {
 pub(crate) fn function_names(context: &SessionContext) -> &'static FunctionNames {
     static NAMES: OnceLock<FunctionNames> = OnceLock::new();
     NAMES.get_or_init(|| {
-        let all = all_names(context);
+        let mut all = all_names(context);
         let listed: BTreeSet<&str> =
             ALLOWED.lines().chain(FUNCTIONS.iter().map(|(name, ..)| *name)).collect();
         let is_listed = |name: &&String| listed.contains(name.as_str());
-        FunctionNames { allowed: all.iter().filter(is_listed).cloned().collect(), all }
+        let mut allowed: BTreeSet<String> = all.iter().filter(is_listed).cloned().collect();
+        let of_dialect: BTreeSet<String> = dialect::function_names().map(str::to_owned).collect();
+        allowed.extend(of_dialect.iter().cloned());
+        all.extend(of_dialect);
+        FunctionNames { allowed, all }
     })
 }
 

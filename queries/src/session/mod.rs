@@ -239,6 +239,19 @@ impl Session {
         &self.limits
     }
 
+    /// The time zone in which statements read and show points in time.
+    #[must_use]
+    pub fn time_zone(&self) -> String {
+        let options = self.context.copied_config();
+        options.options().execution.time_zone.clone().unwrap_or_else(|| "UTC".to_owned())
+    }
+
+    /// [`Session::time_zone`], for rows that people read.
+    #[must_use]
+    pub fn display_zone(&self) -> chrono_tz::Tz {
+        self.time_zone().parse().unwrap_or(chrono_tz::UTC)
+    }
+
     /// The query engine's context, for protocol servers. The SQL guard must have admitted every statement
     /// that runs in it.
     #[must_use]

@@ -30,19 +30,22 @@ mod binding;
 mod bounds;
 mod error;
 mod split;
+mod time_zone;
 mod tree;
 mod with;
 
 use datafusion::sql::sqlparser::ast::Statement;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+use with::MaterializedKeywords;
 
 pub use allowed_names::AllowedNames;
 pub use binding::ParameterValues;
 pub use bounds::{NESTING_MAX, TEXT_BYTES_MAX, check as check_text};
 pub use error::{QueryError, QueryErrorCode, SqlPosition};
 pub use split::{is_complete, split_statements};
+pub use time_zone::TimeZoneStatement;
 pub(crate) use tree::normalized_name;
 
 /// Parses `text`, which must be one allowed statement, and replaces its parameters by `values`.
@@ -55,16 +58,9 @@ pub fn parse_statement(
     allowed: &AllowedNames<'_>,
 ) -> Result<Statement, QueryError> {
     check_text(text)?;
-    let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, text)
-        .tokenize_with_location()
-        .map_err(|error| syntax_error(&error.into()))?;
-    let (tokens, keywords) = with::strip_materialized(tokens);
-    let mut statements = Parser::new(&dialect)
-        .with_recursion_limit(NESTING_MAX)
-        .with_tokens_with_locations(tokens)
-        .parse_statements()
-        .map_err(|error| syntax_error(&error))?;
+    // Operators bind as in PostgreSQL. What is no syntax of PostgreSQL, such as a lambda, is the engine's.
+    let (mut statements, keywords) =
+        parse(&PostgreSqlDialect {}, text).or_else(|_| parse(&GenericDialect {}, text))?;
     let mut statement = match statements.len() {
         0 => return Err(QueryError::new(QueryErrorCode::Empty, "there is no statement")),
         1 => statements.remove(0),
@@ -78,6 +74,23 @@ pub fn parse_statement(
     with::restore_materialized(&mut statement, keywords);
     check_statement(&statement, allowed)?;
     binding::bind(statement, values)
+}
+
+/// The statements of `text`, without the keywords MATERIALIZED.
+fn parse(
+    dialect: &dyn Dialect,
+    text: &str,
+) -> Result<(Vec<Statement>, MaterializedKeywords), QueryError> {
+    let tokens = Tokenizer::new(dialect, text)
+        .tokenize_with_location()
+        .map_err(|error| syntax_error(&error.into()))?;
+    let (tokens, keywords) = with::strip_materialized(tokens);
+    let statements = Parser::new(dialect)
+        .with_recursion_limit(NESTING_MAX)
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
+        .map_err(|error| syntax_error(&error))?;
+    Ok((statements, keywords))
 }
 
 /// Checks a statement that is already parsed, from a text that [`check_text`] has accepted. Its

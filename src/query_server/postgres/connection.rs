@@ -148,6 +148,7 @@ impl Connection {
         let mut statement = statement.clone();
         leave_out_database(&mut statement, &self.settings.database());
         self.check_search_path(&statement, &session)?;
+        session.set_time_zone(&self.settings.get("TimeZone").unwrap_or_default())?;
         let plan = session.plan_for_client(statement).await?;
         Ok((plan, snapshot))
     }

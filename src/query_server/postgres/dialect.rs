@@ -63,7 +63,6 @@ impl Dialect {
             every: vec![
                 Box::new(AliasDuplicatedProjectionRewrite),
                 Box::new(ResolveUnqualifiedIdentifier),
-                Box::new(RewriteArrayAnyAllOperation),
                 Box::new(StripCallableQualifier),
                 Box::new(FixArrayLiteral),
                 Box::new(CurrentUserVariableToSessionUserFunctionCall),
@@ -72,6 +71,7 @@ impl Dialect {
                 Box::new(FixVersionColumnName),
             ],
             catalogue: vec![
+                Box::new(RewriteArrayAnyAllOperation),
                 Box::new(PrependUnqualifiedPgTableName),
                 Box::new(RewriteRegCastToSubquery::new()),
             ],

@@ -496,6 +496,8 @@ mod tests {
             ("statement_timeout", "90000", Ok("90s")),
             ("statement_timeout", "1.5min", Ok("90s")),
             ("statement_timeout", "soon", Err("22023")),
+            ("timezone", "asia/shanghai", Ok("Asia/Shanghai")),
+            ("timezone", "+08", Err("22023")),
             ("search_path", "pg_catalog", Ok("pg_catalog")),
             ("search_path", "information_schema", Err("0A000")),
             ("work_mem", "64MB", Err("42704")),

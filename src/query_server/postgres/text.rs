@@ -51,6 +51,11 @@ pub(super) fn text_of(
             let value = column.as_primitive::<Float32Type>().value(row);
             float(&format!("{value:e}"), f64::from(value), 6, format)
         }
+        // In 37 digits the number of digits is not the value's own: the zeros at its end say nothing.
+        DataType::Decimal128(37, 1..) => {
+            let text = column.as_primitive::<Decimal128Type>().value_as_string(row);
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
         DataType::Decimal128(_, _) => column.as_primitive::<Decimal128Type>().value_as_string(row),
         DataType::Date32 => match column.as_primitive::<Date32Type>().value_as_date(row) {
             Some(date) => date.format("%Y-%m-%d").to_string(),

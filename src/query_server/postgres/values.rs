@@ -1,5 +1,7 @@
 //! Values of settings: how each is read, and as what it is shown.
 
+use trailhound_queries::session::ad_hoc::time_zone_name;
+
 /// Why a value is refused.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -122,16 +124,13 @@ pub(super) fn encoding(value: &str) -> Accepted {
     }
 }
 
-/// UTC under any of its names.
+/// A zone of the time zone database, in any case.
 pub(super) fn time_zone(value: &str) -> Accepted {
-    let utc =
-        ["utc", "gmt", "etc/utc", "etc/gmt", "z", "zulu", "etc/zulu", "uct", "universal", "0"];
-    if utc.iter().any(|name| name.eq_ignore_ascii_case(value)) {
-        Ok(value.to_owned())
-    } else {
-        let holds = "\"UTC\" for all; use AT TIME ZONE in the statement".to_owned();
-        Err(Refusal::NotHere(holds))
+    if ["0", "z", "default", "local"].iter().any(|name| name.eq_ignore_ascii_case(value)) {
+        return Ok("UTC".to_owned());
     }
+    let expected = "a name of the time zone database such as Asia/Shanghai".to_owned();
+    time_zone_name(value).map(str::to_owned).map_err(|_| Refusal::Invalid(expected))
 }
 
 /// The names of a list such as `"$user", public`, without quotes.

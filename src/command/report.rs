@@ -43,10 +43,15 @@ pub(super) async fn run(config: &Config, args: ReportArgs) -> Result<Exit, Failu
 /// Creates the report that `args` describe and writes its files.
 async fn create(config: &Config, lake: &Lake, args: ReportArgs) -> Result<Exit, Failure> {
     let profile = report::find_profile(&args.profile)?;
-    let at = args.at.map_or(Ok(config.now()), |at| config.point_in_time(at))?;
     let formats: BTreeSet<ReportFormat> = args.formats.into_iter().collect();
     check_byte_order_mark(args.bom, formats.contains(&ReportFormat::Csv))?;
     let time_zone = args.time_zone.unwrap_or(config.time_zone);
+    let at = match args.at {
+        Some(at) => at.at(time_zone).ok_or_else(|| {
+            Failure::Usage(format!("--at: the day does not begin in {time_zone}"))
+        })?,
+        None => config.now(),
+    };
     let period = Period::last_completed(args.period, at, time_zone)
         .ok_or_else(|| Failure::Usage(format!("no {} ended before {at}", args.period.name())))?;
     let progress = SectionProgressBar::new(profile.sections.len());

@@ -66,10 +66,7 @@ fn a_day_begins_in_the_time_zone_of_the_configuration() {
         crate::support::program::text(&report["period"]["since"])
     };
     assert_eq!(report(&[]), "2026-09-20T16:00:00Z");
-    assert_eq!(
-        report(&["--time-zone", "UTC", "--at", "2026-09-22T00:00:00Z"]),
-        "2026-09-21T00:00:00Z"
-    );
+    assert_eq!(report(&["--time-zone", "UTC"]), "2026-09-21T00:00:00Z");
 }
 
 #[test]
@@ -123,7 +120,9 @@ fn people_read_times_with_their_offset_and_programs_in_utc() {
         std::fs::read_to_string(program.path(file)).expect("text")
     };
     for end in [".html", ".md"] {
-        assert!(text(end).contains("2026-09-21 00:00:00 +08:00"), "{end}: {}", text(end));
+        // Markdown escapes signs.
+        let shown = text(end).replace('\\', "");
+        assert!(shown.contains("2026-09-21 00:00:00 +08:00"), "{end}: {shown}");
     }
     assert!(
         text(".findings.csv").contains("2026-09-21T00:00:00+08:00"),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use trailhound_detect::store::outbox;
 use trailhound_detect::{SilentAccount, account_days, silent_accounts};
 use trailhound_ingest::lake::{CatalogError, Lake};
+use trailhound_ingest::reread::{HalfUnderstood, half_understood};
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::session::Session;
 
@@ -173,6 +174,7 @@ async fn check_content(config: &Config, lake: &Lake) -> Vec<Check> {
             ),
         ));
     }
+    checks.extend(check_understanding(&subject, lake).await);
     checks.extend(check_accounts(config, lake).await);
     let time = DateTime::parse_from_str(&info.snapshot_time, "%Y-%m-%d %H:%M:%S%.f%#z");
     if let Ok(time) = time
@@ -193,6 +195,26 @@ async fn check_content(config: &Config, lake: &Lake) -> Vec<Check> {
         }
     }
     checks
+}
+
+/// Checks that the events are stored as this version understands them.
+async fn check_understanding(subject: &str, lake: &Lake) -> Option<Check> {
+    match half_understood(lake).await {
+        Ok(found) if found.rows == 0 => None,
+        Ok(HalfUnderstood { rows, .. }) => Some(Check::wrong(
+            AREA,
+            subject,
+            CheckText::new(
+                format!("{rows} events are stored as an older version half understood them"),
+                format!("有 {rows} 条事件按旧版本的不完整解析存储"),
+            ),
+            CheckText::new(
+                "stop the service and run `trailhound lake reread`: it decodes them again and runs the rules over them",
+                "停止服务后运行 `trailhound lake reread`：重新解析这些事件并再次运行规则",
+            ),
+        )),
+        Err(error) => Some(unusable(subject, &error)),
+    }
 }
 
 /// Checks that events of every configured account come.

@@ -206,7 +206,6 @@ fn to_number(value: &Value<'_>, to: &PgType) -> Result<Value<'static>> {
         (Value::Int(number), PgType::Numeric { scale, .. }) => {
             return Ok(Value::number((numeric::rescale((*number).into(), 0, *scale)?, *scale)));
         }
-        #[expect(clippy::cast_precision_loss, reason = "as PostgreSQL casts")]
         (Value::Int(number), PgType::Float4 | PgType::Float8) => {
             return Ok(Value::Float(*number as f64));
         }
@@ -228,7 +227,6 @@ fn to_number(value: &Value<'_>, to: &PgType) -> Result<Value<'static>> {
             if !rounded.is_finite() || rounded.abs() >= 9.3e18 {
                 return out_of_range();
             }
-            #[expect(clippy::cast_possible_truncation, reason = "checked")]
             let whole = rounded as i128;
             whole
         }

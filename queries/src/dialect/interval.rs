@@ -52,11 +52,6 @@ impl Interval {
         self.scaled(|part| part * factor)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "PostgreSQL computes it in floats as well; the bounds are checked"
-    )]
     fn scaled(self, scale: impl Fn(f64) -> f64) -> Result<Self> {
         let whole = |value: f64| {
             let fits = value.is_finite() && value.abs() < f64::from(i32::MAX);
@@ -177,10 +172,8 @@ impl Interval {
     pub(super) fn of_unit(number: f64, unit: &str) -> Option<Self> {
         let months = |per: f64| Self::fractional_months(number, per);
         let days = |per: f64| Self { days: 1, ..Self::default() }.times(number * per).ok();
-        #[expect(clippy::cast_precision_loss, reason = "small constants")]
         let micros = |per: i64| {
             let micros = (number * per as f64).round_ties_even();
-            #[expect(clippy::cast_possible_truncation, reason = "checked")]
             (micros.abs() < 9.2e18).then_some(Self { micros: micros as i64, ..Self::default() })
         };
         match unit {
@@ -208,7 +201,6 @@ impl Interval {
     fn fractional_months(number: f64, per: f64) -> Option<Self> {
         if per > 1.0 {
             let months = (number * per).round_ties_even();
-            #[expect(clippy::cast_possible_truncation, reason = "checked")]
             return (months.abs() < 2e9)
                 .then_some(Self { months: months as i32, ..Self::default() });
         }

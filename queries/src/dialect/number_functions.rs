@@ -326,11 +326,6 @@ pub(super) fn width_bucket<'v>(env: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v>
     if count <= 0 || low == high || !(value.is_finite() && low.is_finite() && high.is_finite()) {
         return exec_err!("width_bucket needs a positive count, and finite bounds that differ");
     }
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "PostgreSQL computes it in floats"
-    )]
     let bucket = |distance: f64, width: f64| (count as f64 * (distance / width)).floor() as i64 + 1;
     let found = if low < high {
         if value < low {

@@ -17,7 +17,6 @@ pub(super) fn to_text(value: &Value<'_>, type_: &PgType, zone: Tz) -> Result<Str
         Value::Null => String::new(),
         Value::Bool(truth) => if *truth { "true" } else { "false" }.to_owned(),
         Value::Int(number) => number.to_string(),
-        #[expect(clippy::cast_possible_truncation, reason = "the value is that of a real")]
         Value::Float(number) if *type_ == PgType::Float4 => {
             float_text(&format!("{:e}", *number as f32), *number)
         }

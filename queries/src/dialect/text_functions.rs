@@ -189,7 +189,6 @@ pub(super) fn chr<'v>(_: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
 }
 
 pub(super) fn to_hex4<'v>(_: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
-    #[expect(clippy::cast_possible_truncation, reason = "the argument is an integer of four bytes")]
     Ok(Value::text(format!("{:x}", args[0].as_int()? as i32)))
 }
 

@@ -208,7 +208,6 @@ pub(super) fn to_timestamp_epoch<'v>(_: &Env<'_>, args: &[Value<'v>]) -> Outcome
     if !micros.is_finite() || micros.abs() > 8e18 {
         return Err(out_of_range());
     }
-    #[expect(clippy::cast_possible_truncation, reason = "checked")]
     let micros = micros as i64;
     clock::wall(micros)?;
     Ok(Value::Time(micros))
@@ -231,7 +230,6 @@ fn hms(hour: i64, minute: i64, second: f64) -> Result<i64> {
     if !valid {
         return exec_err!("time field value out of range: {hour}:{minute}:{second}");
     }
-    #[expect(clippy::cast_possible_truncation, reason = "less than a minute")]
     let micros = (second * 1e6).round_ties_even() as i64;
     let all = hour * HOUR + minute * MINUTE + micros;
     if all > DAY { exec_err!("time field value out of range") } else { Ok(all) }

@@ -222,7 +222,6 @@ pub(super) fn array_of(type_: &PgType, values: &[Value<'_>]) -> Result<ArrayRef>
             i32::try_from(value.as_int()?).map_err(|_| in_range("integer")())
         }),
         PgType::Int8 => build!(Int64Builder::new(), values, Value::as_int),
-        #[expect(clippy::cast_possible_truncation, reason = "a real has fewer digits")]
         PgType::Float4 => build!(Float32Builder::new(), values, |value: &Value<'_>| {
             Ok::<_, DataFusionError>(value.as_float()? as f32)
         }),

@@ -77,6 +77,7 @@ impl AccountWatch {
             rule_id: SILENT_ACCOUNT_RULE.to_owned(),
             range: TimeRange { include_untimed: true, ..TimeRange::default() },
             dependency_micros: 0,
+            is_undetermined: false,
             unchanged_ids: known.into_iter().map(|finding| finding.finding_id).collect(),
         };
         Ok(Some(AccountFindings { new, scope }))

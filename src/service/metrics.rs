@@ -352,6 +352,11 @@ impl Metrics {
         }
     }
 
+    /// Sets the facts of these sources to zero.
+    pub(super) fn init_sources<'n>(&self, names: impl Iterator<Item = &'n String>) {
+        names.for_each(|source| self.count_facts(source, &FactCounts::default()));
+    }
+
     /// Sets all metrics of these sinks to zero.
     pub(super) fn init_sinks(&self, names: &[String]) {
         for sink in names {

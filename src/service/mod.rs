@@ -100,6 +100,8 @@ fn new_monitor(
 ) -> Monitor {
     let rules = rules.read().unwrap_or_else(PoisonError::into_inner);
     let metrics = Metrics::new(rules.iter().map(|(id, _)| id.as_str()));
+    let topics = options.kafka.iter().map(|kafka| &kafka.name);
+    metrics.init_sources(topics.chain(options.oss.iter().map(|oss| &oss.name)));
     Monitor::new(metrics, Health::new(options, unread_max), Arc::clone(&options.clock))
 }
 

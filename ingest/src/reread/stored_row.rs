@@ -4,6 +4,7 @@ use crate::batch::{EventBatch, Provenance};
 use crate::decode::{self, DecodeLimits, RecordSink, SinkStopped};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::borrow::Cow;
 use std::io::Cursor;
 use trailhound_datasets::columns::{COLUMNS, ColumnId, ColumnType, FACT_COLUMNS, Origin};
@@ -162,7 +163,10 @@ impl<'b> StoredRow<'b> {
         let facts = FACT_COLUMNS.into_iter().flat_map(|(_, columns)| columns.iter().copied());
         let is_other = |column: ColumnId| {
             let number = column as usize;
-            self.batch.column(number).slice(self.row, 1).as_ref() != new.column(number).as_ref()
+            let stored = self.batch.column(number).slice(self.row, 1);
+            let new = new.column(number);
+            // A file's lists have other field names than new lists, so unequal arrays may hold the same.
+            stored.as_ref() != new.as_ref() && rendered(&stored) != rendered(new)
         };
         let new_row = StoredRow { batch: new, row: 0 };
         let marks =
@@ -197,6 +201,15 @@ impl<'b> StoredRow<'b> {
         let names: Vec<String> = names.into_iter().flatten().flatten().map(str::to_owned).collect();
         names.into_iter()
     }
+}
+
+/// The first value of `column` as text; `None` for NULL.
+fn rendered(column: &dyn Array) -> Option<String> {
+    if column.is_null(0) {
+        return None;
+    }
+    let formatter = ArrayFormatter::try_new(column, &FormatOptions::default()).ok()?;
+    Some(formatter.value(0).to_string())
 }
 
 /// True for the flag of a fact that was not understood.

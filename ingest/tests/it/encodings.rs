@@ -197,93 +197,66 @@ fn one_file_may_mix_all_encodings() {
     assert_same("mixed lines", &expected, &json_lines(&records));
 }
 
+/// What wraps an event: its name, and the record that it makes of the event.
+type Wrapper = (&'static str, fn(&Value) -> Value);
+
+const WRAPPERS: [Wrapper; 22] = [
+    (
+        "AccessKey audit",
+        |e| json!({ "Detail": e.to_string(), "EventName": e["eventName"], "Source": "ManagementEvent", "UsedTimestamp": 1_763_607_600_000_i64 }),
+    ),
+    ("Elasticsearch document", |e| json!({ "_index": "trail", "_id": "1", "_source": e })),
+    (
+        "Elasticsearch document with text",
+        |e| json!({ "_index": "trail", "_source": { "message": e.to_string(), "@timestamp": "x" } }),
+    ),
+    ("Splunk raw", |e| json!({ "_raw": e.to_string(), "_time": "1", "host": "h" })),
+    ("Splunk result", |e| json!({ "preview": false, "result": { "_raw": e.to_string() } })),
+    ("Splunk collector", |e| json!({ "time": 1, "host": "h", "event": e })),
+    ("Splunk collector with text", |e| json!({ "time": 1, "event": e.to_string() })),
+    (
+        "Filebeat",
+        |e| json!({ "@timestamp": "x", "agent": { "type": "filebeat" }, "message": e.to_string() }),
+    ),
+    ("Logstash", |e| json!({ "@version": "1", "event": { "original": e.to_string() } })),
+    ("Logstash, flattened", |e| json!({ "@version": "1", "event.original": e.to_string() })),
+    (
+        "Graylog full message",
+        |e| json!({ "version": "1.1", "host": "h", "short_message": "ActionTrail", "full_message": e.to_string() }),
+    ),
+    (
+        "Graylog short message",
+        |e| json!({ "version": "1.1", "host": "h", "short_message": e.to_string() }),
+    ),
+    (
+        "key and value",
+        |e| json!({ "Time": 1, "Contents": [{ "Key": "event", "Value": e.to_string() }] }),
+    ),
+    (
+        "log with contents",
+        |e| json!({ "time": 1, "contents": [{ "key": "event", "value": e.to_string() }] }),
+    ),
+    (
+        "CloudEvent",
+        |e| json!({ "id": "1", "specversion": "1.0", "source": "acs.actiontrail", "type": "ActionTrail:ApiCall", "data": e }),
+    ),
+    ("CloudEvent with text", |e| json!({ "id": "1", "specversion": "1.0", "data": e.to_string() })),
+    ("container log", |e| json!({ "log": format!("{e}\n"), "stream": "stdout" })),
+    (
+        "wrapper in wrapper",
+        |e| json!({ "message": json!({ "event": json!({ "_source": e }).to_string() }).to_string() }),
+    ),
+    ("event in a list", |e| json!([e])),
+    ("event as text", text_of),
+    ("event as text in text", |e| text_of(&text_of(e))),
+    ("objects as text in a wrapper", |e| json!({ "event": flatten(e, "", ".", false) })),
+];
+
 #[test]
 fn every_wrapper_is_opened() {
     let events = events();
     let expected = control(&events);
-    let pairs = |event: &Value| json!([{ "key": "event", "value": event.to_string() }]);
-    type Wrapper<'w> = (&'w str, Box<dyn Fn(&Value) -> Value + 'w>);
-    let wrappers: Vec<Wrapper<'_>> = vec![
-        (
-            "AccessKey audit",
-            Box::new(
-                |e| json!({ "Detail": e.to_string(), "EventName": e["eventName"], "Source": "ManagementEvent", "UsedTimestamp": 1_763_607_600_000_i64 }),
-            ),
-        ),
-        (
-            "Elasticsearch document",
-            Box::new(|e| json!({ "_index": "trail", "_id": "1", "_source": e })),
-        ),
-        (
-            "Elasticsearch document with text",
-            Box::new(
-                |e| json!({ "_index": "trail", "_source": { "message": e.to_string(), "@timestamp": "x" } }),
-            ),
-        ),
-        ("Splunk raw", Box::new(|e| json!({ "_raw": e.to_string(), "_time": "1", "host": "h" }))),
-        (
-            "Splunk result",
-            Box::new(|e| json!({ "preview": false, "result": { "_raw": e.to_string() } })),
-        ),
-        ("Splunk collector", Box::new(|e| json!({ "time": 1, "host": "h", "event": e }))),
-        ("Splunk collector with text", Box::new(|e| json!({ "time": 1, "event": e.to_string() }))),
-        (
-            "Filebeat",
-            Box::new(
-                |e| json!({ "@timestamp": "x", "agent": { "type": "filebeat" }, "message": e.to_string() }),
-            ),
-        ),
-        (
-            "Logstash",
-            Box::new(|e| json!({ "@version": "1", "event": { "original": e.to_string() } })),
-        ),
-        (
-            "Logstash, flattened",
-            Box::new(|e| json!({ "@version": "1", "event.original": e.to_string() })),
-        ),
-        (
-            "Graylog full message",
-            Box::new(
-                |e| json!({ "version": "1.1", "host": "h", "short_message": "ActionTrail", "full_message": e.to_string() }),
-            ),
-        ),
-        (
-            "Graylog short message",
-            Box::new(|e| json!({ "version": "1.1", "host": "h", "short_message": e.to_string() })),
-        ),
-        (
-            "key and value",
-            Box::new(
-                |e| json!({ "Time": 1, "Contents": [{ "Key": "event", "Value": e.to_string() }] }),
-            ),
-        ),
-        ("log with contents", Box::new(move |e| json!({ "time": 1, "contents": pairs(e) }))),
-        (
-            "CloudEvent",
-            Box::new(
-                |e| json!({ "id": "1", "specversion": "1.0", "source": "acs.actiontrail", "type": "ActionTrail:ApiCall", "data": e }),
-            ),
-        ),
-        (
-            "CloudEvent with text",
-            Box::new(|e| json!({ "id": "1", "specversion": "1.0", "data": e.to_string() })),
-        ),
-        ("container log", Box::new(|e| json!({ "log": format!("{e}\n"), "stream": "stdout" }))),
-        (
-            "wrapper in wrapper",
-            Box::new(
-                |e| json!({ "message": json!({ "event": json!({ "_source": e }).to_string() }).to_string() }),
-            ),
-        ),
-        ("event in a list", Box::new(|e| json!([e]))),
-        ("event as text", Box::new(text_of)),
-        ("event as text in text", Box::new(|e| text_of(&text_of(e)))),
-        (
-            "objects as text in a wrapper",
-            Box::new(|e| json!({ "event": flatten(e, "", ".", false) })),
-        ),
-    ];
-    for (name, wrap) in &wrappers {
+    for (name, wrap) in WRAPPERS {
         let records: Vec<Value> = events.iter().map(wrap).collect();
         let array = Value::from(records.clone()).to_string();
         assert_same(&format!("{name}, JSON"), &expected, array.as_bytes());
@@ -339,46 +312,62 @@ fn the_account_of_a_cloud_event_is_the_account() {
     assert_eq!(row["flags"], "[account_from_owner_id]");
 }
 
-/// The columns of Spark: the identity and its session as structs, the parameters as a map of text.
-#[test]
-fn structs_lists_and_maps_of_parquet_are_members() {
-    let events: Vec<Value> = ["ram_key_call", "root_key_read", "role_sts_key"]
-        .iter()
-        .map(|name| serde_json::from_str(samples::event(name).expect("a sample")).expect("JSON"))
+/// Members of an event that are columns of text in a file of Spark.
+const SPARK_TEXTS: [&str; 15] = [
+    "/eventId",
+    "/eventName",
+    "/eventTime",
+    "/eventType",
+    "/eventSource",
+    "/eventCategory",
+    "/eventRW",
+    "/eventVersion",
+    "/serviceName",
+    "/apiVersion",
+    "/acsRegion",
+    "/requestId",
+    "/sourceIpAddress",
+    "/userAgent",
+    "/recipientAccountId",
+];
+
+/// The texts at `path` of the events.
+fn text_column(events: &[Value], path: &str) -> ArrayRef {
+    let cell = |event: &Value| event.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    Arc::new(StringArray::from(events.iter().map(cell).collect::<Vec<_>>()))
+}
+
+fn structure(members: Vec<(&str, ArrayRef)>) -> ArrayRef {
+    let members: Vec<_> = members
+        .into_iter()
+        .map(|(name, array)| (Arc::new(Field::new(name, array.data_type().clone(), true)), array))
         .collect();
-    let text = |path: &str| -> ArrayRef {
-        let cell = |event: &Value| event.pointer(path).and_then(Value::as_str).map(str::to_owned);
-        Arc::new(StringArray::from(events.iter().map(cell).collect::<Vec<_>>()))
-    };
-    let column = |path: &str| (path.trim_start_matches('/').to_owned(), text(path));
-    let structure = |members: Vec<(&str, ArrayRef)>| -> ArrayRef {
-        let members: Vec<_> = members
-            .into_iter()
-            .map(|(name, array)| {
-                (Arc::new(Field::new(name, array.data_type().clone(), true)), array)
-            })
-            .collect();
-        Arc::new(StructArray::from(members))
-    };
+    Arc::new(StructArray::from(members))
+}
+
+fn identity_column(events: &[Value]) -> ArrayRef {
     let session = "/userIdentity/sessionContext/attributes";
     let attributes = structure(vec![
-        ("mfaAuthenticated", text(&format!("{session}/mfaAuthenticated"))),
-        ("creationDate", text(&format!("{session}/creationDate"))),
+        ("mfaAuthenticated", text_column(events, &format!("{session}/mfaAuthenticated"))),
+        ("creationDate", text_column(events, &format!("{session}/creationDate"))),
     ]);
-    let identity = structure(vec![
-        ("type", text("/userIdentity/type")),
-        ("accountId", text("/userIdentity/accountId")),
-        ("principalId", text("/userIdentity/principalId")),
-        ("userName", text("/userIdentity/userName")),
-        ("accessKeyId", text("/userIdentity/accessKeyId")),
+    structure(vec![
+        ("type", text_column(events, "/userIdentity/type")),
+        ("accountId", text_column(events, "/userIdentity/accountId")),
+        ("principalId", text_column(events, "/userIdentity/principalId")),
+        ("userName", text_column(events, "/userIdentity/userName")),
+        ("accessKeyId", text_column(events, "/userIdentity/accessKeyId")),
         ("sessionContext", structure(vec![("attributes", attributes)])),
-    ]);
+    ])
+}
+
+fn parameters_column(events: &[Value]) -> ArrayRef {
     let mut parameters = arrow::array::MapBuilder::new(
         None,
         arrow::array::StringBuilder::new(),
         arrow::array::StringBuilder::new(),
     );
-    for event in &events {
+    for event in events {
         for (key, value) in event["requestParameters"].as_object().unwrap_or(&Map::new()) {
             parameters.keys().append_value(key);
             parameters
@@ -387,29 +376,25 @@ fn structs_lists_and_maps_of_parquet_are_members() {
         }
         parameters.append(true).expect("as many keys as values");
     }
-    let mut columns: Vec<(String, ArrayRef)> = [
-        "/eventId",
-        "/eventName",
-        "/eventTime",
-        "/eventType",
-        "/eventSource",
-        "/eventCategory",
-        "/eventRW",
-        "/eventVersion",
-        "/serviceName",
-        "/apiVersion",
-        "/acsRegion",
-        "/requestId",
-        "/sourceIpAddress",
-        "/userAgent",
-        "/recipientAccountId",
-    ]
-    .map(column)
-    .to_vec();
-    columns.push(("userIdentity".to_owned(), identity));
-    columns.push(("requestParameters".to_owned(), Arc::new(parameters.finish())));
-    let found =
-        rows(&parquet(&RecordBatch::try_from_iter(columns).expect("columns of one length")));
+    Arc::new(parameters.finish())
+}
+
+/// The columns of Spark: the identity and its session as structs, the parameters as a map of text.
+fn spark_batch(events: &[Value]) -> RecordBatch {
+    let column = |path: &str| (path.trim_start_matches('/').to_owned(), text_column(events, path));
+    let mut columns: Vec<(String, ArrayRef)> = SPARK_TEXTS.map(column).to_vec();
+    columns.push(("userIdentity".to_owned(), identity_column(events)));
+    columns.push(("requestParameters".to_owned(), parameters_column(events)));
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
+}
+
+#[test]
+fn structs_lists_and_maps_of_parquet_are_members() {
+    let events: Vec<Value> = ["ram_key_call", "root_key_read", "role_sts_key"]
+        .iter()
+        .map(|name| serde_json::from_str(samples::event(name).expect("a sample")).expect("JSON"))
+        .collect();
+    let found = rows(&parquet(&spark_batch(&events)));
     for (expected, found) in control(&events).iter().zip(&found) {
         for column in [
             "event_name",

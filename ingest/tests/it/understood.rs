@@ -89,6 +89,10 @@ fn a_fact_that_is_present_and_unreadable_is_flagged() {
             assert_eq!(marks(&event), [format!("{flag}_not_understood")], "{path} = {value}");
         }
     }
+}
+
+#[test]
+fn a_session_that_is_unreadable_is_flagged() {
     let session = with(
         sample("ram_key_call"),
         "/userIdentity/sessionContext",

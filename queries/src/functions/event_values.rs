@@ -70,7 +70,11 @@ fn descend(value: &str, path: &str, depth: usize, found: &mut Found) {
                     None => collect(element, depth + 1, found),
                 }
             }
-            json::elements(value).for_each(|element| descend(element, path, depth + 1, found));
+            // A position counts in the outermost list only.
+            let is_position = position(path).is_some();
+            json::elements(value)
+                .filter(|element| !is_position || !element.trim_start().starts_with('['))
+                .for_each(|element| descend(element, path, depth + 1, found));
         }
         Some(b'"') => {
             if let Some(inner) = json::unquote(value).filter(|inner| is_json(inner, b"{[")) {

@@ -50,9 +50,10 @@ pub(super) fn run(config: &Config, problems: Vec<Failure>) -> Vec<Check> {
         checks.push(all_right(config, file));
     }
     if config.each_source().is_empty() {
-        checks.push(Check::wrong(
+        checks.push(Check::found(
             AREA,
             "source",
+            super::check::Verdict::Note,
             CheckText::new(
                 "the configuration names no source to follow",
                 "配置中没有要跟踪的数据源",

@@ -37,11 +37,14 @@ pub(super) fn generate(story: &mut StoryContext<'_>) {
         "Internal",
         "signin.aliyun.com",
         "",
-        "192.168.XX.XX",
     ] {
         let event = story.ram_sign_in(&victim, story.at(6_000), from, yes());
         story.add(event);
     }
+    // An address that is masked in the log: whether it is inside cannot be told.
+    let event =
+        story.ram_sign_in(&victim, story.at(6_000), "192.168.XX.XX", yes()).expect_finding(OUTSIDE);
+    story.add(event);
     let event = story
         .ram_sign_in(&victim, story.at(-60), "198.51.100.31", yes())
         .with("errorCode", "AuthenticationFailed.UsernameOrPassword");

@@ -70,6 +70,13 @@ pub(crate) fn encodings() -> Vec<Encoding> {
             respell(&map_objects(event, &|object| text_of(object)), spell)
         }));
     }
+    all.extend(flattened());
+    all
+}
+
+/// Events of one member per leaf.
+fn flattened() -> Vec<Encoding> {
+    let mut all = Vec::new();
     for prefix in ["", "event.", "event_", "contents.event."] {
         for separator in [".", "_"] {
             for deep in [false, true] {

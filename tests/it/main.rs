@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     reason = "tests have clocks, environments and pauses of their own"
 )]
+#![allow(clippy::print_stdout, reason = "tests of random cases print what they counted")]
 
 mod borders;
 mod broken_rules;

@@ -24,6 +24,9 @@ pub struct RereadSummary {
     pub files: u64,
 }
 
+/// The finished files, what they change in the ledger by source, and the counts.
+pub(super) type FinishedFiles = (Vec<NewFile>, BTreeMap<String, LedgerShift>, RereadSummary);
+
 /// New files by table and partition, and what has changed.
 pub(super) struct NewFiles<'l> {
     lake: &'l Lake,
@@ -135,9 +138,7 @@ impl<'l> NewFiles<'l> {
     ///
     /// # Errors
     /// [`CatalogError`] where a file cannot be finished; none is left then.
-    pub(super) fn finish(
-        self,
-    ) -> Result<(Vec<NewFile>, BTreeMap<String, LedgerShift>, RereadSummary), CatalogError> {
+    pub(super) fn finish(self) -> Result<FinishedFiles, CatalogError> {
         let mut finished: Vec<NewFile> = Vec::new();
         let mut files = self.files.into_values();
         while let Some(file) = files.next() {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::io::Cursor;
 use trailhound_datasets::columns::{COLUMNS, ColumnId, ColumnType, FACT_COLUMNS, Origin};
 use trailhound_datasets::derive::DerivedFacts;
-use trailhound_datasets::event::{Event, Flag};
+use trailhound_datasets::event::{Event, Field, Flag};
 use trailhound_datasets::key;
 use trailhound_datasets::layout::Partition;
 use trailhound_datasets::rebuild::{StoredColumns, rebuild};
@@ -131,6 +131,15 @@ impl<'b> StoredRow<'b> {
         for (field, text) in &times {
             stored.values[*field] = Some(text);
         }
+        // Two members are stored in derived columns alone.
+        if !self.flags().any(|name| is_borrowed_account(&name)) {
+            stored.values[Field::AccountId as usize] = self.text(ColumnId::AccountId);
+        }
+        stored.values[Field::MfaAuthenticated as usize] = match self.text(ColumnId::SessionMfa) {
+            Some("yes") => Some("true"),
+            Some("no") => Some("false"),
+            _ => None,
+        };
         stored.parameters_repeat =
             self.flags().any(|name| name == Flag::RequestParameterJsonRepeats.name());
         Ok(Cow::Owned(rebuild(&stored)?.to_string()))
@@ -210,6 +219,13 @@ fn rendered(column: &dyn Array) -> Option<String> {
     }
     let formatter = ArrayFormatter::try_new(column, &FormatOptions::default()).ok()?;
     Some(formatter.value(0).to_string())
+}
+
+/// True for the flag of an account that the identity does not name.
+fn is_borrowed_account(name: &str) -> bool {
+    [Flag::AccountFromRecipient, Flag::AccountFromPath, Flag::AccountFromOwnerId]
+        .iter()
+        .any(|flag| flag.name() == name)
 }
 
 /// True for the flag of a fact that was not understood.

@@ -227,8 +227,7 @@ fn to_number(value: &Value<'_>, to: &PgType) -> Result<Value<'static>> {
             if !rounded.is_finite() || rounded.abs() >= 9.3e18 {
                 return out_of_range();
             }
-            let whole = rounded as i128;
-            whole
+            rounded as i128
         }
         (other, _) => return exec_err!("{other:?} is no number"),
     };

@@ -151,7 +151,7 @@ pub(super) fn any_is(args: &FunctionArguments<'_>, _: &Parameters) -> Result<Arr
     };
     let comparison = TextComparison::parse(&name)?;
     if comparison.kind == TextComparisonKind::Null {
-        return Ok(texts.any(args.rows, |values| Ok(nulls(values)))?);
+        return texts.any(args.rows, |values| Ok(nulls(values)));
     }
     match args.texts(2).ok().and_then(|value| value.constant()) {
         Some(value) => texts.any(args.rows, |values| comparison.holds(values, &value)),

@@ -123,12 +123,12 @@ impl Connection {
         let names = statement.names.as_deref();
         let running = Running { text: &statement.text, user: &user, since: Instant::now(), names };
         let in_transaction = client.transaction_status() == TransactionStatus::Transaction;
-        if let Command::Declare { options, .. } = &*statement.command {
-            if let Err(refused) = self.check_cursor(options, in_transaction || execution.in_batch) {
-                let code = QueryErrorCode::StatementNotAllowed;
-                self.record_refusal(code, &statement.text, &user).await;
-                return Err(refused);
-            }
+        if let Command::Declare { options, .. } = &*statement.command
+            && let Err(refused) = self.check_cursor(options, in_transaction || execution.in_batch)
+        {
+            let code = QueryErrorCode::StatementNotAllowed;
+            self.record_refusal(code, &statement.text, &user).await;
+            return Err(refused);
         }
         let Some(planned) = &statement.planned else { return Ok(Response::EmptyQuery) };
         let plan = match planned.bind(self, execution.portal, in_transaction).await {

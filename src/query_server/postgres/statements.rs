@@ -132,11 +132,8 @@ impl PlannedStatement {
         }
         let count = types.keys().max().map_or(0, |last| last + 1).max(hints.len());
         let parameters = (0..count).map(|number| {
-            let (sent, needed) = types
-                .get(&number)
-                .cloned()
-                .flatten()
-                .unwrap_or_else(|| (Type::TEXT, DataType::Utf8));
+            let (sent, needed) =
+                types.get(&number).cloned().flatten().unwrap_or((Type::TEXT, DataType::Utf8));
             (hint(number).unwrap_or(sent), needed)
         });
         let parameters = parameters.collect();

@@ -223,7 +223,7 @@ fn a_time_filter_above_the_scan_gives_the_same_rows() {
         |sql: &str| program.run_ok(&["query", "--lake", "l", "--format", "csv", "-c", sql]).out;
     let moment = |percentile: &str| {
         let sql = format!(
-            "SELECT to_timestamp_micros(CAST(approx_percentile_cont(CAST(event_time AS BIGINT), {percentile}) AS BIGINT)) AS t FROM events"
+            "SELECT to_timestamp_micros(CAST(approx_percentile_cont(arrow_cast(event_time, 'Int64'), {percentile}) AS BIGINT)) AS t FROM events"
         );
         rows(&sql).lines().nth(1).expect("a moment").to_owned()
     };
@@ -268,7 +268,7 @@ fn groups_of_low_cardinality_use_dictionary_aggregation() {
     let program = lake_of_3000();
     for (by, is_coded) in [
         ("service_name, outcome", true),
-        ("acs_region, CAST(event_time AS BIGINT) / 3600000000", true),
+        ("acs_region, arrow_cast(event_time, 'Int64') / 3600000000", true),
         ("date_trunc('hour', event_time), event_name", true),
         ("event_id", false),
     ] {

@@ -35,6 +35,7 @@ pub struct SourceInfo {
     /// Everything received from it.
     pub ledger: Ledger,
     /// What the service saw when it last looked at it; `None` for files, and before the first look.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub survey: Option<StoredSurvey>,
 }
 

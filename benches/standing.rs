@@ -1,9 +1,12 @@
-//! Measures streaming evaluation: a lake of 100,000 events over ten days, then commits of 1,000
+//! Measures streaming evaluation: a lake of 100,000 events over ten days, then 21 commits of 1,000
 //! events of the last hour.
 //!
-//! For each commit it measures reading the new file and evaluating every row predicate (`take`),
-//! and evaluating every rule that has new rows (`run`). It compares with one SQL query per rule
-//! over the new rows alone, and one stateless rule with all of them. Results are milliseconds.
+//! For each commit it measures two steps. `take` reads the new file and evaluates the predicates of
+//! all rules. `run` evaluates every rule that has new rows.
+//!
+//! It compares these times with two others. `one_query_a_rule` runs one SQL query per rule over the
+//! rows of one commit. `one_stateless_rule` and `all_stateless_rules` take and run one rule, or all
+//! rules, that need no earlier events. Durations are in milliseconds.
 
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
@@ -80,16 +83,16 @@ async fn query_per_rule(commit: &[Value], rules: &[&Rule], parameters: &Arc<Para
     start.elapsed().as_secs_f64()
 }
 
-/// Seconds of each commit, by what was measured.
+/// What was measured. The lists have one element per commit; durations are in seconds.
 #[derive(Default)]
 struct CommitTimes {
     take: Vec<f64>,
     run: Vec<f64>,
     one_stateless: Vec<f64>,
     all_stateless: Vec<f64>,
-    /// Number of rules that had new rows.
+    /// Per commit, the number of rules that had new rows.
     rule_cursors: Vec<usize>,
-    /// Mean milliseconds of a commit, by rule id.
+    /// Mean duration per commit in milliseconds, by rule id.
     rule_costs: BTreeMap<String, f64>,
 }
 

@@ -3,7 +3,7 @@
 //! The command line, the shell and the worker of the query server all answer statements here.
 
 use crate::exit::Failure;
-use crate::row_writer::{RowCounts, RowFormat, RowWriter};
+use crate::row_writer::{RowCounts, RowLayout, RowWriter};
 use std::io::Write;
 use trailhound_datasets::sanitize::sanitize;
 use trailhound_queries::session::Session;
@@ -40,11 +40,11 @@ pub(crate) async fn answer(
     sql: &str,
     values: &ParameterValues,
     rows_max: usize,
-    format: RowFormat,
+    layout: RowLayout,
     out: Box<dyn Write + Send + '_>,
 ) -> Result<RowCounts, AnswerError> {
     let mut rows = session.stream_rows(sql, values, rows_max).await?;
-    let mut writer = RowWriter::new(format, rows.schema(), out)?;
+    let mut writer = RowWriter::new(layout, rows.schema(), out)?;
     while let Some(batch) = rows.next().await? {
         writer.add(&batch)?;
     }

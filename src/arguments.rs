@@ -3,27 +3,41 @@
 //!
 //! Each returns an error message without the argument's name: the command-line parser adds that.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use trailhound_detect::Language;
 use trailhound_detect::finding::risk::EntityKind;
 use trailhound_detect::report::PeriodLength;
+use trailhound_queries::local_time::TimeOrDay;
 use trailhound_queries::packs::rules::Severity;
 use trailhound_queries::session::AsOf;
 
-/// Parses a point in time: RFC 3339, or a date such as `2026-09-21`, which means its midnight in
-/// UTC.
+/// Parses a point in time: RFC 3339, or a date such as `2026-09-21`, which means its midnight in the
+/// time zone of the configuration.
 ///
 /// # Errors
 /// A message that shows both forms.
-pub(crate) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.with_timezone(&Utc));
-    }
-    NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        .ok()
-        .and_then(|day| day.and_hms_opt(0, 0, 0))
-        .map(|time| time.and_utc())
+pub(crate) fn parse_time(text: &str) -> Result<TimeOrDay, String> {
+    TimeOrDay::read(text)
         .ok_or_else(|| "write it as `2026-09-21` or `2026-09-21T08:00:00Z`".to_owned())
+}
+
+/// Which state of the lake to query, as a person writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SnapshotOrTime {
+    /// The snapshot with this number.
+    Snapshot(i64),
+    /// The last snapshot taken at or before this time.
+    Time(TimeOrDay),
+}
+
+impl SnapshotOrTime {
+    /// The state, with days of `zone`. `None` where the calendar ends.
+    pub(crate) fn as_of(self, zone: Tz) -> Option<AsOf> {
+        match self {
+            Self::Snapshot(number) => Some(AsOf::Snapshot(number)),
+            Self::Time(time) => time.at(zone).map(AsOf::Time),
+        }
+    }
 }
 
 /// Parses `name=value`. A name consists of ASCII letters, digits and `_`; a value may be empty.
@@ -45,10 +59,10 @@ pub(crate) fn parse_parameter(text: &str) -> Result<(String, String), String> {
 ///
 /// # Errors
 /// The text is neither of the two.
-pub(crate) fn parse_as_of(text: &str) -> Result<AsOf, String> {
+pub(crate) fn parse_as_of(text: &str) -> Result<SnapshotOrTime, String> {
     text.parse()
-        .map(AsOf::Snapshot)
-        .or_else(|_| parse_time(text).map(AsOf::Time))
+        .map(SnapshotOrTime::Snapshot)
+        .or_else(|_| parse_time(text).map(SnapshotOrTime::Time))
         .map_err(|e| format!("expected a snapshot number or a time: {e}"))
 }
 
@@ -97,14 +111,6 @@ pub(crate) fn parse_severity(text: &str) -> Result<Severity, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_date_is_its_midnight_in_utc() {
-        let midnight = parse_time("2026-09-21T00:00:00Z").expect("RFC 3339");
-        assert_eq!(parse_time("2026-09-21"), Ok(midnight));
-        assert_eq!(parse_time("2026-09-21T08:00:00+08:00"), Ok(midnight));
-        assert!(parse_time("21.9.2026").is_err());
-    }
 
     #[test]
     fn a_parameter_has_a_name_and_a_value() {

@@ -1,14 +1,14 @@
 //! The command line: commands and their arguments. This file declares them and decides nothing.
 
 use crate::arguments::{
-    parse_as_of, parse_entity_kind, parse_language, parse_parameter, parse_period, parse_severity,
-    parse_time,
+    SnapshotOrTime, parse_as_of, parse_entity_kind, parse_language, parse_parameter, parse_period,
+    parse_severity, parse_time,
 };
 use crate::config::ReportFormat;
 use crate::exit::Exit;
 use crate::lake::TestSchema;
+use crate::list_output::ListOptions;
 use crate::row_writer::RowFormat;
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use trailhound_detect::Language;
 use trailhound_detect::finding::risk::EntityKind;
 use trailhound_detect::report::PeriodLength;
+use trailhound_queries::local_time::TimeOrDay;
 use trailhound_queries::packs::rules::Severity;
-use trailhound_queries::session::AsOf;
 
 /// Detects what matters in Alibaba Cloud ActionTrail (操作审计) logs.
 #[derive(Debug, Parser)]
@@ -30,7 +30,7 @@ pub(crate) struct Cli {
     pub(crate) config: Option<PathBuf>,
     /// Use this time instead of the current time, for example to date ingested records.
     #[arg(long, global = true, value_name = "TIME", value_parser = parse_time, env = "TRAILHOUND_NOW")]
-    pub(crate) now: Option<DateTime<Utc>>,
+    pub(crate) now: Option<TimeOrDay>,
     /// For tests of migrations only.
     #[arg(
         long,
@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Run the service: follow the configured sources and run the rules after every commit, until
     /// SIGTERM or SIGINT.
     Serve(ServeArgs),
+    /// Check configuration, sources, lake, sinks and ports, and say what to do about what is wrong.
+    /// Exit status 1 if anything is.
+    Doctor(DoctorArgs),
     /// Query the lake with SQL: one statement, a file of statements, or an interactive shell on a
     /// terminal.
     Query(QueryArgs),
@@ -78,6 +81,9 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Show for each account which detections its events support and which they cannot.
     Coverage(CoverageArgs),
+    /// Check the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// List, show, test, explain and backtest detection rules.
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -95,17 +101,6 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     /// Generate a day of traffic with every story, scan it and explain the result.
     Demo(DemoArgs),
-}
-
-/// Format of lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputFormat {
-    /// A table for people.
-    Table,
-    /// One JSON object per line.
-    Json,
-    /// CSV (RFC 4180), safe to open in a spreadsheet.
-    Csv,
 }
 
 #[derive(Debug, Args)]
@@ -147,18 +142,17 @@ pub(crate) struct DetectArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectionArgs {
-    /// Output format.
-    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-    pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
     /// Exit with status 1 if an open finding has at least this severity.
     #[arg(long, value_name = "SEVERITY", value_parser = parse_severity)]
     pub(crate) fail_on: Option<Severity>,
-    /// Only events at or after this time.
+    /// Only events at or after this time. A day begins in the time zone of the configuration.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) since: Option<DateTime<Utc>>,
+    pub(crate) since: Option<TimeOrDay>,
     /// Only events before this time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) until: Option<DateTime<Utc>>,
+    pub(crate) until: Option<TimeOrDay>,
     /// Only the rules with these ids.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(crate) rules: Vec<String>,
@@ -195,15 +189,32 @@ pub(crate) struct ServeArgs {
     pub(crate) log_filter: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// Language of texts for people: `en` or `zh`.
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = parse_language)]
+    pub(crate) lang: Language,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check every section as the service would read it, with its secrets and files, and start
+    /// nothing. Exit status 2 if something is wrong.
+    Check,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum SinksCommand {
     /// List the configured sinks with the number of their messages in the outbox.
     List {
         #[command(flatten)]
         lake: LakeArgs,
-        /// Output format.
-        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-        format: OutputFormat,
+        #[command(flatten)]
+        list: ListOptions,
     },
     /// Send a sample finding to a sink and print its answer. Exit status 1 if the sink does not
     /// accept it.
@@ -225,9 +236,8 @@ pub(crate) enum OutboxCommand {
         /// Number of messages at most.
         #[arg(long, default_value_t = 100)]
         limit: usize,
-        /// Output format.
-        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-        format: OutputFormat,
+        #[command(flatten)]
+        list: ListOptions,
     },
     /// Make pending and dead-lettered messages due now. The service sends them.
     Retry {
@@ -292,10 +302,18 @@ pub(crate) struct QueryArgs {
     pub(crate) params: Vec<(String, String)>,
     /// Query an earlier state of the lake: a snapshot, or the last snapshot at or before a time.
     #[arg(long, value_name = "SNAPSHOT|TIME", value_parser = parse_as_of)]
-    pub(crate) as_of: Option<AsOf>,
+    pub(crate) as_of: Option<SnapshotOrTime>,
+    /// Time zone in which statements read and show times, such as `Asia/Shanghai`; default: `time_zone` of the configuration.
+    /// `SET TIME ZONE` changes it.
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) time_zone: Option<String>,
     /// Format of the rows.
     #[arg(long, value_enum, default_value_t = RowFormat::Table)]
     pub(crate) format: RowFormat,
+    /// With `--format csv`: start with a byte order mark, so that Excel shows Chinese text when the
+    /// file is opened by a double click.
+    #[arg(long)]
+    pub(crate) bom: bool,
     /// Write the rows to this file.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -319,6 +337,10 @@ pub(crate) struct InvestigateArgs {
     /// Format of the rows.
     #[arg(long, value_enum, default_value_t = RowFormat::Table)]
     pub(crate) format: RowFormat,
+    /// With `--format csv`: start with a byte order mark, so that Excel shows Chinese text when the
+    /// file is opened by a double click.
+    #[arg(long)]
+    pub(crate) bom: bool,
     /// Write the rows to this file.
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -337,9 +359,8 @@ pub(crate) struct EntitiesArgs {
     /// Number of entities in the table at most.
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
-    /// Output format.
-    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-    pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
 }
 
 #[derive(Debug, Args)]
@@ -349,27 +370,24 @@ pub(crate) struct IncidentsArgs {
     /// Longest time between two successive findings of one incident.
     #[arg(long, value_name = "MINUTES", default_value_t = 60)]
     pub(crate) window_minutes: u32,
-    /// Output format.
-    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-    pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SuppressionsArgs {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
-    /// Output format.
-    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-    pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CoverageArgs {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
-    /// Output format: a table for people, JSON by account, CSV by account, region and day.
-    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-    pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
 }
 
 #[derive(Debug, Args)]
@@ -388,18 +406,17 @@ pub(crate) struct RulesBacktestArgs {
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
-    /// Only events at or after this time.
+    /// Only events at or after this time. A day begins in the time zone of the configuration.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) since: Option<DateTime<Utc>>,
+    pub(crate) since: Option<TimeOrDay>,
     /// Only events before this time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) until: Option<DateTime<Utc>>,
+    pub(crate) until: Option<TimeOrDay>,
     /// A second configuration file: also print the findings that its parameters add and remove.
     #[arg(long, value_name = "FILE")]
     pub(crate) with: Option<PathBuf>,
-    /// Output format. CSV has the findings per day.
-    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-    pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
 }
 
 #[derive(Debug, Args)]
@@ -438,9 +455,8 @@ pub(crate) struct RulesListArgs {
     /// Only rules of this profile, such as `cis-alibaba-v2`.
     #[arg(long)]
     pub(crate) profile: Option<String>,
-    /// Output format.
-    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-    pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -531,12 +547,19 @@ pub(crate) enum LakeCommand {
         /// Also list the hours in which no event is missing.
         #[arg(long)]
         all: bool,
-        /// Output format.
-        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
-        format: OutputFormat,
+        #[command(flatten)]
+        list: ListOptions,
     },
-    /// Verify the lake: files, checksums, ledger, and that no event is stored twice. Exit status 1
-    /// if there are problems.
+    /// Decode stored events again that an older version has half understood, and run the rules over
+    /// the whole lake. Positions and ledger stay exact. No service may write the lake meanwhile.
+    Reread {
+        #[command(flatten)]
+        lake: LakeArgs,
+        #[command(flatten)]
+        detection: DetectionArgs,
+    },
+    /// Verify the lake: files, checksums, ledger, that no event is stored twice, and that every event
+    /// is stored as this version understands it. Exit status 1 if there are problems.
     Verify {
         #[command(flatten)]
         lake: LakeArgs,
@@ -545,10 +568,10 @@ pub(crate) enum LakeCommand {
         findings: bool,
         /// With `--findings`: only findings with events at or after this time.
         #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "findings")]
-        since: Option<DateTime<Utc>>,
+        since: Option<TimeOrDay>,
         /// With `--findings`: only findings with events before this time.
         #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "findings")]
-        until: Option<DateTime<Utc>>,
+        until: Option<TimeOrDay>,
         /// Print it as JSON.
         #[arg(long)]
         json: bool,
@@ -624,10 +647,11 @@ pub(crate) struct ReportArgs {
     pub(crate) period: PeriodLength,
     /// Time from which the period is counted back. Default: now.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) at: Option<DateTime<Utc>>,
-    /// Time zone in which days begin and end, such as `Asia/Shanghai`.
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    pub(crate) time_zone: Tz,
+    pub(crate) at: Option<TimeOrDay>,
+    /// Time zone in which days begin and end, such as `Asia/Shanghai`. Default: that of the
+    /// configuration.
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) time_zone: Option<Tz>,
     /// Profile of the report: `security`, `audit`, `cis-alibaba-v2` or `member`.
     #[arg(long, value_name = "NAME", default_value = "security")]
     pub(crate) profile: String,
@@ -637,6 +661,10 @@ pub(crate) struct ReportArgs {
     /// Formats to write.
     #[arg(long = "format", value_enum, value_delimiter = ',', default_value = "html")]
     pub(crate) formats: Vec<ReportFormat>,
+    /// With `--format csv`: start each file with a byte order mark, so that Excel shows Chinese text
+    /// when it is opened by a double click. Always so with `--lang zh`.
+    #[arg(long)]
+    pub(crate) bom: bool,
     /// Folder to write to.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) output: PathBuf,

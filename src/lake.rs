@@ -23,6 +23,14 @@ pub(crate) async fn create_or_open(folder: &Path, config: &Config) -> Result<Lak
     Lake::create_or_open(folder, &tables(), config.now().timestamp_micros()).await
 }
 
+/// The recorded and the needed version of the lake in `folder`, if it is older than this program needs. Changes nothing.
+///
+/// # Errors
+/// [`CatalogError`].
+pub(crate) async fn outdated(folder: &Path) -> Result<Option<(i64, i64)>, CatalogError> {
+    Lake::outdated(folder, &tables()).await
+}
+
 /// The catalog tables of the crates above ingest.
 fn tables() -> Vec<TableSet> {
     let slow = (TEST_SCHEMA.get() == Some(&TestSchema::SlowMigration)).then_some(SLOW_TABLES);

@@ -8,6 +8,7 @@ mod config;
 mod exit;
 mod lake;
 mod legacy_names;
+mod list_output;
 mod printer;
 mod query_server;
 mod report;

@@ -1,10 +1,12 @@
 //! Writes to the terminal: data to standard output, messages to standard error.
 
 use chrono::{DateTime, SecondsFormat};
+use chrono_tz::Tz;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, Color, ContentArrangement, Table};
 use std::io::{self, IsTerminal, Write};
-use trailhound_datasets::sanitize::{csv_field, sanitize};
+use trailhound_datasets::sanitize::sanitize;
+use trailhound_queries::local_time::local_time;
 use trailhound_queries::packs::rules::Severity;
 
 /// Width of tables where standard output is not a terminal.
@@ -61,31 +63,17 @@ pub(crate) fn severity_cell(severity: Severity) -> Cell {
     Cell::new(severity.name()).fg(colour)
 }
 
-/// A time in RFC 3339 with seconds. `micros` are microseconds since 1970 UTC.
+/// A time for people: RFC 3339 with seconds, in `zone`, with its offset. `micros` are microseconds
+/// since 1970 UTC.
+pub(crate) fn local_timestamp(micros: i64, zone: Tz) -> String {
+    DateTime::from_timestamp(micros.div_euclid(1_000_000), 0)
+        .map(|time| local_time(time, zone))
+        .unwrap_or_default()
+}
+
+/// A time for programs: RFC 3339 UTC with seconds. `micros` are microseconds since 1970 UTC.
 pub(crate) fn timestamp(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros)
         .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
         .unwrap_or_default()
-}
-
-/// Writes `header` and `rows` to standard output as CSV. Fields that a spreadsheet would run as a
-/// formula are made harmless.
-///
-/// # Errors
-/// Standard output cannot be written to.
-pub(crate) fn csv(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> io::Result<()> {
-    let mut writer = csv::Writer::from_writer(io::stdout().lock());
-    writer.write_record(header).map_err(csv_error)?;
-    for row in rows {
-        writer.write_record(row.iter().map(|field| csv_field(field))).map_err(csv_error)?;
-    }
-    writer.flush()
-}
-
-/// The I/O error inside an error of the CSV writer.
-pub(crate) fn csv_error(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    }
 }

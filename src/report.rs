@@ -3,6 +3,7 @@
 
 use crate::config::{Config, ReportFormat};
 use crate::exit::Failure;
+use crate::list_output::finish_workbook;
 use futures::{StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub(crate) struct Target {
     pub(crate) formats: BTreeSet<ReportFormat>,
     /// Folder of the files.
     pub(crate) folder: PathBuf,
+    /// Whether CSV files start with a byte order mark.
+    pub(crate) bom: bool,
     /// Browser that prints the PDF; the first one on the path if `None`.
     pub(crate) browser: Option<PathBuf>,
 }
@@ -189,9 +192,16 @@ pub(crate) async fn write(report: &Report, target: &Target) -> Result<Vec<PathBu
                 written.push(write_file(format!("{stem}.json"), text.as_bytes())?);
             }
             ReportFormat::Csv => {
-                for (section, content) in report::csv(report)? {
-                    written.push(write_file(format!("{stem}.{section}.csv"), &content)?);
+                for (section, content) in report::csv(report, target.bom) {
+                    let name = format!("{stem}.{section}.csv");
+                    written.push(write_file(name, content.as_bytes())?);
                 }
+            }
+            ReportFormat::Xlsx => {
+                let book = report::workbook(report, *language).map_err(Failure::Internal)?;
+                let mut content = Vec::new();
+                finish_workbook(book, &mut content)?;
+                written.push(write_file(format!("{of_language}.xlsx"), &content)?);
             }
             ReportFormat::Pdf => {
                 let pdf = print_pdf(&html()?, target).await?;

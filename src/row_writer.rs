@@ -1,13 +1,16 @@
-//! Writes the rows of a query in one of several formats: text tables, JSON, CSV, Markdown, Parquet
-//! and Arrow.
+//! Writes the rows of a query in one of several formats: text tables, JSON, CSV, Markdown, Excel
+//! workbooks, Parquet and Arrow. Formats for people show times in their time zone, those for programs
+//! in UTC.
 
 use crate::exit::Failure;
+use crate::list_output::{finish_workbook, workbook_failure};
 use crate::printer;
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
+use chrono_tz::Tz;
 use clap::ValueEnum;
 use comfy_table::ContentArrangement;
 use parquet::arrow::ArrowWriter;
@@ -15,9 +18,12 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
-use trailhound_datasets::sanitize::{csv_field, sanitize};
+use trailhound_datasets::sanitize::sanitize;
+use trailhound_datasets::spreadsheet::{csv_field, csv_line};
+use trailhound_detect::workbook::{SheetCell, Workbook};
 use trailhound_queries::docs::data_dictionary::type_name;
 use trailhound_queries::values::{json_value, row_texts};
 
@@ -40,8 +46,11 @@ pub(crate) enum RowFormat {
     /// One JSON document: `columns` with name and type, `rows` as objects, `row_count`.
     #[value(skip)]
     Document,
-    /// CSV (RFC 4180), safe to open in a spreadsheet.
+    /// CSV (RFC 4180), safe to open in a spreadsheet. A spreadsheet rounds long ids when it opens
+    /// CSV; xlsx keeps them.
     Csv,
+    /// An Excel workbook, with ids as text.
+    Xlsx,
     /// A Markdown table.
     Markdown,
     /// A Parquet file.
@@ -53,8 +62,16 @@ pub(crate) enum RowFormat {
 impl RowFormat {
     /// True for formats that are not text and must not be written to a terminal.
     pub(crate) fn is_binary(self) -> bool {
-        matches!(self, Self::Parquet | Self::Arrow)
+        matches!(self, Self::Xlsx | Self::Parquet | Self::Arrow)
     }
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowLayout {
+    pub(crate) format: RowFormat,
+    /// Time zone of times, except in JSON, Parquet and Arrow.
+    pub(crate) time_zone: Tz,
 }
 
 /// Number of rows that a query returned, and number of those that a text table omits.
@@ -77,6 +94,7 @@ impl RowCounts {
 pub(crate) struct RowWriter<'w> {
     writer: FormatWriter<'w>,
     header: Vec<String>,
+    time_zone: Tz,
     rows: usize,
 }
 
@@ -93,7 +111,11 @@ enum FormatWriter<'w> {
         out: Box<dyn Write + Send + 'w>,
         document: bool,
     },
-    Csv(Box<csv::Writer<Box<dyn Write + Send + 'w>>>),
+    Csv(Box<dyn Write + Send + 'w>),
+    Workbook {
+        out: Box<dyn Write + Send + 'w>,
+        book: Box<Workbook>,
+    },
     Parquet(Box<ArrowWriter<Box<dyn Write + Send + 'w>>>),
     Arrow(Box<StreamWriter<Box<dyn Write + Send + 'w>>>),
 }
@@ -105,10 +127,11 @@ impl<'w> RowWriter<'w> {
     /// [`Failure::Output`]: `out` cannot be written to. [`Failure::Internal`]: the format cannot
     /// hold the schema.
     pub(crate) fn new(
-        format: RowFormat,
+        layout: RowLayout,
         schema: &SchemaRef,
-        out: Box<dyn Write + Send + 'w>,
+        mut out: Box<dyn Write + Send + 'w>,
     ) -> Result<Self, Failure> {
+        let RowLayout { format, time_zone } = layout;
         let header: Vec<String> =
             schema.fields().iter().map(|field| field.name().clone()).collect();
         let writer = match format {
@@ -117,7 +140,6 @@ impl<'w> RowWriter<'w> {
             }
             RowFormat::Json => FormatWriter::Json { out, document: false },
             RowFormat::Document => {
-                let mut out = out;
                 let columns: Vec<Value> = schema
                     .fields()
                     .iter()
@@ -127,9 +149,13 @@ impl<'w> RowWriter<'w> {
                 FormatWriter::Json { out, document: true }
             }
             RowFormat::Csv => {
-                let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(&header).map_err(printer::csv_error)?;
-                FormatWriter::Csv(Box::new(writer))
+                out.write_all(csv_line(header.iter().map(|name| csv_field(name))).as_bytes())?;
+                FormatWriter::Csv(out)
+            }
+            RowFormat::Xlsx => {
+                let mut book = Box::new(Workbook::default());
+                book.add_sheet("rows", &header).map_err(workbook_failure)?;
+                FormatWriter::Workbook { out, book }
             }
             RowFormat::Parquet => {
                 let schema = &portable_schema(schema);
@@ -143,7 +169,7 @@ impl<'w> RowWriter<'w> {
                 StreamWriter::try_new(out, &portable_schema(schema)).map_err(Failure::internal)?,
             )),
         };
-        Ok(Self { writer, header, rows: 0 })
+        Ok(Self { writer, header, time_zone, rows: 0 })
     }
 
     /// Writes the rows of `batch`.
@@ -152,6 +178,12 @@ impl<'w> RowWriter<'w> {
     /// As [`RowWriter::new`].
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         let header = &self.header;
+        let local = &match self.writer {
+            FormatWriter::Buffered { .. }
+            | FormatWriter::Csv(_)
+            | FormatWriter::Workbook { .. } => in_time_zone(batch, self.time_zone)?,
+            _ => batch.clone(),
+        };
         match &mut self.writer {
             FormatWriter::Buffered { rows, format, .. } => {
                 let rows_max =
@@ -159,7 +191,7 @@ impl<'w> RowWriter<'w> {
                 rows.extend(
                     (0..batch.num_rows())
                         .take(rows_max.saturating_sub(rows.len()))
-                        .map(|row| row_texts(batch, row)),
+                        .map(|row| row_texts(local, row)),
                 );
             }
             FormatWriter::Json { out, document } => {
@@ -175,13 +207,8 @@ impl<'w> RowWriter<'w> {
                     write!(out, "{before}{}{after}", Value::Object(object))?;
                 }
             }
-            FormatWriter::Csv(writer) => {
-                for row in 0..batch.num_rows() {
-                    writer
-                        .write_record(row_texts(batch, row).iter().map(|field| csv_field(field)))
-                        .map_err(printer::csv_error)?;
-                }
-            }
+            FormatWriter::Csv(out) => write_csv_rows(out, local)?,
+            FormatWriter::Workbook { book, .. } => add_sheet_rows(book, local)?,
             FormatWriter::Parquet(writer) => {
                 writer.write(&to_portable_types(batch)?).map_err(Failure::internal)?
             }
@@ -198,7 +225,7 @@ impl<'w> RowWriter<'w> {
     /// # Errors
     /// As [`RowWriter::new`].
     pub(crate) fn finish(self) -> Result<RowCounts, Failure> {
-        let Self { writer, header, rows: total } = self;
+        let Self { writer, header, rows: total, .. } = self;
         match writer {
             FormatWriter::Buffered { mut out, format, rows } => {
                 let hidden = total - rows.len();
@@ -227,7 +254,8 @@ impl<'w> RowWriter<'w> {
                 }
                 out.flush()?;
             }
-            FormatWriter::Csv(mut writer) => writer.flush()?,
+            FormatWriter::Csv(mut out) => out.flush()?,
+            FormatWriter::Workbook { mut out, book } => finish_workbook(*book, &mut out)?,
             // Flushed here because dropping a buffered file would hide the error of a full disk.
             FormatWriter::Parquet(writer) => {
                 writer.into_inner().map_err(Failure::internal)?.flush()?
@@ -236,6 +264,73 @@ impl<'w> RowWriter<'w> {
         }
         Ok(RowCounts { rows: total, hidden: 0 })
     }
+}
+
+/// Returns `batch` with all times in `zone`, as they are shown. A time without a time zone stays as
+/// it is.
+fn in_time_zone(batch: &RecordBatch, zone: Tz) -> Result<RecordBatch, Failure> {
+    let schema = batch.schema();
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|field| Field::new(field.name(), zoned_type(field.data_type(), zone), true))
+        .collect();
+    if zone == Tz::UTC
+        || fields.iter().zip(schema.fields()).all(|(a, b)| a.data_type() == b.data_type())
+    {
+        return Ok(batch.clone());
+    }
+    cast_columns(batch, Arc::new(Schema::new(fields)))
+}
+
+/// The type of times in `zone`, also of those in lists and structs.
+fn zoned_type(data_type: &DataType, zone: Tz) -> DataType {
+    let zoned = |field: &Arc<Field>| {
+        Arc::new(field.as_ref().clone().with_data_type(zoned_type(field.data_type(), zone)))
+    };
+    match data_type {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some(zone.name().into())),
+        DataType::List(field) => DataType::List(zoned(field)),
+        DataType::LargeList(field) => DataType::LargeList(zoned(field)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(zoned).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Writes rows as CSV. Numbers stay numbers, negative ones too.
+fn write_csv_rows(out: &mut dyn Write, batch: &RecordBatch) -> io::Result<()> {
+    let is_numeric: Vec<bool> =
+        batch.columns().iter().map(|column| column.data_type().is_numeric()).collect();
+    for row in 0..batch.num_rows() {
+        let texts = row_texts(batch, row);
+        let fields = texts.iter().zip(&is_numeric).map(|(text, &is_numeric)| {
+            let is_number = is_numeric && text.parse::<f64>().is_ok_and(f64::is_finite);
+            if is_number { Cow::Borrowed(text.as_str()) } else { csv_field(text) }
+        });
+        out.write_all(csv_line(fields).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Adds rows to a workbook.
+fn add_sheet_rows(book: &mut Workbook, batch: &RecordBatch) -> Result<(), Failure> {
+    let types: Vec<&DataType> = batch.columns().iter().map(|column| column.data_type()).collect();
+    for row in 0..batch.num_rows() {
+        let texts = row_texts(batch, row).into_iter();
+        let cells: Vec<SheetCell> = texts
+            .zip(batch.columns())
+            .zip(&types)
+            .map(|((text, column), data_type)| match data_type {
+                _ if text.is_empty() || column.is_null(row) => SheetCell::Empty,
+                DataType::Boolean => SheetCell::Bool(text == "true"),
+                kind if kind.is_floating() => SheetCell::float(text),
+                kind if kind.is_numeric() => SheetCell::exact_number(text),
+                _ => SheetCell::Text(text),
+            })
+            .collect();
+        book.add_row(&cells).map_err(workbook_failure)?;
+    }
+    Ok(())
 }
 
 /// Returns `schema` with `Utf8View` and `BinaryView` replaced by `Utf8` and `Binary`, which every
@@ -254,7 +349,11 @@ fn portable_schema(schema: &SchemaRef) -> SchemaRef {
 
 /// Casts `batch` to the types of [`portable_schema`].
 fn to_portable_types(batch: &RecordBatch) -> Result<RecordBatch, Failure> {
-    let schema = portable_schema(&batch.schema());
+    cast_columns(batch, portable_schema(&batch.schema()))
+}
+
+/// Casts the columns of `batch` to the types of `schema`.
+fn cast_columns(batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch, Failure> {
     let columns = batch
         .columns()
         .iter()

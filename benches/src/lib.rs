@@ -10,6 +10,9 @@ use std::time::Instant;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Runs `work` `times` times and returns the median duration in seconds.
+///
+/// # Panics
+/// If `times` is 0.
 pub fn median<R>(times: usize, mut work: impl FnMut() -> R) -> f64 {
     let mut seconds: Vec<f64> = (0..times)
         .map(|_| {

@@ -23,6 +23,7 @@
 //! ```
 
 use crate::event::Field;
+use crate::fact::Fact;
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef, TimeUnit};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -222,6 +223,57 @@ columns! {
     Day => derived("day", Text, LowCardinality, "Partition of the lake: the day of `event_time` (UTC), or `out_of_range_<ingest day>`.");
 }
 
+/// The columns of `events` that each fact feeds. A rule that reads one of them cannot judge an event whose flags say that
+/// the fact was not understood. A column that no fact feeds (`user_agent`, `vpc_id`, ids, provenance) decides no rule alone.
+pub const FACT_COLUMNS: [(Fact, &[ColumnId]); Fact::COUNT] = {
+    use ColumnId as C;
+    [
+        (
+            Fact::Identity,
+            &[
+                C::UserType,
+                C::PrincipalId,
+                C::UserName,
+                C::RoleName,
+                C::SessionName,
+                C::AccessKeyId,
+                C::CredentialKind,
+                C::SessionCreatedAt,
+            ],
+        ),
+        (Fact::Time, &[C::EventTime, C::Day]),
+        (Fact::Action, &[C::EventName, C::EventAction, C::EventType, C::EventCategory, C::EventRw]),
+        (Fact::Service, &[C::ServiceName, C::EventSource, C::ApiVersion]),
+        (Fact::Account, &[C::AccountId, C::RecipientAccountId]),
+        (
+            Fact::SourceAddress,
+            &[C::SourceIpAddress, C::SourceClass, C::SourceIp, C::ClientIp, C::ClientIpProvenance],
+        ),
+        (Fact::Outcome, &[C::ErrorCode, C::ErrorMessage, C::Outcome]),
+        (Fact::RequestParameters, &[C::RequestParameters, C::RequestParameterJson]),
+        (Fact::Mfa, &[C::SessionMfa, C::Mfa, C::LoginAccount, C::AdditionalEventData]),
+        (
+            Fact::Resources,
+            &[
+                C::ResourceType,
+                C::ResourceName,
+                C::Resources,
+                C::InstanceIds,
+                C::ReferencedResources,
+                C::ResponseElements,
+            ],
+        ),
+    ]
+};
+
+/// The facts that feed the column `name` of `events`; empty for columns that no fact feeds and for unknown names.
+pub fn facts_of(name: &str) -> impl Iterator<Item = Fact> {
+    FACT_COLUMNS
+        .into_iter()
+        .filter(move |(_, columns)| columns.iter().any(|&id| COLUMNS[id as usize].name == name))
+        .map(|(fact, _)| fact)
+}
+
 /// Name of the list element field, as DuckLake expects it.
 const LIST_CHILD: &str = "element";
 
@@ -394,6 +446,34 @@ pub static COPIES: LazyLock<TableSchema> = LazyLock::new(|| {
     TableSchema::new(&COPIES_COLUMNS.iter().map(|c| (c.0, c.1)).collect::<Vec<_>>())
 });
 
+/// What the decoder reads, for `docs/events.md`.
+const READING: &str = r#"
+## What is read
+
+A record is an event where it has an action (`eventName`), an identity (`userIdentity` with a member that can be read) and a member that only ActionTrail writes (`acsRegion`, `eventRW`, a documented `eventType` or identity type, an `eventSource` of Alibaba Cloud, `requestParameterJson`). An event of the platform may lack the identity; it then needs two such members. A record with `eventId`, `eventName` and a readable `eventTime` is also an event where it has no member that ActionTrail does not know. Insight events need `insightDetails`.
+
+| what comes | what happens |
+| --- | --- |
+| members as the vendor writes them | read |
+| an object as JSON text, also encoded twice or three times; in a list of one; as a list of `{key, value}` | read; flag `reencoded` |
+| members flattened with `.` or `_`, with or without a prefix such as `event.`, `event_`, `contents.event.` | read; flag `reencoded` |
+| keys in another case or with separators (`EVENTNAME`, `event_name`) | read; flag `reencoded`. Keys that differ in the first letter: flag `alias_key` |
+| a number for text, text for a number or boolean, a list of one for text | read; flag `reencoded`. Not for `eventId` and `eventName` |
+| `eventTime` as number of seconds, milliseconds, microseconds or nanoseconds; with an offset; with fractions | read |
+| `null`, `""`, `"-"`, `"null"`, `[]`, `{}` for a member | absent |
+| a member twice with one value | read |
+| a member twice with different values, in one spelling or two | the last value, flags `duplicate_key` and `<fact>_not_understood` |
+| a member in any other form | NULL, flags `type_mismatch` and `<fact>_not_understood` |
+| an identity or `eventName` in any other form | quarantine, `not_understood` |
+| a record of another cloud or program | quarantine, `foreign_record` or `unknown_layout` |
+
+Events are read inside these wrappers, up to six of them inside each other, as objects or as JSON text, also encoded twice: rows of the log service (`event`, `contents`, `Contents`, `mContents`, `content`, `contents.event`, `contents_event_s`), PullLogs answers (`logGroupList`, `LogGroupList`, `LogGroups`, `logs`, `Logs`), LookupEvents answers (`Events`), AccessKey audit answers (`Detail`), SDK answers (`body`), CloudEvents (`data`; `aliyunaccountid` is the account), Elasticsearch (`_source`, `hits`), Splunk (`_raw`, `result`, `results`, `event`), Filebeat and Logstash (`message`, `Message`, `msg`, `event.original`, `original`), Graylog (`full_message`, `short_message`), container logs (`log`), topics (`value`, `payload`), lists (`events`, `records`, `Records`, `record`). A record with a wrapper that holds no event is quarantined; `expected` or `found` names the wrapper. In a list inside a wrapper each element that is no event is quarantined alone.
+
+The same encodings are read in JSON, JSON lines, CSV and Parquet (text, binary, numbers, timestamps, structs, lists, maps). One file may mix them.
+
+An event has one `event_key` in all encodings that keep its values. It has another key where an encoding loses the type of a request parameter, a response or additional data: CSV knows text alone, so `"Force": true` that was flattened into a CSV column of its own comes back as `"Force": "true"`. A copy in such an encoding is stored as a further event with the flag `id_conflict`.
+"#;
+
 /// The page `docs/events.md`, generated from the tables of this module.
 #[must_use]
 pub fn documentation() -> String {
@@ -421,6 +501,8 @@ pub fn documentation() -> String {
     for (flag, name) in crate::event::Flag::ALL {
         let _ = writeln!(out, "- `{name}`: {}", flag_meaning(flag));
     }
+    push_fact_table(&mut out);
+    out.push_str(READING);
     out.push_str("\n## `quarantine`\n\n");
     push_column_table(&mut out, QUARANTINE_COLUMNS);
     out.push_str("\nQuarantine codes:\n\n");
@@ -432,6 +514,20 @@ pub fn documentation() -> String {
     );
     push_column_table(&mut out, COPIES_COLUMNS);
     out
+}
+
+fn push_fact_table(out: &mut String) {
+    out.push_str(
+        "\n## Facts\n\nEach fact of an event is read, absent (missing, null or empty), or present and not understood. In the last case the \
+         event has the flag `<fact>_not_understood`, and its columns hold NULL or what could be read.\n\n\
+         | fact | columns |\n| --- | --- |\n",
+    );
+    for (fact, columns) in FACT_COLUMNS {
+        let names: Vec<String> =
+            columns.iter().map(|&id| format!("`{}`", COLUMNS[id as usize].name)).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "| `{}` | {} |", fact.name(), names.join(", "));
+    }
 }
 
 fn push_column_table(out: &mut String, columns: &[(&str, ColumnType, &str)]) {
@@ -483,6 +579,35 @@ fn flag_meaning(flag: crate::event::Flag) -> &'static str {
         }
         F::AccountFromRecipient => "`account_id` is the recipient's.",
         F::AccountFromPath => "`account_id` comes from the object's path.",
-        F::AccountFromOwnerId => "`account_id` is the log service's `owner_id`.",
+        F::AccountFromOwnerId => {
+            "`account_id` is the log service's `owner_id` or the CloudEvent's `aliyunaccountid`."
+        }
+        F::Reencoded => {
+            "members came as JSON text, flattened, as key and value, or as another JSON type. The columns hold what they mean, `raw` holds the record."
+        }
+        F::IdentityNotUnderstood => {
+            "`userIdentity` or a member of it has a form that was not understood. Its column or `raw` holds what was sent, here and below."
+        }
+        F::TimeNotUnderstood => "`eventTime` is present and could not be read.",
+        F::ActionNotUnderstood => {
+            "`eventName`, `eventType`, `eventCategory` or `eventRW` has a form that was not understood."
+        }
+        F::ServiceNotUnderstood => {
+            "`serviceName`, `eventSource` or `apiVersion` has a form that was not understood."
+        }
+        F::AccountNotUnderstood => "an account id has a form that was not understood.",
+        F::SourceAddressNotUnderstood => "`sourceIpAddress` has a form that was not understood.",
+        F::OutcomeNotUnderstood => {
+            "`errorCode` or `errorMessage` has a form that was not understood."
+        }
+        F::RequestParametersNotUnderstood => {
+            "`requestParameters` or `requestParameterJson` has a form that was not understood."
+        }
+        F::MfaNotUnderstood => {
+            "`mfaAuthenticated` or `additionalEventData` has a form that was not understood."
+        }
+        F::ResourcesNotUnderstood => {
+            "`resourceType`, `resourceName`, `referencedResources` or `responseElements` has a form that was not understood."
+        }
     }
 }

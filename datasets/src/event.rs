@@ -34,6 +34,7 @@
 //! assert_eq!(event.get(Field::UserName), None);
 //! ```
 
+use crate::fact::{Fact, FactSet};
 use std::borrow::Cow;
 
 /// A known field of an event. [`Field::path`] gives its JSON path.
@@ -153,6 +154,37 @@ impl Field {
         ("referenceResources", Self::ReferencedResources),
     ];
 
+    /// The fact that the field is part of; `None` for fields that decide no rule alone.
+    #[must_use]
+    pub fn fact(self) -> Option<Fact> {
+        Some(match self {
+            Self::UserType
+            | Self::PrincipalId
+            | Self::UserName
+            | Self::AccessKeyId
+            | Self::CreationDate => Fact::Identity,
+            Self::EventTime => Fact::Time,
+            Self::EventName | Self::EventType | Self::EventCategory | Self::EventRw => Fact::Action,
+            Self::EventSource | Self::ServiceName | Self::ApiVersion => Fact::Service,
+            Self::AccountId | Self::RecipientAccountId => Fact::Account,
+            Self::SourceIpAddress => Fact::SourceAddress,
+            Self::ErrorCode | Self::ErrorMessage => Fact::Outcome,
+            Self::RequestParameters | Self::RequestParameterJson => Fact::RequestParameters,
+            Self::MfaAuthenticated | Self::AdditionalEventData => Fact::Mfa,
+            Self::ResourceType
+            | Self::ResourceName
+            | Self::ReferencedResources
+            | Self::ResponseElements => Fact::Resources,
+            Self::EventId
+            | Self::EventVersion
+            | Self::AcsRegion
+            | Self::IsGlobal
+            | Self::RequestId
+            | Self::UserAgent
+            | Self::VpcId => return None,
+        })
+    }
+
     /// The field's JSON path, as the vendor's documentation writes it.
     #[must_use]
     pub fn path(self) -> String {
@@ -202,13 +234,36 @@ pub enum Flag {
     AccountFromRecipient,
     /// `account_id` comes from the path of the object, because the event names none.
     AccountFromPath,
-    /// `account_id` is the log service's `owner_id`, because the event names none.
+    /// `account_id` is the log service's `owner_id` or the CloudEvent's `aliyunaccountid`, because the event names none.
     AccountFromOwnerId,
+    /// Members came in another encoding than the vendor's: as JSON text, flattened, as key and value. The columns hold what
+    /// they mean, `raw` holds the record.
+    Reencoded,
+    /// The fact [`Fact::Identity`] is present in a form that was not understood.
+    IdentityNotUnderstood,
+    /// The fact [`Fact::Time`] is present in a form that was not understood.
+    TimeNotUnderstood,
+    /// The fact [`Fact::Action`] is present in a form that was not understood.
+    ActionNotUnderstood,
+    /// The fact [`Fact::Service`] is present in a form that was not understood.
+    ServiceNotUnderstood,
+    /// The fact [`Fact::Account`] is present in a form that was not understood.
+    AccountNotUnderstood,
+    /// The fact [`Fact::SourceAddress`] is present in a form that was not understood.
+    SourceAddressNotUnderstood,
+    /// The fact [`Fact::Outcome`] is present in a form that was not understood.
+    OutcomeNotUnderstood,
+    /// The fact [`Fact::RequestParameters`] is present in a form that was not understood.
+    RequestParametersNotUnderstood,
+    /// The fact [`Fact::Mfa`] is present in a form that was not understood.
+    MfaNotUnderstood,
+    /// The fact [`Fact::Resources`] is present in a form that was not understood.
+    ResourcesNotUnderstood,
 }
 
 impl Flag {
     /// Every flag with its name in the column `flags`.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 23] = [
         (Self::DuplicateKey, "duplicate_key"),
         (Self::TypeMismatch, "type_mismatch"),
         (Self::BadTime, "bad_time"),
@@ -221,6 +276,17 @@ impl Flag {
         (Self::AccountFromRecipient, "account_from_recipient"),
         (Self::AccountFromPath, "account_from_path"),
         (Self::AccountFromOwnerId, "account_from_owner_id"),
+        (Self::Reencoded, "reencoded"),
+        (Self::IdentityNotUnderstood, "identity_not_understood"),
+        (Self::TimeNotUnderstood, "time_not_understood"),
+        (Self::ActionNotUnderstood, "action_not_understood"),
+        (Self::ServiceNotUnderstood, "service_not_understood"),
+        (Self::AccountNotUnderstood, "account_not_understood"),
+        (Self::SourceAddressNotUnderstood, "source_address_not_understood"),
+        (Self::OutcomeNotUnderstood, "outcome_not_understood"),
+        (Self::RequestParametersNotUnderstood, "request_parameters_not_understood"),
+        (Self::MfaNotUnderstood, "mfa_not_understood"),
+        (Self::ResourcesNotUnderstood, "resources_not_understood"),
     ];
 
     /// The flag's name in the column `flags`.
@@ -228,11 +294,25 @@ impl Flag {
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
+
+    /// The flag of an event whose `fact` is present and was not understood. Its name is the fact's with `_not_understood`.
+    #[must_use]
+    pub fn not_understood(fact: Fact) -> Self {
+        Self::ALL[Self::IdentityNotUnderstood as usize + fact as usize].0
+    }
+
+    /// The fact of which the flag says that it was not understood; `None` for other flags.
+    #[must_use]
+    pub fn fact(self) -> Option<Fact> {
+        (self as usize)
+            .checked_sub(Self::IdentityNotUnderstood as usize)
+            .map(|number| Fact::ALL[number].0)
+    }
 }
 
 /// A set of [`Flag`]s.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flags(u16);
+pub struct Flags(u32);
 
 impl Flags {
     /// Adds `flag`.
@@ -250,6 +330,13 @@ impl Flags {
     pub fn iter(self) -> impl Iterator<Item = Flag> {
         Flag::ALL.into_iter().map(|(flag, _)| flag).filter(move |&flag| self.contains(flag))
     }
+}
+
+/// True for the text that tools write where a value is missing: nothing, `-`, `null` in any case.
+#[must_use]
+pub fn is_placeholder(text: &str) -> bool {
+    let text = text.trim();
+    matches!(text, "" | "-" | "\\N" | "(null)") || text.eq_ignore_ascii_case("null")
 }
 
 /// One decoded event. Its values borrow from the input; nothing is derived yet.
@@ -272,6 +359,8 @@ pub struct Event<'a> {
     pub fallback_account: Option<(Cow<'a, str>, Flag)>,
     /// The oddities that the decoder noticed.
     pub flags: Flags,
+    /// The facts that the decoder found in a form that it did not understand.
+    pub not_understood: FactSet,
 }
 
 impl<'a> Event<'a> {
@@ -295,6 +384,7 @@ impl<'a> Event<'a> {
             text,
             fallback_account: None,
             flags: Flags::default(),
+            not_understood: FactSet::default(),
         }
     }
 
@@ -304,9 +394,33 @@ impl<'a> Event<'a> {
         self.values[field as usize].as_deref()
     }
 
+    /// The value of `field`, unless it is absent, empty or a sign for "nothing" ([`is_placeholder`]).
+    #[must_use]
+    pub fn said(&self, field: Field) -> Option<&str> {
+        self.get(field).filter(|text| !is_placeholder(text))
+    }
+
     /// The value of `field`, unless it is absent or empty.
     #[must_use]
     pub fn non_empty(&self, field: Field) -> Option<&str> {
         self.get(field).filter(|text| !text.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fact_has_the_flag_of_its_name() {
+        for (fact, name) in Fact::ALL {
+            let flag = Flag::not_understood(fact);
+            assert_eq!(flag.name(), format!("{name}_not_understood"));
+            assert_eq!(flag.fact(), Some(fact));
+        }
+        assert_eq!(Flag::AccountFromOwnerId.fact(), None);
+        for (number, (flag, name)) in Flag::ALL.into_iter().enumerate() {
+            assert_eq!(flag as usize, number, "{name}");
+        }
     }
 }

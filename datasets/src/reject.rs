@@ -11,6 +11,8 @@ pub enum RejectCode {
     UnknownEncoding,
     UnknownLayout,
     UnsupportedEvent,
+    ForeignRecord,
+    NotUnderstood,
     BadJson,
     BadUtf8,
     TooDeep,
@@ -24,7 +26,7 @@ pub enum RejectCode {
 
 impl RejectCode {
     /// Every code with its meaning.
-    pub const ALL: [(Self, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str); 15] = [
         (
             Self::NotAnEventList,
             "the document is JSON without events (`null`, `{}`, a number, a string).",
@@ -33,10 +35,18 @@ impl RejectCode {
             Self::UnknownEncoding,
             "the content is neither text nor in a supported compression format.",
         ),
-        (Self::UnknownLayout, "an object that is neither an event nor a known row around one."),
+        (
+            Self::UnknownLayout,
+            "an object that is neither an event nor a known wrapper around one; `found` says what it lacks.",
+        ),
         (
             Self::UnsupportedEvent,
             "an event of another feed (provider-initiated Inner-ActionTrail), which is not supported.",
+        ),
+        (Self::ForeignRecord, "a record of another cloud or program, which `found` names."),
+        (
+            Self::NotUnderstood,
+            "an event whose identity or action is there and cannot be read: no rule could judge it.",
         ),
         (
             Self::BadJson,
@@ -69,6 +79,8 @@ impl RejectCode {
             Self::UnknownEncoding => "unknown_encoding",
             Self::UnknownLayout => "unknown_layout",
             Self::UnsupportedEvent => "unsupported_event",
+            Self::ForeignRecord => "foreign_record",
+            Self::NotUnderstood => "not_understood",
             Self::BadJson => "bad_json",
             Self::BadUtf8 => "bad_utf8",
             Self::TooDeep => "too_deep",

@@ -1,4 +1,4 @@
-//! Makes untrusted text safe to show: in a terminal, and in a spreadsheet.
+//! Makes untrusted text safe to show in a terminal.
 
 /// `text` with control, bidirectional and zero-width characters escaped. A terminal then shows every character and obeys
 /// none.
@@ -14,15 +14,4 @@ pub fn sanitize(text: &str) -> String {
         }
     }
     out
-}
-
-/// `text` as a CSV field that no spreadsheet evaluates as a formula: text that starts like a formula gets a leading
-/// quote.
-#[must_use]
-pub fn csv_field(text: &str) -> String {
-    let risky = matches!(
-        text.chars().next(),
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠')
-    );
-    if risky { format!("'{text}") } else { text.to_owned() }
 }

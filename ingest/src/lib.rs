@@ -10,6 +10,7 @@ mod batch;
 mod clock;
 pub mod decode;
 mod dedup;
+mod fact_counts;
 pub mod lake;
 mod ledger;
 pub mod live;
@@ -19,15 +20,20 @@ mod pipeline;
 mod progress;
 mod queue;
 mod report;
+pub mod reread;
+mod sample;
 pub mod secret;
 pub mod source;
 mod staging;
+pub mod survey;
 
 pub use clock::Clock;
+pub use fact_counts::{FactCounts, FactStates, SourceFacts};
 pub use ledger::Ledger;
 pub use options::IngestOptions;
 pub use progress::{Progress, ProgressCounters};
 pub use report::{IngestError, IngestReport};
+pub use sample::DecodedSample;
 
 use lake::{Lake, WriterLock};
 use source::files::Inputs;

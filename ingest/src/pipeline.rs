@@ -331,6 +331,7 @@ impl<'s> Worker<'s> {
         flush.files.append(&mut staged.files);
         flush.source.positions.append(&mut self.positions);
         flush.source.ledger += std::mem::take(&mut self.ledger);
+        flush.report.add_facts(&staged.facts);
         for (code, count) in staged.reasons {
             *flush.report.quarantine_reasons.entry(code.to_owned()).or_default() += count;
         }

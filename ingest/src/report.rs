@@ -1,5 +1,6 @@
 //! The result of an ingest: its report, or why it failed.
 
+use crate::fact_counts::{FactCounts, SourceFacts};
 use crate::lake::CatalogError;
 use crate::ledger::Ledger;
 use crate::source::files::FilesError;
@@ -25,6 +26,12 @@ pub struct IngestReport {
     pub notes: Vec<(String, String)>,
     /// Quarantined records by reject code.
     pub quarantine_reasons: BTreeMap<String, u64>,
+    /// How many stored events of each source had a fact that was not understood, by fact. Sources of
+    /// which every fact was understood are left out.
+    pub not_understood: BTreeMap<String, BTreeMap<&'static str, u64>>,
+    /// The facts of the stored events of all sources.
+    #[serde(skip)]
+    pub facts: FactCounts,
     /// Number of commits.
     pub commits: u64,
     /// Files of a crashed run that were removed before this one started.
@@ -34,6 +41,17 @@ pub struct IngestReport {
 }
 
 impl IngestReport {
+    /// Adds the facts of stored events.
+    pub(crate) fn add_facts(&mut self, sources: &SourceFacts) {
+        for (source, facts) in sources {
+            self.facts.add(facts);
+            for (fact, states) in facts.facts().filter(|(_, states)| states.not_understood > 0) {
+                let of_source = self.not_understood.entry(source.clone()).or_default();
+                *of_source.entry(fact.name()).or_default() += states.not_understood;
+            }
+        }
+    }
+
     /// True where some input was quarantined or could not be read.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {

@@ -3,6 +3,7 @@
 
 use crate::batch::{CopyBatch, EventBatch, Provenance, QuarantineBatch};
 use crate::dedup::{DedupIndex, DedupOutcome, SourceBit};
+use crate::fact_counts::SourceFacts;
 use crate::lake::{CatalogError, Lake, LakeFile, NewFile, Table};
 use crate::ledger::RecordOutcome;
 use std::collections::hash_map::Entry;
@@ -45,6 +46,7 @@ pub(crate) struct Staging<'s> {
     source: Option<(String, SourceBit)>,
     /// Number of rejects by code.
     reasons: HashMap<&'static str, u64>,
+    facts: SourceFacts,
 }
 
 /// The staged records as finished files.
@@ -53,6 +55,8 @@ pub(crate) struct StagedFiles {
     pub(crate) files: Vec<NewFile>,
     /// Number of quarantined records by reject code.
     pub(crate) reasons: HashMap<&'static str, u64>,
+    /// The facts of the staged events.
+    pub(crate) facts: SourceFacts,
 }
 
 impl<'s> Staging<'s> {
@@ -70,6 +74,7 @@ impl<'s> Staging<'s> {
             copies: HashMap::new(),
             source: None,
             reasons: HashMap::new(),
+            facts: SourceFacts::new(),
         }
     }
 
@@ -107,6 +112,10 @@ impl<'s> Staging<'s> {
             self.batches.entry(partition).or_insert_with(|| EventBatch::new(partition.name()));
         let before = batch.bytes();
         batch.push(event, &derived, &key, from);
+        match self.facts.get_mut(from.source) {
+            Some(facts) => facts.count(event, &derived),
+            None => self.facts.entry(from.source.to_owned()).or_default().count(event, &derived),
+        }
         self.batch_bytes += batch.bytes() - before;
         if batch.rows() >= BATCH_ROWS {
             self.encode(partition)?;
@@ -177,6 +186,7 @@ impl<'s> Staging<'s> {
         Ok(StagedFiles {
             files: std::mem::take(&mut self.closed),
             reasons: std::mem::take(&mut self.reasons),
+            facts: std::mem::take(&mut self.facts),
         })
     }
 
@@ -188,6 +198,7 @@ impl<'s> Staging<'s> {
         self.rejects = QuarantineBatch::new();
         self.copies.clear();
         self.reasons.clear();
+        self.facts.clear();
         for (_, file) in self.files.drain() {
             file.discard();
         }
@@ -236,7 +247,7 @@ impl<'s> Staging<'s> {
 }
 
 /// Key of a reject: hash of its code, place and bytes.
-fn reject_key(reject: &Reject, from: &Provenance<'_>) -> [u8; 16] {
+pub(crate) fn reject_key(reject: &Reject, from: &Provenance<'_>) -> [u8; 16] {
     let partition = from.partition.map_or_else(String::new, |partition| format!("\n{partition}"));
     let mut text = format!("{}\n{}{partition}\n{}\n", reject.code.name(), from.object, from.record)
         .into_bytes();

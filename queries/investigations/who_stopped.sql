@@ -69,11 +69,11 @@ latest AS (
     SELECT
         CASE WHEN set_at IS NOT NULL THEN 'scheduled release' WHEN by_platform THEN 'platform event' ELSE 'operator found' END AS verdict,
         concat_ws(', ',
-            event_name || ' at ' || CAST(event_time AS VARCHAR),
+            event_name || ' at ' || to_char(event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
             CASE WHEN NOT by_platform THEN 'by ' || coalesce(user_name, principal_id, 'a principal the event does not name') END,
             CASE WHEN NOT by_platform THEN 'from ' || coalesce(source_ip_address, 'an address the event does not name') END,
             CASE WHEN NOT by_platform THEN 'by ' || credential_kind END,
-            CASE WHEN set_at IS NOT NULL THEN 'as ' || set_by || ' had set it at ' || CAST(set_at AS VARCHAR) END) AS evidence
+            CASE WHEN set_at IS NOT NULL THEN 'as ' || set_by || ' had set it at ' || to_char(set_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END) AS evidence
     FROM stops WHERE back = 1
 ),
 home AS (
@@ -86,9 +86,9 @@ seen AS (
     SELECT coalesce(sum(events), 0) AS events, count(DISTINCT hour) AS hours, max(newest) AS newest
     FROM (
         -- Hours by integer division of microseconds: a tenth faster over years than `date_bin`.
-        SELECT acs_region, CAST(event_time AS BIGINT) / 3600000000 AS hour, count(*) AS events, max(event_time) AS newest
+        SELECT acs_region, arrow_cast(event_time, 'Int64') / 3600000000 AS hour, count(*) AS events, max(event_time) AS newest
         FROM events WHERE event_time >= $since AND event_time < $until
-        GROUP BY acs_region, CAST(event_time AS BIGINT) / 3600000000
+        GROUP BY acs_region, arrow_cast(event_time, 'Int64') / 3600000000
     ) AS by_hour
     WHERE acs_region IN (SELECT acs_region FROM home)
 ),
@@ -105,11 +105,11 @@ judged AS (
             CASE WHEN latest.verdict IS NULL AND causes.latest IS NOT NULL THEN 'possible cause: ' || causes.latest END,
             CASE WHEN regions.names IS NULL THEN 'no event has ever named the instance, so its region is unknown: give `region`'
                  ELSE 'from ' || regions.names || ' the trail has ' || CAST(seen.events AS VARCHAR) || ' event(s) in ' || CAST(seen.hours AS VARCHAR)
-                      || ' hour(s) of the period' || coalesce(', the newest of ' || CAST(seen.newest AS VARCHAR), '') END) AS evidence
+                      || ' hour(s) of the period' || coalesce(', the newest of ' || to_char(seen.newest AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '') END) AS evidence
     FROM seen
     CROSS JOIN (SELECT string_agg(acs_region, ', ' ORDER BY acs_region) AS names FROM home) AS regions
     CROSS JOIN (
-        SELECT max(CAST(event_time AS VARCHAR) || ' ' || event_name || ' by ' || coalesce(user_name, principal_id, 'unknown')) AS latest
+        SELECT max(to_char(event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' ' || event_name || ' by ' || coalesce(user_name, principal_id, 'unknown')) AS latest
         FROM period WHERE family = 'possible cause' AND outcome = 'success'
     ) AS causes
     LEFT JOIN latest ON true

@@ -29,10 +29,12 @@
 //! # }
 //! ```
 
+mod dialect;
 pub mod docs;
 pub mod explain;
 pub mod functions;
 pub mod limits;
+pub mod local_time;
 mod optimizer;
 pub mod packs;
 pub mod parameters;

@@ -80,7 +80,7 @@ pub enum SessionError {
 /// Collects the rows of `stream` and stops at the row and time limits.
 ///
 /// # Errors
-/// [`SessionError::TooManyRows`], [`SessionError::TooLong`], and errors of the engine.
+/// [`SessionError::TooManyRows`], [`SessionError::TooLong`], and errors of the query engine.
 pub async fn collect_within_limits(
     mut stream: SendableRecordBatchStream,
     limits: &QueryLimits,

@@ -1,7 +1,7 @@
 //! Converts single values of an Arrow column to text and to JSON.
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, IntervalMonthDayNanoType};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::Value;
 
@@ -15,6 +15,17 @@ fn text(column: &dyn Array, row: usize) -> String {
     if is_null(column, row) {
         return String::new();
     }
+    if let Some(spans) = column.as_primitive_opt::<IntervalMonthDayNanoType>() {
+        let span = spans.value(row);
+        return interval_text(span.months, span.days, span.nanoseconds / 1000);
+    }
+    // In 37 digits the number of digits after the point is not the value's own: the zeros at its end say nothing.
+    if let DataType::Decimal128(37, scale) = column.data_type()
+        && *scale > 0
+    {
+        let text = column.as_primitive::<Decimal128Type>().value_as_string(row);
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
     match bytes(column, row) {
         Some(bytes) => hex(bytes),
         None => {
@@ -24,6 +35,42 @@ fn text(column: &dyn Array, row: usize) -> String {
             }
         }
     }
+}
+
+/// The text of an interval as PostgreSQL writes it, such as `1 mon 2 days 03:04:05`.
+#[must_use]
+pub fn interval_text(months: i32, days: i32, micros: i64) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut negative_before = false;
+    for (count, one) in [(months / 12, "year"), (months % 12, "mon"), (days, "day")] {
+        if count != 0 {
+            let plus = if negative_before && count > 0 { "+" } else { "" };
+            let plural = if count == 1 { "" } else { "s" };
+            parts.push(format!("{plus}{count} {one}{plural}"));
+            negative_before = count < 0;
+        }
+    }
+    if micros != 0 || parts.is_empty() {
+        let sign = match micros {
+            micros if micros < 0 => "-",
+            _ if negative_before => "+",
+            _ => "",
+        };
+        let micros = micros.unsigned_abs();
+        let seconds = micros / 1_000_000;
+        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+        let fraction = second_fraction(micros % 1_000_000);
+        parts.push(format!("{sign}{hours:02}:{minutes:02}:{:02}{fraction}", seconds % 60));
+    }
+    parts.join(" ")
+}
+
+/// `.5` for 500000 microseconds, nothing for none.
+pub(crate) fn second_fraction(micros: u64) -> String {
+    if micros == 0 {
+        return String::new();
+    }
+    format!(".{micros:06}").trim_end_matches('0').to_owned()
 }
 
 /// True where the value is NULL. An array of type `Null` has no validity bitmap, so its type is

@@ -2,9 +2,10 @@
 
 use super::lake_access::open_session;
 use super::query_output::print_rows;
-use crate::cli::{CoverageArgs, OutputFormat};
+use crate::cli::CoverageArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::list_output::OutputFormat;
 use crate::printer;
 use trailhound_datasets::sanitize::sanitize;
 use trailhound_detect::authoring::coverage::{AccountCoverage, coverage};
@@ -16,13 +17,15 @@ const SUMMARY_ACCOUNTS_MAX: usize = 8;
 
 /// Prints the coverage of each account.
 pub(super) async fn run(config: &Config, args: CoverageArgs) -> Result<Exit, Failure> {
+    let format = args.list.checked_format()?;
     let session = open_session(config, args.lake.folder()).await?;
-    match args.format {
-        OutputFormat::Csv => {
+    match format {
+        OutputFormat::Csv | OutputFormat::Xlsx => {
             print_rows(
                 &session,
                 "SELECT * FROM coverage ORDER BY account_id, acs_region, day",
-                OutputFormat::Csv,
+                args.list,
+                config.time_zone,
             )
             .await?;
         }

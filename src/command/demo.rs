@@ -1,11 +1,13 @@
 //! `trailhound demo`: generates traffic, scans it and explains the result.
 
 use super::{generate, scan};
-use crate::cli::{DemoArgs, DetectionArgs, OutputFormat};
+use crate::cli::{DemoArgs, DetectionArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::list_output::ListOptions;
 use crate::printer;
 use trailhound_datasets::generate::TrafficSpec;
+use trailhound_queries::local_time::TimeOrDay;
 
 /// Generates two weeks of traffic in a temporary folder, scans it and prints what the result shows.
 pub(super) async fn run(config: &Config, args: &DemoArgs) -> Result<Exit, Failure> {
@@ -27,7 +29,8 @@ pub(super) async fn run(config: &Config, args: &DemoArgs) -> Result<Exit, Failur
     printer::line(&format!(
         "{files} gzip files, as a trail delivers them to OSS. Ingesting them into a lake and running the rules ...\n"
     ))?;
-    let demo_config = Config::load(Some(&folder.path().join("trailhound.toml")), Some(now))?;
+    let demo_config =
+        Config::load(Some(&folder.path().join("trailhound.toml")), Some(TimeOrDay::Time(now)))?;
     let events = folder.path().join("events").display().to_string();
     let exit =
         scan::scan(&demo_config, &[events], &folder.path().join("lake"), &default_detection())
@@ -41,7 +44,7 @@ pub(super) async fn run(config: &Config, args: &DemoArgs) -> Result<Exit, Failur
 /// The arguments of `scan` without any option.
 fn default_detection() -> DetectionArgs {
     DetectionArgs {
-        format: OutputFormat::Table,
+        list: ListOptions::default(),
         fail_on: None,
         since: None,
         until: None,

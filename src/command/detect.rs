@@ -9,8 +9,8 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::sync::Arc;
 use trailhound_detect::{
-    Detection, EvaluateError, FindingStatus, RuleSelection, StoreContext, StoreSummary, TimeRange,
-    detect, store_findings,
+    Detection, EvaluateError, FindingStatus, RuleSelection, StoreContext, StoreSummary, detect,
+    store_findings,
 };
 use trailhound_ingest::IngestReport;
 use trailhound_ingest::lake::Lake;
@@ -34,6 +34,7 @@ pub(super) async fn detect_in_lake(
     report: Option<&IngestReport>,
     args: &DetectionArgs,
 ) -> Result<Exit, Failure> {
+    args.list.checked_format()?;
     let snapshot = lake.snapshot().await?;
     let session = Session::over_lake(
         lake.location(),
@@ -43,11 +44,7 @@ pub(super) async fn detect_in_lake(
     .await?;
     let selection =
         RuleSelection { rules: selected_rules(config, args)?, require_all: args.require_all_rules };
-    let range = TimeRange {
-        since: args.since.map(|t| t.timestamp_micros()),
-        until: args.until.map(|t| t.timestamp_micros()),
-        include_untimed: false,
-    };
+    let range = config.time_range(args.since, args.until)?;
     let detection = detect(&session, &config.rule_set, &selection, range).await.map_err(
         |error| match &error {
             EvaluateError::Missing { parameter, .. } => {
@@ -76,7 +73,7 @@ pub(super) async fn detect_in_lake(
     )
     .await
     .map_err(Failure::internal)?;
-    findings::print(&session, &config.rule_set, report, &detection, stored, args).await?;
+    findings::print(&session, config, report, &detection, stored, args).await?;
     Ok(exit_status(report, &detection, args))
 }
 

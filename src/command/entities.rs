@@ -1,10 +1,12 @@
 //! `trailhound entities` and `trailhound incidents`: findings grouped by the entities they concern.
 
 use super::lake_access::stored_findings;
-use crate::cli::{EntitiesArgs, IncidentsArgs, OutputFormat};
+use crate::cli::{EntitiesArgs, IncidentsArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::list_output::{ListOptions, OutputFormat, Sheet};
 use crate::printer;
+use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use trailhound_datasets::sanitize::sanitize;
@@ -12,6 +14,7 @@ use trailhound_detect::Finding;
 use trailhound_detect::finding::risk::{
     Entity, EntityKind, EntityRisk, Incident, entities, entity_risks, incidents,
 };
+use trailhound_queries::local_time::local_text;
 
 /// Maximum number of rules in the row of an entity. The rules with the greatest contributions to
 /// its risk come first.
@@ -19,6 +22,7 @@ const RULES_SHOWN: usize = 6;
 
 /// Prints the entities that findings concern, or the details of one entity.
 pub(super) async fn run(config: &Config, args: EntitiesArgs) -> Result<Exit, Failure> {
+    args.list.checked_format()?;
     let findings = stored_findings(config, args.lake.folder()).await?;
     let mut risks = entity_risks(&findings, config.now().timestamp_micros());
     match &args.id {
@@ -30,19 +34,19 @@ pub(super) async fn run(config: &Config, args: EntitiesArgs) -> Result<Exit, Fai
                 )));
             }
             for risk in &risks {
-                print_entity(risk, &findings, args.format)?;
+                print_entity(risk, &findings, args.list, config.time_zone)?;
             }
         }
         None => {
             risks.retain(|risk| args.kind.is_none_or(|kind| kind == risk.entity.kind));
-            print_list(&risks, args.limit, args.format)?;
+            print_list(&risks, args.limit, args.list, config.time_zone)?;
         }
     }
     Ok(Exit::Success)
 }
 
 /// The row of an entity in the list.
-fn row(risk: &EntityRisk) -> Vec<String> {
+fn row(risk: &EntityRisk, zone: Tz) -> Vec<String> {
     let Entity { kind, account_id, id } = &risk.entity;
     let mut rules: Vec<&str> = Vec::new();
     for term in risk.terms.iter().filter(|term| term.nth == 1) {
@@ -58,24 +62,33 @@ fn row(risk: &EntityRisk) -> Vec<String> {
         risk.name.clone().unwrap_or_default(),
         account_id.clone().unwrap_or_default(),
         risk.terms.len().to_string(),
-        risk.last_seen.clone().unwrap_or_default(),
+        local_text(risk.last_seen.as_deref().unwrap_or_default(), zone),
         format!("{}{more}", rules.join(" ")),
     ]
 }
 
-fn print_list(risks: &[EntityRisk], limit: usize, format: OutputFormat) -> Result<(), Failure> {
+fn print_list(
+    risks: &[EntityRisk],
+    limit: usize,
+    list: ListOptions,
+    zone: Tz,
+) -> Result<(), Failure> {
     let header = ["risk", "kind", "id", "name", "account", "findings", "last seen", "rules"];
-    match format {
+    match list.format {
         OutputFormat::Json => {
             for risk in risks {
                 printer::line(&serde_json::to_string(risk).map_err(Failure::internal)?)?;
             }
         }
-        OutputFormat::Csv => printer::csv(&header, risks.iter().map(row))?,
+        OutputFormat::Csv | OutputFormat::Xlsx => {
+            let numbers = &["risk", "findings"];
+            let sheet = Sheet { name: "entities", header: &header, numbers };
+            list.write_sheet(&sheet, risks.iter().map(|risk| row(risk, zone)))?;
+        }
         OutputFormat::Table => {
             let mut table = printer::table(&header);
             for risk in risks.iter().take(limit) {
-                table.add_row(row(risk).into_iter().map(printer::cell));
+                table.add_row(row(risk, zone).into_iter().map(printer::cell));
             }
             printer::line(&table.to_string())?;
             printer::message(&match risks.len().checked_sub(limit).filter(|more| *more > 0) {
@@ -93,10 +106,17 @@ fn print_list(risks: &[EntityRisk], limit: usize, format: OutputFormat) -> Resul
 fn print_entity(
     risk: &EntityRisk,
     findings: &[Finding],
-    format: OutputFormat,
+    list: ListOptions,
+    zone: Tz,
 ) -> Result<(), Failure> {
-    if format == OutputFormat::Json {
+    if list.format == OutputFormat::Json {
         return Ok(printer::line(&serde_json::to_string(risk).map_err(Failure::internal)?)?);
+    }
+    if list.format != OutputFormat::Table {
+        return Err(Failure::Usage(
+            "one entity is printed as a table or as JSON; CSV and workbooks are for the list"
+                .to_owned(),
+        ));
     }
     let Entity { kind, account_id, id } = &risk.entity;
     let account =
@@ -121,10 +141,10 @@ fn print_entity(
     printer::line("Each finding adds weight * 0.5 ^ (age / 7 days) / n.\n")?;
     let concerned: Vec<&Finding> =
         findings.iter().filter(|finding| entities(finding).contains(&risk.entity)).collect();
-    print_timeline(&concerned)
+    print_timeline(&concerned, zone)
 }
 
-fn print_timeline(findings: &[&Finding]) -> Result<(), Failure> {
+fn print_timeline(findings: &[&Finding], zone: Tz) -> Result<(), Failure> {
     let mut table = printer::table(&[
         "first seen",
         "severity",
@@ -136,9 +156,9 @@ fn print_timeline(findings: &[&Finding]) -> Result<(), Failure> {
         "status",
     ]);
     for finding in findings {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let first_seen = finding.first_seen.as_deref().unwrap_or_default();
         let mut row = vec![
-            printer::cell(text(&finding.first_seen)),
+            printer::cell(local_text(first_seen, zone)),
             printer::severity_cell(finding.severity),
         ];
         let who = finding
@@ -164,6 +184,7 @@ fn print_timeline(findings: &[&Finding]) -> Result<(), Failure> {
 
 /// Prints the incidents.
 pub(super) async fn run_incidents(config: &Config, args: IncidentsArgs) -> Result<Exit, Failure> {
+    let (format, zone) = (args.list.checked_format()?, config.time_zone);
     let findings = stored_findings(config, args.lake.folder()).await?;
     let window = i64::from(args.window_minutes) * 60_000_000;
     // Employees of one office share its address, which therefore does not connect their findings.
@@ -178,22 +199,24 @@ pub(super) async fn run_incidents(config: &Config, args: IncidentsArgs) -> Resul
         entity.kind == EntityKind::Address && entity.id.parse().is_ok_and(corporate)
     };
     let found = incidents(&findings, window, &shared);
-    match args.format {
+    match format {
         OutputFormat::Json => {
             for incident in &found {
                 printer::line(&serde_json::to_string(incident).map_err(Failure::internal)?)?;
             }
         }
-        OutputFormat::Csv => {
+        OutputFormat::Csv | OutputFormat::Xlsx => {
             let header = ["incident_id", "severity", "first_seen", "findings", "rules", "entities"];
-            printer::csv(&header, found.iter().map(incident_row))?;
+            let sheet = Sheet { name: "incidents", header: &header, numbers: &["findings"] };
+            args.list
+                .write_sheet(&sheet, found.iter().map(|incident| incident_row(incident, zone)))?;
         }
         OutputFormat::Table => {
             for incident in &found {
-                let cells = incident_row(incident);
+                let cells = incident_row(incident, zone);
                 let title = format!("incident {} ({}): {}", cells[0], cells[1], cells[5]);
                 printer::line(&sanitize(&title))?;
-                print_timeline(&incident.findings)?;
+                print_timeline(&incident.findings, zone)?;
             }
             printer::message(&format!("{} incidents", found.len()));
         }
@@ -202,7 +225,7 @@ pub(super) async fn run_incidents(config: &Config, args: IncidentsArgs) -> Resul
 }
 
 /// The row of an incident.
-fn incident_row(incident: &Incident<'_>) -> Vec<String> {
+fn incident_row(incident: &Incident<'_>, zone: Tz) -> Vec<String> {
     let mut rules: BTreeMap<&str, u32> = BTreeMap::new();
     for finding in &incident.findings {
         *rules.entry(&finding.rule_id).or_default() += 1;
@@ -218,7 +241,8 @@ fn incident_row(incident: &Incident<'_>) -> Vec<String> {
         incident
             .findings
             .first()
-            .and_then(|finding| finding.first_seen.clone())
+            .and_then(|finding| finding.first_seen.as_deref())
+            .map(|first_seen| local_text(first_seen, zone))
             .unwrap_or_default(),
         incident.findings.len().to_string(),
         rules.into_keys().collect::<Vec<_>>().join(" "),

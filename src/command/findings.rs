@@ -1,15 +1,19 @@
 //! Prints the findings of a run as a table with summaries, as JSON or as CSV.
 
 use super::{coverage, ingest};
-use crate::cli::{DetectionArgs, OutputFormat};
+use crate::cli::DetectionArgs;
+use crate::config::Config;
 use crate::exit::Failure;
+use crate::list_output::{OutputFormat, Sheet};
 use crate::printer;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
+use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use trailhound_detect::{Detection, Finding, FindingStatus, SkippedRule, StoreSummary};
 use trailhound_ingest::IngestReport;
-use trailhound_queries::packs::rules::{RuleSet, Severity};
+use trailhound_queries::local_time::local_text;
+use trailhound_queries::packs::rules::Severity;
 use trailhound_queries::session::Session;
 
 /// Maximum number of findings in the table.
@@ -17,32 +21,32 @@ const TABLE_FINDINGS_MAX: usize = 200;
 /// Maximum number of reasons, of actions and of targets of one finding in the table.
 const PARTS_SHOWN: usize = 6;
 
-/// Prints the result of a run. In JSON and CSV the findings go to standard output, messages to
+/// Prints the result of a run. In all formats but tables the findings go to standard output, messages to
 /// standard error.
 pub(super) async fn print(
     session: &Session,
-    rule_set: &RuleSet,
+    config: &Config,
     report: Option<&IngestReport>,
     detection: &Detection,
     stored: StoreSummary,
     args: &DetectionArgs,
 ) -> Result<(), Failure> {
-    match args.format {
+    match args.list.checked_format()? {
         OutputFormat::Json => {
             for finding in detection.findings.iter().chain(&stored.withdrawn) {
                 printer::line(&serde_json::to_string(finding).map_err(Failure::internal)?)?;
             }
             print_messages(report, detection);
         }
-        OutputFormat::Csv => {
-            printer::csv(
-                &CSV_HEADER,
-                detection.findings.iter().chain(&stored.withdrawn).map(csv_row),
-            )?;
+        OutputFormat::Csv | OutputFormat::Xlsx => {
+            let sheet = Sheet { name: "findings", header: &CSV_HEADER, numbers: &["count"] };
+            let findings = detection.findings.iter().chain(&stored.withdrawn);
+            args.list
+                .write_sheet(&sheet, findings.map(|finding| csv_row(finding, config.time_zone)))?;
             print_messages(report, detection);
         }
         OutputFormat::Table => {
-            print_table(detection, args)?;
+            print_table(detection, args, config.time_zone)?;
             print_summary(detection)?;
             printer::line("")?;
             for line in report.map(ingest::summary).unwrap_or_default() {
@@ -54,7 +58,7 @@ pub(super) async fn print(
                 stored.new, stored.revised, stored.unchanged
             ))?;
             print_undecided(session).await?;
-            coverage::print_summary(session, rule_set).await?;
+            coverage::print_summary(session, &config.rule_set).await?;
             for line in skipped_rules(&detection.skipped) {
                 printer::line(&format!("\n{line}"))?;
             }
@@ -123,7 +127,7 @@ pub(super) fn configuration_hint(parameter: &str) -> String {
     )
 }
 
-fn print_table(detection: &Detection, args: &DetectionArgs) -> Result<(), Failure> {
+fn print_table(detection: &Detection, args: &DetectionArgs, zone: Tz) -> Result<(), Failure> {
     let mut shown: Vec<&Finding> = detection
         .findings
         .iter()
@@ -134,12 +138,19 @@ fn print_table(detection: &Detection, args: &DetectionArgs) -> Result<(), Failur
         printer::line("No findings.")?;
         return Ok(());
     }
-    let mut table = printer::table(&["severity", "time (UTC)", "who", "from", "what", "why"]);
+    let time = format!("time ({zone})");
+    let mut table = printer::table(&["severity", &time, "who", "from", "what", "why"]);
     for finding in shown.iter().take(TABLE_FINDINGS_MAX) {
         let mut row = vec![printer::severity_cell(finding.severity)];
         row.extend(
-            [when(finding), who(finding), finding.shown_source(), what(finding), why(finding)]
-                .map(printer::cell),
+            [
+                when(finding, zone),
+                who(finding),
+                finding.shown_source(),
+                what(finding),
+                why(finding),
+            ]
+            .map(printer::cell),
         );
         table.add_row(row);
     }
@@ -154,11 +165,13 @@ fn print_table(detection: &Detection, args: &DetectionArgs) -> Result<(), Failur
 }
 
 /// Time of the first event, and of the last one where it differs.
-fn when(finding: &Finding) -> String {
-    let first = finding.first_seen.as_deref().unwrap_or("not recorded");
+fn when(finding: &Finding, zone: Tz) -> String {
+    let Some(first) = &finding.first_seen else { return "not recorded".to_owned() };
     match &finding.last_seen {
-        Some(last) if finding.count > 1 && last != first => format!("{first} .. {last}"),
-        _ => first.to_owned(),
+        Some(last) if finding.count > 1 && last != first => {
+            format!("{} .. {}", local_text(first, zone), local_text(last, zone))
+        }
+        _ => local_text(first, zone),
     }
 }
 
@@ -330,7 +343,8 @@ const CSV_HEADER: [&str; 19] = [
     "suppressed_by",
 ];
 
-fn csv_row(finding: &Finding) -> Vec<String> {
+fn csv_row(finding: &Finding, zone: Tz) -> Vec<String> {
+    let time = |time: &Option<String>| local_text(time.as_deref().unwrap_or_default(), zone);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let targets: Vec<&str> = finding.targets.iter().map(|target| target.id.as_str()).collect();
     vec![
@@ -345,8 +359,8 @@ fn csv_row(finding: &Finding) -> Vec<String> {
         text(&finding.operator.principal_id),
         text(&finding.operator.access_key_id),
         text(&finding.source_ip),
-        text(&finding.first_seen),
-        text(&finding.last_seen),
+        time(&finding.first_seen),
+        time(&finding.last_seen),
         finding.count.to_string(),
         finding.actions.join(" "),
         targets.join(" "),

@@ -85,5 +85,14 @@ pub(super) fn summary(report: &IngestReport) -> Vec<String> {
             "quarantined: {count} x {reason}  (SELECT * FROM quarantine WHERE code = '{reason}')"
         ));
     }
+    if report.facts.not_understood > 0 {
+        lines.push(format!(
+            "not understood: facts of {} of {} stored events: {}  (SELECT * FROM comprehension WHERE not_understood > 0); \
+             rules that read them say `undetermined`",
+            report.facts.not_understood,
+            report.facts.events,
+            report.facts.describe_not_understood()
+        ));
+    }
     lines
 }

@@ -6,6 +6,7 @@ use crate::cli::InvestigateArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use crate::row_writer::RowLayout;
 use std::collections::BTreeMap;
 use trailhound_queries::packs::investigations::{self, Investigation};
 
@@ -21,11 +22,13 @@ pub(super) async fn run(config: &Config, args: InvestigateArgs) -> Result<Exit, 
         return Ok(Exit::Success);
     }
     let given: BTreeMap<String, String> = args.params.into_iter().collect();
-    let values = investigation.values(&given, config.now()).map_err(Failure::usage)?;
+    let values =
+        investigation.values(&given, config.now(), config.time_zone).map_err(Failure::usage)?;
     let session = open_session(config, args.lake.folder()).await?;
     printer::message(&investigation.question.en);
-    let mut out = open_output(args.output.as_deref(), args.format)?;
-    write_rows(&session, &investigation.sql, &values, args.format, &mut *out).await?;
+    let mut out = open_output(args.output.as_deref(), args.format, args.bom)?;
+    let layout = RowLayout { format: args.format, time_zone: config.time_zone };
+    write_rows(&session, &investigation.sql, &values, layout, &mut *out).await?;
     for next in &investigation.next {
         printer::message(&format!("next: {next}"));
     }

@@ -1,13 +1,13 @@
 //! `trailhound lake`: inspects and maintains the lake.
 
 use super::lake_access::open_lake;
-use super::{lake_info, reconcile, verify_findings};
-use crate::cli::LakeCommand;
+use super::{detect, lake_info, reconcile, verify_findings};
+use crate::cli::{DetectionArgs, LakeCommand};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
-use trailhound_ingest::lake::{CatalogError, Lake, WriterLock};
+use trailhound_ingest::lake::{CatalogError, Lake, LakeProblem, WriterLock};
 
 /// Runs one of the commands on the lake.
 pub(super) async fn run(config: &Config, command: LakeCommand) -> Result<Exit, Failure> {
@@ -16,11 +16,13 @@ pub(super) async fn run(config: &Config, command: LakeCommand) -> Result<Exit, F
         LakeCommand::Compact { lake } => compact(config, lake.folder()).await,
         LakeCommand::Expire { lake } => expire(config, lake.folder()).await,
         LakeCommand::Migrate { lake, to } => migrate(config, lake.folder(), &to).await,
-        LakeCommand::Reconcile { lake, all, format } => {
-            reconcile::run(config, lake.folder(), all, format).await
+        LakeCommand::Reconcile { lake, all, list } => {
+            reconcile::run(config, lake.folder(), all, list).await
         }
+        LakeCommand::Reread { lake, detection } => reread(config, lake.folder(), &detection).await,
         LakeCommand::Verify { lake, findings: true, since, until, json } => {
-            verify_findings::run(config, lake.folder(), since, until, json).await
+            let range = config.time_range(since, until)?;
+            verify_findings::run(config, lake.folder(), range, json).await
         }
         LakeCommand::Verify { lake, json, .. } => verify(config, lake.folder(), json).await,
     }
@@ -44,7 +46,7 @@ async fn info(config: &Config, folder: Option<&Path>, json: bool) -> Result<Exit
     if json {
         printer::line(&serde_json::to_string(&info).map_err(Failure::internal)?)?;
     } else {
-        lake_info::print(&info)?;
+        lake_info::print(&info, config.time_zone)?;
     }
     Ok(Exit::Success)
 }
@@ -85,8 +87,36 @@ async fn migrate(config: &Config, folder: Option<&Path>, to: &str) -> Result<Exi
     Ok(Exit::Success)
 }
 
+/// Reads stored events anew and runs the rules over the whole lake, also where nothing was read
+/// anew: an earlier run may have ended in between.
+async fn reread(
+    config: &Config,
+    folder: Option<&Path>,
+    detection: &DetectionArgs,
+) -> Result<Exit, Failure> {
+    let now = config.ingest_options().now_micros;
+    let summary = with_writer_lock(config, folder, async |lake, lock| {
+        trailhound_ingest::reread::reread(lake, lock, now).await
+    })
+    .await?;
+    printer::message(&format!(
+        "{} events read anew in {} files; {} records are no events and moved to the quarantine; {} events were stored already and dropped",
+        summary.mended, summary.files, summary.quarantined, summary.duplicate
+    ));
+    let lake = open_lake(config, folder).await?;
+    detect::detect_in_lake(config, &lake, None, detection).await
+}
+
 async fn verify(config: &Config, folder: Option<&Path>, json: bool) -> Result<Exit, Failure> {
-    let verified = open_lake(config, folder).await?.verify().await?;
+    let lake = open_lake(config, folder).await?;
+    let mut verified = lake.verify().await?;
+    let half_understood = trailhound_ingest::reread::half_understood(&lake).await?;
+    if half_understood.rows > 0 {
+        verified.problems.push(LakeProblem::HalfUnderstood {
+            rows: half_understood.rows,
+            examples: half_understood.examples,
+        });
+    }
     if json {
         printer::line(&serde_json::to_string(&verified).map_err(Failure::internal)?)?;
     } else {

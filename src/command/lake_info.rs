@@ -2,13 +2,20 @@
 
 use crate::exit::Failure;
 use crate::printer;
+use chrono_tz::Tz;
 use comfy_table::Table;
+use trailhound_datasets::sanitize::sanitize;
 use trailhound_ingest::lake::LakeInfo;
+use trailhound_queries::local_time::local_text;
 
 /// Prints the folder, the newest snapshot, the counts, and a table each of days, sources and gaps.
-pub(super) fn print(info: &LakeInfo) -> Result<(), Failure> {
+pub(super) fn print(info: &LakeInfo, zone: Tz) -> Result<(), Failure> {
     printer::line(&format!("lake      {}", info.folder))?;
-    printer::line(&format!("snapshot  {} of {}", info.snapshot, info.snapshot_time))?;
+    printer::line(&format!(
+        "snapshot  {} of {}",
+        info.snapshot,
+        local_text(&info.snapshot_time, zone)
+    ))?;
     printer::line(&format!(
         "holds     {} events, {} quarantined, in {} files, {} bytes",
         info.events, info.quarantined, info.files, info.bytes
@@ -20,8 +27,19 @@ pub(super) fn print(info: &LakeInfo) -> Result<(), Failure> {
     ))?;
     printer::line(&days(info).to_string())?;
     printer::line(&sources(info).to_string())?;
+    for source in &info.sources {
+        if let Some(seen) = &source.survey {
+            let trouble = if seen.survey.reads_nothing() { " NOTHING OF IT IS READ:" } else { "" };
+            printer::line(&sanitize(&format!(
+                "source {} at {}:{trouble} {}",
+                source.source,
+                seen.surveyed_at,
+                seen.survey.describe()
+            )))?;
+        }
+    }
     if !info.gaps.is_empty() {
-        printer::line(&gaps(info).to_string())?;
+        printer::line(&gaps(info, zone).to_string())?;
         printer::line(
             "to fill a gap, ingest an export of that time: trailhound ingest PATH...; events that are stored already are not stored again",
         )?;
@@ -30,7 +48,7 @@ pub(super) fn print(info: &LakeInfo) -> Result<(), Failure> {
 }
 
 fn days(info: &LakeInfo) -> Table {
-    let mut table = printer::table(&["day", "files", "rows", "bytes"]);
+    let mut table = printer::table(&["day (UTC)", "files", "rows", "bytes"]);
     for day in &info.days {
         let row =
             [day.day.clone(), day.files.to_string(), day.rows.to_string(), day.bytes.to_string()];
@@ -72,13 +90,14 @@ fn sources(info: &LakeInfo) -> Table {
     table
 }
 
-fn gaps(info: &LakeInfo) -> Table {
+fn gaps(info: &LakeInfo, zone: Tz) -> Table {
     let mut table =
         printer::table(&["source", "missing from", "first", "first after", "reason", "noted"]);
     for gap in &info.gaps {
         let (from, to) = (gap.from.to_string(), gap.to.to_string());
+        let noted_at = local_text(&gap.noted_at, zone);
         table.add_row(
-            [&gap.source, &gap.object, &from, &to, &gap.reason, &gap.noted_at].map(printer::cell),
+            [&gap.source, &gap.object, &from, &to, &gap.reason, &noted_at].map(printer::cell),
         );
     }
     table

@@ -1,9 +1,11 @@
 //! The commands, one file each: they open what a command needs, call the libraries and print the
 //! result.
 
+mod config_check;
 mod coverage;
 mod demo;
 mod detect;
+mod doctor;
 mod entities;
 mod findings;
 mod generate;
@@ -29,7 +31,7 @@ mod sinks;
 mod suppressions;
 mod verify_findings;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
@@ -47,6 +49,13 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     if let Some(schema) = cli.test_schema {
         crate::lake::pretend(schema);
     }
+    let command = match cli.command {
+        // It reports what is wrong with the configuration instead of ending there.
+        Command::Doctor(args) => {
+            return runtime.block_on(doctor::run(cli.config.as_deref(), cli.now, args));
+        }
+        command => command,
+    };
     let config = Config::load(cli.config.as_deref(), cli.now)?;
     for warning in &config.warnings {
         printer::warning(warning);
@@ -58,7 +67,10 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         printer::message(&format!("error: {broken}\nThe rule is skipped; the others run."));
     }
     runtime.block_on(async {
-        match cli.command {
+        match command {
+            Command::Config(ConfigCommand::Check) => config_check::run(&config),
+            // It has run above.
+            Command::Doctor(_) => Ok(Exit::Success),
             Command::Coverage(args) => coverage::run(&config, args).await,
             Command::Entities(args) => entities::run(&config, args).await,
             Command::Incidents(args) => entities::run_incidents(&config, args).await,

@@ -1,11 +1,13 @@
 //! `trailhound outbox`: lists, retries and dismisses the messages in the outbox.
 
 use super::lake_access::open_lake;
-use crate::cli::{OutboxCommand, OutboxState, OutputFormat};
+use crate::cli::{OutboxCommand, OutboxState};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::legacy_names::{DEAD_LETTERED, PARKED, current_state, former_state};
+use crate::list_output::{ListOptions, OutputFormat, Sheet};
 use crate::printer;
+use chrono_tz::Tz;
 use serde_json::json;
 use trailhound_detect::store::outbox::{self, OutboxRow};
 
@@ -13,13 +15,14 @@ use trailhound_detect::store::outbox::{self, OutboxRow};
 pub(super) async fn run(config: &Config, command: OutboxCommand) -> Result<Exit, Failure> {
     let now = config.now().timestamp_micros();
     match command {
-        OutboxCommand::List { filter, state, limit, format } => {
+        OutboxCommand::List { filter, state, limit, list } => {
+            list.checked_format()?;
             let lake = open_lake(config, filter.lake.folder()).await?;
             let state = state.map(stored_state);
             let entries = outbox::list(lake.catalog(), filter.sink.as_deref(), state, limit)
                 .await
                 .map_err(Failure::internal)?;
-            print(&entries, format)?;
+            print(&entries, list, config.time_zone)?;
         }
         OutboxCommand::Retry { filter, finding } => {
             let lake = open_lake(config, filter.lake.folder()).await?;
@@ -63,8 +66,8 @@ fn stored_state(state: OutboxState) -> &'static str {
 const TABLE_HEADER: [&str; 9] =
     ["sink", "finding_id", "revision", "severity", "state", "attempts", "unsure", "queued", "note"];
 
-/// `state` has the former names until 0.3.0, so that scripts go on; `delivery_state` has the
-/// current ones.
+/// Columns of the CSV output. Until version 0.3.0 the column `state` has the former names of states,
+/// so that existing scripts keep working. The column `delivery_state` has the current names.
 const CSV_HEADER: [&str; 10] = [
     "sink",
     "finding_id",
@@ -79,7 +82,7 @@ const CSV_HEADER: [&str; 10] = [
 ];
 
 /// The fields of [`TABLE_HEADER`], with `state` as the name of the message's state.
-fn row(entry: &OutboxRow, state: &str) -> [String; 9] {
+fn row(entry: &OutboxRow, state: &str, zone: Tz) -> [String; 9] {
     [
         entry.sink.clone(),
         entry.finding_id.clone(),
@@ -88,27 +91,28 @@ fn row(entry: &OutboxRow, state: &str) -> [String; 9] {
         state.to_owned(),
         entry.attempts.to_string(),
         entry.unsure.to_string(),
-        printer::timestamp(entry.queued_at),
+        printer::local_timestamp(entry.queued_at, zone),
         entry.note.clone(),
     ]
 }
 
-fn print(entries: &[OutboxRow], format: OutputFormat) -> Result<(), Failure> {
-    match format {
+fn print(entries: &[OutboxRow], list: ListOptions, zone: Tz) -> Result<(), Failure> {
+    match list.format {
         OutputFormat::Table => {
             let mut table = printer::table(&TABLE_HEADER);
             for entry in entries {
-                table.add_row(row(entry, current_state(&entry.state)).map(printer::cell));
+                table.add_row(row(entry, current_state(&entry.state), zone).map(printer::cell));
             }
             printer::line(&table.to_string())?;
         }
-        OutputFormat::Csv => {
+        OutputFormat::Csv | OutputFormat::Xlsx => {
             let rows = entries.iter().map(|entry| {
-                let mut row = row(entry, former_state(&entry.state)).to_vec();
+                let mut row = row(entry, former_state(&entry.state), zone).to_vec();
                 row.push(current_state(&entry.state).to_owned());
                 row
             });
-            printer::csv(&CSV_HEADER, rows)?;
+            let numbers = &["revision", "attempts", "unsure"];
+            list.write_sheet(&Sheet { name: "outbox", header: &CSV_HEADER, numbers }, rows)?;
         }
         OutputFormat::Json => {
             for entry in entries {

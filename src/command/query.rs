@@ -6,13 +6,16 @@ use super::query_output::{open_output, write_rows};
 use crate::cli;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::list_output::check_byte_order_mark;
+use crate::printer;
+use crate::row_writer::RowLayout;
 use crate::shell::{self, ShellOptions};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_queries::limits::QueryLimits;
-use trailhound_queries::session::Session;
+use trailhound_queries::session::{AsOf, Session};
 use trailhound_queries::sql_guard::{ParameterValues, split_statements};
 
 /// Largest file of statements, in bytes.
@@ -21,14 +24,27 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Runs the statements in order. The first one that fails ends the run.
 pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, Failure> {
     let location = catalog_location(config, args.lake.folder()).await?;
-    let as_of = args.as_of.unwrap_or_default();
+    let as_of = match args.as_of {
+        Some(state) => state.as_of(config.time_zone).ok_or_else(|| {
+            Failure::Usage("--as-of: the calendar ends before this day".to_owned())
+        })?,
+        None => AsOf::Newest,
+    };
+    let time_zone = args.time_zone.unwrap_or_else(|| config.time_zone.name().to_owned());
     let text = match (&args.sql, &args.file) {
         (Some(sql), _) => sql.clone(),
         (None, Some(file)) => read_statements(file)?,
         (None, None) if io::stdin().is_terminal() => {
+            check_byte_order_mark(args.bom, false)?;
             let folder = config.lake(args.lake.folder())?;
-            let options =
-                ShellOptions { location, folder, as_of, format: args.format, pager: args.pager };
+            let options = ShellOptions {
+                location,
+                folder,
+                as_of,
+                time_zone,
+                format: args.format,
+                pager: args.pager,
+            };
             shell::run(config, options).await?;
             return Ok(Exit::Success);
         }
@@ -41,6 +57,7 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
         &QueryLimits::default(),
     )
     .await?;
+    session.set_time_zone(&time_zone).map_err(|e| Failure::Usage(e.to_string()))?;
     let statements = split_statements(&text);
     if statements.len() != 1 && args.format.is_binary() {
         return Err(Failure::Usage(format!(
@@ -53,9 +70,15 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
     }
     let values: ParameterValues =
         args.params.into_iter().map(|(name, value)| (name, Some(value))).collect();
-    let mut out = open_output(args.output.as_deref(), args.format)?;
+    let mut out = open_output(args.output.as_deref(), args.format, args.bom)?;
     let several = statements.len() > 1;
     for sql in statements {
+        let zone =
+            session.run_time_zone_statement(sql).map_err(|e| Failure::Usage(e.to_string()))?;
+        if let Some(zone) = zone {
+            printer::message(&format!("the time zone is {zone}"));
+            continue;
+        }
         // A value that a statement does not use is an error. Of several statements, each gets only
         // the values it uses.
         let used: ParameterValues = values
@@ -63,7 +86,8 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
             .filter(|(name, _)| !several || sql.contains(&format!("${name}")))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        write_rows(&session, sql, &used, args.format, &mut *out).await?;
+        let layout = RowLayout { format: args.format, time_zone: session.display_zone() };
+        write_rows(&session, sql, &used, layout, &mut *out).await?;
     }
     Ok(Exit::Success)
 }

@@ -2,9 +2,9 @@
 
 use super::lake_access::open_session;
 use super::query_output::print_rows;
-use crate::cli::OutputFormat;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::list_output::{ListOptions, OutputFormat};
 use crate::printer;
 use std::path::Path;
 
@@ -20,11 +20,12 @@ pub(super) async fn run(
     config: &Config,
     folder: Option<&Path>,
     all: bool,
-    format: OutputFormat,
+    list: ListOptions,
 ) -> Result<Exit, Failure> {
+    let (format, zone) = (list.checked_format()?, config.time_zone);
     let session = open_session(config, folder).await?;
     if format == OutputFormat::Table {
-        if print_rows(&session, BY_SOURCE, format).await? == 0 {
+        if print_rows(&session, BY_SOURCE, list, zone).await? == 0 {
             printer::message(
                 "no account has events from more than one source: there is nothing to compare",
             );
@@ -42,7 +43,8 @@ pub(super) async fn run(
         &format!(
             "SELECT * FROM reconciliation {condition} ORDER BY account_id, acs_region, hour, source"
         ),
-        format,
+        list,
+        zone,
     )
     .await?;
     let missed = session

@@ -2,8 +2,9 @@
 
 use super::lake_access::open_lake;
 use crate::cli::ReportArgs;
-use crate::config::Config;
+use crate::config::{Config, ReportFormat};
 use crate::exit::{Exit, Failure};
+use crate::list_output::check_byte_order_mark;
 use crate::printer;
 use crate::report;
 use chrono::{DateTime, Utc};
@@ -12,9 +13,11 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use trailhound_datasets::sanitize::sanitize;
+use trailhound_detect::Language;
 use trailhound_detect::report::{Period, Report, differences, report_notice};
 use trailhound_detect::store::report_runs;
 use trailhound_ingest::lake::Lake;
+use trailhound_queries::local_time::local_time;
 
 /// Start tag and end tag of the HTML element that holds the report as JSON.
 const DATA_ELEMENT: (&str, &str) =
@@ -40,8 +43,16 @@ pub(super) async fn run(config: &Config, args: ReportArgs) -> Result<Exit, Failu
 /// Creates the report that `args` describe and writes its files.
 async fn create(config: &Config, lake: &Lake, args: ReportArgs) -> Result<Exit, Failure> {
     let profile = report::find_profile(&args.profile)?;
-    let at = args.at.unwrap_or(config.now());
-    let period = Period::last_completed(args.period, at, args.time_zone)
+    let formats: BTreeSet<ReportFormat> = args.formats.into_iter().collect();
+    check_byte_order_mark(args.bom, formats.contains(&ReportFormat::Csv))?;
+    let time_zone = args.time_zone.unwrap_or(config.time_zone);
+    let at = match args.at {
+        Some(at) => at.at(time_zone).ok_or_else(|| {
+            Failure::Usage(format!("--at: the day does not begin in {time_zone}"))
+        })?,
+        None => config.now(),
+    };
+    let period = Period::last_completed(args.period, at, time_zone)
         .ok_or_else(|| Failure::Usage(format!("no {} ended before {at}", args.period.name())))?;
     let progress = SectionProgressBar::new(profile.sections.len());
     let report =
@@ -49,8 +60,9 @@ async fn create(config: &Config, lake: &Lake, args: ReportArgs) -> Result<Exit, 
     drop(progress);
     let target = report::Target {
         language: args.lang,
-        formats: args.formats.into_iter().collect(),
+        formats,
         folder: args.output,
+        bom: args.bom || args.lang == Language::Zh,
         browser: args.browser.map(PathBuf::from),
     };
     let files = report::write(&report, &target).await?;
@@ -121,7 +133,7 @@ async fn verify(config: &Config, lake: &Lake, file: &Path) -> Result<Exit, Failu
     printer::line(&format!(
         "{} sections with {rows} rows recomputed from the events stored until {}, by {} rules; {} differences",
         given.sections.len(),
-        given.provenance.stored_until.to_rfc3339(),
+        local_time(given.provenance.stored_until, config.time_zone),
         recomputed.provenance.rule_versions.len(),
         differences.len()
     ))?;
@@ -150,7 +162,7 @@ async fn list(config: &Config, lake: &Lake) -> Result<Exit, Failure> {
     let reports = config.reports()?;
     let runs = report_runs::list(lake.catalog()).await.map_err(Failure::internal)?;
     let time = |time: Option<DateTime<Utc>>| {
-        time.map(|time| printer::timestamp(time.timestamp_micros())).unwrap_or_default()
+        time.map(|time| local_time(time, config.time_zone)).unwrap_or_default()
     };
     let mut table =
         printer::table(&["report", "schedule", "time zone", "period", "profile", "next"]);
@@ -173,9 +185,9 @@ async fn list(config: &Config, lake: &Lake) -> Result<Exit, Failure> {
         for run in runs.iter().filter(|run| run.report == *name).take(RUNS_SHOWN) {
             let row = [
                 run.report.clone(),
-                printer::timestamp(run.due_at),
+                printer::local_timestamp(run.due_at, config.time_zone),
                 run.state.clone(),
-                printer::timestamp(run.changed_at),
+                printer::local_timestamp(run.changed_at, config.time_zone),
                 run.note.clone(),
             ];
             table.add_row(row.map(printer::cell));

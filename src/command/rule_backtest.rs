@@ -2,16 +2,19 @@
 //! stored.
 
 use super::lake_access::{open_session, open_session_with};
-use crate::arguments::parse_time;
-use crate::cli::{OutputFormat, RulesBacktestArgs};
+use crate::cli::RulesBacktestArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::list_output::{OutputFormat, Sheet};
 use crate::printer;
+use chrono::DateTime;
+use chrono_tz::Tz;
 use serde_json::json;
 use std::sync::Arc;
 use trailhound_datasets::sanitize::sanitize;
 use trailhound_detect::authoring::backtest::{AlertVolume, FindingsDiff, compare};
 use trailhound_detect::{Detection, Finding, FindingStatus, RuleSelection, TimeRange, detect};
+use trailhound_queries::local_time::{TimeOrDay, local_text};
 use trailhound_queries::session::Session;
 
 /// Maximum number of rows of each list.
@@ -19,33 +22,36 @@ const ROWS_SHOWN: usize = 20;
 
 /// Backtests the rules that `args` select, with the parameters of one or two configurations.
 pub(super) async fn run(config: &Config, args: &RulesBacktestArgs) -> Result<Exit, Failure> {
+    let format = args.list.checked_format()?;
+    let range = config.time_range(args.since, args.until)?;
     let session = open_session(config, args.lake.folder()).await?;
-    let before = run_rules(&session, config, args).await?;
+    let before = run_rules(&session, config, args, range).await?;
     let after = match &args.with {
         Some(path) => {
-            let other = Config::load(Some(path), Some(config.now()))?;
+            let other = Config::load(Some(path), Some(TimeOrDay::Time(config.now())))?;
             let session =
                 open_session_with(config, args.lake.folder(), Arc::clone(&other.parameters))
                     .await?;
-            Some(run_rules(&session, config, args).await?)
+            Some(run_rules(&session, config, args, range).await?)
         }
         None => None,
     };
-    let events = count_events(&session, args).await?;
-    let days = count_days(args, config, &before);
-    match args.format {
+    let events = count_events(&session, range).await?;
+    let days = count_days(range, config, &before);
+    match format {
         OutputFormat::Json => print_json(&before, after.as_ref(), events, days)?,
-        OutputFormat::Csv => {
-            let volume = AlertVolume::of(&before.findings);
-            printer::csv(
-                &["day", "findings"],
+        OutputFormat::Csv | OutputFormat::Xlsx => {
+            let volume = AlertVolume::of(&before.findings, config.time_zone);
+            let header = &["day", "findings"];
+            args.list.write_sheet(
+                &Sheet { name: "findings by day", header, numbers: &["findings"] },
                 volume.by_day.into_iter().map(|(day, count)| vec![day, count.to_string()]),
             )?;
         }
         OutputFormat::Table => {
-            print_volume(&before, events, days)?;
+            print_volume(&before, events, days, config.time_zone)?;
             if let Some(after) = &after {
-                print_change(&compare(&before.findings, &after.findings))?;
+                print_change(&compare(&before.findings, &after.findings), config.time_zone)?;
             }
         }
     }
@@ -63,23 +69,15 @@ async fn run_rules(
     session: &Session,
     config: &Config,
     args: &RulesBacktestArgs,
+    range: TimeRange,
 ) -> Result<Detection, Failure> {
-    let range = range(args);
     let selection = RuleSelection { rules: args.ids.clone(), require_all: !args.ids.is_empty() };
     detect(session, &config.rule_set, &selection, range).await.map_err(Failure::usage)
 }
 
-fn range(args: &RulesBacktestArgs) -> TimeRange {
-    TimeRange {
-        since: args.since.map(|t| t.timestamp_micros()),
-        until: args.until.map(|t| t.timestamp_micros()),
-        include_untimed: false,
-    }
-}
-
 /// Number of events in the range.
-async fn count_events(session: &Session, args: &RulesBacktestArgs) -> Result<usize, Failure> {
-    let TimeRange { since, until, .. } = range(args);
+async fn count_events(session: &Session, range: TimeRange) -> Result<usize, Failure> {
+    let TimeRange { since, until, .. } = range;
     let condition = trailhound_queries::session::event_time_in(
         since.unwrap_or(i64::MIN),
         until.unwrap_or(i64::MAX),
@@ -89,20 +87,22 @@ async fn count_events(session: &Session, args: &RulesBacktestArgs) -> Result<usi
 }
 
 /// Days in the range. A bound that is not given is that of the findings.
-fn count_days(args: &RulesBacktestArgs, config: &Config, detection: &Detection) -> u64 {
+fn count_days(range: TimeRange, config: &Config, detection: &Detection) -> u64 {
     let times = || {
         detection
             .findings
             .iter()
-            .filter_map(|finding| parse_time(finding.first_seen.as_deref()?).ok())
+            .filter_map(|finding| DateTime::parse_from_rfc3339(finding.first_seen.as_deref()?).ok())
+            .map(|time| time.to_utc())
     };
-    let since = args.since.or_else(|| times().min()).unwrap_or_else(|| config.now());
-    let until = args.until.or_else(|| times().max()).unwrap_or_else(|| config.now());
+    let bound = |micros: Option<i64>| micros.and_then(DateTime::from_timestamp_micros);
+    let since = bound(range.since).or_else(|| times().min()).unwrap_or_else(|| config.now());
+    let until = bound(range.until).or_else(|| times().max()).unwrap_or_else(|| config.now());
     u64::try_from((until - since).num_days()).unwrap_or(0) + 1
 }
 
-fn print_volume(detection: &Detection, events: usize, days: u64) -> Result<(), Failure> {
-    let volume = AlertVolume::of(&detection.findings);
+fn print_volume(detection: &Detection, events: usize, days: u64, zone: Tz) -> Result<(), Failure> {
+    let volume = AlertVolume::of(&detection.findings, zone);
     let mut rules = printer::table(&["rule", "findings", "worst"]);
     for (rule, count) in &volume.by_rule {
         let worst = detection
@@ -144,14 +144,14 @@ fn print_volume(detection: &Detection, events: usize, days: u64) -> Result<(), F
 }
 
 /// One line about a finding.
-fn summary_line(finding: &Finding) -> String {
+fn summary_line(finding: &Finding, zone: Tz) -> String {
     let who = finding
         .operator
         .name
         .as_deref()
         .or(finding.operator.principal_id.as_deref())
         .unwrap_or("unknown");
-    let time = finding.first_seen.as_deref().unwrap_or("no time");
+    let time = local_text(finding.first_seen.as_deref().unwrap_or("no time"), zone);
     sanitize(&format!(
         "{time} {} {} {who}: {}",
         finding.rule_id,
@@ -160,18 +160,18 @@ fn summary_line(finding: &Finding) -> String {
     ))
 }
 
-fn print_change(change: &FindingsDiff<'_>) -> Result<(), Failure> {
+fn print_change(change: &FindingsDiff<'_>, zone: Tz) -> Result<(), Failure> {
     printer::line(&format!(
         "\nWith the other parameters {} would be added and {} removed.",
         change.added.len(),
         change.removed.len()
     ))?;
     for finding in change.added.iter().take(ROWS_SHOWN) {
-        printer::line(&format!("+ {}", summary_line(finding)))?;
+        printer::line(&format!("+ {}", summary_line(finding, zone)))?;
     }
     for (finding, by) in change.removed.iter().take(ROWS_SHOWN) {
         let by = by.map_or_else(String::new, |by| format!(" (suppressed by {})", sanitize(by)));
-        printer::line(&format!("- {}{by}", summary_line(finding)))?;
+        printer::line(&format!("- {}{by}", summary_line(finding, zone)))?;
     }
     let shown = change.added.len().min(ROWS_SHOWN) + change.removed.len().min(ROWS_SHOWN);
     let more = change.added.len() + change.removed.len() - shown;
@@ -187,7 +187,7 @@ fn print_json(
     events: usize,
     days: u64,
 ) -> Result<(), Failure> {
-    let volume = AlertVolume::of(&before.findings);
+    let volume = AlertVolume::of(&before.findings, Tz::UTC);
     let (median, most) = volume.median_and_max_per_day(days);
     let mut line = json!({ "open": volume.open, "suppressed": volume.suppressed, "events": events, "days": days,
         "per_day": { "median": median, "most": most }, "by_rule": volume.by_rule, "by_day": volume.by_day, "by_entity": volume.by_actor });

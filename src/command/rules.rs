@@ -1,9 +1,10 @@
 //! `trailhound rules`: lists, shows, checks and tests detection rules.
 
 use super::{rule_backtest, rule_explain, rule_skeleton, sigma};
-use crate::cli::{OutputFormat, RulesCommand, RulesListArgs};
+use crate::cli::{RulesCommand, RulesListArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::list_output::{OutputFormat, Sheet};
 use crate::printer;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
@@ -98,7 +99,7 @@ fn list(config: &Config, args: &RulesListArgs) -> Result<Exit, Failure> {
             state(rule),
         ]
     };
-    match args.format {
+    match args.list.checked_format()? {
         OutputFormat::Json => {
             for rule in rules {
                 let line = json!({ "id": rule.id, "version": rule.version, "group": rule.group, "severity": rule.severity.name(), "title": rule.title.en,
@@ -108,7 +109,10 @@ fn list(config: &Config, args: &RulesListArgs) -> Result<Exit, Failure> {
                 printer::line(&line.to_string())?;
             }
         }
-        OutputFormat::Csv => printer::csv(&header, rules.into_iter().map(row))?,
+        OutputFormat::Csv | OutputFormat::Xlsx => {
+            let sheet = Sheet { name: "rules", header: &header, numbers: &[] };
+            args.list.write_sheet(&sheet, rules.into_iter().map(row))?;
+        }
         OutputFormat::Table => {
             let mut table = printer::table(&header);
             for rule in rules {

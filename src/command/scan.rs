@@ -26,6 +26,7 @@ pub(super) async fn scan(
     folder: &Path,
     args: &DetectionArgs,
 ) -> Result<Exit, Failure> {
+    args.list.checked_format()?;
     for warning in config.parameters.warnings() {
         printer::warning(&warning);
     }

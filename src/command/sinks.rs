@@ -1,11 +1,13 @@
 //! `trailhound sinks`: lists the sinks and tests one with a sample finding.
 
-use crate::cli::{OutputFormat, SinksCommand};
+use crate::cli::SinksCommand;
 use crate::config::{Config, SinkInstance};
 use crate::exit::{Exit, Failure};
 use crate::lake;
 use crate::legacy_names::{DEAD_LETTERED, current_state};
+use crate::list_output::{ListOptions, OutputFormat, Sheet};
 use crate::printer;
+use chrono_tz::Tz;
 use serde_json::json;
 use std::path::Path;
 use trailhound_detect::finding::health::sample_finding;
@@ -16,24 +18,27 @@ use trailhound_ingest::lake::CatalogError;
 pub(super) async fn run(config: &Config, command: SinksCommand) -> Result<Exit, Failure> {
     let (sinks, _) = config.sinks()?;
     match command {
-        SinksCommand::List { lake, format } => list(config, &sinks, lake.folder(), format).await,
+        SinksCommand::List { lake, list } => print_list(config, &sinks, lake.folder(), list).await,
         SinksCommand::Test { name } => test(config, sinks, &name).await,
     }
 }
 
-async fn list(
+async fn print_list(
     config: &Config,
     sinks: &[SinkInstance],
     folder: Option<&Path>,
-    format: OutputFormat,
+    list: ListOptions,
 ) -> Result<Exit, Failure> {
+    let format = list.checked_format()?;
     let counts = match lake::open(&config.lake(folder)?, config).await {
         Ok(lake) => outbox::counts(lake.catalog()).await.map_err(Failure::internal)?,
         // The lake does not exist before the first run.
         Err(CatalogError::Missing { .. }) => Vec::new(),
         Err(error) => return Err(error.into()),
     };
-    let rows: Vec<SinkRow> = sinks.iter().map(|sink| SinkRow::new(sink, &counts)).collect();
+    // JSON has times in UTC.
+    let zone = if format == OutputFormat::Json { Tz::UTC } else { config.time_zone };
+    let rows: Vec<SinkRow> = sinks.iter().map(|sink| SinkRow::new(sink, &counts, zone)).collect();
     match format {
         OutputFormat::Table => {
             let mut table = printer::table(&TABLE_HEADER);
@@ -42,13 +47,15 @@ async fn list(
             }
             printer::line(&table.to_string())?;
         }
-        OutputFormat::Csv => {
+        OutputFormat::Csv | OutputFormat::Xlsx => {
             let fields = |row: SinkRow| {
                 let mut fields = row.fields().to_vec();
                 fields.push(row.dead_lettered.to_string());
                 fields
             };
-            printer::csv(&CSV_HEADER, rows.into_iter().map(fields))?;
+            let numbers = &["pending", "parked", "dead_lettered", "delivered"];
+            let sheet = Sheet { name: "sinks", header: &CSV_HEADER, numbers };
+            list.write_sheet(&sheet, rows.into_iter().map(fields))?;
         }
         OutputFormat::Json => {
             for row in rows {
@@ -83,7 +90,7 @@ struct SinkRow {
 }
 
 impl SinkRow {
-    fn new(sink: &SinkInstance, counts: &[OutboxCount]) -> Self {
+    fn new(sink: &SinkInstance, counts: &[OutboxCount], zone: Tz) -> Self {
         let of = |state: &str| {
             counts
                 .iter()
@@ -97,7 +104,7 @@ impl SinkRow {
             dead_lettered: rows(DEAD_LETTERED),
             delivered: rows("delivered"),
             oldest_pending: of("pending")
-                .map(|count| printer::timestamp(count.oldest))
+                .map(|count| printer::local_timestamp(count.oldest, zone))
                 .unwrap_or_default(),
         }
     }

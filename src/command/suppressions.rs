@@ -2,14 +2,17 @@
 //! suppressed.
 
 use super::lake_access::stored_findings;
-use crate::cli::{OutputFormat, SuppressionsArgs};
+use crate::cli::SuppressionsArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::list_output::{ListOptions, OutputFormat, Sheet};
 use crate::printer;
 use chrono::{DateTime, Days, NaiveDate};
+use chrono_tz::Tz;
 use serde_json::json;
 use std::collections::BTreeMap;
 use trailhound_detect::{Finding, FindingStatus};
+use trailhound_queries::local_time::local_text;
 
 /// Suppressed findings of this many days are counted.
 const LOOK_BACK_DAYS: u64 = 90;
@@ -33,6 +36,8 @@ struct SuppressionUsage {
 
 /// Prints each exception and change window with the findings it has suppressed.
 pub(super) async fn run(config: &Config, args: SuppressionsArgs) -> Result<Exit, Failure> {
+    args.list.checked_format()?;
+    // Exceptions expire by days of UTC.
     let today = config.now().date_naive();
     let since = today.checked_sub_days(Days::new(LOOK_BACK_DAYS)).unwrap_or(today);
     let mut entries: BTreeMap<String, SuppressionUsage> = BTreeMap::new();
@@ -54,7 +59,7 @@ pub(super) async fn run(config: &Config, args: SuppressionsArgs) -> Result<Exit,
             entries.entry(label.clone()).or_default().add(finding, since);
         }
     }
-    print(&entries, today, args.format)
+    print(&entries, today, args.list, config.time_zone)
 }
 
 impl SuppressionUsage {
@@ -90,7 +95,8 @@ impl SuppressionUsage {
 fn print(
     entries: &BTreeMap<String, SuppressionUsage>,
     today: NaiveDate,
-    format: OutputFormat,
+    list: ListOptions,
+    zone: Tz,
 ) -> Result<Exit, Failure> {
     let header =
         ["suppressed by", "rules", "expires", "findings in 90 days", "events", "last", "to do"];
@@ -101,11 +107,11 @@ fn print(
             entry.expires.map_or_else(String::new, |day| day.to_string()),
             entry.findings.to_string(),
             entry.events.to_string(),
-            entry.last.clone().unwrap_or_default(),
+            local_text(entry.last.as_deref().unwrap_or_default(), zone),
             entry.advice(today).to_owned(),
         ]
     };
-    match format {
+    match list.format {
         OutputFormat::Json => {
             for (label, entry) in entries {
                 let line = json!({ "suppressed_by": label, "rules": entry.rules, "expires": entry.expires.map(|day| day.to_string()),
@@ -113,7 +119,11 @@ fn print(
                 printer::line(&line.to_string())?;
             }
         }
-        OutputFormat::Csv => printer::csv(&header, entries.iter().map(row))?,
+        OutputFormat::Csv | OutputFormat::Xlsx => {
+            let numbers = &["findings in 90 days", "events"];
+            let sheet = Sheet { name: "suppressions", header: &header, numbers };
+            list.write_sheet(&sheet, entries.iter().map(row))?;
+        }
         OutputFormat::Table if entries.is_empty() => {
             printer::line("There are no exceptions, change windows or suppressed findings.")?
         }

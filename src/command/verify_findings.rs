@@ -5,7 +5,6 @@ use super::lake_access::open_lake;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
-use chrono::{DateTime, Utc};
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_detect::authoring::verify::{VerifiedFindings, verify};
@@ -18,17 +17,11 @@ use trailhound_queries::session::Session;
 pub(super) async fn run(
     config: &Config,
     folder: Option<&Path>,
-    since: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
+    range: TimeRange,
     json: bool,
 ) -> Result<Exit, Failure> {
     let lake = open_lake(config, folder).await?;
     let snapshot = lake.snapshot().await?;
-    let range = TimeRange {
-        since: since.map(|time| time.timestamp_micros()),
-        until: until.map(|time| time.timestamp_micros()),
-        include_untimed: false,
-    };
     let derived = derive_findings(config, &lake, range).await?;
     let verified = verify(lake.catalog(), &derived, range).await.map_err(Failure::internal)?;
     if !verified.differences.is_empty() {

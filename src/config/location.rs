@@ -1,7 +1,10 @@
 //! The configuration file: reads its text, and names it in error messages.
 
 use crate::exit::Failure;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use std::path::{Path, PathBuf};
+use trailhound_queries::local_time::TimeOrDay;
 use trailhound_queries::suggestion::nearest;
 
 /// Looked for in the current folder when no `--config` is given.
@@ -40,6 +43,18 @@ impl ConfigLocation {
     /// A usage error that names the file before `problem`.
     pub(super) fn error(&self, problem: impl std::fmt::Display) -> Failure {
         Failure::Usage(format!("{}: {problem}", self.display()))
+    }
+
+    /// `time` as a point in time, with days of `zone`.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the calendar ends before it.
+    pub(super) fn point_in_time(
+        &self,
+        time: TimeOrDay,
+        zone: Tz,
+    ) -> Result<DateTime<Utc>, Failure> {
+        time.at(zone).ok_or_else(|| self.error(format!("the day does not begin in {zone}")))
     }
 
     /// The text of the file; empty if there is no file.

@@ -15,6 +15,7 @@ mod sources;
 use crate::exit::Failure;
 use crate::printer;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use ingest::{IngestConfig, LakeConfig};
 use location::{ConfigLocation, with_nearest_key};
 use query::QueryConfig;
@@ -24,16 +25,19 @@ pub(crate) use report::{CatchUpPolicy, ReportFormat, ReportSchedule};
 use serde::Deserialize;
 use service::ServiceConfig;
 use sinks::SinkConfig;
-pub(crate) use sinks::SinkInstance;
+pub(crate) use sinks::{SinkInstance, SinkTarget};
+pub(crate) use sources::SourceOptions;
 use sources::SourcesConfig;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use trailhound_detect::TimeRange;
 use trailhound_detect::store::routes::Routes;
 use trailhound_ingest::Clock;
 use trailhound_ingest::IngestOptions;
 use trailhound_ingest::live::LiveOptions;
+use trailhound_queries::local_time::TimeOrDay;
 use trailhound_queries::packs::investigations::{self, Investigation};
 use trailhound_queries::packs::profile::BenchmarkProfile;
 use trailhound_queries::packs::rules::{RuleSet, RuleSetError};
@@ -43,6 +47,8 @@ use trailhound_queries::parameters::Parameters;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ConfigFile {
+    /// Time zone of the people who read the output.
+    time_zone: Tz,
     lake: LakeConfig,
     ingest: IngestConfig,
     service: ServiceConfig,
@@ -72,6 +78,9 @@ struct InvestigationsConfig {
 /// The configuration with the rules and parameters that it names. The sections that only some
 /// commands use are checked when a command asks for them.
 pub(crate) struct Config {
+    /// Time zone of the people who read the output: of the days they write, and of the times they
+    /// read.
+    pub(crate) time_zone: Tz,
     pub(crate) parameters: Arc<Parameters>,
     /// The built-in rules and the user's own.
     pub(crate) rule_set: RuleSet,
@@ -102,30 +111,53 @@ impl Config {
     /// # Errors
     /// [`Failure::Usage`]: the file, its parameters or the folder of rules cannot be read or are
     /// wrong.
+    pub(crate) fn load(path: Option<&Path>, now: Option<TimeOrDay>) -> Result<Self, Failure> {
+        let mut problems = Vec::new();
+        let config = Self::load_available(path, now, &mut problems)?;
+        problems.into_iter().next().map_or(Ok(config), Err)
+    }
+
+    /// As [`Self::load`], and leaves out what is wrong in a file that can be read: adds it to `problems`.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the file cannot be read, or is not a configuration.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place where the present is taken from the system"
     )]
-    pub(crate) fn load(path: Option<&Path>, now: Option<DateTime<Utc>>) -> Result<Self, Failure> {
+    pub(crate) fn load_available(
+        path: Option<&Path>,
+        now: Option<TimeOrDay>,
+        problems: &mut Vec<Failure>,
+    ) -> Result<Self, Failure> {
         let location = ConfigLocation::find(path);
         let mut file: ConfigFile = toml::from_str(&location.read_text()?)
             .map_err(|e| location.error(with_nearest_key(&e)))?;
-        file.parameters.open(&location.folder).map_err(|e| location.error(e))?;
+        let unopened = file.parameters.open_available(&location.folder);
+        problems.extend(unopened.into_iter().map(|problem| location.error(problem)));
         let mut rule_set = RuleSet::built_in().map_err(Failure::internal)?;
         let rules_folder = file.rules.folder.map(|folder| location.folder.join(folder));
-        let broken_rules = match &rules_folder {
-            Some(folder) => rule_set.add_folder(folder).map_err(|e| location.error(e))?,
-            None => Vec::new(),
-        };
-        if let Some(problem) = rule_set.check_parameters(&file.parameters).first() {
-            return Err(location.error(problem));
+        let mut broken_rules = Vec::new();
+        if let Some(folder) = &rules_folder {
+            match rule_set.add_folder(folder) {
+                Ok(broken) => broken_rules = broken,
+                Err(error) => problems.push(location.error(error)),
+            }
         }
+        let wrong_parameters = rule_set.check_parameters(&file.parameters);
+        problems.extend(wrong_parameters.into_iter().map(|problem| location.error(problem)));
         let mut warnings = Vec::new();
-        file.service.merge_renamed_keys(&mut warnings).map_err(|e| location.error(e))?;
+        let mut merged = vec![file.service.merge_renamed_keys(&mut warnings)];
         for sink in &mut file.sink {
-            sink.merge_renamed_keys(&mut warnings).map_err(|e| location.error(e))?;
+            merged.push(sink.merge_renamed_keys(&mut warnings));
         }
+        problems.extend(merged.into_iter().filter_map(Result::err).map(|e| location.error(e)));
+        let now = match now {
+            Some(now) => Some(location.point_in_time(now, file.time_zone)?),
+            None => None,
+        };
         Ok(Self {
+            time_zone: file.time_zone,
             parameters: Arc::new(file.parameters),
             rule_set,
             broken_rules,
@@ -151,6 +183,31 @@ impl Config {
     /// The file; `None` if all settings are defaults.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.location.path.as_deref()
+    }
+
+    /// `time` as a point in time, with days of the configuration's time zone.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the calendar ends before it.
+    pub(crate) fn point_in_time(&self, time: TimeOrDay) -> Result<DateTime<Utc>, Failure> {
+        self.location.point_in_time(time, self.time_zone)
+    }
+
+    /// The range of event times from `since` to `until`, with days of the configuration's time zone.
+    /// Events without a time lie in no range.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: the calendar ends before one of them.
+    pub(crate) fn time_range(
+        &self,
+        since: Option<TimeOrDay>,
+        until: Option<TimeOrDay>,
+    ) -> Result<TimeRange, Failure> {
+        let micros = |time: Option<TimeOrDay>| {
+            let time = time.map(|time| self.point_in_time(time)).transpose()?;
+            Ok::<_, Failure>(time.map(|time| time.timestamp_micros()))
+        };
+        Ok(TimeRange { since: micros(since)?, until: micros(until)?, include_untimed: false })
     }
 
     /// The time at which the program was started, or the time given with `--now`.
@@ -245,6 +302,16 @@ impl Config {
         self.service.maintenance_interval()
     }
 
+    /// How long a source may have content of which nothing is read.
+    pub(crate) fn unread_max(&self) -> Duration {
+        self.service.unread_max()
+    }
+
+    /// True if the configuration names a source to follow.
+    pub(crate) fn has_sources(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
     /// The sources that the service follows, and how it commits.
     ///
     /// # Errors
@@ -259,9 +326,20 @@ impl Config {
             oss,
             flush_age_max: self.service.flush_age_max(),
             flush_rows_max: self.service.flush_rows_max.get(),
+            survey_interval: self.service.survey_interval(),
             retention_days: self.lake.retention_days,
             clock: self.clock(),
         })
+    }
+
+    /// Each source with its name: its options, or what is wrong with it. For `doctor`, which checks the others too.
+    pub(crate) fn each_source(&self) -> Vec<(String, Result<SourceOptions, Failure>)> {
+        self.sources.each(&self.location)
+    }
+
+    /// Each sink with its name: where it sends to, or what is wrong with it. For `doctor`, which checks the others too.
+    pub(crate) fn each_sink(&self) -> Vec<(String, Result<SinkTarget, Failure>)> {
+        sinks::targets(&self.sinks, &self.location)
     }
 
     /// Returns the resource limits of one query of the query server.
@@ -291,7 +369,7 @@ impl Config {
     /// # Errors
     /// [`Failure::Usage`]: a sink is wrong, or one of its secrets or files cannot be read.
     pub(crate) fn sinks(&self) -> Result<(Vec<SinkInstance>, Routes), Failure> {
-        sinks::open_sinks(&self.sinks, &self.location)
+        sinks::open_sinks(&self.sinks, &self.location, self.time_zone)
     }
 
     /// The reports that the service creates.
@@ -299,6 +377,11 @@ impl Config {
     /// # Errors
     /// [`Failure::Usage`]: a report is wrong.
     pub(crate) fn reports(&self) -> Result<Vec<ReportSchedule>, Failure> {
-        report::schedules(&self.reports, &self.sinks, &self.location, self.now)
+        let place = report::ScheduleContext {
+            location: &self.location,
+            time_zone: self.time_zone,
+            now: self.now,
+        };
+        report::schedules(&self.reports, &self.sinks, &place)
     }
 }

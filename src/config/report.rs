@@ -20,8 +20,9 @@ pub(super) struct ReportConfig {
     name: String,
     /// A cron expression with five fields: minute, hour, day of the month, month, day of the week.
     schedule: String,
-    #[serde(default = "default_time_zone")]
-    time_zone: Tz,
+    /// That of the configuration if it is not given.
+    #[serde(default)]
+    time_zone: Option<Tz>,
     period: PeriodLength,
     #[serde(default = "default_profile")]
     profile: String,
@@ -38,10 +39,6 @@ pub(super) struct ReportConfig {
     /// URL under which people open the files in the folder, such as `https://reports.example.com`.
     #[serde(default)]
     link: Option<String>,
-}
-
-fn default_time_zone() -> Tz {
-    Tz::UTC
 }
 
 fn default_profile() -> String {
@@ -64,6 +61,8 @@ pub(crate) enum ReportFormat {
     Json,
     /// One CSV file per section, safe to open in a spreadsheet.
     Csv,
+    /// An Excel workbook with one sheet per section, and ids as text.
+    Xlsx,
     /// The HTML page printed by an installed browser.
     Pdf,
 }
@@ -76,6 +75,7 @@ impl ReportFormat {
             Self::Md => "md",
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Xlsx => "xlsx",
             Self::Pdf => "pdf",
         }
     }
@@ -132,6 +132,14 @@ fn parse_cron(schedule: &str) -> Result<Cron, String> {
     parser.parse(&format!("0 {schedule} 2000-2099")).map_err(|e| e.to_string())
 }
 
+/// What the schedules depend on beside their own keys.
+pub(super) struct ScheduleContext<'c> {
+    pub(super) location: &'c ConfigLocation,
+    /// The time zone of the configuration.
+    pub(super) time_zone: Tz,
+    pub(super) now: DateTime<Utc>,
+}
+
 /// Checks the reports of the configuration and returns their schedules.
 ///
 /// # Errors
@@ -139,20 +147,21 @@ fn parse_cron(schedule: &str) -> Result<Cron, String> {
 pub(super) fn schedules(
     reports: &[ReportConfig],
     sinks: &[SinkConfig],
-    location: &ConfigLocation,
-    now: DateTime<Utc>,
+    place: &ScheduleContext<'_>,
 ) -> Result<Vec<ReportSchedule>, Failure> {
     let profiles = reports::profiles().map_err(Failure::Internal)?;
     let mut schedules = Vec::new();
     for report in reports {
-        let schedule = report.schedule(&profiles, sinks, location, now).map_err(|problem| {
-            location.error(format!("[[report]] `{}`: {problem}", report.name))
+        let schedule = report.schedule(&profiles, sinks, place).map_err(|problem| {
+            place.location.error(format!("[[report]] `{}`: {problem}", report.name))
         })?;
         schedules.push(schedule);
     }
     let mut names = HashSet::new();
     match reports.iter().find(|report| !names.insert(&report.name)) {
-        Some(twice) => Err(location.error(format!("two [[report]] are called `{}`", twice.name))),
+        Some(twice) => {
+            Err(place.location.error(format!("two [[report]] are called `{}`", twice.name)))
+        }
         None => Ok(schedules),
     }
 }
@@ -162,8 +171,7 @@ impl ReportConfig {
         &self,
         profiles: &[ReportProfile],
         sinks: &[SinkConfig],
-        location: &ConfigLocation,
-        now: DateTime<Utc>,
+        place: &ScheduleContext<'_>,
     ) -> Result<ReportSchedule, String> {
         self.check_name()?;
         let cron = parse_cron(&self.schedule).map_err(|e| {
@@ -175,17 +183,17 @@ impl ReportConfig {
             name: self.name.clone(),
             schedule: self.schedule.clone(),
             cron,
-            time_zone: self.time_zone,
+            time_zone: self.time_zone.unwrap_or(place.time_zone),
             span: self.period,
             profile: self.profile.clone(),
             language: self.language,
             formats: self.formats.clone(),
-            folder: location.folder.join(&self.folder),
+            folder: place.location.folder.join(&self.folder),
             catch_up: self.catch_up,
             sinks: self.sinks.clone(),
             link: self.link.clone(),
         };
-        if schedule.next_after(now).is_none() {
+        if schedule.next_after(place.now).is_none() {
             return Err(format!("schedule: `{}` never comes", self.schedule));
         }
         Ok(schedule)

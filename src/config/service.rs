@@ -12,6 +12,8 @@ pub(super) struct ServiceConfig {
     pub(super) listen: SocketAddr,
     flush_age_max_ms: NonZero<u64>,
     pub(super) flush_rows_max: NonZero<u64>,
+    /// A source with content of which nothing is read for this long does not work.
+    unread_max_seconds: NonZero<u64>,
     maintenance_interval_seconds: Option<NonZero<u64>>,
     /// Name of `maintenance_interval_seconds` before 0.2.0.
     tidy_every_seconds: Option<NonZero<u64>>,
@@ -20,6 +22,9 @@ pub(super) struct ServiceConfig {
 /// Pause between two runs of the maintenance by default.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(20);
 
+/// Shortest and longest interval between two looks at a topic.
+const SURVEY_INTERVAL: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
 impl Default for ServiceConfig {
     fn default() -> Self {
         let non_zero = |number| NonZero::new(number).unwrap_or(NonZero::<u64>::MIN);
@@ -27,6 +32,7 @@ impl Default for ServiceConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 8640)),
             flush_age_max_ms: non_zero(1000),
             flush_rows_max: non_zero(100_000),
+            unread_max_seconds: non_zero(300),
             maintenance_interval_seconds: None,
             tidy_every_seconds: None,
         }
@@ -52,6 +58,16 @@ impl ServiceConfig {
     pub(super) fn maintenance_interval(&self) -> Duration {
         self.maintenance_interval_seconds
             .map_or(MAINTENANCE_INTERVAL, |seconds| Duration::from_secs(seconds.get()))
+    }
+
+    /// How long a source may have content of which nothing is read.
+    pub(super) fn unread_max(&self) -> Duration {
+        Duration::from_secs(self.unread_max_seconds.get())
+    }
+
+    /// Interval between two looks at a topic: several within the time after which it must be told that nothing is read.
+    pub(super) fn survey_interval(&self) -> Duration {
+        (self.unread_max() / 10).clamp(SURVEY_INTERVAL.0, SURVEY_INTERVAL.1)
     }
 
     /// The longest time that a record waits for its commit.

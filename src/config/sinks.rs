@@ -13,12 +13,14 @@ use std::path::{Path, PathBuf};
 use trailhound_detect::Language;
 use trailhound_detect::sinks::address::{AddressPolicy, Url};
 use trailhound_detect::sinks::{
-    AlertmanagerSink, ChatService, ChatSink, FileSink, KafkaSink, MailOptions, MailSink,
-    PayloadFormat, Sink, SmtpEncryption, SyslogOptions, SyslogSink, WebhookSink,
+    AlertmanagerSink, ChatOptions, ChatService, ChatSink, FileSink, KafkaSink, MailOptions,
+    MailSink, MessageStyle, PayloadFormat, Sink, SmtpEncryption, SyslogOptions, SyslogSink,
+    WebhookSink,
 };
 use trailhound_detect::store::routes::{Revisions, Route, Routes};
 use trailhound_ingest::secret::SecretRef;
 use trailhound_queries::packs::rules::Severity;
+use trailhound_queries::parameters::toml_time::deserialize_time_of_day;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,11 +72,13 @@ fn default_severity_min() -> Severity {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QuietHours {
-    #[serde(deserialize_with = "time_of_day")]
+    #[serde(deserialize_with = "deserialize_time_of_day")]
     from: NaiveTime,
-    #[serde(deserialize_with = "time_of_day")]
+    #[serde(deserialize_with = "deserialize_time_of_day")]
     until: NaiveTime,
-    time_zone: Tz,
+    /// That of the configuration if it is not given.
+    #[serde(default)]
+    time_zone: Option<Tz>,
     /// Findings with at least this severity are sent at once.
     #[serde(default = "default_except")]
     except: Severity,
@@ -84,17 +88,10 @@ fn default_except() -> Severity {
     Severity::Critical
 }
 
-/// A time of day such as `22:00`.
-fn time_of_day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    NaiveTime::parse_from_str(&text, "%H:%M")
-        .map_err(|_| serde::de::Error::custom("write the time of day as \"22:00\""))
-}
-
 impl QuietHours {
     /// Names of the severities that are held back at `now`.
     pub(crate) fn held_back(&self, now: DateTime<Utc>) -> Vec<&'static str> {
-        let time = now.with_timezone(&self.time_zone).time();
+        let time = now.with_timezone(&self.time_zone.unwrap_or(Tz::UTC)).time();
         let is_quiet = match self.from <= self.until {
             true => self.from <= time && time < self.until,
             // The hours span midnight.
@@ -167,6 +164,9 @@ struct ChatSinkConfig {
     url: SecretRef,
     #[serde(default)]
     secret: Option<SecretRef>,
+    /// A word that every message begins with.
+    #[serde(default)]
+    keyword: Option<String>,
     #[serde(default)]
     language: Language,
     #[serde(default)]
@@ -212,6 +212,39 @@ struct MailSinkConfig {
     language: Language,
 }
 
+/// Where a sink sends to.
+pub(crate) enum SinkTarget {
+    /// A file at this path.
+    File(PathBuf),
+    /// A host and port, and the internal networks that it may be in; `None` where any address is allowed.
+    Tcp { kind: &'static str, host: String, port: u16, policy: Option<AddressPolicy> },
+    /// A topic, with the settings of the client.
+    Kafka { settings: BTreeMap<String, String>, topic: String },
+}
+
+/// Each sink with its name, and where it sends to or what is wrong with it.
+pub(super) fn targets(
+    configs: &[SinkConfig],
+    location: &ConfigLocation,
+) -> Vec<(String, Result<SinkTarget, Failure>)> {
+    let mut names = HashSet::new();
+    let mut target = |config: &SinkConfig| {
+        if !names.insert(config.name.clone()) {
+            return Err("another sink has this name".to_owned());
+        }
+        // Opening it checks all of its settings; it sends nothing, so no time is shown.
+        let (kind, _) = config.open(&location.folder, Tz::UTC)?;
+        config.route(kind)?;
+        config.target(kind, &location.folder)
+    };
+    let named = |config: &SinkConfig| {
+        let error =
+            |problem: String| location.error(format!("[[sink]] `{}`: {problem}", config.name));
+        (config.name.clone(), target(config).map_err(error))
+    };
+    configs.iter().map(named).collect()
+}
+
 /// A configured sink, opened.
 pub(crate) struct SinkInstance {
     pub(crate) name: String,
@@ -229,6 +262,7 @@ pub(crate) struct SinkInstance {
 pub(super) fn open_sinks(
     configs: &[SinkConfig],
     location: &ConfigLocation,
+    time_zone: Tz,
 ) -> Result<(Vec<SinkInstance>, Routes), Failure> {
     let (mut instances, mut routes, mut names) = (Vec::new(), Vec::new(), HashSet::new());
     for config in configs {
@@ -237,9 +271,12 @@ pub(super) fn open_sinks(
         if !names.insert(&config.name) {
             return Err(error("another sink has this name".to_owned()));
         }
-        let (kind, sink) = config.open(&location.folder).map_err(error)?;
+        let (kind, sink) = config.open(&location.folder, time_zone).map_err(error)?;
         routes.push(config.route(kind).map_err(error)?);
-        let (name, quiet_hours) = (config.name.clone(), config.quiet_hours);
+        let (name, mut quiet_hours) = (config.name.clone(), config.quiet_hours);
+        if let Some(quiet_hours) = &mut quiet_hours {
+            quiet_hours.time_zone = quiet_hours.time_zone.or(Some(time_zone));
+        }
         instances.push(SinkInstance { name, kind, sink, quiet_hours });
     }
     Ok((instances, Routes::new(routes)))
@@ -293,10 +330,44 @@ impl SinkConfig {
                 || chats.iter().any(|chat| chat.is_some()))
     }
 
+    /// Where the sink, which is of the kind `kind`, sends to.
+    fn target(&self, kind: &'static str, folder: &Path) -> Result<SinkTarget, String> {
+        let http = |url: Result<String, String>, private_allowed: &[String]| {
+            let HttpEndpoint { url, policy, .. } =
+                HttpEndpoint::read(url, private_allowed, None, folder)?;
+            let host = url.host_str().unwrap_or_default();
+            let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            let port = url.port_or_known_default().unwrap_or(443);
+            Ok(SinkTarget::Tcp { kind, host, port, policy: Some(policy) })
+        };
+        let plain = |host: &str, port: u16| {
+            Ok(SinkTarget::Tcp { kind, host: host.to_owned(), port, policy: None })
+        };
+        let chats = [&self.dingtalk, &self.feishu, &self.wecom, &self.slack];
+        if let Some(file) = &self.file {
+            Ok(SinkTarget::File(folder.join(&file.path)))
+        } else if let Some(kafka) = &self.kafka {
+            let (settings, topic) = (kafka.client_settings(folder)?, kafka.topic.clone());
+            Ok(SinkTarget::Kafka { settings, topic })
+        } else if let Some(webhook) = &self.webhook {
+            http(webhook.url.read_or_url(folder), &webhook.private_allowed)
+        } else if let Some(alertmanager) = &self.alertmanager {
+            http(alertmanager.url.read_or_url(folder), &alertmanager.private_allowed)
+        } else if let Some(chat) = chats.into_iter().flatten().next() {
+            http(chat.url.read(folder), &chat.private_allowed)
+        } else if let Some(syslog) = &self.syslog {
+            plain(&syslog.host, syslog.port)
+        } else if let Some(mail) = &self.mail {
+            plain(&mail.host, mail.port.unwrap_or(mail.encryption.default_port()))
+        } else {
+            Err("it has no kind".to_owned())
+        }
+    }
+
     /// Opens the sink. Returns its kind and the sink.
-    fn open(&self, folder: &Path) -> Result<(&'static str, Box<dyn Sink>), String> {
+    fn open(&self, folder: &Path, time_zone: Tz) -> Result<(&'static str, Box<dyn Sink>), String> {
         let chat = |service, config: &ChatSinkConfig| {
-            config.open(service, folder).map(|sink| Box::new(sink) as Box<dyn Sink>)
+            config.open(service, folder, time_zone).map(|sink| Box::new(sink) as Box<dyn Sink>)
         };
         let all = [
             self.file.as_ref().map(|file| ("file", file.open(folder))),
@@ -310,7 +381,7 @@ impl SinkConfig {
             self.wecom.as_ref().map(|config| ("wecom", chat(ChatService::Wecom, config))),
             self.slack.as_ref().map(|config| ("slack", chat(ChatService::Slack, config))),
             self.syslog.as_ref().map(|syslog| ("syslog", syslog.open(folder))),
-            self.mail.as_ref().map(|mail| ("mail", mail.open(folder))),
+            self.mail.as_ref().map(|mail| ("mail", mail.open(folder, time_zone))),
         ];
         let mut given = all.into_iter().flatten();
         let kinds =
@@ -374,7 +445,8 @@ impl FileSinkConfig {
 }
 
 impl KafkaSinkConfig {
-    fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
+    /// Settings of the client, with the password read.
+    fn client_settings(&self, folder: &Path) -> Result<BTreeMap<String, String>, String> {
         let mut settings =
             BTreeMap::from([("bootstrap.servers".to_owned(), self.bootstrap_servers.clone())]);
         if let Some(key) = self
@@ -393,6 +465,11 @@ impl KafkaSinkConfig {
                 .map(|password| ("sasl.password".to_owned(), password)),
         );
         settings.extend(self.settings.clone());
+        Ok(settings)
+    }
+
+    fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
+        let settings = self.client_settings(folder)?;
         Ok(Box::new(KafkaSink::new(&settings, &self.topic, self.form)?))
     }
 }
@@ -431,7 +508,7 @@ impl AlertmanagerSinkConfig {
 }
 
 impl ChatSinkConfig {
-    fn open(&self, service: ChatService, folder: &Path) -> Result<ChatSink, String> {
+    fn open(&self, service: ChatService, folder: &Path, time_zone: Tz) -> Result<ChatSink, String> {
         // The URL of a chat robot is a secret: whoever knows it can post to the group.
         let HttpEndpoint { url, policy, ca } = HttpEndpoint::read(
             self.url.read(folder),
@@ -439,14 +516,13 @@ impl ChatSinkConfig {
             self.ca.as_ref(),
             folder,
         )?;
-        ChatSink::new(
-            service,
-            url,
-            policy,
-            ca.as_deref(),
-            secret("secret", self.secret.as_ref(), folder)?,
-            self.language,
-        )
+        let options = ChatOptions {
+            secret: secret("secret", self.secret.as_ref(), folder)?,
+            keyword: self.keyword.clone(),
+            style: MessageStyle { language: self.language, time_zone },
+            ca,
+        };
+        ChatSink::new(service, url, policy, options)
     }
 }
 
@@ -464,7 +540,7 @@ impl SyslogSinkConfig {
 }
 
 impl MailSinkConfig {
-    fn open(&self, folder: &Path) -> Result<Box<dyn Sink>, String> {
+    fn open(&self, folder: &Path, time_zone: Tz) -> Result<Box<dyn Sink>, String> {
         let password = secret("password", self.password.as_ref(), folder)?;
         let credentials = match (&self.username, password) {
             (Some(name), Some(password)) if self.encryption != SmtpEncryption::None => {
@@ -484,7 +560,7 @@ impl MailSinkConfig {
             credentials,
             from: self.from.clone(),
             to: self.to.clone(),
-            language: self.language,
+            style: MessageStyle { language: self.language, time_zone },
         })?))
     }
 }

@@ -14,6 +14,7 @@ use trailhound_ingest::source::files;
 use trailhound_ingest::source::instance_role::METADATA_ENDPOINT;
 use trailhound_ingest::source::kafka::KafkaOptions;
 use trailhound_ingest::source::oss::{Credentials, OssOptions};
+use trailhound_queries::parameters::toml_time::deserialize_day;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,7 +48,7 @@ struct OssSourceConfig {
     metadata_endpoint: String,
     #[serde(default = "default_window_days")]
     window_days: u32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "deserialize_day")]
     since: Option<NaiveDate>,
     #[serde(default = "default_every_seconds")]
     every_seconds: NonZero<u64>,
@@ -104,7 +105,18 @@ enum SecurityProtocol {
     SaslSsl,
 }
 
+/// The options of one source, with its secrets read.
+pub(crate) enum SourceOptions {
+    Kafka(KafkaOptions),
+    Oss(OssOptions),
+}
+
 impl SourcesConfig {
+    /// True if there is no source.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kafka.is_empty() && self.oss.is_empty()
+    }
+
     /// Options of the Kafka sources and of the buckets, with their secrets read.
     ///
     /// # Errors
@@ -113,25 +125,12 @@ impl SourcesConfig {
         &self,
         location: &ConfigLocation,
     ) -> Result<(Vec<KafkaOptions>, Vec<OssOptions>), Failure> {
-        // The ingest of files stores its positions under a name of its own.
-        let mut names = HashSet::from([files::SOURCE]);
-        let mut check_unique = |name| {
-            if names.insert(name) { Ok(()) } else { Err("another source has this name".to_owned()) }
-        };
-        let error = |kind: &str, name: &str, problem: String| {
-            location.error(format!("[[source.{kind}]] `{name}`: {problem}"))
-        };
-        let mut kafka = Vec::new();
-        for source in &self.kafka {
-            let options =
-                check_unique(source.name.as_str()).and_then(|()| source.options(&location.folder));
-            kafka.push(options.map_err(|problem| error("kafka", &source.name, problem))?);
-        }
-        let mut oss = Vec::new();
-        for source in &self.oss {
-            let options =
-                check_unique(source.name.as_str()).and_then(|()| source.options(&location.folder));
-            oss.push(options.map_err(|problem| error("oss", &source.name, problem))?);
+        let (mut kafka, mut oss) = (Vec::new(), Vec::new());
+        for (_, options) in self.each(location) {
+            match options? {
+                SourceOptions::Kafka(options) => kafka.push(options),
+                SourceOptions::Oss(options) => oss.push(options),
+            }
         }
         if kafka.is_empty() && oss.is_empty() {
             return Err(Failure::Usage(format!(
@@ -141,18 +140,43 @@ impl SourcesConfig {
         }
         Ok((kafka, oss))
     }
+
+    /// Each source with its name, and its options or what is wrong with it.
+    pub(super) fn each(
+        &self,
+        location: &ConfigLocation,
+    ) -> Vec<(String, Result<SourceOptions, Failure>)> {
+        // The ingest of files stores its positions under a name of its own.
+        let mut names = HashSet::from([files::SOURCE]);
+        let mut check_unique = |name| {
+            if names.insert(name) { Ok(()) } else { Err("another source has this name".to_owned()) }
+        };
+        let error = |kind: &str, name: &str, problem: String| {
+            location.error(format!("[[source.{kind}]] `{name}`: {problem}"))
+        };
+        let mut sources = Vec::new();
+        for source in &self.kafka {
+            let options =
+                check_unique(source.name.as_str()).and_then(|()| source.options(&location.folder));
+            let options = options.map(SourceOptions::Kafka);
+            let options = options.map_err(|problem| error("kafka", &source.name, problem));
+            sources.push((source.name.clone(), options));
+        }
+        for source in &self.oss {
+            let options =
+                check_unique(source.name.as_str()).and_then(|()| source.options(&location.folder));
+            let options = options.map(SourceOptions::Oss);
+            let options = options.map_err(|problem| error("oss", &source.name, problem));
+            sources.push((source.name.clone(), options));
+        }
+        sources
+    }
 }
 
 impl OssSourceConfig {
     /// Options of the bucket, with its secrets read.
     fn options(&self, folder: &Path) -> Result<OssOptions, String> {
-        if !self.endpoint.starts_with("http://") && !self.endpoint.starts_with("https://") {
-            return Err(format!(
-                "`endpoint` is `{}`; write it with its scheme, `https://...`",
-                self.endpoint
-            ));
-        }
-        Ok(OssOptions {
+        let options = OssOptions {
             name: self.name.clone(),
             bucket: self.bucket.clone(),
             endpoint: self.endpoint.trim_end_matches('/').to_owned(),
@@ -163,7 +187,9 @@ impl OssSourceConfig {
             window_days: self.window_days,
             since: self.since,
             every: Duration::from_secs(self.every_seconds.get()),
-        })
+        };
+        options.check()?;
+        Ok(options)
     }
 
     /// A key, or the role of the instance; `None` for a bucket that anybody may read.

@@ -43,6 +43,7 @@ struct QueryBody {
     #[serde(default)]
     params: BTreeMap<String, Value>,
     snapshot: Option<i64>,
+    timezone: Option<String>,
 }
 
 /// The route of the interface, for clients that send `token`.
@@ -72,7 +73,9 @@ async fn handle_query(
     let body: QueryBody = match serde_json::from_slice(&body) {
         Ok(body) => body,
         Err(error) => {
-            let message = format!("the body is no {{\"sql\": ..., \"params\": {{...}}}}: {error}");
+            let message = format!(
+                "the body is no {{\"sql\": ..., \"params\": {{...}}, \"timezone\": ...}}: {error}"
+            );
             let position = Some((error.line() as u64, error.column() as u64));
             return error_response(StatusCode::BAD_REQUEST, "bad_request", &message, position);
         }
@@ -84,6 +87,7 @@ async fn handle_query(
         values,
         format,
         as_of: body.snapshot.map_or(AsOf::Newest, AsOf::Snapshot),
+        time_zone: body.timezone,
         bounds: state.server.bounds,
     };
     let client =

@@ -7,12 +7,13 @@ use crate::answer::{AnswerError, answer};
 use crate::config::{Config, QueryBounds};
 use crate::exit::{Exit, Failure};
 use crate::printer;
+use crate::row_writer::RowLayout;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use trailhound_ingest::lake::find_catalog;
 use trailhound_queries::session::Session;
-use trailhound_queries::sql_guard::{QueryError, QueryErrorCode};
+use trailhound_queries::sql_guard::{QueryError, QueryErrorCode, TimeZoneStatement};
 
 /// Reads the request from standard input, writes the rows to standard output and the outcome to
 /// standard error.
@@ -50,9 +51,15 @@ async fn run_query(
         &bounds.engine_limits(),
     )
     .await?;
+    session.set_time_zone(request.time_zone.as_deref().unwrap_or(config.time_zone.name()))?;
+    if TimeZoneStatement::parse(&request.sql)?.is_some() {
+        let message = "each request is a session of its own; give the zone in the field `timezone` of the request";
+        return Err(QueryError::new(QueryErrorCode::StatementNotAllowed, message));
+    }
     let out = SizeLimited { out: BufWriter::new(io::stdout()), bytes_left: bounds.bytes_max };
     let (sql, values, rows_max) = (&request.sql, &request.values, bounds.rows_max);
-    match answer(&session, sql, values, rows_max, request.format, Box::new(out)).await {
+    let layout = RowLayout { format: request.format, time_zone: session.display_zone() };
+    match answer(&session, sql, values, rows_max, layout, Box::new(out)).await {
         Ok(counts) => Ok(counts.rows),
         Err(AnswerError::Refused(refused)) => Err(refused),
         Err(AnswerError::Failure(failure)) => Err(write_error(failure, bounds)),

@@ -19,6 +19,8 @@ pub(crate) struct WorkerRequest {
     pub(crate) format: RowFormat,
     /// The state of the lake to query.
     pub(crate) as_of: AsOf,
+    /// Name of the time zone of the statement; `None`: that of the configuration.
+    pub(crate) time_zone: Option<String>,
     /// Resource limits of the query.
     pub(crate) bounds: QueryBounds,
 }

@@ -26,9 +26,9 @@ use trailhound_ingest::lake::{Lake, Lease};
 const LEASE_MICROS: i64 = 60_000_000;
 /// How often a worker checks whether messages have become due, by the clock or by an operator.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The first pause of a worker after a failure. It doubles with each further one.
+/// Pause of a worker after its first failure. It doubles after each further failure.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause of a worker after a failure.
+/// Maximum of this pause. A sink can ask for a longer one.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long the end of the service waits for sinks that are sending.
 const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(8);

@@ -4,6 +4,7 @@
 //! The rules are standing queries: planned once, with the rows of their windows in memory. If the
 //! service restarts or takes over from another, these rows are loaded from the lake.
 
+use super::account_watch::AccountWatch;
 use super::monitor::Monitor;
 use super::rule_folder::RuleFolder;
 use crate::config::Config;
@@ -60,6 +61,8 @@ pub(super) struct Detector {
     reached: BTreeMap<String, i64>,
     /// Number of the lake's gaps that are stored as findings.
     gaps_reported: usize,
+    /// Looks for accounts of which no event comes; `None` if the configuration names none.
+    account_watch: Option<AccountWatch>,
 }
 
 impl Detector {
@@ -91,6 +94,8 @@ impl Detector {
             loaded_snapshot: None,
             reached: BTreeMap::new(),
             gaps_reported: 0,
+            account_watch: (!config.parameters.accounts.is_empty())
+                .then(|| AccountWatch::new(config.unread_max())),
         })
     }
 
@@ -200,8 +205,19 @@ impl Detector {
             self.run(scope, Some(snapshot), monitor).await?;
         }
         self.report_gaps(monitor).await?;
+        self.report_silent_accounts(monitor).await?;
         self.loaded_snapshot = Some(snapshot);
         Ok(())
+    }
+
+    /// Stores a finding for each account of which no event comes, and withdraws those of accounts that speak again.
+    async fn report_silent_accounts(&mut self, monitor: &Monitor) -> Result<(), Failure> {
+        let now = (self.clock)();
+        let Some(watch) = &mut self.account_watch else { return Ok(()) };
+        let Some(found) = watch.look(&self.lake, &self.parameters, now).await? else {
+            return Ok(());
+        };
+        self.store_findings(&found.new, &[found.scope], &[], 0, monitor).await
     }
 
     /// Loads the rows that the windows of the rules need, up to the snapshot that every rule has
@@ -397,8 +413,10 @@ async fn wait_for_work(detector: &Detector, monitor: &Monitor) {
         .standing
         .next_pause_end()
         .map(|until| until.saturating_duration_since(Instant::now()));
+    let accounts = detector.account_watch.as_ref();
+    let accounts = accounts.map(|watch| watch.next().saturating_duration_since(Instant::now()));
     let committed = monitor.events_committed.notified();
-    match poll.into_iter().chain(pause_end).min() {
+    match poll.into_iter().chain(pause_end).chain(accounts).min() {
         Some(timeout) => {
             // Whether a commit or the timeout ends the wait makes no difference: the next run looks
             // for both.

@@ -1,17 +1,47 @@
 //! Liveness and readiness of the service.
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_ingest::live::LiveOptions;
+use trailhound_ingest::survey::SourceSurvey;
+use trailhound_ingest::{FactCounts, SourceFacts};
 
 /// The ingest counts as hung after this long without a sign of life. Commits and rebalances are
 /// much shorter.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// The state of the ingest, the sources and the detection.
-pub(super) struct Health(Mutex<State>);
+pub(super) struct Health {
+    state: Mutex<State>,
+    /// A source with content of which nothing is read for this long does not work.
+    unread_max: Duration,
+}
+
+/// What was last seen of a source.
+struct SurveyState {
+    survey: SourceSurvey,
+    /// Since when it has content of which nothing is read; `None` while something is read.
+    unread_since: Option<Instant>,
+    /// The log has told that nothing is read.
+    is_logged: bool,
+}
+
+impl SurveyState {
+    /// What was seen, if nothing has been read for `unread_max`.
+    fn trouble(&self, unread_max: Duration) -> Option<String> {
+        let waited = self.unread_since?.elapsed();
+        (waited >= unread_max).then(|| {
+            format!(
+                "it has content, and nothing of it has been read for {} seconds; seen: {}; `trailhound doctor` says more",
+                waited.as_secs(),
+                self.survey.describe()
+            )
+        })
+    }
+}
 
 struct State {
     /// The last sign of life of the ingest.
@@ -20,13 +50,25 @@ struct State {
     stalled: Option<String>,
     /// Why each source fails, by its name; `None` while it works.
     sources: BTreeMap<String, Option<String>>,
+    /// What was last seen of each source, by its name.
+    surveys: BTreeMap<String, SurveyState>,
     /// Why detection fails; `None` while it works.
     detection: Option<String>,
+    /// Parts of the service that a bug has ended.
+    ended_parts: BTreeSet<&'static str>,
+    /// The facts of the events that each source has delivered on the present day.
+    facts: SourceFacts,
+    /// The present day, in days since 1970 UTC.
+    day: i64,
 }
+
+/// A source is not understood when a fact was not understood in more than one of so many events of
+/// the day.
+const UNDERSTOOD_ONE_IN: u64 = 100;
 
 impl Health {
     /// Every source counts as failing until it has worked once.
-    pub(super) fn new(options: &LiveOptions) -> Self {
+    pub(super) fn new(options: &LiveOptions, unread_max: Duration) -> Self {
         let not_connected = |name: &String| (name.clone(), Some("not connected yet".to_owned()));
         let sources = options
             .kafka
@@ -35,16 +77,55 @@ impl Health {
             .chain(options.oss.iter().map(|oss| &oss.name))
             .map(not_connected)
             .collect();
-        Self(Mutex::new(State { alive: Instant::now(), stalled: None, sources, detection: None }))
+        let state = State {
+            alive: Instant::now(),
+            stalled: None,
+            sources,
+            surveys: BTreeMap::new(),
+            detection: None,
+            ended_parts: BTreeSet::new(),
+            facts: SourceFacts::new(),
+            day: 0,
+        };
+        Self { state: Mutex::new(state), unread_max }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records a sign of life of the ingest.
     pub(super) fn alive(&self) {
         self.state().alive = Instant::now();
+    }
+
+    /// Records what was seen of a source.
+    pub(super) fn surveyed(&self, name: &str, survey: &SourceSurvey) {
+        let mut state = self.state();
+        let before = state.surveys.remove(name);
+        let (since, is_logged) =
+            before.map_or((None, false), |before| (before.unread_since, before.is_logged));
+        let reads_nothing = survey.reads_nothing();
+        let seen = SurveyState {
+            survey: survey.clone(),
+            unread_since: reads_nothing.then(|| since.unwrap_or_else(Instant::now)),
+            is_logged: is_logged && reads_nothing,
+        };
+        state.surveys.insert(name.to_owned(), seen);
+    }
+
+    /// Sources of which nothing is read, and why; each once, until something is read of it.
+    pub(super) fn newly_unread(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for (name, seen) in &mut self.state().surveys {
+            if !seen.is_logged
+                && let Some(trouble) = seen.trouble(self.unread_max)
+            {
+                seen.is_logged = true;
+                found.push((name.clone(), trouble));
+            }
+        }
+        found
     }
 
     /// Records why commits fail, or that they succeed.
@@ -63,6 +144,23 @@ impl Health {
         self.state().detection = problem;
     }
 
+    /// Records that a bug has ended a part of the service.
+    pub(super) fn part_ended(&self, name: &'static str) {
+        self.state().ended_parts.insert(name);
+    }
+
+    /// Records the facts of committed events. `now` is in microseconds since 1970 UTC.
+    pub(super) fn facts(&self, sources: &SourceFacts, now: i64) {
+        let mut state = self.state();
+        let day = now.div_euclid(DAY_MICROS);
+        if state.day != day {
+            (state.day, state.facts) = (day, SourceFacts::new());
+        }
+        for (source, facts) in sources {
+            state.facts.entry(source.clone()).or_default().add(facts);
+        }
+    }
+
     /// True while the ingest shows signs of life.
     pub(super) fn is_alive(&self) -> bool {
         self.state().alive.elapsed() < SILENCE_MAX
@@ -71,18 +169,46 @@ impl Health {
     /// Whether every part works, and a JSON document that says which parts do not and why.
     pub(super) fn readiness(&self) -> (bool, Value) {
         let state = self.state();
-        let failing: BTreeMap<&str, &str> = state
-            .sources
-            .iter()
-            .filter_map(|(name, problem)| Some((name.as_str(), problem.as_deref()?)))
-            .collect();
-        let ready = failing.is_empty() && state.stalled.is_none() && state.detection.is_none();
+        let unread = state.surveys.iter();
+        let unread =
+            unread.filter_map(|(name, seen)| Some((name.as_str(), seen.trouble(self.unread_max)?)));
+        let mut failing: BTreeMap<&str, String> = unread.collect();
+        failing.extend(
+            state
+                .facts
+                .iter()
+                .filter(|(_, facts)| facts.not_understood * UNDERSTOOD_ONE_IN > facts.events)
+                .map(|(source, facts)| (source.as_str(), describe(facts))),
+        );
+        // A source that cannot be reached says why nothing is read.
+        failing.extend(
+            state
+                .sources
+                .iter()
+                .filter_map(|(name, problem)| Some((name.as_str(), problem.clone()?))),
+        );
+        let seen: BTreeMap<&str, &SourceSurvey> =
+            state.surveys.iter().map(|(name, seen)| (name.as_str(), &seen.survey)).collect();
+        let ready = failing.is_empty()
+            && state.stalled.is_none()
+            && state.detection.is_none()
+            && state.ended_parts.is_empty();
         // `sources_in_trouble` is the name of `failing_sources` before 0.2.0. Both are given until
         // 0.3.0.
         let document = json!({
             "ready": ready, "failing_sources": failing, "sources_in_trouble": failing,
             "stalled": state.stalled, "detection": state.detection,
+            "ended_parts": state.ended_parts, "sources": seen,
         });
         (ready, document)
     }
+}
+
+fn describe(facts: &FactCounts) -> String {
+    format!(
+        "{} of {} events of today have a fact that was not understood: {}",
+        facts.not_understood,
+        facts.events,
+        facts.describe_not_understood()
+    )
 }

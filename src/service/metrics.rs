@@ -10,11 +10,19 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use trailhound_ingest::FactCounts;
 use trailhound_ingest::live::CommitSummary;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RecordLabels {
     fate: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FactLabels {
+    source: String,
+    fact: &'static str,
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,6 +61,7 @@ type FloatCounter = Counter<f64, AtomicU64>;
 pub(super) struct Metrics {
     registry: Registry,
     records: Family<RecordLabels, Counter>,
+    facts: Family<FactLabels, Counter>,
     commits: Counter,
     /// Commits that the lake refused because another member had moved the positions.
     pub(super) refused: Counter,
@@ -102,6 +111,7 @@ impl Metrics {
         Self {
             registry: Registry::with_prefix("trailhound"),
             records: Family::default(),
+            facts: Family::default(),
             commits: Counter::default(),
             refused: Counter::default(),
             gaps: Counter::default(),
@@ -133,6 +143,11 @@ impl Metrics {
     fn register_ingest(&mut self) {
         let r = &mut self.registry;
         r.register("records", "Records committed, by what became of them", self.records.clone());
+        r.register(
+            "events_facts",
+            "Facts of stored events, by whether each was read, absent, or present and not understood",
+            self.facts.clone(),
+        );
         r.register("commits", "Commits made", self.commits.clone());
         r.register(
             "commits_refused",
@@ -277,12 +292,29 @@ impl Metrics {
         ] {
             self.records.get_or_create(&RecordLabels { fate }).inc_by(count);
         }
+        for (source, facts) in &commit.facts {
+            self.count_facts(source, facts);
+        }
         self.commits.inc();
         self.lag.set(i64::try_from(commit.lag).unwrap_or(i64::MAX));
         self.lag_seconds.set(commit.behind.as_secs_f64());
         self.snapshot.set(commit.snapshot);
         self.staged_time.observe(commit.waited.as_secs_f64());
         self.commit_time.observe(commit.took.as_secs_f64());
+    }
+
+    /// Counts the facts of stored events of `source`.
+    fn count_facts(&self, source: &str, facts: &FactCounts) {
+        for (fact, states) in facts.facts() {
+            for (state, count) in [
+                ("read", states.read),
+                ("absent", states.absent),
+                ("not_understood", states.not_understood),
+            ] {
+                let labels = FactLabels { source: source.to_owned(), fact: fact.name(), state };
+                self.facts.get_or_create(&labels).inc_by(count);
+            }
+        }
     }
 
     /// Counts a run of the rules, which hold `window_buffer_bytes` after it.
@@ -318,6 +350,11 @@ impl Metrics {
         for &outcome in outcomes {
             self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
         }
+    }
+
+    /// Sets the facts of these sources to zero.
+    pub(super) fn init_sources<'n>(&self, names: impl Iterator<Item = &'n String>) {
+        names.for_each(|source| self.count_facts(source, &FactCounts::default()));
     }
 
     /// Sets all metrics of these sinks to zero.

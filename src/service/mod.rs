@@ -1,6 +1,7 @@
 //! `trailhound serve`: follows the sources, runs the rules after each commit, delivers findings,
 //! creates reports, and serves health, metrics and queries.
 
+mod account_watch;
 mod delivery;
 mod detector;
 mod health;
@@ -18,14 +19,17 @@ use crate::printer;
 use crate::query_server::{self, QueryServer};
 use delivery::DeliveryWorkers;
 use detector::{Detector, RuleVersions};
+use futures::FutureExt;
 use health::Health;
 use maintenance::Maintenance;
 use metrics::Metrics;
 use monitor::Monitor;
 use report_scheduler::ReportScheduler;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
@@ -45,13 +49,15 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let clock = Arc::clone(&options.clock);
     let detector = Detector::new(config, lake.clone(), clock, Arc::clone(&routes)).await?;
     let rules = detector.rules();
-    let monitor = Arc::new(new_monitor(&rules, &options));
+    let monitor = Arc::new(new_monitor(&rules, &options, config.unread_max()));
     let mut tasks = start_servers(config, &lake, folder, &options.clock, &monitor).await?;
     let ingest_ended = Arc::new(AtomicBool::new(false));
     let detection = start_detection(detector, &monitor, &ingest_ended);
     let maintenance = new_maintenance(config, &lake, rules, &options);
-    tasks.push(tokio::spawn(maintenance::run(maintenance, Arc::clone(&monitor))));
-    tasks.push(tokio::spawn(report_scheduler::run(scheduler, Arc::clone(&monitor))));
+    let maintenance = maintenance::run(maintenance, Arc::clone(&monitor));
+    tasks.push(spawn_part("maintenance", &monitor, maintenance));
+    let scheduler = report_scheduler::run(scheduler, Arc::clone(&monitor));
+    tasks.push(spawn_part("reports", &monitor, scheduler));
     let delivery = DeliveryWorkers::start(&lake, sinks, &routes, &options.clock, &monitor);
     let stop = Arc::new(AtomicBool::new(false));
     tasks.push(tokio::spawn(handle_signals(Arc::clone(&stop))));
@@ -69,10 +75,34 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     Ok(Exit::Success)
 }
 
-fn new_monitor(rules: &RwLock<RuleVersions>, options: &LiveOptions) -> Monitor {
+/// Starts a part that runs as long as the service. Where a bug ends it, the log and `/readyz` say so: the others run on.
+fn spawn_part(
+    name: &'static str,
+    monitor: &Arc<Monitor>,
+    part: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let monitor = Arc::clone(monitor);
+    tokio::spawn(async move {
+        if AssertUnwindSafe(part).catch_unwind().await.is_err() {
+            tracing::error!(
+                part = name,
+                "a part of the service has ended because of a bug; restart the service"
+            );
+            monitor.health.part_ended(name);
+        }
+    })
+}
+
+fn new_monitor(
+    rules: &RwLock<RuleVersions>,
+    options: &LiveOptions,
+    unread_max: Duration,
+) -> Monitor {
     let rules = rules.read().unwrap_or_else(PoisonError::into_inner);
     let metrics = Metrics::new(rules.iter().map(|(id, _)| id.as_str()));
-    Monitor::new(metrics, Health::new(options))
+    let topics = options.kafka.iter().map(|kafka| &kafka.name);
+    metrics.init_sources(topics.chain(options.oss.iter().map(|oss| &oss.name)));
+    Monitor::new(metrics, Health::new(options, unread_max), Arc::clone(&options.clock))
 }
 
 /// Starts the HTTP server and, where it is configured, the PostgreSQL server.

@@ -4,12 +4,15 @@
 use super::health::Health;
 use super::metrics::Metrics;
 use tokio::sync::Notify;
+use trailhound_ingest::Clock;
 use trailhound_ingest::live::{CommitSummary, Observer};
+use trailhound_ingest::survey::SourceSurvey;
 
 /// Shared by all parts of the service.
 pub(super) struct Monitor {
     pub(super) metrics: Metrics,
     pub(super) health: Health,
+    clock: Clock,
     /// Notified when events are committed: detection runs.
     pub(super) events_committed: Notify,
     /// Notified when messages may have been added to the outbox: sink workers look for them.
@@ -18,18 +21,32 @@ pub(super) struct Monitor {
 
 impl Monitor {
     /// A monitor that nothing has been reported to.
-    pub(super) fn new(metrics: Metrics, health: Health) -> Self {
-        Self { metrics, health, events_committed: Notify::new(), outbox_changed: Notify::new() }
+    pub(super) fn new(metrics: Metrics, health: Health, clock: Clock) -> Self {
+        Self {
+            metrics,
+            health,
+            clock,
+            events_committed: Notify::new(),
+            outbox_changed: Notify::new(),
+        }
     }
 }
 
 impl Observer for Monitor {
     fn alive(&self) {
         self.health.alive();
+        for (source, problem) in self.health.newly_unread() {
+            tracing::warn!(source, problem, "nothing of a source is read");
+        }
+    }
+
+    fn surveyed(&self, name: &str, survey: &SourceSurvey) {
+        self.health.surveyed(name, survey);
     }
 
     fn committed(&self, commit: &CommitSummary) {
         self.metrics.committed(commit);
+        self.health.facts(&commit.facts, (self.clock)());
         self.events_committed.notify_one();
     }
 

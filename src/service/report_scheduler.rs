@@ -22,9 +22,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const LEASE_MICROS: i64 = 120_000_000;
 /// How often the lease is renewed while a report is created.
 const LEASE_RENEWAL: Duration = Duration::from_secs(30);
-/// Pause after a failed attempt. It doubles with each further one.
+/// Pause after the first failed attempt. It doubles after each further failed attempt.
 const RETRY_PAUSE: Duration = Duration::from_secs(30);
-/// The longest pause after a failed attempt.
+/// Maximum of this pause.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1800);
 /// Missed times of a schedule that are handled one by one. Earlier ones are ignored.
 const MISSED_MAX: usize = 1000;

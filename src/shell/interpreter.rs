@@ -8,7 +8,7 @@ use crate::answer::{AnswerError, answer, refusal_message};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::printer;
-use crate::row_writer::{RowCounts, RowFormat};
+use crate::row_writer::{RowCounts, RowFormat, RowLayout};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -33,6 +33,8 @@ pub(crate) struct ShellOptions {
     pub(crate) folder: PathBuf,
     /// The state of the lake to query.
     pub(crate) as_of: AsOf,
+    /// Name of the time zone of the statements.
+    pub(crate) time_zone: String,
     /// Format of rows.
     pub(crate) format: RowFormat,
     /// The pager, a command with arguments.
@@ -62,7 +64,7 @@ impl<'c> Interpreter<'c> {
     /// # Errors
     /// [`Failure`]: the lake cannot be opened, or has no such state.
     pub(super) async fn new(config: &'c Config, options: ShellOptions) -> Result<Self, Failure> {
-        let ShellOptions { location, folder, as_of, format, pager } = options;
+        let ShellOptions { location, folder, as_of, time_zone, format, pager } = options;
         let session = Session::over_lake_at(
             &location,
             as_of,
@@ -70,6 +72,7 @@ impl<'c> Interpreter<'c> {
             &QueryLimits::default(),
         )
         .await?;
+        session.set_time_zone(&time_zone).map_err(|e| Failure::Usage(e.to_string()))?;
         let relations = Arc::new(data_dictionary::describe_tables(&session).await?);
         Ok(Self {
             config,
@@ -104,7 +107,7 @@ impl<'c> Interpreter<'c> {
     /// Executes one input and prints the result. Returns false if the input ends the shell.
     ///
     /// # Errors
-    /// [`Failure`]: the shell cannot go on. Errors of statements and commands are printed.
+    /// [`Failure`]: the shell cannot continue. Errors of statements and commands are printed.
     pub(super) async fn execute(&mut self, text: &str) -> Result<bool, Failure> {
         match input::classify(text) {
             Input::Empty => {}
@@ -135,7 +138,11 @@ impl<'c> Interpreter<'c> {
             MetaCommand::ListInvestigations => self.list_investigations()?,
             MetaCommand::Investigate { name, params } => self.investigate(&name, &params).await?,
             MetaCommand::Refresh => self.switch_to(self.as_of).await,
-            MetaCommand::AsOf(as_of) => self.switch_to(as_of).await,
+            MetaCommand::AsOf(None) => self.switch_to(AsOf::Newest).await,
+            MetaCommand::AsOf(Some(state)) => match state.as_of(self.config.time_zone) {
+                Some(as_of) => self.switch_to(as_of).await,
+                None => printer::message("error: the calendar ends before this day"),
+            },
         }
         Ok(())
     }
@@ -157,17 +164,29 @@ impl<'c> Interpreter<'c> {
         statement: &str,
         values: &ParameterValues,
     ) -> Result<bool, Failure> {
+        match self.session.run_time_zone_statement(statement) {
+            Ok(None) => {}
+            Ok(Some(zone)) => {
+                printer::message(&format!("the time zone is {zone}"));
+                return Ok(true);
+            }
+            Err(refused) => {
+                printer::message(&format!("error: {refused}"));
+                return Ok(false);
+            }
+        }
         let begun = Instant::now();
         let format = if self.format == RowFormat::Table && self.output.is_none() {
             RowFormat::Wide
         } else {
             self.format
         };
+        let layout = RowLayout { format, time_zone: self.session.display_zone() };
         let (session, sql, values) = (self.session.clone(), statement.to_owned(), values.clone());
         let mut task = self.runtime.spawn(async move {
             let mut text = Vec::new();
             let out = Box::new(&mut text);
-            let counts = answer(&session, &sql, &values, usize::MAX, format, out).await?;
+            let counts = answer(&session, &sql, &values, usize::MAX, layout, out).await?;
             Ok::<_, AnswerError>((text, counts))
         })?;
         let answered = tokio::select! {
@@ -205,6 +224,14 @@ impl<'c> Interpreter<'c> {
             }
             return self.show_text(text);
         };
+        // A second result behind a first one would make the file unreadable.
+        let is_begun = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+        if self.format.is_binary() && is_begun {
+            printer::message(
+                "error: the file holds rows already, and in this format a file holds those of one statement; choose another with `\\o FILE`",
+            );
+            return Ok(());
+        }
         let written = File::options()
             .create(true)
             .append(true)
@@ -326,7 +353,7 @@ impl Interpreter<'_> {
     ) -> Result<(), Failure> {
         let all = self.config.investigations()?;
         let found = investigations::find(&all, name).and_then(|investigation| {
-            let values = investigation.values(params, self.config.now())?;
+            let values = investigation.values(params, self.config.now(), self.config.time_zone)?;
             Ok((investigation.sql, values))
         });
         match found {
@@ -351,6 +378,10 @@ impl Interpreter<'_> {
         .await;
         match session {
             Ok(session) => {
+                if let Err(error) = session.set_time_zone(&self.session.time_zone()) {
+                    printer::message(&format!("error: {error}"));
+                    return;
+                }
                 printer::message(&format!("snapshot {}", session.snapshot().unwrap_or_default()));
                 (self.session, self.as_of) = (session, as_of);
             }

@@ -1,11 +1,10 @@
 //! Commands of the shell itself. They begin with a backslash, as in `psql`.
 
-use crate::arguments::parse_as_of;
+use crate::arguments::{SnapshotOrTime, parse_as_of};
 use crate::row_writer::RowFormat;
 use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use trailhound_queries::session::AsOf;
 
 /// The commands with their descriptions.
 pub(super) const META_COMMANDS: [(&str, &str); 13] = [
@@ -40,7 +39,7 @@ pub(super) enum MetaCommand {
     RunFile(PathBuf),
     ListInvestigations,
     Investigate { name: String, params: BTreeMap<String, String> },
-    AsOf(AsOf),
+    AsOf(Option<SnapshotOrTime>),
     Refresh,
     Quit,
 }
@@ -83,8 +82,8 @@ impl MetaCommand {
                     .map(|pair| pair.map(|(name, value)| (name.to_owned(), value.to_owned())));
                 Ok(Self::Investigate { name, params: params.collect::<Result<_, _>>()? })
             }
-            "\\asof" if rest.is_empty() => Ok(Self::AsOf(AsOf::Newest)),
-            "\\asof" => parse_as_of(rest).map(Self::AsOf),
+            "\\asof" if rest.is_empty() => Ok(Self::AsOf(None)),
+            "\\asof" => parse_as_of(rest).map(Some).map(Self::AsOf),
             "\\refresh" => Ok(Self::Refresh),
             "\\q" | "\\quit" => Ok(Self::Quit),
             other => Err(format!("there is no command {other}; `\\?` lists them")),

@@ -8,7 +8,7 @@ fn compaction_leaves_few_files_and_every_row() {
     for number in 0..40 {
         let event = |id: u32, time: &str| {
             format!(
-                r#"{{"eventId":"{number}-{id}","eventName":"DescribeInstances","eventTime":"{time}","serviceName":"Ecs"}}"#
+                r#"{{"eventId":"{number}-{id}","eventName":"DescribeInstances","eventTime":"{time}","serviceName":"Ecs","acsRegion":"cn-hangzhou","userIdentity":{{"type":"ram-user","accountId":"1","userName":"a"}}}}"#
             )
         };
         let day = 10 + number % 2;

@@ -56,7 +56,7 @@ fn lake() -> Program {
     program.run_ok(&["generate", "--events", "20000", "--seed", "3", "--days", "10", "--out", "g"]);
     program.write(
         "g/events/odd.json",
-        "[1,{\"eventId\":\"x\",\"eventTime\":\"2015-01-01T00:00:00Z\"}]",
+        "[1,{\"eventId\":\"x\",\"eventName\":\"x\",\"eventTime\":\"2015-01-01T00:00:00Z\",\"acsRegion\":\"cn-hangzhou\",\"userIdentity\":{\"type\":\"ram-user\",\"accountId\":\"1\",\"userName\":\"a\"}}]",
     );
     assert_eq!(program.run(&["ingest", "g/events", "--lake", "l"]).status, 3);
     program

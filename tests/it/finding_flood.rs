@@ -9,6 +9,7 @@ use crate::support::waiting::wait_for;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 
 /// Waits until the metric `name` is at least `least`. Fails only when the metric stops growing.
 fn grows_to(service: &Service, name: &str, least: u64) {
@@ -84,29 +85,12 @@ fn a_flood_of_findings_is_grouped_in_chat_and_complete_in_file_and_topic() {
     // Each of them by itself, once, in what programs read.
     let of_rule = "SELECT count(*) FROM findings WHERE rule_id = 'AT-CRED-001' AND status = 'open'";
     assert_eq!(pipeline.program.query_number("lake", of_rule) as u64, findings);
-    let (mut ids, mut lines) = (HashSet::new(), 0);
-    for file in std::fs::read_dir(pipeline.program.path("told")).expect("a folder") {
-        for line in
-            BufReader::new(std::fs::File::open(file.expect("a file").path()).expect("a file"))
-                .lines()
-        {
-            let finding: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
-            if finding["rule_id"] == "AT-CRED-001" {
-                lines += 1;
-                ids.insert(text(&finding["finding_id"]));
-            }
-        }
-    }
+    let (mut ids, lines) = written(&pipeline.program.path("told"));
     assert_eq!((ids.len() as u64, lines), (findings, findings));
     // And each can still be looked up.
     let first = ids.iter().next().expect("one").clone();
-    assert_eq!(
-        pipeline.program.query_number(
-            "lake",
-            &format!("SELECT count(*) FROM findings WHERE finding_id = '{first}'")
-        ),
-        1
-    );
+    let found = format!("SELECT count(*) FROM findings WHERE finding_id = '{first}'");
+    assert_eq!(pipeline.program.query_number("lake", &found), 1);
     each_message(&broker.servers(), "flood-told", sent, |id, _| {
         ids.remove(&id);
     });
@@ -116,6 +100,22 @@ fn a_flood_of_findings_is_grouped_in_chat_and_complete_in_file_and_topic() {
         ids.len(),
         ids.iter().next()
     );
+}
+
+/// The ids of the rule's findings in the files of `folder`, and how many lines report them.
+fn written(folder: &Path) -> (HashSet<String>, u64) {
+    let (mut ids, mut lines) = (HashSet::new(), 0);
+    for file in std::fs::read_dir(folder).expect("a folder") {
+        let file = std::fs::File::open(file.expect("a file").path()).expect("a file");
+        for line in BufReader::new(file).lines() {
+            let finding: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
+            if finding["rule_id"] == "AT-CRED-001" {
+                lines += 1;
+                ids.insert(text(&finding["finding_id"]));
+            }
+        }
+    }
+    (ids, lines)
 }
 
 /// Returns the number of findings that a message reports.

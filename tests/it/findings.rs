@@ -54,7 +54,7 @@ fn filters_on_findings_give_the_same_rows_in_catalog_and_engine() {
     let count = |condition: &str| {
         program.query_number("l", &format!("SELECT count(*) FROM findings WHERE {condition}"))
     };
-    // The catalog evaluates the left condition; the right one hides its column, so the engine evaluates it.
+    // The catalog evaluates the left condition; the right one hides its column, so the query engine evaluates it.
     let first = program
         .run_ok(&[
             "query",

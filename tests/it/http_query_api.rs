@@ -9,6 +9,7 @@ use crate::support::query_endpoint::{
 use crate::support::service::Service;
 use serde_json::{Value, json};
 use std::net::TcpStream;
+use std::path::Path;
 
 #[test]
 fn http_returns_the_same_rows_as_the_cli_in_every_format() {
@@ -66,6 +67,28 @@ fn http_returns_the_same_rows_as_the_cli_in_every_format() {
         noted[0],
         json!({ "door": "http", "who": "token", "address": "127.0.0.1", "result": "answered", "rows": 50, "statement": sql })
     );
+}
+
+#[test]
+fn a_request_names_the_time_zone_of_its_statement() {
+    let open = start_endpoint("", 1_000);
+    let ask_in = |zone: &str, sql: &str| {
+        post(&open.service.address, "*/*", &json!({ "sql": sql, "timezone": zone }))
+    };
+    let sql = "SELECT date_trunc('day', TIMESTAMPTZ '2026-11-20 20:00:00Z') AS day, '2026-11-20'::timestamptz AS read";
+    let rows = ask_in("asia/shanghai", sql).json()["rows"].clone();
+    assert_eq!(
+        rows,
+        json!([{ "day": "2026-11-21T00:00:00+08:00", "read": "2026-11-20T00:00:00+08:00" }])
+    );
+    // Each day of the zone has the events that fall on it.
+    let days = "SELECT count(DISTINCT event_time::date) AS days FROM events WHERE date_trunc('day', event_time) <> date_trunc('day', event_time, 'UTC')";
+    assert_ne!(ask_in("Asia/Shanghai", days).json()["rows"][0]["days"], 0);
+    assert_eq!(ask_in("UTC", days).json()["rows"][0]["days"], 0);
+    assert_eq!(ask_in("+08", sql).code(), "invalid");
+    assert_eq!(ask_in("UTC", "SET TIME ZONE 'Asia/Shanghai'").code(), "statement_not_allowed");
+    // What would not obey the zone is refused.
+    assert_eq!(ask_in("Asia/Shanghai", "SELECT date_format(now(), '%H')").code(), "invalid");
 }
 
 #[test]
@@ -155,6 +178,29 @@ fn too_complex() -> Vec<String> {
     ]
 }
 
+/// Asks each statement of the list of attacks. Returns how many were refused, each with its code and without a word of the
+/// lake's files.
+fn assert_attacks_refused(at: &str, lake: &Path) -> i64 {
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for line in include_str!("attacks.tsv").lines() {
+        let (code, sql) = line.split_once('\t').expect("code and statement");
+        let answer = ask(at, sql);
+        let found = answer.code();
+        // A statement of another dialect may be a syntax error instead.
+        if found != code && !(code == "statement_not_allowed" && found == "syntax") {
+            wrong.push(format!("{sql}: {found}, not {code}"));
+        }
+        let said = answer.json()["error"]["message"].as_str().expect("words").to_owned();
+        let leaks = ["catalog.sqlite", ".parquet", &*lake.display().to_string()]
+            .into_iter()
+            .any(|text| said.contains(text) && !sql.contains(text));
+        assert!(!leaks, "{sql}: {said}");
+        tried += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    tried
+}
+
 #[test]
 fn hostile_statements_are_refused_or_stopped_while_ingest_continues() {
     let Some(broker) = broker() else { return };
@@ -178,24 +224,7 @@ fn hostile_statements_are_refused_or_stopped_while_ingest_continues() {
     service.wait_for_records("stored", 4_000);
     let at = &service.address;
     let before = service.metric("trailhound_memory_bytes");
-    let (mut tried, mut wrong) = (0, Vec::new());
-    for line in include_str!("attacks.tsv").lines() {
-        let (code, sql) = line.split_once('\t').expect("code and statement");
-        let answer = ask(at, sql);
-        let found = answer.code();
-        // A statement of another dialect may be a syntax error instead.
-        if found != code && !(code == "statement_not_allowed" && found == "syntax") {
-            wrong.push(format!("{sql}: {found}, not {code}"));
-        }
-        let said = answer.json()["error"]["message"].as_str().expect("words").to_owned();
-        let leaks =
-            ["catalog.sqlite", ".parquet", &*pipeline.program.path("lake").display().to_string()]
-                .into_iter()
-                .any(|text| said.contains(text) && !sql.contains(text));
-        assert!(!leaks, "{sql}: {said}");
-        tried += 1;
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let mut tried = assert_attacks_refused(at, &pipeline.program.path("lake"));
     for sql in too_complex() {
         assert_eq!(ask(at, &sql).code(), "too_complex", "{}", &sql[..60]);
         tried += 1;

@@ -16,7 +16,7 @@ fn an_ingest_killed_at_random_moments_resumes_exactly() {
     program.run_ok(&["generate", "--events", "40000", "--seed", "9", "--days", "6", "--out", "g"]);
     program.write(
         "g/events/broken.json",
-        "[{\"eventId\":\"good\",\"eventTime\":\"2026-09-21T02:14:05Z\"},{\"eventId\":oops}]",
+        "[{\"eventId\":\"good\",\"eventName\":\"x\",\"eventTime\":\"2026-09-21T02:14:05Z\",\"acsRegion\":\"cn-hangzhou\",\"userIdentity\":{\"type\":\"ram-user\",\"accountId\":\"1\",\"userName\":\"a\"}},{\"eventId\":oops}]",
     );
     program.write("c.toml", CONFIG);
     let ingest = ["--config", "c.toml", "ingest", "g/events", "--json", "--lake"];

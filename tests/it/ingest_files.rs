@@ -14,7 +14,7 @@ fn repeated_input_is_reported_and_stored_once() {
     assert!(again.out.contains("2 objects were in the lake already"), "{}", again.out);
     // A copy under another name is read and its events are duplicates; a rewritten object is read again.
     program.write("in/copy.json", event("li"));
-    program.write("in/bad.json", "[{\"eventId\":1}] ");
+    program.write("in/bad.json", format!("[{}] ", event("wang")));
     let third = program.run(&["ingest", "in", "--lake", "l", "--json"]).json();
     assert_eq!(
         (

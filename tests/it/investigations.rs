@@ -43,26 +43,11 @@ fn released(id: &str, time: &str, instance: &str) -> Value {
     with(event, "referencedResources", json!({ "ACS::ECS::Instance": [instance] }))
 }
 
-fn story() -> Vec<Value> {
-    let (alice, bob, carol) = (person("alice"), person("bob"), person("carol"));
-    let mut dave = person("dave");
-    dave["accessKeyId"] = KEY.into();
-    let root = json!({ "type": "root-account", "accountId": ACCOUNT, "principalId": ACCOUNT, "userName": "root" });
+/// Weeks before: how the instances were created.
+fn weeks_before() -> Vec<Value> {
+    let (alice, bob) = (person("alice"), person("bob"));
     let of = |instance: &str| json!({ "InstanceId": instance });
-    let sign_in = |id: &str, time: &str, error: &str| {
-        let event = with(
-            call(id, time, "AasSub", "ConsoleSignin", &alice, json!({})),
-            "eventType",
-            "ConsoleSignin",
-        );
-        with(
-            with(event, "errorCode", error),
-            "additionalEventData",
-            json!({ "mfaChecked": "true" }),
-        )
-    };
     vec![
-        // Weeks before: how the instances were created.
         call("made-guest", "2026-09-01T08:00:00Z", "Ecs", "RunInstances", &alice, of("i-bp1guest")),
         with(
             call("made-far", "2026-09-01T08:01:00Z", "Ecs", "RunInstances", &alice, of("i-bp1far")),
@@ -78,7 +63,14 @@ fn story() -> Vec<Value> {
             &alice,
             json!({ "InstanceId": "i-bp1schedule", "AutoReleaseTime": "2026-09-28T03:00:00Z" }),
         ),
-        // The night.
+    ]
+}
+
+/// The night: commands, refusals, stops and releases.
+fn night() -> Vec<Value> {
+    let (alice, bob, carol) = (person("alice"), person("bob"), person("carol"));
+    let of = |instance: &str| json!({ "InstanceId": instance });
+    vec![
         call("command", "2026-09-28T01:50:00Z", "Ecs", "RunCommand", &carol, of("i-bp1guest")),
         with(
             call(
@@ -115,7 +107,28 @@ fn story() -> Vec<Value> {
         ),
         released("scheduled", "2026-09-28T03:00:30Z", "i-bp1schedule"),
         released("unannounced", "2026-09-28T03:10:00Z", "i-bp1platform"),
-        // Other activity.
+    ]
+}
+
+/// Other activity of the night: sign-ins, keys and the root account.
+fn other_activity() -> Vec<Value> {
+    let (alice, bob) = (person("alice"), person("bob"));
+    let mut dave = person("dave");
+    dave["accessKeyId"] = KEY.into();
+    let root = json!({ "type": "root-account", "accountId": ACCOUNT, "principalId": ACCOUNT, "userName": "root" });
+    let sign_in = |id: &str, time: &str, error: &str| {
+        let event = with(
+            call(id, time, "AasSub", "ConsoleSignin", &alice, json!({})),
+            "eventType",
+            "ConsoleSignin",
+        );
+        with(
+            with(event, "errorCode", error),
+            "additionalEventData",
+            json!({ "mfaChecked": "true" }),
+        )
+    };
+    vec![
         sign_in("in", "2026-09-28T01:00:00Z", ""),
         sign_in("not-in", "2026-09-28T00:59:00Z", "Authentication.Failed"),
         with(
@@ -142,6 +155,11 @@ fn story() -> Vec<Value> {
         ),
         call("rooted", "2026-09-28T04:00:00Z", "Ecs", "DescribeRegions", &root, json!({})),
     ]
+}
+
+/// All events of the story.
+fn story() -> Vec<Value> {
+    [weeks_before(), night(), other_activity()].concat()
 }
 
 fn investigated() -> Program {

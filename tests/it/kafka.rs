@@ -66,7 +66,7 @@ fn deleted_records_become_a_gap_and_a_recreated_topic_is_read_from_its_start() {
     );
     let sender = sender.expect("a client");
     sender
-        .send(None, br#"{"eventId":"anew","eventName":"x","eventTime":"2026-09-30T10:00:00Z"}"#)
+        .send(None, br#"{"eventId":"anew","eventName":"x","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{"type":"ram-user","accountId":"1","userName":"a"}}"#)
         .expect("sent");
     sender.flush().expect("sent");
     let service = pipeline.start_service();

@@ -17,7 +17,7 @@ fn invalid_messages_are_quarantined_alone() {
         .expect("a client");
     let event = |id: &str| {
         format!(
-            r#"{{"eventId":"{id}","eventName":"DescribeInstances","eventTime":"2026-09-30T10:00:00Z"}}"#
+            r#"{{"eventId":"{id}","eventName":"DescribeInstances","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{{"type":"ram-user","accountId":"1","userName":"a"}}}}"#
         )
     };
     for value in [

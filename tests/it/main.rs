@@ -4,14 +4,19 @@
     clippy::disallowed_methods,
     reason = "tests have clocks, environments and pauses of their own"
 )]
+#![allow(clippy::print_stdout, reason = "tests of random cases print what they counted")]
 
 mod borders;
 mod broken_rules;
+mod chat_robots;
 mod cli;
 mod compaction;
+mod comprehension;
 mod data_dictionary;
+mod doctor;
 mod duckdb;
 mod environment;
+mod examples;
 mod finding_flood;
 mod findings;
 mod ground_truth;
@@ -29,7 +34,9 @@ mod metrics;
 mod object_storage;
 mod object_storage_faults;
 mod old_lakes;
+mod postgres_clients;
 mod postgres_endpoint;
+mod postgres_oracle;
 mod query;
 mod query_shell;
 mod real_samples;
@@ -42,7 +49,13 @@ mod scheduled_reports;
 mod service_crash;
 mod shared_lake;
 mod sigma;
+mod sigma_files;
+mod sigma_oracle;
+mod sigma_values;
 mod sink_outage;
 mod sinks;
+mod sources;
+mod spreadsheets;
 mod support;
 mod syslog_sink;
+mod time_zone;

@@ -46,7 +46,7 @@ fn a_one_gigabyte_line_and_a_decompression_bomb_stay_within_the_memory_budget() 
     let filler: String = (0..1_100).map(|n| char::from(b'a' + (n * 7 % 26) as u8)).collect();
     for n in 0..800_000u64 {
         let comma = if n == 0 { "" } else { "," };
-        write!(gzip, r#"{comma}{{"eventId":"id-{n}","eventName":"DescribeInstances","eventTime":"2026-09-21T02:{:02}:05Z","requestParameters":{{"text":"{}{filler}"}}}}"#, n % 60, n * 2_654_435)
+        write!(gzip, r#"{comma}{{"eventId":"id-{n}","eventName":"DescribeInstances","eventTime":"2026-09-21T02:{:02}:05Z","acsRegion":"cn-hangzhou","userIdentity":{{"type":"ram-user","accountId":"1","userName":"a"}},"requestParameters":{{"text":"{}{filler}"}}}}"#, n % 60, n * 2_654_435)
             .expect("disk");
     }
     gzip.write_all(b"]").expect("disk");

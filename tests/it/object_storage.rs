@@ -38,7 +38,7 @@ fn objects_are_read_as_they_appear_and_once() {
     let service = Service::start_at_test_time(&program, "serve.toml", "lake");
     store.put(
         "AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/late.json",
-        br#"[{"eventId":"late","eventTime":"2026-09-30T10:00:00Z"}]"#,
+        br#"[{"eventId":"late","eventName":"StartInstance","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{"type":"ram-user","accountId":"1","userName":"a"}}]"#,
     );
     service.wait_for_records("stored", 1);
     assert_eq!(service.metric("trailhound_records_total{fate=\"received\"}") as u64, 1);
@@ -57,7 +57,7 @@ fn instance_role_credentials_sign_requests() {
     };
     store.put(
         "AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/one.json",
-        br#"[{"eventId":"one","eventTime":"2026-09-30T10:00:00Z"}]"#,
+        br#"[{"eventId":"one","eventName":"StartInstance","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{"type":"ram-user","accountId":"1","userName":"a"}}]"#,
     );
     // This store validates security tokens against its own, so the role has keys only.
     configure(&program, &source(&role(metadata_service(""))));
@@ -127,7 +127,7 @@ fn objects_of_a_failed_commit_are_fetched_again_whatever_their_day() {
         store.source().replace("window_days = 5", "window_days = 0\nsince = \"2026-05-01\"");
     configure(&program, &source);
     let Some(disk) = SmallDisk::mount(&program.path("lake"), 48) else { return };
-    program.write("one.json", r#"{"eventId":"one","eventTime":"2026-09-30T10:00:00Z"}"#);
+    program.write("one.json", r#"{"eventId":"one","eventName":"StartInstance","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{"type":"ram-user","accountId":"1","userName":"a"}}"#);
     program.run_ok(&["ingest", "one.json", "--lake", "lake"]);
     objects.iter().for_each(|(key, content)| store.put(key, content));
     disk.fill(256 << 10);
@@ -152,8 +152,11 @@ fn a_changed_object_is_read_again_and_repeated_events_are_duplicates() {
     configure(&program, &store.source());
     let key = "AliyunLogs/Actiontrail/cn-hangzhou/2026/09/30/rewritten.json";
     let events = |ids: &[&str]| {
-        let event =
-            |id: &&str| format!(r#"{{"eventId":"{id}","eventTime":"2026-09-30T10:00:00Z"}}"#);
+        let event = |id: &&str| {
+            format!(
+                r#"{{"eventId":"{id}","eventName":"StartInstance","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{{"type":"ram-user","accountId":"1","userName":"a"}}}}"#
+            )
+        };
         format!("[{}]", ids.iter().map(event).collect::<Vec<_>>().join(","))
     };
     store.put(key, events(&["a", "b"]).as_bytes());

@@ -77,6 +77,24 @@ fn psql_connects_by_tls_and_verifies_the_certificate() {
     assert!(!ok && err.contains("certificate verify failed"), "{err}");
 }
 
+/// Statements that are refused, and what the refusal says.
+const REFUSED: [(&str, &str); 11] = [
+    ("DROP TABLE events", "only statements that read"),
+    ("INSERT INTO events VALUES (1)", "only statements that read"),
+    ("SELEC 1", ""),
+    ("COPY events TO '/tmp/x'", ""),
+    ("SET datafusion.runtime.memory_limit = '100G'", "cannot be set"),
+    ("SELECT * FROM '/etc/passwd'", "there is no table"),
+    ("SELECT read_text('/etc/passwd')", "there is no function"),
+    ("SELECT nothing FROM events", "nothing"),
+    ("SELECT * FROM evnets", "did you mean"),
+    ("SELECT * FROM events", "more than 1000 rows"),
+    (
+        "SELECT count(*) FROM events a, events b, events c WHERE a.event_id || b.event_id || c.event_id = 'x'",
+        "",
+    ),
+];
+
 #[test]
 fn psql_returns_the_same_rows_as_the_cli_and_changes_nothing() {
     if external_part("TRAILHOUND_POSTGRESQL").is_none() {
@@ -108,24 +126,8 @@ fn psql_returns_the_same_rows_as_the_cli_and_changes_nothing() {
         let (ok, out, err) = psql(&open, &["-c", what]);
         assert!(ok && out.contains(says), "{what}: {out}{err}");
     }
-    let refused = [
-        ("DROP TABLE events", "only statements that read"),
-        ("INSERT INTO events VALUES (1)", "only statements that read"),
-        ("SELEC 1", ""),
-        ("COPY events TO '/tmp/x'", ""),
-        ("SET datafusion.runtime.memory_limit = '100G'", "cannot be set"),
-        ("SELECT * FROM '/etc/passwd'", "there is no table"),
-        ("SELECT read_text('/etc/passwd')", "there is no function"),
-        ("SELECT nothing FROM events", "nothing"),
-        ("SELECT * FROM evnets", "did you mean"),
-        ("SELECT * FROM events", "more than 1000 rows"),
-        (
-            "SELECT count(*) FROM events a, events b, events c WHERE a.event_id || b.event_id || c.event_id = 'x'",
-            "",
-        ),
-    ];
     let long = format!("SELECT {}", "'',".repeat(30_000));
-    for (sql, says) in refused.into_iter().chain([(long.as_str(), "at most 65536")]) {
+    for (sql, says) in REFUSED.into_iter().chain([(long.as_str(), "at most 65536")]) {
         let (ok, out, err) = psql(&open, &["-c", sql]);
         assert!(!ok && err.contains(says), "{sql}: {out}{err}");
     }
@@ -137,7 +139,7 @@ fn psql_returns_the_same_rows_as_the_cli_and_changes_nothing() {
         )
     };
     open.service.wait_until("every refusal noted", |_| {
-        open.program.catalog("lake").refused_queries() == refused.len() as i64 + 1
+        open.program.catalog("lake").refused_queries() == REFUSED.len() as i64 + 1
     });
     let codes: Vec<String> =
         tried().iter().map(|row| crate::support::program::text(&row["result"])).collect();

@@ -13,6 +13,8 @@ fn real_samples_are_ingested_and_evaluated() {
         ran.open_findings().into_iter().map(|(rule, ids)| (rule, ids.len())).collect();
     let expected = [
         ("AT-ECS-001", 1),
+        // Pages of the vendor mask addresses.
+        ("AT-HEALTH-003", 8),
         ("AT-LOG-001", 2),
         ("AT-LOGIN-001", 2),
         ("AT-ROOT-001", 6),

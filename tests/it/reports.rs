@@ -9,6 +9,21 @@ use std::path::Path;
 const SEPTEMBER: &str =
     "event_time >= '2026-09-01T00:00:00Z' AND event_time < '2026-10-01T00:00:00Z'";
 
+/// The figures of the report, and the condition that counts each in SQL.
+fn figure_conditions() -> [(&'static str, String); 8] {
+    let sign_in = "(lower(event_name) LIKE 'consolesignin%' OR (lower(event_name) = 'login' AND lower(service_name) = 'cloudsso'))";
+    [
+        ("events", "true".to_owned()),
+        ("failed_calls", "outcome = 'failure'".to_owned()),
+        ("sign_ins", format!("{sign_in} AND outcome = 'success'")),
+        ("sign_ins_with_mfa", format!("{sign_in} AND outcome = 'success' AND mfa = 'yes'")),
+        ("sign_ins_without_mfa", format!("{sign_in} AND outcome = 'success' AND mfa = 'no'")),
+        ("sign_ins_mfa_unknown", format!("{sign_in} AND outcome = 'success' AND mfa = 'unknown'")),
+        ("sign_ins_failed", format!("{sign_in} AND outcome = 'failure'")),
+        ("root_events", "lower(user_type) = 'root-account'".to_owned()),
+    ]
+}
+
 #[test]
 fn report_figures_equal_sql_counts_and_the_generated_truth() {
     let program = month();
@@ -27,17 +42,7 @@ fn report_figures_equal_sql_counts_and_the_generated_truth() {
             )
         })
         .collect();
-    let sign_in = "(lower(event_name) LIKE 'consolesignin%' OR (lower(event_name) = 'login' AND lower(service_name) = 'cloudsso'))";
-    for (figure, condition) in [
-        ("events", "true".to_owned()),
-        ("failed_calls", "outcome = 'failure'".to_owned()),
-        ("sign_ins", format!("{sign_in} AND outcome = 'success'")),
-        ("sign_ins_with_mfa", format!("{sign_in} AND outcome = 'success' AND mfa = 'yes'")),
-        ("sign_ins_without_mfa", format!("{sign_in} AND outcome = 'success' AND mfa = 'no'")),
-        ("sign_ins_mfa_unknown", format!("{sign_in} AND outcome = 'success' AND mfa = 'unknown'")),
-        ("sign_ins_failed", format!("{sign_in} AND outcome = 'failure'")),
-        ("root_events", "lower(user_type) = 'root-account'".to_owned()),
-    ] {
+    for (figure, condition) in figure_conditions() {
         let counted = program.query_number(
             "l",
             &format!("SELECT count(*) FROM events WHERE {SEPTEMBER} AND {condition}"),

@@ -159,6 +159,48 @@ fn a_new_rule_passes_lint_and_cases_and_runs_over_existing_events() {
     assert_eq!(detect(&[]), "findings: 0 new, 0 revised, 0 known, 1 withdrawn");
 }
 
+/// A text of the sound rule, what stands in its place, and the check that fails then.
+const MISTAKES: [(&str, &str, &str); 26] = [
+    ("1.0.0", "one", "version"),
+    ("experimental", "brand new", "status"),
+    ("T1490", "1490", "attack"),
+    ("[\"T1490\"]", "[]", "attack-there"),
+    ("请填写标题", "none", "title-zh"),
+    ("1. 首先查看什么。2. 如何处理。", "look", "runbook-zh"),
+    ("window = \"1h\"", "window = \"30d\"", "dedup-window"),
+    ("dedup =", "lookback = \"1h\"\ndedup =", "lookback-used"),
+    ("dedup =", "first_last = { by = [\"principal_id\"], per = \"2d\" }\ndedup =", "first-last"),
+    (
+        "dedup =",
+        "first_last = { by = [\"principal_id\"], per = \"1d\" }\ndedup =",
+        "first-last-groups",
+    ),
+    ("prefilter =", "needs = [\"read_events\"]\ngaps = [\"read_events\"]\nprefilter =", "needs"),
+    ("lower(service_name) = 'ecs'", "lower(no_such_column) = 'ecs'", "prefilter-plans"),
+    ("sample = \"ram_key_call\"", "sample = \"no_such_sample\"", "case-samples"),
+    ("a near miss", "it happens", "cases-names"),
+    ("errorCode", "requestId", "case-failed"),
+    (
+        ", remove = [\"userIdentity\", \"sourceIpAddress\", \"requestParameters\"]",
+        "",
+        "case-lacking",
+    ),
+    ("-- Which", "Which", "comment"),
+    ("event_action = 'deletesnapshot'", "event_action = 'DeleteSnapshot'", "event-action"),
+    ("event_action = 'deletesnapshot'", "event_name = 'DeleteSnapshot'", "no-event-name"),
+    ("events.*,", "event_id,", "columns"),
+    ("outcome = 'success'\n", "outcome = 'success' AND event_time < now()\n", "no-clock"),
+    ("outcome = 'success'\n", "outcome = 'success' LIMIT 5\n", "no-limit"),
+    (
+        "outcome = 'success'\n",
+        "outcome = 'success' AND event_time > event_time - INTERVAL '2 hours'\n",
+        "lookback",
+    ),
+    ("outcome = 'success'\n", "outcome = 'success' AND off_hours(event_time)\n", "parameters-said"),
+    ("columns = [\"principal_id\"]", "columns = [\"who\"]", "dedup-columns"),
+    ("FROM events", "FROM evens", "query"),
+];
+
 #[test]
 fn lint_names_each_mistake_in_a_rule() {
     let program = with_a_new_rule();
@@ -168,58 +210,7 @@ fn lint_names_each_mistake_in_a_rule() {
         std::fs::read_to_string(&toml).expect("TOML"),
         std::fs::read_to_string(&sql).expect("SQL"),
     );
-    for (from, to, check) in [
-        ("1.0.0", "one", "version"),
-        ("experimental", "brand new", "status"),
-        ("T1490", "1490", "attack"),
-        ("[\"T1490\"]", "[]", "attack-there"),
-        ("请填写标题", "none", "title-zh"),
-        ("1. 首先查看什么。2. 如何处理。", "look", "runbook-zh"),
-        ("window = \"1h\"", "window = \"30d\"", "dedup-window"),
-        ("dedup =", "lookback = \"1h\"\ndedup =", "lookback-used"),
-        (
-            "dedup =",
-            "first_last = { by = [\"principal_id\"], per = \"2d\" }\ndedup =",
-            "first-last",
-        ),
-        (
-            "dedup =",
-            "first_last = { by = [\"principal_id\"], per = \"1d\" }\ndedup =",
-            "first-last-groups",
-        ),
-        (
-            "prefilter =",
-            "needs = [\"read_events\"]\ngaps = [\"read_events\"]\nprefilter =",
-            "needs",
-        ),
-        ("lower(service_name) = 'ecs'", "lower(no_such_column) = 'ecs'", "prefilter-plans"),
-        ("sample = \"ram_key_call\"", "sample = \"no_such_sample\"", "case-samples"),
-        ("a near miss", "it happens", "cases-names"),
-        ("errorCode", "requestId", "case-failed"),
-        (
-            ", remove = [\"userIdentity\", \"sourceIpAddress\", \"requestParameters\"]",
-            "",
-            "case-lacking",
-        ),
-        ("-- Which", "Which", "comment"),
-        ("event_action = 'deletesnapshot'", "event_action = 'DeleteSnapshot'", "event-action"),
-        ("event_action = 'deletesnapshot'", "event_name = 'DeleteSnapshot'", "no-event-name"),
-        ("events.*,", "event_id,", "columns"),
-        ("outcome = 'success'\n", "outcome = 'success' AND event_time < now()\n", "no-clock"),
-        ("outcome = 'success'\n", "outcome = 'success' LIMIT 5\n", "no-limit"),
-        (
-            "outcome = 'success'\n",
-            "outcome = 'success' AND event_time > event_time - INTERVAL '2 hours'\n",
-            "lookback",
-        ),
-        (
-            "outcome = 'success'\n",
-            "outcome = 'success' AND off_hours(event_time)\n",
-            "parameters-said",
-        ),
-        ("columns = [\"principal_id\"]", "columns = [\"who\"]", "dedup-columns"),
-        ("FROM events", "FROM evens", "query"),
-    ] {
+    for (from, to, check) in MISTAKES {
         // The text is replaced in the description if it occurs there, otherwise in the query.
         let in_toml =
             sound_toml.contains(from) && !(sound_sql.contains(from) && check != "prefilter-plans");

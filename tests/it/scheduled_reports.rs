@@ -64,6 +64,16 @@ fn serve_at(program: &Program, now: &str, due: &[(&str, &str, &str)]) {
     service.kill();
 }
 
+/// The reports in `folder`, by name.
+fn made(program: &Program, folder: &str) -> Vec<String> {
+    let files = std::fs::read_dir(program.path(folder))
+        .expect("a folder")
+        .map(|file| file.expect("a file").file_name().into_string().expect("text"));
+    let mut files: Vec<String> = files.filter(|name| name.ends_with(".json")).collect();
+    files.sort();
+    files
+}
+
 #[test]
 fn each_report_is_made_once_across_restarts_and_downtime() {
     let program = Program::new();
@@ -114,23 +124,15 @@ fn each_report_is_made_once_across_restarts_and_downtime() {
             ("daily", "2026-10-04T00:30:00Z", "made"),
         ],
     );
-    let made = |folder: &str| {
-        let files = std::fs::read_dir(program.path(folder))
-            .expect("a folder")
-            .map(|file| file.expect("a file").file_name().into_string().expect("text"));
-        let mut files: Vec<String> = files.filter(|name| name.ends_with(".json")).collect();
-        files.sort();
-        files
-    };
     // Fifteen days, each once, by the calendar of Shanghai.
-    let days: Vec<String> = made("daily");
+    let days = made(&program, "daily");
     assert_eq!(days.len(), 15, "{days:?}");
     assert_eq!(
         (days[0].as_str(), days[14].as_str()),
         ("trailhound-security-2026-09-20-day.json", "trailhound-security-2026-10-04-day.json")
     );
     assert_eq!(
-        made("weekly"),
+        made(&program, "weekly"),
         ["trailhound-audit-2026-09-14-week.json", "trailhound-audit-2026-09-28-week.json"]
     );
     let unchanged =

@@ -35,7 +35,7 @@ fn a_lake_migrates_to_a_postgresql_catalog_unchanged() {
     assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
     // The migrated lake recognises stored events, takes new ones and gives the same findings.
     assert_eq!(scan("lake").open_findings(), before.open_findings());
-    program.write("more.json", r#"{"eventId":"more","eventTime":"2026-09-30T10:00:00Z"}"#);
+    program.write("more.json", r#"{"eventId":"more","eventName":"StartInstance","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{"type":"ram-user","accountId":"1","userName":"a"}}"#);
     let more =
         program.run_ok(&["ingest", "more.json", "g/events", "--lake", "lake", "--json"]).json()[0]
             .clone();

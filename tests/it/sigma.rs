@@ -17,13 +17,13 @@ fn imported(rules: &[String]) -> Program {
 }
 
 /// A detection rule: the selections and the condition as YAML, under `detection`.
-fn rule(number: u32, detection: &str) -> String {
+pub(crate) fn rule(number: u32, detection: &str) -> String {
     format!(
         "title: rule {number}\nid: {number:08}-0000-4000-8000-000000000000\n{SOURCE}\ndetection:\n{detection}\n"
     )
 }
 
-fn call(id: &str, members: Value) -> Value {
+pub(crate) fn call(id: &str, members: Value) -> Value {
     let mut event = json!({ "eventId": id, "eventTime": "2026-09-20T10:00:00Z", "eventName": "CreateUser", "serviceName": "Ram", "eventRW": "Write",
         "sourceIpAddress": "198.51.100.7", "userIdentity": { "type": "ram-user", "accountId": "1000000000000001", "principalId": "2a" } });
     for (name, value) in members.as_object().expect("an object") {
@@ -32,13 +32,13 @@ fn call(id: &str, members: Value) -> Value {
     event
 }
 
-fn scan(program: &Program, events: &[Value]) -> RunOutput {
+pub(crate) fn scan(program: &Program, events: &[Value]) -> RunOutput {
     program.write("events.json", serde_json::to_vec(events).expect("JSON"));
     program.run_ok(&["scan", "events.json", "--lake", "l", "--format", "json"])
 }
 
 /// Which of `events` a rule with that detection matches.
-fn matched(detections: &[&str], events: &[Value]) -> Vec<BTreeSet<String>> {
+pub(crate) fn matched(detections: &[&str], events: &[Value]) -> Vec<BTreeSet<String>> {
     let rules: Vec<String> =
         (1..).zip(detections).map(|(number, detection)| rule(number, detection)).collect();
     let open = scan(&imported(&rules), events).open_findings();
@@ -48,7 +48,7 @@ fn matched(detections: &[&str], events: &[Value]) -> Vec<BTreeSet<String>> {
         .collect()
 }
 
-fn ids(ids: &[&str]) -> BTreeSet<String> {
+pub(crate) fn ids(ids: &[&str]) -> BTreeSet<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
@@ -235,17 +235,59 @@ fn cloudtrail_rules_are_translated_where_a_counterpart_exists() {
     );
 }
 
+/// Checks that the import of `yaml` is refused for `reason`.
+pub(crate) fn check_refused(yaml: &str, reason: &str) {
+    let program = Program::new();
+    program.write("sigma.yml", yaml);
+    let ran = program.run(&["rules", "import", "sigma.yml", "--out", "rules"]);
+    assert_eq!(ran.status, 3, "{yaml}\n{}{}", ran.out, ran.err);
+    let told = ran.out.contains("REFUSED") && ran.out.contains(reason);
+    assert!(told, "{yaml}\n{reason}: {}", ran.out);
+}
+
 #[test]
-fn untranslatable_rules_are_refused_with_the_reason() {
-    let aws = |detection: &str| {
-        rule(1, detection).replace("alibaba", "aws").replace("actiontrail", "cloudtrail")
-    };
+fn untranslatable_correlations_are_refused_with_the_reason() {
     let correlation = |more: &str| {
         format!(
             "{}\n---\ntitle: c\ncorrelation:\n{more}",
             rule(1, "    s: {eventName: a}\n    condition: s")
                 .replace("title:", "name: base\ntitle:")
         )
+    };
+    for (yaml, reason) in [
+        (
+            correlation(
+                "    type: event_count\n    rules: [base]\n    timespan: 5m\n    condition: {lt: 3}",
+            ),
+            "quiet moment",
+        ),
+        (
+            correlation(
+                "    type: event_count\n    rules: [other]\n    timespan: 5m\n    condition: {gte: 3}",
+            ),
+            "not among the imported files",
+        ),
+        (
+            correlation(
+                "    type: event_count\n    rules: [base]\n    timespan: 30d\n    condition: {gte: 3}",
+            ),
+            "longer than a week",
+        ),
+        (
+            correlation(
+                "    type: value_percentile\n    rules: [base]\n    timespan: 5m\n    condition: {gte: 3, field: eventName}",
+            ),
+            "percentiles",
+        ),
+    ] {
+        check_refused(&yaml, reason);
+    }
+}
+
+#[test]
+fn untranslatable_rules_are_refused_with_the_reason() {
+    let aws = |detection: &str| {
+        rule(1, detection).replace("alibaba", "aws").replace("actiontrail", "cloudtrail")
     };
     for (yaml, reason) in [
         (rule(1, "    k: [evil]\n    condition: k"), "keywords"),
@@ -274,38 +316,10 @@ fn untranslatable_rules_are_refused_with_the_reason() {
             aws("    s: {requestParameters.userName: x}\n    condition: s"),
             "CloudTrail's field `requestParameters.userName`",
         ),
-        (
-            correlation(
-                "    type: event_count\n    rules: [base]\n    timespan: 5m\n    condition: {lt: 3}",
-            ),
-            "quiet moment",
-        ),
-        (
-            correlation(
-                "    type: event_count\n    rules: [other]\n    timespan: 5m\n    condition: {gte: 3}",
-            ),
-            "not in the file",
-        ),
-        (
-            correlation(
-                "    type: event_count\n    rules: [base]\n    timespan: 30d\n    condition: {gte: 3}",
-            ),
-            "longer than a week",
-        ),
-        (
-            correlation(
-                "    type: value_percentile\n    rules: [base]\n    timespan: 5m\n    condition: {gte: 3, field: eventName}",
-            ),
-            "percentiles",
-        ),
         ("title: [".to_owned(), "REFUSED"),
         ("a: &a [x, x]\nb: &b [*a, *a]\ntitle: *b\n".to_owned(), "REFUSED"),
     ] {
-        let program = Program::new();
-        program.write("sigma.yml", &yaml);
-        let ran = program.run(&["rules", "import", "sigma.yml", "--out", "rules"]);
-        assert_eq!(ran.status, 3, "{yaml}\n{}{}", ran.out, ran.err);
-        assert!(ran.out.contains("REFUSED") && ran.out.contains(reason), "{reason}: {}", ran.out);
+        check_refused(&yaml, reason);
     }
     let program = Program::new();
     program.write("sigma.yml", rule(1, "    s: {eventName: a}\n    condition: s"));

@@ -23,21 +23,8 @@ fn well(request: &Request) -> Reply {
     )
 }
 
-#[test]
-fn every_kind_of_sink_receives_all_findings_after_an_outage() {
-    let (Some(broker), Some(frozen)) = (broker(), Broker::start_dedicated()) else { return };
-    let (Some(python), Some(rsyslogd)) =
-        (external_part("TRAILHOUND_CLIENTS_PYTHON"), external_part("TRAILHOUND_RSYSLOGD"))
-    else {
-        return;
-    };
-    let pipeline = KafkaPipeline::new(broker, "told-away", 1, 20_000, 9);
-    if !crate::support::certificate::create(&pipeline.program.path("")) {
-        return;
-    }
-    frozen.create_topic("told-away", 1);
-    let (http, mail, syslog) = (reserve_port(), reserve_port(), reserve_port());
-    let sinks = ["hook", "ding", "feishu", "wecom", "slack", "alerts", "mail", "syslog", "topic"];
+/// Configures a sink of every kind: on the ports of the HTTP, mail and syslog servers, and in the topic of `servers`.
+fn configure(pipeline: &KafkaPipeline, [http, mail, syslog]: [u16; 3], servers: &str) {
     let mut configuration = String::new();
     for (name, kind) in
         [("ding", "dingtalk"), ("feishu", "feishu"), ("wecom", "wecom"), ("slack", "slack")]
@@ -58,9 +45,27 @@ fn every_kind_of_sink_receives_all_findings_after_an_outage() {
         "[[sink]]\nname = \"mail\"\n[sink.mail]\nhost = \"127.0.0.1\"\nport = {mail}\nencryption = \"none\"\nfrom = \"a@example.com\"\nto = [\"b@example.com\"]\n\
          [[sink]]\nname = \"syslog\"\n[sink.syslog]\nhost = \"127.0.0.1\"\nport = {syslog}\ntls = false\n\
          [[sink]]\nname = \"topic\"\n[sink.kafka]\nbootstrap_servers = \"{}\"\ntopic = \"told-away\"\n",
-        frozen.servers()
+        servers
     ));
     pipeline.add_configuration(&configuration);
+}
+
+#[test]
+fn every_kind_of_sink_receives_all_findings_after_an_outage() {
+    let (Some(broker), Some(frozen)) = (broker(), Broker::start_dedicated()) else { return };
+    let (Some(python), Some(rsyslogd)) =
+        (external_part("TRAILHOUND_CLIENTS_PYTHON"), external_part("TRAILHOUND_RSYSLOGD"))
+    else {
+        return;
+    };
+    let pipeline = KafkaPipeline::new(broker, "told-away", 1, 20_000, 9);
+    if !crate::support::certificate::create(&pipeline.program.path("")) {
+        return;
+    }
+    frozen.create_topic("told-away", 1);
+    let (http, mail, syslog) = (reserve_port(), reserve_port(), reserve_port());
+    let sinks = ["hook", "ding", "feishu", "wecom", "slack", "alerts", "mail", "syslog", "topic"];
+    configure(&pipeline, [http, mail, syslog], &frozen.servers());
     // The frozen broker accepts connections and answers nothing. On the ports of the other sinks nothing listens.
     frozen.signal("STOP");
     let service = pipeline.start_service();

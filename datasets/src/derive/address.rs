@@ -1,7 +1,7 @@
 //! The source address of a call and the address of its client.
 
 use super::parameters;
-use crate::event::{Event, Field};
+use crate::event::{Event, Field, is_placeholder};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The classified value of `sourceIpAddress`.
@@ -13,7 +13,7 @@ pub enum SourceAddress {
     Internal,
     /// The host name of a cloud service.
     Service,
-    /// Absent or empty.
+    /// Absent, empty or a sign for "nothing".
     Missing,
     /// Anything else: a masked address, a list, a range.
     Unparsable,
@@ -56,7 +56,7 @@ impl SourceAddress {
     #[must_use]
     pub fn parse(text: Option<&str>) -> Self {
         let text = text.unwrap_or("").trim();
-        if text.is_empty() {
+        if is_placeholder(text) {
             return Self::Missing;
         }
         if let Some(ip) = parse_ip(text) {
@@ -199,6 +199,8 @@ mod tests {
             ("ecs.aliyuncs.com", "service", ""),
             ("", "missing", ""),
             ("  ", "missing", ""),
+            ("-", "missing", ""),
+            ("null", "missing", ""),
             ("192.168.XX.XX", "garbage", ""),
             ("42.120.XX.XX", "garbage", ""),
             ("10.10.**.**", "garbage", ""),

@@ -1,6 +1,6 @@
 //! The kind of credential that signed a call.
 
-use crate::event::{Event, Field};
+use crate::event::{Event, Field, is_placeholder};
 
 /// Kind of the credential that signed a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl CredentialKind {
     #[must_use]
     pub fn of(event: &Event<'_>) -> Self {
         let key = event.get(Field::AccessKeyId).unwrap_or("").trim();
-        if key.is_empty() || key.eq_ignore_ascii_case("null") {
+        if is_placeholder(key) {
             return if event.has_session { Self::ConsoleSession } else { Self::None };
         }
         if ["STS.", "TMP."]
@@ -58,6 +58,7 @@ mod tests {
             (Some(""), true, "console_session"),
             (Some("NULL"), false, "none"),
             (Some("null"), true, "console_session"),
+            (Some("-"), true, "console_session"),
             (Some("STS.NUexample"), true, "temporary"),
             (Some("TMP.3Kexample"), false, "temporary"),
             (Some("LTAI5tExample"), true, "long_term"),

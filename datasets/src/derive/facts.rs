@@ -3,6 +3,7 @@
 use super::boolean::parse_bool;
 use super::{address, credential, mfa, outcome, parameters, principal, resources, time};
 use crate::event::{Event, Field, Flag, Flags};
+use crate::fact::{Fact, FactSet};
 use std::borrow::Cow;
 
 /// All facts derived from one event; each field names its column.
@@ -40,6 +41,8 @@ pub struct DerivedFacts<'a> {
     pub instance_ids: Vec<Cow<'a, str>>,
     /// `flags`: the flags of the decoder and the flags that the derivation adds.
     pub flags: Flags,
+    /// The facts that are present and were not understood. Each has its flag in `flags`.
+    pub not_understood: FactSet,
     /// The columns cannot rebuild the event, so its text must be stored in `raw`.
     pub needs_raw: bool,
 }
@@ -55,7 +58,7 @@ impl<'a> DerivedFacts<'a> {
             flags.insert(Flag::BadTime);
             needs_raw |= event.get(Field::EventTime).is_some();
         }
-        if event.non_empty(Field::EventId).is_none() {
+        if event.said(Field::EventId).is_none() {
             flags.insert(Flag::NoEventId);
         }
         let session_created_at = event.get(Field::CreationDate).and_then(time::parse);
@@ -68,6 +71,20 @@ impl<'a> DerivedFacts<'a> {
         let additional = event.get(Field::AdditionalEventData).filter(|_| is_sign_in);
         let source = address::SourceAddress::parse(event.get(Field::SourceIpAddress));
         let resources = resources::collect(event);
+        let mut not_understood = event.not_understood;
+        for (fact, is_unreadable) in [
+            (Fact::Time, event_time.is_none() && event.said(Field::EventTime).is_some()),
+            (Fact::Account, account_id.is_some_and(principal::is_rounded_id)),
+            (Fact::SourceAddress, source == address::SourceAddress::Unparsable),
+            (Fact::Mfa, mfa::is_unreadable(event, event_action.as_deref())),
+        ] {
+            if is_unreadable {
+                not_understood.insert(fact);
+            }
+        }
+        for fact in not_understood.iter() {
+            flags.insert(Flag::not_understood(fact));
+        }
         Self {
             event_time,
             session_created_at,
@@ -85,6 +102,7 @@ impl<'a> DerivedFacts<'a> {
             resources,
             event_action,
             flags,
+            not_understood,
             needs_raw,
         }
     }

@@ -15,7 +15,8 @@
 
 use super::boolean::parse_bool;
 use super::parameters;
-use crate::event::{Event, Field};
+use crate::event::{Event, Field, is_placeholder};
+use crate::json;
 
 /// Whether MFA was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Mfa {
     /// MFA of the session, from `userIdentity.sessionContext.attributes.mfaAuthenticated`.
     #[must_use]
     pub fn of_session(event: &Event<'_>) -> Self {
-        Self::from_bool(event.get(Field::MfaAuthenticated).and_then(parse_bool))
+        Self::from_bool(event.get(Field::MfaAuthenticated).and_then(parse_flag))
     }
 
     /// Returns the MFA of an event whose `event_action` is `action`. For a sign-in, the first of
@@ -64,13 +65,41 @@ impl Mfa {
         }
         let additional = event.get(Field::AdditionalEventData).unwrap_or("");
         let of =
-            |name| parameters::find_text(additional, name).and_then(|value| parse_bool(&value));
+            |name| parameters::find_text(additional, name).and_then(|value| parse_flag(&value));
         let said = of("mfaChecked").or_else(|| of("isMFAChecked")).or_else(|| {
             parameters::request_parameter(event, b"MFAAuthenticated", "MFAAuthenticated")
-                .and_then(|value| parse_bool(&value))
+                .and_then(|value| parse_flag(&value))
         });
         Self::from_bool(said)
     }
+}
+
+/// A flag as events write it: a boolean, or 1 and 0.
+fn parse_flag(text: &str) -> Option<bool> {
+    parse_bool(text).or_else(|| match text.trim() {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ => None,
+    })
+}
+
+/// True where `event` says something about MFA that is neither yes nor no. `action` is its `event_action`.
+#[must_use]
+pub fn is_unreadable(event: &Event<'_>, action: Option<&str>) -> bool {
+    if event.said(Field::MfaAuthenticated).is_some_and(|text| parse_flag(text).is_none()) {
+        return true;
+    }
+    if !action.is_some_and(is_sign_in) || Mfa::of(event, action) != Mfa::Unknown {
+        return false;
+    }
+    let says = |value: &str| match json::unquote(value) {
+        Some(text) => !is_placeholder(&text),
+        None => value != "null",
+    };
+    json::members(event.get(Field::AdditionalEventData).unwrap_or("")).any(|(key, value)| {
+        ["mfaChecked", "isMFAChecked"].iter().any(|name| key.eq_ignore_ascii_case(name))
+            && says(value)
+    })
 }
 
 /// True where `action` is a sign-in. Any suffix of `consolesignin` is accepted, because variants may exist.
@@ -113,6 +142,25 @@ mod tests {
             assert_eq!(mfa("consolesignin", additional, "", None), state, "{additional}");
         }
         assert_eq!(mfa("login", "", r#"{"MFAAuthenticated":"false"}"#, None), "no");
+    }
+
+    #[test]
+    fn a_flag_that_is_neither_yes_nor_no_is_unreadable_and_a_missing_one_is_not() {
+        for (additional, unreadable) in [
+            (r#"{"mfaChecked":"***"}"#, true),
+            (r#"{"isMFAChecked":"perhaps"}"#, true),
+            (r#"{"mfaChecked":{}}"#, true),
+            (r#"{"mfaChecked":"false"}"#, false),
+            (r#"{"mfaChecked":0}"#, false),
+            (r#"{"mfaChecked":null}"#, false),
+            (r#"{"mfaChecked":""}"#, false),
+            (r#"{"loginAccount":"x"}"#, false),
+        ] {
+            let mut event = Event::empty("");
+            event.values[Field::AdditionalEventData as usize] = Some(Cow::Borrowed(additional));
+            assert_eq!(is_unreadable(&event, Some("consolesignin")), unreadable, "{additional}");
+            assert!(!is_unreadable(&event, Some("stopinstance")), "{additional}");
+        }
     }
 
     #[test]

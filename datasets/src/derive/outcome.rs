@@ -2,7 +2,7 @@
 
 use super::boolean::parse_bool;
 use super::parameters;
-use crate::event::{Event, Field};
+use crate::event::{Event, Field, is_placeholder};
 
 /// Outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Outcome {
     /// - failure: any error code, or an error message other than the word `success`,
     /// - success: anything else.
     ///
-    /// The text `null` counts as absent, as in the vendor's own rules.
+    /// The text `null` counts as absent, as in the vendor's own rules, and so does `-`.
     #[must_use]
     pub fn of(event: &Event<'_>) -> Self {
         let code = absent_if_null(event.get(Field::ErrorCode));
@@ -53,7 +53,7 @@ impl Outcome {
 fn absent_if_null(text: Option<&str>) -> &str {
     let text =
         text.unwrap_or("").trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
-    if text.eq_ignore_ascii_case("null") { "" } else { text }
+    if is_placeholder(text) { "" } else { text }
 }
 
 fn is_dry_run(event: &Event<'_>) -> bool {
@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn absent_empty_null_and_the_word_success_are_success() {
-        for code in [None, Some(""), Some("null"), Some("NULL"), Some(" "), Some("\"\"")] {
+        for code in [None, Some(""), Some("null"), Some("NULL"), Some(" "), Some("-"), Some("\"\"")]
+        {
             for message in
                 [None, Some(""), Some("success"), Some("SUCCESS"), Some(" success "), Some("null")]
             {

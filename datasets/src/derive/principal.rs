@@ -7,10 +7,10 @@ use crate::event::{Event, Field, Flag};
 /// the identity.
 #[must_use]
 pub fn account<'a>(event: &'a Event<'_>) -> (Option<&'a str>, Option<Flag>) {
-    if let Some(own) = event.non_empty(Field::AccountId) {
+    if let Some(own) = event.said(Field::AccountId) {
         return (Some(own), None);
     }
-    if let Some(recipient) = event.non_empty(Field::RecipientAccountId) {
+    if let Some(recipient) = event.said(Field::RecipientAccountId) {
         return (Some(recipient), Some(Flag::AccountFromRecipient));
     }
     match &event.fallback_account {
@@ -40,6 +40,14 @@ pub fn role<'a>(event: &'a Event<'_>) -> Option<(&'a str, Option<&'a str>)> {
                 .map(|(_, session)| session),
         )),
     }
+}
+
+/// True where `id` is a number that was written as a float: `1.89e15`. Which account that was cannot be said.
+#[must_use]
+pub fn is_rounded_id(id: &str) -> bool {
+    id.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && id.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'))
+        && id.parse::<f64>().is_ok()
 }
 
 #[cfg(test)]

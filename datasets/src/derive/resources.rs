@@ -4,6 +4,7 @@ use super::parameters;
 use crate::event::{Event, Field};
 use crate::json;
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Type of an ECS instance in `referencedResources` and `resourceType`.
 pub const ECS_INSTANCE: &str = "ACS::ECS::Instance";
@@ -26,60 +27,104 @@ pub struct Resource<'a> {
 /// - the instance parameters of ECS calls.
 #[must_use]
 pub fn collect<'a>(event: &'a Event<'_>) -> Vec<Resource<'a>> {
-    let mut found = Vec::new();
+    let mut found = FoundResources::default();
     if let Some(text) = event.get(Field::ReferencedResources) {
         referenced(text, &mut found);
     }
-    if let Some(names) = event.non_empty(Field::ResourceName) {
-        named(names, event.get(Field::ResourceType).unwrap_or(""), &mut found);
+    if let Some(names) = event.said(Field::ResourceName) {
+        named(names, event.said(Field::ResourceType).unwrap_or(""), &mut found);
     }
     instance_parameters(event, &mut found);
-    found
+    found.list
 }
 
-fn add<'a>(found: &mut Vec<Resource<'a>>, kind: Option<Cow<'a, str>>, id: Cow<'a, str>) {
-    if id.is_empty() {
-        return;
-    }
-    // One field may give the type of a resource that another field names without it.
-    let known = found
-        .iter_mut()
-        .find(|have| have.id == id && (have.kind == kind || have.kind.is_none() || kind.is_none()));
-    match known {
-        Some(have) => have.kind = have.kind.take().or(kind),
-        None => found.push(Resource { kind, id }),
+/// Resources from which on ids are looked up by their hash: an event may name very many.
+const INDEXED_FROM: usize = 16;
+
+/// The resources found so far.
+#[derive(Default)]
+struct FoundResources<'a> {
+    list: Vec<Resource<'a>>,
+    /// Positions in `list` by the hash of the id, from [`INDEXED_FROM`] resources on.
+    by_id: HashMap<u64, Vec<usize>>,
+}
+
+impl<'a> FoundResources<'a> {
+    fn add(&mut self, kind: Option<Cow<'a, str>>, id: Cow<'a, str>) {
+        if id.is_empty() {
+            return;
+        }
+        if self.list.len() == INDEXED_FROM && self.by_id.is_empty() {
+            for (position, have) in self.list.iter().enumerate() {
+                self.by_id.entry(json::hash_text(&have.id)).or_default().push(position);
+            }
+        }
+        let is_indexed = self.list.len() >= INDEXED_FROM;
+        let positions = if is_indexed {
+            self.by_id.entry(json::hash_text(&id)).or_default().as_slice()
+        } else {
+            &ALL_POSITIONS[..self.list.len()]
+        };
+        // One field may give the type of a resource that another field names without it.
+        let known = positions.iter().copied().find(|&position| {
+            let have = &self.list[position];
+            have.id == id && (have.kind == kind || have.kind.is_none() || kind.is_none())
+        });
+        match known {
+            Some(position) => {
+                let have = &mut self.list[position];
+                have.kind = have.kind.take().or(kind);
+            }
+            None => {
+                if is_indexed {
+                    self.by_id.entry(json::hash_text(&id)).or_default().push(self.list.len());
+                }
+                self.list.push(Resource { kind, id });
+            }
+        }
     }
 }
 
-fn referenced<'a>(text: &'a str, found: &mut Vec<Resource<'a>>) {
+/// The positions that a list too short for an index has.
+const ALL_POSITIONS: [usize; INDEXED_FROM] = {
+    let mut positions = [0; INDEXED_FROM];
+    let mut position = 0;
+    while position < INDEXED_FROM {
+        positions[position] = position;
+        position += 1;
+    }
+    positions
+};
+
+fn referenced<'a>(text: &'a str, found: &mut FoundResources<'a>) {
     if text.starts_with('[') {
         for entry in json::elements(text) {
             let id = parameters::find_text(entry, "resourceName")
                 .or_else(|| parameters::find_text(entry, "resourceId"));
             if let Some(id) = id {
-                add(found, parameters::find_text(entry, "resourceType"), id);
+                found.add(parameters::find_text(entry, "resourceType"), id);
             }
         }
         return;
     }
     for (kind, ids) in json::members(text) {
-        parameters::for_each_text(ids, |id| add(found, Some(kind.clone()), id));
+        parameters::for_each_text(ids, |id| found.add(Some(kind.clone()), id));
     }
 }
 
-fn named<'a>(names: &'a str, types: &'a str, found: &mut Vec<Resource<'a>>) {
+fn named<'a>(names: &'a str, types: &'a str, found: &mut FoundResources<'a>) {
     let mut types = types.split(';');
     for group in names.split(';') {
         let kind = types.next().map(str::trim).filter(|kind| !kind.is_empty());
         for id in group.split(',') {
-            add(found, kind.map(Cow::Borrowed), Cow::Borrowed(id.trim()));
+            found.add(kind.map(Cow::Borrowed), Cow::Borrowed(id.trim()));
         }
     }
 }
 
 /// Adds the instances in the parameters `InstanceId` and `InstanceIds`. Other services use these names for their own
 /// resources, so they are read for ECS calls only.
-fn instance_parameters<'a>(event: &'a Event<'_>, found: &mut Vec<Resource<'a>>) {
+fn instance_parameters<'a>(event: &'a Event<'_>, found: &mut FoundResources<'a>) {
     if !event
         .get(Field::ServiceName)
         .is_some_and(|service| service.trim().eq_ignore_ascii_case("ecs"))
@@ -94,7 +139,7 @@ fn instance_parameters<'a>(event: &'a Event<'_>, found: &mut Vec<Resource<'a>>) 
         for (key, value) in json::members(text) {
             if is_instance_key(&key) {
                 parameters::for_each_text(value, |id| {
-                    add(found, Some(Cow::Borrowed(ECS_INSTANCE)), id)
+                    found.add(Some(Cow::Borrowed(ECS_INSTANCE)), id)
                 });
             }
         }
@@ -189,6 +234,19 @@ mod tests {
             (Field::RequestParameters, r#"{"InstanceId":"i-1"}"#),
         ]);
         assert_eq!(shown(&event), ["ACS::ECS::Instance=i-1"]);
+    }
+
+    #[test]
+    fn very_many_resources_are_found_once_each() {
+        let ids: Vec<String> = (0..50_000).map(|n| format!("i-{}", n % 40_000)).collect();
+        let names: &'static str = ids.join(",").leak();
+        let event = event(&[
+            (Field::ResourceType, ECS_INSTANCE),
+            (Field::ResourceName, names),
+            (Field::ReferencedResources, r#"{"Instance":["i-0"],"ACS::ECS::Instance":["i-1"]}"#),
+        ]);
+        // `i-0` has two types.
+        assert_eq!(collect(&event).len(), 40_001);
     }
 
     #[test]

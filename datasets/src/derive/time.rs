@@ -3,19 +3,45 @@
 use chrono::{DateTime, Datelike, NaiveDate};
 
 /// Parses `text` as microseconds since 1970 UTC: RFC 3339 with `Z` or an offset, also with an offset without colon
-/// (`+0000`). Fractions are cut to microseconds; a leap second counts as the second after it. `None` for anything else,
-/// including epoch numbers and times without zone, whose meaning is ambiguous.
+/// (`+0000`); or the number of seconds, milliseconds, microseconds or nanoseconds since 1970, which the number of digits tells
+/// apart (10, 13, 16, 19: the years 2001 to 2286). Fractions are cut to microseconds; a leap second counts as the second after
+/// it. `None` for anything else, including times without zone, whose meaning is ambiguous.
 ///
 /// ```
 /// use trailhound_datasets::derive::time;
 ///
 /// let micros = time::parse("2026-01-31T16:00:00+08:00").expect("RFC 3339");
 /// assert_eq!(time::canonical(micros).as_deref(), Some("2026-01-31T08:00:00Z"));
+/// assert_eq!(time::parse("1769846400000"), Some(micros));
 /// assert_eq!(time::parse("2026-01-31 08:00"), None);
 /// ```
 #[must_use]
 pub fn parse(text: &str) -> Option<i64> {
-    parse_utc_seconds(text.as_bytes()).or_else(|| parse_rfc3339(text))
+    parse_utc_seconds(text.as_bytes())
+        .or_else(|| parse_rfc3339(text))
+        .or_else(|| parse_epoch(text.trim()))
+}
+
+fn parse_epoch(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) || whole.starts_with('0')
+    {
+        return None;
+    }
+    let number: i64 = whole.parse().ok()?;
+    let micros = match whole.len() {
+        10 => number * 1_000_000,
+        13 => number * 1_000,
+        16 => number,
+        19 => number / 1_000,
+        _ => return None,
+    };
+    let fraction: i64 = match fraction.len() {
+        0 => 0,
+        _ if whole.len() != 10 => return None,
+        _ => format!("{fraction:0<6}").get(..6)?.parse().ok()?,
+    };
+    Some(micros + fraction)
 }
 
 /// Fast path for the form of nearly every event, `2026-01-31T08:00:00Z`.
@@ -104,15 +130,23 @@ mod tests {
             ("0001-01-01T00:00:00Z", -62_135_596_800_000_000),
             ("1969-12-31T23:59:59Z", -1_000_000),
             ("9999-12-31T23:59:59Z", 253_402_300_799_000_000),
+            ("1649759057", base),
+            ("1649759057.25", base + 250_000),
+            ("1649759057000", base),
+            ("1649759057000001", base + 1),
+            ("1649759057000001999", base + 1),
         ] {
             assert_eq!(parse(text), Some(micros), "{text}");
         }
         for text in [
             "",
             "not a date",
-            "1649759057",
-            "1649759057000",
-            "1649759057000000",
+            "164975905",
+            "0649759057",
+            "-1649759057",
+            "16497590570",
+            "1649759057000.5",
+            "1.649759057e9",
             "2022-04-12T10:24:17",
             "2022-04-12",
             "2022-02-30T00:00:00Z",

@@ -8,7 +8,7 @@ pub const DEPTH_MAX: usize = 128;
 pub enum JsonError {
     /// The text ended inside a value; more bytes could complete it.
     Incomplete,
-    /// The byte at `at` is not allowed there.
+    /// The byte at `at` is not allowed there, or a word other than `true`, `false` and `null` starts there.
     Syntax {
         /// Offset of the offending byte.
         at: usize,
@@ -54,7 +54,7 @@ impl ValueKind {
     }
 }
 
-/// Offset of the first byte at or after `at` that is not JSON white space.
+/// Offset of the first byte at or after `at` that is not JSON white space; the length of `text` if there is none.
 #[inline]
 #[must_use]
 pub fn skip_space(text: &[u8], mut at: usize) -> usize {
@@ -140,6 +140,9 @@ fn escape_end(text: &[u8], at: usize) -> Result<usize, JsonError> {
 }
 
 /// Offset past the literal `word` that starts at `at`.
+///
+/// # Errors
+/// [`JsonError::Incomplete`] if the text ends within `word`, and [`JsonError::Syntax`] if another word starts at `at`.
 pub(super) fn literal_end(text: &[u8], at: usize, word: &'static [u8]) -> Result<usize, JsonError> {
     let found = &text[at..text.len().min(at + word.len())];
     if found == word {

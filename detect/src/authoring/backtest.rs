@@ -2,6 +2,8 @@
 //! compares the findings of two configurations.
 
 use crate::finding::{Finding, FindingStatus};
+use chrono::DateTime;
+use chrono_tz::Tz;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The number of findings that people would have to look at, by day, actor and rule.
@@ -21,9 +23,9 @@ pub struct AlertVolume {
 }
 
 impl AlertVolume {
-    /// Counts `findings`.
+    /// Counts `findings`, with days of `zone`.
     #[must_use]
-    pub fn of(findings: &[Finding]) -> Self {
+    pub fn of(findings: &[Finding], zone: Tz) -> Self {
         let mut volume = Self::default();
         for finding in findings {
             if finding.status != FindingStatus::Open {
@@ -34,9 +36,9 @@ impl AlertVolume {
             let day = finding
                 .first_seen
                 .as_deref()
-                .and_then(|time| time.get(..10))
-                .unwrap_or("not known");
-            *volume.by_day.entry(day.to_owned()).or_default() += 1;
+                .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
+                .map(|time| time.with_timezone(&zone).date_naive().to_string());
+            *volume.by_day.entry(day.unwrap_or_else(|| "not known".to_owned())).or_default() += 1;
             *volume.by_actor.entry(actor(finding)).or_default() += 1;
             *volume.by_rule.entry(finding.rule_id.clone()).or_default() += 1;
         }

@@ -13,13 +13,17 @@ use trailhound_queries::limits::SessionError;
 use trailhound_queries::packs::rules::{RequiredData, Rule};
 use trailhound_queries::session::Session;
 
-/// The most days without events that are listed.
+/// Maximum length of [`EventCounts::silent_days`].
 const SILENT_DAYS_LISTED: usize = 10;
 
 /// One row per account, region and day, read by [`daily_rows`].
 const DAYS_SQL: &str = "SELECT account_id, acs_region, CAST(date_part('epoch', day) / 86400 AS BIGINT), events, read_events, data_events, \
      hours_with_events, sign_ins, sign_ins_mfa_unknown, sign_ins_address_undetermined, lag_seconds_mean, lag_seconds_most \
      FROM coverage ORDER BY 1, 2, 3";
+
+/// One row per account and fact that was not understood.
+const NOT_UNDERSTOOD_SQL: &str = "SELECT account_id, fact, CAST(sum(not_understood) AS BIGINT) FROM comprehension \
+     WHERE not_understood > 0 GROUP BY account_id, fact ORDER BY 1, 2";
 
 /// Event counts of one account, or of one region of it.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -40,11 +44,11 @@ pub struct EventCounts {
     pub first_day: String,
     /// Last day with an event.
     pub last_day: String,
-    /// Days without events between the first and the last day; at most ten are listed.
+    /// Days without events between the first and the last day; only the first ten are listed.
     pub silent_days: Vec<String>,
     /// The number of all days without events between the first and the last day.
     pub silent_days_in_all: i64,
-    /// Hours with at least one event.
+    /// Hours with at least one event. In the sum over all regions, an hour counts once for each region with an event.
     pub hours_with_events: i64,
     /// Mean time from an event to its arrival in the lake, in seconds.
     pub lag_seconds_mean: f64,
@@ -73,6 +77,9 @@ pub struct AccountCoverage {
     pub totals: EventCounts,
     /// Counts by region; the empty name stands for events without a region.
     pub regions: BTreeMap<String, EventCounts>,
+    /// The number of events of which each fact was not understood, by the name of the fact. Rules
+    /// that read the fact cannot judge these events.
+    pub not_understood: BTreeMap<String, i64>,
     /// Rules that miss matches.
     #[serde(rename = "blind")]
     pub blind_spots: Vec<BlindSpot>,
@@ -106,10 +113,31 @@ pub async fn coverage(
             by_account.entry(day.account_id.clone()).or_default().push(day);
         }
     }
+    let mut not_understood = not_understood(session).await?;
     Ok(by_account
         .into_iter()
-        .map(|(account_id, days)| account_coverage(account_id, &days, rules))
+        .map(|(account_id, days)| AccountCoverage {
+            not_understood: not_understood.remove(&account_id).unwrap_or_default(),
+            ..account_coverage(account_id, &days, rules)
+        })
         .collect())
+}
+
+/// The number of events with each fact that was not understood, by account.
+async fn not_understood(
+    session: &Session,
+) -> Result<BTreeMap<Option<String>, BTreeMap<String, i64>>, SessionError> {
+    let mut by_account: BTreeMap<Option<String>, BTreeMap<String, i64>> = BTreeMap::new();
+    for batch in session.sql(NOT_UNDERSTOOD_SQL).await?.collect().await? {
+        let (accounts, facts) =
+            (match_rows::utf8(batch.column(0))?, match_rows::utf8(batch.column(1))?);
+        let counts = match_rows::int64(batch.column(2))?;
+        for ((account, fact), count) in accounts.iter().zip(&facts).zip(counts.values()) {
+            let of_account = by_account.entry(account.map(str::to_owned)).or_default();
+            of_account.insert(fact.unwrap_or_default().to_owned(), *count);
+        }
+    }
+    Ok(by_account)
 }
 
 fn account_coverage(
@@ -126,6 +154,7 @@ fn account_coverage(
     AccountCoverage {
         account_id,
         blind_spots,
+        not_understood: BTreeMap::new(),
         totals,
         regions: regions
             .into_iter()
@@ -134,7 +163,8 @@ fn account_coverage(
     }
 }
 
-/// Returns the data that `rule` needs and that the account does not deliver.
+/// Returns a blind spot for each kind of events in `needs` and `gaps` of `rule` that the account does
+/// not deliver. Without `needs` the rule can match nothing, without `gaps` it misses a part.
 fn blind_spots(rule: &Rule, totals: &EventCounts) -> Vec<BlindSpot> {
     let is_missing = |need: &&RequiredData| match need {
         RequiredData::ReadEvents => totals.read_events == 0,
@@ -255,6 +285,17 @@ impl AccountCoverage {
             lines.push(format!(
                 "  sign-ins: {}; whether MFA was used is not known of {}, the address of {}",
                 totals.sign_ins, totals.sign_ins_mfa_unknown, totals.sign_ins_address_undetermined
+            ));
+        }
+        if !self.not_understood.is_empty() {
+            let facts: Vec<String> = self
+                .not_understood
+                .iter()
+                .map(|(fact, count)| format!("{fact} of {count}"))
+                .collect();
+            lines.push(format!(
+                "  not understood, so that rules cannot judge: {} event(s)",
+                facts.join(", ")
             ));
         }
         lines.push(format!(

@@ -3,6 +3,7 @@
 
 use crate::evaluate::batch::Detection;
 use crate::evaluate::scope::TimeRange;
+use crate::finding::health::NOT_UNDERSTOOD_RULE;
 use crate::finding::{Finding, FindingStatus};
 use crate::store::StoreError;
 use crate::store::findings::retained_from;
@@ -79,11 +80,13 @@ pub async fn verify(
 ) -> Result<VerifiedFindings, StoreError> {
     let mut db = catalog.acquire().await?;
     let retained_from = retained_from(&mut db).await?;
-    let lookback_by_rule: BTreeMap<&str, i64> = derived
-        .scopes
-        .iter()
-        .map(|scope| (scope.rule_id.as_str(), scope.dependency_micros))
-        .collect();
+    // A rule has one scope for what it finds and one for what it cannot judge.
+    let mut lookback_by_rule: BTreeMap<&str, i64> = BTreeMap::new();
+    // What is said about a source when events come need not hold once more of them have come.
+    for scope in derived.scopes.iter().filter(|scope| scope.rule_id != NOT_UNDERSTOOD_RULE) {
+        let lookback = lookback_by_rule.entry(scope.rule_id.as_str()).or_default();
+        *lookback = (*lookback).max(scope.dependency_micros);
+    }
     let derived_by_id: BTreeMap<&str, &Finding> =
         derived.findings.iter().map(|finding| (finding.finding_id.as_str(), finding)).collect();
     let mut verified = VerifiedFindings {
@@ -115,8 +118,9 @@ pub async fn verify(
         }
         stored_ids.insert(stored.finding_id);
     }
-    let not_stored =
-        derived.findings.iter().filter(|finding| !stored_ids.contains(&finding.finding_id));
+    let not_stored = derived.findings.iter().filter(|finding| {
+        finding.rule_id != NOT_UNDERSTOOD_RULE && !stored_ids.contains(&finding.finding_id)
+    });
     verified.differences.extend(not_stored.map(|finding| Difference {
         finding_id: finding.finding_id.clone(),
         rule_id: finding.rule_id.clone(),

@@ -3,6 +3,7 @@
 
 use crate::evaluate::batch_rows::BatchRows;
 use crate::evaluate::scope::{EvaluatedScope, TimeRange, baseline, evaluated_scope, margin};
+use crate::evaluate::undetermined::{UndeterminedRules, marked_days, undetermined_scopes};
 use crate::finding::Finding;
 use crate::finding::grouping::{self, EventKeys, GroupedFindings};
 use crate::finding::match_rows::{self, dedup_columns, plan_matches};
@@ -56,6 +57,16 @@ impl Detection {
     /// Sorts the findings by their first event.
     pub(crate) fn sort(&mut self) {
         sort_findings(&mut self.findings);
+    }
+
+    /// Adds rules that failed, each once. A rule that failed has not run.
+    pub(crate) fn add_failed(&mut self, failed: Vec<(String, String)>) {
+        for (rule_id, reason) in failed {
+            self.ran.retain(|id| *id != rule_id);
+            if self.failed.iter().all(|(id, _)| *id != rule_id) {
+                self.failed.push((rule_id, reason));
+            }
+        }
     }
 }
 
@@ -133,8 +144,32 @@ pub async fn detect(
             Err(error) => detection.failed.push((rule.id.clone(), error.to_string())),
         }
     }
+    evaluate_undetermined(session, rule_set, range, &mut detection).await?;
     detection.sort();
     Ok(detection)
+}
+
+/// Finds what rules cannot judge among the events in `range`, and which sources are not understood.
+async fn evaluate_undetermined(
+    session: &Session,
+    rule_set: &RuleSet,
+    range: TimeRange,
+    detection: &mut Detection,
+) -> Result<(), EvaluateError> {
+    let planner = planner(session)?;
+    let days = marked_days(session, &planner, range).await?;
+    if !days.is_empty() {
+        let ran = detection.ran.iter().filter_map(|id| rule_set.find(id)).cloned();
+        let rules = UndeterminedRules::new(ran, planner).await?;
+        for day in days {
+            let found = rules.evaluate_day(session, day).await?;
+            let is_included = |finding: &Finding| range.is_everything() || range.includes(finding);
+            detection.findings.extend(found.findings.into_iter().filter(is_included));
+            detection.add_failed(found.failed);
+        }
+    }
+    detection.scopes.extend(undetermined_scopes(&detection.ran, range, true));
+    Ok(())
 }
 
 /// A session to prepare queries in, with the parameters and limits of `session`.

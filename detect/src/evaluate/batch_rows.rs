@@ -119,7 +119,8 @@ impl<'r> BatchRows<'r> {
     /// made by [`Session::over_input`]. There are no rows yet.
     ///
     /// # Errors
-    /// [`SessionError`] where there is no engine to prepare them with.
+    /// [`SessionError::Engine`] if the shared scan cannot be prepared. A rule that cannot be prepared
+    /// is not an error: it is listed in [`BatchRows::broken`].
     pub(crate) async fn new(
         session: Session,
         rules: Vec<(&'r Rule, String)>,
@@ -267,7 +268,7 @@ impl<'r> BatchRows<'r> {
 }
 
 /// Reads `files` on this number of threads, which end when the receiver is dropped.
-fn read_all(
+pub(super) fn read_all(
     scan: &Arc<SharedScan>,
     files: BTreeSet<PathBuf>,
     threads: usize,

@@ -5,5 +5,7 @@ pub(crate) mod batch;
 pub(crate) mod batch_rows;
 mod rule_query;
 pub(crate) mod scope;
+pub(crate) mod silent_accounts;
 pub(crate) mod streaming;
+mod undetermined;
 mod window_buffer;

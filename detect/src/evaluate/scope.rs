@@ -61,7 +61,13 @@ pub struct EvaluatedScope {
     pub dependency_micros: i64,
     /// Ids of findings that still hold, unchanged.
     pub unchanged_ids: HashSet<String>,
+    /// True where the run evaluated what the rule cannot judge: its findings of the variant
+    /// [`UNDETERMINED`]. Otherwise it evaluated the others.
+    pub is_undetermined: bool,
 }
+
+/// The variant of a finding about events that its rule cannot judge.
+pub(crate) const UNDETERMINED: &str = "undetermined";
 
 /// The time around an event in which another event can change the finding it belongs to, in
 /// microseconds.
@@ -99,6 +105,7 @@ pub(crate) fn evaluated_scope(
         range,
         dependency_micros: margin(rule).saturating_add(baseline(rule)),
         unchanged_ids: unchanged_ids.into_iter().collect(),
+        is_undetermined: false,
     }
 }
 

@@ -6,9 +6,9 @@
 //! match makes a second finding. If `alice` is an allowed principal, her matches make a suppressed
 //! finding, whose id differs from that of an open finding.
 
+use crate::finding::event_summary::{action, hex, rfc3339};
 use crate::finding::match_rows::MatchRow;
 use crate::finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
-use chrono::{DateTime, SecondsFormat};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use trailhound_queries::functions::mask_access_key;
 use trailhound_queries::packs::rules::Rule;
@@ -17,7 +17,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// Returns why a match is suppressed: the label of the allowed principal, or else the reason in the
 /// match's column `expected_because`. `None` if the match is not suppressed.
-fn suppressed_by(rule: &Rule, parameters: &Parameters, matched: MatchRow<'_>) -> Option<String> {
+pub(crate) fn suppressed_by(
+    rule: &Rule,
+    parameters: &Parameters,
+    matched: MatchRow<'_>,
+) -> Option<String> {
     let instances = matched.instance_ids();
     let operator = matched.operator(&instances);
     let allowed =
@@ -77,7 +81,7 @@ pub(crate) fn group_matches<'r>(
 
 /// Returns the stable id of a finding: a hash of the rule id, the rule's major version, the group
 /// key and the reason of suppression.
-fn finding_id(rule: &Rule, key: &str, suppressed_by: Option<&str>) -> String {
+pub(crate) fn finding_id(rule: &Rule, key: &str, suppressed_by: Option<&str>) -> String {
     let identity =
         [rule.id.as_str(), rule.major_version(), key, suppressed_by.unwrap_or("")].join("\u{1e}");
     format!("{:032x}", xxh3_128(identity.as_bytes()))
@@ -109,7 +113,7 @@ fn group_key(rule: &Rule, matched: MatchRow<'_>) -> String {
 }
 
 /// Makes the finding of one group of matches.
-fn finding(
+pub(crate) fn finding(
     rule: &Rule,
     parameters: &Parameters,
     key: &str,
@@ -189,15 +193,6 @@ fn actor(matched: MatchRow<'_>) -> Actor {
     }
 }
 
-/// Returns the action of a match as `service:event`, such as `Ecs:StopInstance`.
-fn action(matched: MatchRow<'_>) -> String {
-    format!(
-        "{}:{}",
-        matched.text("service_name").unwrap_or("?"),
-        matched.text("event_name").unwrap_or("?")
-    )
-}
-
 fn targets(matches: &[MatchRow<'_>]) -> Vec<TargetResource> {
     let targets: BTreeSet<TargetResource> = matches
         .iter()
@@ -213,7 +208,7 @@ fn unique<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
     values.filter(|value| seen.insert(*value)).map(str::to_owned).collect()
 }
 
-/// Returns each value once, the most frequent first.
+/// Returns each value once, the most frequent first. Values of equal frequency are sorted.
 fn by_frequency(values: impl Iterator<Item = String>) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for value in values {
@@ -222,14 +217,4 @@ fn by_frequency(values: impl Iterator<Item = String>) -> Vec<String> {
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     counts.into_iter().map(|(value, _)| value).collect()
-}
-
-/// Formats a time, in microseconds since 1970 UTC, as RFC 3339.
-fn rfc3339(micros: Option<i64>) -> Option<String> {
-    DateTime::from_timestamp_micros(micros?)
-        .map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

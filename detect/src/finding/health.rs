@@ -1,8 +1,9 @@
-//! Findings about the trail and the service itself: records that were never read, and findings that
-//! a sink refuses.
+//! Findings that no rule's query makes: records of a source were never read, a sink refuses
+//! findings, a source is not understood, or somebody tests a sink.
 
 use crate::finding::{Actor, Finding, FindingStatus};
 use chrono::DateTime;
+use trailhound_datasets::fact::Fact;
 use trailhound_queries::packs::rules::Severity;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -10,6 +11,68 @@ use xxhash_rust::xxh3::xxh3_128;
 pub const MISSING_RECORDS_RULE: &str = "AT-HEALTH-001";
 /// Rule id of the finding that a sink refuses findings.
 pub const DEAD_LETTER_RULE: &str = "AT-HEALTH-002";
+/// Rule id of the finding that no event of a configured account comes.
+pub const SILENT_ACCOUNT_RULE: &str = "AT-HEALTH-004";
+
+/// Rule id of the finding that events of a source are not understood.
+pub const NOT_UNDERSTOOD_RULE: &str = "AT-HEALTH-003";
+
+/// Events of a source on one day of which a fact was not understood.
+#[derive(Debug, Clone, Copy)]
+pub struct NotUnderstood<'m> {
+    /// Name of the source.
+    pub source: &'m str,
+    /// The fact.
+    pub fact: Fact,
+    /// The first instant of the day, in microseconds since 1970 UTC.
+    pub day: i64,
+    /// The number of events of the source on the day of which any fact was not understood.
+    pub marked_in_all: u64,
+    /// The number of all events of the source on the day.
+    pub events: u64,
+}
+
+impl NotUnderstood<'_> {
+    /// True where more than one in a hundred events of the source is not understood.
+    #[must_use]
+    pub fn is_alarming(&self) -> bool {
+        self.marked_in_all.saturating_mul(100) > self.events
+    }
+
+    /// Makes the finding, without its events. Its id depends on the source, the fact and the day. It does
+    /// not say how many events the source has: it stays the same while more are understood.
+    #[must_use]
+    pub fn finding(&self) -> Finding {
+        let Self { source, fact, day, .. } = *self;
+        let day = DateTime::from_timestamp_micros(day).unwrap_or_default();
+        let date = day.format("%Y-%m-%d");
+        let fact = fact.name();
+        let identity = format!("{NOT_UNDERSTOOD_RULE}\u{1e}{source}\u{1f}{fact}\u{1f}{date}");
+        Finding {
+            variant: Some(fact.to_owned()),
+            severity: Severity::High,
+            why: vec![
+                format!("source `{source}`, {date}: {fact} was present and not understood"),
+                "more than one in a hundred events of the source has a fact that was not understood"
+                    .to_owned(),
+            ],
+            unknowns: vec![format!("what the rules that read {fact} would find in these events")],
+            runbook: format!(
+                "1. Look at some of them: trailhound query -c \"SELECT event_id, source_object, source_position, flags, raw FROM events \
+                 WHERE source = '{source}' AND array_has(flags, '{fact}_not_understood') LIMIT 5\". 2. Deliver the events as ActionTrail \
+                 writes them; docs/events.md lists the forms that are understood. If a newer version of Trailhound understands the form, \
+                 install it. 3. Judge what is stored already: trailhound lake reread."
+            ),
+            ..service_finding(
+                NOT_UNDERSTOOD_RULE,
+                "Events of a source are not understood",
+                "来源的事件未能解析",
+                &identity,
+                &day.format("%Y-%m-%dT00:00:00Z").to_string(),
+            )
+        }
+    }
+}
 
 /// Records of a source that were lost before they could be read.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +132,8 @@ pub fn missing_records_finding(missing: MissingRecords<'_>) -> Finding {
 /// Makes the finding that the sink named `sink` refuses findings permanently. `now` is in
 /// microseconds since 1970 UTC.
 ///
-/// The finding's id depends on the sink and the day, so there is one a day for each sink.
+/// The finding's id depends on the sink and the UTC day, so a sink has at most one such finding per
+/// day.
 #[must_use]
 pub fn dead_letter_finding(sink: &str, now: i64) -> Finding {
     let day = DateTime::from_timestamp_micros(now)
@@ -93,6 +157,59 @@ pub fn dead_letter_finding(sink: &str, now: i64) -> Finding {
             "告警通道拒收检测结果",
             &identity,
             &day,
+        )
+    }
+}
+
+/// An account of the configuration of which no event comes while other accounts speak.
+#[derive(Debug, Clone, Copy)]
+pub struct UnheardAccount<'a> {
+    /// Its id.
+    pub account_id: &'a str,
+    /// Its name in the configuration.
+    pub name: &'a str,
+    /// The last day of which the lake has an event of it, `YYYY-MM-DD`; `None` where it has none at all.
+    pub last_seen: Option<&'a str>,
+    /// The last day of which the lake has an event of another account.
+    pub others_seen: &'a str,
+    /// Folder of the lake, for the runbook's commands.
+    pub lake: &'a str,
+}
+
+/// Makes the finding that no event of an account comes. `now` is in microseconds since 1970 UTC.
+///
+/// The finding's id depends on the account and the day it was last seen, so that each silence is a finding of its own.
+#[must_use]
+pub fn unheard_account_finding(account: UnheardAccount<'_>, now: i64) -> Finding {
+    let UnheardAccount { account_id, name, last_seen, others_seen, lake } = account;
+    let noted = DateTime::from_timestamp_micros(now).unwrap_or_default();
+    let noted = noted.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let identity =
+        format!("{SILENT_ACCOUNT_RULE}\u{1e}{account_id}\u{1f}{}", last_seen.unwrap_or("never"));
+    let what = match last_seen {
+        Some(day) => format!("its last event is of {day}"),
+        None => "no event of it was ever stored".to_owned(),
+    };
+    Finding {
+        variant: Some(if last_seen.is_some() { "no_more" } else { "never" }.to_owned()),
+        severity: Severity::High,
+        account_id: Some(account_id.to_owned()),
+        account_name: Some(name.to_owned()),
+        why: vec![format!(
+            "account {account_id} ({name}) is configured under [parameters] accounts; {what}, and other accounts have events up to {others_seen}"
+        )],
+        unknowns: vec!["what happens in this account".to_owned()],
+        runbook: format!(
+            "1. See whether the account is a member of the resource directory whose trail is followed, and whether the trail is on. \
+             2. See what the sources found: trailhound lake info --lake {lake}; trailhound doctor. \
+             3. Fill the gap with an export: trailhound ingest --lake {lake} PATH... 4. If the account is closed, remove it from accounts."
+        ),
+        ..service_finding(
+            SILENT_ACCOUNT_RULE,
+            "No events of an account arrive",
+            "账号没有操作审计事件",
+            &identity,
+            &noted,
         )
     }
 }

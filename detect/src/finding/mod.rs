@@ -2,6 +2,7 @@
 //! files below group matches into findings, score the entities they concern, and defang their text.
 
 pub mod defang;
+pub(crate) mod event_summary;
 pub(crate) mod grouping;
 pub mod health;
 pub mod language;

@@ -15,9 +15,9 @@ use trailhound_queries::packs::rules::{Rule, RuleSet};
 use trailhound_queries::session::{Session, event_time_in};
 use trailhound_queries::values::json_value;
 
-/// The most entities that the section lists.
+/// Maximum number of entities that the section lists.
 const ENTITIES_MAX: usize = 50;
-/// The most rules that are listed with an entity.
+/// Maximum number of rules that an entity's row lists.
 const RULES_MAX: usize = 6;
 
 /// Makes the section `entities_at_risk`: the entities with the greatest risk scores at the end of

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 /// File mode: the owner reads and writes, the group reads.
 const MODE: u32 = 0o640;
 
-/// Writes `content` to the file `name` in `folder` and returns its path. An existing file is
-/// replaced; so is a link, which is not followed.
+/// Writes `content` to the file `name` in `folder` and returns its path. A missing folder is created.
+/// An existing file is replaced; so is a link, which is not followed.
 ///
 /// # Errors
 /// [`io::Error`] where the folder or file cannot be written. An existing file stays as it is then.

@@ -34,7 +34,7 @@ struct Chart {
 /// A sentence where a template or label that comes with the product cannot be read; tests rule that
 /// out.
 pub fn html(report: &Report, language: Language) -> Result<String, String> {
-    let labels = Labels::new(language)?;
+    let labels = Labels::new(language)?.with_time_zone(report.period.time_zone);
     let page = page_view(report, &labels, ROWS_MAX);
     let charts = page.sections.iter().map(draw_chart).collect::<Result<Vec<_>, _>>()?;
     // The page embeds the rows that it shows, for `report --verify`. All rows would make the file

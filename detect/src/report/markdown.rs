@@ -14,7 +14,7 @@ const ROWS_MAX: usize = 50;
 /// # Errors
 /// A sentence where a label that comes with the product cannot be read; tests rule that out.
 pub fn markdown(report: &Report, language: Language) -> Result<String, String> {
-    let labels = Labels::new(language)?;
+    let labels = Labels::new(language)?.with_time_zone(report.period.time_zone);
     let page = page_view(report, &labels, ROWS_MAX);
     let mut markdown = format!(
         "# {}\n\n{}: **{}**\n\n{}: {}\n",

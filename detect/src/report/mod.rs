@@ -17,6 +17,7 @@ mod model;
 mod notice;
 mod pdf;
 mod period;
+mod spreadsheet;
 mod view;
 
 pub use self::csv::csv;
@@ -28,3 +29,4 @@ pub use model::{Report, ReportError, ReportInputs, ReportProvenance, SectionData
 pub use notice::report_notice;
 pub use pdf::{PdfError, find_browser, print_pdf};
 pub use period::{Period, PeriodLength};
+pub use spreadsheet::workbook;

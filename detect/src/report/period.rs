@@ -3,9 +3,10 @@
 //! Example: at 2026-10-01T00:00Z the last completed week in UTC is 2026-09-21 to 2026-09-27, and
 //! the last completed month in Shanghai is September, from 2026-08-31T16:00Z to 2026-09-30T16:00Z.
 
-use chrono::{DateTime, Datelike, Days, Duration, Months, NaiveDate, TimeZone, Timelike, Utc};
+use chrono::{DateTime, Datelike, Days, Duration, Months, NaiveDate, Timelike, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+use trailhound_queries::local_time::start_of_day;
 
 /// How far section queries look back before the period.
 const HISTORY: Days = Days::new(90);
@@ -141,17 +142,6 @@ impl Period {
     pub fn file_name_part(&self) -> String {
         format!("{}-{}", self.local_date(self.since), self.length.name())
     }
-}
-
-/// Returns the beginning of `day`, which is not midnight where clocks are put forward at midnight.
-fn start_of_day(day: NaiveDate, time_zone: Tz) -> Option<DateTime<Utc>> {
-    let midnight = day.and_hms_opt(0, 0, 0)?;
-    // In that case midnight does not exist; the first quarter of an hour that does is taken.
-    (0..24)
-        .find_map(|quarter| {
-            time_zone.from_local_datetime(&(midnight + Duration::minutes(15 * quarter))).earliest()
-        })
-        .map(|time| time.to_utc())
 }
 
 #[cfg(test)]

@@ -2,11 +2,15 @@
 //! numbers and times, sanitized text.
 
 use crate::finding::language::{Language, cut};
-use crate::report::model::{Report, SectionData, rfc3339};
+use crate::report::model::{Report, SectionData};
+use chrono::DateTime;
+use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::Value;
 use trailhound_datasets::sanitize::sanitize;
+use trailhound_queries::local_time::{local_text, local_time};
 use trailhound_queries::packs::reports::{ReportLabels, SectionLayout, report_labels};
+use trailhound_queries::packs::rules::BilingualText;
 
 /// The longest value of a cell, in bytes.
 const VALUE_BYTES_MAX: usize = 2048;
@@ -69,6 +73,8 @@ pub(super) struct CellView {
 pub(super) struct Labels {
     words: ReportLabels,
     language: Language,
+    /// The time zone of times.
+    time_zone: Tz,
 }
 
 impl Labels {
@@ -77,7 +83,32 @@ impl Labels {
     /// # Errors
     /// A sentence where the labels that come with the product cannot be read.
     pub(super) fn new(language: Language) -> Result<Self, String> {
-        Ok(Self { words: report_labels()?, language })
+        Ok(Self { words: report_labels()?, language, time_zone: Tz::UTC })
+    }
+
+    /// The labels, with times in `time_zone`.
+    pub(super) fn with_time_zone(self, time_zone: Tz) -> Self {
+        Self { time_zone, ..self }
+    }
+
+    /// The text in the language of the labels.
+    pub(super) fn pick<'t>(&self, text: &'t BilingualText) -> &'t str {
+        self.language.pick(text)
+    }
+
+    /// The indices of the columns of `section` that this language shows, and their labels.
+    pub(super) fn columns(&self, section: &SectionData) -> (Vec<usize>, Vec<String>) {
+        let other_language = if self.language == Language::Zh { "_en" } else { "_zh" };
+        let indices: Vec<usize> = (0..section.columns.len())
+            .filter(|&at| !section.columns[at].ends_with(other_language))
+            .collect();
+        let labels = indices.iter().map(|&at| self.column_label(&section.columns[at])).collect();
+        (indices, labels)
+    }
+
+    /// The label of a value; `None` for columns without a list of values.
+    pub(super) fn value_text(&self, column: &str, value: &str) -> Option<String> {
+        self.value_label(column, value).map(|(_, text)| text)
     }
 
     /// The label `name` of the page outside of the sections; `name` itself where there is none.
@@ -129,8 +160,10 @@ impl Labels {
                 Some((at, word)) => {
                     CellView { text: word, sort: Some(at.to_string()), tone: Some(text.clone()) }
                 }
-                None if column.ends_with("_time") || column.ends_with("_seen") => {
-                    CellView { text: display_time(text), sort: None, tone: None }
+                None if is_time(column) => {
+                    // Texts with different offsets do not sort by time.
+                    let sort = Some(text.clone());
+                    CellView { text: display_time(text, self.time_zone), sort, tone: None }
                 }
                 None => CellView { text: display_text(text), sort: None, tone: None },
             },
@@ -140,10 +173,7 @@ impl Labels {
 
     /// Formats a section, with at most `rows_max` rows.
     pub(super) fn section_view(&self, section: &SectionData, rows_max: usize) -> SectionView {
-        let other_language = if self.language == Language::Zh { "_en" } else { "_zh" };
-        let indices: Vec<usize> = (0..section.columns.len())
-            .filter(|&at| !section.columns[at].ends_with(other_language))
-            .collect();
+        let (indices, _) = self.columns(section);
         let is_number = |at: usize| {
             section
                 .rows
@@ -189,7 +219,7 @@ pub(super) fn page_view(report: &Report, labels: &Labels, rows_max: usize) -> Pa
     let facts = [
         ("version", format!("trailhound {}", provenance.version)),
         ("snapshot", provenance.snapshot.to_string()),
-        ("stored_until", rfc3339(provenance.stored_until)),
+        ("stored_until", local_time(provenance.stored_until, report.period.time_zone)),
         ("parameters", provenance.parameters_hash.clone()),
         ("rules", provenance.rule_versions.len().to_string()),
         ("behind", or_none(lagging)),
@@ -207,7 +237,11 @@ pub(super) fn page_view(report: &Report, labels: &Labels, rows_max: usize) -> Pa
         title: labels.language.pick(&report.title).to_owned(),
         length: labels.page_label(report.period.length.name()),
         period: report.period.label(),
-        made_at: report.made_at.format("%Y-%m-%d %H:%M UTC").to_string(),
+        made_at: report
+            .made_at
+            .with_timezone(&report.period.time_zone)
+            .format("%Y-%m-%d %H:%M %:z")
+            .to_string(),
         is_first_period: report.sections.iter().any(has_no_events_before),
         provenance: facts
             .into_iter()
@@ -226,10 +260,23 @@ fn display_text(text: &str) -> String {
     cut(&sanitize(text), VALUE_BYTES_MAX)
 }
 
-/// Writes an RFC 3339 time without `T`, `Z` and fractions of a second.
-fn display_time(text: &str) -> String {
-    let plain = text.strip_suffix('Z').unwrap_or(text).replacen('T', " ", 1);
-    display_text(plain.split_once('.').map_or(plain.as_str(), |(whole, _)| whole))
+/// True if the texts of `column` are times.
+fn is_time(column: &str) -> bool {
+    column.ends_with("_time") || column.ends_with("_seen")
+}
+
+/// A text of `column` for people who read in `zone`: times are in this zone, with their offset.
+pub(super) fn local_value(column: &str, text: &str, zone: Tz) -> String {
+    if is_time(column) { local_text(text, zone) } else { text.to_owned() }
+}
+
+/// Writes an RFC 3339 time in `zone` without fractions of a second, with its offset:
+/// `2026-09-28 10:00:00 +08:00`.
+fn display_time(text: &str, zone: Tz) -> String {
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => time.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %:z").to_string(),
+        Err(_) => display_text(text),
+    }
 }
 
 /// Writes a number with its digits in groups of three, and a minus sign instead of a hyphen.
@@ -268,9 +315,12 @@ mod tests {
         ] {
             assert_eq!(group_digits(number), shown);
         }
-        assert_eq!(display_time("2026-09-28T02:00:00Z"), "2026-09-28 02:00:00");
-        assert_eq!(display_time("2026-09-28T02:00:00.123456Z"), "2026-09-28 02:00:00");
-        assert_eq!(display_time("not a time"), "not a time");
+        let shanghai = |text: &str| display_time(text, Tz::Asia__Shanghai);
+        assert_eq!(shanghai("2026-09-28T02:00:00Z"), "2026-09-28 10:00:00 +08:00");
+        assert_eq!(shanghai("2026-09-28T02:00:00.123456Z"), "2026-09-28 10:00:00 +08:00");
+        assert_eq!(shanghai("not a time"), "not a time");
+        let utc = display_time("2026-09-28T02:00:00Z", Tz::UTC);
+        assert_eq!(utc, "2026-09-28 02:00:00 +00:00");
     }
 
     #[test]

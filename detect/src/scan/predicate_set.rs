@@ -15,8 +15,8 @@ use datafusion::arrow::compute::{cast, prep_null_mask_filter, take};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::Operator;
 use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column};
@@ -48,19 +48,38 @@ impl EventPredicate {
     /// # Errors
     /// [`SessionError::Engine`] if `sql` is not a valid condition on `events`.
     pub(crate) fn new(session: &Session, sql: &str) -> Result<Self, SessionError> {
-        static SCHEMA: LazyLock<Result<Arc<DFSchema>, DataFusionError>> =
-            LazyLock::new(|| DFSchema::try_from(EVENTS.arrow.as_ref().clone()).map(Arc::new));
-        let schema = SCHEMA.as_ref().map_err(|e| DataFusionError::Internal(e.to_string()))?;
-        let context = session.context();
+        Self::compile(session, Self::parse(session, sql)?, sql)
+    }
+
+    /// Parses `sql`, a condition on columns of `events`.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] if `sql` is not a valid expression on `events`.
+    pub(crate) fn parse(session: &Session, sql: &str) -> Result<Expr, SessionError> {
+        Ok(session.context().parse_sql_expr(sql, Self::schema()?)?)
+    }
+
+    /// Compiles `expr`, which was parsed from `sql`.
+    ///
+    /// # Errors
+    /// [`SessionError::Engine`] if it is no condition.
+    pub(crate) fn compile(session: &Session, expr: Expr, sql: &str) -> Result<Self, SessionError> {
+        let schema = Self::schema()?;
         // Some functions cannot run: the simplifier must replace them with other expressions.
         let simplifier =
             ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(schema)).build());
-        let expression = simplifier.coerce(context.parse_sql_expr(sql, schema)?, schema)?;
-        let compiled = context.create_physical_expr(simplifier.simplify(expression)?, schema)?;
+        let expr = simplifier.simplify(simplifier.coerce(expr, schema)?)?;
+        let compiled = session.context().create_physical_expr(expr, schema)?;
         if compiled.data_type(&EVENTS.arrow)? != DataType::Boolean {
             return Err(DataFusionError::Plan(format!("`{sql}` is no condition")).into());
         }
         Ok(Self(compiled))
+    }
+
+    fn schema() -> Result<&'static Arc<DFSchema>, SessionError> {
+        static SCHEMA: LazyLock<Result<Arc<DFSchema>, DataFusionError>> =
+            LazyLock::new(|| DFSchema::try_from(EVENTS.arrow.as_ref().clone()).map(Arc::new));
+        Ok(SCHEMA.as_ref().map_err(|e| DataFusionError::Internal(e.to_string()))?)
     }
 
     /// Returns the conjunction: it matches a row if both predicates match it.

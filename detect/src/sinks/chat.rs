@@ -3,10 +3,9 @@
 //! it is markup.
 
 use crate::finding::Finding;
-use crate::finding::language::Language;
 use crate::sinks::address::AddressPolicy;
 use crate::sinks::http::{HttpPoster, HttpResponse};
-use crate::sinks::message_text::message_text;
+use crate::sinks::message_text::{MessageStyle, message_text};
 use crate::sinks::sink::{Sink, same_outcome};
 use crate::store::outbox::{DeliveryOutcome, OutboxMessage, ReportMessage};
 use async_trait::async_trait;
@@ -17,11 +16,12 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use std::time::Duration;
+use trailhound_datasets::sanitize::sanitize;
 
 /// The most findings of one message.
 const BATCH_MAX: usize = 5000;
-/// The most bytes of one message; every service accepts this size.
-const BYTES_MAX: usize = 2000;
+/// The longest keyword, in bytes.
+const KEYWORD_BYTES_MAX: usize = 100;
 /// The pause after a service's rate limit was hit, where the service does not name one.
 const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(60);
 
@@ -43,28 +43,59 @@ pub struct ChatSink {
     service: ChatService,
     poster: HttpPoster,
     secret: Option<String>,
-    language: Language,
+    style: MessageStyle,
+    keyword: Option<String>,
+}
+
+/// What a chat robot is given beside its address.
+#[derive(Debug, Clone, Default)]
+pub struct ChatOptions {
+    /// The secret that requests to DingTalk and Feishu are signed with.
+    pub secret: Option<String>,
+    /// A word that every message begins with. DingTalk and Feishu can be set to accept only messages
+    /// that contain it (自定义关键词).
+    pub keyword: Option<String>,
+    /// Language and time zone of messages.
+    pub style: MessageStyle,
+    /// Additional root certificates, in PEM.
+    pub ca: Option<Vec<u8>>,
 }
 
 impl ChatSink {
-    /// Makes a sink for the robot of `service` at `url`. With `secret`, requests to DingTalk and
-    /// Feishu are signed. `ca` are additional root certificates, in PEM.
+    /// Makes a sink for the robot of `service` at `url`.
     ///
     /// # Errors
-    /// A sentence where the service does not sign, `ca` holds no certificates, or the client cannot
-    /// be made. It quotes no secret.
+    /// A sentence where the service does not sign, the keyword is none, `ca` holds no certificates,
+    /// or the client cannot be made. It quotes no secret.
     pub fn new(
         service: ChatService,
         url: Url,
         policy: AddressPolicy,
-        ca: Option<&[u8]>,
-        secret: Option<String>,
-        language: Language,
+        options: ChatOptions,
     ) -> Result<Self, String> {
+        let ChatOptions { secret, keyword, style, ca } = options;
         if secret.is_some() && matches!(service, ChatService::Wecom | ChatService::Slack) {
             return Err("this service signs nothing; take `secret` out".to_owned());
         }
-        Ok(Self { service, poster: HttpPoster::new(url, policy, ca)?, secret, language })
+        if let Some(keyword) = &keyword {
+            check_keyword(keyword)?;
+        }
+        let poster = HttpPoster::new(url, policy, ca.as_deref())?;
+        Ok(Self { service, poster, secret, style, keyword })
+    }
+
+    /// The most bytes of a text, without the keyword in front of it. The request counts in bytes of
+    /// JSON, in which a character takes up to twice the bytes that it has in the text.
+    fn bytes_max(&self) -> usize {
+        let bytes_max = match self.service {
+            // Of 20,000 and 30,000 bytes of the request.
+            ChatService::Dingtalk | ChatService::Feishu => 8000,
+            // Of 2048 bytes of the text.
+            ChatService::Wecom => 2000,
+            // Of 3000 characters of the block.
+            ChatService::Slack => 2900,
+        };
+        bytes_max - self.keyword.as_ref().map_or(0, |keyword| keyword.len() + 1)
     }
 
     /// The URL of the robot, with DingTalk's signature.
@@ -104,7 +135,11 @@ impl ChatSink {
 
     /// Posts `text` to the group.
     async fn post_text(&self, text: &str, now: DateTime<Utc>) -> DeliveryOutcome {
-        let body = self.body(text, now).to_string();
+        let body = match &self.keyword {
+            Some(keyword) => self.body(&format!("{keyword} {text}"), now),
+            None => self.body(text, now),
+        };
+        let body = body.to_string();
         let posted = self.poster.post(self.signed_url(now), HeaderMap::new(), body, now).await;
         posted.map_or_else(|outcome| outcome, |response| self.outcome(&response))
     }
@@ -119,7 +154,7 @@ impl ChatSink {
         let code = |name: &str| {
             serde_json::from_str::<Value>(response.body())
                 .ok()
-                .and_then(|body| body.get(name).and_then(Value::as_i64))
+                .and_then(|body| body.get(name).and_then(whole_number))
         };
         let (code, rate_limited): (_, &[i64]) = match self.service {
             ChatService::Dingtalk => (code("errcode"), &[-1, 130_101, 130_102, 410_100]),
@@ -138,9 +173,47 @@ impl ChatSink {
                 after: Some(response.retry_after().unwrap_or(RATE_LIMIT_PAUSE)),
                 unsure: false,
             },
-            _ => DeliveryOutcome::DeadLettered(response.summary()),
+            _ => DeliveryOutcome::DeadLettered(self.refusal(code, response)),
         }
     }
+
+    /// The answer of a service that refuses the message, with what to do where that is known.
+    fn refusal(&self, code: Option<i64>, response: &HttpResponse) -> String {
+        let is_about_keyword = match self.service {
+            // This code also stands for a wrong signature and a wrong address.
+            ChatService::Dingtalk => {
+                code == Some(310_000) && response.body().to_lowercase().contains("keyword")
+            }
+            ChatService::Feishu => code == Some(19_024),
+            ChatService::Wecom | ChatService::Slack => false,
+        };
+        let summary = response.summary();
+        match (is_about_keyword, &self.keyword) {
+            (false, _) => summary,
+            (true, None) => format!(
+                "{summary}: the robot takes only messages that contain its keyword; write `keyword = \"...\"` for this sink"
+            ),
+            (true, Some(keyword)) => format!(
+                "{summary}: the robot's keyword is not `{keyword}`, which this sink has as its `keyword`"
+            ),
+        }
+    }
+}
+
+/// Checks that a keyword is a short text on one line.
+fn check_keyword(keyword: &str) -> Result<(), String> {
+    let is_text = !keyword.trim().is_empty() && sanitize(keyword) == keyword;
+    if is_text && keyword.len() <= KEYWORD_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!(
+        "keyword: write a word of at most {KEYWORD_BYTES_MAX} bytes, without line breaks and control characters"
+    ))
+}
+
+/// A whole number, also one that is written as text.
+fn whole_number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// Returns the HMAC-SHA256 of `text` in base64.
@@ -169,7 +242,7 @@ impl Sink for ChatSink {
         now: DateTime<Utc>,
     ) -> Vec<DeliveryOutcome> {
         let findings: Vec<&Finding> = messages.iter().map(|message| &message.finding).collect();
-        let text = message_text(&findings, self.language, BYTES_MAX);
+        let text = message_text(&findings, self.style, self.bytes_max());
         same_outcome(messages, &self.post_text(&text, now).await)
     }
 
@@ -178,7 +251,7 @@ impl Sink for ChatSink {
         report: &ReportMessage,
         now: DateTime<Utc>,
     ) -> DeliveryOutcome {
-        self.post_text(&report.notice.text(BYTES_MAX), now).await
+        self.post_text(&report.notice.text(self.bytes_max()), now).await
     }
 }
 

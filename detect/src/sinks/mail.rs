@@ -3,7 +3,7 @@
 
 use crate::finding::Finding;
 use crate::finding::language::Language;
-use crate::sinks::message_text::{message_text, subject};
+use crate::sinks::message_text::{MessageStyle, message_text, subject};
 use crate::sinks::sink::{Sink, same_outcome};
 use crate::sinks::tls;
 use crate::store::outbox::{DeliveryOutcome, OutboxMessage, ReportMessage};
@@ -59,8 +59,20 @@ pub struct MailOptions {
     pub from: String,
     /// The receivers' addresses.
     pub to: Vec<String>,
-    /// The language of messages.
-    pub language: Language,
+    /// Language and time zone of messages.
+    pub style: MessageStyle,
+}
+
+impl SmtpEncryption {
+    /// The port of servers with this encryption.
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Tls => 465,
+            Self::Starttls => 587,
+            Self::None => 25,
+        }
+    }
 }
 
 /// A sink that sends e-mail.
@@ -73,7 +85,7 @@ pub struct MailSink {
     from: String,
     to: Vec<String>,
     envelope: Envelope,
-    language: Language,
+    style: MessageStyle,
 }
 
 impl MailSink {
@@ -83,11 +95,6 @@ impl MailSink {
     /// An error message if an address is malformed, there is no recipient, or TLS is required and
     /// there are no root certificates. The message contains no secret.
     pub fn new(options: MailOptions) -> Result<Self, String> {
-        let default_port = match options.encryption {
-            SmtpEncryption::Tls => 465,
-            SmtpEncryption::Starttls => 587,
-            SmtpEncryption::None => 25,
-        };
         let to = options.to.iter().map(|to| email_address(to)).collect::<Result<_, _>>()?;
         let envelope = Envelope::new(Some(email_address(&options.from)?), to)
             .map_err(|_| "`to` names nobody".to_owned())?;
@@ -98,7 +105,7 @@ impl MailSink {
         };
         Ok(Self {
             host: options.host,
-            port: options.port.unwrap_or(default_port),
+            port: options.port.unwrap_or(options.encryption.default_port()),
             encryption: options.encryption,
             tls,
             credentials: options
@@ -107,7 +114,7 @@ impl MailSink {
             from: options.from,
             to: options.to,
             envelope,
-            language: options.language,
+            style: options.style,
         })
     }
 
@@ -119,17 +126,26 @@ impl MailSink {
             [one] => one.clone(),
             many => format!("{:032x}", xxh3_128(many.join(" ").as_bytes())),
         };
-        let text = message_text(&findings, self.language, BYTES_MAX);
-        self.message_builder(&id, subject(&findings, self.language)).text_body(text).write_to_vec()
+        let text = message_text(&findings, self.style, BYTES_MAX);
+        self.message_builder(&id, subject(&findings, self.style.language))
+            .text_body(text)
+            .write_to_vec()
     }
 
     /// Writes the message about a report, with its files attached.
     fn report_mail(&self, report: &ReportMessage) -> std::io::Result<Vec<u8>> {
         let notice = &report.notice;
         let id = format!("{:032x}", xxh3_128(report.id.as_bytes()));
-        let mut message =
-            self.message_builder(&id, notice.subject.clone()).text_body(notice.text(BYTES_MAX));
-        for (name, media, content) in notice.attachments()? {
+        let attachments = notice.attachments()?;
+        let mut text = notice.text(BYTES_MAX);
+        if attachments.is_empty() && !notice.files.is_empty() {
+            text.push_str(match self.style.language {
+                Language::En => "\nThe files are larger than 10 MiB and are not attached.",
+                Language::Zh => "\n文件超过 10 MiB，未作为附件发送。",
+            });
+        }
+        let mut message = self.message_builder(&id, notice.subject.clone()).text_body(text);
+        for (name, media, content) in attachments {
             message = message.attachment(media, name, content);
         }
         message.write_to_vec()

@@ -4,9 +4,20 @@
 use crate::finding::defang::defang;
 use crate::finding::language::{Language, cut};
 use crate::finding::{Finding, FindingStatus};
+use chrono_tz::Tz;
+use trailhound_queries::local_time::local_text;
 
 /// The most findings that a digest lists.
 const LISTED_MAX: usize = 20;
+
+/// How messages are written for the people who read them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MessageStyle {
+    /// The language.
+    pub language: Language,
+    /// The time zone of times, which are shown with their offset.
+    pub time_zone: Tz,
+}
 
 /// Writes the subject line: severity, title and rule of one finding; highest severity and number of
 /// several.
@@ -36,19 +47,34 @@ fn headline(finding: &Finding, language: Language) -> String {
 }
 
 /// Writes the message text, at most `bytes_max` bytes. The text for one finding contains its facts.
-/// The text for several findings is a digest: a line for each of the most severe findings, and the
-/// number of the omitted findings.
+/// The text for several findings is a digest: a line for each of the most severe findings, as many
+/// as fit, and the number of the omitted findings. The last line, with the finding's id or that
+/// number, always stays.
 #[must_use]
-pub(super) fn message_text(findings: &[&Finding], language: Language, bytes_max: usize) -> String {
-    let text = match findings {
-        [one] => details(one, language),
-        many => digest(many, language),
-    };
-    cut(&text, bytes_max)
+pub(super) fn message_text(findings: &[&Finding], style: MessageStyle, bytes_max: usize) -> String {
+    match findings {
+        [one] => details(one, style, bytes_max),
+        many => digest(many, style, bytes_max),
+    }
+}
+
+/// Joins `lines` and the `last` line to a text of at most `bytes_max` bytes. The last line always
+/// stays; of the others the first that does not fit is cut, with a mark, and those after it are left
+/// out.
+fn fitted(lines: &[String], last: &str, bytes_max: usize) -> String {
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text.push_str(last);
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let left = bytes_max.saturating_sub(last.len() + 1);
+    cut(&format!("{}\n{}", cut(&lines.join("\n"), left), last), bytes_max)
 }
 
 /// Writes the facts of one finding, a line each.
-fn details(finding: &Finding, language: Language) -> String {
+fn details(finding: &Finding, style: MessageStyle, bytes_max: usize) -> String {
+    let language = style.language;
     let label = |en: &'static str, zh: &'static str| if language == Language::Zh { zh } else { en };
     let mut lines = vec![headline(finding, language)];
     let mut fact = |label: &str, value: String| {
@@ -59,14 +85,10 @@ fn details(finding: &Finding, language: Language) -> String {
     fact(label("account", "账号"), account(finding));
     fact(label("who", "操作者"), actor(finding));
     fact(label("from", "来源"), defang(&finding.shown_source()));
-    let (first, last) = (
-        finding.first_seen.as_deref().unwrap_or_default(),
-        finding.last_seen.as_deref().unwrap_or_default(),
-    );
-    fact(
-        label("when", "时间"),
-        if first == last { first.to_owned() } else { format!("{first} – {last}") },
-    );
+    let shown =
+        |time: &Option<String>| local_text(time.as_deref().unwrap_or_default(), style.time_zone);
+    let (first, last) = (shown(&finding.first_seen), shown(&finding.last_seen));
+    fact(label("when", "时间"), if first == last { first } else { format!("{first} – {last}") });
     fact(label("events", "事件数"), finding.count.to_string());
     fact(label("what", "操作"), first_values(&finding.actions));
     fact(
@@ -75,33 +97,46 @@ fn details(finding: &Finding, language: Language) -> String {
     );
     fact(label("why", "依据"), first_values(&finding.why));
     fact(label("unknown", "未知"), first_values(&finding.unknowns));
-    fact(label("id", "编号"), finding.finding_id.clone());
-    lines.join("\n")
+    let id = format!("{}: {}", label("id", "编号"), finding.finding_id);
+    fitted(&lines, &id, bytes_max)
 }
 
-/// Writes a line for each of the most severe findings, and the number of omitted findings.
-fn digest(findings: &[&Finding], language: Language) -> String {
+/// Writes a line for each of the most severe findings, as many as fit, and the number of omitted
+/// findings.
+fn digest(findings: &[&Finding], style: MessageStyle, bytes_max: usize) -> String {
     let mut most_severe: Vec<&&Finding> = findings.iter().collect();
     most_severe
         .sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.first_seen.cmp(&b.first_seen)));
-    let mut lines = vec![subject(findings, language)];
+    let mut lines = vec![subject(findings, style.language)];
     for finding in most_severe.iter().take(LISTED_MAX) {
-        let when = finding.first_seen.as_deref().unwrap_or_default();
+        let when = local_text(finding.first_seen.as_deref().unwrap_or_default(), style.time_zone);
         lines.push(format!(
             "{} | {} | {when} | {}",
-            headline(finding, language),
+            headline(finding, style.language),
             cut(&actor(finding), 80),
             finding.finding_id
         ));
     }
-    let others = findings.len().saturating_sub(LISTED_MAX);
-    if others > 0 {
-        lines.push(match language {
-            Language::En => format!("and {others} more; all of them: SELECT * FROM findings"),
-            Language::Zh => format!("另有 {others} 条；全部见 SELECT * FROM findings"),
-        });
+    if lines.len() > findings.len() && lines.join("\n").len() <= bytes_max {
+        return lines.join("\n");
     }
-    lines.join("\n")
+    // Few lines that are whole say more than many that end in the middle.
+    loop {
+        let last = omitted_line(findings.len() + 1 - lines.len(), style.language);
+        let bytes = lines.iter().map(|line| line.len() + 1).sum::<usize>() + last.len();
+        if bytes <= bytes_max || lines.len() == 1 {
+            return fitted(&lines, &last, bytes_max);
+        }
+        lines.pop();
+    }
+}
+
+/// Says how many findings a digest does not list, and where all are.
+fn omitted_line(omitted: usize, language: Language) -> String {
+    match language {
+        Language::En => format!("and {omitted} more; all of them: SELECT * FROM findings"),
+        Language::Zh => format!("另有 {omitted} 条；全部见 SELECT * FROM findings"),
+    }
 }
 
 /// Writes the account's id and name.
@@ -143,7 +178,11 @@ mod tests {
         finding.operator.name = Some("mallory <@here> http://evil.example".to_owned());
         finding.targets =
             (0..5).map(|number| TargetResource { kind: None, id: format!("i-{number}") }).collect();
-        let text = message_text(&[&finding], Language::En, 2000);
+        let (english, chinese) = (
+            MessageStyle::default(),
+            MessageStyle { language: Language::Zh, time_zone: Tz::Asia__Shanghai },
+        );
+        let text = message_text(&[&finding], english, 2000);
         assert!(text.starts_with("[INFO] A test of this sink (AT-HEALTH-000)\n"), "{text}");
         assert!(
             text.contains("who: mallory ＜＠here＞ http[:]//evil[.]example\n")
@@ -151,16 +190,43 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with(&format!("id: {}", finding.finding_id)));
-        assert!(message_text(&[&finding], Language::Zh, 2000).contains("操作者: mallory"));
+        assert!(message_text(&[&finding], chinese, 2000).contains("操作者: mallory"));
         let many = vec![&finding; 1000];
-        let text = message_text(&many, Language::En, 10_000);
+        let text = message_text(&many, english, 10_000);
         assert!(
             text.starts_with("[INFO] 1000 findings\n")
                 && text.ends_with("and 980 more; all of them: SELECT * FROM findings"),
             "{text}"
         );
-        assert!(message_text(&many, Language::En, 2000).len() <= 2000);
+        assert!(message_text(&many, english, 2000).len() <= 2000);
         let ended = Finding { status: FindingStatus::Withdrawn, ..finding };
-        assert!(message_text(&[&ended], Language::En, 2000).contains("no longer holds: A test"));
+        assert!(message_text(&[&ended], english, 2000).contains("no longer holds: A test"));
+    }
+    #[test]
+    fn a_text_that_does_not_fit_keeps_its_last_line() {
+        let mut finding = sample_finding(1_790_000_000_000_000);
+        finding.why = (0..3).map(|_| "数".repeat(100)).collect();
+        finding.title_zh = "一".repeat(60);
+        finding.operator.name = Some("张".repeat(90));
+        let many = vec![&finding; 500];
+        for language in [Language::En, Language::Zh] {
+            let style = MessageStyle { language, time_zone: Tz::Asia__Shanghai };
+            for bytes_max in [300, 700, 1999, 2000, 8000] {
+                let text = message_text(&[&finding], style, bytes_max);
+                assert!(text.len() <= bytes_max, "{} bytes", text.len());
+                assert!(text.ends_with(&finding.finding_id), "{bytes_max}: {text}");
+                assert!(bytes_max > 700 || text.contains("…[cut]\n"), "{bytes_max}: {text}");
+                let text = message_text(&many, style, bytes_max);
+                assert!(text.len() <= bytes_max, "{} bytes", text.len());
+                let listed = text.lines().count() - 2;
+                let last = omitted_line(500 - listed, language);
+                assert!(listed <= LISTED_MAX && text.ends_with(&last), "{bytes_max}: {text}");
+            }
+            let text = message_text(&[&finding], style, 8000);
+            assert!(text.contains("+08:00\n"), "{text}");
+            // Nothing is omitted, so nothing says so.
+            let text = message_text(&[&finding, &finding], style, 8000);
+            assert_eq!(text.lines().count(), 3, "{text}");
+        }
     }
 }

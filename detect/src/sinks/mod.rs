@@ -28,10 +28,11 @@ mod tls;
 mod webhook;
 
 pub use alertmanager::AlertmanagerSink;
-pub use chat::{ChatService, ChatSink};
+pub use chat::{ChatOptions, ChatService, ChatSink};
 pub use file::FileSink;
 pub use kafka::KafkaSink;
 pub use mail::{MailOptions, MailSink, SmtpEncryption};
+pub use message_text::MessageStyle;
 pub use sink::{PayloadFormat, Sink};
 pub use syslog::{SyslogOptions, SyslogSink};
 pub use webhook::WebhookSink;

@@ -2,7 +2,7 @@
 //! and counts its revisions: a finding whose text changes gets the next revision, one that stays as it is changes nothing, and
 //! one that the rules no longer find is withdrawn.
 
-use crate::evaluate::scope::EvaluatedScope;
+use crate::evaluate::scope::{EvaluatedScope, UNDETERMINED};
 use crate::finding::revision::FindingRevision;
 use crate::finding::{Finding, FindingStatus};
 use crate::store::bulk_sql::{ROWS, statement, values};
@@ -364,7 +364,11 @@ async fn withdraw(
         .bind(&finding_id)
         .fetch_one(&mut *db)
         .await?;
-        let finding = Finding { status: FindingStatus::Withdrawn, ..serde_json::from_str(&body)? };
+        let finding: Finding = serde_json::from_str(&body)?;
+        if (finding.variant.as_deref() == Some(UNDETERMINED)) != scope.is_undetermined {
+            continue;
+        }
+        let finding = Finding { status: FindingStatus::Withdrawn, ..finding };
         store_chunk(db, &[&finding], snapshot, context, &mut StoreSummary::default()).await?;
         summary.withdrawn.push(finding);
     }

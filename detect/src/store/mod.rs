@@ -4,6 +4,7 @@ mod bulk_sql;
 mod error;
 pub(crate) mod findings;
 mod notice;
+pub(crate) mod open_findings;
 pub mod outbox;
 pub mod report_runs;
 pub mod routes;

@@ -34,15 +34,32 @@ impl Notice {
         self
     }
 
-    /// The text of the message, at most `bytes_max` bytes.
+    /// The text of the message, at most `bytes_max` bytes: the subject, the figures, and the places
+    /// of the files. Of many places as many as fit are listed, at least one, and the number of the
+    /// others; figures that do not fit are left out before it.
     #[must_use]
     pub fn text(&self, bytes_max: usize) -> String {
-        let lines: Vec<&str> = std::iter::once(&self.subject)
-            .chain(&self.figures)
-            .chain(&self.places)
-            .map(String::as_str)
-            .collect();
-        cut(&lines.join("\n"), bytes_max)
+        let text = |figures: usize, places: usize| {
+            let mut lines = vec![self.subject.clone()];
+            lines.extend(self.figures.iter().take(figures).cloned());
+            if figures < self.figures.len() {
+                lines.push(format!("… (+{})", self.figures.len() - figures));
+            }
+            lines.extend(self.places.iter().take(places).cloned());
+            if places < self.places.len() {
+                lines.push(format!("… (+{})", self.places.len() - places));
+            }
+            lines.join("\n")
+        };
+        let (figures, places) = (self.figures.len(), self.places.len());
+        let fewer_places = (1..=places).rev().map(|places| (figures, places));
+        let fewer_figures = (0..figures).rev().map(|figures| (figures, places.min(1)));
+        std::iter::once((figures, places))
+            .chain(fewer_places)
+            .chain(fewer_figures)
+            .map(|(figures, places)| text(figures, places))
+            .find(|text| text.len() <= bytes_max)
+            .unwrap_or_else(|| cut(&text(0, places.min(1)), bytes_max))
     }
 
     /// Name, media type and content of the files to attach to a mail; none where they are too large together.
@@ -64,6 +81,7 @@ impl Notice {
                 Some("pdf") => "application/pdf",
                 Some("json") => "application/json",
                 Some("csv") => "text/csv",
+                Some("xlsx") => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
                 _ => "text/markdown",
             };
             Ok((
@@ -73,5 +91,29 @@ impl Notice {
             ))
         };
         self.files.iter().map(attached).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_that_does_not_fit_keeps_a_place_and_says_what_it_leaves_out() {
+        let notice = Notice {
+            subject: "周报".to_owned(),
+            figures: (0..8).map(|number| format!("figure {number}: 12 (before 3)")).collect(),
+            files: Vec::new(),
+            places: (0..20).map(|n| format!("https://reports.example.com/{n:0>60}.csv")).collect(),
+        };
+        let whole = notice.text(8000);
+        assert!(whole.ends_with(&notice.places[19]) && whole.lines().count() == 29, "{whole}");
+        let text = notice.text(2000);
+        assert!(text.len() <= 2000 && text.contains("figure 7"), "{text}");
+        let listed = text.lines().filter(|line| line.starts_with("https")).count();
+        assert!(listed > 10 && text.ends_with(&format!("\n… (+{})", 20 - listed)), "{text}");
+        let text = notice.text(200);
+        assert!(text.len() <= 200 && text.contains(&notice.places[0]), "{text}");
+        assert!(text.contains("\n… (+") && text.ends_with("\n… (+19)"), "{text}");
     }
 }

@@ -1,10 +1,11 @@
-//! The outbox: messages that are to be delivered to sinks. Each finding, revision and sink has a row, written in the
-//! transaction that stores the finding; each report and sink has one too. A row leaves the outbox only when the sink has the
-//! message or an operator has dismissed it.
+//! The outbox: messages that are to be delivered to sinks. Each revision of a finding has one row per sink that
+//! receives it, written in the transaction that stores the finding. Each report has one row per sink that receives it.
+//! A row is deleted 90 days after the sink has accepted the message or an operator has dismissed it.
 //!
-//! A row is `pending` until a sink worker takes it into a leased batch, `leased` while it is being sent, then `delivered`,
-//! `pending` again for a later attempt, or `dead_lettered` where another attempt would change nothing. `dismissed` is what an
-//! operator gives up.
+//! A row is `pending` until a sink worker takes it into a leased batch, `leased` while it is being sent, then
+//! `delivered`, `pending` again for a later attempt, or `dead_lettered` where another attempt would change nothing.
+//! [`retry`] makes a `dead_lettered` row `pending` again. [`dismiss`] makes a `pending` or `dead_lettered` row
+//! `dismissed`, and no worker sends it any more.
 //!
 //! Example: finding `f1` is stored with revision 1 and routed to the sink `oncall`.
 //!
@@ -12,13 +13,14 @@
 //! | --- | --- |
 //! | `enqueue`, with the finding | `pending`, due now |
 //! | [`lease_batch`] by worker A | `leased`, holder A |
-//! | the sink says 503, [`acknowledge`] with [`DeliveryOutcome::Retry`] | `pending`, 1 attempt, due in a second |
+//! | the sink says 503, [`acknowledge`] with [`DeliveryOutcome::Retry`] | `pending`, 1 attempt, due in 0.5 to 1 s |
 //! | [`lease_batch`] by worker A, which dies while it sends | `leased`, holder A |
 //! | [`recover_leased`] by its successor | `pending`, `unsure` 1: it may have been sent |
 //! | the sink takes it under the same key `f1.1`, [`acknowledge`] | `delivered` |
 //!
-//! The message's text is not copied while its revision is the latest one: [`lease_batch`] reads it from the finding. Before a
-//! new revision replaces that text, `preserve_texts` copies it into the rows that still wait.
+//! The message's text is not copied while its revision is the latest one: [`lease_batch`] reads it from the finding.
+//! Before a new revision replaces that text, `preserve_texts` copies it into the rows that are neither delivered nor
+//! dismissed.
 
 use crate::finding::Finding;
 use crate::finding::revision::FindingRevision;
@@ -27,12 +29,14 @@ use crate::store::error::StoreError;
 use crate::store::notice::Notice;
 use crate::store::routes::Routes;
 use crate::store::transaction::begin;
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AnyPool};
 use std::time::Duration;
 
-/// First pause after a failure; it doubles with each further one.
+/// Longest pause after the first failed attempt; it doubles after each further failed attempt.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause.
+/// Maximum of this pause. A sink can ask for a longer one.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// How long rows are kept after they were delivered or dismissed: 90 days.
 const KEPT_MICROS: i64 = 90 * 86_400 * 1_000_000;
@@ -74,7 +78,7 @@ pub struct ReportMessage {
 /// Messages that a sink worker has leased and sends together.
 #[derive(Debug, Clone)]
 pub enum LeasedBatch {
-    /// Findings, the longest waiting first.
+    /// Findings in the order in which they became due; empty where no message is due.
     Findings(Vec<OutboxMessage>),
     /// A report; it is sent alone.
     Report(Box<ReportMessage>),
@@ -110,7 +114,7 @@ impl LeasedBatch {
         self.rows().len()
     }
 
-    /// No message was due.
+    /// True if no message was due.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -123,15 +127,15 @@ const REPORT: &str = "report";
 /// The outcome of an attempt to deliver a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// The sink has the message; with its answer.
+    /// The sink has accepted the message and has returned this answer.
     Delivered(String),
     /// The attempt failed; it is repeated later.
     Retry {
-        /// Why.
+        /// Why the attempt failed.
         reason: String,
         /// The pause that the sink has asked for.
         after: Option<Duration>,
-        /// The message may have reached the sink.
+        /// True if the message may have reached the sink.
         unsure: bool,
     },
     /// The sink has rejected the message permanently, with this reason. An operator must
@@ -141,16 +145,16 @@ pub enum DeliveryOutcome {
     NotAttempted,
 }
 
-/// A row of the outbox, for people.
+/// A row of the outbox without its text, as `trailhound outbox list` prints it.
 #[derive(Debug, Clone)]
 pub struct OutboxRow {
     /// Name of the sink.
     pub sink: String,
     /// Id of the finding, or of the report's message.
     pub finding_id: String,
-    /// Revision of the finding.
+    /// Revision of the finding; 1 for a report.
     pub revision: i64,
-    /// Severity of the finding.
+    /// Severity of the finding; `info` for a report.
     pub severity: String,
     /// `pending`, `leased`, `delivered`, `dead_lettered` or `dismissed`.
     pub state: String,
@@ -212,7 +216,8 @@ pub(crate) async fn enqueue(
     Ok(())
 }
 
-/// Before `revisions` replace the stored texts of their findings: copies those texts into the rows that still wait.
+/// Copies the stored texts of findings into their rows that are neither delivered nor dismissed. The caller then
+/// replaces the stored texts by those of `revisions`.
 pub(crate) async fn preserve_texts(
     db: &mut AnyConnection,
     revisions: &[FindingRevision<'_>],
@@ -235,8 +240,9 @@ pub(crate) async fn preserve_texts(
     Ok(())
 }
 
-/// The statement of [`preserve_texts`]. `state || ''` keeps the database from the index on the state: in a flood every row
-/// waits, and the key finds the rows.
+/// The statement of [`preserve_texts`] for `rows` findings. Because of `state || ''` the database does not use the
+/// index on `state`; it finds the rows by `finding_id`. The index would find nearly all rows while many messages are
+/// undelivered.
 fn preserve_statement(rows: usize) -> String {
     format!(
         "UPDATE trailhound_outbox_message SET finding = (SELECT kept.finding FROM trailhound_latest_finding kept \
@@ -246,7 +252,8 @@ fn preserve_statement(rows: usize) -> String {
     )
 }
 
-/// Adds a pending row for each of `sinks` with the notice of the report `report` that was due at `due_at`.
+/// Adds a pending row for each of `sinks` with the notice of the report `report` that was due at `due_at`. Times are in
+/// microseconds since 1970 UTC.
 pub(crate) async fn enqueue_report(
     db: &mut AnyConnection,
     sinks: &[String],
@@ -270,27 +277,34 @@ pub(crate) async fn enqueue_report(
     Ok(())
 }
 
-/// Makes rows of `sink` that an earlier run has leased and not acknowledged pending again; whether they were sent is unknown.
-/// Returns their number.
+/// Runs `statement` in a transaction of its own. Returns the number of rows it changed.
+async fn change(
+    catalog: &AnyPool,
+    statement: Query<'_, Any, AnyArguments>,
+) -> Result<u64, StoreError> {
+    let mut transaction = begin(catalog).await?;
+    let changed = statement.execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(changed.rows_affected())
+}
+
+/// Makes all leased rows of `sink` pending and due at `now`, and adds 1 to their `unsure`: an earlier run leased them
+/// and ended before it acknowledged them, so they may have been sent. Returns their number.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn recover_leased(catalog: &AnyPool, sink: &str, now: i64) -> Result<u64, StoreError> {
-    let mut transaction = begin(catalog).await?;
-    let recovered = sqlx::query(
+    let statement = sqlx::query(
         "UPDATE trailhound_outbox_message SET state = 'pending', holder = '', unsure = unsure + 1, due_at = $1, changed_at = $1, \
          note = 'the service ended while it was being sent' WHERE sink = $2 AND state = 'leased'",
     )
     .bind(now)
-    .bind(sink)
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(recovered.rows_affected())
+    .bind(sink);
+    change(catalog, statement).await
 }
 
-/// Leases up to `limit` rows of `sink` that are due for `holder`, the longest waiting first; a report is leased alone. Rows of
-/// the severities `held_back` are left out.
+/// Leases to `holder` up to `limit` rows of `sink` that are due at `now`, in the order in which they became due. A
+/// report is leased alone. Rows of the severities `held_back` are left out.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -345,8 +359,8 @@ pub async fn lease_batch(
     Ok(LeasedBatch::Findings(rows.into_iter().map(message).collect::<Result<_, StoreError>>()?))
 }
 
-/// Records the outcome of each message of `batch`, in its order, and for a file sink the `position` up to which its file is
-/// written.
+/// Records the outcome of each message of `batch`: `outcomes` has the same order. A row that is no longer leased to
+/// `holder` does not change. `position` is the position up to which the file of a file sink is written.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -392,8 +406,8 @@ pub async fn acknowledge(
     Ok(())
 }
 
-/// The statement of [`acknowledge`]. `state || ''` keeps the database from the index on the state, by which each chunk would
-/// search all leased rows.
+/// The statement of [`acknowledge`] for `rows` messages. Because of `state || ''` the database does not use the index
+/// on `state`; it finds the rows by their key. With the index, the statement of each chunk would read all leased rows.
 fn acknowledge_statement(rows: usize) -> String {
     format!(
         "UPDATE trailhound_outbox_message SET state = ended.column3, holder = '', attempts = attempts + ended.column4, \
@@ -432,8 +446,8 @@ impl<'d> RowUpdate<'d> {
     }
 }
 
-/// Returns the pause before the next attempt: exponential backoff with jitter. The jitter depends
-/// on the finding, so that retries do not happen all at once.
+/// Returns the pause before the next attempt: exponential backoff with jitter. The jitter shortens the
+/// pause by up to one half. It depends on the message, so that retries do not happen all at once.
 fn pause(row: &LeasedRow<'_>) -> Duration {
     let doubled = PAUSE.saturating_mul(1 << row.attempts.clamp(0, 16)).min(PAUSE_MAX);
     let key = format!("{}.{}.{}", row.id, row.revision, row.attempts);
@@ -466,7 +480,7 @@ pub async fn next_due(catalog: &AnyPool, sink: &str) -> Result<Option<i64>, Stor
     Ok(due)
 }
 
-/// Rows of `sink` in `state`, of all sinks or states where they are `None`; the newest first, at most `limit`.
+/// Returns at most `limit` rows of `sink` in `state`, the newest first. `None` selects all sinks or all states.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -543,7 +557,8 @@ pub async fn undelivered(catalog: &AnyPool) -> Result<Vec<OutboxCount>, StoreErr
         .collect())
 }
 
-/// Makes pending and dead-lettered rows due now. Returns their number. An empty `finding_id` means all findings.
+/// Makes pending and dead-lettered rows pending and due now. Returns their number. `None` selects all sinks, an empty
+/// `finding_id` selects all findings.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -553,22 +568,18 @@ pub async fn retry(
     finding_id: &str,
     now: i64,
 ) -> Result<u64, StoreError> {
-    let mut transaction = begin(catalog).await?;
-    let retried = sqlx::query(
+    let statement = sqlx::query(
         "UPDATE trailhound_outbox_message SET state = 'pending', due_at = $1, changed_at = $1 WHERE state IN ('pending', 'dead_lettered') \
          AND ($2 = '' OR sink = $2) AND ($3 = '' OR finding_id = $3)",
     )
     .bind(now)
     .bind(sink.unwrap_or_default())
-    .bind(finding_id)
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(retried.rows_affected())
+    .bind(finding_id);
+    change(catalog, statement).await
 }
 
-/// Dismisses pending and dead-lettered rows with the reason. Returns their number. The findings themselves stay stored. An empty
-/// `finding_id` means all findings.
+/// Dismisses pending and dead-lettered rows with the reason. Returns their number. The findings themselves stay stored.
+/// `None` selects all sinks, an empty `finding_id` selects all findings.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -579,19 +590,15 @@ pub async fn dismiss(
     reason: &str,
     now: i64,
 ) -> Result<u64, StoreError> {
-    let mut transaction = begin(catalog).await?;
-    let dismissed = sqlx::query(
+    let statement = sqlx::query(
         "UPDATE trailhound_outbox_message SET state = 'dismissed', changed_at = $1, note = $2, finding = '' WHERE state IN ('pending', 'dead_lettered') \
          AND ($3 = '' OR sink = $3) AND ($4 = '' OR finding_id = $4)",
     )
     .bind(now)
     .bind(reason)
     .bind(sink.unwrap_or_default())
-    .bind(finding_id)
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(dismissed.rows_affected())
+    .bind(finding_id);
+    change(catalog, statement).await
 }
 
 /// Deletes rows that were delivered or dismissed more than 90 days ago. Returns their number.
@@ -599,13 +606,9 @@ pub async fn dismiss(
 /// # Errors
 /// [`StoreError`].
 pub async fn delete_old(catalog: &AnyPool, now: i64) -> Result<u64, StoreError> {
-    let mut transaction = begin(catalog).await?;
-    let deleted = sqlx::query("DELETE FROM trailhound_outbox_message WHERE state IN ('delivered', 'dismissed') AND changed_at < $1")
-        .bind(now.saturating_sub(KEPT_MICROS))
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    Ok(deleted.rows_affected())
+    let statement = sqlx::query("DELETE FROM trailhound_outbox_message WHERE state IN ('delivered', 'dismissed') AND changed_at < $1")
+        .bind(now.saturating_sub(KEPT_MICROS));
+    change(catalog, statement).await
 }
 
 #[cfg(test)]

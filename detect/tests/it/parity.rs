@@ -19,9 +19,9 @@ use trailhound_queries::session::Session;
 /// 2026-09-21T02:00:00Z.
 const BEGIN: i64 = 1_789_956_000_000_000;
 const SECOND: i64 = 1_000_000;
-/// Events that come one by one at the end.
+/// Number of events at the end of a round that are committed one by one.
 const ALONE: usize = 12;
-/// Steps between events, in seconds: at, just within and just beyond the windows and stretches of the rules.
+/// Steps between events in seconds: equal to, just shorter and just longer than the time windows of the rules.
 const STEPS: [i64; 20] =
     [0, 0, 1, 5, 30, 59, 60, 61, 119, 120, 299, 300, 301, 599, 600, 601, 899, 900, 1800, 1801];
 
@@ -106,18 +106,19 @@ fn event(account: &str, number: u32, time: i64, kind: u32, rng: &mut Pcg64) -> V
     event
 }
 
-/// Days on which things happen in cases over most of a year: as far apart as it takes for something to be new, and a day more or less.
+/// Days of the events in [`long_case`], counted from 310 days before `NOW`. Their distances include the periods that
+/// the rules in `LONG` compare with (7, 14, 30, 90 and 180 days), and periods that are a day longer or shorter.
 const DAYS: [i64; 22] =
     [0, 1, 7, 8, 14, 15, 22, 30, 31, 38, 60, 61, 90, 91, 105, 121, 180, 181, 210, 271, 300, 301];
 
-/// Random uses of keys in an account over most of a year: at, just within and just beyond the times after which something is new.
+/// Random uses of AccessKeys in an account over ten months. The distances between them are as in [`DAYS`].
 fn long_case(account: &str, rng: &mut Pcg64) -> Vec<Value> {
     let mut events = Vec::new();
     let mut taken = BTreeSet::new();
     for number in 0..rng.random_range(4..30) {
         let day = *DAYS.choose(rng).expect("days");
         let time = NOW + ((day - 310) * 86_400 + 36_000 + rng.random_range(0..12)) * SECOND;
-        // Never twice at once: which of two is the first would be nobody's to say.
+        // No two events have the same time: the order of such events is not defined.
         if !taken.insert(time) {
             continue;
         }
@@ -229,7 +230,7 @@ async fn over(
     detection.findings
 }
 
-/// Ids of the events that the rule's own query gives, as anybody may run it.
+/// Ids of the events that the rule's query returns when it is run as a plain statement, without any evaluation.
 async fn by_query(session: &Session, rule: &Rule) -> BTreeSet<String> {
     let frame =
         session.sql(&rule.sql).await.expect("SQL").select_columns(&["event_id"]).expect("ids");
@@ -250,17 +251,24 @@ fn by_id(findings: Vec<Finding>) -> BTreeMap<String, Value> {
     findings.into_iter().map(|finding| (finding.finding_id.clone(), json!(finding))).collect()
 }
 
-async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
-    let mut rng = Pcg64::seed_from_u64(seed);
+/// The events of a round, with one case per account. The seed decides whether they are sorted by time, shuffled within
+/// chunks of 40 events, or shuffled completely.
+fn events_of(suite: &Suite, seed: u64, accounts: usize, rng: &mut Pcg64) -> Vec<Value> {
     let mut events: Vec<Value> = Vec::new();
     for number in 0..accounts {
-        events.extend((suite.case)(&format!("1{seed:07}{number:08}"), &mut rng));
+        events.extend((suite.case)(&format!("1{seed:07}{number:08}"), rng));
     }
     match seed % 3 {
         0 => events.sort_by_key(|event| event["eventTime"].as_str().unwrap_or("~").to_owned()),
-        1 => events.chunks_mut(40).for_each(|chunk| chunk.shuffle(&mut rng)),
-        _ => events.shuffle(&mut rng),
+        1 => events.chunks_mut(40).for_each(|chunk| chunk.shuffle(rng)),
+        _ => events.shuffle(rng),
     }
+    events
+}
+
+async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
+    let mut rng = Pcg64::seed_from_u64(seed);
+    let events = events_of(suite, seed, accounts, &mut rng);
     let wanted = expected(&events, suite.rules);
     let catalogue = RuleSet::built_in().expect("rules");
     let rules: Vec<&Rule> =
@@ -274,7 +282,8 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
     let mut follower = Follower::new(&rules, &parameters).await;
     let mut rest = &events[..];
     for number in 0.. {
-        // The last come one by one: among many, what one of them changes would be looked at anyway.
+        // The last events are committed one by one. In a large commit, other events can cause the evaluation that an
+        // event should cause alone.
         let alone = rest.len() <= ALONE;
         let size = if alone {
             1
@@ -318,29 +327,20 @@ async fn round(suite: &Suite, seed: u64, accounts: usize) -> usize {
     }
     let whole = by_id(whole);
     assert_eq!(follower.found, whole, "seed {seed}: live and over the whole lake");
-    // Ranges that meet at a random moment give the same, each finding as a whole.
+    // Two ranges that meet at a random time give the same findings; no finding is split between them.
     let middle = suite.begin + rng.random_range(0..suite.seconds) * SECOND;
-    let mut parts = over(
-        &session,
-        &catalogue,
-        suite.rules,
-        TimeRange { since: None, until: Some(middle), include_untimed: true },
-    )
-    .await;
-    parts.extend(
-        over(
-            &session,
-            &catalogue,
-            suite.rules,
-            TimeRange { since: Some(middle), until: None, include_untimed: false },
-        )
-        .await,
-    );
+    let before = TimeRange { since: None, until: Some(middle), include_untimed: true };
+    let after = TimeRange { since: Some(middle), until: None, include_untimed: false };
+    let mut parts = over(&session, &catalogue, suite.rules, before).await;
+    parts.extend(over(&session, &catalogue, suite.rules, after).await);
     assert_eq!(by_id(parts), whole, "seed {seed}: in two ranges that meet at {middle}");
     wanted.len()
 }
 
-/// `TRAILHOUND_CASES` asks for more cases of each kind, `TRAILHOUND_SEED` for others, `TRAILHOUND_TOGETHER` for more in one lake.
+/// Runs the cases of `suite` in rounds with a lake each. Three environment variables change the run: `TRAILHOUND_CASES`
+/// is the number of requested cases, `TRAILHOUND_SEED` is the seed of the first round (default 1), and
+/// `TRAILHOUND_TOGETHER` is the number of cases in one lake (default 200; fewer where the suite runs only a part of the
+/// requested cases).
 async fn assert_parity(suite: &Suite) {
     let number = |name: &str, default: u64| {
         std::env::var(name).map_or(default, |text| text.parse().expect("a number"))

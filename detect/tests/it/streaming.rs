@@ -1,5 +1,6 @@
 //! Streaming evaluation gives the same findings as batch evaluation over the whole lake, whatever
-//! the order in which events arrive.
+//! the order in which events arrive. A slow rule pauses and does not delay other rules. A finding
+//! without new events is not made again.
 
 use crate::support::{Follower, Found, LIMITS, NOW, add, sign_in, sign_ins, take};
 use flate2::read::GzDecoder;

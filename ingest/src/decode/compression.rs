@@ -19,6 +19,11 @@ pub(super) struct LimitExceeded {
 }
 
 impl LimitExceeded {
+    /// The error of content that exceeds `limit`.
+    pub(super) fn error(limit: String) -> io::Error {
+        io::Error::other(Self { limit })
+    }
+
     /// The exceeded limit that `error` carries, if any.
     pub(super) fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
@@ -121,7 +126,7 @@ impl Read for CappedReader<'_> {
             None
         };
         match limit {
-            Some(limit) => Err(io::Error::other(LimitExceeded { limit })),
+            Some(limit) => Err(LimitExceeded::error(limit)),
             None => Ok(count),
         }
     }

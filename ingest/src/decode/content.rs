@@ -2,7 +2,6 @@
 
 use super::compression::{self, ErrorReader};
 use super::document::{DocumentError, DocumentReader};
-use super::envelope::EventContext;
 use super::limits::DecodeLimits;
 use super::sink::{Completeness, RecordSink, SinkStopped};
 use super::sniff::{self, ContentKind};
@@ -70,7 +69,7 @@ fn documents(
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
 ) -> Result<Completeness, SinkStopped> {
-    match DocumentReader::new(input, limits, EventContext { path_account }).run(sink) {
+    match DocumentReader::new(input, limits, path_account).run(sink) {
         Ok(()) => Ok(Completeness::Complete),
         Err(DocumentError::Stopped(stopped)) => Err(stopped),
         Err(DocumentError::Input(error, offset)) => reject_broken(sink, &error, offset, b""),

@@ -1,17 +1,26 @@
-//! CSV files as the log service exports them: any separator, with or without header, the event as JSON text in one field
-//! or as dotted columns under a header.
+//! CSV files as log services, search engines and spreadsheets export them: any separator, with or without header, the event as
+//! JSON text in one field or as one column per member under a header.
 
-use super::envelope::{EnvelopeError, EventContext, open_row};
+use super::compression::LimitExceeded;
+use super::envelope::open_row;
 use super::limits::DecodeLimits;
+use super::member_names::{MemberName, row_member_name};
+use super::refusal::{OpenError, Refusal};
 use super::scanner::Scanner;
 use super::sink::{Completeness, RecordSink, SinkStopped};
 use super::unreadable::{quarantined_bytes, reject_broken};
-use std::io::Read;
+use super::wrapper_keys::WRAPPERS;
+use super::wrappers::RecordContext;
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::rc::Rc;
 use trailhound_datasets::json;
 use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
 
 const SEPARATORS: [u8; 5] = *b",|\t ;";
-const HINT: &str = "CSV needs a field `event` with the event as JSON text, or a header with dotted columns (`event.eventName`)";
+const HINT: &str = "CSV needs a field `event` with the event as JSON text, or a header with one column per member (`event.eventName`)";
+/// Columns of a header that name members of an event, at least.
+const HEADER_MEMBERS_MIN: usize = 3;
 
 /// Decodes CSV rows. Content in which no separator yields an event is rejected as a whole.
 pub(super) fn rows(
@@ -27,6 +36,8 @@ pub(super) fn rows(
         return reject_not_csv(input, head, limits, sink);
     };
     // A header, if there is one, is read as the first record.
+    let row_bytes = Rc::new(Cell::new(0));
+    let input = RowReader { inner: input, row_bytes: Rc::clone(&row_bytes), limits };
     let mut reader = ::csv::ReaderBuilder::new()
         .delimiter(separator)
         .has_headers(false)
@@ -35,22 +46,47 @@ pub(super) fn rows(
     let mut rows = CsvRows {
         scanner: Scanner::default(),
         header: None,
-        context: EventContext { path_account },
-        limits,
+        context: RecordContext { path_account, offset: 0, limits },
     };
     let mut record = ::csv::ByteRecord::new();
     let mut first = true;
     loop {
         let offset = reader.position().byte();
+        row_bytes.set(0);
         match reader.read_byte_record(&mut record) {
             Ok(false) => return Ok(Completeness::Complete),
             Ok(true) if std::mem::take(&mut first) && rows.take_header(&record) => {}
             Ok(true) => rows.row(&record, separator, offset, sink)?,
             Err(error) => {
-                let error = std::io::Error::other(error.to_string());
+                let error = match error.into_kind() {
+                    ::csv::ErrorKind::Io(error) => error,
+                    other => io::Error::other(format!("{other:?}")),
+                };
                 return reject_broken(sink, &error, offset, b"");
             }
         }
+    }
+}
+
+/// A reader that fails when one row takes more bytes than an event may have: a row whose quote is never closed would take all
+/// memory.
+struct RowReader<'l, R> {
+    inner: R,
+    /// Bytes read since the last row.
+    row_bytes: Rc<Cell<usize>>,
+    limits: &'l DecodeLimits,
+}
+
+impl<R: Read> Read for RowReader<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(out)?;
+        self.row_bytes.set(self.row_bytes.get() + read);
+        // The quotes in a row of JSON text are doubled.
+        if self.row_bytes.get() > self.limits.event_bytes_max.saturating_mul(2) + out.len() {
+            let limit = format!("a row of at most {} bytes", self.limits.event_bytes_max);
+            return Err(LimitExceeded::error(limit));
+        }
+        Ok(read)
     }
 }
 
@@ -66,13 +102,22 @@ fn separates_event(head: &[u8], separator: u8) -> bool {
         && (is_header(&record) || record.iter().any(|field| field.starts_with(b"{\"")))
 }
 
+/// True for the names of columns: the name of a wrapper, or the names of several members of an event. A wrapper's name that is
+/// a word of its own counts only among other names.
 fn is_header(record: &::csv::ByteRecord) -> bool {
-    record.iter().any(|name| {
-        name == b"event"
-            || name == b"contents.event"
-            || name.starts_with(b"event.")
-            || name.starts_with(b"contents.event.")
-    })
+    let names = || record.iter().filter_map(|name| std::str::from_utf8(name).ok()).map(str::trim);
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.@-".contains(&b))
+    };
+    let members = names().filter(|name| row_member_name(name).0 != MemberName::Other).count();
+    let is_row = |name: &str| {
+        ["event", "contents.event", "contents_event_s", "_raw", "_source"].contains(&name)
+            || name.starts_with("event.")
+    };
+    let wrapper = |name: &str| WRAPPERS.iter().any(|(key, _)| *key == name);
+    members >= HEADER_MEMBERS_MIN
+        || names().any(is_row)
+        || (names().any(wrapper) && names().count() == record.len() && names().all(is_name))
 }
 
 /// Rejects text that is no CSV with events.
@@ -106,8 +151,7 @@ fn reject_not_csv(
 struct CsvRows<'l> {
     scanner: Scanner,
     header: Option<Vec<String>>,
-    context: EventContext<'l>,
-    limits: &'l DecodeLimits,
+    context: RecordContext<'l>,
 }
 
 impl CsvRows<'_> {
@@ -115,8 +159,9 @@ impl CsvRows<'_> {
         if !is_header(record) {
             return false;
         }
-        self.header =
-            Some(record.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect());
+        self.header = Some(
+            record.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect(),
+        );
         true
     }
 
@@ -130,29 +175,23 @@ impl CsvRows<'_> {
         if record.iter().all(<[u8]>::is_empty) {
             return Ok(());
         }
-        let failed = match self.as_json(record) {
+        self.context.offset = offset;
+        let refusal = match self.as_json(record) {
             // More fields than the header has come from an unquoted separator; which field it split is unknown.
-            _ if self.has_more_than_header(record) => (
+            _ if self.has_more_than_header(record) => Refusal::new(
                 RejectCode::UnknownLayout,
                 "as many fields as the header has, quoted where they hold the separator",
             ),
             Some(text) => match open_row(&mut self.scanner, &text, &self.context, sink) {
                 Ok(()) => return Ok(()),
-                Err(EnvelopeError::Stopped(stopped)) => return Err(stopped),
-                Err(EnvelopeError::Reject { code, expected, .. }) => (code, expected),
+                Err(OpenError::Stopped(stopped)) => return Err(stopped),
+                // Places in the assembled row are no places in the file.
+                Err(OpenError::Refused(refusal)) => Refusal { at: 0, ..refusal },
             },
-            None => (RejectCode::BadUtf8, "UTF-8 text"),
+            None => Refusal::new(RejectCode::BadUtf8, "UTF-8 text"),
         };
         let raw: Vec<u8> = record.iter().collect::<Vec<_>>().join(&separator);
-        sink.reject(Reject {
-            code: failed.0,
-            byte_offset: offset,
-            expected: failed.1.to_owned(),
-            found: excerpt(&raw),
-            hint: HINT,
-            raw_length: Some(raw.len() as u64),
-            raw: raw[..raw.len().min(self.limits.quarantine_raw_bytes_max)].to_vec(),
-        })
+        sink.reject(refusal.reject(&raw, offset, HINT, self.context.limits))
     }
 
     fn has_more_than_header(&self, record: &::csv::ByteRecord) -> bool {

@@ -16,14 +16,16 @@
 //! in JSON lines, where a line break ends every record, a broken line is rejected alone. A value that is too large or too
 //! deep is skipped by its brackets, so the records behind it are read.
 
-use super::envelope::{self, EnvelopeError, EventContext};
+use super::envelope;
 use super::key_table::list_or_body;
 use super::limits::DecodeLimits;
+use super::refusal::{OpenError, Refusal};
 use super::scanner::{ObjectShape, Scanner};
 use super::sink::{RecordSink, SinkStopped};
 use super::window::ByteWindow;
+use super::wrappers::{RecordContext, WrapperOpener};
 use std::io::{self, Read};
-use trailhound_datasets::json::{self, JsonError, Walker};
+use trailhound_datasets::json::{self, JsonError, ValueKind, Walker};
 use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
 
 /// Levels of lists and responses that are entered.
@@ -65,20 +67,21 @@ pub(super) struct DocumentReader<'l, R> {
     scanner: Scanner,
     walker: Walker,
     limits: &'l DecodeLimits,
-    context: EventContext<'l>,
+    context: RecordContext<'l>,
     /// The last top-level record filled a line of its own, so a broken line can be rejected alone.
     is_json_lines: bool,
 }
 
 impl<'l, R: Read> DocumentReader<'l, R> {
-    pub(super) fn new(input: R, limits: &'l DecodeLimits, context: EventContext<'l>) -> Self {
+    /// A reader of `input`. `path_account` is the account id in the object's path.
+    pub(super) fn new(input: R, limits: &'l DecodeLimits, path_account: Option<&'l str>) -> Self {
         Self {
             window: ByteWindow::new(input),
             open: Vec::new(),
             scanner: Scanner::default(),
             walker: Walker::default(),
             limits,
-            context,
+            context: RecordContext { path_account, offset: 0, limits },
             is_json_lines: false,
         }
     }
@@ -156,7 +159,7 @@ impl<'l, R: Read> DocumentReader<'l, R> {
                 Ok(())
             }
             b'{' => self.object(sink),
-            _ => self.reject_value(
+            _ => self.other_value(
                 sink,
                 RejectCode::NotAnEventList,
                 "a list of events or an event object",
@@ -164,17 +167,35 @@ impl<'l, R: Read> DocumentReader<'l, R> {
         }
     }
 
-    /// Reads the list element that starts with `byte`.
+    /// Reads the list element that starts with `byte`. A list inside the list is entered where it holds objects.
     fn element(&mut self, byte: u8, sink: &mut dyn RecordSink) -> Result<(), DocumentError> {
-        if byte == b'{' {
-            self.object(sink)
-        } else {
-            self.reject_value(sink, RejectCode::NotAnObject, "an event object")
+        match byte {
+            b'{' => self.object(sink),
+            b'[' if self.open.len() < OPEN_MAX && self.starts_list_of_objects()? => {
+                self.window.consume(1);
+                self.open.push(OpenContainer::List { first: true });
+                Ok(())
+            }
+            _ => self.other_value(sink, RejectCode::NotAnObject, "an event object"),
         }
     }
 
-    /// Rejects a value that is no object: alone if it is valid JSON, else with the rest of the content.
-    fn reject_value(
+    /// True where the list that starts at the window's first byte begins with an object.
+    fn starts_list_of_objects(&mut self) -> Result<bool, DocumentError> {
+        loop {
+            let first = json::skip_space(self.window.rest(), 1);
+            if let Some(&byte) = self.window.rest().get(first) {
+                return Ok(byte == b'{');
+            }
+            if !self.fill()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reads a value that is no object: text that holds events is opened. Anything else is rejected, alone if it is valid JSON,
+    /// else with the rest of the content.
+    fn other_value(
         &mut self,
         sink: &mut dyn RecordSink,
         code: RejectCode,
@@ -182,6 +203,9 @@ impl<'l, R: Read> DocumentReader<'l, R> {
     ) -> Result<(), DocumentError> {
         loop {
             match self.walker.value(self.window.rest(), 0) {
+                Ok(walked) if walked.kind == ValueKind::String => {
+                    return self.text_value(walked.end, code, expected, sink);
+                }
                 Ok(walked) => {
                     self.reject_record(sink, code, walked.end, 0, expected, HINT_LAYOUT)?;
                     return Ok(());
@@ -206,6 +230,37 @@ impl<'l, R: Read> DocumentReader<'l, R> {
                     GrowResult::Rejected => return Ok(()),
                 },
                 Err(error) => return self.reject_error(sink, error),
+            }
+        }
+    }
+
+    /// Opens the string in the first `end` bytes as an event's JSON text, or rejects it.
+    fn text_value(
+        &mut self,
+        end: usize,
+        code: RejectCode,
+        expected: &'static str,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), DocumentError> {
+        let bytes = &self.window.rest()[..end];
+        self.context.offset = self.window.offset();
+        let opened = match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                WrapperOpener::new(&mut self.scanner, self.context, sink).record(text, None)
+            }
+            Err(_) => Err(Refusal::new(RejectCode::BadUtf8, "UTF-8 text").into()),
+        };
+        match opened {
+            Ok(()) => {
+                self.window.consume(end);
+                Ok(())
+            }
+            Err(OpenError::Stopped(stopped)) => Err(stopped.into()),
+            Err(OpenError::Refused(refusal)) if bytes.contains(&b'{') => {
+                self.refuse_record(sink, end, refusal, HINT_LAYOUT)
+            }
+            Err(OpenError::Refused(_)) => {
+                self.reject_record(sink, code, end, 0, expected, HINT_LAYOUT)
             }
         }
     }
@@ -377,15 +432,14 @@ impl<'l, R: Read> DocumentReader<'l, R> {
                 "the producer wrote another encoding",
             );
         };
+        self.context.offset = self.window.offset();
         match envelope::open(&mut self.scanner, text, shape, &self.context, sink) {
             Ok(()) => {
                 self.window.consume(end);
                 Ok(())
             }
-            Err(EnvelopeError::Stopped(stopped)) => Err(stopped.into()),
-            Err(EnvelopeError::Reject { code, at, expected }) => {
-                self.reject_record(sink, code, end, at, expected, HINT_LAYOUT)
-            }
+            Err(OpenError::Stopped(stopped)) => Err(stopped.into()),
+            Err(OpenError::Refused(refusal)) => self.refuse_record(sink, end, refusal, HINT_LAYOUT),
         }
     }
 
@@ -399,16 +453,20 @@ impl<'l, R: Read> DocumentReader<'l, R> {
         expected: &str,
         hint: &'static str,
     ) -> Result<(), DocumentError> {
+        let refusal = Refusal { at, ..Refusal::new(code, expected) };
+        self.refuse_record(sink, length, refusal, hint)
+    }
+
+    /// Rejects the next `length` bytes as one record, for the reason `refusal`.
+    fn refuse_record(
+        &mut self,
+        sink: &mut dyn RecordSink,
+        length: usize,
+        refusal: Refusal,
+        hint: &'static str,
+    ) -> Result<(), DocumentError> {
         let bytes = &self.window.rest()[..length];
-        let reject = Reject {
-            code,
-            byte_offset: self.window.offset() + at as u64,
-            expected: expected.to_owned(),
-            found: excerpt(&bytes[at.min(length)..]),
-            hint,
-            raw: bytes[..length.min(self.limits.quarantine_raw_bytes_max)].to_vec(),
-            raw_length: Some(length as u64),
-        };
+        let reject = refusal.reject(bytes, self.window.offset(), hint, self.limits);
         self.window.consume(length);
         Ok(sink.reject(reject)?)
     }

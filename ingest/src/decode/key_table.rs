@@ -1,5 +1,7 @@
 //! The keys that the scanner treats specially: those of events, of rows around events, and of lists.
 
+use super::member_names::{MemberName, Structure, member_name, row_member_name};
+use super::wrapper_keys::OWNERS;
 use std::sync::LazyLock;
 use trailhound_datasets::event::{
     ATTRIBUTES, Field, ParentObject, SESSION_ATTRIBUTES, SESSION_CONTEXT, USER_IDENTITY,
@@ -112,6 +114,22 @@ impl KeyTable {
             .find(|(alias, _)| parent == ParentObject::Root && alias.as_bytes() == name);
         alias.map_or(KnownKey::Other, |&(_, field)| KnownKey::Field(field))
     }
+
+    /// True where `name` in `parent` spells a known key in a way that the scanner does not read: in other case, with
+    /// separators, or with the path of the objects around it.
+    pub(super) fn is_variant(&self, name: &[u8], parent: ParentObject) -> bool {
+        if name.iter().any(|b| matches!(b, b'.' | b'_' | b'-')) {
+            return !name.starts_with(b"__")
+                && RowKey::of(name).is_none()
+                && std::str::from_utf8(name).is_ok_and(|name| is_member_name(name, parent));
+        }
+        self.by_length.get(name.len()).is_some_and(|numbers| {
+            numbers.iter().any(|&number| {
+                let entry = &self.entries[usize::from(number)];
+                entry.parent == parent && entry.name().eq_ignore_ascii_case(name)
+            })
+        })
+    }
 }
 
 /// True where `name` is the key of the session's attributes, in any spelling.
@@ -125,18 +143,27 @@ pub(super) fn is_attributes(name: &[u8]) -> bool {
 }
 
 /// Keys under which responses and API dumps hold their list of events.
-const LIST_KEYS: [&[u8]; 5] = [b"Events", b"events", b"logs", b"Logs", b"data"];
-/// Key under which SDKs hold the response.
-const BODY_KEY: &[u8] = b"body";
+const LIST_KEYS: [&[u8]; 14] = [
+    b"Events",
+    b"events",
+    b"logs",
+    b"Logs",
+    b"data",
+    b"hits",
+    b"results",
+    b"Records",
+    b"records",
+    b"logGroupList",
+    b"LogGroupList",
+    b"logGroups",
+    b"LogGroups",
+    b"log_groups",
+];
+/// Keys under which SDKs and search engines hold the response.
+const BODY_KEYS: [&[u8]; 3] = [b"body", b"Body", b"hits"];
 /// Keys of rows whose value is the event: log service rows, SDK rows, the same flattened by connectors, EventBridge.
 const ROW_KEYS: [&[u8]; 6] =
     [b"event", b"contents", b"contents.event", b"contents_event_s", b"content", b"data"];
-/// Keys of rows that hold the account.
-const OWNER_KEYS: [&[u8]; 2] = [b"owner_id", b"contents_owner_id_s"];
-/// Prefixes of dotted columns.
-const DOTTED_PREFIXES: [&[u8]; 3] = [b"event.", b"contents.event.", b"contents_event_s."];
-/// Key of the provider-initiated feed, whose events are not supported.
-const FOREIGN_KEY: &[u8] = b"EventProduct";
 
 /// Meaning of a key in a row around an event.
 pub(super) enum RowKey {
@@ -144,33 +171,34 @@ pub(super) enum RowKey {
     Event,
     /// The key of the account.
     Owner,
-    /// A dotted column.
-    Dotted,
-    /// A key that only other feeds have.
-    Foreign,
 }
 
 impl RowKey {
     pub(super) fn of(name: &[u8]) -> Option<Self> {
         if ROW_KEYS.contains(&name) {
             Some(Self::Event)
-        } else if OWNER_KEYS.contains(&name) {
+        } else if OWNERS.iter().any(|owner| owner.as_bytes() == name) {
             Some(Self::Owner)
-        } else if DOTTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            Some(Self::Dotted)
-        } else if name == FOREIGN_KEY {
-            Some(Self::Foreign)
         } else {
             None
         }
     }
 }
 
+fn is_member_name(name: &str, parent: ParentObject) -> bool {
+    let meaning = match parent {
+        ParentObject::Root => row_member_name(name).0,
+        ParentObject::UserIdentity => member_name(name, Structure::Identity),
+        ParentObject::SessionAttributes => member_name(name, Structure::Attributes),
+    };
+    meaning != MemberName::Other
+}
+
 /// Offset of the list or inner response that the key `name` holds, if it does. Its value starts at `value_at`.
 pub(super) fn list_or_body(name: &[u8], text: &[u8], value_at: usize) -> Option<usize> {
     match text.get(value_at)? {
         b'[' if LIST_KEYS.contains(&name) => Some(value_at),
-        b'{' if name == BODY_KEY => Some(value_at),
+        b'{' if BODY_KEYS.contains(&name) => Some(value_at),
         _ => None,
     }
 }

@@ -2,10 +2,12 @@
 //! decoded like an object.
 
 use super::content;
-use super::envelope::{self, EnvelopeError, EventContext};
+use super::envelope;
 use super::limits::DecodeLimits;
+use super::refusal::OpenError;
 use super::scanner::{ObjectShape, Scanner};
 use super::sink::{RecordSink, SinkStopped};
+use super::wrappers::RecordContext;
 use trailhound_datasets::json;
 use trailhound_datasets::reject::{Reject, RejectCode};
 
@@ -44,17 +46,12 @@ impl MessageDecoder {
             && json::skip_space(text, end) == text.len()
             && let Ok(text) = simdutf8::basic::from_utf8(text)
         {
-            match envelope::open(
-                &mut self.scanner,
-                &text[..end],
-                shape,
-                &EventContext::default(),
-                sink,
-            ) {
+            let context = RecordContext { path_account: None, offset: 0, limits: &self.limits };
+            match envelope::open(&mut self.scanner, &text[..end], shape, &context, sink) {
                 Ok(()) => return Ok(()),
-                Err(EnvelopeError::Stopped(stopped)) => return Err(stopped),
+                Err(OpenError::Stopped(stopped)) => return Err(stopped),
                 // Decoded again below, which rejects it with place and hint.
-                Err(EnvelopeError::Reject { .. }) => {}
+                Err(OpenError::Refused(_)) => {}
             }
         }
         content::object(value, None, &self.limits, sink).map(|_| ())

@@ -1,22 +1,37 @@
-//! Parquet files as the log service exports them: the event as JSON text in the column `event` (text or binary), or
-//! flattened into dotted columns.
+//! Parquet files as log services and query engines export them: the event as JSON text in one column (text or binary), or one
+//! column per member (text, numbers, structs, lists, maps).
+//!
+//! A Parquet file is input like any other, but the library that reads it allocates what the file asks for, and some damaged
+//! files make it panic. So the page headers are checked first ([`super::parquet_pages`]), an Arrow schema in the file is not
+//! read, values of a dictionary are not copied for each row, and a panic of the library is a damaged file.
 
-use super::envelope::{EnvelopeError, EventContext, open_row};
+use super::compression::LimitExceeded;
+use super::envelope::open_row;
 use super::limits::DecodeLimits;
+use super::parquet_pages::checked_batch_rows;
+use super::parquet_values::{CellError, row_text};
+use super::refusal::{OpenError, Refusal};
 use super::scanner::Scanner;
 use super::sink::{Completeness, RecordSink, SinkStopped};
 use super::unreadable::reject_broken;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use super::wrappers::RecordContext;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use trailhound_datasets::json;
-use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use trailhound_datasets::reject::RejectCode;
 
 /// Rows decoded at a time: about 1 MiB with events of 1.6 KB.
 const BATCH_ROWS: usize = 512;
-const HINT: &str = "Parquet needs a column `event` with the event as JSON text, or dotted columns (`event.eventName`)";
+/// Text of rows in bytes before the expansion ratio is checked.
+const TEXT_CHECKED_FROM_BYTES: u64 = 32 << 20;
+const HINT: &str = "Parquet needs a column `event` with the event as JSON text, or one column per member (`event.eventName`)";
 
 /// Decodes a Parquet file. The format is read from its end, so the content is copied to an unnamed temporary file first.
 pub(super) fn rows(
@@ -25,49 +40,117 @@ pub(super) fn rows(
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
 ) -> Result<Completeness, SinkStopped> {
-    let batches = spooled(input, limits).and_then(|file| {
-        ParquetRecordBatchReaderBuilder::try_new(file)
-            .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-            .map_err(io::Error::other)
+    let opened = spooled(input, limits).and_then(|file| {
+        let file_bytes = file.metadata()?.len();
+        guarded(|| opened(file, limits)).and_then(|batches| Ok((batches?, file_bytes)))
     });
-    let batches = match batches {
-        Ok(batches) => batches,
+    let (mut batches, file_bytes) = match opened {
+        Ok(opened) => opened,
         Err(error) => return reject_broken(sink, &error, 0, b"PAR1"),
     };
     let mut scanner = Scanner::default();
-    let context = EventContext { path_account };
-    let mut row = 0u64;
-    for batch in batches {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => return reject_broken(sink, &io::Error::other(error), row, b""),
+    let mut context = RecordContext { path_account, offset: 0, limits };
+    // Rows may refer to one value again and again, so their text is bounded like decompressed content.
+    let text_max = file_bytes.saturating_mul(limits.expansion_max).max(TEXT_CHECKED_FROM_BYTES);
+    let mut text_bytes = 0u64;
+    loop {
+        let batch = match guarded(|| batches.next()) {
+            Ok(None) => return Ok(Completeness::Complete),
+            Ok(Some(Ok(batch))) => batch,
+            Ok(Some(Err(error))) => {
+                return reject_broken(sink, &io::Error::other(error), context.offset, b"");
+            }
+            Err(error) => return reject_broken(sink, &error, context.offset, b""),
         };
         for index in 0..batch.num_rows() {
-            let text = row_text(&batch, index);
-            let failed = match &text {
-                Some(text) => match open_row(&mut scanner, text, &context, sink) {
-                    Ok(()) => None,
-                    Err(EnvelopeError::Stopped(stopped)) => return Err(stopped),
-                    Err(EnvelopeError::Reject { code, expected, .. }) => Some((code, expected)),
-                },
-                None => Some((RejectCode::BadUtf8, "UTF-8 text in text columns")),
-            };
-            if let Some((code, expected)) = failed {
-                let raw = text.map_or_else(|| row_bytes(&batch, index), String::into_bytes);
-                sink.reject(Reject {
-                    code,
-                    byte_offset: row,
-                    expected: expected.to_owned(),
-                    found: excerpt(&raw),
-                    hint: HINT,
-                    raw_length: Some(raw.len() as u64),
-                    raw: raw[..raw.len().min(limits.quarantine_raw_bytes_max)].to_vec(),
-                })?;
+            text_bytes += row(&batch, index, &mut scanner, &context, sink)? as u64;
+            context.offset += 1;
+            if text_bytes > text_max {
+                let limit = format!("rows of at most {} times the file", limits.expansion_max);
+                return reject_broken(sink, &LimitExceeded::error(limit), context.offset, b"");
             }
-            row += 1;
         }
     }
-    Ok(Completeness::Complete)
+}
+
+/// Decodes one row, whose number is the context's offset. Returns the length of its text in bytes.
+fn row(
+    batch: &RecordBatch,
+    index: usize,
+    scanner: &mut Scanner,
+    context: &RecordContext<'_>,
+    sink: &mut dyn RecordSink,
+) -> Result<usize, SinkStopped> {
+    let bytes_max = context.limits.quarantine_raw_bytes_max;
+    let (refusal, raw) = match row_text(batch, index, context.limits.event_bytes_max) {
+        Ok(text) => match open_row(scanner, &text, context, sink) {
+            Ok(()) => return Ok(text.len()),
+            Err(OpenError::Stopped(stopped)) => return Err(stopped),
+            // Places in the assembled row are no places in the file.
+            Err(OpenError::Refused(refusal)) => (Refusal { at: 0, ..refusal }, text.into_bytes()),
+        },
+        Err(CellError::NotUtf8) => (
+            Refusal::new(RejectCode::BadUtf8, "UTF-8 text in text columns"),
+            row_bytes(batch, index, bytes_max),
+        ),
+        Err(CellError::NoText) => (
+            Refusal::new(RejectCode::UnknownLayout, "columns of text, numbers, structs and lists"),
+            row_bytes(batch, index, bytes_max),
+        ),
+        Err(CellError::TooLarge) => (
+            Refusal::new(
+                RejectCode::EventTooLarge,
+                format!("a row of at most {} bytes", context.limits.event_bytes_max),
+            ),
+            row_bytes(batch, index, bytes_max),
+        ),
+    };
+    let length = match refusal.code {
+        RejectCode::EventTooLarge => context.limits.event_bytes_max,
+        _ => raw.len(),
+    };
+    sink.reject(refusal.reject(&raw, context.offset, HINT, context.limits))?;
+    Ok(length)
+}
+
+/// Runs a step of the library; its panic is an error.
+fn guarded<T>(step: impl FnOnce() -> T) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(step)).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidData, "damaged Parquet: the library cannot read it")
+    })
+}
+
+/// A reader of the rows of `file`.
+fn opened(file: File, limits: &DecodeLimits) -> io::Result<ParquetRecordBatchReader> {
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = ArrowReaderMetadata::load(&file, options).map_err(io::Error::other)?;
+    let batch_rows = checked_batch_rows(&file, metadata.metadata(), limits, BATCH_ROWS)?;
+    let schema = Schema::new(as_views(metadata.schema().fields()));
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+        .map_err(io::Error::other)?;
+    ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        .with_batch_size(batch_rows)
+        .build()
+        .map_err(io::Error::other)
+}
+
+/// `fields` with views for text and bytes: rows refer to the values of a dictionary and do not copy them.
+fn as_views(fields: &Fields) -> Fields {
+    fields.iter().map(as_view).collect()
+}
+
+fn as_view(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::Binary => DataType::BinaryView,
+        DataType::Struct(fields) => DataType::Struct(as_views(fields)),
+        DataType::List(item) => DataType::List(as_view(item)),
+        DataType::Map(entries, sorted) => DataType::Map(as_view(entries), *sorted),
+        other => other.clone(),
+    };
+    let metadata = field.metadata().clone();
+    Arc::new(Field::new(field.name(), data_type, field.is_nullable()).with_metadata(metadata))
 }
 
 /// `input` in a temporary file, at its start.
@@ -81,58 +164,17 @@ fn spooled(mut input: impl Read, limits: &DecodeLimits) -> io::Result<File> {
     Ok(file)
 }
 
-/// The row as a JSON object of its non-null columns; `None` where a binary column is not UTF-8.
-fn row_text(batch: &RecordBatch, row: usize) -> Option<String> {
-    let mut text = String::from("{");
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        if column.is_null(row) {
-            continue;
-        }
-        let Some(value) = value_text(column, row)? else { continue };
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(&json::quote(field.name()));
-        text.push(':');
-        text.push_str(&value);
-    }
-    text.push('}');
-    Some(text)
-}
-
-/// The bytes of a row whose binary columns are not UTF-8: these columns, one after the other.
-fn row_bytes(batch: &RecordBatch, row: usize) -> Vec<u8> {
+/// The bytes of a row that has no JSON text: its columns of text and bytes, one after the other, at most `bytes_max`.
+fn row_bytes(batch: &RecordBatch, row: usize, bytes_max: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for column in batch.columns().iter().filter(|column| column.is_valid(row)) {
-        match column.data_type() {
-            DataType::Binary => bytes.extend_from_slice(column.as_binary::<i32>().value(row)),
-            DataType::LargeBinary => bytes.extend_from_slice(column.as_binary::<i64>().value(row)),
-            DataType::BinaryView => bytes.extend_from_slice(column.as_binary_view().value(row)),
-            _ => {}
-        }
+        let value = match column.data_type() {
+            DataType::BinaryView => column.as_binary_view().value(row),
+            DataType::Utf8View => column.as_string_view().value(row).as_bytes(),
+            _ => continue,
+        };
+        let room = bytes_max.saturating_sub(bytes.len());
+        bytes.extend_from_slice(&value[..value.len().min(room)]);
     }
     bytes
-}
-
-/// One value as JSON text; `Some(None)` for types that hold no part of an event, `None` for bytes that are not UTF-8.
-fn value_text(column: &ArrayRef, row: usize) -> Option<Option<String>> {
-    let bytes_text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(json::quote);
-    Some(match column.data_type() {
-        DataType::Utf8 => Some(json::quote(column.as_string::<i32>().value(row))),
-        DataType::LargeUtf8 => Some(json::quote(column.as_string::<i64>().value(row))),
-        DataType::Utf8View => Some(json::quote(column.as_string_view().value(row))),
-        DataType::Binary => Some(bytes_text(column.as_binary::<i32>().value(row))?),
-        DataType::LargeBinary => Some(bytes_text(column.as_binary::<i64>().value(row))?),
-        DataType::BinaryView => Some(bytes_text(column.as_binary_view().value(row))?),
-        DataType::Boolean => Some(column.as_boolean().value(row).to_string()),
-        DataType::Int32 => Some(column.as_primitive::<Int32Type>().value(row).to_string()),
-        DataType::Int64 => Some(column.as_primitive::<Int64Type>().value(row).to_string()),
-        DataType::Float32 => Some(column.as_primitive::<Float32Type>().value(row).to_string()),
-        DataType::Float64 => Some(column.as_primitive::<Float64Type>().value(row).to_string()),
-        DataType::Dictionary(..) => {
-            let plain = arrow::compute::cast(&column.slice(row, 1), &DataType::Utf8).ok()?;
-            Some(json::quote(plain.as_string::<i32>().value(0)))
-        }
-        _ => None,
-    })
 }

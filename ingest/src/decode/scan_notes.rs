@@ -1,12 +1,17 @@
 //! The notes of a scan: the positions of the values of an object. An [`Event`] is built from the
 //! notes when the end of the object is known.
 
+use super::member_values::is_json;
+use super::recognise::is_documented_identity;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use trailhound_datasets::derive::time;
-use trailhound_datasets::event::{
-    ATTRIBUTES, Event, Field, Flag, ParentObject, SESSION_ATTRIBUTES,
-};
+use trailhound_datasets::event::{Event, Field, Flag, ParentObject, is_placeholder};
+use trailhound_datasets::fact::Fact;
 use trailhound_datasets::json::{self, ValueKind, WalkedValue};
+
+/// Unknown keys that are compared one by one. An event has a handful.
+const OTHER_KEYS_LISTED: usize = 64;
 
 /// Position and kind of a value in the scanned bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,15 +60,17 @@ pub(super) struct ScanNotes {
     pub(super) object_hashes: [u64; 4],
     pub(super) extras: Vec<ExtraMember>,
     /// Hashes of the unknown keys, to find keys that occur twice.
-    pub(super) other_keys: Vec<u64>,
-    /// A session context that is a string.
-    pub(super) session_text: Option<ValueSpan>,
+    other_keys: Vec<u64>,
+    /// The same, once they are very many.
+    many_other_keys: HashSet<u64>,
     /// The account of a row around an event.
     pub(super) owner: Option<ValueSpan>,
     pub(super) has_session: bool,
     pub(super) duplicate_key: bool,
     pub(super) type_mismatch: bool,
     pub(super) alias_key: bool,
+    /// A key is another spelling of a known one, which only the slow path reads.
+    pub(super) variant_key: bool,
     pub(super) needs_raw: bool,
 }
 
@@ -74,12 +81,13 @@ impl Default for ScanNotes {
             object_hashes: [0; 4],
             extras: Vec::new(),
             other_keys: Vec::new(),
-            session_text: None,
+            many_other_keys: HashSet::new(),
             owner: None,
             has_session: false,
             duplicate_key: false,
             type_mismatch: false,
             alias_key: false,
+            variant_key: false,
             needs_raw: false,
         }
     }
@@ -92,9 +100,51 @@ impl ScanNotes {
         self.object_hashes = [0; 4];
         self.extras.clear();
         self.other_keys.clear();
-        (self.session_text, self.owner) = (None, None);
+        self.many_other_keys.clear();
+        self.owner = None;
         (self.has_session, self.duplicate_key, self.type_mismatch) = (false, false, false);
-        (self.alias_key, self.needs_raw) = (false, false);
+        (self.alias_key, self.variant_key, self.needs_raw) = (false, false, false);
+    }
+
+    /// True where the object is an event as the vendor writes it, beyond doubt: with an action, a documented identity and a
+    /// member that only ActionTrail writes, and every known member in its own place and type.
+    pub(super) fn is_plain(&self, text: &str) -> bool {
+        if self.type_mismatch || self.duplicate_key || self.variant_key {
+            return false;
+        }
+        let is_there =
+            |field: Field| self.spans[field as usize].is_some_and(|span| span.end - span.start > 2);
+        // The vendor itself writes `null` for an error or a key that is not there.
+        let stands_for_nothing = |(field, span): (usize, &Option<ValueSpan>)| {
+            span.is_some_and(|span| {
+                (3..=8).contains(&(span.end - span.start))
+                    && is_placeholder(text[span.start..span.end].trim_matches('"'))
+                    && field != Field::UserAgent as usize
+                    && !(span.end - span.start == 6
+                        && [Field::ErrorCode, Field::ErrorMessage, Field::AccessKeyId]
+                            .contains(&Field::ALL[field].0))
+            })
+        };
+        is_there(Field::EventName)
+            && !self.spans.iter().enumerate().any(stands_for_nothing)
+            && self.spans[Field::ReferencedResources as usize]
+                .is_none_or(|span| span.kind == ValueKind::Object)
+            && (is_there(Field::AcsRegion) || is_there(Field::EventRw))
+            && self.spans[Field::UserType as usize].is_some_and(|span| {
+                is_documented_identity(text[span.start..span.end].trim_matches('"'))
+            })
+    }
+
+    /// Notes the hash of an unknown key, and whether it has been noted before.
+    pub(super) fn note_other_key(&mut self, hash: u64) {
+        let is_known = if self.other_keys.len() < OTHER_KEYS_LISTED {
+            let is_known = self.other_keys.contains(&hash);
+            self.other_keys.push(hash);
+            is_known
+        } else {
+            self.other_keys.contains(&hash) || !self.many_other_keys.insert(hash)
+        };
+        self.duplicate_key |= is_known;
     }
 
     /// The account of the row that was scanned. `text` is the row's text.
@@ -124,13 +174,16 @@ impl ScanNotes {
                 None => {
                     event.flags.insert(Flag::LoneSurrogate);
                     event.needs_raw = true;
+                    if let Some(fact) = Field::ALL[field].0.fact() {
+                        event.not_understood.insert(fact);
+                    }
                 }
             }
         }
-        if let Some(span) = self.session_text {
-            set_session_from_text(text, span, &mut event);
-        }
         self.drop_repeated_parameters(&mut event);
+        if event.get(Field::RequestParameterJson).is_some_and(|text| !is_object_text(text)) {
+            event.not_understood.insert(Fact::RequestParameters);
+        }
         event.extra = self.extra(text, &event);
         event
     }
@@ -185,24 +238,10 @@ impl ScanNotes {
     }
 }
 
-/// Sets the session's fields from a session context that is a string with the object's JSON text. One page of the vendor's
-/// documentation shows it so.
-fn set_session_from_text(text: &str, span: ValueSpan, event: &mut Event<'_>) {
-    let Some(inner) = span.text(text) else { return };
-    for (key, attributes) in json::members(&inner) {
-        if key != ATTRIBUTES && key != SESSION_ATTRIBUTES {
-            continue;
-        }
-        for (key, value) in json::members(attributes) {
-            let field = match key.as_ref() {
-                "mfaAuthenticated" => Field::MfaAuthenticated,
-                "creationDate" => Field::CreationDate,
-                _ => continue,
-            };
-            event.values[field as usize] =
-                json::unquote(value).map(|text| Cow::Owned(text.into_owned()));
-        }
-    }
+/// True where `text` is an object's JSON, or nothing.
+fn is_object_text(text: &str) -> bool {
+    let text = text.trim();
+    is_placeholder(text) || (text.starts_with('{') && is_json(text))
 }
 
 /// True where a time column can rebuild `text` exactly.

@@ -12,7 +12,8 @@
 //!                                      hash        no column holds `x`
 //! ```
 //!
-//! finds the shape [`ObjectShape::Event`]. Producers write their keys in a fixed order, so the scanner remembers which key
+//! finds the shape [`ObjectShape::Event`]. What the pass does not understand (a string for an object, a key in another
+//! spelling) is noted, and the slow path reads the object again. Producers write their keys in a fixed order, so the scanner remembers which key
 //! followed which in the previous object, and mostly recognizes a key by one comparison.
 
 use super::key_table::{KEY_NUMBERS, KEYS, KnownKey, RowKey, is_attributes, list_or_body, no_key};
@@ -28,10 +29,6 @@ pub(super) enum ObjectShape {
     Event,
     /// A row that holds an event as a string or object, at this value.
     Row(ValueSpan),
-    /// A row whose columns are the members of an event under dotted names.
-    Flattened,
-    /// An event of the provider-initiated feed.
-    Foreign,
     /// `{}`.
     Empty,
     /// Anything else.
@@ -52,23 +49,15 @@ pub(super) struct Scanner {
 #[derive(Default)]
 struct ShapeHints {
     row_value: Option<ValueSpan>,
-    is_dotted: bool,
-    is_foreign: bool,
     is_event: bool,
 }
 
 impl ShapeHints {
     fn shape(&self) -> ObjectShape {
-        if self.is_foreign {
-            ObjectShape::Foreign
-        } else if let (Some(value), false) = (self.row_value, self.is_event) {
-            ObjectShape::Row(value)
-        } else if self.is_event {
-            ObjectShape::Event
-        } else if self.is_dotted {
-            ObjectShape::Flattened
-        } else {
-            ObjectShape::Unknown
+        match self.row_value {
+            _ if self.is_event => ObjectShape::Event,
+            Some(value) => ObjectShape::Row(value),
+            None => ObjectShape::Unknown,
         }
     }
 }
@@ -116,6 +105,11 @@ impl Scanner {
                 (end, false) => return Ok((hints.shape(), end)),
             }
         }
+    }
+
+    /// True where the object just scanned is an event as the vendor writes it. `text` is the object's text.
+    pub(super) fn is_plain(&self, text: &str) -> bool {
+        self.notes.is_plain(text)
     }
 
     /// The event just scanned. `text` is the object's text, checked to be UTF-8.
@@ -206,8 +200,6 @@ impl Scanner {
                 }
             }
             Some(RowKey::Owner) => self.notes.owner = Some(value),
-            Some(RowKey::Dotted) => hints.is_dotted = true,
-            Some(RowKey::Foreign) => hints.is_foreign = true,
             None => {}
         }
     }
@@ -219,6 +211,8 @@ impl Scanner {
                 let alias = KEYS.find_alias(name, parent);
                 if alias != KnownKey::Other {
                     (self.notes.alias_key, self.notes.needs_raw) = (true, true);
+                } else {
+                    self.notes.variant_key |= KEYS.is_variant(name, parent);
                 }
                 alias
             }
@@ -229,13 +223,8 @@ impl Scanner {
     /// Notes a member that no column holds.
     fn note_extra(&mut self, name: &[u8], member: ExtraMember) {
         let hash = json::mix(json::hash_bytes(name), member.parent as u64);
-        self.note_other_key(hash);
+        self.notes.note_other_key(hash);
         self.notes.extras.push(member);
-    }
-
-    fn note_other_key(&mut self, hash: u64) {
-        self.notes.duplicate_key |= self.notes.other_keys.contains(&hash);
-        self.notes.other_keys.push(hash);
     }
 
     /// Reads a value of any kind.
@@ -264,7 +253,9 @@ impl Scanner {
             let walked = self.walker.value_at_depth(text, at, 1)?;
             self.notes.duplicate_key |= walked.duplicate_key;
             if let Some(slot) = Event::OBJECTS.iter().position(|&object| object == field) {
-                self.notes.object_hashes[slot] = walked.hash;
+                // Null says as little as a missing member.
+                let is_null = walked.kind == ValueKind::Null;
+                self.notes.object_hashes[slot] = if is_null { 0 } else { walked.hash };
             }
             ValueSpan::of(at, &walked)
         } else {
@@ -316,7 +307,7 @@ impl Scanner {
             return self.not_an_object(text, parent, key, at, which);
         }
         // A second object of the same name would be merged with the first, so the text must be kept.
-        self.note_other_key(json::hash_bytes(which.structural_name()));
+        self.notes.note_other_key(json::hash_bytes(which.structural_name()));
         let mut at = json::skip_space(text, at + 1);
         if text.get(at) == Some(&b'}') {
             self.notes.needs_raw = true;
@@ -366,9 +357,6 @@ impl Scanner {
         let value = self.value(text, at)?;
         if value.kind == ValueKind::Null {
             self.note_extra(which.structural_name(), ExtraMember { parent, key, value });
-        } else if which == KnownKey::Session && value.kind == ValueKind::String {
-            self.notes.session_text = Some(value);
-            self.notes.needs_raw = true;
         } else {
             (self.notes.type_mismatch, self.notes.needs_raw) = (true, true);
         }

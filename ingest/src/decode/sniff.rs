@@ -75,6 +75,13 @@ pub(super) fn content(head: &[u8]) -> ContentKind {
     }
     match text[0] {
         b'{' | b'[' => ContentKind::Json,
+        // An event as JSON text. In CSV its quotes would be doubled.
+        b'"' if [&b"\"{\\\""[..], b"\"[{\\\"", b"\"\\\"{"]
+            .iter()
+            .any(|head| text.starts_with(head)) =>
+        {
+            ContentKind::Json
+        }
         b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9' if is_json_scalar(text) => ContentKind::Json,
         _ if looks_like_text(text) => ContentKind::Text,
         _ => ContentKind::Unknown,
@@ -127,6 +134,8 @@ mod tests {
             (b" \n\t", ContentKind::Blank),
             (b"", ContentKind::Blank),
             (b"null", ContentKind::Json),
+            (b"\"{\\\"eventId\\\":", ContentKind::Json),
+            (b"\"{\"\"eventId\"\":", ContentKind::Text),
             (b"\x1f\x8b\x08", ContentKind::Compressed(CompressionFormat::Gzip)),
             (b"PAR1\x15", ContentKind::Parquet),
             (b"event,owner_id\n", ContentKind::Text),

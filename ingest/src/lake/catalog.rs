@@ -61,6 +61,22 @@ impl Lake {
         Ok(lake)
     }
 
+    /// The recorded version and the version that this program needs, of the first of the catalog's table sets that is older
+    /// than needed; `None` where all are as needed. Changes nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError`], as [`Self::open`].
+    pub async fn outdated(
+        folder: &Path,
+        tables: &[TableSet],
+    ) -> Result<Option<(i64, i64)>, CatalogError> {
+        let Some(location) = location::find_catalog(folder)? else {
+            return Err(CatalogError::Missing { folder: folder.to_owned() });
+        };
+        let lake = Self::connect(absolute(folder)?, location, tables, false).await?;
+        schema::find_outdated(&lake.pool, &lake.folder, &lake.table_sets).await
+    }
+
     async fn connect(
         folder: PathBuf,
         location: CatalogLocation,
@@ -179,7 +195,10 @@ impl Lake {
     }
 
     /// Checks that the lake's disk takes `bytes` more.
-    pub(crate) fn probe(&self, bytes: usize) -> Result<(), CatalogError> {
+    ///
+    /// # Errors
+    /// [`CatalogError::File`].
+    pub fn probe(&self, bytes: usize) -> Result<(), CatalogError> {
         use std::io::Write;
         let path = self.files_folder().join("probe.tmp");
         let write = || {

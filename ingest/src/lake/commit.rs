@@ -159,13 +159,7 @@ impl Lake {
         source: &str,
         folder: &str,
     ) -> Result<HashMap<String, String>, CatalogError> {
-        // A range instead of `LIKE`, because folder names may contain wildcard characters. `0` is
-        // the character after `/`.
-        let (first, after) = if folder.is_empty() {
-            (String::new(), char::MAX.to_string())
-        } else {
-            (format!("{folder}/"), format!("{folder}0"))
-        };
+        let (first, after) = below(folder);
         let rows: Vec<(String, String)> = sqlx::query_as(
             "SELECT object, source_version FROM trailhound_position WHERE source = $1 AND done <> 0 AND object >= $2 AND object < $3",
         )
@@ -198,6 +192,17 @@ impl Lake {
             })
         })
         .transpose()
+    }
+}
+
+/// The first name of an object below `folder`, and the first name after those. A range instead of `LIKE`, because folder
+/// names may contain wildcard characters.
+pub(super) fn below(folder: &str) -> (String, String) {
+    if folder.is_empty() {
+        (String::new(), char::MAX.to_string())
+    } else {
+        // `0` is the character after `/`.
+        (format!("{folder}/"), format!("{folder}0"))
     }
 }
 

@@ -35,8 +35,8 @@ struct MergeCandidate {
 }
 
 impl Lake {
-    /// Merges small files until no partition has `MERGED_FILES` files of a size class. Ingest and readers go on meanwhile.
-    /// The caller holds the writer lock.
+    /// Merges small files until no partition has `MERGED_FILES` files of a size class. Ingest and readers continue
+    /// meanwhile. The caller holds the writer lock.
     ///
     /// # Errors
     /// [`CatalogError`]; what was merged before stays merged.

@@ -2,6 +2,7 @@
 
 use super::catalog::Lake;
 use super::error::CatalogError;
+use super::surveys::StoredSurvey;
 use super::table::Table;
 use crate::ledger::Ledger;
 use serde::Serialize;
@@ -33,6 +34,9 @@ pub struct SourceInfo {
     pub objects_noted: u64,
     /// Everything received from it.
     pub ledger: Ledger,
+    /// What the service saw when it last looked at it; `None` for files, and before the first look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub survey: Option<StoredSurvey>,
 }
 
 /// Summary of the content of a lake.
@@ -162,6 +166,7 @@ impl Lake {
         )
         .fetch_all(&self.pool)
         .await?;
+        let mut surveys = self.surveys().await?;
         let mut sources = Vec::new();
         for (source, received, stored, duplicate, quarantined, expired) in rows {
             let (done, open, noted): (i64, i64, i64) = sqlx::query_as(
@@ -171,6 +176,7 @@ impl Lake {
             .fetch_one(&self.pool)
             .await?;
             sources.push(SourceInfo {
+                survey: surveys.remove(&source),
                 source,
                 objects_done: count(done),
                 objects_open: count(open),
@@ -184,6 +190,16 @@ impl Lake {
                 },
             });
         }
+        // A source of which nothing was read has no row in the ledger.
+        sources.extend(surveys.into_iter().map(|(source, survey)| SourceInfo {
+            source,
+            objects_done: 0,
+            objects_open: 0,
+            objects_noted: 0,
+            ledger: Ledger::default(),
+            survey: Some(survey),
+        }));
+        sources.sort_by(|a, b| a.source.cmp(&b.source));
         Ok(sources)
     }
 }

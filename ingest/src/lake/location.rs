@@ -141,7 +141,7 @@ pub(super) async fn begin_empty<'c>(
     Ok(transaction)
 }
 
-/// A transaction that adds a snapshot: no other process adds one meanwhile; readers go on.
+/// A transaction that adds a snapshot: no other process adds one meanwhile; readers continue.
 pub(super) async fn begin_exclusive<'c>(
     connection: &'c mut AnyConnection,
     location: &CatalogLocation,

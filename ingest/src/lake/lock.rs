@@ -52,6 +52,14 @@ impl WriterLock {
         Ok(lock)
     }
 
+    /// True where another process holds the lock of `lake`. Does not take it.
+    #[must_use]
+    pub fn is_held(lake: &Lake) -> bool {
+        let file = OpenOptions::new().read(true).open(lake.folder().join(LOCK_FILE));
+        // A shared lock is refused while a writer has its own; it is released when the file is closed.
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// The last writer did not release the lock: there may be files that no commit refers to.
     #[must_use]
     pub fn after_crash(&self) -> bool {

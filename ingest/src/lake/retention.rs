@@ -19,13 +19,15 @@ pub struct RetentionSummary {
     pub files: u64,
 }
 
-/// A data file whose day is older than the retention period.
-struct ExpiredFile {
-    id: i64,
-    table: Table,
-    path: String,
-    rows: i64,
-    bytes: i64,
+/// A data file of the newest snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveFile {
+    pub(super) id: i64,
+    pub(super) table: Table,
+    /// Path below the table's folder.
+    pub(super) path: String,
+    pub(super) rows: i64,
+    pub(super) bytes: i64,
 }
 
 /// For each source, the number of events and the number of quarantined records.
@@ -71,7 +73,7 @@ impl Lake {
     }
 
     /// Lists the files of all days before the day `oldest`, which has the form `2026-01-31`.
-    async fn expired_files(&self, oldest: &str) -> Result<Vec<ExpiredFile>, CatalogError> {
+    async fn expired_files(&self, oldest: &str) -> Result<Vec<LiveFile>, CatalogError> {
         let rows: Vec<(i64, i64, String, i64, i64, String)> = sqlx::query_as(
             "SELECT f.data_file_id, f.table_id, f.path, f.record_count, f.file_size_bytes, p.partition_value FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
@@ -82,14 +84,14 @@ impl Lake {
             .into_iter()
             .filter(|(.., day)| day.strip_prefix("out_of_range_").unwrap_or(day) < oldest);
         let file = |(id, table, path, rows, bytes, _)| {
-            Some(ExpiredFile { id, table: Table::of(table)?, path, rows, bytes })
+            Some(LiveFile { id, table: Table::of(table)?, path, rows, bytes })
         };
         Ok(expired.filter_map(file).collect())
     }
 
     /// Counts the rows of `expired` by source. The ledger must then count these rows as expired.
     /// Event copies are left out, because the ledger never counts them as stored.
-    fn count_rows(&self, expired: &[ExpiredFile]) -> Result<RowCounts, CatalogError> {
+    fn count_rows(&self, expired: &[LiveFile]) -> Result<RowCounts, CatalogError> {
         let mut counts = RowCounts::new();
         for file in expired.iter().filter(|file| file.table != Table::EventCopies) {
             read_keys(&self.table_folder(file.table).join(&file.path), file.table, None, |row| {
@@ -102,7 +104,7 @@ impl Lake {
 
     async fn drop_files(
         &self,
-        expired: &[ExpiredFile],
+        expired: &[LiveFile],
         counts: &RowCounts,
         oldest: i64,
         now: i64,
@@ -163,10 +165,10 @@ async fn retain_from(db: &mut AnyConnection, oldest: i64) -> Result<(), CatalogE
 
 /// Sets the end snapshot of `file` to `snapshot`, and subtracts its rows and bytes from the totals
 /// of its table.
-async fn end_file(
+pub(super) async fn end_file(
     db: &mut AnyConnection,
     snapshot: i64,
-    file: &ExpiredFile,
+    file: &LiveFile,
 ) -> Result<(), CatalogError> {
     let ended = sqlx::query("UPDATE ducklake_data_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL")
         .bind(snapshot)

@@ -44,6 +44,14 @@ pub(super) const QUERY_LOG_TABLES: TableSet = TableSet {
     }],
 };
 
+/// What the service saw at the last look at each source.
+pub(super) const SURVEY_TABLES: TableSet = TableSet {
+    component: "surveys",
+    version: 1,
+    create: include_str!("surveys.sql"),
+    migrations: &[],
+};
+
 /// 0.1.0 recorded one version for all tables, under [`VERSION_KEY`] alone.
 const VERSION_OF_0_1_0: i64 = 8;
 /// The table sets whose tables 0.1.0 made.
@@ -55,7 +63,10 @@ const VERSION_VALUE: &str = "9";
 
 /// The table sets of a lake: those of this crate, then `others`.
 pub(super) fn table_sets(others: &[TableSet]) -> Vec<TableSet> {
-    [LAKE_TABLES, QUERY_LOG_TABLES].into_iter().chain(others.iter().copied()).collect()
+    [LAKE_TABLES, QUERY_LOG_TABLES, SURVEY_TABLES]
+        .into_iter()
+        .chain(others.iter().copied())
+        .collect()
 }
 
 /// Makes all tables where the catalog has none. `data_path` is the folder of the data files, `now` the time of the first
@@ -130,6 +141,17 @@ pub(super) async fn migrate_if_older(
         },
         error => error,
     })
+}
+
+/// As [`outdated`], for a catalog that is not migrated.
+pub(super) async fn find_outdated(
+    pool: &AnyPool,
+    folder: &Path,
+    sets: &[TableSet],
+) -> Result<Option<(i64, i64)>, CatalogError> {
+    let mut connection = pool.acquire().await?;
+    let recorded = recorded_versions(&mut connection, folder).await?;
+    outdated(&recorded, sets, folder)
 }
 
 /// Returns the error for a lake in a read-only folder: [`CatalogError::Migration`] if the lake

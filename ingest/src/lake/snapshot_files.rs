@@ -3,12 +3,13 @@
 use super::catalog::Lake;
 use super::error::CatalogError;
 use super::instant::{parse_time_text, time_text};
+use super::replacement::REREAD;
 use super::table::Table;
 use std::path::PathBuf;
 
 impl Lake {
     /// Files of `events` that commits after snapshot `seen` and up to `snapshot` added, oldest first. The files of compactions
-    /// hold no new rows and are left out.
+    /// hold no new rows and are left out, and so are those of rows that were read anew: rules run over the whole lake after that.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -17,18 +18,30 @@ impl Lake {
         seen: i64,
         snapshot: i64,
     ) -> Result<Vec<PathBuf>, CatalogError> {
-        self.files_added(Table::Events, seen, snapshot).await
+        let files = self.added(Table::Events, seen, snapshot).await?;
+        Ok(files.into_iter().filter(|(_, is_reread)| !is_reread).map(|(path, _)| path).collect())
     }
 
-    /// [`Self::files_since`] for any table.
+    /// Files of `table` with keys that commits after snapshot `seen` and up to `snapshot` added, oldest first.
     pub(crate) async fn files_added(
         &self,
         table: Table,
         seen: i64,
         snapshot: i64,
     ) -> Result<Vec<PathBuf>, CatalogError> {
-        let paths: Vec<(String,)> = sqlx::query_as(
-            "SELECT f.path FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
+        let files = self.added(table, seen, snapshot).await?;
+        Ok(files.into_iter().map(|(path, _)| path).collect())
+    }
+
+    /// The files, each with whether it holds rows that were read anew.
+    async fn added(
+        &self,
+        table: Table,
+        seen: i64,
+        snapshot: i64,
+    ) -> Result<Vec<(PathBuf, bool)>, CatalogError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT f.path, coalesce(c.commit_message, '') FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
              WHERE f.table_id = $1 AND f.begin_snapshot > $2 AND f.begin_snapshot <= $3 \
              AND coalesce(c.changes_made, '') NOT LIKE 'compacted_table%' ORDER BY f.data_file_id",
         )
@@ -37,7 +50,9 @@ impl Lake {
         .bind(snapshot)
         .fetch_all(&self.pool)
         .await?;
-        Ok(self.paths(table, paths))
+        let folder = self.table_folder(table);
+        let file = |(path, message): (String, String)| (folder.join(path), message == REREAD);
+        Ok(rows.into_iter().map(file).collect())
     }
 
     /// Files of `events` that `snapshot` sees and that can hold times from `since` (microseconds UTC) on.

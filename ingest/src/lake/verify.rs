@@ -48,6 +48,13 @@ pub enum LakeProblem {
         /// The source that delivered the copy.
         source: String,
     },
+    /// Events that this version decodes otherwise than they are stored.
+    HalfUnderstood {
+        /// Their number.
+        rows: u64,
+        /// Source object and position of some of them.
+        examples: Vec<String>,
+    },
 }
 
 impl fmt::Display for LakeProblem {
@@ -63,6 +70,13 @@ impl fmt::Display for LakeProblem {
                 write!(
                     f,
                     "the copy of {event_key} by `{source}` is noted twice or of an event that is not stored"
+                )
+            }
+            Self::HalfUnderstood { rows, examples } => {
+                write!(
+                    f,
+                    "{rows} events are stored as an older version half understood them, such as {}; run `trailhound lake reread`",
+                    examples.join(", ")
                 )
             }
         }

@@ -20,6 +20,7 @@ use super::options::{CommitSummary, LiveError, LiveOptions, Observer};
 use super::topics::{POLL_TIMEOUT, TopicReader};
 use super::uncommitted::Uncommitted;
 use crate::dedup::DedupIndex;
+use crate::fact_counts::SourceFacts;
 use crate::lake::{CatalogError, Commit, Lake};
 use crate::ledger::Ledger;
 use crate::source::kafka::{AssignmentChange, KafkaSource};
@@ -185,7 +186,7 @@ impl Engine<'_> {
         let begun = Instant::now();
         let waited = self.uncommitted.waited();
         match self.commit() {
-            Ok((snapshot, ledger)) => {
+            Ok((snapshot, ledger, facts)) => {
                 self.topics.iter_mut().for_each(TopicReader::committed);
                 self.buckets.iter_mut().for_each(BucketReader::committed);
                 self.uncommitted.committed();
@@ -197,6 +198,7 @@ impl Engine<'_> {
                 self.observer.committed(&CommitSummary {
                     snapshot,
                     ledger,
+                    facts,
                     took: begun.elapsed(),
                     waited,
                     lag: self.topics.iter().map(TopicReader::lag).sum(),
@@ -207,16 +209,17 @@ impl Engine<'_> {
         }
     }
 
-    fn commit(&mut self) -> Result<(i64, Ledger), CatalogError> {
+    fn commit(&mut self) -> Result<(i64, Ledger, SourceFacts), CatalogError> {
         let now = (self.options.clock)();
-        let files = self.uncommitted.finish_files(now)?;
+        let staged = self.uncommitted.finish_files(now)?;
         let topics = self.topics.iter().map(TopicReader::commit_part);
         let parts = topics.chain(self.buckets.iter().map(BucketReader::commit_part));
         let sources: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
         let mut ledger = Ledger::default();
         sources.iter().for_each(|part| ledger += part.ledger);
-        let snapshot = self.dedup.commit(self.lake, &Commit { files, sources }, now)?;
-        Ok((snapshot, ledger))
+        let snapshot =
+            self.dedup.commit(self.lake, &Commit { files: staged.files, sources }, now)?;
+        Ok((snapshot, ledger, staged.facts))
     }
 
     /// Discards everything uncommitted, waits until the lake can be written, and continues from its positions.

@@ -2,14 +2,21 @@
 
 use super::options::Observer;
 use crate::clock::Clock;
-use crate::lake::Lake;
+use crate::lake::{CatalogError, Lake};
 use crate::source::oss::{
-    BucketClient, FetchedObject, OssError, OssOptions, days_to_list, sort_by_name_time,
+    BucketClient, BucketMap, FetchedObject, FolderListing, OssError, OssOptions, days_to_list,
+    folders_to_list, sort_by_name_time,
 };
-use chrono::DateTime;
-use futures::StreamExt;
+use crate::survey::SourceSurvey;
+use chrono::{DateTime, NaiveDate, Utc};
+use futures::{FutureExt, StreamExt};
+use object_store::ObjectMeta;
+use object_store::path::Path;
+use std::any::Any;
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -18,6 +25,10 @@ const FETCHED_AHEAD: usize = 4;
 /// Objects handed to the engine and not released yet. Bounds the channel of released objects, so that the engine never
 /// waits for a follower.
 const IN_FLIGHT_MAX: usize = 4096;
+
+/// Folders are looked for again after this many times the time that it took. The folders of a usual trail are looked for in
+/// every round; those of a bucket with thousands of them are not.
+const DISCOVERY_SHARE: u32 = 10;
 
 /// The engine's side of the channels to the follower of a bucket.
 pub(super) struct BucketFeed {
@@ -73,6 +84,12 @@ pub(super) fn start(
         observer: Arc::clone(observer),
         in_flight: HashSet::new(),
         list_everything: true,
+        listed_in_full: None,
+        years: HashSet::new(),
+        map: None,
+        survey: SourceSurvey::default(),
+        read_root: None,
+        failed_before: false,
         sender,
         finished,
     };
@@ -90,6 +107,18 @@ struct BucketFollower {
     in_flight: HashSet<String>,
     /// The next listing covers all days and not only the window, because an older object may be missing.
     list_everything: bool,
+    /// The day of the last listing of all days.
+    listed_in_full: Option<NaiveDate>,
+    /// Folders known to be years.
+    years: HashSet<Path>,
+    /// The folders that were found last, when, and how long that took.
+    map: Option<(Arc<BucketMap>, Instant, Duration)>,
+    /// What was seen at the last listing.
+    survey: SourceSurvey,
+    /// A root of which the lake has events.
+    read_root: Option<String>,
+    /// The last round failed in part.
+    failed_before: bool,
     sender: mpsc::Sender<FetchedObject>,
     finished: mpsc::Receiver<ReleasedObject>,
 }
@@ -97,8 +126,19 @@ struct BucketFollower {
 impl BucketFollower {
     async fn run(mut self) {
         while !self.sender.is_closed() {
-            let result = self.list_and_fetch().await;
-            self.observer.source(&self.options.name, result.as_ref().err().map(String::as_str));
+            let trouble = match AssertUnwindSafe(self.list_and_fetch()).catch_unwind().await {
+                Ok(result) => result.err(),
+                // The bucket would otherwise be followed no more, and nobody would know.
+                Err(panic) => {
+                    self.list_everything = true;
+                    Some(format!(
+                        "reading it failed because of a bug, and starts over at the next listing: {}",
+                        panic_text(panic.as_ref())
+                    ))
+                }
+            };
+            self.observer.source(&self.options.name, trouble.as_deref());
+            self.failed_before = trouble.is_some();
             tokio::select! {
                 () = tokio::time::sleep(self.options.every) => {}
                 () = self.sender.closed() => return,
@@ -116,19 +156,9 @@ impl BucketFollower {
             self.object_released(&object);
         }
         let now = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
-        let (first, last) = days_to_list(&self.options, now, self.list_everything);
-        let (mut objects, mut failed) = (Vec::new(), None);
-        for folder in self.bucket.folders(first, last).await.map_err(|e| e.to_string())? {
-            let known = self
-                .lake
-                .source_versions(&self.options.name, folder.as_ref())
-                .await
-                .map_err(|e| e.to_string())?;
-            match self.bucket.list_changed(&folder, &known).await {
-                Ok(mut found) => objects.append(&mut found),
-                Err(error) => failed = Some(error.to_string()),
-            }
-        }
+        let map = self.find_folders(now.date_naive()).await?;
+        let mut failed = map.failed.clone();
+        let mut objects = self.list(&map, now, &mut failed).await?;
         sort_by_name_time(&mut objects);
         objects.retain(|object| !self.in_flight.contains(object.location.as_ref()));
         // A handle of its own, because the stream borrows the bucket while this follower changes.
@@ -155,6 +185,95 @@ impl BucketFollower {
         failed.map_or(Ok(()), Err)
     }
 
+    /// The folders of the bucket. They are looked for in every round, unless that takes long. Once a day everything is listed,
+    /// because objects may come later than the window is long.
+    async fn find_folders(&mut self, today: NaiveDate) -> Result<Arc<BucketMap>, String> {
+        if self.listed_in_full != Some(today) {
+            self.list_everything = true;
+            self.listed_in_full = Some(today);
+            // A year may hold other folders than months by now.
+            self.years.clear();
+            self.map = None;
+        }
+        if let Some((map, at, took)) = &self.map
+            && at.elapsed() < *took * DISCOVERY_SHARE
+            && map.failed.is_none()
+        {
+            return Ok(Arc::clone(map));
+        }
+        let begun = Instant::now();
+        let found = self.bucket.discover(&mut self.years).await.map_err(|e| e.to_string())?;
+        let map = Arc::new(found);
+        self.map = Some((Arc::clone(&map), Instant::now(), begun.elapsed()));
+        Ok(map)
+    }
+
+    /// Lists the folders of `map` and reports what was seen. Returns the objects to fetch.
+    async fn list(
+        &mut self,
+        map: &BucketMap,
+        now: DateTime<Utc>,
+        failed: &mut Option<String>,
+    ) -> Result<Vec<ObjectMeta>, String> {
+        let (first, last) = days_to_list(&self.options, now, self.list_everything);
+        let mut whole = FolderListing::default();
+        for folder in folders_to_list(map, first, last) {
+            let known = self
+                .lake
+                .source_versions(&self.options.name, folder.as_ref())
+                .await
+                .map_err(|e| e.to_string())?;
+            match self.bucket.list_changed(&folder, &known).await {
+                Ok(listing) => whole.add(listing),
+                Err(error) => *failed = Some(error.to_string()),
+            }
+        }
+        if map.roots.is_empty() && !map.loose.is_empty() {
+            let known = self.lake.source_versions(&self.options.name, "").await;
+            let known = known.map_err(|e| e.to_string())?;
+            map.loose.iter().for_each(|object| whole.push(object.clone(), &known));
+        }
+        self.report(map, &whole, (first, last)).await.map_err(|e| e.to_string())?;
+        // Fetching what was found may take hours, and the source works meanwhile.
+        if failed.is_none() && !self.failed_before {
+            self.observer.source(&self.options.name, None);
+        }
+        Ok(whole.changed)
+    }
+
+    /// Reports what was seen to the observer, to the log where it differs from the last time, and to the lake.
+    async fn report(
+        &mut self,
+        map: &BucketMap,
+        listing: &FolderListing,
+        (first, last): (NaiveDate, NaiveDate),
+    ) -> Result<(), CatalogError> {
+        let mut survey = survey(map, listing);
+        if !map.roots.is_empty() {
+            survey.days = Some((first.to_string(), last.to_string()));
+        }
+        // Asking the lake takes longer the more it holds, so what was read once is remembered.
+        survey.is_read = self.read_root.as_ref().is_some_and(|root| survey.roots.contains(root));
+        for root in survey.roots.iter().filter(|_| !survey.is_read) {
+            if self.lake.has_events_of(&self.options.name, root).await? {
+                self.read_root = Some(root.clone());
+                break;
+            }
+        }
+        survey.is_read |= self.read_root.as_ref().is_some_and(|root| survey.roots.contains(root));
+        if survey.lasting() != self.survey.lasting() {
+            tracing::info!(source = self.options.name, "listed: {}", survey.describe());
+        }
+        self.observer.surveyed(&self.options.name, &survey);
+        if survey != self.survey {
+            // Where the lake cannot be written, the next listing tries it again; the engine reports why.
+            if self.lake.store_survey(&self.options.name, &survey, (self.clock)()).await.is_ok() {
+                self.survey = survey;
+            }
+        }
+        Ok(())
+    }
+
     /// Passes an object to the engine. Waits while too many objects are in flight. Returns false if
     /// the engine has ended.
     async fn hand_over(&mut self, key: String, object: FetchedObject) -> bool {
@@ -171,5 +290,80 @@ impl BucketFollower {
     fn object_released(&mut self, object: &ReleasedObject) {
         self.in_flight.remove(&object.key);
         self.list_everything |= !object.committed;
+    }
+}
+
+/// What was seen of a bucket.
+fn survey(map: &BucketMap, listing: &FolderListing) -> SourceSurvey {
+    let unread = listing.changed.len() as u64;
+    let read = listing.listed.saturating_sub(unread);
+    let mut survey = SourceSurvey { listed: listing.listed, read, unread, ..map.survey() };
+    survey.pass_over("empty objects", listing.empty.count, listing.empty.example.as_deref());
+    survey
+}
+
+/// The text that a panic was raised with.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Keeps the troubles of the source.
+    #[derive(Default)]
+    struct Recorder(Mutex<Vec<String>>);
+
+    impl Observer for Recorder {
+        fn committed(&self, _: &super::super::CommitSummary) {}
+        fn refused(&self, _: &str) {}
+        fn stalled(&self, _: Option<&str>) {}
+        fn source(&self, _: &str, trouble: Option<&str>) {
+            self.0.lock().expect("whole").extend(trouble.map(str::to_owned));
+        }
+        fn gap(&self, _: &str, _: &str, _: u64, _: u64, _: &str) {}
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_panics_is_told_and_starts_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = Lake::create_or_open(&folder.path().join("lake"), &[], 0).await.expect("a lake");
+        let options = OssOptions {
+            name: "bucket".to_owned(),
+            bucket: "trail".to_owned(),
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            region: "r".to_owned(),
+            prefix: String::new(),
+            virtual_hosted: false,
+            credentials: None,
+            window_days: 2,
+            since: None,
+            every: Duration::from_millis(1),
+        };
+        let rounds = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&rounds);
+        let (reached, second_round) = tokio::sync::oneshot::channel();
+        let reached = Mutex::new(Some(reached));
+        // Each round asks for the time first.
+        let clock: Clock = Arc::new(move || {
+            if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+                panic!("a bug");
+            }
+            if let Some(reached) = reached.lock().expect("whole").take() {
+                let _ = reached.send(());
+            }
+            0
+        });
+        let recorder = Arc::new(Recorder::default());
+        let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
+        let feed = start(&options, &lake, &clock, &observer).expect("started");
+        second_round.await.expect("a second round");
+        let told = recorder.0.lock().expect("whole").clone();
+        assert!(told[0].contains("because of a bug") && told[0].contains("a bug"), "{told:?}");
+        drop(feed);
     }
 }

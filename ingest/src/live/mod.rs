@@ -10,6 +10,7 @@ mod objects;
 mod options;
 mod partition;
 mod staging_sink;
+mod survey_topics;
 mod topics;
 mod uncommitted;
 
@@ -19,6 +20,8 @@ use crate::lake::{Lake, WriterLock};
 use crate::source::oss::OssError;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use survey_topics::TopicSurveyor;
+use tokio::task::JoinSet;
 
 /// Follows the sources until `stop` is set, then commits what was read and returns.
 ///
@@ -42,6 +45,7 @@ pub async fn run(
         };
         buckets.push(follow::start(oss, lake, &options.clock, &observer).map_err(wrong)?);
     }
+    let surveyors = start_surveyors(lake, &options, &observer);
     let engine_lake = lake.clone();
     let (sender, receiver) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
@@ -52,7 +56,29 @@ pub async fn run(
             let _ = sender.send(result);
         })
         .map_err(|e| LiveError::Internal(e.to_string()))?;
-    receiver.await.map_err(|_| LiveError::Internal("its thread panicked".to_owned()))??;
+    let ended = receiver.await;
+    drop(surveyors);
+    ended.map_err(|_| LiveError::Internal("its thread panicked".to_owned()))??;
     lock.release()?;
     Ok(())
+}
+
+/// Starts to look at the topics of each source. The tasks end when the set is dropped.
+fn start_surveyors(
+    lake: &Lake,
+    options: &LiveOptions,
+    observer: &Arc<dyn Observer>,
+) -> JoinSet<()> {
+    let mut surveyors = JoinSet::new();
+    for kafka in &options.kafka {
+        let surveyor = TopicSurveyor {
+            options: kafka.clone(),
+            lake: lake.clone(),
+            clock: Arc::clone(&options.clock),
+            observer: Arc::clone(observer),
+            interval: options.survey_interval,
+        };
+        surveyors.spawn(surveyor.run());
+    }
+    surveyors
 }

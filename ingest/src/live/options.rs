@@ -2,10 +2,12 @@
 
 use crate::clock::Clock;
 use crate::decode::DecodeLimits;
+use crate::fact_counts::SourceFacts;
 use crate::lake::CatalogError;
 use crate::ledger::Ledger;
 use crate::source::kafka::KafkaOptions;
 use crate::source::oss::OssOptions;
+use crate::survey::SourceSurvey;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -24,6 +26,8 @@ pub struct LiveOptions {
     pub flush_age_max: Duration,
     /// Number of records after which a commit is due, regardless of their age.
     pub flush_rows_max: u64,
+    /// Interval between two looks at a topic: what the broker holds, and what of it is read.
+    pub survey_interval: Duration,
     /// Events older than this many days are counted as expired and not stored.
     pub retention_days: Option<u32>,
     /// Clock for the ingest time of rows.
@@ -37,6 +41,8 @@ pub struct CommitSummary {
     pub snapshot: i64,
     /// Records of the commit by outcome.
     pub ledger: Ledger,
+    /// The facts of the events of the commit.
+    pub facts: SourceFacts,
     /// Time that closing files and committing took.
     pub took: Duration,
     /// Time that the first record of the commit had waited before.
@@ -59,6 +65,8 @@ pub trait Observer: Send + Sync {
     fn stalled(&self, reason: Option<&str>);
     /// A source cannot be read, for this reason; `None` when it can be read again.
     fn source(&self, name: &str, trouble: Option<&str>);
+    /// What was seen of a source at a look at it.
+    fn surveyed(&self, _name: &str, _survey: &SourceSurvey) {}
     /// Records of a partition, from the offset `from` up to and excluding `to`, can no longer be read.
     fn gap(&self, source: &str, object: &str, from: u64, to: u64, reason: &str);
 }

@@ -5,11 +5,11 @@ use super::staging_sink::StagingSink;
 use crate::batch::Provenance;
 use crate::decode::{self, Completeness, MessageDecoder, RecordSink};
 use crate::dedup::DedupIndex;
-use crate::lake::{CatalogError, Lake, NewFile};
+use crate::lake::{CatalogError, Lake};
 use crate::ledger::Ledger;
 use crate::source::kafka::TopicPartition;
 use crate::source::oss::{FetchedObject, ObjectContent};
-use crate::staging::Staging;
+use crate::staging::{StagedFiles, Staging};
 use md5::{Digest, Md5};
 use rdkafka::message::{BorrowedMessage, Message};
 use std::time::{Duration, Instant};
@@ -136,8 +136,8 @@ impl<'s> Uncommitted<'s> {
     }
 
     /// Finishes the files of the next commit. `now` is in microseconds since 1970 UTC.
-    pub(super) fn finish_files(&mut self, now: i64) -> Result<Vec<NewFile>, CatalogError> {
-        Ok(self.staging.finish(now)?.files)
+    pub(super) fn finish_files(&mut self, now: i64) -> Result<StagedFiles, CatalogError> {
+        self.staging.finish(now)
     }
 
     /// Starts over after a commit.

@@ -66,20 +66,21 @@ fn a_million_generated_events_are_rebuilt() {
 
 #[test]
 fn odd_events_are_rebuilt() {
-    for text in [
-        r#"{"eventId":"1","eventVersion":1,"isGlobal":"true","errorCode":null,"userIdentity":{"accountId":7,"type":"x","arn":""}}"#,
-        r#"{"eventId":"1","userIdentity":{}}"#,
-        r#"{"eventId":"1","userIdentity":null}"#,
-        r#"{"eventId":"1","userIdentity":{"accountId":"","sessionContext":null}}"#,
-        r#"{"eventId":"1","userIdentity":{"sessionContext":{"attributes":{"mfaAuthenticated":true,"creationDate":"soon","x":1},"y":2}}}"#,
-        r#"{"eventId":"1","userIdentity":{"sessionContext":"{\"attributes\":{\"mfaAuthenticated\":\"true\"}}"}}"#,
-        r#"{"eventId":"1","eventTime":"2020-12-01T11:54:59.366+0000","errorMessage":"a\u0000b\n\"","Unknown.Key":[1,{"a":[]}]}"#,
-        r#"{"eventId":7,"eventName":["x"],"requestParameters":"text","responseElements":[1],"referencedResources":[{"resourceType":"a"}]}"#,
-        r#"{"eventId":"1","requestParameters":{},"requestParameterJson":"{}"}"#,
-        r#"{"eventId":"1","requestParameters":{"a":1},"requestParameterJson":"{\"a\": 1}"}"#,
-        r#"{"eventId":"1","requestParameterJson":{"a":1e400}}"#,
-        r#"{"EventId":"1","UserIdentity":{"Type":"ram-user","SessionContext":{"Attributes":{"MfaAuthenticated":"false"}}}}"#,
+    for members in [
+        r#""eventVersion":1,"isGlobal":"true","errorCode":null,"userIdentity":{"accountId":7,"type":"x","arn":""}"#,
+        r#""eventType":"ApiCall","userIdentity":{}"#,
+        r#""eventType":"ApiCall","userIdentity":null"#,
+        r#""userIdentity":{"type":"system","accountId":"","sessionContext":null}"#,
+        r#""userIdentity":{"type":"system","sessionContext":{"attributes":{"mfaAuthenticated":true,"creationDate":"soon","x":1},"y":2}}"#,
+        r#""userIdentity":{"type":"system","sessionContext":"{\"attributes\":{\"mfaAuthenticated\":\"true\"}}"}"#,
+        r#""userIdentity":"{\"type\":\"system\"}","eventTime":"2020-12-01T11:54:59.366+0000","errorMessage":"a\u0000b\n\"","Unknown.Key":[1,{"a":[]}]"#,
+        r#""userIdentity":{"type":"system"},"eventId":7,"requestParameters":"text","responseElements":[1],"referencedResources":[{"resourceType":"a"}]"#,
+        r#""userIdentity":{"type":"system"},"requestParameters":{},"requestParameterJson":"{}""#,
+        r#""userIdentity":{"type":"system"},"requestParameters":{"a":1},"requestParameterJson":"{\"a\": 1}""#,
+        r#""userIdentity":{"type":"system"},"requestParameterJson":{"a":1e400}"#,
+        r#""UserIdentity":{"Type":"ram-user","SessionContext":{"Attributes":{"MfaAuthenticated":"false"}}}"#,
     ] {
+        let text = &format!(r#"{{"eventName":"x","acsRegion":"cn-hangzhou",{members}}}"#);
         let decoded = decode(text.as_bytes());
         assert_eq!(decoded.events, [serde_json::from_str::<Value>(text).expect("JSON")], "{text}");
     }

@@ -211,8 +211,8 @@ fn long_arrays_are_streamed() {
 #[test]
 fn nesting_beyond_the_depth_limit_is_quarantined_alone() {
     for depth in [127, 128, 129, 10_000, 100_000] {
-        let deep =
-            format!(r#"{{"eventId":"deep","x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        let deep = event("deep")
+            .replace("}}", &format!("}},\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth)));
         let decoded = decode(format!("[{},{deep},{}]", event("a"), event("b")).as_bytes());
         if depth < 128 {
             assert_eq!(decoded.ids(), ["a", "deep", "b"], "{depth}");
@@ -309,4 +309,20 @@ fn a_read_error_in_unrecognised_content_is_reported_as_a_read_error() {
         ("corrupt_compression", &[0, 1, 2][..])
     );
     assert!(reject.found.contains("the disk is gone"));
+}
+
+#[test]
+fn a_csv_row_without_an_end_stops_at_the_size_limit() {
+    let limits = DecodeLimits { event_bytes_max: 64 << 10, ..DecodeLimits::default() };
+    let content = format!("event,owner_id\n\"{}", "x".repeat(4 << 20));
+    let decoded = decode_within(content.as_bytes(), &limits);
+    assert_eq!((decoded.codes(), decoded.partial), (vec!["too_large"], true));
+}
+
+#[test]
+fn very_many_unknown_members_take_no_longer_than_their_bytes() {
+    let members: String = (0..200_000).map(|n| format!(",\"member{n}\":1")).collect();
+    let record = format!("{}{members}}}", &event("a")[..event("a").len() - 1]);
+    let decoded = decode(record.as_bytes());
+    assert_eq!((decoded.events.len(), decoded.rejects.len()), (1, 0));
 }

@@ -37,14 +37,14 @@ fn taken(name: &str) -> bool {
 #[test]
 fn json_test_suite_is_accepted_and_refused_as_specified() {
     let Some(folder) = corpora() else { return };
+    let before = format!("[{},", &event("a")[..event("a").len() - 1]).into_bytes();
     let mut seen = 0;
     for entry in std::fs::read_dir(folder.join("json-test-suite/test_parsing")).expect("the corpus")
     {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let value = std::fs::read(&path).expect("a file");
-        let content =
-            [b"[{\"eventId\":\"a\",\"requestParameters\":{\"x\":", &value[..], b"}}]"].concat();
+        let content = [&before[..], b"\"requestParameters\":{\"x\":", &value[..], b"}}]"].concat();
         let decoded = decode(&content);
         let accepted = decoded.events.len() == 1 && decoded.rejects.is_empty();
         match name.as_bytes()[0] {

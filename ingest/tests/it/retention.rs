@@ -1,5 +1,6 @@
 //! Expired snapshots and days beyond the retention: their files are removed, and the ledger stays exact.
 
+use crate::support::event_at;
 use std::path::PathBuf;
 use std::sync::Arc;
 use trailhound_ingest::lake::Lake;
@@ -23,11 +24,8 @@ async fn expired_snapshots_are_removed_with_files_only_they_reference() {
     let lake = Lake::create_or_open(&folder.path().join("lake"), &[], 0).await.expect("a lake");
     for number in 0..8 {
         let path: PathBuf = folder.path().join(format!("{number}.json"));
-        std::fs::write(
-            &path,
-            format!(r#"{{"eventId":"{number}","eventTime":"2026-09-30T10:00:00Z"}}"#),
-        )
-        .expect("a file");
+        std::fs::write(&path, event_at(&number.to_string(), "2026-09-30T10:00:00Z"))
+            .expect("a file");
         let inputs = files::find(&[path.display().to_string()]).expect("a file");
         ingest(
             &lake,
@@ -65,7 +63,7 @@ async fn bring(
     options: IngestOptions,
 ) -> (u64, u64, u64) {
     let path = folder.join(format!("{}.json", options.now_micros));
-    let event = |(id, time): &(&str, &str)| format!(r#"{{"eventId":"{id}","eventTime":"{time}"}}"#);
+    let event = |(id, time): &(&str, &str)| event_at(id, time);
     let lines: Vec<String> = events.iter().map(event).chain(["no event".to_owned()]).collect();
     std::fs::write(&path, lines.join("\n")).expect("a file");
     let inputs = files::find(&[path.display().to_string()]).expect("a file");

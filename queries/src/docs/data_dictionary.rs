@@ -131,6 +131,9 @@ pub fn type_name(data_type: &DataType) -> String {
             "{{{}}}",
             fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")
         ),
+        DataType::Decimal128(_, 0) => "whole number".to_owned(),
+        DataType::Decimal128(..) => "number".to_owned(),
+        DataType::Interval(_) => "interval".to_owned(),
         type_name if type_name.is_integer() => "whole number".to_owned(),
         type_name if type_name.is_floating() => "number".to_owned(),
         other => other.to_string(),

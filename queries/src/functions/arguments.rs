@@ -1,7 +1,8 @@
 //! Converts the arguments of SQL functions from any Arrow type to Rust values.
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, GenericListArray, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanBuilder, GenericListArray, ListBuilder, StringArray,
+    StringBuilder,
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit};
@@ -107,6 +108,11 @@ impl ArgumentArray<ArrayRef> {
         let array = self.array.as_string::<i32>();
         array.is_valid(row).then(|| array.value(row))
     }
+
+    /// The value where the argument is a constant that is not NULL.
+    pub(super) fn constant(&self) -> Option<String> {
+        self.is_constant.then(|| self.get(0).map(str::to_owned))?
+    }
 }
 
 /// An argument that holds timestamps.
@@ -141,6 +147,38 @@ impl TextLists {
         let texts = cast(&lists.value(row), &DataType::Utf8).ok()?;
         Some(texts.as_string::<i32>().iter().flatten().map(str::to_owned).collect())
     }
+}
+
+impl TextLists {
+    /// The texts of all rows in one array, and a function that returns where a row's texts are in it: from, to. `None` for a
+    /// row that is NULL.
+    pub(super) fn flat(&self) -> (StringArray, impl Fn(usize) -> Option<(usize, usize)>) {
+        let lists: Option<&GenericListArray<i32>> = self.0.array.as_list_opt();
+        let values =
+            lists.and_then(|lists| cast(lists.values(), &DataType::Utf8).ok()).map_or_else(
+                || StringArray::from(Vec::<String>::new()),
+                |array| array.as_string().clone(),
+            );
+        let range_of = move |row| {
+            let (lists, row) = (lists?, self.0.index_of(row));
+            let offsets = lists.value_offsets();
+            lists.is_valid(row).then(|| (offsets[row] as usize, offsets[row + 1] as usize))
+        };
+        (values, range_of)
+    }
+}
+
+/// The argument with this index, as lists of text. A single text stands for a list of one.
+pub(super) fn texts_or_lists(args: &FunctionArguments<'_>, index: usize) -> Result<TextLists> {
+    let Ok(texts) = args.texts(index) else { return lists(args, index) };
+    let mut builder = ListBuilder::new(StringBuilder::new());
+    for text in texts.array.as_string::<i32>() {
+        builder.values().append_option(text);
+        // A missing text is no list with a null in it.
+        builder.append(text.is_some());
+    }
+    let array: ArrayRef = Arc::new(builder.finish());
+    Ok(TextLists(ArgumentArray { array, is_constant: texts.is_constant }))
 }
 
 /// The argument with this index, as lists of text.

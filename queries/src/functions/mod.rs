@@ -1,9 +1,14 @@
-//! SQL functions of the product: IP addresses, request parameters, parameter lists, time windows.
+//! SQL functions of the product. They read IP addresses and their locations, request parameters, the parameters of the
+//! user (lists, settings, time windows), and mask AccessKey ids.
 //!
-//! Every function returns NULL for unknown input and never guesses.
+//! A function returns NULL if an argument that it needs is NULL or is not an IP address, or if the user has not set the
+//! IP list, business hours or database that it reads. `ip_class` returns `missing` or `garbage` instead of NULL. The
+//! name of a list or setting that does not exist is an error.
 
 mod arguments;
+mod event_values;
 
+use crate::dialect;
 use crate::parameters::{ChangeAttributes, Parameters};
 use arguments::{FunctionArguments, booleans, lists, texts, times};
 use datafusion::arrow::array::{ArrayRef, Float64Array};
@@ -16,6 +21,7 @@ use datafusion::prelude::SessionContext;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use trailhound_datasets::columns::text_item;
 use trailhound_datasets::derive::{address, parameters as request};
 
 /// Name, arguments and meaning of every function, as documented in `docs/vocabulary.md`.
@@ -36,6 +42,16 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
         "param",
         "(json, 'Name')",
         "A member of a JSON object as text. Supports any case, flattened arrays, dotted paths and JSON in JSON.",
+    ),
+    (
+        "values_at",
+        "(json, 'Name')",
+        "All values at a path of a JSON object, as a list of text: elements of lists at any step, flattened arrays, JSON in JSON. NULL where the path leads nowhere.",
+    ),
+    (
+        "any_is",
+        "(texts, 'comparison', value)",
+        "True where the comparison with the value holds for at least one text: `equals`, `contains`, `startswith`, `endswith`, `like` (in any case unless followed by ` cased`), `re`, `cidr`, `=`, `<`, `<=`, `>`, `>=` (numbers), `null`.",
     ),
     (
         "matches",
@@ -76,16 +92,16 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Functions of the engine that a statement may use, one per line.
+/// Names of the functions of the query engine that a statement may use, one per line.
 const ALLOWED: &str = include_str!("allowed.txt");
 
 /// Names of functions, in lower case.
 #[derive(Debug)]
 pub(crate) struct FunctionNames {
-    /// Every function of the engine and of the product.
+    /// Every function of the query engine and of the product.
     pub(crate) all: BTreeSet<String>,
-    /// The functions that a statement may use: those of the product, and those of the engine that
-    /// are listed in `allowed.txt`.
+    /// The functions that a statement may use: those of the product, and those of the query engine
+    /// that are listed in `allowed.txt`.
     pub(crate) allowed: BTreeSet<String>,
 }
 
@@ -94,15 +110,20 @@ pub(crate) struct FunctionNames {
 pub(crate) fn function_names(context: &SessionContext) -> &'static FunctionNames {
     static NAMES: OnceLock<FunctionNames> = OnceLock::new();
     NAMES.get_or_init(|| {
-        let all = all_names(context);
+        let mut all = all_names(context);
         let listed: BTreeSet<&str> =
             ALLOWED.lines().chain(FUNCTIONS.iter().map(|(name, ..)| *name)).collect();
         let is_listed = |name: &&String| listed.contains(name.as_str());
-        FunctionNames { allowed: all.iter().filter(is_listed).cloned().collect(), all }
+        let mut allowed: BTreeSet<String> = all.iter().filter(is_listed).cloned().collect();
+        let of_dialect: BTreeSet<String> = dialect::function_names().map(str::to_owned).collect();
+        allowed.extend(of_dialect.iter().cloned());
+        all.extend(of_dialect);
+        FunctionNames { allowed, all }
     })
 }
 
-/// Names of all functions of `context`, in lower case.
+/// Names of the scalar, aggregate, window and higher-order functions of `context`, in lower case.
+/// Table functions are left out.
 pub(crate) fn all_names(context: &SessionContext) -> BTreeSet<String> {
     let state = context.state();
     let names = state
@@ -119,12 +140,14 @@ type FunctionBody = fn(&FunctionArguments<'_>, &Parameters) -> Result<ArrayRef>;
 pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
     let boolean = DataType::Boolean;
     let text = DataType::Utf8;
-    let functions: [(&'static str, usize, DataType, FunctionBody); 14] = [
+    let functions: [(&'static str, usize, DataType, FunctionBody); 16] = [
         ("ip_in_cidr", 2, boolean.clone(), ip_in_cidr),
         ("ip_in", 3, boolean.clone(), ip_in),
         ("cidr_label", 3, text.clone(), cidr_label),
         ("ip_class", 1, text.clone(), ip_class),
         ("param", 2, text.clone(), param),
+        ("values_at", 2, DataType::List(text_item()), event_values::values_at),
+        ("any_is", 3, boolean.clone(), event_values::any_is),
         ("matches", 2, boolean.clone(), matches_list),
         ("any_matches", 2, boolean.clone(), any_matches),
         ("change_window", 5, text.clone(), change_window),
@@ -220,7 +243,8 @@ fn ip_in_cidr(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> 
 }
 
 /// Label of `ip` in the IP list `list`, as [`CidrList::label`](crate::parameters::CidrList::label)
-/// returns it.
+/// returns it. `None` also where the user has not set the list. Every `list` except
+/// `corporate_cidrs` is an error.
 fn label_at<'p>(
     args: &FunctionArguments<'_>,
     parameters: &'p Parameters,
@@ -376,8 +400,8 @@ fn mask_key(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
     texts(args.rows, |row| Ok(keys.get(row).map(mask_access_key)))
 }
 
-/// Masks an access key id: only its first and last four characters stay. An id of fewer than twelve
-/// characters is masked whole.
+/// Masks an AccessKey id: four asterisks replace everything between its first four and its last four
+/// characters. In an id of fewer than twelve characters, an asterisk replaces each character.
 #[must_use]
 pub fn mask_access_key(key: &str) -> String {
     let characters: Vec<char> = key.chars().collect();
@@ -393,8 +417,8 @@ pub fn mask_access_key(key: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Functions of the engine that a statement may not use: they describe the engine and its
-    /// files, not the data of the lake.
+    /// Functions of the query engine that a statement may not use: they describe the query engine
+    /// and its files, not the data of the lake.
     const DENIED: [&str; 4] = ["arrow_metadata", "file_row_index", "input_file_name", "version"];
 
     #[test]

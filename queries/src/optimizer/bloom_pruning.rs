@@ -1,4 +1,4 @@
-//! Skips files by their Bloom filters before the engine opens them. The engine would read the whole
+//! Skips files by their Bloom filters before the query engine opens them. The query engine would read the whole
 //! footer of a file to check its Bloom filters, and does not use the filter of a list's elements
 //! for `array_has`.
 //!

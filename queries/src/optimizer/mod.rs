@@ -1,4 +1,4 @@
-//! Rules of the physical optimizer that the product adds to the engine's. Each replaces single
+//! Rules of the physical optimizer that the product adds to the query engine's. Each replaces single
 //! nodes of a plan, bottom-up, by nodes with the same result.
 
 mod bloom_pruning;

@@ -1,7 +1,7 @@
 //! Moves a filter that only tests `event_time` from a Parquet scan into a filter node above it,
 //! where all scanned columns are cheap to decode.
 //!
-//! Inside of the scan, the engine decodes `event_time` twice, once for the filter and once for the
+//! Inside of the scan, the query engine decodes `event_time` twice, once for the filter and once for the
 //! result, and selects row by row although nearly all rows of a file match. Files and row groups
 //! outside of the time range are skipped by their statistics in both cases.
 

@@ -2,11 +2,13 @@
 //! Each is an SQL file whose front matter says what the query answers, when to run it and what to
 //! ask next.
 
+use crate::local_time::TimeOrDay;
 use crate::packs::front_matter;
 use crate::packs::rules::BilingualText;
 use crate::sql_guard::ParameterValues;
 use crate::suggestion::did_you_mean;
-use chrono::{DateTime, Duration, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use chrono_tz::Tz;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -233,6 +235,7 @@ impl Investigation {
         &self,
         given: &BTreeMap<String, String>,
         now: DateTime<Utc>,
+        zone: Tz,
     ) -> Result<ParameterValues, InvestigationError> {
         if let Some(name) = given.keys().find(|name| !self.parameters.contains_key(*name)) {
             let known = self.parameters.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -245,7 +248,7 @@ impl Investigation {
         self.parameters
             .iter()
             .map(|(name, parameter)| {
-                Ok((name.clone(), Some(self.value(name, parameter, given, now)?)))
+                Ok((name.clone(), Some(self.value(name, parameter, given, (now, zone))?)))
             })
             .collect()
     }
@@ -255,7 +258,7 @@ impl Investigation {
         name: &str,
         parameter: &InvestigationParameter,
         given: &BTreeMap<String, String>,
-        now: DateTime<Utc>,
+        (now, zone): (DateTime<Utc>, Tz),
     ) -> Result<String, InvestigationError> {
         let value = given.get(name).or(parameter.default.as_ref()).ok_or_else(|| {
             InvestigationError::MissingParameter {
@@ -273,14 +276,14 @@ impl Investigation {
             ParameterKind::Text => Ok(value.clone()),
             ParameterKind::Number => value.parse::<i64>().map(|number| number.to_string()).map_err(|_| wrong("whole number")),
             ParameterKind::Time => {
-                parse_time(value, now).ok_or_else(|| wrong("time: write `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, or `-7d`, `-12h`, `-30m`"))
+                parse_time(value, now, zone).ok_or_else(|| wrong("time: write `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, or `-7d`, `-12h`, `-30m`"))
             }
         }
     }
 }
 
-/// Converts a time as people write it to RFC 3339; `None` where it is invalid.
-fn parse_time(text: &str, now: DateTime<Utc>) -> Option<String> {
+/// Converts a time as people write it to RFC 3339, with days of `zone`; `None` where it is invalid.
+fn parse_time(text: &str, now: DateTime<Utc>, zone: Tz) -> Option<String> {
     let text = text.trim();
     let time = if text == "now" {
         Some(now)
@@ -295,10 +298,8 @@ fn parse_time(text: &str, now: DateTime<Utc>) -> Option<String> {
             _ => return None,
         };
         now.checked_sub_signed(Duration::try_seconds(count.checked_mul(seconds)?)?)
-    } else if let Ok(day) = text.parse::<NaiveDate>() {
-        Some(day.and_hms_opt(0, 0, 0)?.and_utc())
     } else {
-        DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
+        TimeOrDay::read(text).and_then(|time| time.at(zone))
     };
     time.map(|time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
@@ -310,7 +311,7 @@ pub fn investigations_page(all: &[Investigation]) -> String {
     let mut out =
         "# Saved investigations\n\nGenerated from `queries/investigations/`; a test compares. Each is a question with its query:\n\
         `trailhound investigate NAME --param name=value`. A time is written `2026-01-31`, `2026-01-31T10:00:00Z`, `now`, or before now as\n\
-        `-7d`, `-12h`, `-30m`. Events without a readable time lie in no period.\n"
+        `-7d`, `-12h`, `-30m`. A day begins in the `time_zone` of the configuration (default UTC). Events without a readable time lie in no period.\n"
             .to_owned();
     for investigation in all {
         let _ = writeln!(
@@ -348,7 +349,7 @@ mod tests {
 
     #[test]
     fn times_are_read_as_people_write_them() {
-        let read = |text: &str| parse_time(text, now());
+        let read = |text: &str| parse_time(text, now(), Tz::UTC);
         assert_eq!(read("now").as_deref(), Some("2026-03-01T12:00:00.000000Z"));
         assert_eq!(read("-7d").as_deref(), Some("2026-02-22T12:00:00.000000Z"));
         assert_eq!(read("-90m").as_deref(), Some("2026-03-01T10:30:00.000000Z"));
@@ -375,12 +376,16 @@ mod tests {
                 .collect::<BTreeMap<_, _>>()
         };
         let values = stopped
-            .values(&given(&[("instance", "i-bp1x"), ("since", "2026-02-01")]), now())
+            .values(
+                &given(&[("instance", "i-bp1x"), ("since", "2026-02-01")]),
+                now(),
+                Tz::Asia__Shanghai,
+            )
             .expect("values");
-        assert_eq!(values["since"].as_deref(), Some("2026-02-01T00:00:00.000000Z"));
+        assert_eq!(values["since"].as_deref(), Some("2026-01-31T16:00:00.000000Z"));
         assert_eq!(values["until"].as_deref(), Some("2026-03-01T12:00:00.000000Z"));
         let message = |pairs: &[(&str, &str)]| {
-            stopped.values(&given(pairs), now()).expect_err("refused").to_string()
+            stopped.values(&given(pairs), now(), Tz::UTC).expect_err("refused").to_string()
         };
         assert!(message(&[]).contains("needs `--param instance="), "{}", message(&[]));
         assert!(message(&[("instanec", "x")]).contains("no parameter `instanec`"));

@@ -1,5 +1,6 @@
 //! IP ranges of the company, with labels and validity dates.
 
+use super::toml_time::deserialize_day;
 use chrono::{DateTime, NaiveDate};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ pub struct CidrEntry {
     /// The range; host bits must be zero.
     #[serde(deserialize_with = "deserialize_range")]
     pub cidr: IpNet,
-    /// What the range is: `office`, `vpn`, `bastion`.
+    /// Free text that says what the range is, such as `office`, `vpn` or `bastion`.
     #[serde(default)]
     pub label: String,
     /// First day on which it is valid (UTC).
@@ -56,8 +57,8 @@ impl CidrList {
         self.0.iter().any(|entry| matches!(entry.cidr, IpNet::V6(_)))
     }
 
-    /// The label of the longest valid range that contains `ip` at `time` (microseconds since 1970
-    /// UTC):
+    /// The label of the range with the longest prefix among the ranges that contain `ip` and are
+    /// valid at `time` (microseconds since 1970 UTC):
     ///
     /// - `Some(Some(label))`: inside of a range;
     /// - `Some(None)`: outside of all ranges;
@@ -106,7 +107,8 @@ impl<'de> Deserialize<'de> for CidrList {
 /// Parses a range and rejects host bits.
 ///
 /// # Errors
-/// A sentence with the range that was probably meant, such as ``did you mean `10.0.0.0/8`?``.
+/// A sentence that says what is wrong with `text` and how to write a range. For host bits it has the
+/// range that was probably meant, such as ``did you mean `10.0.0.0/8`?``.
 pub(crate) fn parse_range(text: &str) -> Result<IpNet, String> {
     let range: IpNet = match text.parse() {
         Ok(range) => range,
@@ -134,25 +136,6 @@ pub(crate) fn deserialize_range<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<IpNet, D::Error> {
     parse_range(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-}
-
-/// Deserializes a day written as text or as a TOML date.
-pub(crate) fn deserialize_day<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<NaiveDate>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum DayValue {
-        Text(String),
-        Date(toml::value::Datetime),
-    }
-    let text = match DayValue::deserialize(deserializer)? {
-        DayValue::Text(text) => text,
-        DayValue::Date(date) => date.to_string(),
-    };
-    NaiveDate::parse_from_str(&text, "%Y-%m-%d")
-        .map(Some)
-        .map_err(|_| D::Error::custom(format!("`{text}` is not a date; write it as `2026-12-31`")))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Business hours of the company.
 
+use super::toml_time::{deserialize_days, deserialize_time_of_day};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Weekday};
 use chrono_tz::Tz;
 use serde::Deserialize;
-use serde::de::Error as _;
 
 /// Business hours, in one time zone.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,7 +21,7 @@ pub struct BusinessHours {
     #[serde(default = "weekdays")]
     pub days: Vec<Weekday>,
     /// Days off, in the same time zone.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "deserialize_days")]
     pub holidays: Vec<NaiveDate>,
 }
 
@@ -42,22 +42,4 @@ impl BusinessHours {
             && local.time() <= self.to;
         Some(!works)
     }
-}
-
-/// Deserializes a time of day, `HH:MM` or `HH:MM:SS`.
-pub(crate) fn deserialize_time_of_day<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<NaiveTime, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse_time_of_day(&text).map_err(D::Error::custom)
-}
-
-/// Parses a time of day, `HH:MM` or `HH:MM:SS`.
-///
-/// # Errors
-/// A sentence with the text and an example.
-pub(crate) fn parse_time_of_day(text: &str) -> Result<NaiveTime, String> {
-    NaiveTime::parse_from_str(text, "%H:%M")
-        .or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S"))
-        .map_err(|_| format!("`{text}` is not a time of day; write it as `22:00`"))
 }

@@ -7,6 +7,7 @@ mod geo;
 mod globs;
 mod hours;
 mod principal;
+pub mod toml_time;
 mod window;
 
 pub use cidr::{CidrEntry, CidrList};
@@ -128,12 +129,23 @@ impl Parameters {
     /// # Errors
     /// The file, and why it cannot be opened.
     pub fn open(&mut self, folder: &Path) -> Result<(), String> {
-        self.geo_city
-            .iter_mut()
-            .try_for_each(|database| database.open(folder, &["location", "latitude"]))?;
-        self.geo_asn
-            .iter_mut()
-            .try_for_each(|database| database.open(folder, &["autonomous_system_number"]))
+        self.open_available(folder).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// As [`Self::open`], and leaves out the databases that cannot be opened. Returns why, for each.
+    pub fn open_available(&mut self, folder: &Path) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (name, database, fields) in [
+            ("geo_city", &mut self.geo_city, &["location", "latitude"][..]),
+            ("geo_asn", &mut self.geo_asn, &["autonomous_system_number"][..]),
+        ] {
+            let opened = database.as_mut().map(|database| database.open(folder, fields));
+            if let Some(Err(problem)) = opened {
+                problems.push(format!("[parameters] {name}: {problem}"));
+                *database = None;
+            }
+        }
+        problems
     }
 
     /// True where the parameter `name` is set. A parameter with a documented default is always set.

@@ -1,8 +1,9 @@
 //! Known exceptions from rules: which principal may do what a rule reports, from where, until when,
 //! and why.
 
-use super::cidr::{deserialize_day, parse_range};
+use super::cidr::parse_range;
 use super::globs::GlobList;
+use super::toml_time::deserialize_day;
 use chrono::{DateTime, NaiveDate};
 use ipnet::IpNet;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! Change windows: periods in which changes are expected.
 
 use super::globs::GlobList;
-use super::hours::parse_time_of_day;
+use super::toml_time::{DateTimeText, deserialize_day};
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
 use rrule::RRuleSet;
@@ -44,10 +44,10 @@ enum Schedule {
 #[serde(deny_unknown_fields)]
 struct ChangeWindowEntry {
     rrule: Option<String>,
-    from: String,
-    to: String,
+    from: DateTimeText,
+    to: DateTimeText,
     timezone: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "deserialize_day")]
     starts: Option<NaiveDate>,
     #[serde(default)]
     accounts: GlobList,
@@ -169,8 +169,8 @@ impl TryFrom<ChangeWindowEntry> for ChangeWindow {
                     .map_err(|e| format!("`{text}` is not a recurrence rule: {e}"))?;
                 Schedule::Recurring {
                     rule: Box::new(rule),
-                    from: parse_time_of_day(&entry.from)?,
-                    to: parse_time_of_day(&entry.to)?,
+                    from: entry.from.time_of_day()?,
+                    to: entry.to.time_of_day()?,
                     days: Arc::default(),
                 }
             }
@@ -180,7 +180,7 @@ impl TryFrom<ChangeWindowEntry> for ChangeWindow {
                         .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S"))
                         .map_err(|_| format!("`{text}` is not a local time; without `rrule`, write `from` and `to` as `2026-05-01T22:00`"))
                 };
-                let (from, to) = (moment(&entry.from)?, moment(&entry.to)?);
+                let (from, to) = (moment(&entry.from.0)?, moment(&entry.to.0)?);
                 if from > to {
                     return Err(format!("the window ends ({to}) before it begins ({from})"));
                 }

@@ -1,13 +1,14 @@
 //! Ad-hoc statements of people and other programs: checked by the SQL guard, then planned. Every
 //! error becomes a [`QueryError`], with its position in the statement where it is known.
 
+use crate::dialect;
 use crate::functions;
 use crate::limits::SessionError;
 use crate::session::Session;
 use crate::session::materialized::materialize;
 use crate::sql_guard::{
-    AllowedNames, ParameterValues, QueryError, QueryErrorCode, SqlPosition, check_statement,
-    parse_statement,
+    AllowedNames, ParameterValues, QueryError, QueryErrorCode, SqlPosition, TimeZoneStatement,
+    check_statement, parse_statement,
 };
 use crate::suggestion::nearest;
 use datafusion::common::utils::quote_identifier;
@@ -19,6 +20,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser;
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 /// Schemas that clients of the PostgreSQL protocol read to discover tables and types.
 const CLIENT_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
@@ -66,16 +68,44 @@ impl Session {
         self.plan_statement(statement).await
     }
 
+    /// Sets the time zone of the statements that follow, by its name in the time zone database (`Asia/Shanghai`), in any case.
+    ///
+    /// # Errors
+    /// [`QueryError`] for a name that is not in the database; the zone stays as it was.
+    pub fn set_time_zone(&self, name: &str) -> Result<(), QueryError> {
+        let zone = time_zone_name(name)?;
+        let state = self.context().state_ref();
+        state.write().config_mut().options_mut().execution.time_zone = Some(zone.to_owned());
+        Ok(())
+    }
+
+    /// Runs `text` where it is a statement about the time zone. Returns the zone that holds then; `None` for other
+    /// statements.
+    ///
+    /// # Errors
+    /// [`QueryError`] for a zone that is unknown or not given by its name.
+    pub fn run_time_zone_statement(&self, text: &str) -> Result<Option<String>, QueryError> {
+        match TimeZoneStatement::parse(text)? {
+            None => return Ok(None),
+            Some(TimeZoneStatement::Set(name)) => self.set_time_zone(&name)?,
+            Some(TimeZoneStatement::Show) => {}
+        }
+        Ok(Some(self.time_zone()))
+    }
+
     /// Plans a statement that the SQL guard has accepted.
     async fn plan_statement(
         &self,
         statement: sqlparser::ast::Statement,
     ) -> Result<LogicalPlan, QueryError> {
         let state = self.context().state();
-        let plan = state
-            .statement_to_plan(Statement::Statement(Box::new(statement.clone())))
-            .await
-            .map_err(|e| query_error(&e))?;
+        let plan = if reads_client_schema(&statement) {
+            // The catalogs and the statements about them are those of the protocol's library.
+            state.statement_to_plan(Statement::Statement(Box::new(statement.clone()))).await
+        } else {
+            dialect::plan(&state, statement.clone()).await
+        };
+        let plan = plan.map_err(|e| query_error(&e))?;
         let plan = materialize(&statement, plan).map_err(|e| query_error(&e))?;
         // The syntax tree was checked already; the plan is checked as well.
         let read_only = SQLOptions::new()
@@ -89,7 +119,28 @@ impl Session {
     }
 }
 
-/// Converts an error of the engine.
+/// The time zone `name` as the time zone database writes it.
+///
+/// # Errors
+/// [`QueryError`] for a name that is not in the database.
+pub fn time_zone_name(name: &str) -> Result<&'static str, QueryError> {
+    dialect::zone_name(name)
+        .map_err(|e| QueryError { code: QueryErrorCode::Invalid, ..query_error(&e) })
+}
+
+/// True where `statement` reads a catalog that describes tables to clients.
+fn reads_client_schema(statement: &sqlparser::ast::Statement) -> bool {
+    let found = sqlparser::ast::visit_relations(statement, |name| {
+        let schema = name.0.len().checked_sub(2).and_then(|at| name.0[at].as_ident());
+        let is_catalog = schema.is_some_and(|schema| {
+            CLIENT_SCHEMAS.iter().any(|known| schema.value.eq_ignore_ascii_case(known))
+        });
+        if is_catalog { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found.is_break()
+}
+
+/// Converts an error of the query engine.
 #[must_use]
 pub fn query_error(error: &DataFusionError) -> QueryError {
     let position = error
@@ -153,8 +204,23 @@ fn unknown_column(field: &Column, known: &[Column]) -> String {
     )
 }
 
-/// The engine's message without its prefix.
+/// Words of messages that describe the inside of the engine, and what is said instead.
+const INTERNALS: [(&str, &str); 5] = [
+    (
+        "OuterReferenceColumn",
+        "a subquery that depends on rows of the statement around it is not supported here; write it as a join",
+    ),
+    ("Internal error", "the statement cannot be computed; write it in another way"),
+    ("DataFusion", "the statement cannot be computed; write it in another way"),
+    ("Optimizer rule", "the statement cannot be planned; write it in another way"),
+    ("in sqltorel", "this syntax is not supported"),
+];
+
+/// The query engine's message without its prefix.
 fn without_prefix(message: &str) -> String {
+    if let Some((_, instead)) = INTERNALS.iter().find(|(word, _)| message.contains(word)) {
+        return (*instead).to_owned();
+    }
     let message = [
         "Error during planning: ",
         "Schema error: ",
@@ -196,6 +262,54 @@ mod tests {
             if let Err(error) = session.plan_query(&rule.sql, &ParameterValues::new()).await {
                 panic!("{}: {error:?}", rule.id);
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn statements_that_postgresql_takes_are_planned_or_refused_in_plain_words() {
+        let session =
+            Session::over_events(Vec::new(), std::sync::Arc::default(), &QueryLimits::default())
+                .await
+                .expect("a session");
+        session.set_time_zone("asia/shanghai").expect("a zone");
+        let plan = async |sql: &str| {
+            let rows = session.stream_rows(sql, &ParameterValues::new(), 1000).await;
+            let error = match rows {
+                Ok(mut rows) => rows.next().await.err(),
+                Err(error) => Some(error),
+            };
+            error.map(|error| error.message)
+        };
+        for sql in [
+            "SELECT event_time, event_time AT TIME ZONE 'Asia/Shanghai' FROM events",
+            "SELECT event_time, event_time::date, event_time::date FROM events",
+            "SELECT *, event_time::date FROM events",
+            "SELECT user_name, user_name || 'x' FROM events GROUP BY user_name",
+            "SELECT n, item FROM (VALUES (1, ARRAY['a'])) AS e(n, l) CROSS JOIN unnest(e.l) AS item",
+            "SELECT n, u.x FROM (VALUES (1, ARRAY['a'])) AS e(n, l), unnest(l) AS u(x)",
+            "SELECT n, m FROM (VALUES (1)) AS e(n) CROSS JOIN LATERAL (SELECT e.n + 1 AS m) AS l",
+            "SELECT * FROM generate_series('2026-11-20'::timestamptz, now(), '1 day') AS t(day) LIMIT 1",
+            "SELECT now(), current_date, localtimestamp, current_timestamp",
+            "SELECT n FROM (VALUES (1)) AS e(n) WHERE EXISTS (SELECT 1 FROM events WHERE event_name = e.n::text)",
+            "SELECT event_name, count(*) * 2 FROM events GROUP BY 1 ORDER BY 2 DESC",
+            "SELECT x::time, x::date FROM (VALUES (now())) AS t(x)",
+            "SELECT x::timestamp, x::date FROM (VALUES (now())) AS t(x)",
+            "SELECT event_name, count(*) * 100.0 / sum(count(*)) OVER () AS share FROM events GROUP BY 1 ORDER BY 2 DESC",
+        ] {
+            assert_eq!(plan(sql).await, None, "{sql}");
+        }
+        for sql in [
+            "SELECT 1 FROM events WHERE user_name = 1",
+            "SELECT user_name + 1 FROM events",
+            "SELECT CASE WHEN true THEN 1 ELSE user_name END FROM events",
+            "SELECT 1 UNION SELECT user_name FROM events",
+            "SELECT date_format(now(), '%H')",
+            "SELECT to_char(1.5, '9.9')",
+            "SELECT round(1.5::float8, 1)",
+        ] {
+            let message = plan(sql).await.unwrap_or_else(|| panic!("{sql} is answered"));
+            let inside = ["Utf8", "Int64", "DataFusion", "Arrow", "coercion"];
+            assert!(!inside.iter().any(|word| message.contains(word)), "{sql}: {message}");
         }
     }
 }

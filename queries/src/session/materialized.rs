@@ -1,6 +1,6 @@
 //! `WITH name AS MATERIALIZED (...)`, as in PostgreSQL: the common table expression is computed
 //! once and kept in memory until the statement ends, however often the statement names it. The
-//! engine itself computes it anew for each use.
+//! query engine itself computes it anew for each use.
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -30,7 +30,7 @@ use tokio::sync::OnceCell;
 /// An expression that depends on open parameters, or on rows of an enclosing query, stays as it is.
 ///
 /// # Errors
-/// Errors of the engine.
+/// Errors of the query engine.
 pub(crate) fn materialize(
     statement: &Statement,
     plan: LogicalPlan,
@@ -210,7 +210,7 @@ async fn run(
     Ok(MaterializedRows { batches, _memory: memory })
 }
 
-/// The columns with these indices, cast to the planned types: the engine may return text as string
+/// The columns with these indices, cast to the planned types: the query engine may return text as string
 /// views.
 fn project_and_cast(
     batch: &RecordBatch,

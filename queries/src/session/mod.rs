@@ -194,6 +194,23 @@ impl Session {
         Ok(())
     }
 
+    /// Moves the session to the snapshot with this number, in the same context.
+    ///
+    /// # Errors
+    /// [`SessionError::Snapshot`] where there is no such snapshot, [`SessionError::Engine`] where
+    /// the catalog cannot be read.
+    pub async fn move_to(&mut self, number: i64) -> Result<(), SessionError> {
+        if let Some((provider, seen)) = &mut self.lake {
+            let newest = provider.get_current_snapshot().map_err(ducklake_error)?;
+            if !(0..=newest).contains(&number) {
+                return Err(SessionError::Snapshot(number.to_string()));
+            }
+            register_lake(&self.context, provider, number).await?;
+            *seen = number;
+        }
+        Ok(())
+    }
+
     /// The names of the tables and views.
     #[must_use]
     pub fn tables(&self) -> &BTreeSet<String> {
@@ -222,7 +239,20 @@ impl Session {
         &self.limits
     }
 
-    /// The engine's context, for protocol servers. The SQL guard must have admitted every statement
+    /// The time zone in which statements read and show points in time.
+    #[must_use]
+    pub fn time_zone(&self) -> String {
+        let options = self.context.copied_config();
+        options.options().execution.time_zone.clone().unwrap_or_else(|| "UTC".to_owned())
+    }
+
+    /// [`Session::time_zone`], for rows that people read.
+    #[must_use]
+    pub fn display_zone(&self) -> chrono_tz::Tz {
+        self.time_zone().parse().unwrap_or(chrono_tz::UTC)
+    }
+
+    /// The query engine's context, for protocol servers. The SQL guard must have admitted every statement
     /// that runs in it.
     #[must_use]
     pub fn context(&self) -> &SessionContext {
@@ -440,7 +470,7 @@ pub fn event_time_in(since: i64, until: i64) -> String {
     }
 }
 
-/// `batch` in the types of `schema`, which has the same columns. The engine may read text as views.
+/// `batch` in the types of `schema`, which has the same columns. The query engine may read text as views.
 fn in_types(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
     let columns = batch
         .columns()

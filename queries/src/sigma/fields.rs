@@ -1,5 +1,6 @@
 //! Maps Sigma fields to columns of `events`, for field names of ActionTrail and of AWS CloudTrail.
 
+use super::sql::quoted;
 use crate::suggestion::did_you_mean;
 
 /// The log source whose field names and values a rule uses.
@@ -19,8 +20,92 @@ pub(super) struct FieldSql {
     pub(super) text: String,
     /// SQL of the value in lower case: `event_action` for the event name, else `lower(...)`.
     pub(super) lower: String,
+    /// SQL of the list of its values, for a member of a JSON object, which can be a list.
+    pub(super) values: Option<String>,
+    /// SQL that is true where the event has the field with a value that is not null.
+    known: String,
+    /// SQL of the list of values that the event has in a form that the column cannot hold, such as null; `None` where only
+    /// the column counts.
+    other_values: Option<String>,
     /// What its values are.
     pub(super) kind: FieldKind,
+}
+
+impl FieldSql {
+    /// A column. Values of the field `path` that the column cannot hold are in `extra`.
+    fn column(text: impl Into<String>, path: &str, kind: FieldKind) -> Self {
+        let text = text.into();
+        Self {
+            lower: format!("lower({text})"),
+            known: format!("{text} IS NOT NULL"),
+            values: None,
+            other_values: Some(format!("values_at(extra, {})", quoted(path))),
+            text,
+            kind,
+        }
+    }
+
+    /// A column whose values are mapped from CloudTrail's.
+    fn mapped(text: impl Into<String>, kind: FieldKind) -> Self {
+        Self { other_values: None, ..Self::column(text, "", kind) }
+    }
+
+    /// The member `path` of the JSON object in `column`.
+    fn member(column: &str, path: &str) -> Self {
+        let values = format!("values_at({column}, {})", quoted(path));
+        let text = format!("param({column}, {})", quoted(path));
+        Self {
+            lower: format!("lower({text})"),
+            known: String::new(),
+            other_values: None,
+            values: Some(values),
+            text,
+            kind: FieldKind::Text,
+        }
+    }
+
+    /// The condition that the event has the field, or has not.
+    pub(super) fn exists(&self, name: &str, there: bool) -> Result<String, String> {
+        self.check_asked(name)?;
+        let known = &self.known;
+        Ok(match (self.values.as_ref(), self.other_values.as_ref(), there) {
+            (Some(values), _, true) => format!("{values} IS NOT NULL"),
+            (Some(values), _, false) => format!("{values} IS NULL"),
+            (None, Some(others), true) => format!("({known} OR {others} IS NOT NULL)"),
+            (None, Some(others), false) => {
+                format!("(NOT coalesce({known}, false) AND {others} IS NULL)")
+            }
+            (None, None, true) => known.clone(),
+            (None, None, false) => format!("NOT coalesce({known}, false)"),
+        })
+    }
+
+    /// The condition that the field is missing or null.
+    pub(super) fn is_null(&self, name: &str) -> Result<String, String> {
+        self.check_asked(name)?;
+        let is_null = |values: &str| format!("coalesce(any_is({values}, 'null', ''), true)");
+        let unknown = format!("NOT coalesce({}, false)", self.known);
+        Ok(match (&self.values, &self.other_values) {
+            (Some(values), _) => is_null(values),
+            (None, Some(others)) => format!("({unknown} AND {})", is_null(others)),
+            (None, None) => unknown,
+        })
+    }
+
+    fn check_asked(&self, name: &str) -> Result<(), String> {
+        match self.kind {
+            FieldKind::AwsOutcome => Err(format!(
+                "`{name}` is a field of CloudTrail; whether an event has it cannot be asked of ActionTrail's"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The condition that at least one value of the field fulfils a comparison of `any_is`.
+    pub(super) fn any_is(&self, comparison: &str, value: &str) -> String {
+        let values = self.values.as_ref().unwrap_or(&self.text);
+        format!("any_is({values}, '{comparison}', {})", quoted(value))
+    }
 }
 
 /// The kind of a field's values.
@@ -49,7 +134,7 @@ pub(super) enum FieldKind {
 }
 
 /// Fields of ActionTrail and the columns that hold them.
-const COLUMNS: [(&str, &str); 27] = [
+const COLUMNS: [(&str, &str); 29] = [
     ("eventId", "event_id"),
     ("eventName", "event_name"),
     ("eventType", "event_type"),
@@ -77,24 +162,35 @@ const COLUMNS: [(&str, &str); 27] = [
     ("userIdentity.userName", "user_name"),
     ("userIdentity.accessKeyId", "access_key_id"),
     ("sourceIpAddress", "source_ip_address"),
+    ("eventVersion", "schema_version"),
+    ("requestParameterJson", "request_parameter_json"),
 ];
 
 /// Fields of CloudTrail with the same meaning as a field of ActionTrail.
-const CLOUDTRAIL_FIELDS: [(&str, &str); 7] = [
+const CLOUDTRAIL_FIELDS: [(&str, &str); 5] = [
     ("sourceIPAddress", "sourceIpAddress"),
     ("userAgent", "userAgent"),
     ("userIdentity.accountId", "userIdentity.accountId"),
     ("recipientAccountId", "recipientAccountId"),
-    ("userIdentity.principalId", "userIdentity.principalId"),
     ("userIdentity.userName", "userIdentity.userName"),
-    ("errorMessage", "errorMessage"),
 ];
 
 /// JSON objects of an event. A rule may name any of their members.
-const OBJECTS: [(&str, &str); 3] = [
+const OBJECTS: [(&str, &str); 4] = [
     ("requestParameters.", "request_parameters"),
     ("responseElements.", "response_elements"),
     ("additionalEventData.", "additional_event_data"),
+    ("referencedResources.", "referenced_resources"),
+];
+
+/// Fields of the event format that no column holds: the lake keeps them in `extra`. A rule may name any member of those
+/// that end in a dot.
+const EXTRA_FIELDS: [&str; 5] = [
+    "eventAttributes.",
+    "insightDetails.",
+    "sharedEventId",
+    "userIdentity.invokedBy",
+    "userIdentity.arn",
 ];
 
 impl Dialect {
@@ -110,43 +206,65 @@ impl Dialect {
     }
 }
 
-/// A field whose lower case is computed.
-fn field_sql(text: impl Into<String>, kind: FieldKind) -> FieldSql {
-    let text = text.into();
-    FieldSql { lower: format!("lower({text})"), text, kind }
-}
-
 fn action_trail(name: &str) -> Result<FieldSql, String> {
-    if name.eq_ignore_ascii_case("eventName") {
+    let is = |known: &str| known.eq_ignore_ascii_case(name);
+    if is("eventName") {
         // The lake also stores the event name in lower case, in a column with Bloom filters and
         // statistics.
         return Ok(FieldSql {
-            text: "event_name".to_owned(),
             lower: "event_action".to_owned(),
-            kind: FieldKind::Text,
+            ..FieldSql::column("event_name", "eventName", FieldKind::Text)
         });
     }
-    if name.eq_ignore_ascii_case("eventTime") {
-        return Ok(field_sql("event_time", FieldKind::Time));
+    if is("eventTime") {
+        return Ok(FieldSql::column("event_time", "eventTime", FieldKind::Time));
     }
-    if name.eq_ignore_ascii_case("userIdentity.sessionContext.attributes.mfaAuthenticated") {
-        return Ok(field_sql("session_mfa", FieldKind::Mfa));
+    if is("isGlobal") {
+        let text = "CAST(is_global AS VARCHAR)";
+        return Ok(FieldSql::column(text, "isGlobal", FieldKind::Text));
     }
-    if let Some((field, column)) =
-        COLUMNS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))
-    {
+    const CREATION: &str = "userIdentity.sessionContext.attributes.creationDate";
+    if is(CREATION) {
+        return Ok(FieldSql::column("session_created_at", CREATION, FieldKind::Time));
+    }
+    const SESSION_MFA: &str = "userIdentity.sessionContext.attributes.mfaAuthenticated";
+    if is(SESSION_MFA) {
+        return Ok(FieldSql {
+            known: "session_mfa <> 'unknown'".to_owned(),
+            ..FieldSql::column("session_mfa", SESSION_MFA, FieldKind::Mfa)
+        });
+    }
+    if let Some((field, column)) = COLUMNS.iter().find(|(known, _)| is(known)) {
         let kind = if *field == "sourceIpAddress" { FieldKind::Address } else { FieldKind::Text };
-        return Ok(field_sql(*column, kind));
+        let sql = FieldSql::column(*column, field, kind);
+        return Ok(match *column {
+            // The column holds another field's account where the identity has none.
+            "account_id" => FieldSql {
+                known: "(account_id IS NOT NULL AND NOT coalesce(array_has_any(flags, ['account_from_recipient', 'account_from_path', 'account_from_owner_id']), false))".to_owned(),
+                ..sql
+            },
+            _ => sql,
+        });
     }
     for (object, column) in OBJECTS {
-        if let Some(member) =
-            name.get(object.len()..).filter(|_| name[..object.len()].eq_ignore_ascii_case(object))
-        {
-            return Ok(field_sql(format!("param({column}, {})", quoted(member)), FieldKind::Text));
+        if let Some(member) = after(object, name) {
+            return Ok(FieldSql::member(column, member));
         }
+    }
+    let is_extra = EXTRA_FIELDS
+        .iter()
+        .any(|known| is(known) || known.ends_with('.') && after(known, name).is_some());
+    if is_extra {
+        return Ok(FieldSql::member("extra", name));
     }
     let suggestion = did_you_mean(name, COLUMNS.iter().map(|(known, _)| *known), "");
     Err(format!("ActionTrail has no field `{name}`{suggestion}"))
+}
+
+/// The name behind `start`.
+fn after<'n>(start: &str, name: &'n str) -> Option<&'n str> {
+    let head = name.get(..start.len())?;
+    head.eq_ignore_ascii_case(start).then(|| &name[start.len()..]).filter(|rest| !rest.is_empty())
 }
 
 fn cloud_trail(name: &str) -> Result<FieldSql, String> {
@@ -156,177 +274,34 @@ fn cloud_trail(name: &str) -> Result<FieldSql, String> {
         return action_trail(same);
     }
     Ok(match name.to_lowercase().as_str() {
-        "eventsource" => FieldSql {
-            text: "service_name".to_owned(),
-            lower: "lower(service_name)".to_owned(),
-            kind: FieldKind::AwsService,
-        },
+        "eventsource" => FieldSql::mapped("service_name", FieldKind::AwsService),
         "eventname" => FieldSql {
-            text: "event_name".to_owned(),
             lower: "event_action".to_owned(),
-            kind: FieldKind::AwsEvent,
+            ..FieldSql::mapped("event_name", FieldKind::AwsEvent)
         },
         "useridentity.type" => FieldSql {
-            text: "user_type".to_owned(),
             lower: "lower(trim(user_type))".to_owned(),
-            kind: FieldKind::AwsIdentity,
+            ..FieldSql::mapped("user_type", FieldKind::AwsIdentity)
         },
-        "errorcode" => field_sql("error_code", FieldKind::AwsError),
-        "responseelements.consolelogin" => field_sql("outcome", FieldKind::AwsOutcome),
-        "additionaleventdata.mfaused" => field_sql("mfa", FieldKind::Mfa),
-        "awsregion" => field_sql("acs_region", FieldKind::AwsOpaque),
-        "useridentity.accesskeyid" => field_sql("access_key_id", FieldKind::AwsOpaque),
+        // CloudTrail has no error code where ActionTrail can have an empty one.
+        "errorcode" => FieldSql {
+            known: "error_code <> ''".to_owned(),
+            ..FieldSql::mapped("error_code", FieldKind::AwsError)
+        },
+        "errormessage" => FieldSql {
+            known: "error_message <> ''".to_owned(),
+            ..FieldSql::mapped("error_message", FieldKind::AwsOpaque)
+        },
+        "responseelements.consolelogin" => FieldSql::mapped("outcome", FieldKind::AwsOutcome),
+        "additionaleventdata.mfaused" => FieldSql {
+            known: "mfa <> 'unknown'".to_owned(),
+            ..FieldSql::mapped("mfa", FieldKind::Mfa)
+        },
+        "awsregion" => FieldSql::mapped("acs_region", FieldKind::AwsOpaque),
+        "useridentity.accesskeyid" => FieldSql::mapped("access_key_id", FieldKind::AwsOpaque),
+        "useridentity.principalid" => FieldSql::mapped("principal_id", FieldKind::AwsOpaque),
         _ => {
             return Err(format!("ActionTrail has no counterpart of CloudTrail's field `{name}`"));
         }
     })
 }
-
-/// Quotes a text as an SQL literal.
-pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// The values of ActionTrail for a value of CloudTrail. A value that ends in `*` is a prefix.
-///
-/// # Errors
-/// The reason why the value cannot be mapped.
-pub(super) fn map_value(kind: FieldKind, value: &str) -> Result<Vec<&'static str>, String> {
-    let table: &[(&str, &[&'static str])] = match kind {
-        FieldKind::AwsService => AWS_SERVICES,
-        FieldKind::AwsEvent => AWS_EVENTS,
-        FieldKind::AwsIdentity => AWS_IDENTITIES,
-        FieldKind::AwsOutcome => AWS_OUTCOMES,
-        FieldKind::AwsError => AWS_ERRORS,
-        _ => return Err(format!("the value `{value}` has no meaning outside of AWS")),
-    };
-    let found = table
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(value))
-        .map(|(_, values)| values.to_vec());
-    found.ok_or_else(|| format!("ActionTrail has no counterpart of the value `{value}`"))
-}
-
-type ValueMap = &'static [(&'static str, &'static [&'static str])];
-
-const AWS_SERVICES: ValueMap = &[
-    ("signin.amazonaws.com", &["aassub", "aascustomer"]),
-    ("iam.amazonaws.com", &["ram", "ims"]),
-    ("sts.amazonaws.com", &["sts"]),
-    ("ec2.amazonaws.com", &["ecs", "vpc"]),
-    ("s3.amazonaws.com", &["oss"]),
-    ("kms.amazonaws.com", &["kms"]),
-    ("secretsmanager.amazonaws.com", &["kms"]),
-    ("cloudtrail.amazonaws.com", &["actiontrail"]),
-    ("rds.amazonaws.com", &["rds", "polardb"]),
-    ("ssm.amazonaws.com", &["ecs"]),
-    ("organizations.amazonaws.com", &["resourcemanager"]),
-    ("sso.amazonaws.com", &["cloudsso"]),
-];
-
-const AWS_EVENTS: ValueMap = &[
-    ("ConsoleLogin", &["consolesignin"]),
-    ("StopLogging", &["stoplogging"]),
-    ("StartLogging", &["startlogging"]),
-    ("CreateTrail", &["createtrail"]),
-    ("UpdateTrail", &["updatetrail"]),
-    ("DeleteTrail", &["deletetrail"]),
-    ("CreateUser", &["createuser"]),
-    ("DeleteUser", &["deleteuser"]),
-    ("CreateGroup", &["creategroup"]),
-    ("AddUserToGroup", &["addusertogroup"]),
-    ("CreateAccessKey", &["createaccesskey"]),
-    ("UpdateAccessKey", &["updateaccesskey"]),
-    ("DeleteAccessKey", &["deleteaccesskey"]),
-    ("CreateLoginProfile", &["createloginprofile"]),
-    ("UpdateLoginProfile", &["updateloginprofile"]),
-    ("DeleteLoginProfile", &["deleteloginprofile"]),
-    ("CreateVirtualMFADevice", &["createvirtualmfadevice"]),
-    ("DeleteVirtualMFADevice", &["deletevirtualmfadevice"]),
-    ("EnableMFADevice", &["bindmfadevice"]),
-    ("DeactivateMFADevice", &["unbindmfadevice", "disablevirtualmfa"]),
-    ("AttachUserPolicy", &["attachpolicytouser"]),
-    ("AttachGroupPolicy", &["attachpolicytogroup"]),
-    ("AttachRolePolicy", &["attachpolicytorole"]),
-    ("DetachUserPolicy", &["detachpolicyfromuser"]),
-    ("DetachGroupPolicy", &["detachpolicyfromgroup"]),
-    ("DetachRolePolicy", &["detachpolicyfromrole"]),
-    ("CreatePolicy", &["createpolicy"]),
-    ("DeletePolicy", &["deletepolicy"]),
-    ("CreatePolicyVersion", &["createpolicyversion"]),
-    ("SetDefaultPolicyVersion", &["setdefaultpolicyversion"]),
-    ("DeletePolicyVersion", &["deletepolicyversion"]),
-    ("CreateRole", &["createrole"]),
-    ("DeleteRole", &["deleterole"]),
-    ("UpdateAssumeRolePolicy", &["updaterole"]),
-    ("CreateSAMLProvider", &["createsamlprovider"]),
-    ("UpdateSAMLProvider", &["updatesamlprovider"]),
-    ("DeleteSAMLProvider", &["deletesamlprovider"]),
-    ("CreateOpenIDConnectProvider", &["createoidcprovider"]),
-    ("AssumeRole", &["assumerole"]),
-    ("AssumeRoleWithSAML", &["assumerolewithsaml"]),
-    ("AssumeRoleWithWebIdentity", &["assumerolewithoidc"]),
-    ("GetCallerIdentity", &["getcalleridentity"]),
-    ("GenerateCredentialReport", &["generatecredentialreport"]),
-    ("UpdateAccountPasswordPolicy", &["setpasswordpolicy"]),
-    ("DeleteAccountPasswordPolicy", &["setpasswordpolicy"]),
-    ("GetSecretValue", &["getsecretvalue"]),
-    ("ScheduleKeyDeletion", &["schedulekeydeletion"]),
-    ("CancelKeyDeletion", &["cancelkeydeletion"]),
-    ("DisableKey", &["disablekey"]),
-    ("RunInstances", &["runinstances", "createinstance"]),
-    ("StartInstances", &["startinstance", "startinstances"]),
-    ("StopInstances", &["stopinstance", "stopinstances"]),
-    ("RebootInstances", &["rebootinstance", "rebootinstances"]),
-    ("TerminateInstances", &["deleteinstance", "deleteinstances"]),
-    ("CreateKeyPair", &["createkeypair"]),
-    ("ImportKeyPair", &["importkeypair"]),
-    ("CreateSecurityGroup", &["createsecuritygroup"]),
-    ("DeleteSecurityGroup", &["deletesecuritygroup"]),
-    ("AuthorizeSecurityGroupIngress", &["authorizesecuritygroup"]),
-    ("AuthorizeSecurityGroupEgress", &["authorizesecuritygroupegress"]),
-    ("RevokeSecurityGroupIngress", &["revokesecuritygroup"]),
-    ("RevokeSecurityGroupEgress", &["revokesecuritygroupegress"]),
-    ("CreateSnapshot", &["createsnapshot"]),
-    ("DeleteSnapshot", &["deletesnapshot"]),
-    ("ModifyImageAttribute", &["modifyimagesharepermission"]),
-    ("DeleteFlowLogs", &["deleteflowlog"]),
-    ("CreateTrafficMirrorSession", &["createtrafficmirrorsession"]),
-    ("CreateRoute", &["createrouteentry"]),
-    ("DeleteRoute", &["deleterouteentry"]),
-    ("CreateVpc", &["createvpc"]),
-    ("DeleteVpc", &["deletevpc"]),
-    ("DeleteDBInstance", &["deletedbinstance"]),
-    ("DeleteDBCluster", &["deletedbcluster"]),
-    ("SendCommand", &["runcommand", "invokecommand"]),
-    ("StartSession", &["startterminalsession"]),
-    ("PutBucketAcl", &["putbucketacl"]),
-    ("PutBucketPolicy", &["putbucketpolicy"]),
-    ("PutBucketReplication", &["putbucketreplication"]),
-    ("PutBucketLifecycle", &["putbucketlifecycle"]),
-    ("DeleteBucket", &["deletebucket"]),
-    ("GetObject", &["getobject"]),
-    ("DeleteObject", &["deleteobject"]),
-];
-
-const AWS_IDENTITIES: ValueMap = &[
-    ("Root", &["root-account"]),
-    ("IAMUser", &["ram-user"]),
-    ("AssumedRole", &["assumed-role"]),
-    ("SAMLUser", &["saml-user"]),
-    ("WebIdentityUser", &["oidc-user"]),
-    ("IdentityCenterUser", &["cloudsso-user"]),
-    ("AWSService", &["system"]),
-];
-
-const AWS_OUTCOMES: ValueMap = &[("Success", &["success"]), ("Failure", &["failure"])];
-
-const AWS_ERRORS: ValueMap = &[
-    ("AccessDenied", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),
-    ("AccessDeniedException", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),
-    ("UnauthorizedOperation", &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"]),
-    (
-        "Client.UnauthorizedOperation",
-        &["nopermission*", "forbidden*", "accessforbidden", "notauthorized"],
-    ),
-];

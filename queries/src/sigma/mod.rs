@@ -2,7 +2,8 @@
 //!
 //! The import translates a rule if its SQL means the same over the lake, and rejects it with the
 //! reason otherwise. It supports Sigma 2: detection rules, filters, and the correlations
-//! `event_count`, `value_count`, `value_sum`, `value_avg`, `temporal` and `temporal_ordered`.
+//! `event_count`, `value_count`, `value_sum`, `value_avg`, `temporal` and `temporal_ordered`. Filters and
+//! correlations find their rules in all files of one import.
 //!
 //! ```
 //! let yaml = "
@@ -12,18 +13,25 @@
 //!     stop: { eventName: StopLogging }
 //!     condition: stop
 //! ";
-//! let import = trailhound_queries::sigma::import(yaml);
+//! let file = trailhound_queries::sigma::SigmaFile { name: "trail.yml".into(), text: yaml.into() };
+//! let import = trailhound_queries::sigma::import(&[file]);
 //! assert!(import.rejected.is_empty());
 //! assert!(import.rules[0].sql.contains("WHERE event_action = 'stoplogging'"));
 //! ```
 
+mod comparison;
 mod condition;
 mod correlation;
+mod document;
 mod export;
 mod fields;
+mod foreign;
 mod import;
+mod members;
+mod sql;
 mod translation;
 
+pub use document::SigmaFile;
 pub use export::export;
 pub use import::{RejectedRule, SigmaImport, import};
 pub use translation::TranslatedRule;

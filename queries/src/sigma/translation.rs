@@ -12,14 +12,20 @@ pub struct TranslatedRule {
     pub id: String,
     /// Title of the Sigma rule.
     pub title: String,
+    /// Name of the file that it comes from.
+    pub file: String,
     /// The description file.
     pub toml: String,
     /// The query.
     pub sql: String,
     /// Whether the Sigma rule was written for AWS CloudTrail.
     pub mapped: bool,
-    /// Regular expressions of the rule, which the engine must be able to compile.
+    /// Regular expressions of the rule, which the query engine must be able to compile.
     pub patterns: Vec<String>,
+    /// For a correlation, the titles of its rules.
+    pub rules: Vec<String>,
+    /// Titles of the filters that are built in.
+    pub filters: Vec<String>,
 }
 
 /// The SQL of a detection rule.
@@ -32,11 +38,16 @@ pub(super) struct RuleSql<'r> {
     pub(super) compared_fields: BTreeMap<String, String>,
     /// Regular expressions of the rule.
     pub(super) patterns: Vec<String>,
+    /// Titles of the filters in the condition.
+    pub(super) filters: Vec<String>,
+    /// Selections that the condition does not use.
+    pub(super) notes: Vec<String>,
 }
 
 /// True where `name` refers to `rule`: by its id or its name.
 pub(super) fn is_named(rule: &SigmaRule, name: &str) -> bool {
-    rule.id.as_deref() == Some(name) || rule.name.as_deref() == Some(name)
+    rule.name.as_deref() == Some(name)
+        || rule.id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(name))
 }
 
 /// The comment above a translated query.

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 /// Maximum nesting depth of parentheses, subqueries and similar constructs.
-pub(super) const NESTING_MAX: usize = 48;
+pub const NESTING_MAX: usize = 48;
 /// Maximum length of a statement, in bytes.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Maximum number of tokens; white space does not count.

@@ -1,4 +1,4 @@
-//! The SQL guard: checks every statement that people and other programs write, before the engine
+//! The SQL guard: checks every statement that people and other programs write, before the query engine
 //! plans it. A statement passes if it is short and shallow enough to be parsed, is the only one in
 //! its text, only reads, and uses only tables and functions that are allowed.
 //!
@@ -30,20 +30,22 @@ mod binding;
 mod bounds;
 mod error;
 mod split;
+mod time_zone;
 mod tree;
 mod with;
 
-use bounds::NESTING_MAX;
 use datafusion::sql::sqlparser::ast::Statement;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+use with::MaterializedKeywords;
 
 pub use allowed_names::AllowedNames;
 pub use binding::ParameterValues;
-pub use bounds::{TEXT_BYTES_MAX, check as check_text};
+pub use bounds::{NESTING_MAX, TEXT_BYTES_MAX, check as check_text};
 pub use error::{QueryError, QueryErrorCode, SqlPosition};
 pub use split::{is_complete, split_statements};
+pub use time_zone::TimeZoneStatement;
 pub(crate) use tree::normalized_name;
 
 /// Parses `text`, which must be one allowed statement, and replaces its parameters by `values`.
@@ -56,16 +58,9 @@ pub fn parse_statement(
     allowed: &AllowedNames<'_>,
 ) -> Result<Statement, QueryError> {
     check_text(text)?;
-    let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, text)
-        .tokenize_with_location()
-        .map_err(|error| syntax_error(&error.into()))?;
-    let (tokens, keywords) = with::strip_materialized(tokens);
-    let mut statements = Parser::new(&dialect)
-        .with_recursion_limit(NESTING_MAX)
-        .with_tokens_with_locations(tokens)
-        .parse_statements()
-        .map_err(|error| syntax_error(&error))?;
+    // Operators bind as in PostgreSQL. What is no syntax of PostgreSQL, such as a lambda, is the engine's.
+    let (mut statements, keywords) =
+        parse(&PostgreSqlDialect {}, text).or_else(|_| parse(&GenericDialect {}, text))?;
     let mut statement = match statements.len() {
         0 => return Err(QueryError::new(QueryErrorCode::Empty, "there is no statement")),
         1 => statements.remove(0),
@@ -81,6 +76,23 @@ pub fn parse_statement(
     binding::bind(statement, values)
 }
 
+/// The statements of `text`, without the keywords MATERIALIZED.
+fn parse(
+    dialect: &dyn Dialect,
+    text: &str,
+) -> Result<(Vec<Statement>, MaterializedKeywords), QueryError> {
+    let tokens = Tokenizer::new(dialect, text)
+        .tokenize_with_location()
+        .map_err(|error| syntax_error(&error.into()))?;
+    let (tokens, keywords) = with::strip_materialized(tokens);
+    let statements = Parser::new(dialect)
+        .with_recursion_limit(NESTING_MAX)
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
+        .map_err(|error| syntax_error(&error))?;
+    Ok((statements, keywords))
+}
+
 /// Checks a statement that is already parsed, from a text that [`check_text`] has accepted. Its
 /// parameters stay open.
 ///
@@ -94,7 +106,8 @@ pub fn check_statement(
 }
 
 /// Converts an error of the parser. Its position is moved from the message to the field.
-fn syntax_error(error: &ParserError) -> QueryError {
+#[must_use]
+pub fn syntax_error(error: &ParserError) -> QueryError {
     let message = match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.clone(),
         ParserError::RecursionLimitExceeded => {

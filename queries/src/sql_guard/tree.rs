@@ -11,9 +11,9 @@ use datafusion::sql::sqlparser::ast::{
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-/// Schema in which the engine registers the tables.
+/// Schema in which the query engine registers the tables.
 const SCHEMA: &str = "public";
-/// The planner turns `unnest` into a plan node, so the engine has no function of this name.
+/// The planner turns `unnest` into a plan node, so the query engine has no function of this name.
 const UNNEST: &str = "unnest";
 /// Functions that may be used as a table.
 const TABLE_FUNCTIONS: [&str; 3] = [UNNEST, "generate_series", "range"];

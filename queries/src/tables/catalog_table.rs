@@ -28,7 +28,7 @@ use trailhound_datasets::layout::CatalogLocation;
 /// Rows in a batch.
 const BATCH_ROWS: usize = 2048;
 /// Longest IN list that is pushed down to the database, which limits the parameters of a statement.
-/// Longer lists are filtered by the engine.
+/// Longer lists are filtered by the query engine.
 const IN_LIST_MAX: usize = 1000;
 
 /// A table of the catalog database that is shown as an SQL table.
@@ -100,7 +100,7 @@ impl<T: CatalogTable + 'static> TableProvider for CatalogTableProvider<T> {
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
         let supported = |filter: &&Expr| match PushedFilter::from_expr::<T>(filter) {
-            // The filter that is pushed down may select more rows, so the engine filters again.
+            // The filter that is pushed down may select more rows, so the query engine filters again.
             Some(_) => TableProviderFilterPushDown::Inexact,
             None => TableProviderFilterPushDown::Unsupported,
         };

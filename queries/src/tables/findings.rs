@@ -157,7 +157,7 @@ impl CatalogTable for Findings {
 /// A batch of `findings` with all columns of the table.
 ///
 /// # Errors
-/// Errors of the engine; none is expected, because the columns are made for the schema.
+/// Errors of the query engine; none is expected, because the columns are made for the schema.
 pub(crate) fn findings_batch(findings: &[FindingRow]) -> Result<RecordBatch, DataFusionError> {
     let columns = COLUMNS.iter().map(|&(_, pointer, source, _)| column(findings, pointer, source));
     Ok(RecordBatch::try_new(Findings::schema(), columns.collect())?)

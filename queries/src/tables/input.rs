@@ -1,8 +1,8 @@
 //! The table `events` over rows in memory, which each run of a plan supplies.
 //!
 //! The plan holds no rows. A run puts its rows into the configuration of its task, where the scan
-//! of the table finds them. Runs of the same plan can therefore go on at the same time, each over
-//! its own rows.
+//! of the table finds them. Runs of the same plan can therefore overlap, each over its own
+//! rows.
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};

@@ -1,4 +1,4 @@
-//! Read-only access to the lake's files. The engine percent-encodes non-ASCII characters of a path,
+//! Read-only access to the lake's files. The query engine percent-encodes non-ASCII characters of a path,
 //! but the local object store takes the encoded path as the file name. This store decodes the path
 //! first.
 
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub(crate) struct LocalFiles(LocalFileSystem);
 
 impl LocalFiles {
-    /// The file system path of the engine's `location`.
+    /// The file system path of the query engine's `location`.
     pub(crate) fn path(&self, location: &Path) -> Result<PathBuf> {
         self.0.path_to_filesystem(&decoded(location)?)
     }

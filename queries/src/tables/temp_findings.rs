@@ -20,7 +20,7 @@ use tempfile::NamedTempFile;
 /// Findings converted to a batch at a time. A parsed finding is only held while its batch is
 /// written.
 const BATCH_FINDINGS: usize = 4096;
-/// Suffix of the file, by which the engine recognizes the format.
+/// Suffix of the file, by which the query engine recognizes the format.
 const SUFFIX: &str = ".parquet";
 
 /// The temporary file; it is deleted when this is dropped.
@@ -48,7 +48,7 @@ impl TempFindings {
     /// The table over the file, planned by `context`.
     ///
     /// # Errors
-    /// Errors of the engine.
+    /// Errors of the query engine.
     pub(crate) async fn table(
         &self,
         context: &SessionContext,

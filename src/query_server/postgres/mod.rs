@@ -3,11 +3,27 @@
 //! Each connection is served by a worker process of its own. The worker asks the service for a slot
 //! before it runs a statement, and reports how the statement ended.
 
-mod functions;
-mod information;
+mod answers;
+mod catalogue;
+mod column_names;
+mod commands;
+mod connection;
+mod copy;
+mod cursors;
+mod dialect;
+mod errors;
+mod execution;
+mod idle;
 mod ipc;
+mod parameters;
 mod query_handler;
 mod session;
+mod settings;
+mod startup;
+mod statements;
+mod text;
+mod tokens;
+mod values;
 
 pub(crate) use session::run as serve_connection;
 

@@ -1,26 +1,22 @@
 //! The worker process of one PostgreSQL connection, `trailhound serve-postgres`: speaks the
 //! protocol with the client.
 
-use super::functions::functions;
+use super::catalogue;
+use super::connection::Connection;
+use super::cursors::OpenCursors;
 use super::ipc::{CancelKey, IpcChannel, ToServer};
-use super::query_handler::{BoundedService, QueryHandler};
+use super::query_handler::QueryHandler;
+use super::settings::SessionSettings;
+use super::startup::{ConnectionStartup, ReportedSettings};
 use crate::config::{Config, PostgresEndpoint};
 use crate::exit::{Exit, Failure};
 use crate::query_server::process_limits;
 use async_trait::async_trait;
-use datafusion_postgres::DfSessionService;
-use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
-use datafusion_postgres::datafusion_pg_catalog::setup_pg_catalog;
-use datafusion_postgres::hooks::QueryHook;
-use datafusion_postgres::hooks::set_show::SetShowHook;
-use datafusion_postgres::hooks::transactions::TransactionStatementHook;
 use datafusion_postgres::pgwire::api::auth::sasl::SASLAuthStartupHandler;
 use datafusion_postgres::pgwire::api::auth::sasl::scram::{
     SCRAM_ITERATIONS, ScramAuth, gen_salted_password,
 };
-use datafusion_postgres::pgwire::api::auth::{
-    AuthSource, DefaultServerParameterProvider, LoginInfo, Password, StartupHandler,
-};
+use datafusion_postgres::pgwire::api::auth::{AuthSource, LoginInfo, Password, StartupHandler};
 use datafusion_postgres::pgwire::api::cancel::CancelHandler;
 use datafusion_postgres::pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use datafusion_postgres::pgwire::api::{
@@ -42,8 +38,6 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use trailhound_ingest::lake::find_catalog;
 use trailhound_queries::session::Session;
 
-/// Name of the engine's catalog, which clients see as the database.
-const CATALOG: &str = "datafusion";
 /// Length of the salt of the hashed password.
 const SALT_BYTES: usize = 16;
 
@@ -70,11 +64,8 @@ pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
     let session =
         Session::over_lake(&location, Arc::clone(&config.parameters), &bounds.engine_limits())
             .await?;
-    let context = Arc::new(session.context().clone());
-    setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(Failure::internal)?;
-    for function in functions() {
-        context.register_udf(function);
-    }
+    let (settings, cursors) = (Arc::new(SessionSettings::default()), OpenCursors::default());
+    catalogue::install(&session, &settings, &cursors).map_err(Failure::internal)?;
     let key = BackendKey {
         pid: i32::try_from(std::process::id()).unwrap_or_default(),
         secret: i32::from_be_bytes(random_bytes()?),
@@ -83,14 +74,10 @@ pub(crate) async fn run(config: &Config, lake: &Path) -> Result<Exit, Failure> {
         .write(&ToServer::Ready(CancelKey::new(key.pid, &key.secret_key())))
         .await
         .map_err(Failure::internal)?;
-    let handler = Arc::new(QueryHandler::new(session, bounds, channel));
-    let hooks: Vec<Arc<dyn QueryHook>> = vec![
-        Arc::clone(&handler) as Arc<dyn QueryHook>,
-        Arc::new(SetShowHook),
-        Arc::new(TransactionStatementHook),
-    ];
-    let handlers =
-        Handlers::new(DfSessionService::new_with_hooks(context, hooks), handler, key, &endpoint)?;
+    let connection =
+        Connection::new(session, bounds, channel, Arc::clone(&settings), Arc::clone(&cursors));
+    let handler = Arc::new(QueryHandler::new(Arc::new(connection)));
+    let handlers = Handlers::new(settings, handler, key, &endpoint)?;
     let socket = tokio::net::TcpStream::from_std(socket).map_err(Failure::internal)?;
     process_socket(socket, tls_acceptor(&endpoint)?, Arc::new(handlers))
         .await
@@ -121,9 +108,8 @@ fn tls_acceptor(endpoint: &PostgresEndpoint) -> Result<Option<TlsAcceptor>, Fail
 
 /// The handlers of the protocol's messages.
 struct Handlers {
-    service: Arc<BoundedService>,
-    startup: Arc<SASLAuthStartupHandler<DefaultServerParameterProvider>>,
-    cancel: Arc<QueryHandler>,
+    statements: Arc<QueryHandler>,
+    startup: Arc<ConnectionStartup>,
 }
 
 /// Key that the client receives and with which it can cancel its statements.
@@ -154,8 +140,8 @@ fn random_bytes<const N: usize>() -> Result<[u8; N], Failure> {
 
 impl Handlers {
     fn new(
-        service: DfSessionService,
-        handler: Arc<QueryHandler>,
+        settings: Arc<SessionSettings>,
+        statements: Arc<QueryHandler>,
         key: BackendKey,
         endpoint: &PostgresEndpoint,
     ) -> Result<Self, Failure> {
@@ -165,27 +151,21 @@ impl Handlers {
             salted: gen_salted_password(&endpoint.password, &salt, SCRAM_ITERATIONS),
             salt,
         };
-        let mut parameters = DefaultServerParameterProvider::default();
-        parameters.server_version = super::query_handler::SERVER_VERSION.to_owned();
-        let scram = ScramAuth::new(Arc::new(user));
-        let startup = SASLAuthStartupHandler::new(Arc::new(parameters))
-            .with_scram(scram)
-            .with_pid_secret_key_generator(Arc::new(key));
-        Ok(Self {
-            service: Arc::new(BoundedService::new(service, Arc::clone(&handler))),
-            startup: Arc::new(startup),
-            cancel: handler,
-        })
+        let password =
+            SASLAuthStartupHandler::new(Arc::new(ReportedSettings(Arc::clone(&settings))))
+                .with_scram(ScramAuth::new(Arc::new(user)))
+                .with_pid_secret_key_generator(Arc::new(key));
+        Ok(Self { statements, startup: Arc::new(ConnectionStartup::new(settings, password)) })
     }
 }
 
 impl PgWireServerHandlers for Handlers {
     fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
-        Arc::clone(&self.service)
+        Arc::clone(&self.statements)
     }
 
     fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
-        Arc::clone(&self.service)
+        Arc::clone(&self.statements)
     }
 
     fn startup_handler(&self) -> Arc<impl StartupHandler> {
@@ -193,7 +173,7 @@ impl PgWireServerHandlers for Handlers {
     }
 
     fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        Arc::clone(&self.cancel)
+        Arc::clone(&self.statements)
     }
 
     fn error_handler(&self) -> Arc<impl ErrorHandler> {

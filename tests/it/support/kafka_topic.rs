@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 pub(crate) fn event(id: &str) -> String {
     format!(
-        r#"{{"eventId":"{id}","eventName":"DescribeInstances","eventTime":"2026-09-30T10:00:00Z"}}"#
+        r#"{{"eventId":"{id}","eventName":"DescribeInstances","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{{"type":"ram-user","accountId":"1","userName":"a"}}}}"#
     )
 }
 

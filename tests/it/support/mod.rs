@@ -25,6 +25,7 @@ pub(crate) mod reports;
 pub(crate) mod rust_sources;
 pub(crate) mod service;
 pub(crate) mod sign_ins;
+pub(crate) mod statements;
 pub(crate) mod syslog_server;
 pub(crate) mod template;
 pub(crate) mod terminal;

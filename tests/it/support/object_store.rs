@@ -129,6 +129,12 @@ impl ObjectStore {
 
     /// Puts an object into the bucket; retries while the store allocates volumes.
     pub(crate) fn put(&self, key: &str, content: &[u8]) {
+        // The path of a request is ASCII.
+        let encode = |byte: u8| match byte {
+            b if b.is_ascii() => char::from(b).to_string(),
+            b => format!("%{b:02X}"),
+        };
+        let key: String = key.bytes().map(encode).collect();
         let path = format!("/buckets/{}/{key}", self.bucket);
         wait_for(
             || {
@@ -146,8 +152,13 @@ impl ObjectStore {
 
     /// Configuration of the bucket as a source.
     pub(crate) fn source(&self) -> String {
+        self.source_named("bucket")
+    }
+
+    /// Configuration of the bucket as the source `name`.
+    pub(crate) fn source_named(&self, name: &str) -> String {
         format!(
-            "[[source.oss]]\nname = \"bucket\"\nbucket = \"{}\"\nendpoint = \"http://127.0.0.1:{}\"\nregion = \"us-east-1\"\n\
+            "[[source.oss]]\nname = \"{name}\"\nbucket = \"{}\"\nendpoint = \"http://127.0.0.1:{}\"\nregion = \"us-east-1\"\n\
              virtual_hosted = false\nwindow_days = 5\nevery_seconds = 1\naccess_key_id = \"file:id\"\naccess_key_secret = \"file:secret\"\n",
             self.bucket, self.server.s3
         )

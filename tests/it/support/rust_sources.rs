@@ -27,8 +27,6 @@ pub(crate) struct Module {
     pub(crate) public_types: Vec<String>,
     /// Number of `pub` functions, and of those with a doc comment.
     pub(crate) public_functions: (usize, usize),
-    /// First line, length and name of each function outside of tests, by its lines in the file.
-    pub(crate) functions: Vec<(usize, usize, String)>,
     children: BTreeSet<String>,
     /// Names that `use` brings in, with the path they stand for.
     imported: BTreeMap<String, Vec<String>>,
@@ -47,21 +45,28 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The Rust files below `root`.
+fn rust_files(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).expect("a folder of sources");
+            pending.extend(entries.map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
 impl Crate {
     /// Reads every source file below `folder`, a path relative to the workspace.
     pub(crate) fn read(folder: &str) -> Self {
         let root = workspace().join(folder);
-        let mut modules = BTreeMap::new();
-        let mut pending = vec![root.clone()];
-        while let Some(path) = pending.pop() {
-            if path.is_dir() {
-                let entries = std::fs::read_dir(&path).expect("a folder of sources");
-                pending.extend(entries.map(|entry| entry.expect("an entry").path()));
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                modules.insert(module_path(&root, &path), Module::read(&path));
-            }
-        }
-        Self { modules }
+        let files = rust_files(&root).into_iter();
+        let modules = files.map(|path| (module_path(&root, &path), Module::read(&path)));
+        Self { modules: modules.collect() }
     }
 
     /// Every module of the crate.
@@ -144,17 +149,21 @@ fn module_path(root: &Path, path: &Path) -> Vec<String> {
     parts
 }
 
+/// `path` relative to the workspace.
+fn relative(path: &Path) -> String {
+    let below = path.strip_prefix(workspace()).expect("a file of the workspace");
+    below.to_string_lossy().into_owned()
+}
+
 impl Module {
     fn read(path: &PathBuf) -> Self {
         let text = std::fs::read_to_string(path).expect("a source file");
         let file = syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let name = path.strip_prefix(workspace()).expect("a file of the workspace");
         let mut module = Self {
-            file: name.to_string_lossy().into_owned(),
+            file: relative(path),
             text,
             public_types: Vec::new(),
             public_functions: (0, 0),
-            functions: Vec::new(),
             children: BTreeSet::new(),
             imported: BTreeMap::new(),
             globs: Vec::new(),
@@ -193,12 +202,6 @@ impl Module {
         }
     }
 
-    fn add_function(&mut self, signature: &syn::Signature, whole: proc_macro2::Span) {
-        let first = signature.fn_token.span.start().line;
-        let length = whole.end().line + 1 - first;
-        self.functions.push((first, length, signature.ident.to_string()));
-    }
-
     fn add_public(&mut self, visibility: &syn::Visibility, attributes: &[syn::Attribute]) {
         if matches!(visibility, syn::Visibility::Public(_)) {
             self.public_functions.0 += 1;
@@ -211,6 +214,58 @@ impl Module {
         if matches!(visibility, syn::Visibility::Public(_)) {
             self.public_types.push(name.to_string());
         }
+    }
+}
+
+/// One function, test functions included.
+pub(crate) struct Function {
+    /// The name.
+    pub(crate) name: String,
+    /// File and first line.
+    pub(crate) place: String,
+    /// Lines from `fn` to the closing brace.
+    pub(crate) lines: usize,
+}
+
+/// Every function in the Rust files below `folders`, paths relative to the workspace.
+pub(crate) fn functions(folders: &[&str]) -> Vec<Function> {
+    let mut found = FunctionVisitor::default();
+    for folder in folders {
+        for path in rust_files(&workspace().join(folder)) {
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            found.file = relative(&path);
+            found.visit_file(&syn::parse_file(&text).expect("Rust"));
+        }
+    }
+    found.functions
+}
+
+#[derive(Default)]
+struct FunctionVisitor {
+    file: String,
+    functions: Vec<Function>,
+}
+
+impl FunctionVisitor {
+    fn add(&mut self, signature: &syn::Signature, whole: proc_macro2::Span) {
+        let first = signature.fn_token.span.start().line;
+        self.functions.push(Function {
+            name: signature.ident.to_string(),
+            place: format!("{}:{first}", self.file),
+            lines: whole.end().line + 1 - first,
+        });
+    }
+}
+
+impl<'ast> Visit<'ast> for FunctionVisitor {
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.add(&item.sig, syn::spanned::Spanned::span(&item.block));
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.add(&item.sig, syn::spanned::Spanned::span(&item.block));
+        visit::visit_impl_item_fn(self, item);
     }
 }
 
@@ -250,7 +305,6 @@ impl<'ast> Visit<'ast> for Module {
 
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         if !is_test(&item.attrs) {
-            self.add_function(&item.sig, syn::spanned::Spanned::span(&item.block));
             self.add_public(&item.vis, &item.attrs);
             visit::visit_item_fn(self, item);
         }
@@ -258,7 +312,6 @@ impl<'ast> Visit<'ast> for Module {
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
         if !is_test(&item.attrs) {
-            self.add_function(&item.sig, syn::spanned::Spanned::span(&item.block));
             self.add_public(&item.vis, &item.attrs);
             visit::visit_impl_item_fn(self, item);
         }

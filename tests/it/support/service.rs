@@ -117,6 +117,17 @@ impl Service {
         }
     }
 
+    /// Reads findings until one is `wanted`, and returns it.
+    pub(crate) fn wait_for_finding(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            if let Some(found) = self.findings.values().find(|finding| wanted(finding)) {
+                return found.clone();
+            }
+            let finding = self.finding_lines.recv_timeout(PATIENCE);
+            self.record(finding.unwrap_or_else(|e| panic!("{e}: {:?}", self.findings)));
+        }
+    }
+
     /// Reads findings until the event ids of all open findings, by rule id, equal `expected`.
     pub(crate) fn wait_for_exact_findings(
         &mut self,

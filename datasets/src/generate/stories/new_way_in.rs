@@ -1,6 +1,7 @@
-//! Story: an intruder establishes persistent access with a known attack tool: a user with a console password, permissions
-//! and then a key for that user, and a role assumed from another account. Then the role of an instance is used from another
-//! network, and instances are created. Near misses: a colleague's similar calls.
+//! Story: an intruder with a known attack tool creates a user with a console password, administrator permissions and an
+//! AccessKey. Another account assumes a role. The role of an instance is used from two networks and creates instances
+//! for mining. Single events follow: a bucket loses its encryption, an event has an unknown type, ActionTrail reports
+//! an insight. Near misses: a colleague's similar calls.
 
 use super::super::event::{EventBuilder, uuid};
 use super::context::{StoryContext, with_key};
@@ -93,7 +94,7 @@ fn single_event_findings(story: &mut StoryContext<'_>) {
     story.add(insight);
 }
 
-/// Near misses: a user without console password, permissions that are not administrator's, and a few ordinary instances.
+/// Near misses: a user without a console password, read-only permissions, and three ordinary instances.
 fn everyday_work(story: &mut StoryContext<'_>) {
     let colleague = story.person(3);
     let user = json!({ "UserName": format!("job-{}", story.token(6)) });

@@ -1,5 +1,6 @@
-//! Story: stolen credentials used from outside the corporate networks, over IPv4 and IPv6. Near misses: the same people in
-//! the office.
+//! Story: sign-ins with stolen credentials from outside the corporate networks, over IPv4 and IPv6, by a RAM user and
+//! the root account. Near misses: sign-ins from the office or without an IP address, and a refused sign-in from
+//! outside.
 
 use super::context::StoryContext;
 use serde_json::json;
@@ -36,11 +37,14 @@ pub(super) fn generate(story: &mut StoryContext<'_>) {
         "Internal",
         "signin.aliyun.com",
         "",
-        "192.168.XX.XX",
     ] {
         let event = story.ram_sign_in(&victim, story.at(6_000), from, yes());
         story.add(event);
     }
+    // An address that is masked in the log: whether it is inside cannot be told.
+    let event =
+        story.ram_sign_in(&victim, story.at(6_000), "192.168.XX.XX", yes()).expect_finding(OUTSIDE);
+    story.add(event);
     let event = story
         .ram_sign_in(&victim, story.at(-60), "198.51.100.31", yes())
         .with("errorCode", "AuthenticationFailed.UsernameOrPassword");

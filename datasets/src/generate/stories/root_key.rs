@@ -1,5 +1,5 @@
-//! Story: a root AccessKey is used for reads, writes and refused calls from several addresses. Near misses: an allowed key,
-//! temporary keys, and values that are not keys.
+//! Story: AccessKeys of the root account are used for reads, writes and a refused call from several addresses. Near
+//! misses: an allowed key in its own address range, temporary keys, values that are not keys, and a console session.
 
 use super::super::event::{EventBuilder, hex24, uuid};
 use super::context::{StoryContext, in_console, with_key};
@@ -32,8 +32,8 @@ pub(super) fn generate(story: &mut StoryContext<'_>) {
             .with("errorMessage", "You are not authorized to do this action.")
             .expect_finding(RULE);
     story.add(event);
-    // The allowed key is suppressed from its own range and not from elsewhere. It is used in the first story only: a key used
-    // again months later is a finding of another rule.
+    // Calls with the allowed key are suppressed if they come from its own range. Only the first story uses this key: a
+    // key that is used again months later is a finding of another rule.
     if story.is_first {
         let event =
             call(story, "ListObjects", "Read", "192.0.2.7", 30, &with_key(&root, ALLOWED_KEY));

@@ -8,13 +8,16 @@
 //! as those of a run over the whole lake (`batch.rs`).
 
 mod lake_fallback;
+mod marked_days;
 mod planned_rule;
 mod rule_group;
 
 use crate::evaluate::batch::Detection;
 use crate::evaluate::scope::RunScope;
 use crate::evaluate::streaming::lake_fallback::LakeFallback;
+use crate::evaluate::streaming::marked_days::MarkedDays;
 use crate::evaluate::streaming::rule_group::RuleGroup;
+use crate::evaluate::undetermined::day_request;
 use crate::scan::shared_scan::{FileCursor, ScanRequest, SharedScan};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,10 +37,21 @@ const WINDOW_BYTES_MAX: usize = 96 << 20;
 /// take long to read.
 const FIRST_LAST_BYTES_MAX: usize = 64 << 20;
 
-/// The receiver of one request of the shared scan: a group, or the baseline of one of its rules.
-struct Receiver {
-    group: usize,
-    baseline_of: Option<usize>,
+/// The receiver of one request of the shared scan.
+enum Receiver {
+    /// A group, or the baseline of one of its rules.
+    Group { number: usize, baseline_of: Option<usize> },
+    /// The days of events that rules cannot judge.
+    MarkedDays,
+}
+
+/// Rows that are read from a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// Rows that no rule has run over.
+    New,
+    /// Rows that rules have run over before; `now` is the present, microseconds since 1970 UTC.
+    Loaded { now: i64 },
 }
 
 /// The rules of a service, ready to run after a commit.
@@ -50,6 +64,7 @@ pub struct StandingQueries {
     /// By the number of the request in `scan`.
     receivers: Vec<Receiver>,
     groups: Vec<RuleGroup>,
+    marked_days: MarkedDays,
     /// Ids of the rules that cannot be planned, and why.
     broken: Vec<(String, String)>,
 }
@@ -79,16 +94,21 @@ impl StandingQueries {
             let group = RuleGroup::new(predicate, first_last, &rules, &session, &mut broken).await;
             groups.extend(group);
         }
-        let (receivers, requests): (Vec<Receiver>, Vec<ScanRequest>) = (0..)
+        let (mut receivers, mut requests): (Vec<Receiver>, Vec<ScanRequest>) = (0..)
             .zip(&groups)
             .flat_map(|(number, group)| {
                 group.requests().map(move |(baseline_of, request)| {
-                    (Receiver { group: number, baseline_of }, request)
+                    (Receiver::Group { number, baseline_of }, request)
                 })
             })
             .unzip();
+        receivers.push(Receiver::MarkedDays);
+        requests.push(day_request(&session)?);
         let scan = SharedScan::new(requests)?;
-        Ok(Self { parameters, limits, session, scan, receivers, groups, broken })
+        let is_broken = |rule: &Rule| broken.iter().any(|(id, _)| *id == rule.id);
+        let planned = rules.iter().copied().filter(|rule| !is_broken(rule)).cloned();
+        let marked_days = MarkedDays::new(planned.collect());
+        Ok(Self { parameters, limits, session, scan, receivers, groups, marked_days, broken })
     }
 
     /// Ids of the rules that were left out because they cannot be planned, and why.
@@ -119,10 +139,11 @@ impl StandingQueries {
         for group in &mut self.groups {
             group.clear(since);
         }
+        self.marked_days.clear();
         for path in files {
             let mut cursor = FileCursor::open(path.clone())?;
             while cursor.has_more() {
-                self.read(&mut cursor, false)?;
+                self.read(&mut cursor, Rows::Loaded { now })?;
                 self.evict(now)?;
             }
         }
@@ -135,22 +156,31 @@ impl StandingQueries {
     /// [`SessionError`] where the file cannot be read. Some of the rows may have been added, so
     /// [`StandingQueries::load`] must follow.
     pub fn add_next(&mut self, cursor: &mut FileCursor) -> Result<(), SessionError> {
-        self.read(cursor, true)
+        self.read(cursor, Rows::New)
     }
 
-    fn read(&mut self, cursor: &mut FileCursor, is_new: bool) -> Result<(), SessionError> {
+    fn read(&mut self, cursor: &mut FileCursor, rows: Rows) -> Result<(), SessionError> {
         let (receivers, groups) = (&self.receivers, &mut self.groups);
         let mut row_counts = vec![0; receivers.len()];
+        let is_new = rows == Rows::New;
         let changed = self.scan.read_next(cursor, |requested| {
-            for (number, rows) in requested {
-                let receiver = &receivers[number];
-                row_counts[number] += rows.num_rows();
-                groups[receiver.group].add(receiver.baseline_of, &rows, is_new)?;
+            for (request, batch) in requested {
+                row_counts[request] += batch.num_rows();
+                match (&receivers[request], rows) {
+                    (Receiver::Group { number, baseline_of }, _) => {
+                        groups[*number].add(*baseline_of, &batch, is_new)?;
+                    }
+                    (Receiver::MarkedDays, Rows::New) => self.marked_days.add(&batch)?,
+                    (Receiver::MarkedDays, Rows::Loaded { now }) => {
+                        self.marked_days.add_loaded(&batch, now)?;
+                    }
+                }
             }
             Ok(())
         })?;
         for ((receiver, changed), rows) in receivers.iter().zip(changed).zip(row_counts) {
-            let group = &mut groups[receiver.group];
+            let Receiver::Group { number, .. } = receiver else { continue };
+            let group = &mut groups[*number];
             if is_new && changed.is_some() {
                 group.add_reduced(changed, rows);
             }
@@ -168,7 +198,8 @@ impl StandingQueries {
     /// The end of the first pause of a rule with new rows; `None` where no such rule pauses.
     #[must_use]
     pub fn next_pause_end(&self) -> Option<Instant> {
-        self.groups.iter().filter_map(RuleGroup::next_pause_end).min()
+        let of_rules = self.groups.iter().filter_map(RuleGroup::next_pause_end);
+        of_rules.chain(self.marked_days.pause_end()).min()
     }
 
     /// Runs the rules of `scope` that have new rows. Windows that reach back to rows which are not
@@ -189,6 +220,7 @@ impl StandingQueries {
         for group in &mut self.groups {
             group.run_all(scope, &self.session, &self.parameters, &lake, &mut detection).await;
         }
+        self.marked_days.run(scope, &self.session, &lake, &mut detection).await?;
         self.evict(now)?;
         detection.sort();
         Ok(detection)

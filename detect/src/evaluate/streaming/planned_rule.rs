@@ -142,7 +142,7 @@ impl PlannedRule {
 }
 
 /// The pause after a run.
-fn pause(run: Duration) -> Option<Duration> {
+pub(super) fn pause(run: Duration) -> Option<Duration> {
     (run > SLOW_RUN).then(|| run.saturating_mul(PAUSE_FACTOR).min(PAUSE_MAX))
 }
 

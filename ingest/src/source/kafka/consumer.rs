@@ -137,9 +137,11 @@ impl ConsumerContext for ConsumerState {
 
 /// The offsets that the broker holds of a partition: `low` is the first, `high` the one of the next message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Watermarks {
-    pub(crate) low: u64,
-    pub(crate) high: u64,
+pub struct Watermarks {
+    /// Offset of the first message.
+    pub low: u64,
+    /// Offset of the next message.
+    pub high: u64,
 }
 
 /// A consumer: one member of a consumer group.
@@ -154,27 +156,7 @@ impl KafkaSource {
     /// # Errors
     /// [`KafkaError`] where the client refuses the settings.
     pub(crate) fn connect(options: &KafkaOptions) -> Result<Self, KafkaError> {
-        let mut config = ClientConfig::new();
-        config
-            .set("group.id", "trailhound")
-            .set("client.id", "trailhound")
-            .set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB);
-        // By default, the client pauses fetching for a second when its queue is full, which limits a backlog to one queue per second.
-        config.set("fetch.queue.backoff.ms", "10");
-        // Damaged messages must be reported as errors and not be decoded.
-        config.set("check.crcs", "true");
-        // New partitions are found within this interval.
-        config
-            .set("topic.metadata.refresh.interval.ms", "30000")
-            .set("statistics.interval.ms", "1000");
-        for (key, value) in &options.settings {
-            config.set(key, value);
-        }
-        // The lake decides where reading starts. An offset that is gone must be an error and never a silent restart.
-        config
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error");
+        let mut config = client_config(options);
         config
             .set("partition.assignment.strategy", "range,roundrobin")
             .set("enable.partition.eof", "false");
@@ -259,6 +241,30 @@ impl KafkaSource {
             tracing::warn!(%error, source = self.name, "fetching could not be {}", if pause { "paused" } else { "resumed" });
         }
     }
+}
+
+/// The settings of a consumer of these topics. Those that decide where reading starts are ours.
+pub(super) fn client_config(options: &KafkaOptions) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("group.id", "trailhound")
+        .set("client.id", "trailhound")
+        .set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB);
+    // By default, the client pauses fetching for a second when its queue is full, which limits a backlog to one queue per second.
+    config.set("fetch.queue.backoff.ms", "10");
+    // Damaged messages must be reported as errors and not be decoded.
+    config.set("check.crcs", "true");
+    // New partitions are found within this interval.
+    config.set("topic.metadata.refresh.interval.ms", "30000").set("statistics.interval.ms", "1000");
+    for (key, value) in &options.settings {
+        config.set(key, value);
+    }
+    // The lake decides where reading starts. An offset that is gone must be an error and never a silent restart.
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error");
+    config
 }
 
 /// True for an error that ends when a broker is reached again.

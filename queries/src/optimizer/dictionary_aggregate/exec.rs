@@ -22,11 +22,11 @@ use futures::{StreamExt, TryStreamExt};
 use std::fmt::Formatter;
 use std::sync::Arc;
 
-/// The partial aggregation over one partition, in place of the engine's [`AggregateExec`]. A group
+/// The partial aggregation over one partition, in place of the query engine's [`AggregateExec`]. A group
 /// can be emitted more than once; the final aggregation merges its states.
 #[derive(Debug)]
 pub(super) struct DictionaryAggregateExec {
-    /// The node that the engine planned.
+    /// The node that the query engine planned.
     planned: AggregateExec,
     metrics: ExecutionPlanMetricsSet,
 }

@@ -1,5 +1,5 @@
 //! Dictionary aggregation: a faster partial aggregation for GROUP BY over text columns with few
-//! distinct values, and over rounded integers and times beside them. The engine hashes and compares
+//! distinct values, and over rounded integers and times beside them. The query engine hashes and compares
 //! the group values of every row. This aggregation gives each distinct value a number and then only
 //! compares numbers.
 //!
@@ -13,9 +13,9 @@
 //! | 4 | `Ecs` | `Forbidden` | 0, 1 | 2 |
 //!
 //! The numbers of a row, 32 bits each, are its group key. A hash table maps each key to the number
-//! of its group, and the engine's own accumulators count by that number. When the input ends, or
+//! of its group, and the query engine's own accumulators count by that number. When the input ends, or
 //! there are too many groups, the numbers are replaced by their values and the groups are emitted;
-//! the engine's final aggregation merges them.
+//! the query engine's final aggregation merges them.
 //!
 //! Most texts are not even hashed: a string view that was seen before is found in a small cache,
 //! because equal texts of one page share their bytes.

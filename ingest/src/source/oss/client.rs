@@ -1,104 +1,30 @@
-//! Objects of a bucket, read through the S3 interface of OSS and other stores: listed, then fetched whole and in parallel.
-//! The positions in the lake record which objects were read already.
+//! The client of a bucket: objects are listed, then fetched whole and in parallel. The positions in the lake record which
+//! objects were read already.
 
-use super::instance_role::InstanceRole;
-use super::object_name::ObjectName;
-use crate::clock::Clock;
+use super::discovery::{self, BucketMap, Tally};
+use super::endpoint;
+use super::options::{Credentials, OssError, OssOptions};
+use super::retry::with_retries;
+use crate::source::instance_role::InstanceRole;
+use crate::source::object_name::ObjectName;
 use bytes::Bytes;
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
-use thiserror::Error;
 use trailhound_datasets::reject::{Reject, RejectCode};
 
 /// Number of objects fetched in parallel.
 const PARALLEL_FETCHES: usize = 4;
-/// Attempts of a listing, and the pause between two of them.
-const LISTING_ATTEMPTS: u32 = 4;
-const LISTING_RETRY_DELAY: Duration = Duration::from_millis(200);
-/// Levels of folders searched for those that hold years: trail, kind, resource directory, account, region.
-const FOLDER_DEPTH_MAX: usize = 6;
 /// Larger objects are quarantined, because no trail writes such objects.
 const OBJECT_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of them that the quarantine keeps.
 const TOO_LARGE_KEPT_BYTES: u64 = 64 << 10;
-
-/// Options of a bucket source.
-#[derive(Debug, Clone)]
-pub struct OssOptions {
-    /// Name of the source, as stored in positions and rows.
-    pub name: String,
-    /// Name of the bucket.
-    pub bucket: String,
-    /// Endpoint with its scheme, for instance `https://oss-cn-hangzhou.aliyuncs.com`.
-    pub endpoint: String,
-    /// Region, which signatures contain.
-    pub region: String,
-    /// Prefix of the keys to read.
-    pub prefix: String,
-    /// The bucket is part of the host name, as OSS requires, and not of the path.
-    pub virtual_hosted: bool,
-    /// Credentials that sign requests; `None` leaves requests unsigned.
-    pub credentials: Option<Credentials>,
-    /// Days before the present that every listing covers, so that late objects are found.
-    pub window_days: u32,
-    /// First day to read when the source is new.
-    pub since: Option<NaiveDate>,
-    /// Interval between two listings.
-    pub every: Duration,
-}
-
-/// Credentials that sign requests.
-#[derive(Clone)]
-pub enum Credentials {
-    /// A fixed key.
-    Key {
-        /// AccessKey id.
-        id: String,
-        /// AccessKey secret.
-        secret: String,
-        /// Security token of temporary keys.
-        token: Option<String>,
-    },
-    /// The temporary keys of the instance's role, renewed before they expire.
-    InstanceRole {
-        /// Address of the metadata service.
-        endpoint: String,
-        /// Name of the role; `None` asks the metadata service for it.
-        role: Option<String>,
-        /// Compared with the expiry of the keys.
-        clock: Clock,
-    },
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials")
-    }
-}
-
-/// Why a bucket could not be read or written.
-#[derive(Debug, Error)]
-pub enum OssError {
-    /// The store refused the request or could not be reached.
-    #[error(transparent)]
-    Store(#[from] object_store::Error),
-    /// The content of an object was truncated in transit.
-    #[error("an object of {listed} bytes arrived with {got} bytes")]
-    LengthMismatch {
-        /// Bytes received.
-        got: u64,
-        /// Size in the listing, in bytes.
-        listed: u64,
-    },
-}
 
 /// A fetched object.
 #[derive(Debug, Clone)]
@@ -120,29 +46,44 @@ pub(crate) enum ObjectContent {
 
 /// A client of one bucket.
 pub(crate) struct BucketClient {
-    store: AmazonS3,
-    options: OssOptions,
+    pub(super) store: AmazonS3,
+    pub(super) options: OssOptions,
+    /// The address of the bucket, or of the store where the bucket is part of the path.
+    pub(super) url: String,
 }
 
 impl BucketClient {
     /// A client with `options`.
     ///
     /// # Errors
-    /// [`OssError::Store`] where the options are invalid.
+    /// [`OssError::Options`] or [`OssError::Store`] where the options are invalid.
     pub(crate) fn new(options: &OssOptions) -> Result<Self, OssError> {
-        let client = ClientOptions::new()
-            .with_allow_http(options.endpoint.starts_with("http://"))
-            .with_timeout(Duration::from_secs(120))
-            .with_connect_timeout(Duration::from_secs(10));
         let retry = RetryConfig {
             max_retries: 5,
             retry_timeout: Duration::from_secs(60),
             ..RetryConfig::default()
         };
+        Self::with_retry(options, retry, Duration::from_secs(120))
+    }
+
+    /// A client that repeats refused requests as `retry` says, and ends a request after `timeout`.
+    pub(super) fn with_retry(
+        options: &OssOptions,
+        retry: RetryConfig,
+        timeout: Duration,
+    ) -> Result<Self, OssError> {
+        options.check().map_err(OssError::Options)?;
+        let OssOptions { bucket, virtual_hosted, .. } = options;
+        let url = endpoint::bucket_url(&options.endpoint, bucket, *virtual_hosted)
+            .map_err(OssError::Options)?;
+        let client = ClientOptions::new()
+            .with_allow_http(options.endpoint.starts_with("http://"))
+            .with_timeout(timeout)
+            .with_connect_timeout(Duration::from_secs(10));
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&options.bucket)
             .with_region(&options.region)
-            .with_endpoint(endpoint(options))
+            .with_endpoint(&url)
             .with_virtual_hosted_style_request(options.virtual_hosted)
             .with_client_options(client)
             .with_retry(retry);
@@ -160,16 +101,12 @@ impl BucketClient {
             }
             None => builder.with_skip_signature(true),
         };
-        Ok(Self { store: builder.build()?, options: options.clone() })
+        Ok(Self { store: builder.build()?, options: options.clone(), url })
     }
 
-    /// Folders that hold the objects of the days from `first` to `last`.
-    pub(crate) async fn folders(
-        &self,
-        first: NaiveDate,
-        last: NaiveDate,
-    ) -> Result<Vec<Path>, OssError> {
-        Ok(folders_to_list(&self.prefix(), &self.day_roots().await?, first, last))
+    /// Looks into the folders below the prefix. `years` are folders known to be years from an earlier look.
+    pub(crate) async fn discover(&self, years: &mut HashSet<Path>) -> Result<BucketMap, OssError> {
+        Ok(discovery::discover(&self.store, &self.options.prefix, years).await?)
     }
 
     /// Objects below `folder` that are new or whose content version differs from the one in `known`, by key.
@@ -177,45 +114,18 @@ impl BucketClient {
         &self,
         folder: &Path,
         known: &HashMap<String, String>,
-    ) -> Result<Vec<ObjectMeta>, OssError> {
-        let is_wanted = |object: &ObjectMeta| {
-            object.size > 0 && known.get(object.location.as_ref()) != Some(&content_version(object))
+    ) -> Result<FolderListing, OssError> {
+        // One object after the other, because a folder may hold any number of them.
+        let listing = || {
+            self.store.list(Some(folder)).try_fold(
+                FolderListing::default(),
+                |mut listing, object| {
+                    listing.push(object, known);
+                    ready(Ok(listing))
+                },
+            )
         };
-        with_retries(|| {
-            self.store
-                .list(Some(folder))
-                .try_filter(|object| ready(is_wanted(object)))
-                .try_collect()
-                .boxed()
-        })
-        .await
-    }
-
-    fn prefix(&self) -> Path {
-        Path::from(self.options.prefix.as_str())
-    }
-
-    /// Folders whose subfolders are years: below them, a trail stores its objects by day.
-    async fn day_roots(&self) -> Result<Vec<Path>, OssError> {
-        let mut roots = Vec::new();
-        let mut level = vec![self.prefix()];
-        for _ in 0..FOLDER_DEPTH_MAX {
-            let mut next = Vec::new();
-            for folder in level {
-                let below = with_retries(|| self.store.list_with_delimiter(Some(&folder)).boxed())
-                    .await?
-                    .common_prefixes;
-                let years =
-                    below.iter().any(|path| path.filename().is_some_and(|name| is_number(name, 4)));
-                if years {
-                    roots.push(folder);
-                } else {
-                    next.extend(below);
-                }
-            }
-            level = next;
-        }
-        Ok(roots)
+        Ok(with_retries(|| listing().boxed()).await?)
     }
 
     /// Fetches `objects`, several in parallel, and yields them in their order: key and object.
@@ -288,19 +198,37 @@ impl BucketWriter {
     }
 }
 
-/// Repeats a request whose response ended early. The client itself repeats refused requests only.
-async fn with_retries<'f, T>(
-    request: impl Fn() -> BoxFuture<'f, object_store::Result<T>>,
-) -> Result<T, OssError> {
-    for _ in 1..LISTING_ATTEMPTS {
-        match request().await {
-            Err(object_store::Error::Generic { .. }) => {
-                tokio::time::sleep(LISTING_RETRY_DELAY).await
-            }
-            response => return Ok(response?),
+/// The objects of a folder.
+#[derive(Debug, Default)]
+pub(crate) struct FolderListing {
+    /// Those that are new or have changed.
+    pub(crate) changed: Vec<ObjectMeta>,
+    /// Number of all objects with content.
+    pub(crate) listed: u64,
+    /// Objects without content.
+    pub(crate) empty: Tally,
+}
+
+impl FolderListing {
+    /// Adds an object. `known` are the content versions that the lake holds, by key.
+    pub(crate) fn push(&mut self, object: ObjectMeta, known: &HashMap<String, String>) {
+        if object.size == 0 {
+            self.empty.add(&object.location);
+            return;
+        }
+        self.listed += 1;
+        if known.get(object.location.as_ref()) != Some(&content_version(&object)) {
+            self.changed.push(object);
         }
     }
-    Ok(request().await?)
+
+    /// Adds the objects of another folder.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.changed.extend(other.changed);
+        self.listed += other.listed;
+        self.empty.count += other.empty.count;
+        self.empty.example = self.empty.example.take().or(other.empty.example);
+    }
 }
 
 /// Sorts objects by the time in their name, and removes duplicates.
@@ -326,34 +254,24 @@ pub(crate) fn days_to_list(
     (first, today.succ_opt().unwrap_or(today))
 }
 
-/// The folders to list: one for each day below each root, or the whole prefix where objects are not stored by day.
-fn folders_to_list(whole: &Path, roots: &[Path], first: NaiveDate, last: NaiveDate) -> Vec<Path> {
-    if roots.is_empty() {
-        return vec![whole.clone()];
+/// The folders to list: one for each day below each root, or what the prefix names where objects are not stored by day.
+pub(crate) fn folders_to_list(map: &BucketMap, first: NaiveDate, last: NaiveDate) -> Vec<Path> {
+    if map.roots.is_empty() {
+        return map.start.clone();
     }
     let days: Vec<NaiveDate> = first.iter_days().take_while(|day| *day <= last).collect();
-    roots
+    map.roots
         .iter()
         .flat_map(|root| {
-            days.iter().map(move |day| Path::from(format!("{root}/{}", day.format("%Y/%m/%d"))))
+            let days = days.iter();
+            days.map(move |day| root.parts().chain(day_parts(*day)).collect())
         })
         .collect()
 }
 
-fn is_number(text: &str, length: usize) -> bool {
-    text.len() == length && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn endpoint(options: &OssOptions) -> String {
-    // With virtual-hosted style, the library expects the bucket in the endpoint's host name.
-    match options.endpoint.split_once("://") {
-        Some((scheme, host))
-            if options.virtual_hosted && !host.starts_with(&format!("{}.", options.bucket)) =>
-        {
-            format!("{scheme}://{}.{host}", options.bucket)
-        }
-        _ => options.endpoint.clone(),
-    }
+/// The folders of a day below a root: year, month, day.
+fn day_parts<'p>(day: NaiveDate) -> impl Iterator<Item = PathPart<'p>> {
+    ["%Y", "%m", "%d"].into_iter().map(move |part| PathPart::from(day.format(part).to_string()))
 }
 
 fn too_large(bytes: u64, raw: &[u8]) -> Reject {
@@ -390,16 +308,14 @@ mod tests {
 
     #[test]
     fn a_window_of_days_is_listed_below_each_root() {
-        let roots = [
-            Path::from("AliyunLogs/Actiontrail/cn-hangzhou"),
-            Path::from("AliyunLogs/Actiontrail/cn-beijing"),
-        ];
-        let listed = folders_to_list(
-            &Path::from("AliyunLogs"),
-            &roots,
-            day("2026-09-30"),
-            day("2026-10-01"),
-        );
+        let map = |roots: &[&str]| BucketMap {
+            roots: roots.iter().map(|root| Path::from(*root)).collect(),
+            start: vec![Path::from("start")],
+            ..BucketMap::default()
+        };
+        let days = (day("2026-09-30"), day("2026-10-01"));
+        let roots = ["AliyunLogs/Actiontrail/cn-hangzhou", "AliyunLogs/Actiontrail/cn-beijing"];
+        let listed = folders_to_list(&map(&roots), days.0, days.1);
         let listed: Vec<&str> = listed.iter().map(AsRef::as_ref).collect();
         assert_eq!(
             listed,
@@ -410,9 +326,8 @@ mod tests {
                 "AliyunLogs/Actiontrail/cn-beijing/2026/10/01"
             ]
         );
-        assert_eq!(
-            folders_to_list(&Path::from("flat"), &[], day("2026-09-30"), day("2026-10-01")),
-            [Path::from("flat")]
-        );
+        assert_eq!(folders_to_list(&map(&[]), days.0, days.1), [Path::from("start")]);
+        // The root of the bucket may be a root of days.
+        assert_eq!(folders_to_list(&map(&[""]), days.0, days.0), [Path::from("2026/09/30")]);
     }
 }

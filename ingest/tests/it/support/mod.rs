@@ -1,5 +1,7 @@
 //! A sink that keeps what it receives, and rows as text to compare.
 
+pub(crate) mod encodings;
+
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::collections::BTreeMap;
@@ -98,8 +100,13 @@ fn row_of(batch: &RecordBatch, row: usize) -> BTreeMap<String, String> {
 
 /// A small event with the id `id`.
 pub(crate) fn event(id: &str) -> String {
+    event_at(id, "2026-09-21T02:14:05Z")
+}
+
+/// A small event with the id `id` at `time`.
+pub(crate) fn event_at(id: &str, time: &str) -> String {
     format!(
-        r#"{{"eventId":"{id}","eventName":"StartInstance","eventTime":"2026-09-21T02:14:05Z","serviceName":"Ecs","userIdentity":{{"type":"ram-user","accountId":"1","userName":"a"}}}}"#
+        r#"{{"eventId":"{id}","eventName":"StartInstance","eventTime":"{time}","serviceName":"Ecs","userIdentity":{{"type":"ram-user","accountId":"1","userName":"a"}}}}"#
     )
 }
 

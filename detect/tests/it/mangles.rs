@@ -1,0 +1,473 @@
+//! Ways in which collectors and other programs mangle an event on its way from the trail.
+
+use rand::Rng;
+use rand_pcg::Pcg64;
+use serde_json::{Map, Value, json};
+
+/// What becomes of an event that is mangled in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// The findings are the same.
+    Same,
+    /// The findings are the same, or undetermined, or the record is in quarantine.
+    Told,
+    /// The mangle destroys what it says, so quarantine is right.
+    Destroys(&'static str),
+}
+
+/// How a mangle changes an event.
+#[derive(Clone, Copy)]
+pub(crate) enum Change {
+    /// The event as a JSON value.
+    Value(fn(Value, &mut Pcg64) -> Value),
+    /// The event as bytes of a document.
+    Bytes(fn(Vec<u8>, &mut Pcg64) -> Vec<u8>),
+}
+
+/// A way to mangle an event.
+pub(crate) struct Mangle {
+    pub(crate) name: &'static str,
+    pub(crate) promise: Promise,
+    pub(crate) change: Change,
+}
+
+const fn same(name: &'static str, change: fn(Value, &mut Pcg64) -> Value) -> Mangle {
+    Mangle { name, promise: Promise::Same, change: Change::Value(change) }
+}
+
+const fn told(name: &'static str, change: fn(Value, &mut Pcg64) -> Value) -> Mangle {
+    Mangle { name, promise: Promise::Told, change: Change::Value(change) }
+}
+
+const fn destroys(
+    name: &'static str,
+    what: &'static str,
+    change: fn(Value, &mut Pcg64) -> Value,
+) -> Mangle {
+    Mangle { name, promise: Promise::Destroys(what), change: Change::Value(change) }
+}
+
+const fn bytes(
+    name: &'static str,
+    promise: Promise,
+    change: fn(Vec<u8>, &mut Pcg64) -> Vec<u8>,
+) -> Mangle {
+    Mangle { name, promise, change: Change::Bytes(change) }
+}
+
+/// All mangles. Those before the first wrapper change the event itself.
+pub(crate) const MANGLES: &[Mangle] = &[
+    same("objects to text", |event, _| members(event, &|value| text_of(&value, 1))),
+    same("objects to text twice", |event, _| members(event, &|value| text_of(&value, 2))),
+    same("one object to text", one_object_to_text),
+    same("inner objects to text", |event, _| inner(event, &|value| text_of(&value, 1))),
+    same("flattened by dots", |event, _| flattened(&event, ".", "")),
+    same("flattened by underscores", |event, _| flattened(&event, "_", "")),
+    same("flattened by dots with prefix", |event, _| flattened(&event, ".", "event.")),
+    same("flattened by underscores with prefix", |event, _| flattened(&event, "_", "event_")),
+    same("absent members as empty text", |event, _| with_absent(event, &json!(""))),
+    same("absent members as null", |event, _| with_absent(event, &Value::Null)),
+    told("absent members as the text null", |event, _| with_absent(event, &json!("null"))),
+    told("absent members as a hyphen", |event, _| with_absent(event, &json!("-"))),
+    told("absent members as an empty list", |event, _| with_absent(event, &json!([]))),
+    told("absent members as an empty object", |event, _| with_absent(event, &json!({}))),
+    same("numbers and booleans to text", |event, _| {
+        deep(event, &|value| match value {
+            Value::Number(number) => json!(number.to_string()),
+            Value::Bool(is) => json!(is.to_string()),
+            other => other,
+        })
+    }),
+    told("digits to numbers", |event, _| {
+        deep(event, &|value| match &value {
+            Value::String(text) => match text.parse::<u64>() {
+                Ok(number) if number.to_string() == *text => json!(number),
+                _ => value,
+            },
+            _ => value,
+        })
+    }),
+    told("keys in snake case", |event, _| keys(event, &snake_case)),
+    told("keys in lower case", |event, _| keys(event, &str::to_lowercase)),
+    told("keys in upper case", |event, _| keys(event, &str::to_uppercase)),
+    told("keys in Pascal case", |event, _| keys(event, &pascal_case)),
+    same("keys prefixed", |event, _| match event {
+        Value::Object(members) => Value::Object(
+            members.into_iter().map(|(key, value)| (format!("event.{key}"), value)).collect(),
+        ),
+        other => other,
+    }),
+    told("one member in a list", |event, rng| one_member(event, rng, |value| json!([value]))),
+    destroys("one text in an object", "an identity or an action that was text", |event, rng| {
+        // Parameters may be an object with any key.
+        one_member(event, rng, |value| match value {
+            Value::Object(_) => value,
+            text => json!({ "value": text }),
+        })
+    }),
+    destroys("one object as a number", "the identity", |event, rng| {
+        // A number stands for its digits where a text is due.
+        one_member(event, rng, |value| if value.is_object() { json!(7) } else { value })
+    }),
+    destroys("one member as true", "an identity or an action", |event, rng| {
+        one_member(event, rng, |_| json!(true))
+    }),
+    destroys("one member in another form", "what a fact says", |event, rng| {
+        one_member(event, rng, |_| json!([[7], { "form": "unknown" }]))
+    }),
+    destroys("one object cut inside its text", "the end of an identity", |event, rng| {
+        one_member(event, rng, |value| match value {
+            Value::Object(_) => {
+                let text = value.to_string();
+                json!(text[..text.len() / 2])
+            }
+            other => other,
+        })
+    }),
+    told("one object as pairs of key and value", |event, rng| {
+        one_member(event, rng, |value| match value {
+            Value::Object(members) => pairs(&members, "key", "value"),
+            other => other,
+        })
+    }),
+    told("identity in a list", |event, _| member(event, "userIdentity", |value| json!([value]))),
+    told("identity under another key", |event, _| renamed(event, "userIdentity", "user_identity")),
+    told("identity flattened into the event", identity_into_event),
+    told("time as seconds", |event, _| time(event, |micros| json!(micros / 1_000_000))),
+    told("time as milliseconds", |event, _| time(event, |micros| json!(micros / 1000))),
+    told("time as text of milliseconds", |event, _| {
+        time(event, |micros| json!((micros / 1000).to_string()))
+    }),
+    told("time with an offset", |event, _| {
+        time(event, |micros| {
+            let moment = chrono::DateTime::from_timestamp_micros(micros).expect("a time");
+            let zone = chrono::FixedOffset::east_opt(8 * 3600).expect("a zone");
+            json!(moment.with_timezone(&zone).to_rfc3339())
+        })
+    }),
+    told("time as an object", |event, _| time(event, |micros| json!({ "$date": micros / 1000 }))),
+    told("address in a list", |event, _| member(event, "sourceIpAddress", |value| json!([value]))),
+    told("address with a port", |event, _| {
+        member(event, "sourceIpAddress", |value| {
+            json!(format!("{}:443", value.as_str().unwrap_or_default()))
+        })
+    }),
+    destroys("action as an object", "an action that was text", |event, _| {
+        member(event, "eventName", |value| json!({ "name": value }))
+    }),
+    told("outcome as an object", |event, _| {
+        member(event, "errorCode", |value| json!({ "code": value }))
+    }),
+    same("unknown members", |mut event, _| {
+        if let Value::Object(members) = &mut event {
+            let pipeline = json!({ "host": "collector-1", "tags": ["a", "b"] });
+            members.insert("pipeline".to_owned(), pipeline);
+        }
+        event
+    }),
+    same("wrapped as event", |event, _| json!({ "event": event })),
+    same("wrapped as text of event", |event, _| json!({ "event": event.to_string() })),
+    same("wrapped as Detail", |event, _| json!({ "RequestId": "r", "Detail": event.to_string() })),
+    same(
+        "wrapped as _source",
+        |event, _| json!({ "_index": "trail-2026", "_id": "x", "_score": 1.0, "_source": event }),
+    ),
+    same("wrapped as hits", |event, _| {
+        let hit = json!({ "_index": "trail-2026", "_id": "x", "_score": 1.0, "_source": event });
+        json!({ "took": 3, "timed_out": false, "hits": { "total": { "value": 1 }, "hits": [hit] } })
+    }),
+    same(
+        "wrapped as _raw",
+        |event, _| json!({ "_raw": event.to_string(), "host": "h", "sourcetype": "aliyun", "_time": "1" }),
+    ),
+    same(
+        "wrapped by a Splunk collector",
+        |event, _| json!({ "time": 1.0, "host": "h", "source": "s", "sourcetype": "aliyun", "event": event }),
+    ),
+    same(
+        "wrapped as message",
+        |event, _| json!({ "@timestamp": "2026-09-21T00:00:00Z", "@version": "1", "message": event.to_string() }),
+    ),
+    same(
+        "wrapped as event.original",
+        |event, _| json!({ "@timestamp": "2026-09-21T00:00:00Z", "event": { "original": event.to_string() } }),
+    ),
+    same(
+        "wrapped as GELF",
+        |event, _| json!({ "version": "1.1", "host": "h", "short_message": "trail", "full_message": event.to_string() }),
+    ),
+    same("wrapped as a CloudEvent", |event, _| {
+        let account = event["userIdentity"]["accountId"].clone();
+        json!({
+            "id": "ce", "source": "acs.ecs", "specversion": "1.0", "type": "ecs:ActionTrail:ApiCall",
+            "datacontenttype": "application/json;charset=utf-8", "aliyunaccountid": account,
+            "aliyunregionid": "cn-hangzhou", "data": event,
+        })
+    }),
+    same(
+        "wrapped in contents",
+        |event, _| json!({ "Time": 1, "Contents": pairs(&flat_text(&event), "Key", "Value") }),
+    ),
+    same("wrapped in a log group list", |event, _| {
+        let log = json!({ "Time": 1, "Contents": pairs(&flat_text(&event), "Key", "Value") });
+        json!({ "logGroupList": [{ "Topic": "", "Source": "s", "Logs": [log] }] })
+    }),
+    same("in a list", |event, _| json!([event])),
+    same(
+        "as Events of an answer",
+        |event, _| json!({ "RequestId": "r", "StartTime": "", "EndTime": "", "Events": [event] }),
+    ),
+    bytes("printed over lines", Promise::Same, |content, _| {
+        match serde_json::from_slice::<Value>(&content) {
+            Ok(value) => serde_json::to_vec_pretty(&value).expect("JSON"),
+            Err(_) => content,
+        }
+    }),
+    bytes("with a byte-order mark", Promise::Same, |content, _| {
+        [b"\xEF\xBB\xBF", &content[..]].concat()
+    }),
+    bytes("with escapes", Promise::Same, |content, _| {
+        String::from_utf8(content).map_or_else(
+            |error| error.into_bytes(),
+            |text| text.replace('/', "\\/").replace("Id\":", "\\u0049d\":").into_bytes(),
+        )
+    }),
+    bytes("a member twice", Promise::Told, |content, _| twice(content, None)),
+    bytes("a member twice, contradicting", Promise::Told, |content, _| {
+        twice(content, Some("DescribeRegions"))
+    }),
+    bytes("the document twice", Promise::Same, |content, _| {
+        [&content[..], b"\n", &content[..]].concat()
+    }),
+    bytes("as UTF-16", Promise::Destroys("its encoding, which is UTF-8"), |content, _| {
+        match String::from_utf8(content) {
+            Ok(text) => {
+                let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
+                units.flat_map(u16::to_le_bytes).collect()
+            }
+            Err(error) => error.into_bytes(),
+        }
+    }),
+    bytes("cut off", Promise::Destroys("the end of the document"), |mut content, rng| {
+        content.truncate(rng.random_range(1..content.len()));
+        content
+    }),
+    bytes(
+        "cut into lines",
+        Promise::Destroys("the document: its lines are no JSON"),
+        |mut content, rng| {
+            let at = rng.random_range(1..content.len());
+            content.splice(at..at, *b"\n2026-09-21 collector: ");
+            content
+        },
+    ),
+    bytes(
+        "as text of a log line",
+        Promise::Destroys("the document: it is no JSON"),
+        |content, _| [b"2026-09-21T00:00:00Z INFO trail ", &content[..]].concat(),
+    ),
+    bytes("a byte replaced", Promise::Destroys("the byte"), |mut content, rng| {
+        let at = rng.random_range(0..content.len());
+        content[at] = 0xFF;
+        content
+    }),
+];
+
+/// `event` with `change` applied to each member that is an object.
+fn members(event: Value, change: &dyn Fn(Value) -> Value) -> Value {
+    let Value::Object(event) = event else { return event };
+    let one = |(key, value): (String, Value)| {
+        (key, if value.is_object() { change(value) } else { value })
+    };
+    Value::Object(event.into_iter().map(one).collect())
+}
+
+/// `event` with `change` applied to each object within its members.
+fn inner(event: Value, change: &dyn Fn(Value) -> Value) -> Value {
+    members(event, &|value| members(value, change))
+}
+
+/// The JSON text of `value`, encoded `times` times.
+fn text_of(value: &Value, times: usize) -> Value {
+    (0..times).fold(value.clone(), |value, _| json!(value.to_string()))
+}
+
+fn one_object_to_text(event: Value, rng: &mut Pcg64) -> Value {
+    let Value::Object(mut event) = event else { return event };
+    let objects: Vec<String> =
+        event.iter().filter(|(_, value)| value.is_object()).map(|(key, _)| key.clone()).collect();
+    if !objects.is_empty() {
+        let key = &objects[rng.random_range(0..objects.len())];
+        event[key] = text_of(&event[key], 1);
+    }
+    Value::Object(event)
+}
+
+/// `event` as one object without objects in it, apart from the parameters of the call: their keys
+/// are the caller's.
+fn flattened(event: &Value, separator: &str, prefix: &str) -> Value {
+    fn add(into: &mut Map<String, Value>, path: &str, value: &Value, separator: &str, depth: u8) {
+        match value {
+            Value::Object(members) if depth < 4 && !members.is_empty() => {
+                for (key, value) in members {
+                    add(into, &format!("{path}{separator}{key}"), value, separator, depth + 1);
+                }
+            }
+            _ => {
+                into.insert(path.to_owned(), value.clone());
+            }
+        }
+    }
+    let mut flat = Map::new();
+    for (key, value) in event.as_object().into_iter().flatten() {
+        add(&mut flat, &format!("{prefix}{key}"), value, separator, 0);
+    }
+    Value::Object(flat)
+}
+
+/// The members of `event` as texts; objects as JSON text.
+fn flat_text(event: &Value) -> Map<String, Value> {
+    let text = |value: &Value| match value {
+        Value::String(text) => json!(text),
+        other => json!(other.to_string()),
+    };
+    event.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
+}
+
+fn pairs(members: &Map<String, Value>, key_name: &str, value_name: &str) -> Value {
+    members.iter().map(|(key, value)| json!({ key_name: key, value_name: value })).collect()
+}
+
+/// `event` with the documented members that it lacks.
+fn with_absent(event: Value, value: &Value) -> Value {
+    let Value::Object(mut event) = event else { return event };
+    for key in [
+        "requestParameters",
+        "responseElements",
+        "additionalEventData",
+        "referencedResources",
+        "errorCode",
+        "errorMessage",
+        "resourceName",
+        "resourceType",
+        "vpcId",
+        "eventAttributes",
+        "requestParameterJson",
+    ] {
+        event.entry(key).or_insert_with(|| value.clone());
+    }
+    Value::Object(event)
+}
+
+fn deep(value: Value, change: &dyn Fn(Value) -> Value) -> Value {
+    match value {
+        Value::Object(members) => Value::Object(
+            members.into_iter().map(|(key, value)| (key, deep(value, change))).collect(),
+        ),
+        Value::Array(items) => items.into_iter().map(|item| deep(item, change)).collect(),
+        scalar => change(scalar),
+    }
+}
+
+/// `event` with the keys of the documented objects renamed.
+fn keys(event: Value, rename: &dyn Fn(&str) -> String) -> Value {
+    let Value::Object(event) = event else { return event };
+    let of_identity = |value: Value| match value {
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(key, value)| (rename(&key), value)).collect())
+        }
+        other => other,
+    };
+    let one = |(key, value): (String, Value)| {
+        (rename(&key), if key == "userIdentity" { of_identity(value) } else { value })
+    };
+    Value::Object(event.into_iter().map(one).collect())
+}
+
+fn snake_case(key: &str) -> String {
+    let mut snake = String::new();
+    for c in key.chars() {
+        if c.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+    }
+    snake
+}
+
+fn pascal_case(key: &str) -> String {
+    let mut characters = key.chars();
+    characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect()
+}
+
+/// Changes one of the members that rules stand on.
+fn one_member(event: Value, rng: &mut Pcg64, change: impl Fn(Value) -> Value) -> Value {
+    const MEMBERS: [&str; 11] = [
+        "userIdentity",
+        "userIdentity",
+        "eventName",
+        "eventType",
+        "serviceName",
+        "sourceIpAddress",
+        "errorCode",
+        "requestParameters",
+        "requestParameters",
+        "additionalEventData",
+        "eventTime",
+    ];
+    let key = MEMBERS[rng.random_range(0..MEMBERS.len())];
+    let in_identity = ["type", "principalId", "userName", "accessKeyId"];
+    if key == "userIdentity" && rng.random_ratio(1, 2) {
+        let inner = in_identity[rng.random_range(0..in_identity.len())];
+        return member(event, key, |identity| member(identity, inner, &change));
+    }
+    member(event, key, change)
+}
+
+/// Changes the member `key`, where there is one.
+fn member(event: Value, key: &str, change: impl Fn(Value) -> Value) -> Value {
+    let Value::Object(mut event) = event else { return event };
+    if let Some(value) = event.remove(key) {
+        event.insert(key.to_owned(), change(value));
+    }
+    Value::Object(event)
+}
+
+fn renamed(event: Value, key: &str, new: &str) -> Value {
+    let Value::Object(mut event) = event else { return event };
+    if let Some(value) = event.remove(key) {
+        event.insert(new.to_owned(), value);
+    }
+    Value::Object(event)
+}
+
+fn identity_into_event(event: Value, _: &mut Pcg64) -> Value {
+    let Value::Object(mut event) = event else { return event };
+    if let Some(Value::Object(identity)) = event.remove("userIdentity") {
+        event.extend(identity);
+    }
+    Value::Object(event)
+}
+
+/// Writes the time of the event in another form.
+fn time(event: Value, form: impl Fn(i64) -> Value) -> Value {
+    member(event, "eventTime", |value| {
+        let micros = value.as_str().and_then(trailhound_datasets::derive::time::parse);
+        micros.map_or(value, &form)
+    })
+}
+
+/// The document with the member `eventName` given a second time, first. Its value is the same, or
+/// `other`.
+fn twice(content: Vec<u8>, other: Option<&str>) -> Vec<u8> {
+    let Ok(Value::Object(event)) = serde_json::from_slice::<Value>(&content) else {
+        return content;
+    };
+    let Some(name) = event.get("eventName") else { return content };
+    let first = other.map_or_else(|| name.clone(), |other| json!(other));
+    let start = content.iter().position(|&byte| byte == b'{').map_or(0, |at| at + 1);
+    let mut doubled = content[..start].to_vec();
+    doubled.extend(format!("\"eventName\":{first},").into_bytes());
+    doubled.extend(&content[start..]);
+    doubled
+}

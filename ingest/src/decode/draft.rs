@@ -1,0 +1,344 @@
+//! An event put together from members in any encoding. It is written as one JSON object in the vendor's own encoding, which the
+//! scanner then reads like any other.
+//!
+//! ```text
+//! {"event_name":"StopInstance","userIdentity":"{\"type\":\"ram-user\"}","requestParameters.Force":true}
+//!   becomes
+//! {"eventName":"StopInstance","requestParameters":{"Force":true},"userIdentity":{"type":"ram-user"}}
+//! ```
+
+use super::member_names::{
+    MemberName, OBJECT_COUNT, Structure, member_name, object_key, row_member_name,
+};
+use super::member_values::{self, Reading, push_member};
+use std::borrow::Cow;
+use trailhound_datasets::event::{
+    ATTRIBUTES, Event, Field, FieldType, ParentObject, SESSION_ATTRIBUTES, SESSION_CONTEXT,
+    USER_IDENTITY, is_placeholder,
+};
+use trailhound_datasets::fact::{Fact, FactSet};
+use trailhound_datasets::json::{self, ValueKind, Walker};
+
+/// A member of the record: its key and its value's JSON text.
+pub(super) type Member<'t> = (Cow<'t, str>, &'t str);
+
+/// An event under construction.
+#[derive(Default)]
+pub(super) struct EventDraft {
+    /// JSON text of each field that was read.
+    fields: Vec<Option<String>>,
+    /// JSON text of each object of [`super::member_names::EXTRA_OBJECTS`], behind those of `Event::OBJECTS`.
+    objects: [Option<String>; OBJECT_COUNT],
+    /// Members of objects that came flattened: name and JSON text.
+    parts: [Vec<(String, String)>; OBJECT_COUNT],
+    /// Members that no field holds: the object around them, the key and the JSON text.
+    extras: Vec<(ParentObject, String, String)>,
+    has_session: bool,
+    /// Some member came in another encoding than the vendor's.
+    pub(super) is_reencoded: bool,
+    /// Some member has a value that is not understood.
+    pub(super) has_mismatch: bool,
+    /// Two members of one name say different things.
+    pub(super) has_contradiction: bool,
+    pub(super) not_understood: FactSet,
+    /// The key and JSON text of the first unreadable member of the identity and of the action.
+    pub(super) unread_identity: Option<(String, String)>,
+    pub(super) unread_action: Option<(String, String)>,
+}
+
+impl EventDraft {
+    /// Puts the members of a record together.
+    pub(super) fn of(members: &[Member<'_>]) -> Self {
+        let mut draft = Self { fields: vec![None; Field::COUNT], ..Self::default() };
+        let names: Vec<_> = members.iter().map(|(key, _)| row_member_name(key)).collect();
+        // Where columns carry a prefix, columns without one belong to the row.
+        let is_row = names.iter().any(|(_, prefixed)| *prefixed);
+        for ((key, raw), (name, _)) in members.iter().zip(names) {
+            if name == MemberName::Other {
+                if !is_row && !key.starts_with("__") && !is_nothing(raw) {
+                    draft.extras.push((ParentObject::Root, key.to_string(), (*raw).to_owned()));
+                }
+                continue;
+            }
+            draft.add(key, name, raw, Structure::Event);
+        }
+        draft.join_parts();
+        draft
+    }
+
+    /// The text of `field`; `None` where it is absent or was not read.
+    pub(super) fn text(&self, field: Field) -> Option<Cow<'_, str>> {
+        self.fields[field as usize].as_deref().and_then(json::unquote)
+    }
+
+    /// True where some member of the identity was read.
+    pub(super) fn has_identity_member(&self) -> bool {
+        [Field::UserType, Field::AccountId, Field::PrincipalId, Field::UserName, Field::AccessKeyId]
+            .iter()
+            .any(|&field| self.fields[field as usize].is_some())
+    }
+
+    /// True where each member of the record is one that ActionTrail writes.
+    pub(super) fn has_known_members_alone(&self) -> bool {
+        self.extras.is_empty()
+    }
+
+    /// True where the object `insightDetails` was read.
+    pub(super) fn has_insight(&self) -> bool {
+        self.objects[OBJECT_COUNT - 1].is_some()
+    }
+
+    fn add(&mut self, key: &str, name: MemberName, raw: &str, parent: Structure) {
+        match name {
+            MemberName::Field(field) => self.add_field(key, field, raw, parent),
+            MemberName::Structure(structure) => self.add_structure(key, structure, raw),
+            MemberName::Object(number) => self.add_object(key, number, raw),
+            MemberName::Part(number, name) => {
+                self.is_reencoded = true;
+                if !is_nothing(raw) {
+                    self.parts[number].push((name, raw.to_owned()));
+                }
+            }
+            MemberName::Other => {
+                let parent = match parent {
+                    Structure::Identity => ParentObject::UserIdentity,
+                    Structure::Event => ParentObject::Root,
+                    Structure::Session | Structure::Attributes => ParentObject::SessionAttributes,
+                };
+                self.extras.push((parent, key.to_owned(), raw.to_owned()));
+            }
+        }
+    }
+
+    fn add_field(&mut self, key: &str, field: Field, raw: &str, parent: Structure) {
+        match member_values::field(field, raw) {
+            Reading::Absent => self.is_reencoded |= !matches!(raw, "null" | "\"\""),
+            Reading::NotUnderstood => {
+                let has_other_type = !raw.starts_with('"');
+                self.not_read(key, field.fact(), raw);
+                self.has_mismatch |= has_other_type;
+            }
+            Reading::Read(value) => {
+                let (_, own, own_key, _) = Field::ALL[field as usize];
+                let is_in_place = parent == structure_of(own) && is_own_key(key, own_key);
+                self.is_reencoded |= !is_in_place || !is_own_encoding(field, raw, &value);
+                let slot = &mut self.fields[field as usize];
+                if slot.as_ref().is_some_and(|before| *before != value) {
+                    self.contradict(key, field.fact(), raw);
+                }
+                self.fields[field as usize] = Some(value);
+            }
+        }
+    }
+
+    fn add_structure(&mut self, key: &str, structure: Structure, raw: &str) {
+        let object = match member_values::object(raw, false) {
+            Reading::Read(object) => object,
+            Reading::Absent => {
+                self.is_reencoded |= raw != "null";
+                return;
+            }
+            Reading::NotUnderstood => {
+                self.has_mismatch = true;
+                self.not_read(key, Some(Fact::Identity), raw);
+                if structure != Structure::Identity {
+                    // The session says whether a second factor was used.
+                    self.not_read(key, Some(Fact::Mfa), raw);
+                }
+                return;
+            }
+        };
+        self.is_reencoded |= !raw.starts_with('{')
+            || !structure_keys(structure).iter().any(|own| is_own_key(key, own));
+        self.has_session |= structure != Structure::Identity;
+        let mut says_something = false;
+        for (name, value) in json::members(&object) {
+            says_something |= !is_nothing(value);
+            self.add(&name, member_name(&name, structure), value, structure);
+        }
+        if says_something && structure == Structure::Identity && !self.has_identity_member() {
+            self.unread_identity = None;
+            self.not_read(key, Some(Fact::Identity), raw);
+        }
+    }
+
+    fn add_object(&mut self, key: &str, number: usize, raw: &str) {
+        let field = Event::OBJECTS.get(number).copied();
+        let reading = member_values::object(raw, field == Some(Field::ReferencedResources));
+        match reading {
+            Reading::Absent => self.is_reencoded |= raw != "null",
+            Reading::NotUnderstood => {
+                self.has_mismatch = true;
+                self.not_read(key, field.and_then(Field::fact), raw);
+            }
+            Reading::Read(object) => {
+                self.is_reencoded |= object != raw || !is_own_key(key, object_key(number));
+                let is_doubled = has_doubled_key(&object)
+                    || self.objects[number].as_ref().is_some_and(|before| *before != object);
+                if is_doubled {
+                    self.contradict(key, field.and_then(Field::fact), raw);
+                }
+                self.objects[number] = Some(object);
+            }
+        }
+    }
+
+    fn not_read(&mut self, key: &str, fact: Option<Fact>, raw: &str) {
+        let Some(fact) = fact else { return };
+        self.not_understood.insert(fact);
+        let unread = match fact {
+            Fact::Identity => &mut self.unread_identity,
+            Fact::Action => &mut self.unread_action,
+            _ => return,
+        };
+        unread.get_or_insert_with(|| (key.to_owned(), raw.to_owned()));
+    }
+
+    fn contradict(&mut self, key: &str, fact: Option<Fact>, raw: &str) {
+        self.not_read(key, fact, raw);
+        self.has_contradiction = true;
+    }
+
+    /// Makes objects of the members that came flattened.
+    fn join_parts(&mut self) {
+        for number in 0..OBJECT_COUNT {
+            let parts = std::mem::take(&mut self.parts[number]);
+            if parts.is_empty() {
+                continue;
+            }
+            let is_by_kind = Event::OBJECTS.get(number) == Some(&Field::ReferencedResources);
+            let parts = if is_by_kind { listed(parts) } else { parts };
+            let mut object = String::from("{");
+            for (name, raw) in &parts {
+                push_member(&mut object, &json::quote(name), raw);
+            }
+            object.push('}');
+            self.add_object(object_key(number), number, &object);
+        }
+    }
+
+    /// The event as JSON text in the vendor's encoding.
+    pub(super) fn text_of_event(&self) -> String {
+        let mut event = String::from("{");
+        let mut identity = String::from("{");
+        let mut session = String::from("{");
+        for (field, parent, key, field_type) in Field::ALL {
+            let value = match field_type {
+                FieldType::Object => {
+                    let number = Event::OBJECTS.iter().position(|&object| object == field);
+                    number.and_then(|number| self.objects[number].as_ref())
+                }
+                _ => self.fields[field as usize].as_ref(),
+            };
+            let Some(value) = value else { continue };
+            let object = match parent {
+                ParentObject::Root => &mut event,
+                ParentObject::UserIdentity => &mut identity,
+                ParentObject::SessionAttributes => &mut session,
+            };
+            push_member(object, &json::quote(key), value);
+        }
+        for (parent, key, value) in &self.extras {
+            let object = match parent {
+                ParentObject::Root => &mut event,
+                ParentObject::UserIdentity => &mut identity,
+                ParentObject::SessionAttributes => &mut session,
+            };
+            push_member(object, &json::quote(key), value);
+        }
+        for number in Event::OBJECTS.len()..OBJECT_COUNT {
+            if let Some(object) = &self.objects[number] {
+                push_member(&mut event, &json::quote(object_key(number)), object);
+            }
+        }
+        if self.has_session || session.len() > 1 {
+            let context = format!("{{{}:{session}}}}}", json::quote(ATTRIBUTES));
+            push_member(&mut identity, &json::quote(SESSION_CONTEXT), &context);
+        }
+        if identity.len() > 1 {
+            identity.push('}');
+            push_member(&mut event, &json::quote(USER_IDENTITY), &identity);
+        }
+        event.push('}');
+        event
+    }
+}
+
+/// True for a value that stands for nothing.
+fn is_nothing(raw: &str) -> bool {
+    match raw.as_bytes().first() {
+        Some(b'n') | None => true,
+        Some(b'"') => json::unquote(raw).is_some_and(|text| is_placeholder(&text)),
+        Some(b'[') => json::elements(raw).next().is_none(),
+        _ => false,
+    }
+}
+
+fn structure_of(parent: ParentObject) -> Structure {
+    match parent {
+        ParentObject::Root => Structure::Event,
+        ParentObject::UserIdentity => Structure::Identity,
+        ParentObject::SessionAttributes => Structure::Attributes,
+    }
+}
+
+fn structure_keys(structure: Structure) -> &'static [&'static str] {
+    match structure {
+        Structure::Event => &[],
+        Structure::Identity => &[USER_IDENTITY],
+        Structure::Session => &[SESSION_CONTEXT],
+        Structure::Attributes => &[ATTRIBUTES, SESSION_ATTRIBUTES],
+    }
+}
+
+/// True where the scanner knows `key` as the vendor's `own` key: with either case of its first letter.
+fn is_own_key(key: &str, own: &str) -> bool {
+    key.len() == own.len()
+        && key.as_bytes()[1..] == own.as_bytes()[1..]
+        && key.as_bytes()[0].eq_ignore_ascii_case(&own.as_bytes()[0])
+        || Field::ALIASES.iter().any(|&(alias, _)| alias == key)
+}
+
+/// True where the scanner reads `raw` as it is.
+fn is_own_encoding(field: Field, raw: &str, read: &str) -> bool {
+    let is_number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    raw == read
+        || match Field::ALL[field as usize].3 {
+            FieldType::Id => is_number,
+            FieldType::Bool => raw.starts_with('"'),
+            FieldType::Text => {
+                (field == Field::MfaAuthenticated && matches!(raw, "true" | "false"))
+                    || (field == Field::RequestParameterJson && raw.starts_with('{'))
+                    || (raw.starts_with('"') && json::unquote(raw) == json::unquote(read))
+            }
+            FieldType::Object => false,
+        }
+}
+
+fn has_doubled_key(object: &str) -> bool {
+    Walker::default()
+        .value(object.as_bytes(), 0)
+        .is_ok_and(|value| value.kind == ValueKind::Object && value.duplicate_key)
+}
+
+/// `parts` with elements of one list together: `Instance.0` and `Instance.1` are the list `Instance`.
+fn listed(parts: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut joined: Vec<(String, Vec<String>)> = Vec::new();
+    let mut whole = Vec::new();
+    for (name, raw) in parts {
+        let list = name
+            .rsplit_once('.')
+            .filter(|(_, index)| !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()));
+        match list {
+            Some((name, _)) => match joined.iter_mut().find(|(known, _)| known == name) {
+                Some((_, elements)) => elements.push(raw),
+                None => joined.push((name.to_owned(), vec![raw])),
+            },
+            None => whole.push((name, raw)),
+        }
+    }
+    whole.extend(
+        joined.into_iter().map(|(name, elements)| (name, format!("[{}]", elements.join(",")))),
+    );
+    whole
+}

@@ -1,0 +1,211 @@
+//! What a record must have to be an event of ActionTrail, and whose record it is where it is none.
+//!
+//! Other clouds and many programs write `eventName`, `eventTime` and `userIdentity` too. So one key proves nothing. An event
+//! has an action, an identity, and at least one member that only ActionTrail writes ([`evidence`]). Events of the platform may
+//! lack the identity; then two such members are needed. A record cut down to its core is an event where it has id, name and
+//! time and no member that ActionTrail does not know. An event whose action or identity is there and cannot be read is
+//! refused as not understood: no rule could judge it.
+
+use super::draft::{EventDraft, Member};
+use super::refusal::Refusal;
+use trailhound_datasets::derive::time;
+use trailhound_datasets::event::Field;
+use trailhound_datasets::reject::{RejectCode, excerpt};
+
+/// What an event needs, for error messages.
+const EXPECTED: &str = "an ActionTrail event: `eventName` with `userIdentity`, and `acsRegion`, `eventRW`, an `eventType` or identity type of \
+     ActionTrail, or an `eventSource` of Alibaba Cloud";
+
+/// Kinds of identity that the vendor documents, in lower case.
+const IDENTITY_TYPES: [&str; 7] = [
+    "root-account",
+    "ram-user",
+    "assumed-role",
+    "system",
+    "saml-user",
+    "oidc-user",
+    "cloudsso-user",
+];
+
+/// Kinds of events that the vendor documents, in lower case.
+const EVENT_TYPES: [&str; 18] = [
+    "apicall",
+    "consoleoperation",
+    "consolecall",
+    "consolesignin",
+    "consolesignout",
+    "passwordreset",
+    "aliyunserviceevent",
+    "actiontrailinsight",
+    "jobevent",
+    "tunnelevent",
+    "tableevent",
+    "adminevent",
+    "resourceevent",
+    "functionevent",
+    "privilegeevent",
+    "roleevent",
+    "userevent",
+    "schemaevent",
+];
+
+/// Endings of endpoints of the vendor.
+const ENDPOINTS: [&str; 4] = ["aliyuncs.com", "aliyun.com", "alibabacloud.com", "alicloud.com"];
+
+/// True where `kind` is an identity type that the vendor documents.
+pub(super) fn is_documented_identity(kind: &str) -> bool {
+    let kind = kind.trim();
+    IDENTITY_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind))
+        || kind.get(..13).is_some_and(|head| head.eq_ignore_ascii_case("alibaba-cloud"))
+}
+
+/// Decides whether `draft` is an event. `members` are the members of the record that it was made from.
+///
+/// # Errors
+/// The reason why it is none.
+pub(super) fn judge(draft: &EventDraft, members: &[Member<'_>]) -> Result<(), Refusal> {
+    let evidence = evidence(draft);
+    if evidence < 2
+        && let Some(name) = foreign(draft, members)
+    {
+        return Err(Refusal {
+            found: Some(format!("looks like {name}")),
+            ..Refusal::new(RejectCode::ForeignRecord, EXPECTED)
+        });
+    }
+    if is_insight(draft) {
+        return Ok(());
+    }
+    let has_action = draft.text(Field::EventName).is_some();
+    let has_identity = draft.has_identity_member();
+    let unread = [
+        (has_action, &draft.unread_action, "an `eventName` that is text"),
+        (
+            has_identity,
+            &draft.unread_identity,
+            "a `userIdentity` that is an object, its JSON text or flattened into columns",
+        ),
+    ];
+    for (is_read, unread, expected) in unread {
+        if let (false, Some((key, value))) = (is_read, unread)
+            && (evidence > 0 || has_action)
+        {
+            return Err(Refusal {
+                found: Some(format!("`{key}` = {}", excerpt(value.as_bytes()))),
+                ..Refusal::new(RejectCode::NotUnderstood, expected)
+            });
+        }
+    }
+    let needed = if has_identity { 1 } else { 2 };
+    if has_action && (evidence >= needed || is_core(draft)) {
+        return Ok(());
+    }
+    Err(Refusal {
+        found: Some(missing(has_action, has_identity, evidence)),
+        ..Refusal::new(RejectCode::UnknownLayout, EXPECTED)
+    })
+}
+
+/// Says what a record without enough of an event lacks.
+fn missing(has_action: bool, has_identity: bool, evidence: usize) -> String {
+    let lacks: Vec<&str> = [
+        (!has_action).then_some("no `eventName`"),
+        (!has_identity).then_some("no `userIdentity`"),
+        (evidence == 0).then_some("nothing that only ActionTrail writes"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let lacks =
+        if lacks.is_empty() { "too little of an event".to_owned() } else { lacks.join(", ") };
+    if has_action { format!("{lacks}; an application's log?") } else { lacks }
+}
+
+/// True for an event of which only the core is left: id, name and time, without any member of another feed.
+fn is_core(draft: &EventDraft) -> bool {
+    draft.text(Field::EventId).is_some()
+        && draft.text(Field::EventTime).is_some_and(|text| time::parse(&text).is_some())
+        && draft.has_known_members_alone()
+}
+
+fn is_insight(draft: &EventDraft) -> bool {
+    draft.has_insight()
+        && draft
+            .text(Field::EventType)
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("ActionTrailInsight"))
+}
+
+/// Number of members that only ActionTrail writes.
+fn evidence(draft: &EventDraft) -> usize {
+    let text = |field| draft.text(field).map(|text| text.trim().to_ascii_lowercase());
+    let endpoint = text(Field::EventSource).is_some_and(|source| {
+        let host = source.split_once("://").map_or(source.as_str(), |(_, rest)| rest);
+        let host = host.split(['/', ':', '?']).next().unwrap_or(host);
+        ENDPOINTS.iter().any(|end| {
+            host.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    });
+    [
+        text(Field::AcsRegion).is_some(),
+        text(Field::EventRw).is_some_and(|rw| matches!(rw.as_str(), "read" | "write")),
+        text(Field::UserType).is_some_and(|kind| is_documented_identity(&kind)),
+        text(Field::EventType).is_some_and(|kind| EVENT_TYPES.contains(&kind.as_str())),
+        endpoint,
+        text(Field::RequestParameterJson).is_some(),
+    ]
+    .into_iter()
+    .filter(|is| *is)
+    .count()
+}
+
+/// Keys that betray another feed, in lower case: all keys of a line must be there.
+const FOREIGN_KEYS: [(&[&str], &str); 22] = [
+    (&["awsregion"], "AWS CloudTrail"),
+    (&["tlsdetails"], "AWS CloudTrail"),
+    (&["eventregion"], "Tencent CloudAudit"),
+    (&["cloudauditevent"], "Tencent CloudAudit"),
+    (&["eventnamecn"], "Tencent CloudAudit"),
+    (&["trace_id", "trace_name"], "Huawei CTS"),
+    (&["trace_name", "service_type"], "Huawei CTS"),
+    (&["tracker_name"], "Huawei CTS"),
+    (&["operationname", "resourceid"], "the Azure activity log"),
+    (&["operationname", "calleripaddress"], "the Azure activity log"),
+    (&["operationname", "tenantid"], "the Azure activity log"),
+    (&["operationname", "subscriptionid"], "the Azure activity log"),
+    (&["operationname", "correlationid"], "the Azure activity log"),
+    (&["protopayload"], "Google Cloud audit logs"),
+    (&["insertid", "logname"], "Google Cloud audit logs"),
+    (&["workload", "recordtype"], "the Microsoft 365 audit log"),
+    (&["auditid", "verb"], "a Kubernetes audit log"),
+    (&["requesturi", "verb"], "a Kubernetes audit log"),
+    (&["actor", "published", "eventtype"], "the Okta system log"),
+    (&["logsourcecrn"], "IBM Cloud Activity Tracker"),
+    (&["compartmentid"], "Oracle Cloud audit logs"),
+    (&["event_timestamp", "user_pseudo_id"], "web analytics events"),
+];
+
+/// Texts that betray another feed: the field, a part of its text in lower case.
+const FOREIGN_TEXTS: [(Field, &str, &str); 8] = [
+    (Field::EventSource, ".amazonaws.com", "AWS CloudTrail"),
+    (Field::EventType, "awsapicall", "AWS CloudTrail"),
+    (Field::EventType, "awsconsole", "AWS CloudTrail"),
+    (Field::EventType, "awsservice", "AWS CloudTrail"),
+    (Field::EventSource, "tencent", "Tencent CloudAudit"),
+    (Field::EventSource, "volcengine", "Volcengine CloudTrail"),
+    (Field::EventSource, "baidubce", "Baidu Cloud Trail"),
+    (Field::EventType, "com.oraclecloud", "Oracle Cloud audit logs"),
+];
+
+/// The feed that the record looks like; `None` where it looks like none of those known.
+fn foreign(draft: &EventDraft, members: &[Member<'_>]) -> Option<&'static str> {
+    let keys: Vec<String> = members.iter().map(|(key, _)| key.to_ascii_lowercase()).collect();
+    let has = |wanted: &&str| keys.iter().any(|key| key == *wanted);
+    let by_key = FOREIGN_KEYS.iter().find(|(wanted, _)| wanted.iter().all(has));
+    if let Some(&(_, name)) = by_key {
+        return Some(name);
+    }
+    let by_text = FOREIGN_TEXTS.iter().find(|(field, part, _)| {
+        draft.text(*field).is_some_and(|text| text.to_ascii_lowercase().contains(part))
+    });
+    by_text.map(|&(.., name)| name)
+}

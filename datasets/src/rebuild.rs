@@ -21,7 +21,10 @@ use crate::derive::boolean::parse_bool;
 use crate::event::{
     ATTRIBUTES, Event, Field, FieldType, Flag, ParentObject, SESSION_CONTEXT, USER_IDENTITY,
 };
-use serde_json::{Map, Value};
+use crate::json;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// The column values of one event that are needed to rebuild it.
 #[derive(Debug, Clone)]
@@ -45,12 +48,20 @@ impl Default for StoredColumns<'_> {
 /// Rebuilds the event as a JSON value that equals the received one.
 ///
 /// # Errors
-/// A message that names the column whose text is not valid JSON. A lake that this program wrote holds no such text.
+/// As [`rebuild_text`].
 pub fn rebuild(stored: &StoredColumns<'_>) -> Result<Value, String> {
+    serde_json::from_str(&rebuild_text(stored)?).map_err(|e| e.to_string())
+}
+
+/// Rebuilds the event as JSON text. Objects and unknown members keep the spelling in which they are stored.
+///
+/// # Errors
+/// A message that names the column whose text is not valid JSON. A lake that this program wrote holds no such text.
+pub fn rebuild_text<'t>(stored: &StoredColumns<'t>) -> Result<Cow<'t, str>, String> {
     if let Some(raw) = stored.raw {
-        return serde_json::from_str(raw).map_err(|e| format!("raw: {e}"));
+        return Ok(Cow::Borrowed(raw));
     }
-    let mut event = Map::new();
+    let mut event = Members::new();
     for (field, parent, key, field_type) in Field::ALL {
         let text = match stored.values[field as usize] {
             Some(text) => text,
@@ -60,10 +71,8 @@ pub fn rebuild(stored: &StoredColumns<'_>) -> Result<Value, String> {
             None => continue,
         };
         let value = match field_type {
-            FieldType::Text | FieldType::Id => Value::from(text),
-            FieldType::Bool | FieldType::Object => {
-                serde_json::from_str(text).map_err(|e| format!("{key}: {e}"))?
-            }
+            FieldType::Text | FieldType::Id => Cow::Owned(json::quote(text)),
+            FieldType::Bool | FieldType::Object => Cow::Borrowed(valid(key, text)?),
         };
         let object = match parent {
             ParentObject::Root => &mut event,
@@ -73,39 +82,73 @@ pub fn rebuild(stored: &StoredColumns<'_>) -> Result<Value, String> {
                 ATTRIBUTES,
             )?,
         };
-        object.insert(key.to_owned(), value);
+        object.push((Cow::Borrowed(key), Node::Text(value)));
     }
     if let Some(extra) = stored.extra {
-        let extra: Map<String, Value> =
-            serde_json::from_str(extra).map_err(|e| format!("extra: {e}"))?;
-        merge(&mut event, extra);
+        merge(&mut event, valid("extra", extra)?);
     }
-    Ok(Value::Object(event))
+    let mut text = String::new();
+    write_object(&event, &mut text);
+    Ok(Cow::Owned(text))
 }
 
-fn member_object<'m>(
-    object: &'m mut Map<String, Value>,
-    key: &str,
-) -> Result<&'m mut Map<String, Value>, String> {
-    object
-        .entry(key)
-        .or_insert_with(|| Value::Object(Map::new()))
-        .as_object_mut()
-        .ok_or_else(|| format!("{key} is no object"))
+/// A member's value: JSON text, or an object under construction.
+enum Node<'t> {
+    Text(Cow<'t, str>),
+    Object(Members<'t>),
 }
 
-/// Merges `extra` into the event. A member of `extra` replaces the member of the same name from the
+type Members<'t> = Vec<(Cow<'t, str>, Node<'t>)>;
+
+/// `text`, which is the JSON text of the column `name`.
+fn valid<'t>(name: &str, text: &'t str) -> Result<&'t str, String> {
+    let value: &RawValue = serde_json::from_str(text).map_err(|e| format!("{name}: {e}"))?;
+    Ok(value.get())
+}
+
+fn member_object<'m, 't>(
+    object: &'m mut Members<'t>,
+    key: &'static str,
+) -> Result<&'m mut Members<'t>, String> {
+    let at = object.iter().position(|(name, _)| name == key).unwrap_or_else(|| {
+        object.push((Cow::Borrowed(key), Node::Object(Members::new())));
+        object.len() - 1
+    });
+    match &mut object[at].1 {
+        Node::Object(members) => Ok(members),
+        Node::Text(_) => Err(format!("{key} is no object")),
+    }
+}
+
+/// Merges the object `extra` into the event. A member of `extra` replaces the member of the same name from the
 /// columns. The identity object and the objects inside it are merged member by member.
-fn merge(into: &mut Map<String, Value>, extra: Map<String, Value>) {
-    for (key, value) in extra {
-        let structural = [USER_IDENTITY, SESSION_CONTEXT, ATTRIBUTES].contains(&key.as_str());
-        match (into.get_mut(&key), value) {
-            (Some(Value::Object(have)), Value::Object(more)) if structural => merge(have, more),
-            (_, value) => {
-                into.insert(key, value);
+fn merge<'t>(into: &mut Members<'t>, extra: &'t str) {
+    for (key, value) in json::members(extra) {
+        let structural = [USER_IDENTITY, SESSION_CONTEXT, ATTRIBUTES].contains(&key.as_ref());
+        match into.iter_mut().find(|(name, _)| *name == key) {
+            Some((_, Node::Object(have))) if structural && value.starts_with('{') => {
+                merge(have, value);
             }
+            Some((_, have)) => *have = Node::Text(Cow::Borrowed(value)),
+            None => into.push((key, Node::Text(Cow::Borrowed(value)))),
         }
     }
+}
+
+fn write_object(members: &Members<'_>, text: &mut String) {
+    text.push('{');
+    for (number, (key, node)) in members.iter().enumerate() {
+        if number > 0 {
+            text.push(',');
+        }
+        text.push_str(&json::quote(key));
+        text.push(':');
+        match node {
+            Node::Text(value) => text.push_str(value),
+            Node::Object(members) => write_object(members, text),
+        }
+    }
+    text.push('}');
 }
 
 /// Returns the column values that the ingest stores for `event`. If `needs_raw` is true, they

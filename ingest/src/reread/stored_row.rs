@@ -5,14 +5,13 @@ use crate::decode::{self, DecodeLimits, RecordSink, SinkStopped};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use std::borrow::Cow;
 use std::io::Cursor;
 use trailhound_datasets::columns::{COLUMNS, ColumnId, ColumnType, FACT_COLUMNS, Origin};
 use trailhound_datasets::derive::DerivedFacts;
 use trailhound_datasets::event::{Event, Field, Flag};
 use trailhound_datasets::key;
 use trailhound_datasets::layout::Partition;
-use trailhound_datasets::rebuild::{StoredColumns, rebuild};
+use trailhound_datasets::rebuild::{StoredColumns, rebuild_text};
 use trailhound_datasets::reject::Reject;
 
 /// What this version makes of a stored event.
@@ -60,7 +59,7 @@ impl<'b> StoredRow<'b> {
         let account = self.fallback_account().map(|(account, _)| account);
         // The sink never stops the decoder.
         let _ = decode::object(
-            Cursor::new(text.as_bytes().to_vec()),
+            Cursor::new(text.into_bytes()),
             account,
             &DecodeLimits::default(),
             &mut sink,
@@ -107,12 +106,12 @@ impl<'b> StoredRow<'b> {
     }
 
     /// The event as JSON text: as received, or made from the columns.
-    fn event_text(self) -> Result<Cow<'b, str>, String> {
-        if let Some(raw) = self.text(ColumnId::Raw) {
-            return Ok(Cow::Borrowed(raw));
-        }
-        let mut stored =
-            StoredColumns { extra: self.text(ColumnId::Extra), ..StoredColumns::default() };
+    fn event_text(self) -> Result<String, String> {
+        let mut stored = StoredColumns {
+            extra: self.text(ColumnId::Extra),
+            raw: self.text(ColumnId::Raw),
+            ..StoredColumns::default()
+        };
         for (number, column) in COLUMNS.iter().enumerate() {
             let Origin::Sent(field) = column.origin else { continue };
             let value = self.batch.column(number);
@@ -142,7 +141,7 @@ impl<'b> StoredRow<'b> {
         };
         stored.parameters_repeat =
             self.flags().any(|name| name == Flag::RequestParameterJsonRepeats.name());
-        Ok(Cow::Owned(rebuild(&stored)?.to_string()))
+        Ok(rebuild_text(&stored)?.into_owned())
     }
 
     /// The times that the event sends, by field, in their JSON spelling.

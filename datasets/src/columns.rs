@@ -450,7 +450,7 @@ pub static COPIES: LazyLock<TableSchema> = LazyLock::new(|| {
 const READING: &str = r#"
 ## What is read
 
-A record is an event where it has an action (`eventName`), an identity (`userIdentity` with a member that can be read) and a member that only ActionTrail writes (`acsRegion`, `eventRW`, a documented `eventType` or identity type, an `eventSource` of Alibaba Cloud, `requestParameterJson`). An event of the platform may lack the identity; it then needs two such members. A record with `eventId`, `eventName` and a readable `eventTime` is also an event where it has no member that ActionTrail does not know. Insight events need `insightDetails`.
+A record is an event where it has an action (`eventName`), an identity (`userIdentity` with a member that can be read) and a member that only ActionTrail writes (`acsRegion`, `eventRW`, a documented `eventType` or identity type, an `eventSource` of Alibaba Cloud, `requestParameterJson`). An event of the platform may lack the identity; it then needs two such members. A record with `eventId`, `eventName` and a readable `eventTime` is also an event where it has no member that ActionTrail does not know. Insight events need `insightDetails`, or id, time and region.
 
 | what comes | what happens |
 | --- | --- |

@@ -128,11 +128,15 @@ fn is_core(draft: &EventDraft) -> bool {
         && draft.has_known_members_alone()
 }
 
+/// True for an insight, which has neither action nor identity: its event type, and its details or id, time and region.
 fn is_insight(draft: &EventDraft) -> bool {
-    draft.has_insight()
-        && draft
-            .text(Field::EventType)
-            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("ActionTrailInsight"))
+    let is_of_kind = draft
+        .text(Field::EventType)
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("ActionTrailInsight"));
+    let is_whole = [Field::EventId, Field::EventTime, Field::AcsRegion]
+        .iter()
+        .all(|&field| draft.text(field).is_some());
+    is_of_kind && (draft.has_insight() || is_whole)
 }
 
 /// Number of members that only ActionTrail writes.

@@ -100,8 +100,15 @@ impl Session {
     ) -> Result<LogicalPlan, QueryError> {
         let state = self.context().state();
         let plan = if reads_client_schema(&statement) {
-            // The catalogs and the statements about them are those of the protocol's library.
-            state.statement_to_plan(Statement::Statement(Box::new(statement.clone()))).await
+            // The catalogs and the statements about them are those of the protocol's library. Where a statement needs
+            // more than it has, such as `format`, PostgreSQL's meaning is asked.
+            let parsed = Statement::Statement(Box::new(statement.clone()));
+            match state.statement_to_plan(parsed).await {
+                Ok(plan) => Ok(plan),
+                Err(error) => {
+                    dialect::plan(&state, statement.clone()).await.map_err(|_| error)
+                }
+            }
         } else {
             dialect::plan(&state, statement.clone()).await
         };

@@ -31,7 +31,8 @@ pub(crate) enum SnapshotOrTime {
 }
 
 impl SnapshotOrTime {
-    /// The state, with days of `zone`. `None` where the calendar ends.
+    /// The state to query; a day begins at its midnight in `zone`. `None` where that is out of the
+    /// range of dates.
     pub(crate) fn as_of(self, zone: Tz) -> Option<AsOf> {
         match self {
             Self::Snapshot(number) => Some(AsOf::Snapshot(number)),

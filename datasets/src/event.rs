@@ -1,6 +1,7 @@
 //! The event model: the fields of an ActionTrail event that the columns and the derived facts read, and one decoded event.
 //!
-//! An event is a JSON object with two nested objects, the identity and its session:
+//! An event is a JSON object. Its fields are members of the event itself, of the identity, and of
+//! the attributes of the identity's session:
 //!
 //! ```json
 //! {
@@ -154,7 +155,8 @@ impl Field {
         ("referenceResources", Self::ReferencedResources),
     ];
 
-    /// The fact that the field is part of; `None` for fields that decide no rule alone.
+    /// The fact that the field is part of. `None` for fields that identify or describe an event,
+    /// such as `eventId` and `userAgent`: no fact is marked as not understood because of them.
     #[must_use]
     pub fn fact(self) -> Option<Fact> {
         Some(match self {
@@ -232,7 +234,7 @@ pub enum Flag {
     RequestParameterJsonRepeats,
     /// `account_id` is the recipient's, because the identity names none.
     AccountFromRecipient,
-    /// `account_id` comes from the path of the object, because the event names none.
+    /// `account_id` comes from the path of the object in the bucket, because the event names none.
     AccountFromPath,
     /// `account_id` is the log service's `owner_id` or the CloudEvent's `aliyunaccountid`, because the event names none.
     AccountFromOwnerId,
@@ -332,7 +334,8 @@ impl Flags {
     }
 }
 
-/// True for the text that tools write where a value is missing: nothing, `-`, `null` in any case.
+/// True for the text that tools write where a value is missing: an empty text, `-`, `\N`, `(null)`,
+/// or `null` in upper or lower case. White space around it does not count.
 #[must_use]
 pub fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
@@ -355,7 +358,7 @@ pub struct Event<'a> {
     /// The event's JSON text.
     pub text: &'a str,
     /// Account id for an event that has none: from the row around the event (`owner_id`) or from
-    /// the object's path. The flag names the source.
+    /// the path of the object in the bucket. The flag says which of them.
     pub fallback_account: Option<(Cow<'a, str>, Flag)>,
     /// The oddities that the decoder noticed.
     pub flags: Flags,

@@ -1,4 +1,5 @@
-//! The facts that rules stand on, and whether an event's record of each was read.
+//! The facts of an event that rules read, and whether each was read, is absent or was not
+//! understood.
 //!
 //! A missing fact and an unreadable fact are different answers: a rule may treat the first as "the event does not say", but
 //! it cannot judge an event of which it reads the second. Each fact has one flag for the unreadable case
@@ -15,7 +16,7 @@
 //! assert_eq!(Fact::SourceAddress.name(), "source_address");
 //! ```
 
-/// A fact of an event that rules stand on.
+/// A fact of an event that rules read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Fact {

@@ -28,7 +28,8 @@ use trailhound_datasets::layout;
 /// Length of a time bucket, in microseconds. Most events that arrive are a few minutes old, so few keys are needed at a
 /// time however many events a day has. A day is a whole number of buckets.
 const BUCKET_MICROS: i64 = 600_000_000;
-/// Times that an event can have: 2010 to 2060. Other times are errors, and could otherwise create any number of buckets.
+/// Event times that have a bucket of their own: 2010 to 2060. All others share
+/// [`TimeBucket::NoValidTime`], because wrong times could create any number of buckets.
 const VALID_TIMES: std::ops::Range<i64> = 1_262_304_000_000_000..2_840_140_800_000_000;
 
 /// A bucket of event keys, by event time.
@@ -36,7 +37,7 @@ const VALID_TIMES: std::ops::Range<i64> = 1_262_304_000_000_000..2_840_140_800_0
 pub(crate) enum TimeBucket {
     /// Ten minutes, by their number since 1970.
     TenMinutes(i64),
-    /// Events without a valid time.
+    /// All events without a time or with one outside of [`VALID_TIMES`].
     NoValidTime,
 }
 

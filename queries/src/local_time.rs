@@ -21,11 +21,12 @@ impl TimeOrDay {
             return Some(Self::Time(time.to_utc()));
         }
         let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Self::Day)?;
-        // A day of the calendar's end has no midnight in some zones.
+        // The midnight of the last possible date is out of range in some zones.
         day.at(chrono_tz::UTC).map(|_| day)
     }
 
-    /// The point in time, with days of `zone`; `None` where the calendar ends.
+    /// The point in time; a day begins at its midnight in `zone`. `None` where that is out of
+    /// range.
     #[must_use]
     pub fn at(self, zone: Tz) -> Option<DateTime<Utc>> {
         match self {
@@ -36,7 +37,7 @@ impl TimeOrDay {
 }
 
 /// The beginning of `day` in `zone`, which is not midnight where clocks are put forward at midnight.
-/// `None` where the calendar ends.
+/// `None` where it is out of the range of dates.
 #[must_use]
 pub fn start_of_day(day: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
     let midnight = day.and_hms_opt(0, 0, 0)?;

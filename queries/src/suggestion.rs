@@ -3,8 +3,8 @@
 use strsim::damerau_levenshtein;
 
 /// The name in `known` that was probably meant by `name`, compared without regard to case. `None`
-/// where even the nearest name differs in more than two characters and more than a third of its
-/// length.
+/// where more than two characters of the nearest name, and more than a third of its length, would
+/// have to change.
 ///
 /// ```
 /// use trailhound_queries::suggestion::nearest;

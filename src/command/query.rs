@@ -26,7 +26,7 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
     let location = catalog_location(config, args.lake.folder()).await?;
     let as_of = match args.as_of {
         Some(state) => state.as_of(config.time_zone).ok_or_else(|| {
-            Failure::Usage("--as-of: the calendar ends before this day".to_owned())
+            Failure::Usage("--as-of: the day is out of the range of dates".to_owned())
         })?,
         None => AsOf::Newest,
     };

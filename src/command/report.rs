@@ -48,7 +48,7 @@ async fn create(config: &Config, lake: &Lake, args: ReportArgs) -> Result<Exit, 
     let time_zone = args.time_zone.unwrap_or(config.time_zone);
     let at = match args.at {
         Some(at) => at.at(time_zone).ok_or_else(|| {
-            Failure::Usage(format!("--at: the day does not begin in {time_zone}"))
+            Failure::Usage(format!("--at: the day is out of the range of dates in {time_zone}"))
         })?,
         None => config.now(),
     };

@@ -45,16 +45,17 @@ impl ConfigLocation {
         Failure::Usage(format!("{}: {problem}", self.display()))
     }
 
-    /// `time` as a point in time, with days of `zone`.
+    /// `time` as a point in time; a day begins at its midnight in `zone`.
     ///
     /// # Errors
-    /// [`Failure::Usage`]: the calendar ends before it.
+    /// [`Failure::Usage`] where the day is out of the range of dates.
     pub(super) fn point_in_time(
         &self,
         time: TimeOrDay,
         zone: Tz,
     ) -> Result<DateTime<Utc>, Failure> {
-        time.at(zone).ok_or_else(|| self.error(format!("the day does not begin in {zone}")))
+        time.at(zone)
+            .ok_or_else(|| self.error(format!("the day is out of the range of dates in {zone}")))
     }
 
     /// The text of the file; empty if there is no file.

@@ -185,19 +185,19 @@ impl Config {
         self.location.path.as_deref()
     }
 
-    /// `time` as a point in time, with days of the configuration's time zone.
+    /// `time` as a point in time; a day begins at its midnight in the configuration's time zone.
     ///
     /// # Errors
-    /// [`Failure::Usage`]: the calendar ends before it.
+    /// [`Failure::Usage`] where the day is out of the range of dates.
     pub(crate) fn point_in_time(&self, time: TimeOrDay) -> Result<DateTime<Utc>, Failure> {
         self.location.point_in_time(time, self.time_zone)
     }
 
-    /// The range of event times from `since` to `until`, with days of the configuration's time zone.
-    /// Events without a time lie in no range.
+    /// The range of event times from `since` to `until`; a day begins at its midnight in the
+    /// configuration's time zone. Events without a time lie in no range.
     ///
     /// # Errors
-    /// [`Failure::Usage`]: the calendar ends before one of them.
+    /// [`Failure::Usage`] where one of them is a day out of the range of dates.
     pub(crate) fn time_range(
         &self,
         since: Option<TimeOrDay>,

@@ -141,7 +141,7 @@ impl<'c> Interpreter<'c> {
             MetaCommand::AsOf(None) => self.switch_to(AsOf::Newest).await,
             MetaCommand::AsOf(Some(state)) => match state.as_of(self.config.time_zone) {
                 Some(as_of) => self.switch_to(as_of).await,
-                None => printer::message("error: the calendar ends before this day"),
+                None => printer::message("error: the day is out of the range of dates"),
             },
         }
         Ok(())

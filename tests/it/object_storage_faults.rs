@@ -1,4 +1,4 @@
-//! A bucket whose store answers with errors, breaks off, truncates and stalls.
+//! A bucket whose store answers with errors, breaks connections, truncates bodies and delays them.
 
 use crate::support::faulty_proxy::{Done, FAULTS, bad_line};
 use crate::support::object_store::{ObjectStore, configure, generated_objects};

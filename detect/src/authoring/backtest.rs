@@ -23,7 +23,7 @@ pub struct AlertVolume {
 }
 
 impl AlertVolume {
-    /// Counts `findings`, with days of `zone`.
+    /// Counts `findings`, with the days of the time zone `zone`.
     #[must_use]
     pub fn of(findings: &[Finding], zone: Tz) -> Self {
         let mut volume = Self::default();

@@ -149,7 +149,8 @@ pub async fn detect(
     Ok(detection)
 }
 
-/// Finds what rules cannot judge among the events in `range`, and which sources are not understood.
+/// Adds the findings about the events in `range` that rules cannot judge, and about the sources
+/// with too many events of which a fact was not understood.
 async fn evaluate_undetermined(
     session: &Session,
     rule_set: &RuleSet,

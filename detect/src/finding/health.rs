@@ -14,7 +14,7 @@ pub const DEAD_LETTER_RULE: &str = "AT-HEALTH-002";
 /// Rule id of the finding that no event of a configured account comes.
 pub const SILENT_ACCOUNT_RULE: &str = "AT-HEALTH-004";
 
-/// Rule id of the finding that events of a source are not understood.
+/// Rule id of the finding that facts of a source's events are not understood.
 pub const NOT_UNDERSTOOD_RULE: &str = "AT-HEALTH-003";
 
 /// Events of a source on one day of which a fact was not understood.
@@ -33,7 +33,7 @@ pub struct NotUnderstood<'m> {
 }
 
 impl NotUnderstood<'_> {
-    /// True where more than one in a hundred events of the source is not understood.
+    /// True where a fact was not understood of more than one in a hundred events of the source.
     #[must_use]
     pub fn is_alarming(&self) -> bool {
         self.marked_in_all.saturating_mul(100) > self.events

@@ -1,13 +1,13 @@
 //! The file sink: writes JSON lines to a file, each revision of a finding exactly once, also if the
-//! service dies between writing a line and recording the outcome.
+//! service crashes between writing a line and recording the outcome.
 //!
 //! The outbox records the file's length with the outcomes. When the file is opened again, lines
 //! beyond the recorded length are known to be written already, and are skipped when the outbox
 //! sends them again.
 //!
 //! Example: the recorded length is 500 bytes. The service writes lines C and D, to byte 900, and
-//! dies. After the restart the sink reads the lines behind byte 500, remembers the hashes of C and
-//! D, and skips both when they are due. A line torn by the crash is cut off first.
+//! crashes. After the restart the sink reads the lines behind byte 500, remembers the hashes of C
+//! and D, and skips both when they are due. A line that the crash left incomplete is removed first.
 
 use crate::sinks::sink::{PayloadFormat, Sink, same_outcome};
 use crate::store::outbox::{DeliveryOutcome, OutboxMessage};
@@ -135,7 +135,7 @@ impl OpenFile {
         let (unrecorded_lines, line_bytes) = line_hashes(&mut file)?;
         let bytes = recorded_bytes + line_bytes;
         if bytes < metadata.len() {
-            // Cuts off a line that a full disk or a crash has torn.
+            // Removes a line that a full disk or a crash has left incomplete.
             file.set_len(bytes)?;
         }
         Ok(Self {
@@ -238,7 +238,7 @@ impl Sink for FileSink {
         self.open_file = None;
         self.recorded =
             position.and_then(|position| serde_json::from_str(position).ok()).unwrap_or_default();
-        // Cuts off a torn line at once. If the file cannot be opened, the next delivery fails and
+        // Removes an incomplete line at once. If the file cannot be opened, the next delivery fails and
         // tells why.
         self.open_file =
             if self.path.exists() { OpenFile::open(&self.path, self.recorded).ok() } else { None };
@@ -299,7 +299,7 @@ mod tests {
         let mut sink = FileSink::new(path.clone(), PayloadFormat::Native, 1 << 30);
         assert!(all_delivered(&sink.deliver(&all[..4], NOW).await));
         let recorded = sink.position().expect("a position");
-        // Written, not recorded, and torn in the middle of the last line.
+        // Written, not recorded, and incomplete in the middle of the last line.
         assert!(all_delivered(&sink.deliver(&all[4..8], NOW).await));
         let length = fs::metadata(&path).expect("there").len();
         OpenOptions::new().write(true).open(&path).expect("open").set_len(length - 5).expect("cut");

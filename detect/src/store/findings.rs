@@ -19,7 +19,8 @@ use sqlx::{Any, AnyConnection, AnyPool, Row, Transaction};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use trailhound_datasets::derive::time::{parse, second};
 
-/// Statements per transaction that store findings: other writers wait no longer than for these.
+/// Number of chunks of [`ROWS`] findings that one transaction stores. Other writers wait until a
+/// transaction ends, so it must be short.
 const STATEMENTS: usize = 64;
 
 /// Result of storing findings: counts, and the ids of changed findings.
@@ -29,7 +30,7 @@ pub struct StoreSummary {
     pub new: u64,
     /// Findings whose text changed.
     pub revised: u64,
-    /// Findings that were stored with the same text.
+    /// Findings that were already stored with the same text.
     pub unchanged: u64,
     /// Ids of the new and the revised findings.
     pub changed: HashSet<String>,
@@ -148,10 +149,11 @@ pub fn findings_since<'c>(
     bodies.map(|body: Result<String, sqlx::Error>| StoredFinding::parse(body?)).boxed()
 }
 
-/// The conditions under which findings are stored: lease holder, routes to sinks, and time.
+/// What storing needs besides the findings: the lease holder, the routes to sinks and the time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StoreContext<'k> {
-    /// The holder who must have the lease on detection; `None` where the lake has one writer.
+    /// Name of this service, which must hold the lease on detection; `None` where the lake has one
+    /// writer.
     pub holder: Option<&'k str>,
     /// The routes to the sinks; `None` if findings are not sent to sinks.
     pub routes: Option<&'k Routes>,
@@ -159,14 +161,16 @@ pub struct StoreContext<'k> {
     pub now: i64,
 }
 
-/// Stores `findings`, withdraws stored findings that the rules have not found again in the scopes they `evaluated`, and moves
-/// the cursors of the rules in `ran` to `snapshot`. A finding and its outbox messages are written in one transaction. Very many
-/// findings take several transactions; the cursors move with the last, so that findings which were not stored are found again. A
-/// finding stays as it is when the retention has dropped its events or events it may depend on. `summary` counts what was stored,
-/// also when storing fails halfway.
+/// Stores `findings`, withdraws stored findings that the rules have not found again in the scopes
+/// they `evaluated`, and moves the cursors of the rules in `ran` to `snapshot`. A finding and its
+/// outbox messages are written in one transaction. Very many findings take several transactions;
+/// the cursors move with the last, so that findings which were not stored are found again. A stored
+/// finding is not withdrawn when the retention has dropped its events or events that it may depend
+/// on. `summary` counts what was committed, also when storing fails halfway.
 ///
 /// # Errors
-/// [`StoreError`]; the cursors stay where they were then.
+/// [`StoreError::TakenOver`] where another service holds the lease, and the other [`StoreError`]s.
+/// The cursors then stay where they were.
 pub async fn store_findings(
     catalog: &AnyPool,
     findings: &[Finding],
@@ -216,7 +220,10 @@ pub async fn store_findings(
     Ok(())
 }
 
-/// Begins a transaction of the service that holds the lease on detection.
+/// Begins a transaction. Until it ends, the lease on detection cannot pass to another service.
+///
+/// # Errors
+/// [`StoreError::TakenOver`] where `context` names a holder that does not hold the lease.
 async fn begin(
     catalog: &AnyPool,
     context: StoreContext<'_>,
@@ -233,7 +240,8 @@ async fn begin(
     Ok(transaction)
 }
 
-/// Stores at most [`ROWS`] findings.
+/// Stores new and changed `findings` with their outbox messages, and counts all in `summary`. There
+/// are at most [`ROWS`] of them.
 async fn store_chunk(
     db: &mut AnyConnection,
     findings: &[&Finding],

@@ -13,10 +13,11 @@
 //! | --- | --- |
 //! | `enqueue`, with the finding | `pending`, due now |
 //! | [`lease_batch`] by worker A | `leased`, holder A |
-//! | the sink says 503, [`acknowledge`] with [`DeliveryOutcome::Retry`] | `pending`, 1 attempt, due in 0.5 to 1 s |
-//! | [`lease_batch`] by worker A, which dies while it sends | `leased`, holder A |
+//! | the sink answers 503, [`acknowledge`] with [`DeliveryOutcome::Retry`] | `pending`, 1 attempt,
+//! due in 0.5 to 1 s |
+//! | [`lease_batch`] by worker A, which crashes while it sends | `leased`, holder A |
 //! | [`recover_leased`] by its successor | `pending`, `unsure` 1: it may have been sent |
-//! | the sink takes it under the same key `f1.1`, [`acknowledge`] | `delivered` |
+//! | the sink accepts it under the same key `f1.1`, [`acknowledge`] | `delivered` |
 //!
 //! The message's text is not copied while its revision is the latest one: [`lease_batch`] reads it from the finding.
 //! Before a new revision replaces that text, `preserve_texts` copies it into the rows that are neither delivered nor

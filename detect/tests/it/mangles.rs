@@ -400,7 +400,7 @@ fn pascal_case(key: &str) -> String {
     characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect()
 }
 
-/// Changes one of the members that rules stand on.
+/// Changes one of the members that rules read.
 fn one_member(event: Value, rng: &mut Pcg64, change: impl Fn(Value) -> Value) -> Value {
     const MEMBERS: [&str; 11] = [
         "userIdentity",

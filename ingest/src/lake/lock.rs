@@ -11,7 +11,8 @@ const LOCK_FILE: &str = "writer.lock";
 /// Content of the lock file while a writer may have files that no commit refers to yet.
 const BUSY: &[u8] = b"writing";
 
-/// The right to write a lake, released when dropped. The operating system releases it when the process dies.
+/// The right to write a lake, released when dropped. The operating system releases it when the
+/// process ends.
 #[derive(Debug)]
 pub struct WriterLock {
     /// The locked file; `None` on PostgreSQL.

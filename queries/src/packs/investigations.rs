@@ -282,7 +282,8 @@ impl Investigation {
     }
 }
 
-/// Converts a time as people write it to RFC 3339, with days of `zone`; `None` where it is invalid.
+/// Converts a time as people write it to RFC 3339; a day begins at its midnight in `zone`. `None`
+/// where the text is invalid.
 fn parse_time(text: &str, now: DateTime<Utc>, zone: Tz) -> Option<String> {
     let text = text.trim();
     let time = if text == "now" {

@@ -31,7 +31,7 @@ fn weekdays() -> Vec<Weekday> {
 
 impl BusinessHours {
     /// True where `micros` (microseconds since 1970 UTC) lies outside of the business hours. `None`
-    /// where the time is out of the calendar's range.
+    /// where the time is out of the range of dates.
     #[must_use]
     pub fn is_off_hours(&self, micros: i64) -> Option<bool> {
         let local =

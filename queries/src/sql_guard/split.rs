@@ -34,7 +34,8 @@ pub fn split_statements(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// True where `text` ends a statement: its last token is a semicolon, or it has no token.
+/// True where `text` ends with a complete statement or has none: its last token is a semicolon, or
+/// it has no token. False inside an open quote or comment.
 #[must_use]
 pub fn is_complete(text: &str) -> bool {
     let dialect = GenericDialect {};

@@ -1,4 +1,5 @@
-//! A proxy before an object store that answers errors, breaks off, truncates and stalls, each in its turn.
+//! A proxy before an object store that injects faults in turn: error answers, broken connections,
+//! truncated bodies and delays.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -20,11 +21,12 @@ pub(crate) enum Fault {
     Reset,
     /// The body ends before its stated length.
     Truncated,
-    /// Half of the body with a matching length: only the object's name shows that it is incomplete.
+    /// Half of the body, with the `Content-Length` of the half. Only the size in the listing and in
+    /// the object's name shows that the rest is missing.
     Shortened,
-    /// The body comes in slow pieces.
+    /// The body arrives in pieces, with a delay before each.
     Dawdle,
-    /// Closed without an answer.
+    /// The connection is closed without an answer.
     Silence,
 }
 
@@ -42,7 +44,8 @@ pub(crate) const FAULTS: [Fault; 8] = [
 /// How often each fault has happened, to listings (`true`) and to objects (`false`).
 pub(crate) type Done = Arc<Mutex<BTreeMap<(bool, Fault), u64>>>;
 
-/// Starts a proxy to the store on `port` that injects faults in turn; returns its port.
+/// Starts a proxy to the store on `port` that injects faults in turn. Returns its port and the
+/// counts of the faults, which it keeps updating.
 pub(crate) fn bad_line(port: u16) -> (u16, Done) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let own = listener.local_addr().expect("bound").port();
@@ -58,7 +61,9 @@ pub(crate) fn bad_line(port: u16) -> (u16, Done) {
     (own, done)
 }
 
-/// Every second request passes. Listings and objects are counted apart, because their order is not fixed.
+/// The fault for the next request, which is then counted in `done`. Every second request has
+/// [`Fault::None`]; the others take [`FAULTS`] in turn. Listings and objects are counted apart,
+/// because their order is not fixed.
 fn next_fault(is_listing: bool, done: &mut BTreeMap<(bool, Fault), u64>) -> Fault {
     let number = done
         .iter()

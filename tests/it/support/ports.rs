@@ -7,7 +7,8 @@ use std::sync::Mutex;
 /// Below the system's range of ephemeral ports, so that neither `:0` nor an outgoing connection takes a reserved port.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// Reserves a port of 127.0.0.1. No other caller, in this or another process, gets the port while this process lives.
+/// Reserves a port of 127.0.0.1. No other caller, in this or another process, gets the port while
+/// this process runs.
 pub(crate) fn reserve_port() -> u16 {
     static HELD: Mutex<Vec<(u16, File)>> = Mutex::new(Vec::new());
     let mut held = HELD.lock().expect("no reservation panicked");

@@ -28,7 +28,7 @@ const OBJECT_TEXTS: [&str; 5] = [
     "referenced_resources",
 ];
 
-/// The events that a rule cannot judge.
+/// The events that a rule cannot judge, as a condition.
 #[derive(Debug)]
 pub(super) struct RuleDoubt {
     /// The events that may concern the rule.
@@ -38,7 +38,7 @@ pub(super) struct RuleDoubt {
 }
 
 impl RuleDoubt {
-    /// The doubt of `rule`; `None` where it reads no fact.
+    /// The events that `rule` cannot judge; `None` where it reads no fact.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where its prefilter is not a condition on `events`.

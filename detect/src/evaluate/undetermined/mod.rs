@@ -33,11 +33,12 @@ use trailhound_queries::packs::rules::Rule;
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
-/// Events of a day, counted for each rule, that are compared with what rules with windows find. On
-/// a day with more, such a rule leaves out no event.
+/// Maximum number of rows that wait until a day is complete, over all rules. A rule with a window
+/// is run over its waiting rows, to leave out the events that it finds. On a day with more rows,
+/// these rules leave out no event.
 const COMPARED_MAX: usize = 10_000;
 
-/// Rules, ready to say which events they cannot judge.
+/// Rules, prepared to find the events that they cannot judge.
 pub(super) struct UndeterminedRules {
     parameters: Arc<Parameters>,
     /// Plans the queries.
@@ -61,7 +62,8 @@ struct DoubtfulRule {
 #[derive(Default)]
 pub(super) struct EvaluatedDay {
     pub(super) findings: Vec<Finding>,
-    /// Ids of the rules that failed, and why. None of their events is left out.
+    /// Ids of the rules that failed, and why. A rule that cannot be planned has no findings. A rule
+    /// whose query fails leaves out no event.
     pub(super) failed: Vec<(String, String)>,
 }
 
@@ -76,7 +78,7 @@ impl UndeterminedRules {
     /// Prepares `rules` in `session`, which was made by [`Session::over_input`].
     ///
     /// # Errors
-    /// [`SessionError`] where there is no engine to prepare them with.
+    /// [`SessionError::Engine`] where a condition cannot be bound to the columns of `events`.
     pub(super) async fn new(
         rules: impl IntoIterator<Item = Rule>,
         session: Session,
@@ -101,8 +103,8 @@ impl UndeterminedRules {
         Ok(Self { parameters, session, rules: doubtful, predicates, columns, broken })
     }
 
-    /// Finds what the rules cannot judge among the events of `day` in `lake`, and which sources are
-    /// not understood.
+    /// Makes the findings about the events of `day` in `lake` that the rules cannot judge, and
+    /// about the sources with too many events of which a fact was not understood.
     ///
     /// # Errors
     /// [`SessionError`] where the events cannot be read.
@@ -155,7 +157,8 @@ impl UndeterminedRules {
     }
 
     /// Adds `rows` to the findings of a rule. Where `is_compared`, the events that the rule itself
-    /// finds among them are left out.
+    /// finds among them are left out. If its query fails, the rule is added to `failed` and leaves
+    /// out none.
     async fn judge(
         &self,
         number: usize,
@@ -180,9 +183,10 @@ impl UndeterminedRules {
     }
 }
 
-/// The scopes of an evaluation of every marked day in `range` for the rules with the ids `rule_ids`.
-/// What is said about sources is evaluated too only `with_sources`: after a commit it is not, as
-/// events that are understood change it.
+/// The scopes in which findings are withdrawn that an evaluation of every marked day in `range` has
+/// not found again: the findings of the rules `rule_ids` and, `with_sources`, those about sources.
+/// Streaming evaluation does not withdraw findings about sources. They also depend on the number of
+/// events that are understood, and a day with only such new events is not evaluated again.
 pub(super) fn undetermined_scopes<I: AsRef<str>>(
     rule_ids: impl IntoIterator<Item = I>,
     range: TimeRange,
@@ -200,7 +204,8 @@ pub(super) fn undetermined_scopes<I: AsRef<str>>(
     of_rules.chain(of_sources).collect()
 }
 
-/// The doubt and the query of `rule`; `None` where it reads no fact.
+/// The events that `rule` cannot judge, as a condition, and its query; `None` where it reads no
+/// fact.
 async fn prepare(
     rule: &Rule,
     session: &Session,
@@ -212,8 +217,8 @@ async fn prepare(
 }
 
 impl DoubtfulRule {
-    /// True where the events of a day can tell which of them the rule can judge. A rule that asks for
-    /// first and last rows is about older events.
+    /// True where the rule can be run over the events of one day to learn which of them it finds. A
+    /// rule over `first_last` rows cannot: events of earlier days decide whether it finds an event.
     fn judges_alone(&self) -> bool {
         self.rule.first_last.is_none()
     }
@@ -240,7 +245,8 @@ impl DoubtfulRule {
 }
 
 impl WaitingRows {
-    /// Keeps `rows` of a rule. Once there are too many to compare, returns false and keeps none.
+    /// Keeps `rows` of a rule and returns true. Once there are more than [`COMPARED_MAX`], returns
+    /// false and keeps no more.
     fn add(&mut self, number: usize, rows: &RecordBatch) -> bool {
         self.count += rows.num_rows();
         if self.count > COMPARED_MAX {

@@ -100,7 +100,7 @@ pub(crate) fn parse_entity_kind(text: &str) -> Result<EntityKind, String> {
         .ok_or_else(|| "one of principal, access_key, address, target".to_owned())
 }
 
-/// Parses a severity in any case, such as `high`.
+/// Parses a severity such as `high` or `HIGH`.
 ///
 /// # Errors
 /// The text is no severity.

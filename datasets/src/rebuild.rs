@@ -35,7 +35,8 @@ pub struct StoredColumns<'a> {
     pub extra: Option<&'a str>,
     /// The column `raw`: the event as received, where the other columns cannot rebuild it.
     pub raw: Option<&'a str>,
-    /// The column `flags` holds `request_parameter_json_repeats`.
+    /// True if `flags` contains `request_parameter_json_repeats`: `requestParameterJson` has the
+    /// text of `request_parameters` and is not stored again.
     pub parameters_repeat: bool,
 }
 
@@ -100,7 +101,7 @@ enum Node<'t> {
 
 type Members<'t> = Vec<(Cow<'t, str>, Node<'t>)>;
 
-/// `text`, which is the JSON text of the column `name`.
+/// Checks that `text`, the content of the column `name`, is valid JSON, and returns it.
 fn valid<'t>(name: &str, text: &'t str) -> Result<&'t str, String> {
     let value: &RawValue = serde_json::from_str(text).map_err(|e| format!("{name}: {e}"))?;
     Ok(value.get())

@@ -1,4 +1,4 @@
-//! Builds Arrow record batches from decoded events, quarantined records and copies.
+//! Builds Arrow record batches for the tables `events`, `quarantine` and `event_copies`.
 
 use crate::decode::{RecordSink, SinkStopped};
 use arrow::array::{
@@ -349,7 +349,7 @@ impl QuarantineBatch {
     }
 }
 
-/// A record batch of `copies` under construction, for one partition.
+/// A record batch of `event_copies` under construction, for one partition.
 pub(crate) struct CopyBatch {
     builders: Vec<ColumnBuilder>,
     day: String,

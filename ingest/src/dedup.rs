@@ -254,7 +254,7 @@ pub(crate) struct DedupIndex {
 struct UncommittedKeys {
     /// Commits up to this snapshot have been compared.
     compared: i64,
-    /// Identity halves of the event keys that were new or a copy.
+    /// Identity halves of the event keys that were new, or that a further source delivered.
     events: HashSet<KeyHalf>,
     /// Keys of the rejects that were new.
     rejects: HashSet<[u8; 16]>,

@@ -57,8 +57,8 @@ pub fn local_time(time: DateTime<Utc>, zone: Tz) -> String {
     time.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// A time that is written in RFC 3339, for people: as [`local_time`] writes it. Any other text is
-/// returned unchanged.
+/// Converts a time in RFC 3339 to `zone`, as [`local_time`] writes it. Text that is no time, and
+/// every text if `zone` is UTC, is returned unchanged.
 #[must_use]
 pub fn local_text(text: &str, zone: Tz) -> String {
     match DateTime::parse_from_rfc3339(text) {

@@ -86,7 +86,8 @@ async fn count_events(session: &Session, range: TimeRange) -> Result<usize, Fail
     frame.count().await.map_err(Failure::internal)
 }
 
-/// Days in the range. A bound that is not given is that of the findings.
+/// Number of days in `range`. Without a lower or upper bound, the day of the earliest or latest
+/// finding is the first or last one; without findings too, today.
 fn count_days(range: TimeRange, config: &Config, detection: &Detection) -> u64 {
     let times = || {
         detection

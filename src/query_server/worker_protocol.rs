@@ -1,5 +1,5 @@
 //! The protocol between the service and a query worker: one line of JSON in each direction. The
-//! rows go to a file.
+//! worker writes the rows to its standard output, which the service has redirected to a file.
 
 use crate::config::QueryBounds;
 use crate::row_writer::RowFormat;
@@ -17,9 +17,9 @@ pub(crate) struct WorkerRequest {
     pub(crate) values: ParameterValues,
     /// Format of the rows.
     pub(crate) format: RowFormat,
-    /// The state of the lake to query.
+    /// The snapshot of the lake to query.
     pub(crate) as_of: AsOf,
-    /// Name of the time zone of the statement; `None`: that of the configuration.
+    /// Name of the time zone of the statement; `None` is that of the configuration.
     pub(crate) time_zone: Option<String>,
     /// Resource limits of the query.
     pub(crate) bounds: QueryBounds,

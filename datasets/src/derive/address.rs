@@ -13,7 +13,7 @@ pub enum SourceAddress {
     Internal,
     /// The host name of a cloud service.
     Service,
-    /// Absent, empty or a sign for "nothing".
+    /// Absent, empty or a placeholder such as `-` or `null`.
     Missing,
     /// Anything else: a masked address, a list, a range.
     Unparsable,
@@ -161,8 +161,8 @@ fn is_host_name(text: &str) -> bool {
         && !labels[0].bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The address of the client and the field it comes from: the source address, or for `Internal` calls the address in the
-/// parameter `UserClientIp`.
+/// The IP address of the client and the field it comes from: `sourceIpAddress`, or for `Internal`
+/// calls the request parameter `UserClientIp`. `None` if that field holds no IP address.
 #[must_use]
 pub fn client(event: &Event<'_>, source: &SourceAddress) -> Option<(IpAddr, ClientIpProvenance)> {
     match source {

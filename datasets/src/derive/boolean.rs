@@ -1,7 +1,7 @@
 //! Booleans as events write them.
 
-/// Reads a boolean: the words `true` and `false` in any case, as a JSON boolean or inside a string. `None` for anything
-/// else.
+/// Reads a boolean: the words `true` and `false` in any letter case, as a JSON boolean or inside a
+/// string. `None` for anything else.
 #[must_use]
 pub fn parse_bool(text: &str) -> Option<bool> {
     let text = text.trim().trim_matches('"').trim();

@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, AnyPool};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// A finding that is not stored as the lake's events give it.
+/// A finding whose stored form differs from the one derived from the lake's events.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     /// Id of the finding.
@@ -46,10 +46,14 @@ pub enum DifferenceKind {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match &self.kind {
-            DifferenceKind::NotStored => "the lake gives it, but it is not kept".to_owned(),
-            DifferenceKind::NotDerived => "it is kept, but the lake does not give it".to_owned(),
+            DifferenceKind::NotStored => {
+                "the events of the lake yield it, but it is not kept".to_owned()
+            }
+            DifferenceKind::NotDerived => {
+                "it is kept, but the events of the lake do not yield it".to_owned()
+            }
             DifferenceKind::ContentDiffers { members } => {
-                format!("what is kept differs in {}", members.join(", "))
+                format!("it is kept with other values of {}", members.join(", "))
             }
         };
         write!(f, "{} {}: {what}", self.rule_id, self.finding_id)

@@ -142,8 +142,9 @@ fn shortened(text: &str, units_max: usize, mark: &str) -> String {
     kept.collect::<String>() + mark
 }
 
-/// The name of a sheet by `text`: without the characters that a workbook does not allow in it, not
-/// too long, and different from those that are `taken`, in any case.
+/// The name of a sheet, made from `text`: without the characters that a workbook does not allow in
+/// it, not too long, and different from the names in `taken`, also from those that differ from it
+/// in upper and lower case only.
 pub(super) fn sheet_name(text: &str, taken: &[&str]) -> String {
     let mut name: String = sanitize(text)
         .chars()

@@ -9,9 +9,10 @@ pub struct DecodeLimits {
     pub content_bytes_max: u64,
     /// Largest ratio of decompressed to compressed bytes; checked after 32 MiB of output.
     pub expansion_max: u64,
-    /// Bytes of a reject that are kept.
+    /// Most bytes of a reject that the quarantine keeps.
     pub quarantine_raw_bytes_max: usize,
-    /// Largest content held in memory at a time, in bytes, for formats that cannot be streamed.
+    /// Largest block or page held in memory, in bytes, compressed or not, for formats that are read
+    /// block by block: Snappy, Parquet.
     pub block_bytes_max: usize,
 }
 

@@ -1,6 +1,7 @@
-//! The keys of rows, documents and answers around events.
+//! JSON keys of the rows, documents and API responses that contain events.
 
-/// Keys whose value holds an event or a list of events, and what writes them so.
+/// Keys whose value is an event or a list of events. Each key stands with the kind of record that
+/// contains it, for messages.
 pub(super) const WRAPPERS: [(&str, &str); 35] = [
     ("Detail", "an AccessKey audit answer"),
     ("event", "a log service row"),
@@ -39,7 +40,7 @@ pub(super) const WRAPPERS: [(&str, &str); 35] = [
     ("record", "a record"),
 ];
 
-/// Keys of rows that hold the account.
+/// Keys of a row whose value is the account id of the row's event.
 pub(super) const OWNERS: [&str; 4] =
     ["owner_id", "contents_owner_id_s", "aliyunaccountid", "aliyunAccountId"];
 

@@ -21,8 +21,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Rows per row group: few enough that a look-up reads little, many enough that dictionaries save space.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
-/// Distinct values of a repeating column in a row group that its Bloom filter is sized for: keys, names, addresses. A
-/// filter sized for more falls out of the cache while it is filled.
+/// Number of distinct values per row group for which the Bloom filter of a column with repeating
+/// values (AccessKey ids, user names, addresses) is sized. A larger filter does not fit into the
+/// CPU cache while it is filled.
 const REPEATED_VALUES: usize = 16 * 1024;
 /// Largest dictionary of a column in a row group, in bytes. With the default of 1 MiB, request parameters and other long text
 /// would fill the whole dictionary before the writer falls back to plain encoding.

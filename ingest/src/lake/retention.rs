@@ -35,8 +35,8 @@ type RowCounts = BTreeMap<String, (i64, i64)>;
 
 impl Lake {
     /// Drops all days before the day that contains `oldest`. `oldest` and `now` are in microseconds
-    /// since 1970 UTC. The event time gives the day of an event and of its copies. The time of
-    /// ingest gives the day of a reject and of an event without a usable time.
+    /// since 1970 UTC. The day of an event and of its rows in `event_copies` is that of the event
+    /// time. The time of ingest gives the day of a reject and of an event without a usable time.
     ///
     /// After this call the ledger counts the rows as expired. Their files stay on disk as long
     /// as a snapshot contains them.
@@ -90,7 +90,7 @@ impl Lake {
     }
 
     /// Counts the rows of `expired` by source. The ledger must then count these rows as expired.
-    /// Event copies are left out, because the ledger never counts them as stored.
+    /// Rows of `event_copies` are left out, because the ledger never counts them as stored.
     fn count_rows(&self, expired: &[LiveFile]) -> Result<RowCounts, CatalogError> {
         let mut counts = RowCounts::new();
         for file in expired.iter().filter(|file| file.table != Table::EventCopies) {

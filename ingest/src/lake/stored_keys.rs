@@ -49,8 +49,9 @@ impl Lake {
         Ok(keys)
     }
 
-    /// The files of events, then those of copies, that can hold events of `day` (days since 1970): those of the day's partition
-    /// and of the partitions out of range. `None`: those out of range alone.
+    /// The files of `events`, then those of `event_copies`, that can hold events of `day` (days
+    /// since 1970): those of the day's partition and of the partitions out of range. `None`: only
+    /// those out of range.
     pub(crate) async fn key_files(&self, day: Option<i32>) -> Result<Vec<KeyFile>, CatalogError> {
         let mut files = Vec::new();
         for table in [Table::Events, Table::EventCopies] {

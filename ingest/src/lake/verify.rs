@@ -41,11 +41,11 @@ pub enum LakeProblem {
         /// The key, in hex.
         event_key: String,
     },
-    /// A row of `event_copies` whose event is not stored, or that stands there twice.
+    /// A row of `event_copies` whose event is not stored, or that occurs twice.
     Copy {
         /// The key, in hex.
         event_key: String,
-        /// The source that delivered the copy.
+        /// The source that delivered the event again.
         source: String,
     },
     /// Events that this version decodes otherwise than they are stored.

@@ -1,4 +1,4 @@
-//! The keys of events that the lake holds, and the copies of events whose keys have changed.
+//! The keys of the stored events, and the rows of `event_copies` whose event has got a new key.
 
 use super::new_files::NewFiles;
 use super::read::{read, unreadable};
@@ -12,10 +12,12 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use trailhound_datasets::layout::day_of;
 
-/// The new key of each event whose key has changed, by its old key; `None` for what is no event.
+/// The new key of each event whose key has changed, by its old key; `None` if the stored row turned
+/// out to be no event.
 pub(super) type ChangedKeys = HashMap<[u8; 16], Option<[u8; 16]>>;
 
-/// The keys of the events of the days that were asked for, with the sources that delivered each.
+/// The keys of stored events, each with the sources that delivered the event. The keys of a day are
+/// read when the first event of the day is looked up.
 pub(super) struct KnownKeys<'l> {
     lake: &'l Lake,
     runtime: &'l Handle,
@@ -27,7 +29,8 @@ impl<'l> KnownKeys<'l> {
         Self { lake, runtime, days: HashMap::new() }
     }
 
-    /// The sources that have delivered the event of `new`; none where it is not stored.
+    /// The sources that have delivered the stored event with the key of `new`; empty if there is
+    /// none.
     ///
     /// # Errors
     /// [`CatalogError`] where the keys cannot be read.
@@ -46,8 +49,9 @@ impl<'l> KnownKeys<'l> {
     }
 }
 
-/// Writes the copies of events whose `keys` have changed to `files`, with the new keys. Returns the
-/// files that they replace.
+/// Rewrites each file of `event_copies` that holds one of the changed `keys`: writes its rows to
+/// `files` with the new keys, without the rows of what is no event. Returns the files that are
+/// replaced.
 ///
 /// # Errors
 /// [`CatalogError`] where a file cannot be read or written.
@@ -92,7 +96,7 @@ fn with_new_keys(
             _ => Some(old.value(row).to_vec()),
         })
         .collect();
-    // A copy of what is no event is no copy.
+    // What is no event has no row in `event_copies`.
     let stays: BooleanArray =
         (0..old.len()).map(|row| Some(change(old.value(row)) != Some(None))).collect();
     let mut columns = batch.columns().to_vec();

@@ -1,5 +1,6 @@
-//! Reads stored events anew: what an older version has half understood is decoded again from the
-//! bytes that the lake kept. Positions stay, and the ledger stays exact.
+//! Decodes stored events again, from the bytes that the lake has kept, where an older version
+//! understood them only in part. Source positions do not change, and the ledger's counts stay
+//! exact.
 //!
 //! Example: a version stored an event whose `userIdentity` is JSON text, without an identity. Its
 //! row holds the event in `raw`. Decoded again, the row has the identity and another event key. A
@@ -90,8 +91,8 @@ pub async fn reread(lake: &Lake, _: &WriterLock, now: i64) -> Result<RereadSumma
     Ok(summary)
 }
 
-/// The files that replace `file` and the copies of its events, and what has changed; `None` where it
-/// can stay.
+/// The files that replace `file` and the rows of its events in `event_copies`, and what has
+/// changed; `None` where `file` can stay.
 fn replacement(
     lake: &Lake,
     runtime: &Handle,

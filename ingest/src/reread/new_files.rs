@@ -59,7 +59,8 @@ impl<'l> NewFiles<'l> {
         self.write(Table::Events, new.day.clone(), &new.row)
     }
 
-    /// Counts an event of `source` that is stored already, and notes the copy where `is_new`.
+    /// Counts an event of `source` that is stored already. If `is_new`, `source` delivers it for
+    /// the first time, and a row of `event_copies` is written.
     pub(super) fn drop_duplicate(
         &mut self,
         new: &NewRow,
@@ -80,7 +81,7 @@ impl<'l> NewFiles<'l> {
         self.write(Table::EventCopies, new.day.clone(), &copy)
     }
 
-    /// Writes rows of copies, all of one partition.
+    /// Writes rows of `event_copies`, all of one partition.
     pub(super) fn copies(&mut self, rows: &RecordBatch) -> Result<(), CatalogError> {
         let day = rows.schema().index_of("day").map_err(|error| self.failed(error))?;
         self.write_partition(Table::EventCopies, day, rows)

@@ -264,7 +264,7 @@ pub(super) fn bin(stride: Interval, time: i64, origin: i64) -> Result<i64> {
     }
 }
 
-/// The zone named `name`, in any case.
+/// The zone named `name`; upper and lower case are the same.
 ///
 /// # Errors
 /// An error for a zone that is not in the time zone database. Offsets are refused: PostgreSQL reads `+08` in a zone's place

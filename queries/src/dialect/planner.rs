@@ -12,17 +12,20 @@ use datafusion::logical_expr::{Expr, GetFieldAccess, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use std::sync::Arc;
 
-/// The planner of the dialect's syntax.
+/// Plans the syntax of PostgreSQL's dialect for DataFusion.
 #[derive(Debug)]
 pub(super) struct DialectPlanner;
 
-/// A call by name, whose types are decided later.
+/// A call of the function `name`. The function is chosen by the types of `args` once the whole
+/// statement is planned.
 fn pending(name: &'static str, args: Vec<Expr>) -> Expr {
     let function = Arc::new(ScalarUDF::new_from_impl(PendingFunction::new(name)));
     Expr::ScalarFunction(ScalarFunction::new_udf(function, args))
 }
 
-/// The name of an operator that computes a value.
+/// The name of the function that computes `operator`: PostgreSQL's spelling of the operator. A
+/// negated operator has the name of the plain one, and `<@` that of `@>`. `None` for comparisons,
+/// conditions and unknown operators.
 fn computing(operator: &BinaryOperator) -> Option<&'static str> {
     Some(match operator {
         BinaryOperator::Plus => "+",
@@ -43,7 +46,7 @@ fn computing(operator: &BinaryOperator) -> Option<&'static str> {
     })
 }
 
-/// True for operators that compare values or join conditions.
+/// True for comparisons, AND and OR.
 fn is_condition(operator: &BinaryOperator) -> bool {
     use BinaryOperator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
     matches!(operator, And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq)

@@ -38,10 +38,11 @@ pub(super) fn values_at(args: &FunctionArguments<'_>, _: &Parameters) -> Result<
 
 /// All values at `path` of the JSON object `text`, as texts; `None` where the path leads nowhere.
 ///
-/// The path is a name, or names separated by dots, in any case. A list on the way stands for each of its elements; a number
-/// chooses one, counted from 1. A flattened list (`InstanceId.1`, `InstanceId.2`) is a list of that name. Text that holds a JSON
-/// object or list is followed like one. At the end of the path a list gives its elements and any other value gives its text, an
-/// object its JSON. A null is `None`.
+/// The path is a name, or names separated by dots; upper and lower case are the same. A list within
+/// the path is followed into each of its elements; a number chooses one element, counted from 1. A
+/// flattened list (`InstanceId.1`, `InstanceId.2`) is a list of that name. Text that holds a JSON
+/// object or list is followed like one. At the end of the path a list gives its elements and any
+/// other value gives its text, an object its JSON. A null is `None`.
 fn values_of(text: &str, path: &str) -> Option<Vec<Option<String>>> {
     let mut found = None;
     descend(text, path, 0, &mut found);

@@ -68,7 +68,8 @@ impl Session {
         self.plan_statement(statement).await
     }
 
-    /// Sets the time zone of the statements that follow, by its name in the time zone database (`Asia/Shanghai`), in any case.
+    /// Sets the time zone of the statements that follow, by its name in the time zone database
+    /// (`Asia/Shanghai`); upper and lower case are the same.
     ///
     /// # Errors
     /// [`QueryError`] for a name that is not in the database; the zone stays as it was.

@@ -1,5 +1,6 @@
-//! Reads the documents of Sigma files. Whatever the parser would pass over in silence is refused here, or noted where it
-//! cannot change what the rule finds: members that Sigma does not have, values of another type, names that are no text.
+//! Reads the documents of Sigma files. The parser ignores members that Sigma does not define,
+//! values of a wrong type and names that are no text. A document with one of them is refused here;
+//! if it cannot change what the rule finds, a note is made instead.
 
 use super::members::{self, DocumentKind};
 use rsigma_parser::{
@@ -21,16 +22,15 @@ pub struct SigmaFile {
 pub(super) struct Document {
     /// Name of the file.
     pub(super) file: String,
-    /// Title, or which document of the file it is.
+    /// Title; without one, `document` and its number in the file.
     pub(super) title: String,
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
-    /// For a correlation the rules that it names, for a filter the rules that it tunes. Also known where the document is
-    /// refused.
+    /// The rules that a correlation or filter names. Read also if the document is refused.
     pub(super) targets: Targets,
     /// The log source of a rule or filter.
     pub(super) log_source: LogSource,
-    /// Set where a correlation lets its rules be rules of their own.
+    /// `generate: true` of a correlation: the rules that it names make findings themselves too.
     pub(super) generate: bool,
     pub(super) kind: DocumentKind,
     /// The parsed document, or why it is refused.
@@ -39,7 +39,7 @@ pub(super) struct Document {
     pub(super) notes: Vec<String>,
 }
 
-/// Which rules a filter or correlation is for.
+/// The rules that a filter or correlation names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Targets {
     /// Every rule of the log source.
@@ -53,7 +53,7 @@ pub(super) enum Content {
     Rule(Box<SigmaRule>),
     Correlation {
         rule: Box<CorrelationRule>,
-        /// The document has a condition. The parser puts one where there is none.
+        /// True if the document has a condition. If it has none, the parser fills in a default.
         has_condition: bool,
     },
     Filter(Box<FilterRule>),
@@ -66,13 +66,13 @@ impl Document {
             || self.id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(name))
     }
 
-    /// The words for this document in messages about others.
+    /// Title and file of the document, for messages about other documents.
     pub(super) fn label(&self) -> String {
         format!("\"{}\" ({})", self.title, self.file)
     }
 }
 
-/// The documents of `file`. A part that is no document becomes a refused one.
+/// The documents of `file`. A YAML document that cannot be read is returned as a refused one.
 pub(super) fn read(file: &SigmaFile) -> Vec<Document> {
     let mut documents = Vec::new();
     let mut reader = Reader { file, global: None, previous: None };
@@ -97,7 +97,8 @@ pub(super) fn read(file: &SigmaFile) -> Vec<Document> {
     documents
 }
 
-/// Reads one file. Collections of Sigma 1 share members between documents by `action`.
+/// Reads one file. In a collection of Sigma 1, documents share members by `action`: `global`,
+/// `repeat` and `reset`.
 struct Reader<'f> {
     file: &'f SigmaFile,
     global: Option<Mapping>,

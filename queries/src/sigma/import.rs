@@ -189,19 +189,19 @@ fn tunes(filter: &Document, rule: &Document) -> bool {
     is_target && covers(&filter.log_source, &rule.log_source)
 }
 
-/// What becomes of a translated rule.
+/// How a translated rule is used.
 enum Use {
-    /// It is a rule of its own.
+    /// As a rule that makes findings.
     Own,
-    /// It is only a part of correlations.
+    /// Only as a part of correlations.
     Part,
 }
 
-/// What becomes of the translated document `at`. A rule that correlations are made of is no rule of its own unless one of them says
-/// so by `generate`.
+/// How the translated document with the index `at` is used. A rule that correlations name makes no
+/// findings itself, unless one of the correlations has `generate: true`.
 ///
 /// # Errors
-/// The reason why nothing becomes of it: all correlations that it is a part of were refused.
+/// The document is not used: all correlations that name it were refused.
 fn use_of(
     at: usize,
     documents: &[Document],

@@ -52,8 +52,8 @@ pub(super) fn strip_materialized(
     (kept.collect(), keywords)
 }
 
-/// Position of the name of the common table expression whose name, or `name(columns)`, ends with
-/// the last token of `before`.
+/// Position of the name in `WITH name AS` or `WITH name(columns) AS`. `before` are the indexes into
+/// `tokens` of all words before the `AS`. `None` if no name stands there.
 fn cte_name_position(tokens: &[TokenWithSpan], before: &[usize]) -> Option<Location> {
     let mut open = 0_usize;
     for &at in before.iter().rev() {

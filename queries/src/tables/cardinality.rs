@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use trailhound_datasets::columns::{COLUMNS, Column, ColumnType, Storage};
 
-/// Columns with few distinct values that are not stored as such.
+/// Columns with few distinct values whose storage is not [`Storage::LowCardinality`].
 const ALSO_LOW_CARDINALITY: [&str; 5] =
     ["event_action", "event_name", "error_code", "role_name", "user_agent"];
 

@@ -1,5 +1,6 @@
-//! The settings of a connection: each is obeyed, or refused where the value differs from what
-//! holds. SHOW, `current_setting` and `pg_settings` tell what holds.
+//! The settings of a PostgreSQL connection. A SET to a value that the server cannot follow is
+//! refused. Some settings have no effect; their description says so. SHOW, `current_setting` and
+//! `pg_settings` return the values in force.
 
 use super::errors::client_error;
 use super::values::{self, Refusal};
@@ -11,23 +12,23 @@ use std::time::Duration;
 /// The version of the server. Clients choose by it which statements they send.
 pub(super) const SERVER_VERSION: &str =
     concat!("16.6 (Trailhound ", env!("CARGO_PKG_VERSION"), ")");
-/// The same as one number.
+/// The version of the server as one number.
 pub(super) const SERVER_VERSION_NUMBER: &str = "160006";
 /// The schema of all tables and views.
 pub(super) const SCHEMA: &str = "public";
 /// The schema of PostgreSQL's own tables.
 pub(super) const PG_CATALOG: &str = "pg_catalog";
 
-/// The isolation level of the transaction.
+/// Name of the setting: isolation level of the current transaction.
 const ISOLATION: &str = "transaction_isolation";
-/// The isolation level of the next transaction.
+/// Name of the setting: isolation level of new transactions.
 const DEFAULT_ISOLATION: &str = "default_transaction_isolation";
 
 /// A setting.
 pub(super) struct Setting {
     /// The name as SHOW writes it.
     pub(super) name: &'static str,
-    /// The value when a connection begins.
+    /// The value if the client sets no other.
     pub(super) default: &'static str,
     /// Which values are accepted.
     rule: Rule,
@@ -38,15 +39,15 @@ pub(super) struct Setting {
 /// Which values of a setting are accepted.
 #[derive(Clone, Copy)]
 enum Rule {
-    /// Only the value that holds.
+    /// Only the default.
     Fixed,
     /// Any text.
     Text,
-    /// Any truth value: the setting has no effect here, whatever its value.
+    /// Any boolean; the setting has no effect.
     Boolean,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// A time; it is obeyed.
+    /// A duration such as `30s`; without a unit, milliseconds.
     Duration,
     /// A whole number in this range.
     Number(i64, i64),
@@ -56,7 +57,7 @@ enum Rule {
     Encoding,
     /// A list of schemas.
     SearchPath,
-    /// UTC under any of its names.
+    /// A zone of the time zone database.
     TimeZone,
 }
 
@@ -90,10 +91,15 @@ pub(super) const SETTINGS: [Setting; 50] = [
         "client_min_messages",
         "notice",
         Rule::OneOf(MESSAGE_LEVELS),
-        "Least severe notice; there are none.",
+        "No effect: the server sends no notices.",
     ),
     setting("DateStyle", "ISO, MDY", Rule::DateStyle, "Text of dates and times."),
-    setting(DEFAULT_ISOLATION, "read committed", Rule::OneOf(LEVELS), "Of new transactions."),
+    setting(
+        DEFAULT_ISOLATION,
+        "read committed",
+        Rule::OneOf(LEVELS),
+        "Isolation level of new transactions.",
+    ),
     setting(
         "default_transaction_deferrable",
         "off",
@@ -139,19 +145,24 @@ pub(super) const SETTINGS: [Setting; 50] = [
     fixed("lc_numeric", "C", "Format of numbers."),
     fixed("lc_time", "C", "Names of days and months."),
     setting("lock_timeout", "0", Rule::Duration, "No effect: nothing is locked."),
-    fixed("max_connections", "16", "Open connections."),
-    fixed("max_identifier_length", "63", "Length of a name that clients make."),
-    fixed("max_index_keys", "32", "Columns of an index."),
-    fixed("password_encryption", "scram-sha-256", "How passwords are kept."),
-    fixed("role", "none", "The role that was set."),
+    fixed("max_connections", "16", "Maximum number of open connections."),
+    fixed("max_identifier_length", "63", "Maximum length of a name."),
+    fixed("max_index_keys", "32", "Maximum number of columns of an index."),
+    fixed("password_encryption", "scram-sha-256", "How passwords are stored."),
+    fixed("role", "none", "The role of SET ROLE; there is none."),
     setting("row_security", "on", Rule::Boolean, "No effect: no table has row security."),
-    setting("search_path", "\"$user\", public", Rule::SearchPath, "Schemas of unqualified names."),
+    setting("search_path", "\"$user\", public", Rule::SearchPath, "Schemas of names without one."),
     fixed("server_encoding", "UTF8", "Encoding of all texts."),
     fixed("server_version", SERVER_VERSION, "Version of the server."),
     fixed("server_version_num", SERVER_VERSION_NUMBER, "Version of the server as a number."),
     fixed("session_replication_role", "origin", "Nothing is replicated."),
     fixed("standard_conforming_strings", "on", "A backslash in '...' is a backslash."),
-    setting("statement_timeout", "0", Rule::Duration, "Longest time of a statement; 0 is none."),
+    setting(
+        "statement_timeout",
+        "0",
+        Rule::Duration,
+        "Maximum time of a statement; 0 is no limit.",
+    ),
     setting(
         "synchronous_commit",
         "on",
@@ -160,8 +171,13 @@ pub(super) const SETTINGS: [Setting; 50] = [
     ),
     fixed("synchronize_seqscans", "on", "Rows have no order without ORDER BY."),
     setting("TimeZone", "UTC", Rule::TimeZone, "Time zone of times."),
-    setting("transaction_deferrable", "off", Rule::Boolean, "No effect, as its default."),
-    setting(ISOLATION, "read committed", Rule::OneOf(LEVELS), "Of this transaction."),
+    setting("transaction_deferrable", "off", Rule::Boolean, "No effect."),
+    setting(
+        ISOLATION,
+        "read committed",
+        Rule::OneOf(LEVELS),
+        "Isolation level of this transaction.",
+    ),
     fixed("transaction_read_only", "on", "Transactions only read."),
     fixed("xmlbinary", "base64", "There are no XML values."),
     fixed("xmloption", "content", "There are no XML values."),
@@ -179,7 +195,7 @@ const REPORTED: [&str; 8] = [
     "bytea_output",
 ];
 
-/// Values that differ from the defaults, by the name of the setting.
+/// Values that were set, by the name of the setting.
 type Values = BTreeMap<&'static str, String>;
 
 /// Who is connected, and to what.
@@ -189,10 +205,10 @@ struct Login {
     database: String,
 }
 
-/// What a transaction, or a part of it, has to restore.
+/// The values that SET has set; a savepoint keeps a copy, to restore them.
 #[derive(Debug, Clone, Default)]
 struct State {
-    /// Values for the whole connection.
+    /// Values until the connection ends.
     session: Values,
     /// Values until the end of the transaction.
     local: Values,
@@ -203,13 +219,13 @@ struct Inner {
     login: Login,
     /// The number of the snapshot that was read last.
     snapshot: Option<i64>,
-    /// Values that the client has asked for when it connected.
+    /// Values of the client's startup message.
     startup: Values,
     now: State,
-    /// The values before the transaction; `None` outside of one.
+    /// `session` as it was before the transaction; `None` outside of one.
     before: Option<Values>,
     savepoints: Vec<(String, State)>,
-    /// What the client was told.
+    /// The values of the settings in `REPORTED` that the client was last told.
     reported: BTreeMap<&'static str, String>,
 }
 
@@ -217,7 +233,7 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct SessionSettings(Mutex<Inner>);
 
-/// For how long a SET holds.
+/// Until when the value of a SET is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SettingScope {
     /// Until the connection ends.
@@ -226,7 +242,7 @@ pub(super) enum SettingScope {
     Transaction,
 }
 
-/// The setting of this name, in any case.
+/// The setting with this name; upper and lower case are the same.
 fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }
@@ -255,7 +271,7 @@ impl Inner {
 }
 
 impl SessionSettings {
-    /// Keeps the names of the user and the database of the connection.
+    /// Stores the names of the user and the database of the connection.
     pub(super) fn log_in(&self, user: &str, database: &str) {
         self.inner().login = Login { user: user.to_owned(), database: database.to_owned() };
     }
@@ -265,12 +281,12 @@ impl SessionSettings {
         self.inner().login.user.clone()
     }
 
-    /// The name of the database, as the client has chosen it: there is only one.
+    /// The name of the database that the client gave. The server has one database, under any name.
     pub(super) fn database(&self) -> String {
         self.inner().login.database.clone()
     }
 
-    /// Keeps the number of the snapshot that statements read.
+    /// Stores the number of the snapshot that a statement reads.
     pub(super) fn see_snapshot(&self, number: Option<i64>) {
         self.inner().snapshot = number;
     }
@@ -284,7 +300,8 @@ impl SessionSettings {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The value of a setting, in any case; `None` for an unknown one.
+    /// The value of the setting `name`; upper and lower case are the same. `None` if there is no
+    /// such setting.
     pub(super) fn get(&self, name: &str) -> Option<String> {
         find(name).map(|setting| self.inner().value(setting))
     }
@@ -298,10 +315,10 @@ impl SessionSettings {
         Ok((setting.name, self.inner().value(setting)))
     }
 
-    /// Accepts the values of the startup message. A value that cannot hold ends the connection.
+    /// Sets the values of the startup message.
     ///
     /// # Errors
-    /// A value is refused.
+    /// There is no such setting, or the value is refused. The caller then ends the connection.
     pub(super) fn start<'v>(
         &self,
         values: impl Iterator<Item = (&'v str, &'v str)>,
@@ -316,12 +333,12 @@ impl SessionSettings {
         Ok(())
     }
 
-    /// What the client must be told when the connection begins.
+    /// The values of the settings in `REPORTED` when the connection begins, for the client.
     pub(super) fn initial_reports(&self) -> BTreeMap<&'static str, String> {
         self.inner().reported.clone()
     }
 
-    /// The reported settings that have changed since the client was last told.
+    /// The settings in `REPORTED` whose values the client has not been told yet.
     pub(super) fn changed_reports(&self) -> Vec<(&'static str, String)> {
         let mut inner = self.inner();
         let now = reports(&inner);
@@ -334,10 +351,11 @@ impl SessionSettings {
         changed
     }
 
-    /// Sets `name` to `value`, or to its default where `value` is `None`.
+    /// Sets `name` to `value`; `None` is the value at the beginning of the connection.
+    /// Outside of a transaction, a value for the transaction has no effect.
     ///
     /// # Errors
-    /// There is no such setting, or the value cannot hold.
+    /// There is no such setting, or the value is refused.
     pub(super) fn set(
         &self,
         name: &str,
@@ -373,7 +391,7 @@ impl SessionSettings {
         self.inner().now = State::default();
     }
 
-    /// A transaction begins.
+    /// Begins a transaction: keeps the values that a rollback restores.
     pub(super) fn begin(&self) {
         let mut inner = self.inner();
         if inner.before.is_none() {
@@ -381,7 +399,7 @@ impl SessionSettings {
         }
     }
 
-    /// The transaction ends; its changes stay if it is committed.
+    /// Ends the transaction. Restores the values before it, unless it is `committed`.
     pub(super) fn end(&self, committed: bool) {
         let mut inner = self.inner();
         if let Some(before) = inner.before.take()
@@ -393,14 +411,15 @@ impl SessionSettings {
         inner.savepoints.clear();
     }
 
-    /// A savepoint is set.
+    /// Sets a savepoint: keeps the values that a rollback to it restores.
     pub(super) fn savepoint(&self, name: &str) {
         let mut inner = self.inner();
         let now = inner.now.clone();
         inner.savepoints.push((name.to_owned(), now));
     }
 
-    /// A savepoint is released, or its changes are undone. False if there is no such savepoint.
+    /// Rolls back to the savepoint `name` if `undone`, or else releases it. Returns false if there
+    /// is no such savepoint.
     pub(super) fn end_savepoint(&self, name: &str, undone: bool) -> bool {
         let mut inner = self.inner();
         let Some(at) = inner.savepoints.iter().rposition(|(known, _)| known == name) else {
@@ -415,12 +434,12 @@ impl SessionSettings {
         true
     }
 
-    /// True if a transaction of this isolation level sees one snapshot.
+    /// True if all statements of the transaction read the same snapshot, by its isolation level.
     pub(super) fn is_snapshot_kept(&self) -> bool {
         matches!(self.get(ISOLATION).as_deref(), Some("repeatable read" | "serializable"))
     }
 
-    /// The time of a setting such as `statement_timeout`; `None` if there is none.
+    /// The duration of a setting such as `statement_timeout`; `None` if it is 0, which is no limit.
     pub(super) fn timeout(&self, name: &str) -> Option<Duration> {
         let millis = values::milliseconds(&self.get(name)?).ok()?;
         (millis > 0).then(|| Duration::from_millis(millis))
@@ -437,7 +456,10 @@ fn reports(inner: &Inner) -> BTreeMap<&'static str, String> {
     reported.map(|setting| (setting.name, inner.value(setting))).collect()
 }
 
-/// The value as it is kept and shown.
+/// `value` in the spelling that is stored and shown.
+///
+/// # Errors
+/// The setting does not accept the value.
 fn accepted(setting: &Setting, value: &str) -> Result<String, PgWireError> {
     let accepted = match setting.rule {
         Rule::Fixed => values::fixed(value, setting.default),

@@ -104,7 +104,7 @@ impl StartupHandler for ConnectionStartup {
     }
 }
 
-/// Tells the client what holds when the connection begins.
+/// Tells the client the values of the settings when the connection begins.
 #[derive(Debug)]
 pub(super) struct ReportedSettings(pub(super) Arc<SessionSettings>);
 

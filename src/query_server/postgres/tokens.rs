@@ -112,7 +112,7 @@ impl<'t> TokenReader<'t> {
         Some(&first.token)
     }
 
-    /// True if the next token is `word`, in any case and without quotes.
+    /// True if the next token is `word` without quotes; upper and lower case are the same.
     pub(super) fn is_word(&self, word: &str) -> bool {
         matches!(self.peek(), Some(Token::Word(next)) if next.quote_style.is_none()
             && next.value.eq_ignore_ascii_case(word))

@@ -5,9 +5,9 @@ use trailhound_queries::session::ad_hoc::time_zone_name;
 /// Why a value is refused.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// No such value exists; with those that do.
+    /// The value is not valid; with the valid ones.
     Invalid(String),
-    /// PostgreSQL has the value, but it does not hold here; with what does.
+    /// PostgreSQL accepts the value, but this server does not; with the value in force.
     NotHere(String),
 }
 
@@ -38,7 +38,7 @@ pub(super) fn boolean(value: &str) -> Accepted {
         .ok_or_else(|| Refusal::Invalid("on or off".to_owned()))
 }
 
-/// One of `words`, in any case.
+/// One of `words`; upper and lower case are the same.
 pub(super) fn one_of(value: &str, words: &[&str]) -> Accepted {
     let known = words.iter().find(|word| word.eq_ignore_ascii_case(value));
     known
@@ -94,8 +94,8 @@ pub(super) fn duration(millis: u64) -> String {
     format!("{}{unit}", millis / size)
 }
 
-/// `ISO` with an order of day, month and year. The order only concerns styles other than ISO, so
-/// that any order holds.
+/// `ISO` with an order of day, month and year. Any order is accepted: it only concerns
+/// styles other than ISO.
 pub(super) fn date_style(value: &str) -> Accepted {
     let mut order = "MDY";
     for part in value.split(',').map(|part| part.trim().to_lowercase()) {
@@ -124,7 +124,7 @@ pub(super) fn encoding(value: &str) -> Accepted {
     }
 }
 
-/// A zone of the time zone database, in any case.
+/// A zone of the time zone database; upper and lower case are the same.
 pub(super) fn time_zone(value: &str) -> Accepted {
     if ["0", "z", "default", "local"].iter().any(|name| name.eq_ignore_ascii_case(value)) {
         return Ok("UTC".to_owned());

@@ -47,14 +47,14 @@ pub(crate) fn configure(program: &Program, sources: &str) {
 
 const KEYS: &str = r#"{"identities":[{"name":"t","credentials":[{"accessKey":"testkey","secretKey":"testsecret"}],"actions":["Admin"]}]}"#;
 
-/// The server of this run.
+/// The SeaweedFS server of this test run.
 struct Server {
     filer: u16,
     s3: u16,
     _process: Child,
 }
 
-/// A bucket of its own in the server of this run.
+/// A bucket that only one test uses, in the server of this test run.
 pub(crate) struct ObjectStore {
     server: &'static Server,
     bucket: String,
@@ -89,7 +89,8 @@ impl Server {
         Self { filer: ports[4], s3: ports[6], _process: process }
     }
 
-    /// Status of a request to its filer.
+    /// Sends a request to the server's filer, the part of SeaweedFS that stores files without
+    /// authentication. Returns the HTTP status.
     fn send(&self, method: &str, path: &str, content: &[u8]) -> std::io::Result<u16> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.filer))?;
         write!(
@@ -109,7 +110,7 @@ impl Server {
 }
 
 impl ObjectStore {
-    /// An empty bucket; `None`, with a notice, where the store is not installed.
+    /// Creates an empty bucket. Returns `None` and prints a notice if the store is not installed.
     pub(crate) fn start() -> Option<Self> {
         static SERVER: OnceLock<Server> = OnceLock::new();
         static BUCKETS: AtomicUsize = AtomicUsize::new(0);
@@ -145,12 +146,12 @@ impl ObjectStore {
         );
     }
 
-    /// Port of its S3 interface.
+    /// Port of the server's S3 interface.
     pub(crate) fn port(&self) -> u16 {
         self.server.s3
     }
 
-    /// Configuration of the bucket as a source.
+    /// Configuration of the bucket as the source `bucket`.
     pub(crate) fn source(&self) -> String {
         self.source_named("bucket")
     }

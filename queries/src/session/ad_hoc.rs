@@ -106,9 +106,7 @@ impl Session {
             let parsed = Statement::Statement(Box::new(statement.clone()));
             match state.statement_to_plan(parsed).await {
                 Ok(plan) => Ok(plan),
-                Err(error) => {
-                    dialect::plan(&state, statement.clone()).await.map_err(|_| error)
-                }
+                Err(error) => dialect::plan(&state, statement.clone()).await.map_err(|_| error),
             }
         } else {
             dialect::plan(&state, statement.clone()).await

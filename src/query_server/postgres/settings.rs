@@ -151,7 +151,12 @@ pub(super) const SETTINGS: [Setting; 50] = [
     fixed("password_encryption", "scram-sha-256", "How passwords are stored."),
     fixed("role", "none", "The role of SET ROLE; there is none."),
     setting("row_security", "on", Rule::Boolean, "No effect: no table has row security."),
-    setting("search_path", "\"$user\", public", Rule::SearchPath, "Schemas of names without one."),
+    setting(
+        "search_path",
+        "\"$user\", public",
+        Rule::SearchPath,
+        "Schemas searched for unqualified names.",
+    ),
     fixed("server_encoding", "UTF8", "Encoding of all texts."),
     fixed("server_version", SERVER_VERSION, "Version of the server."),
     fixed("server_version_num", SERVER_VERSION_NUMBER, "Version of the server as a number."),

@@ -12,7 +12,7 @@ use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde_json::Value;
 use std::net::TcpListener;
 
-/// A broker topic, a bucket and ports, with a configuration in which nothing is wrong.
+/// A Kafka topic, a bucket and a free port, with a configuration in which nothing is wrong.
 struct Healthy {
     program: Program,
     bucket: String,
@@ -43,14 +43,15 @@ impl Healthy {
         })
     }
 
-    /// Writes the configuration with `more` at its end, after `change`.
+    /// Writes the configuration: replaces the first text of `change` by the second, and appends
+    /// `more`.
     fn write(&self, change: (&str, &str), more: &str) {
         let text = format!("{}{}{}", self.service, self.bucket, self.topic);
         assert!(text.contains(change.0), "{text}");
         self.program.write("serve.toml", format!("{}{more}", text.replace(change.0, change.1)));
     }
 
-    /// Runs the doctor with the true time.
+    /// Runs the doctor with the clock of this machine instead of the time of the tests.
     fn run(&self, more: &[&str]) -> RunOutput {
         let args = ["--config", "serve.toml", "doctor", "--lake", "lake"];
         let mut command = self.program.command(&[&args[..], more].concat());

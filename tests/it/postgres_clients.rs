@@ -1,5 +1,6 @@
-//! Clients of the PostgreSQL endpoint: each with its cursors, copies, settings and questions about the catalogue. One server
-//! for all, and one process for each client.
+//! Client libraries of PostgreSQL against the endpoint: cursors, `COPY`, settings and queries on
+//! the catalogue. Each test starts the endpoint, and one process that runs the checks of its
+//! clients.
 
 use crate::support::external::{external_part, skip_notice};
 use crate::support::postgres::postgres;
@@ -7,10 +8,10 @@ use crate::support::query_endpoint::{PASSWORD, QueryEndpoint, cli_rows, start_en
 use serde_json::{Value, json};
 use std::process::Command;
 
-/// Events of the lake.
+/// Number of events in the lake.
 const EVENTS: i64 = 3_000;
 
-/// Runs the checks in `tests/it/clients/FILE` and returns their results.
+/// Runs the script `tests/it/clients/FILE` with `python` and returns the results of its checks.
 fn checks(python: &str, file: &str, open: &QueryEndpoint) -> Value {
     let (host, port) = open.postgres.rsplit_once(':').expect("HOST:PORT");
     let script = format!("{}/tests/it/clients/{file}", env!("CARGO_MANIFEST_DIR"));
@@ -23,7 +24,8 @@ fn checks(python: &str, file: &str, open: &QueryEndpoint) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-/// The endpoint and the Python of the clients; `None`, with a notice, where they are not installed.
+/// The endpoint, and the path of a Python that has the clients; `None`, with a notice, where there
+/// is none.
 fn endpoint() -> Option<(QueryEndpoint, String)> {
     let python = external_part("TRAILHOUND_CLIENTS_PYTHON")?;
     Some((start_endpoint("", u32::try_from(EVENTS).expect("a number")), python))

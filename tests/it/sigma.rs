@@ -1,4 +1,5 @@
-//! Sigma rules in and out: their meaning over events, what is refused, and that an exported rule finds the same when imported.
+//! Import and export of Sigma rules: which events an imported rule matches, which rules are
+//! refused, and that an exported rule finds the same events when it is imported again.
 
 use crate::support::program::{Program, RunOutput, text};
 use serde_json::{Value, json};
@@ -6,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const SOURCE: &str = "logsource: {product: alibaba, service: actiontrail}";
 
-/// Imports `rules` (YAML documents); each must be accepted.
+/// Imports `rules` (YAML documents), each of which must be accepted. Returns the program that has
+/// them.
 fn imported(rules: &[String]) -> Program {
     let program = Program::new();
     program.write("trailhound.toml", "[rules]\nfolder = \"rules\"\n");
@@ -37,7 +39,8 @@ pub(crate) fn scan(program: &Program, events: &[Value]) -> RunOutput {
     program.run_ok(&["scan", "events.json", "--lake", "l", "--format", "json"])
 }
 
-/// Which of `events` a rule with that detection matches.
+/// Imports one rule for each of `detections` and runs them over `events`. Returns the ids of the
+/// events that each rule matches, in the order of `detections`.
 pub(crate) fn matched(detections: &[&str], events: &[Value]) -> Vec<BTreeSet<String>> {
     let rules: Vec<String> =
         (1..).zip(detections).map(|(number, detection)| rule(number, detection)).collect();

@@ -16,13 +16,13 @@ use trailhound_queries::session::Session;
 /// A failed check.
 #[derive(Debug)]
 pub struct LintProblem {
-    /// The rule.
+    /// Id of the rule.
     pub rule_id: String,
     /// The rule's description file.
     pub path: PathBuf,
     /// The name of the check.
     pub check: &'static str,
-    /// What is wrong, or what to write instead.
+    /// The requirement that the rule does not meet, or the error.
     pub message: String,
 }
 
@@ -53,7 +53,7 @@ const FILE_CHECKS: [Check; 34] = [
     }),
     (
         "attack-there",
-        "name the techniques of MITRE ATT&CK; only what the platform says of itself has none",
+        "name the techniques of MITRE ATT&CK; only rules of the group `platform` may have none",
         |rule| rule.group == "platform" || !rule.attack.is_empty(),
     ),
     ("attack-once", "a technique is named once", |rule| {
@@ -62,25 +62,29 @@ const FILE_CHECKS: [Check; 34] = [
     ("title", "a title has between 5 and 90 characters", |rule| {
         (5..=90).contains(&rule.title.en.chars().count())
     }),
-    ("title-end", "a title is no sentence: without a full stop", |rule| {
+    ("title-end", "a title has no full stop at its end", |rule| {
         !rule.title.en.ends_with('.') && !rule.title.zh.ends_with('。')
     }),
-    ("title-zh", "the Chinese title is in Chinese", |rule| is_chinese(&rule.title.zh)),
-    ("runbook", "say what to do", |rule| rule.runbook.en.chars().count() >= 20),
-    ("runbook-zh", "the Chinese runbook is in Chinese", |rule| is_chinese(&rule.runbook.zh)),
-    ("false-positives", "say who does this without harm", |rule| !rule.false_positives.is_empty()),
-    ("references", "say where it is known from", |rule| !rule.references.is_empty()),
-    ("group", "a group's folder is in small letters", |rule| {
+    ("title-zh", "write the Chinese title in Chinese", |rule| is_chinese(&rule.title.zh)),
+    ("runbook", "write a runbook of at least 20 characters that says what to do", |rule| {
+        rule.runbook.en.chars().count() >= 20
+    }),
+    ("runbook-zh", "write the Chinese runbook in Chinese", |rule| is_chinese(&rule.runbook.zh)),
+    ("false-positives", "name in `false_positives` who does this legitimately", |rule| {
+        !rule.false_positives.is_empty()
+    }),
+    ("references", "name a source in `references`", |rule| !rule.references.is_empty()),
+    ("group", "the name of a group's folder has only lower-case letters and `_`", |rule| {
         rule.group.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     }),
-    ("file-name", "file names are in small letters with `_`", |rule| {
+    ("file-name", "a file name has only lower-case letters, digits and `_`", |rule| {
         rule.path.file_stem().is_some_and(|name| {
             name.to_string_lossy()
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         })
     }),
-    ("comment", "the query begins with `-- ` and what it finds", |rule| {
+    ("comment", "begin the query with a comment, `-- `, that says what it finds", |rule| {
         rule.sql.starts_with("-- ")
     }),
     ("one-statement", "the query is one statement without `;`", |rule| {
@@ -88,7 +92,7 @@ const FILE_CHECKS: [Check; 34] = [
     }),
     (
         "no-clock",
-        "a query knows no present: the same events must give the same findings tomorrow",
+        "a query reads no clock and no random values: the same events must always give the same findings",
         |rule| {
             let sql = rule.sql.to_lowercase();
             !["now()", "current_timestamp", "current_date", "random()", "uuid()"]
@@ -96,10 +100,10 @@ const FILE_CHECKS: [Check; 34] = [
                 .any(|word| sql.contains(word))
         },
     ),
-    ("no-limit", "a query leaves nothing out by LIMIT", |rule| {
+    ("no-limit", "do not use LIMIT: it leaves out matches", |rule| {
         !words(&rule.sql).any(|word| word == "limit")
     }),
-    ("event-action", "`event_action` is in lower case", event_actions_are_lower),
+    ("event-action", "compare `event_action` with texts in lower case", event_actions_are_lower),
     (
         "no-event-name",
         "compare `event_action`, which is in lower case, and not `event_name`",
@@ -107,12 +111,12 @@ const FILE_CHECKS: [Check; 34] = [
     ),
     (
         "prefilter",
-        "say which rows the query reads, as `prefilter`: without, every row is read and held",
+        "`prefilter` says which rows the query reads; without it, all rows are read and kept in memory",
         |rule| rule.prefilter.is_some(),
     ),
     (
         "windows",
-        "a window over event time leaves rows without a time out: `event_time IS NOT NULL`",
+        "a query with a window over event time excludes rows without a time: `event_time IS NOT NULL`",
         |rule| !rule.sql.contains(" RANGE BETWEEN ") || rule.sql.contains("event_time IS NOT NULL"),
     ),
     (
@@ -128,12 +132,12 @@ const FILE_CHECKS: [Check; 34] = [
     ),
     (
         "lookback-used",
-        "a `lookback` without any window or INTERVAL in the query only costs",
+        "a query with a `lookback` has an INTERVAL; without one, older events are kept in memory without need",
         |rule| rule.lookback.is_zero() || rule.sql.contains("INTERVAL"),
     ),
     (
         "first-last",
-        "`first_last` names columns, and stretches between a minute and a day",
+        "`first_last` names columns in `by`, and its `per` is between a minute and a day",
         |rule| {
             let is_sound = |first_last: &FirstLast| {
                 !first_last.by.is_empty()
@@ -145,7 +149,7 @@ const FILE_CHECKS: [Check; 34] = [
     ),
     (
         "first-last-groups",
-        "a query over `first_last` rows groups them, and leaves rows without a time out",
+        "a query over `first_last` rows has GROUP BY, and excludes rows without a time: `event_time IS NOT NULL`",
         |rule| {
             rule.first_last.is_none()
                 || (rule.sql.contains("GROUP BY") && rule.sql.contains("event_time IS NOT NULL"))
@@ -156,24 +160,24 @@ const FILE_CHECKS: [Check; 34] = [
             (Duration::from_secs(60)..=Duration::from_secs(86_400)).contains(&dedup.window)
         })
     }),
-    ("needs", "what it `needs` is none of its `gaps`", |rule| {
+    ("needs", "`needs` and `gaps` name different kinds of events", |rule| {
         !rule.needs.iter().any(|need| rule.gaps.contains(need))
     }),
     (
         "parameters-said",
-        "every parameter the query asks for is among `parameters` or `optional_parameters`",
+        "every parameter that the query reads is among `parameters` or `optional_parameters`",
         parameters_are_declared,
     ),
-    ("cases-names", "each case has a name of its own", |rule| {
+    ("cases-names", "give each test case a different name", |rule| {
         rule.cases.iter().map(|case| &case.name).collect::<BTreeSet<_>>().len() == rule.cases.len()
     }),
-    ("case-fires", "a case in which it fires", |rule| {
+    ("case-fires", "add a test case in which the rule finds something", |rule| {
         rule.cases.iter().any(|case| !case.expect.is_empty())
     }),
-    ("case-near-miss", "a case, a near miss, in which it does not", |rule| {
+    ("case-near-miss", "add a near miss: a test case in which the rule finds nothing", |rule| {
         rule.cases.iter().any(|case| case.expect.is_empty())
     }),
-    ("case-samples", "cases are made from samples that exist", |rule| {
+    ("case-samples", "use only samples that exist", |rule| {
         rule.cases
             .iter()
             .flat_map(|case| &case.events)
@@ -188,7 +192,7 @@ const OTHER_CHECKS: usize = 8;
 /// The number of checks of each rule.
 pub const CHECKS: usize = FILE_CHECKS.len() + OTHER_CHECKS;
 
-/// Checks `rules`, which are part of `rule_set`, and returns the failed checks.
+/// Checks `rules`, which are part of `rule_set`, and returns the checks that failed.
 ///
 /// # Errors
 /// [`SessionError`] where the query engine cannot be set up.
@@ -229,14 +233,14 @@ async fn query_problems(session: &Session, rule: &Rule) -> Vec<(&'static str, St
             let missing =
                 crate::finding::match_rows::EVENT_COLUMNS.into_iter().find(|name| !has(name));
             found.extend(missing.map(|name| {
-                ("columns", format!("the query gives no `{name}`; select `events.*`"))
+                ("columns", format!("the query returns no column `{name}`; select `events.*`"))
             }));
             let grouping =
                 rule.dedup.iter().flat_map(|dedup| &dedup.columns).find(|name| !has(name));
             found.extend(grouping.map(|name| {
                 (
                     "dedup-columns",
-                    format!("the query gives no `{name}`, by which matches are grouped"),
+                    format!("the query returns no column `{name}`, by which matches are grouped"),
                 )
             }));
         }
@@ -262,10 +266,13 @@ fn case_problems(rule: &Rule) -> Vec<(&'static str, String)> {
             .iter()
             .any(|event| event.set.contains_key("errorCode") || event.sample.ends_with("_failed"))
     }) {
-        found.push(("case-failed", "a case with a failed call".to_owned()));
+        found.push(("case-failed", "add a test case with a failed call".to_owned()));
     }
     if !any(|case| case.events.iter().any(|event| !event.remove.is_empty())) {
-        found.push(("case-lacking", "a case with an event that lacks fields: `remove`".to_owned()));
+        found.push((
+            "case-lacking",
+            "add a test case with an event that lacks fields: name them in `remove`".to_owned(),
+        ));
     }
     found
 }

@@ -233,7 +233,7 @@ pub(crate) fn read_matches(batch: &RecordBatch, dedup: &[String]) -> Result<Matc
     for name in dedup {
         let column = batch.column_by_name(name).ok_or_else(|| {
             DataFusionError::Plan(format!(
-                "the query gives no column `{name}`, which groups its matches"
+                "the query returns no column `{name}`, by which matches are grouped"
             ))
         })?;
         rows.dedup.push(utf8(column)?);

@@ -55,15 +55,15 @@ impl PeriodLength {
     }
 }
 
-/// The period `[since, until)` of a report, and the beginning of the period before it.
+/// The period `[since, until)` of a report, and the beginning of the previous period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
     /// Its length.
     #[serde(rename = "span")]
     pub length: PeriodLength,
-    /// The time zone whose days are meant.
+    /// The time zone in which its days begin and end.
     pub time_zone: Tz,
-    /// The beginning of the period before.
+    /// The beginning of the previous period.
     pub before: DateTime<Utc>,
     /// The beginning.
     pub since: DateTime<Utc>,
@@ -72,7 +72,7 @@ pub struct Period {
 }
 
 impl Period {
-    /// The last one that was over at `at`; `None` where the calendar ends.
+    /// The last period that had ended at `at`; `None` where it is out of the range of dates.
     #[must_use]
     pub fn last_completed(length: PeriodLength, at: DateTime<Utc>, time_zone: Tz) -> Option<Self> {
         let until = length.first_day(at.with_timezone(&time_zone).date_naive())?;
@@ -88,8 +88,8 @@ impl Period {
         })
     }
 
-    /// The beginning of the history that section queries read: to tell what is new, and for risk
-    /// scores.
+    /// The beginning of the history that section queries read, to find what is new and to compute
+    /// risk scores: ninety days before the period, or the previous period if that begins earlier.
     #[must_use]
     pub fn history(&self) -> DateTime<Utc> {
         self.since.checked_sub_days(HISTORY).unwrap_or(self.before).min(self.before)

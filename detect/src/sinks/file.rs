@@ -238,8 +238,8 @@ impl Sink for FileSink {
         self.open_file = None;
         self.recorded =
             position.and_then(|position| serde_json::from_str(position).ok()).unwrap_or_default();
-        // Removes an incomplete line at once. If the file cannot be opened, the next delivery fails and
-        // tells why.
+        // Removes an incomplete line at once. If the file cannot be opened, the next delivery fails
+        // with the reason.
         self.open_file =
             if self.path.exists() { OpenFile::open(&self.path, self.recorded).ok() } else { None };
     }

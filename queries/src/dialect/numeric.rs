@@ -1,11 +1,14 @@
 //! PostgreSQL's `numeric` in 38 digits: exact arithmetic, rounding half away from zero, text.
+//!
+//! A number is a pair of an integer and a scale, the number of its digits after the point: the pair
+//! `(1250, 2)` is 12.50. A result that needs more than 38 digits is an error.
 
 use datafusion::arrow::datatypes::i256;
 use datafusion::common::{DataFusionError, Result, exec_err};
 
-/// Digits that a `numeric` here can have.
+/// Maximum number of digits of a `numeric` here.
 const DIGITS_MAX: u32 = 38;
-/// Digits that a quotient has at least, as in PostgreSQL.
+/// Minimum number of significant digits of a quotient, as in PostgreSQL.
 const QUOTIENT_DIGITS_MIN: i32 = 16;
 
 fn overflow() -> DataFusionError {
@@ -43,14 +46,14 @@ pub(super) fn rescale(digits: i128, from: i8, to: i8) -> Result<i128> {
     if scaled.unsigned_abs() >= 10_u128.pow(DIGITS_MAX) { Err(overflow()) } else { Ok(scaled) }
 }
 
-/// The sum, of the larger number of digits after the point.
+/// The sum, with the larger of the two scales.
 pub(super) fn add(left: (i128, i8), right: (i128, i8)) -> Result<(i128, i8)> {
     let scale = left.1.max(right.1);
     let sum = rescale(left.0, left.1, scale)?.checked_add(rescale(right.0, right.1, scale)?);
     Ok((sum.ok_or_else(overflow)?, scale))
 }
 
-/// The digits of the product with at most `scale` digits after the point.
+/// The product, rounded to at most `scale` digits after the point.
 pub(super) fn multiply(left: (i128, i8), right: (i128, i8), scale: i8) -> Result<(i128, i8)> {
     let (left, right) = (stripped(left), stripped(right));
     let exact = left.1 + right.1;
@@ -68,7 +71,7 @@ pub(super) fn multiply(left: (i128, i8), right: (i128, i8), scale: i8) -> Result
     Ok((digits, exact.min(scale)))
 }
 
-/// The number without zeros at its end, so that products keep within 38 digits.
+/// The number without zeros at the end of its fraction, so that products keep within 38 digits.
 fn stripped((mut digits, mut scale): (i128, i8)) -> (i128, i8) {
     while scale > 0 && digits % 10 == 0 {
         digits /= 10;
@@ -92,7 +95,8 @@ fn first_group((digits, scale): (i128, i8)) -> (i32, i128) {
     (weight, magnitude)
 }
 
-/// The quotient, with as many digits after the point as PostgreSQL gives it.
+/// The quotient, with as many digits after the point as PostgreSQL gives it. An error where `right`
+/// is zero.
 pub(super) fn divide(left: (i128, i8), right: (i128, i8)) -> Result<(i128, i8)> {
     if right.0 == 0 {
         return exec_err!("division by zero");
@@ -105,7 +109,8 @@ pub(super) fn divide(left: (i128, i8), right: (i128, i8)) -> Result<(i128, i8)> 
     Ok((long_division(stripped(left), stripped(right), scale)?, scale))
 }
 
-/// The digits of `left / right` with `scale` digits after the point, digit by digit.
+/// The digits of `left / right` with `scale` digits after the point, by long division, rounded half
+/// away from zero.
 fn long_division(left: (i128, i8), right: (i128, i8), scale: i8) -> Result<i128> {
     let negative = (left.0 < 0) != (right.0 < 0);
     let (mut rest, mut divisor) = (left.0.unsigned_abs(), right.0.unsigned_abs());
@@ -131,7 +136,7 @@ fn long_division(left: (i128, i8), right: (i128, i8), scale: i8) -> Result<i128>
     Ok(if negative { -quotient } else { quotient })
 }
 
-/// The rest of the division, with the sign of `left`.
+/// The remainder of the division, with the sign of `left`. An error where `right` is zero.
 pub(super) fn modulo(left: (i128, i8), right: (i128, i8)) -> Result<(i128, i8)> {
     let scale = left.1.max(right.1);
     let (left, right) = (rescale(left.0, left.1, scale)?, rescale(right.0, right.1, scale)?);
@@ -141,7 +146,8 @@ pub(super) fn modulo(left: (i128, i8), right: (i128, i8)) -> Result<(i128, i8)> 
     Ok((left % right, scale))
 }
 
-/// The next whole number, up or down.
+/// The least whole number that is not less than the number (`Up`), or the greatest that is not more
+/// (`Down`).
 pub(super) fn whole((digits, scale): (i128, i8), direction: Whole) -> Result<i128> {
     if scale <= 0 {
         return rescale(digits, scale, 0);
@@ -160,7 +166,8 @@ pub(super) enum Whole {
     Down,
 }
 
-/// Rounds or cuts to `places` digits after the point, which may be negative.
+/// Rounds to `places` digits after the point, or truncates where not `round`. Negative `places`
+/// count before the point. A number with no more digits is returned unchanged.
 pub(super) fn to_places(number: (i128, i8), places: i64, round: bool) -> Result<(i128, i8)> {
     let places = i8::try_from(places.clamp(-100, 100)).unwrap_or_default();
     if places >= number.1 {
@@ -190,7 +197,8 @@ pub(super) fn text((digits, scale): (i128, i8)) -> String {
     format!("{sign}{whole}.{part}")
 }
 
-/// Reads a number as PostgreSQL writes it: digits, a point, an exponent.
+/// Reads a number as PostgreSQL writes it: a sign, digits, a point, an exponent. `None` for any
+/// other text and for a number with too many digits.
 pub(super) fn parse(text: &str) -> Option<(i128, i8)> {
     let text = text.trim();
     let (mantissa, exponent) = match text.find(['e', 'E']) {
@@ -224,7 +232,8 @@ pub(super) fn to_float(number: (i128, i8)) -> f64 {
     text(number).parse().unwrap_or(f64::NAN)
 }
 
-/// The float as a number of 15 digits, as PostgreSQL casts it.
+/// The float as a number of 15 significant digits, as PostgreSQL casts it. An error where it is
+/// not finite or too large.
 pub(super) fn from_float(float: f64) -> Result<(i128, i8)> {
     if !float.is_finite() {
         return exec_err!("a numeric here cannot be {float}");
@@ -232,7 +241,7 @@ pub(super) fn from_float(float: f64) -> Result<(i128, i8)> {
     parse(&format!("{float:.14e}")).map(stripped).ok_or_else(overflow)
 }
 
-/// The number as a whole one, rounded half away from zero.
+/// The number as an integer, rounded half away from zero. An error where it does not fit 64 bits.
 pub(super) fn to_int(number: (i128, i8)) -> Result<i64> {
     let whole = rescale(number.0, number.1, 0)?;
     i64::try_from(whole).map_err(|_| DataFusionError::Execution("bigint out of range".to_owned()))

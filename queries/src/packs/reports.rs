@@ -58,7 +58,8 @@ pub struct ReportSection {
     pub series: Vec<String>,
     /// The query; `None` for a section that the program computes itself. It reads the parameters
     /// `$since` and `$until` (the period), `$before` (start of the previous period), `$history`
-    /// (ninety days before the period) and `$stored_until`.
+    /// (ninety days before the period) and `$stored_until` (the report leaves out what was stored
+    /// later).
     #[serde(skip)]
     pub sql: Option<String>,
 }
@@ -103,7 +104,7 @@ fn text(path: &str) -> Result<&'static str, String> {
         .ok_or_else(|| format!("there is no `reports/{path}`"))
 }
 
-/// Labels of reports for people, in two languages.
+/// The labels that reports show, in two languages: column headings, coded values and page texts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportLabels {

@@ -12,19 +12,19 @@ pub struct TranslatedRule {
     pub id: String,
     /// Title of the Sigma rule.
     pub title: String,
-    /// Name of the file that it comes from.
+    /// Name of the Sigma file that it was translated from.
     pub file: String,
-    /// The description file.
+    /// The content of the description file.
     pub toml: String,
-    /// The query.
+    /// The content of the query file.
     pub sql: String,
-    /// Whether the Sigma rule was written for AWS CloudTrail.
+    /// Whether the Sigma rule was written for AWS CloudTrail, so that its fields were mapped.
     pub mapped: bool,
     /// Regular expressions of the rule, which the query engine must be able to compile.
     pub patterns: Vec<String>,
-    /// For a correlation, the titles of its rules.
+    /// Titles of the rules that a correlation refers to; empty for a detection rule.
     pub rules: Vec<String>,
-    /// Titles of the filters that are built in.
+    /// Titles of the Sigma filters that the query contains.
     pub filters: Vec<String>,
 }
 
@@ -34,13 +34,13 @@ pub(super) struct RuleSql<'r> {
     pub(super) dialect: Dialect,
     /// The condition on `events`.
     pub(super) predicate: String,
-    /// Fields that the rule compares: name and SQL.
+    /// The fields that the rule compares, by name, as SQL expressions.
     pub(super) compared_fields: BTreeMap<String, String>,
     /// Regular expressions of the rule.
     pub(super) patterns: Vec<String>,
-    /// Titles of the filters in the condition.
+    /// Titles of the Sigma filters that the condition contains.
     pub(super) filters: Vec<String>,
-    /// Selections that the condition does not use.
+    /// Notes for the user about selections that the condition does not use.
     pub(super) notes: Vec<String>,
 }
 

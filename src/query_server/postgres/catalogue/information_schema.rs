@@ -1,4 +1,4 @@
-//! The schema `information_schema`.
+//! The tables of the schema `information_schema`, as PostgreSQL clients query them.
 
 use super::super::settings::PG_CATALOG;
 use super::relations::{Relation, SCHEMAS, column_type};
@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use datafusion_postgres::pgwire::api::Type;
 use std::sync::Arc;
 
-/// Its tables that have no rows, with their columns of texts.
+/// The tables that never have rows, with the names of their columns, which are all texts.
 const EMPTY: [(&str, &[&str]); 12] = [
     ("applicable_roles", &["grantee", "role_name", "is_grantable"]),
     (
@@ -127,7 +127,7 @@ const EMPTY: [(&str, &[&str]); 12] = [
     ),
 ];
 
-/// Its tables that have rows.
+/// The tables that can have rows.
 const FILLED: [&str; 12] = [
     "character_sets",
     "collations",
@@ -143,12 +143,12 @@ const FILLED: [&str; 12] = [
     "views",
 ];
 
-/// The names of its tables.
+/// The names of the tables.
 pub(super) fn table_names() -> impl Iterator<Item = &'static str> {
     EMPTY.iter().map(|(name, _)| *name).chain(FILLED)
 }
 
-/// What its tables tell about.
+/// The objects that the tables describe.
 pub(super) struct Described<'r> {
     /// Every table and view.
     pub(super) relations: &'r [Relation],
@@ -158,7 +158,7 @@ pub(super) struct Described<'r> {
     pub(super) user: String,
 }
 
-/// A table; `None` if there is none of this name.
+/// The table `name` over the objects in `of`; `None` if there is none of this name.
 ///
 /// # Errors
 /// A table cannot be built.
@@ -373,7 +373,7 @@ fn element_types(of: &Described<'_>) -> Rows {
         .text("udt_name", all.iter().map(|(.., item)| Some(item.name())))
 }
 
-/// The name of a type in SQL.
+/// The name that the SQL standard gives a type, or PostgreSQL's own where it has none.
 fn sql_type(datatype: &Type) -> &str {
     match *datatype {
         Type::BOOL => "boolean",

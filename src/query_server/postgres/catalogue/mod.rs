@@ -35,7 +35,7 @@ pub(super) fn is_always_empty(name: &str) -> bool {
     pg_catalog::NOTHING.contains(&name)
 }
 
-/// What the tables of the catalogue tell about.
+/// The objects that the tables of the catalogue describe.
 #[derive(Clone)]
 struct CatalogueSource {
     relations: Arc<OnceLock<Arc<Relations>>>,

@@ -77,7 +77,7 @@ pub(super) fn table_names() -> impl Iterator<Item = &'static str> {
     EMPTY.iter().map(|(name, _)| *name).chain(FILLED)
 }
 
-/// What the tables tell about.
+/// The objects that the tables describe.
 pub(super) struct Described<'r> {
     /// Every table and view.
     pub(super) relations: &'r [Relation],

@@ -167,6 +167,15 @@ impl Lake {
         .fetch_all(&self.pool)
         .await?;
         let mut surveys = self.surveys().await?;
+        for (source, seen) in &mut surveys {
+            // What the last look saw as unread may be in the lake by now.
+            for root in seen.survey.roots.clone() {
+                if !seen.survey.reads_nothing() {
+                    break;
+                }
+                seen.survey.is_read = self.has_events_of(source, &root).await?;
+            }
+        }
         let mut sources = Vec::new();
         for (source, received, stored, duplicate, quarantined, expired) in rows {
             let (done, open, noted): (i64, i64, i64) = sqlx::query_as(

@@ -70,8 +70,27 @@ impl RowFormat {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowLayout {
     pub(crate) format: RowFormat,
-    /// Time zone of times, except in JSON, Parquet and Arrow.
+    /// Time zone of times in the formats for people: tables, CSV, workbooks and Markdown.
     pub(crate) time_zone: Tz,
+    /// Time zone of times in the formats for programs: JSON, Parquet and Arrow.
+    pub(crate) program_zone: Tz,
+}
+
+impl RowLayout {
+    /// The layout of `format`. Programs get times in UTC.
+    pub(crate) fn new(format: RowFormat, time_zone: Tz) -> Self {
+        Self { format, time_zone, program_zone: Tz::UTC }
+    }
+
+    /// The time zone in which the format shows times.
+    fn zone(self) -> Tz {
+        match self.format {
+            RowFormat::Json | RowFormat::Document | RowFormat::Parquet | RowFormat::Arrow => {
+                self.program_zone
+            }
+            _ => self.time_zone,
+        }
+    }
 }
 
 /// Number of rows that a query returned, and number of those that a text table omits.
@@ -131,7 +150,8 @@ impl<'w> RowWriter<'w> {
         schema: &SchemaRef,
         mut out: Box<dyn Write + Send + 'w>,
     ) -> Result<Self, Failure> {
-        let RowLayout { format, time_zone } = layout;
+        let (format, time_zone) = (layout.format, layout.zone());
+        let schema = &zoned_schema(schema, time_zone);
         let header: Vec<String> =
             schema.fields().iter().map(|field| field.name().clone()).collect();
         let writer = match format {
@@ -178,12 +198,7 @@ impl<'w> RowWriter<'w> {
     /// As [`RowWriter::new`].
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         let header = &self.header;
-        let local = &match self.writer {
-            FormatWriter::Buffered { .. }
-            | FormatWriter::Csv(_)
-            | FormatWriter::Workbook { .. } => in_time_zone(batch, self.time_zone)?,
-            _ => batch.clone(),
-        };
+        let batch = &in_time_zone(batch, self.time_zone)?;
         match &mut self.writer {
             FormatWriter::Buffered { rows, format, .. } => {
                 let rows_max =
@@ -191,7 +206,7 @@ impl<'w> RowWriter<'w> {
                 rows.extend(
                     (0..batch.num_rows())
                         .take(rows_max.saturating_sub(rows.len()))
-                        .map(|row| row_texts(local, row)),
+                        .map(|row| row_texts(batch, row)),
                 );
             }
             FormatWriter::Json { out, document } => {
@@ -207,8 +222,8 @@ impl<'w> RowWriter<'w> {
                     write!(out, "{before}{}{after}", Value::Object(object))?;
                 }
             }
-            FormatWriter::Csv(out) => write_csv_rows(out, local)?,
-            FormatWriter::Workbook { book, .. } => add_sheet_rows(book, local)?,
+            FormatWriter::Csv(out) => write_csv_rows(out, batch)?,
+            FormatWriter::Workbook { book, .. } => add_sheet_rows(book, batch)?,
             FormatWriter::Parquet(writer) => {
                 writer.write(&to_portable_types(batch)?).map_err(Failure::internal)?
             }
@@ -266,21 +281,21 @@ impl<'w> RowWriter<'w> {
     }
 }
 
-/// Returns `batch` with all times in `zone`, as they are shown. A time without a time zone stays as
-/// it is.
+/// Returns `schema` with all times in `zone`. A time without a time zone stays as it is.
+fn zoned_schema(schema: &SchemaRef, zone: Tz) -> SchemaRef {
+    let zoned = |field: &Arc<Field>| {
+        field.as_ref().clone().with_data_type(zoned_type(field.data_type(), zone))
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(zoned).collect::<Vec<_>>()))
+}
+
+/// Returns `batch` with all times in `zone`, as they are shown.
 fn in_time_zone(batch: &RecordBatch, zone: Tz) -> Result<RecordBatch, Failure> {
-    let schema = batch.schema();
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|field| Field::new(field.name(), zoned_type(field.data_type(), zone), true))
-        .collect();
-    if zone == Tz::UTC
-        || fields.iter().zip(schema.fields()).all(|(a, b)| a.data_type() == b.data_type())
-    {
+    let schema = zoned_schema(&batch.schema(), zone);
+    if schema == batch.schema() {
         return Ok(batch.clone());
     }
-    cast_columns(batch, Arc::new(Schema::new(fields)))
+    cast_columns(batch, schema)
 }
 
 /// The type of times in `zone`, also of those in lists and structs.

@@ -86,7 +86,7 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
             .filter(|(name, _)| !several || sql.contains(&format!("${name}")))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        let layout = RowLayout { format: args.format, time_zone: session.display_zone() };
+        let layout = RowLayout::new(args.format, session.display_zone());
         write_rows(&session, sql, &used, layout, &mut *out).await?;
     }
     Ok(Exit::Success)

@@ -58,7 +58,11 @@ async fn run_query(
     }
     let out = SizeLimited { out: BufWriter::new(io::stdout()), bytes_left: bounds.bytes_max };
     let (sql, values, rows_max) = (&request.sql, &request.values, bounds.rows_max);
-    let layout = RowLayout { format: request.format, time_zone: session.display_zone() };
+    let mut layout = RowLayout::new(request.format, session.display_zone());
+    if request.time_zone.is_some() {
+        // A request that names a zone gets its times in it, in every format.
+        layout.program_zone = layout.time_zone;
+    }
     match answer(&session, sql, values, rows_max, layout, Box::new(out)).await {
         Ok(counts) => Ok(counts.rows),
         Err(AnswerError::Refused(refused)) => Err(refused),

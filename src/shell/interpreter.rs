@@ -181,7 +181,7 @@ impl<'c> Interpreter<'c> {
         } else {
             self.format
         };
-        let layout = RowLayout { format, time_zone: self.session.display_zone() };
+        let layout = RowLayout::new(format, self.session.display_zone());
         let (session, sql, values) = (self.session.clone(), statement.to_owned(), values.clone());
         let mut task = self.runtime.spawn(async move {
             let mut text = Vec::new();

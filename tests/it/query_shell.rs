@@ -58,6 +58,11 @@ fn points_and_cancels(terminal: &Terminal) {
             },
             || format!("nothing is cancelled:\n{}", terminal.screen()),
         );
+        // What is typed before the shell reads the next line is lost.
+        wait_for(
+            || terminal.screen().trim_end().ends_with("trailhound>").then_some(()),
+            || format!("no prompt:\n{}", terminal.screen()),
+        );
         terminal.typed(&format!("SELECT 'here ' || '{number}' AS still;"));
         terminal.keys(&["Enter"]);
         terminal.shows(&format!("here {number}"));

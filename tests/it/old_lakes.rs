@@ -145,6 +145,20 @@ fn assert_same_schema(program: &Program, new: &str) {
     assert!(migrated.len() > 200 && migrated == new, "{migrated:#?}\n{new:#?}");
 }
 
+/// Findings, one a line, without what a newer version of a rule changes in them.
+fn judged(findings: &str) -> Vec<Value> {
+    let finding = |line: &str| {
+        let mut row: Value = serde_json::from_str(line).expect("JSON");
+        let text = row["finding"].as_str().expect("text");
+        let mut finding: Value = serde_json::from_str(text).expect("JSON");
+        finding.as_object_mut().expect("an object").remove("rule_version");
+        row["finding"] = finding;
+        row.as_object_mut().expect("an object").remove("revision");
+        row
+    };
+    findings.lines().map(finding).collect()
+}
+
 /// It is worked on as any other lake.
 fn assert_in_use(program: &Program) {
     let known = ok(program, &["ingest", "exports/8.json", "--json"]).json().remove(0);
@@ -160,7 +174,7 @@ fn assert_in_use(program: &Program) {
     assert!(again.status < 2, "{}", again.err);
     let (_, findings) = QUERIES[0];
     let findings = ok(program, &["query", "--format", "json", "-c", findings]).out;
-    assert!(findings == answer(program, "findings.jsonl"), "{findings}");
+    assert!(judged(&findings) == judged(&answer(program, "findings.jsonl")), "{findings}");
     program.write("more.json", r#"[{"eventId":"more","eventName":"StartInstance","eventTime":"2026-09-30T10:00:00Z","acsRegion":"cn-hangzhou","userIdentity":{"type":"ram-user","accountId":"1","userName":"a"}}]"#);
     let more = ok(program, &["ingest", "more.json", "--json"]).json().remove(0);
     assert_eq!(more["stored"], 1, "{more}");

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod event_values;
+mod regular_expressions;
 
 use crate::dialect;
 use crate::parameters::{ChangeAttributes, Parameters};
@@ -23,6 +24,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use trailhound_datasets::columns::text_item;
 use trailhound_datasets::derive::{address, parameters as request};
+
+pub(crate) use regular_expressions::register_regular_expressions;
 
 /// Name, arguments and meaning of every function, as documented in `docs/vocabulary.md`.
 pub const FUNCTIONS: &[(&str, &str, &str)] = &[

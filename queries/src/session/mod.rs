@@ -543,6 +543,7 @@ fn context_of(
         .fold(state, |state, rule| state.with_physical_optimizer_rule(Arc::new(rule)));
     let context = SessionContext::new_with_state(state.build());
     SessionSchema::install(&context)?;
+    functions::register_regular_expressions(&context)?;
     Ok(context)
 }
 

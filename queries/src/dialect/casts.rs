@@ -1,7 +1,7 @@
 //! Casts: which types PostgreSQL converts into which, and how.
 
 use super::clock::{self, from_wall, out_of_range, to_wall};
-use super::function::{DialectFunction, Env, Modifier};
+use super::function::{CAST_NAME, DialectFunction, Env, Modifier};
 use super::interval::{DAY, Interval};
 use super::numeric;
 use super::pg_type::{OPEN_SCALE, PgType};
@@ -145,7 +145,17 @@ fn typed_literal(expr: Expr, type_: &PgType) -> Result<Expr> {
 }
 
 fn function(from: &PgType, to: &PgType, modifier: Modifier, expr: Expr) -> Expr {
-    let function = DialectFunction::new("cast", cast_body, vec![from.clone()], to.clone(), true);
+    let written = match modifier {
+        Modifier::None => String::new(),
+        Modifier::Length(number) => format!("({number})"),
+        Modifier::Digits(number) | Modifier::Seconds(number) => format!("({number})"),
+    };
+    let scale = match to {
+        PgType::Numeric { scale, .. } => format!(" with scale {scale}"),
+        _ => String::new(),
+    };
+    let name = format!("{CAST_NAME}{}{written}{scale}", to.name());
+    let function = DialectFunction::new(name, cast_body, vec![from.clone()], to.clone(), true);
     let function = ScalarUDF::new_from_impl(DialectFunction { modifier, ..function });
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![expr]))
 }

@@ -56,6 +56,9 @@ pub(super) enum Modifier {
     Seconds(u8),
 }
 
+/// What the name of a cast begins with; the type follows. Two casts of one value must not share their names.
+pub(super) const CAST_NAME: &str = "cast to ";
+
 /// A function with its types.
 #[derive(Clone)]
 pub(super) struct DialectFunction {
@@ -139,8 +142,11 @@ impl Eq for DialectFunction {}
 
 impl Hash for DialectFunction {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        // The engine takes two calls of one name and hash for the same, whatever else differs.
         self.name.hash(state);
         self.arg_types.hash(state);
+        self.returns.hash(state);
+        self.modifier.hash(state);
     }
 }
 
@@ -153,7 +159,9 @@ impl ScalarUDFImpl for DialectFunction {
         let names: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
         Ok(match &names[..] {
             [left, right] if self.is_operator() => format!("{left} {} {right}", self.name),
-            [value] if self.name == "cast" => format!("{value}::{}", self.returns.name()),
+            [value] if self.name.starts_with(CAST_NAME) => {
+                format!("{value}::{}", &self.name[CAST_NAME.len()..])
+            }
             names => format!("{}({})", self.name, names.join(",")),
         })
     }

@@ -18,6 +18,7 @@ mod function;
 mod interval;
 mod lateral;
 mod number_functions;
+mod number_template;
 mod numeric;
 mod overloads;
 mod pending;

@@ -1,6 +1,7 @@
 //! PostgreSQL's operators and functions over numbers.
 
 use super::function::Env;
+use super::number_template::NumberTemplate;
 use super::numeric::{self, Whole};
 use super::pg_type::PgType;
 use super::value::Value;
@@ -317,6 +318,79 @@ pub(super) fn number_trunc<'v>(_: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
 pub(super) fn number_round<'v>(_: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
     let places = args.get(1).map_or(Ok(0), Value::as_int)?;
     Ok(Value::number(numeric::to_places(args[0].as_number()?, places, true)?))
+}
+
+pub(super) fn number_sqrt<'v>(_: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
+    Ok(Value::number(numeric::sqrt(args[0].as_number()?)?))
+}
+
+pub(super) fn number_power<'v>(_: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
+    let (base, exponent) = numbers(args)?;
+    Ok(Value::number(numeric::power(base, exponent)?))
+}
+
+/// `to_char(number, template)`. `number` is rounded to the given number of digits after the point.
+fn written<'v>(args: &[Value<'v>], number: impl Fn(usize) -> Result<String>) -> Outcome<'v> {
+    let template = NumberTemplate::parse(args[1].as_text()?)?;
+    Ok(Value::text(template.write(&number(template.places())?)))
+}
+
+pub(super) fn to_char_int<'v>(_: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
+    let number = (i128::from(args[0].as_int()?), 0);
+    written(args, |places| rounded(number, places))
+}
+
+pub(super) fn to_char_number<'v>(_: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
+    let number = args[0].as_number()?;
+    written(args, |places| rounded(number, places))
+}
+
+/// The number with exactly `places` digits after the point.
+fn rounded(number: (i128, i8), places: usize) -> Result<String> {
+    let Ok(places) = i8::try_from(places) else {
+        return exec_err!("a template of to_char has at most 38 digits after the point here");
+    };
+    Ok(numeric::text((numeric::rescale(number.0, number.1, places)?, places)))
+}
+
+/// A float has no more digits than are certain: 15, or 6 for `real`.
+pub(super) fn to_char_float<'v>(env: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
+    let number = args[0].as_float()?;
+    if !number.is_finite() {
+        return exec_err!("to_char of {number} is not translated");
+    }
+    let certain: usize = if env.arg_types[0] == PgType::Float4 { 6 } else { 15 };
+    let whole = format!("{:.0}", number.abs()).len();
+    written(args, |places| {
+        let places = places.min(certain.saturating_sub(whole));
+        Ok(format!("{number:.places$}"))
+    })
+}
+
+/// `width_bucket(value, low, high, count)` over exact numbers.
+pub(super) fn number_width_bucket<'v>(env: &Env<'_>, args: &[Value<'v>]) -> Outcome<'v> {
+    let (value, low, high) = (args[0].as_number()?, args[1].as_number()?, args[2].as_number()?);
+    let count = args[3].as_int()?;
+    let scale = value.1.max(low.1).max(high.1);
+    let digits = |number: (i128, i8)| numeric::rescale(number.0, number.1, scale);
+    let (value, low, high) = (digits(value)?, digits(low)?, digits(high)?);
+    if count <= 0 || low == high {
+        return exec_err!("width_bucket needs a positive count, and bounds that differ");
+    }
+    // Bounds in falling order count from the other side.
+    let (distance, width) =
+        if low < high { (value - low, high - low) } else { (low - value, low - high) };
+    let found = if distance < 0 {
+        0
+    } else if distance >= width {
+        count + 1
+    } else {
+        let Some(product) = distance.checked_mul(count.into()) else {
+            return exec_err!("the numbers have too many digits; cast them to double precision");
+        };
+        i64::try_from(product / width).map_err(|_| out_of_range())? + 1
+    };
+    integer(env, Some(found)).map_err(|_| out_of_range())
 }
 
 /// `width_bucket(value, low, high, count)` over floats.

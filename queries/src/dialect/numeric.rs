@@ -10,6 +10,11 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 const DIGITS_MAX: u32 = 38;
 /// Minimum number of significant digits of a quotient, as in PostgreSQL.
 const QUOTIENT_DIGITS_MIN: i32 = 16;
+/// Digits after the point of a power, and those that are kept while it is multiplied.
+const POWER_SCALE_MIN: i8 = 16;
+const POWER_SCALE_KEPT: i8 = 30;
+/// Largest exponent of a power: it is multiplied out.
+const EXPONENT_MAX: i128 = 10_000;
 
 fn overflow() -> DataFusionError {
     DataFusionError::Execution(
@@ -134,6 +139,71 @@ fn long_division(left: (i128, i8), right: (i128, i8), scale: i8) -> Result<i128>
     }
     let quotient = i128::try_from(quotient).map_err(|_| overflow())?;
     Ok(if negative { -quotient } else { quotient })
+}
+
+/// The square root, with as many digits after the point as PostgreSQL gives it.
+pub(super) fn sqrt(number: (i128, i8)) -> Result<(i128, i8)> {
+    if number.0 < 0 {
+        return exec_err!("cannot take square root of a negative number");
+    }
+    let weight = if number.0 == 0 { 0 } else { first_group(number).0 };
+    let scale = (QUOTIENT_DIGITS_MIN - (2 * weight + 1)).max(number.1.into()).max(0);
+    let scale = i8::try_from(scale).map_err(|_| overflow())?;
+    if number.0 == 0 {
+        return Ok((0, scale));
+    }
+    let shift = u32::from((2 * i16::from(scale) - i16::from(number.1)).unsigned_abs());
+    // Twice the root, rounded down, tells which way the root is rounded.
+    let ten = i256::from_i128(10).checked_pow(shift).ok_or_else(overflow)?;
+    let square = i256::from_i128(number.0)
+        .checked_mul(ten)
+        .and_then(|square| square.checked_mul(i256::from_i128(4)))
+        .ok_or_else(overflow)?;
+    let twice = whole_root(square).and_then(i256::to_i128).ok_or_else(overflow)?;
+    Ok(((twice + 1) / 2, scale))
+}
+
+/// The largest whole number whose square is at most `square`, by Newton's method from above.
+fn whole_root(square: i256) -> Option<i256> {
+    let (one, two) = (i256::from_i128(1), i256::from_i128(2));
+    let mut root = one;
+    let mut rest = square;
+    while rest > i256::from_i128(0) {
+        rest = rest.checked_div(i256::from_i128(100))?;
+        root = root.checked_mul(i256::from_i128(10))?;
+    }
+    loop {
+        let next = root.checked_add(square.checked_div(root)?)?.checked_div(two)?;
+        if next >= root {
+            return Some(root);
+        }
+        root = next;
+    }
+}
+
+/// The power, where the exponent is a whole number that is not negative.
+pub(super) fn power(base: (i128, i8), exponent: (i128, i8)) -> Result<(i128, i8)> {
+    let (exponent, places) = stripped(exponent);
+    if places != 0 || !(0..=EXPONENT_MAX).contains(&exponent) {
+        return exec_err!(
+            "power of numeric is computed for whole exponents from 0 to {EXPONENT_MAX}; cast to double precision for others"
+        );
+    }
+    let scale = base.1.max(POWER_SCALE_MIN);
+    let mut result = (1, 0);
+    let base = stripped(base);
+    if matches!(base, (0 | 1, 0)) {
+        result = if exponent == 0 { result } else { base };
+    } else {
+        for _ in 0..exponent {
+            let product = multiply(result, base, POWER_SCALE_KEPT)?;
+            if product.0 == 0 {
+                return Err(overflow());
+            }
+            result = product;
+        }
+    }
+    Ok((rescale(result.0, result.1, scale)?, scale))
 }
 
 /// The remainder of the division, with the sign of `left`. An error where `right` is zero.
@@ -269,6 +339,23 @@ mod tests {
         assert_eq!(text(to_places(number("2.345"), 2, true).expect("rounded")), "2.35");
         assert_eq!(text(to_places(number("-1250"), -2, true).expect("rounded")), "-1300");
         assert_eq!(text(multiply(number("1.10"), number("2.5"), 3).expect("a product")), "2.75");
+        for (square, root) in [
+            ("2.0", "1.414213562373095"),
+            ("0", "0.000000000000000"),
+            ("144", "12.000000000000000"),
+            ("0.0625", "0.25000000000000000"),
+            ("12345678.9", "3513.6418286444622"),
+        ] {
+            let found = sqrt(number(square)).expect("a root");
+            let (left, right) = (to_float(found), to_float(number(root)));
+            assert!((left - right).abs() < 1e-12, "sqrt({square}) = {}", text(found));
+        }
+        assert_eq!(text(sqrt(number("2.0")).expect("a root")), "1.414213562373095");
+        let of = |base: &str, exponent: &str| power(number(base), number(exponent)).map(text);
+        assert_eq!(of("2.5", "2").expect("a power"), "6.2500000000000000");
+        assert_eq!(of("-1.1", "3.0").expect("a power"), "-1.3310000000000000");
+        assert_eq!(of("0.0", "0").expect("a power"), "1.0000000000000000");
+        assert!(of("2.0", "0.5").is_err() && of("10.0", "40").is_err());
         assert_eq!(to_int(number("-2.5")).expect("whole"), -3);
         assert_eq!(text(from_float(0.1 + 0.2).expect("a number")), "0.3");
     }

@@ -20,9 +20,11 @@ pub(super) enum Computation {
     WithNull(Body),
     /// The function of the engine with this name does the same.
     Engine(&'static str),
+    /// PostgreSQL has the function, and it is not translated.
+    Refused,
 }
 
-use Computation::{Engine, Strict, WithNull};
+use Computation::{Engine, Refused, Strict, WithNull};
 
 type Listed = (&'static str, &'static str, Computation);
 
@@ -75,6 +77,7 @@ const OPERATORS: &[Listed] = &[
     ("%", "int8,int8->int8", Strict(numbers::int_modulo)),
     ("%", "numeric,numeric->sum", Strict(numbers::number_modulo)),
     ("^", "float8,float8->float8", Strict(numbers::power)),
+    ("^", "numeric,numeric->open", Strict(numbers::number_power)),
     ("&", "int4,int4->int4", Strict(numbers::int_and)),
     ("&", "int8,int8->int8", Strict(numbers::int_and)),
     ("|", "int4,int4->int4", Strict(numbers::int_or)),
@@ -167,6 +170,7 @@ const NUMBERS: &[Listed] = &[
     ("abs", "int4->int4", Strict(numbers::int_abs)),
     ("abs", "int8->int8", Strict(numbers::int_abs)),
     ("abs", "numeric->arg0", Strict(numbers::number_abs)),
+    ("abs", "float4->float4", Strict(numbers::abs)),
     ("abs", "float8->float8", Strict(numbers::abs)),
     ("acos", "float8->float8", Strict(numbers::acos)),
     ("asin", "float8->float8", Strict(numbers::asin)),
@@ -183,6 +187,7 @@ const NUMBERS: &[Listed] = &[
     ("degrees", "float8->float8", Strict(numbers::degrees)),
     ("div", "numeric,numeric->whole", Strict(numbers::number_div)),
     ("exp", "float8->float8", Strict(numbers::exp)),
+    ("exp", "numeric->numeric", Refused),
     ("factorial", "int8->whole", Strict(numbers::factorial)),
     ("floor", "numeric->whole", Strict(numbers::number_floor)),
     ("floor", "float8->float8", Strict(numbers::floor)),
@@ -191,15 +196,20 @@ const NUMBERS: &[Listed] = &[
     ("lcm", "int4,int4->int4", Strict(numbers::lcm)),
     ("lcm", "int8,int8->int8", Strict(numbers::lcm)),
     ("ln", "float8->float8", Strict(numbers::ln)),
+    ("ln", "numeric->numeric", Refused),
     ("log", "float8->float8", Strict(numbers::log10)),
+    ("log", "numeric->numeric", Refused),
     ("log10", "float8->float8", Strict(numbers::log10)),
+    ("log10", "numeric->numeric", Refused),
     ("mod", "int2,int2->int2", Strict(numbers::int_modulo)),
     ("mod", "int4,int4->int4", Strict(numbers::int_modulo)),
     ("mod", "int8,int8->int8", Strict(numbers::int_modulo)),
     ("mod", "numeric,numeric->sum", Strict(numbers::number_modulo)),
     ("pi", "->float8", Strict(numbers::pi)),
     ("pow", "float8,float8->float8", Strict(numbers::power)),
+    ("pow", "numeric,numeric->open", Strict(numbers::number_power)),
     ("power", "float8,float8->float8", Strict(numbers::power)),
+    ("power", "numeric,numeric->open", Strict(numbers::number_power)),
     ("radians", "float8->float8", Strict(numbers::radians)),
     ("round", "float8->float8", Strict(numbers::round)),
     ("round", "numeric->whole", Strict(numbers::number_round)),
@@ -209,12 +219,14 @@ const NUMBERS: &[Listed] = &[
     ("sin", "float8->float8", Strict(numbers::sin)),
     ("sinh", "float8->float8", Strict(numbers::sinh)),
     ("sqrt", "float8->float8", Strict(numbers::sqrt)),
+    ("sqrt", "numeric->open", Strict(numbers::number_sqrt)),
     ("tan", "float8->float8", Strict(numbers::tan)),
     ("tanh", "float8->float8", Strict(numbers::tanh)),
     ("trunc", "float8->float8", Strict(numbers::trunc)),
     ("trunc", "numeric->whole", Strict(numbers::number_trunc)),
     ("trunc", "numeric,int4->rounded", Strict(numbers::number_trunc)),
     ("width_bucket", "float8,float8,float8,int4->int4", Strict(numbers::width_bucket)),
+    ("width_bucket", "numeric,numeric,numeric,int4->int4", Strict(numbers::number_width_bucket)),
     ("random", "->float8", Engine("random")),
 ];
 
@@ -261,6 +273,11 @@ const TIMES: &[Listed] = &[
     ("to_char", "timestamp,text->text", Strict(times::to_char_wall)),
     ("to_char", "timestamptz,text->text", Strict(times::to_char_point)),
     ("to_char", "interval,text->text", Strict(times::to_char_interval)),
+    ("to_char", "int4,text->text", Strict(numbers::to_char_int)),
+    ("to_char", "int8,text->text", Strict(numbers::to_char_int)),
+    ("to_char", "numeric,text->text", Strict(numbers::to_char_number)),
+    ("to_char", "float4,text->text", Strict(numbers::to_char_float)),
+    ("to_char", "float8,text->text", Strict(numbers::to_char_float)),
     ("to_date", "text,text->date", Strict(times::to_date)),
     ("to_timestamp", "text,text->timestamptz", Strict(times::to_timestamp_text)),
     ("to_timestamp", "float8->timestamptz", Strict(times::to_timestamp_epoch)),

@@ -37,7 +37,9 @@ impl ScalarUDFImpl for PendingFunction {
         let names: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
         Ok(match &names[..] {
             [value, ..] if self.name == CAST => match args.get(1) {
-                Some(Expr::Literal(type_name, _)) => format!("{value}::{type_name}"),
+                Some(Expr::Literal(type_name, _)) => {
+                    format!("{value}::{type_name}{}", names[2..].join(","))
+                }
                 _ => value.clone(),
             },
             [left, right] if !self.name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
@@ -113,14 +115,18 @@ impl PendingAggregate {
             ("sum", PgType::Numeric { .. } | PgType::Float8)
             | ("avg", PgType::Float8)
             | ("avg" | "sum", PgType::Unknown) => Some(type_.arrow()),
-            ("avg" | "sum", PgType::Float4) => Some(DataType::Float64),
+            ("avg", PgType::Float4) => Some(DataType::Float64),
             _ => None,
         }
     }
 
     fn result(&self, type_: &PgType) -> Result<DataType> {
         let Some(argument) = self.argument(type_) else {
-            return plan_err!("function {}({}) does not exist", self.inner.name(), type_.name());
+            return plan_err!(
+                "function {}({}) does not exist, or is not translated; cast its argument",
+                self.inner.name(),
+                type_.name()
+            );
         };
         match (self.inner.name(), argument) {
             ("avg", DataType::Decimal128(_, scale)) => Ok(DataType::Decimal128(38, scale + 4)),

@@ -250,7 +250,7 @@ impl Typing<'_> {
             let type_ = type_of(&arg, schema)?;
             let Some(target) = pending.argument(&type_) else {
                 return plan_err!(
-                    "function {}({}) does not exist",
+                    "function {}({}) does not exist, or is not translated; cast its argument",
                     pending.inner.name(),
                     type_.name()
                 );

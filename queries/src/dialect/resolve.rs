@@ -82,6 +82,11 @@ fn resolve_function(
     literals: &[Option<ScalarValue>],
 ) -> Result<Resolved> {
     let (overload, parameters) = choose(name, args)?;
+    if matches!(overload.computation, Computation::Refused) {
+        return plan_err!(
+            "the function {name} of numeric is not translated; cast its argument to double precision"
+        );
+    }
     let returns = returned(overload, &parameters, literals)?;
     let modifier = Modifier::None;
     Ok(Resolved { overload: Some(overload), parameters, swapped: false, modifier, returns })
@@ -196,6 +201,10 @@ fn returned(
             // Twice an open number of digits would leave no space before the point.
             let kept = scale.min(OPEN_SCALE.max(left).max(right));
             PgType::Numeric { scale: kept, exact: left_exact && right_exact && kept == scale }
+        }
+        "open" => {
+            let scale = OPEN_SCALE.max(numeric(0).0);
+            PgType::Numeric { scale, exact: false }
         }
         "quotient" => {
             let scale = OPEN_SCALE.max(numeric(0).0).max(numeric(1).0);
@@ -312,12 +321,8 @@ pub(super) fn call(
             casts::explicit(expr, schema, from, &PgType::Text, Modifier::None, zone)
         };
         let (right, left) = (args.swap_remove(1), args.swap_remove(0));
-        let (left, right) = (text(left, &types[0])?, text(right, &types[1])?);
-        return Ok(Expr::BinaryExpr(BinaryExpr::new(
-            Box::new(left),
-            Operator::StringConcat,
-            Box::new(right),
-        )));
+        let sides = vec![text(left, &types[0])?, text(right, &types[1])?];
+        return Ok(binary(Operator::StringConcat, sides));
     };
     let converted = args
         .into_iter()
@@ -327,10 +332,14 @@ pub(super) fn call(
     let of_engine = |name: &str, args: Vec<Expr>| -> Result<Expr> {
         Ok(Expr::ScalarFunction(ScalarFunction::new_udf(engine.udf(name)?, args)))
     };
+    if let Some(operator) = engine_operator(name, &converted) {
+        return Ok(binary(operator, converted));
+    }
     let (body, strict) = match overload.computation {
         Computation::Strict(body) => (body, true),
         Computation::WithNull(body) => (body, false),
         Computation::Engine(name) => return of_engine(name, converted),
+        Computation::Refused => return plan_err!("the function {name} is not translated"),
     };
     // In UTC the engine truncates points in time in the same way, column by column.
     if name == "date_trunc" && zone == Tz::UTC && engine_truncates(&resolved.parameters, &literals)
@@ -340,6 +349,30 @@ pub(super) fn call(
     let function = DialectFunction::new(name, body, resolved.parameters, resolved.returns, strict);
     let function = Arc::new(ScalarUDF::new_from_impl(function));
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, converted)))
+}
+
+/// The operator over its two sides.
+fn binary(operator: Operator, mut sides: Vec<Expr>) -> Expr {
+    let (right, left) = (sides.swap_remove(1), sides.swap_remove(0));
+    Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right)))
+}
+
+/// The operator of the engine that computes the same as `name`: whole numbers divided by a literal that neither is zero nor
+/// overflows. The optimizer knows these, and they are computed column by column.
+fn engine_operator(name: &str, args: &[Expr]) -> Option<Operator> {
+    let operator = match name {
+        "/" => Operator::Divide,
+        "%" | "mod" => Operator::Modulo,
+        _ => return None,
+    };
+    let [_, Expr::Literal(divisor, _)] = args else { return None };
+    let divisor = match divisor {
+        ScalarValue::Int16(Some(number)) => i64::from(*number),
+        ScalarValue::Int32(Some(number)) => i64::from(*number),
+        ScalarValue::Int64(Some(number)) => *number,
+        _ => return None,
+    };
+    (!matches!(divisor, 0 | -1)).then_some(operator)
 }
 
 fn engine_truncates(parameters: &[PgType], literals: &[Option<ScalarValue>]) -> bool {

@@ -300,6 +300,11 @@ mod tests {
             "SELECT event_name, count(*) * 2 FROM events GROUP BY 1 ORDER BY 2 DESC",
             "SELECT x::time, x::date FROM (VALUES (now())) AS t(x)",
             "SELECT x::timestamp, x::date FROM (VALUES (now())) AS t(x)",
+            "SELECT x::time, x::timestamp FROM (VALUES (now())) AS t(x)",
+            "SELECT x::int, x::bigint, x::numeric, x::text FROM (VALUES (1.5)) AS t(x)",
+            "SELECT x::varchar(2), x::varchar(3), x::timestamp(0), x::timestamp(3) FROM (VALUES ('2026-11-20')) AS t(x)",
+            "SELECT x::varchar(2), x::varchar(3), count(*) FROM (VALUES ('abc')) AS t(x) GROUP BY x::varchar(2), x::varchar(3)",
+            "SELECT to_char(1.5, '9.9'), sqrt(2.0), power(2.5, 2)",
             "SELECT event_name, count(*) * 100.0 / sum(count(*)) OVER () AS share FROM events GROUP BY 1 ORDER BY 2 DESC",
         ] {
             assert_eq!(plan(sql).await, None, "{sql}");
@@ -310,7 +315,9 @@ mod tests {
             "SELECT CASE WHEN true THEN 1 ELSE user_name END FROM events",
             "SELECT 1 UNION SELECT user_name FROM events",
             "SELECT date_format(now(), '%H')",
-            "SELECT to_char(1.5, '9.9')",
+            "SELECT to_char(1.5, '9.9EEEE')",
+            "SELECT ln(2.0)",
+            "SELECT sum(1::real)",
             "SELECT round(1.5::float8, 1)",
         ] {
             let message = plan(sql).await.unwrap_or_else(|| panic!("{sql} is answered"));

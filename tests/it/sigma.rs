@@ -44,7 +44,7 @@ pub(crate) fn scan(program: &Program, events: &[Value]) -> RunOutput {
 pub(crate) fn matched(detections: &[&str], events: &[Value]) -> Vec<BTreeSet<String>> {
     let rules: Vec<String> =
         (1..).zip(detections).map(|(number, detection)| rule(number, detection)).collect();
-    let open = scan(&imported(&rules), events).open_findings();
+    let open = scan(&imported(&rules), events).open_matches();
     (1..)
         .zip(detections)
         .map(|(number, _)| open.get(&format!("AT-SIGMA-{number:08}")).cloned().unwrap_or_default())

@@ -56,7 +56,7 @@ fn compare(python: &str, count: usize, events: &str) -> Comparison {
     Comparison {
         expected: expected.into_iter().collect(),
         principals: json("events.json").as_array().expect("a list").iter().map(principal).collect(),
-        found: scanned.open_findings(),
+        found: scanned.open_matches(),
         refused: refusals(&imported),
     }
 }

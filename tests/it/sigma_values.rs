@@ -115,6 +115,39 @@ fn exists_and_null_ask_the_event() {
 }
 
 #[test]
+fn a_value_that_stands_for_nothing_is_asked_of_the_event() {
+    let with = |id: &str, vpc: Value| call(id, json!({ "vpcId": vpc, "errorCode": null }));
+    let events = [
+        with("dash", json!("-")),
+        with("space", json!(" ")),
+        with("word", json!("Null")),
+        with("nothing", Value::Null),
+        with("empty", json!("")),
+        with("vpc", json!("vpc-1")),
+        call("none", json!({})),
+    ];
+    check(
+        &events,
+        &[
+            ("vpcId|exists: true", &["dash", "space", "word", "nothing", "empty", "vpc"]),
+            ("vpcId|exists: false", &["none"]),
+            ("vpcId: null", &["nothing", "none"]),
+            ("vpcId: '-'", &["dash"]),
+            ("vpcId: ' '", &["space"]),
+            ("vpcId: 'NULL'", &["word"]),
+            ("vpcId|cased: 'NULL'", &[]),
+            ("vpcId: ''", &["empty"]),
+            ("vpcId|contains: '-'", &["dash", "vpc"]),
+            ("vpcId: '?'", &["dash", "space"]),
+            ("vpcId|re: '^.$'", &["dash", "space"]),
+            ("vpcId|re: '^[a-z0-9-]+$'", &["dash", "vpc"]),
+            ("errorCode|exists: true", &["dash", "space", "word", "nothing", "empty", "vpc"]),
+            ("errorCode: null", &["dash", "space", "word", "nothing", "empty", "vpc", "none"]),
+        ],
+    );
+}
+
+#[test]
 fn windash_replaces_each_dash_by_each_dash() {
     let with = |id: &str, agent: &str| call(id, json!({ "userAgent": agent }));
     check(

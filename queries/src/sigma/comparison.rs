@@ -227,8 +227,8 @@ impl<'n> Comparison<'n> {
                 check_value(self.dialect, name, &text, true)?;
                 let pattern = if flags.is_empty() { text } else { format!("(?{flags}){text}") };
                 patterns.push(pattern.clone());
-                // The engine rewrites `regexp_like` of a literal backslash to a LIKE that matches something else.
-                Ok(field.any_is("re", &pattern))
+                let condition = field.any_is("re", &pattern);
+                Ok(field.with_placeholders(condition, &pattern, "re", &pattern))
             }
             Test::Base64 { encoding, offset, position } => {
                 self.base64_comparison(value, *encoding, *offset, *position)
@@ -270,21 +270,28 @@ impl<'n> Comparison<'n> {
         if !matches!(other.kind, FieldKind::Text | FieldKind::Address) {
             return Err(format!("`{}` cannot be compared with that field", self.name));
         }
-        if field.values.is_some() || other.values.is_some() {
-            let own = field.values.as_ref().unwrap_or(&field.text);
-            let others = other.values.as_ref().unwrap_or(&other.text);
-            return Ok(format!("any_is({own}, '{}', {others})", position.operator(self.cased)));
-        }
+        let operator = position.operator(self.cased);
         let (a, b) = match self.cased {
             true => (&field.text, &other.text),
             false => (&field.lower, &other.lower),
         };
-        Ok(match position {
+        let columns = match position {
             Position::Start => format!("starts_with({a}, {b})"),
             Position::End => format!("ends_with({a}, {b})"),
             Position::Anywhere => format!("strpos({a}, {b}) > 0"),
             Position::Whole => format!("{a} = {b}"),
-        })
+        };
+        let mut parts = Vec::new();
+        for own in field.sources() {
+            for others in other.sources() {
+                parts.push(if (own, others) == (&field.text, &other.text) {
+                    columns.clone()
+                } else {
+                    format!("any_is({own}, '{operator}', {others})")
+                });
+            }
+        }
+        join_conditions(parts, "OR").ok_or_else(|| format!("`{}` has no value", self.name))
     }
 
     /// Builds a comparison with the base64 form of `value`. The base64 text is case-sensitive.
@@ -396,28 +403,45 @@ fn number(value: &SigmaValue) -> SqlResult {
 /// does a position in a column.
 fn text_test(field: &FieldSql, position: Position, cased: bool, text: &SigmaString) -> String {
     let plain = text.as_plain();
-    if field.values.is_some()
-        && let Some(plain) = &plain
-    {
-        return field.any_is(position.operator(cased), plain);
-    }
     let fold = |text: &str| if cased { text.to_owned() } else { text.to_lowercase() };
+    let like = like_pattern(position, text, fold);
+    let (comparison, value) = match &plain {
+        Some(plain) => (position.operator(cased), plain),
+        None => (if cased { "like cased" } else { "like" }, &like),
+    };
+    if field.values.is_some() {
+        return field.any_is(comparison, value);
+    }
     // `event_action` is the event name without the space around it.
     let has_space = text.original.trim() != text.original;
     let lower = if has_space { &format!("lower({})", field.text) } else { &field.lower };
     let column = if cased { &field.text } else { lower };
-    match plain {
+    let condition = match &plain {
         Some(plain) if position == Position::Whole => {
-            format!("{column} = {}", quoted(&fold(&plain)))
+            format!("{column} = {}", quoted(&fold(plain)))
         }
-        _ => {
-            let pattern = like_pattern(position, text, fold);
-            match field.values {
-                Some(_) => field.any_is(if cased { "like cased" } else { "like" }, &pattern),
-                None => format!("{column} LIKE {}", quoted(&pattern)),
-            }
+        _ => format!("{column} LIKE {}", quoted(&like)),
+    };
+    field.with_placeholders(condition, &expression(position, text), comparison, value)
+}
+
+/// The text as a regular expression in any case.
+fn expression(position: Position, text: &SigmaString) -> String {
+    let mut expression = String::from("(?is)");
+    if matches!(position, Position::Whole | Position::Start) {
+        expression.push('^');
+    }
+    for part in &text.parts {
+        match part {
+            StringPart::Plain(plain) => expression.push_str(&regex::escape(plain)),
+            StringPart::Special(SpecialChar::WildcardMulti) => expression.push_str(".*"),
+            StringPart::Special(SpecialChar::WildcardSingle) => expression.push('.'),
         }
     }
+    if matches!(position, Position::Whole | Position::End) {
+        expression.push('$');
+    }
+    expression
 }
 
 fn like_pattern(position: Position, text: &SigmaString, fold: impl Fn(&str) -> String) -> String {

@@ -26,20 +26,24 @@ pub(super) struct FieldSql {
     known: String,
     /// SQL of the list of values that the event has in a form that the column cannot hold, such as null; `None` where only
     /// the column counts.
-    other_values: Option<String>,
+    pub(super) other_values: Option<String>,
     /// What its values are.
     pub(super) kind: FieldKind,
 }
 
 impl FieldSql {
-    /// A column. Values of the field `path` that the column cannot hold are in `extra`.
+    /// A column. Values of the field `path` that the column cannot hold, such as null or `-`, are in `raw` where the event was
+    /// not in the vendor's own encoding, else in `extra`.
     fn column(text: impl Into<String>, path: &str, kind: FieldKind) -> Self {
         let text = text.into();
         Self {
             lower: format!("lower({text})"),
             known: format!("{text} IS NOT NULL"),
             values: None,
-            other_values: Some(format!("values_at(extra, {})", quoted(path))),
+            other_values: Some(format!(
+                "coalesce(values_at(raw, {0}), values_at(extra, {0}))",
+                quoted(path)
+            )),
             text,
             kind,
         }
@@ -92,6 +96,14 @@ impl FieldSql {
         })
     }
 
+    /// SQL of the texts and lists that hold its values.
+    pub(super) fn sources(&self) -> Vec<&String> {
+        match &self.values {
+            Some(values) => vec![values],
+            None => std::iter::once(&self.text).chain(&self.other_values).collect(),
+        }
+    }
+
     fn check_asked(&self, name: &str) -> Result<(), String> {
         match self.kind {
             FieldKind::AwsOutcome => Err(format!(
@@ -103,9 +115,37 @@ impl FieldSql {
 
     /// The condition that at least one value of the field fulfils a comparison of `any_is`.
     pub(super) fn any_is(&self, comparison: &str, value: &str) -> String {
-        let values = self.values.as_ref().unwrap_or(&self.text);
-        format!("any_is({values}, '{comparison}', {})", quoted(value))
+        list_is(self.values.as_ref().unwrap_or(&self.text), comparison, value)
     }
+
+    /// `condition` about the text of a column, where `pattern` is the regular expression that it asks for. A value that stands
+    /// for nothing, such as `-`, is not in the column: where the expression matches one, the event itself is asked by
+    /// `comparison`.
+    pub(super) fn with_placeholders(
+        &self,
+        condition: String,
+        pattern: &str,
+        comparison: &str,
+        value: &str,
+    ) -> String {
+        match &self.other_values {
+            Some(others) if matches_placeholder(pattern) => {
+                format!("({condition} OR {})", list_is(others, comparison, value))
+            }
+            _ => condition,
+        }
+    }
+}
+
+fn list_is(values: &str, comparison: &str, value: &str) -> String {
+    format!("any_is({values}, '{comparison}', {})", quoted(value))
+}
+
+/// True where the regular expression matches a text that stands for nothing.
+fn matches_placeholder(pattern: &str) -> bool {
+    const PLACEHOLDERS: [&str; 9] = ["", " ", "   ", "-", " - ", "null", "NULL", "(null)", "\\N"];
+    regex::Regex::new(pattern)
+        .is_ok_and(|pattern| PLACEHOLDERS.iter().any(|text| pattern.is_match(text)))
 }
 
 /// The kind of a field's values.

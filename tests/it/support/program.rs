@@ -131,8 +131,22 @@ impl RunOutput {
 
     /// Event ids of the open findings, by rule.
     pub(crate) fn open_findings(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.event_ids_where(|finding| finding["status"] == "open")
+    }
+
+    /// Event ids of the open findings that are no `undetermined` ones, by rule.
+    pub(crate) fn open_matches(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.event_ids_where(|finding| {
+            finding["status"] == "open" && finding["variant"] != "undetermined"
+        })
+    }
+
+    fn event_ids_where(
+        &self,
+        is_asked: impl Fn(&Value) -> bool,
+    ) -> BTreeMap<String, BTreeSet<String>> {
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for finding in self.json().iter().filter(|finding| finding["status"] == "open") {
+        for finding in self.json().iter().filter(|finding| is_asked(finding)) {
             let ids = found.entry(text(&finding["rule_id"])).or_default();
             for id in finding["event_ids"].as_array().expect("ids") {
                 assert!(ids.insert(text(id)), "{id} stands in two findings of one rule");

@@ -456,18 +456,24 @@ A record is an event where it has an action (`eventName`), an identity (`userIde
 | --- | --- |
 | members as the vendor writes them | read |
 | an object as JSON text, also encoded twice or three times; in a list of one; as a list of `{key, value}` | read; flag `reencoded` |
-| members flattened with `.` or `_`, with or without a prefix such as `event.`, `event_`, `contents.event.` | read; flag `reencoded` |
+| members flattened with `.`, `_`, `__`, `/`, `:` or brackets, all or some of an object, with or without a prefix that several members share (`event.`, `contents_event_`, any other); lists numbered from 0 | read; flag `reencoded`. An empty text is an empty parameter |
 | keys in another case or with separators (`EVENTNAME`, `event_name`) | read; flag `reencoded`. Keys that differ in the first letter: flag `alias_key` |
 | a number for text, text for a number or boolean, a list of one for text | read; flag `reencoded`. Not for `eventId` and `eventName` |
+| text with white space around it | read without it, but for `userAgent`, `errorMessage` and ids that no rule reads; flag `reencoded` |
+| characters in an object that need no escape (`\/`, `\u0041`) | read; `raw` holds them as they came |
+| `type`, `principalId`, `userName`, `accessKeyId`, `accountId`, `sessionContext` or `mfaAuthenticated` in the event itself, where the identity lacks it | read as the identity's; flag `reencoded` |
 | `eventTime` as number of seconds, milliseconds, microseconds or nanoseconds; with an offset; with fractions | read |
 | `null`, `""`, `"-"`, `"null"`, `[]`, `{}` for a member | absent |
 | a member twice with one value | read |
 | a member twice with different values, in one spelling or two | the last value, flags `duplicate_key` and `<fact>_not_understood` |
-| a member in any other form | NULL, flags `type_mismatch` and `<fact>_not_understood` |
-| an identity or `eventName` in any other form | quarantine, `not_understood` |
+| a member in any other form, such as an object for text, also flattened (`serviceName.value`) | NULL, flags `type_mismatch` and `<fact>_not_understood` |
+| a key that differs from a missing member's in one or two letters | kept in `extra`, flag `<fact>_not_understood` |
+| an object that holds nothing but an object under `value`, `map`, `string`, `json` or `M` | kept, flag `<fact>_not_understood` |
+| parameters that were not understood | also the flag of the second factor of a sign-in, of the instances of an ECS call and of the address of a call from inside the cloud, where nothing else says it |
+| an identity or `eventName` in any other form, an identity under an unknown key | quarantine, `not_understood` |
 | a record of another cloud or program | quarantine, `foreign_record` or `unknown_layout` |
 
-Events are read inside these wrappers, up to six of them inside each other, as objects or as JSON text, also encoded twice: rows of the log service (`event`, `contents`, `Contents`, `mContents`, `content`, `contents.event`, `contents_event_s`), PullLogs answers (`logGroupList`, `LogGroupList`, `LogGroups`, `logs`, `Logs`), LookupEvents answers (`Events`), AccessKey audit answers (`Detail`), SDK answers (`body`), CloudEvents (`data`; `aliyunaccountid` is the account), Elasticsearch (`_source`, `hits`), Splunk (`_raw`, `result`, `results`, `event`), Filebeat and Logstash (`message`, `Message`, `msg`, `event.original`, `original`), Graylog (`full_message`, `short_message`), container logs (`log`), topics (`value`, `payload`), lists (`events`, `records`, `Records`, `record`). A record with a wrapper that holds no event is quarantined; `expected` or `found` names the wrapper. In a list inside a wrapper each element that is no event is quarantined alone.
+Events are read inside these wrappers, up to six of them inside each other, as objects or as JSON text, also encoded twice: rows of the log service (`event`, `contents`, `Contents`, `mContents`, `content`, `contents.event`, `contents_event_s`), PullLogs answers (`logGroupList`, `LogGroupList`, `LogGroups`, `logs`, `Logs`), LookupEvents answers (`Events`), AccessKey audit answers (`Detail`), SDK answers (`body`), CloudEvents (`data`; `aliyunaccountid` is the account), Elasticsearch (`_source`, `hits`), Splunk (`_raw`, `result`, `results`, `event`), Filebeat and Logstash (`message`, `Message`, `msg`, `event.original`, `original`), Graylog (`full_message`, `short_message`), container logs (`log`), topics (`value`, `payload`), lists (`events`, `records`, `Records`, `record`). A record with a wrapper that holds no event is quarantined; `expected` or `found` names the wrapper. In a list inside a wrapper, or in JSON lines, each element that is no event is quarantined alone. The keys of wrappers are known in any case, with a prefix and at the end of a path (`result._raw`), but never inside members whose text the caller chooses. A record with events in several members gives all of them; one with the id (without id: the name and time) of another is the same event.
 
 The same encodings are read in JSON, JSON lines, CSV and Parquet (text, binary, numbers, timestamps, structs, lists, maps). One file may mix them.
 

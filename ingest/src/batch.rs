@@ -399,24 +399,22 @@ impl CopyBatch {
     }
 }
 
-/// Collects decoded events into one batch, for [`crate::decode_to_batch`].
+/// Collects decoded events into one batch, for [`crate::decode_with_rejects`].
 pub(crate) struct BatchSink {
     batch: EventBatch,
     record: i64,
     now_micros: i64,
-    rejected: Option<String>,
+    rejected: Vec<String>,
 }
 
 impl BatchSink {
     pub(crate) fn new(now_micros: i64) -> Self {
-        Self { batch: EventBatch::new(String::new()), record: 0, now_micros, rejected: None }
+        Self { batch: EventBatch::new(String::new()), record: 0, now_micros, rejected: Vec::new() }
     }
 
-    pub(crate) fn finish(mut self) -> Result<RecordBatch, String> {
-        match self.rejected {
-            Some(reason) => Err(reason),
-            None => Ok(self.batch.take()),
-        }
+    /// The events, and a description of each reject.
+    pub(crate) fn finish(mut self) -> (RecordBatch, Vec<String>) {
+        (self.batch.take(), self.rejected)
     }
 }
 
@@ -439,15 +437,13 @@ impl RecordSink for BatchSink {
 
     fn reject(&mut self, reject: Reject) -> Result<(), SinkStopped> {
         self.record += 1;
-        self.rejected.get_or_insert_with(|| {
-            format!(
-                "{} at byte {}: expected {}, found {}",
-                reject.code.name(),
-                reject.byte_offset,
-                reject.expected,
-                reject.found
-            )
-        });
+        self.rejected.push(format!(
+            "{} at byte {}: expected {}, found {}",
+            reject.code.name(),
+            reject.byte_offset,
+            reject.expected,
+            reject.found
+        ));
         Ok(())
     }
 

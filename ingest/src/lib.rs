@@ -74,6 +74,16 @@ pub fn decode_to_batch(
     content: &[u8],
     now_micros: i64,
 ) -> Result<arrow::array::RecordBatch, String> {
+    let (rows, rejects) = decode_with_rejects(content, now_micros);
+    rejects.into_iter().next().map_or(Ok(rows), Err)
+}
+
+/// Like [`decode_to_batch`], but with the rows of the events that could be decoded and a description of each reject.
+#[must_use]
+pub fn decode_with_rejects(
+    content: &[u8],
+    now_micros: i64,
+) -> (arrow::array::RecordBatch, Vec<String>) {
     let mut sink = batch::BatchSink::new(now_micros);
     let content = std::io::Cursor::new(content.to_vec());
     // This sink never stops the decoder, and its rejects tell whether the content was complete.

@@ -31,9 +31,8 @@ impl DecodedSample {
         let content = std::io::Cursor::new(content.to_vec());
         // This sink never stops the decoder, and its rejects tell whether the content was complete.
         let _ = decode::object(content, None, &DecodeLimits::default(), &mut sink);
-        if let Ok(batch) = sink.batch.finish() {
-            self.count_flags(&batch);
-        }
+        let (batch, _) = sink.batch.finish();
+        self.count_flags(&batch);
     }
 
     fn count_flags(&mut self, batch: &RecordBatch) {

@@ -55,7 +55,7 @@ const fn bytes(
     Mangle { name, promise, change: Change::Bytes(change) }
 }
 
-/// All mangles. Those before the first wrapper change the event itself.
+/// All mangles: first those of an event's members, then what is written around it, then those of the bytes.
 pub(crate) const MANGLES: &[Mangle] = &[
     same("objects to text", |event, _| members(event, &|value| text_of(&value, 1))),
     same("objects to text twice", |event, _| members(event, &|value| text_of(&value, 2))),
@@ -63,14 +63,20 @@ pub(crate) const MANGLES: &[Mangle] = &[
     same("inner objects to text", |event, _| inner(event, &|value| text_of(&value, 1))),
     same("flattened by dots", |event, _| flattened(&event, ".", "")),
     same("flattened by underscores", |event, _| flattened(&event, "_", "")),
+    same("flattened by two underscores", |event, _| flattened(&event, "__", "")),
+    same("flattened by slashes", |event, _| flattened(&event, "/", "")),
     same("flattened by dots with prefix", |event, _| flattened(&event, ".", "event.")),
     same("flattened by underscores with prefix", |event, _| flattened(&event, "_", "event_")),
+    same("flattened with another prefix", |event, _| flattened(&event, ".", "aliyun.trail.")),
+    same("flattened with numbered lists", |event, _| with_numbered_lists(&event)),
+    same("half flattened, half to text", half_flattened),
+    same("one object half flattened", one_object_half_flattened),
     same("absent members as empty text", |event, _| with_absent(event, &json!(""))),
     same("absent members as null", |event, _| with_absent(event, &Value::Null)),
-    told("absent members as the text null", |event, _| with_absent(event, &json!("null"))),
-    told("absent members as a hyphen", |event, _| with_absent(event, &json!("-"))),
-    told("absent members as an empty list", |event, _| with_absent(event, &json!([]))),
-    told("absent members as an empty object", |event, _| with_absent(event, &json!({}))),
+    same("absent members as the text null", |event, _| with_absent(event, &json!("null"))),
+    same("absent members as a hyphen", |event, _| with_absent(event, &json!("-"))),
+    same("absent members as an empty list", |event, _| with_absent(event, &json!([]))),
+    same("absent members as an empty object", |event, _| with_absent(event, &json!({}))),
     same("numbers and booleans to text", |event, _| {
         deep(event, &|value| match value {
             Value::Number(number) => json!(number.to_string()),
@@ -78,7 +84,7 @@ pub(crate) const MANGLES: &[Mangle] = &[
             other => other,
         })
     }),
-    told("digits to numbers", |event, _| {
+    same("digits to numbers", |event, _| {
         deep(event, &|value| match &value {
             Value::String(text) => match text.parse::<u64>() {
                 Ok(number) if number.to_string() == *text => json!(number),
@@ -87,17 +93,26 @@ pub(crate) const MANGLES: &[Mangle] = &[
             _ => value,
         })
     }),
-    told("keys in snake case", |event, _| keys(event, &snake_case)),
-    told("keys in lower case", |event, _| keys(event, &str::to_lowercase)),
-    told("keys in upper case", |event, _| keys(event, &str::to_uppercase)),
-    told("keys in Pascal case", |event, _| keys(event, &pascal_case)),
+    same("texts with space around", |event, _| texts(event, &|text| format!(" {text}\n"))),
+    same("keys in snake case", |event, _| keys(event, &snake_case)),
+    same("keys in lower case", |event, _| keys(event, &str::to_lowercase)),
+    same("keys in upper case", |event, _| keys(event, &str::to_uppercase)),
+    same("keys in Pascal case", |event, _| keys(event, &pascal_case)),
     same("keys prefixed", |event, _| match event {
         Value::Object(members) => Value::Object(
             members.into_iter().map(|(key, value)| (format!("event.{key}"), value)).collect(),
         ),
         other => other,
     }),
-    told("one member in a list", |event, rng| one_member(event, rng, |value| json!([value]))),
+    destroys("one key misspelt", "the name of a member", |event, rng| {
+        let key = MEMBERS[rng.random_range(0..MEMBERS.len())];
+        let at = rng.random_range(1..key.len());
+        renamed(event, key, &format!("{}{}", &key[..at], &key[at + 1..]))
+    }),
+    destroys("identity under an unknown key", "the name of the identity", |event, _| {
+        renamed(event, "userIdentity", "actor")
+    }),
+    same("one member in a list", |event, rng| one_member(event, rng, |value| json!([value]))),
     destroys("one text in an object", "an identity or an action that was text", |event, rng| {
         // Parameters may be an object with any key.
         one_member(event, rng, |value| match value {
@@ -117,28 +132,44 @@ pub(crate) const MANGLES: &[Mangle] = &[
     }),
     destroys("one object cut inside its text", "the end of an identity", |event, rng| {
         one_member(event, rng, |value| match value {
-            Value::Object(_) => {
+            Value::Object(ref members) if !members.is_empty() => {
                 let text = value.to_string();
-                json!(text[..text.len() / 2])
+                let end = text.floor_char_boundary(text.len() / 2);
+                json!(text[..end])
             }
             other => other,
         })
     }),
-    told("one object as pairs of key and value", |event, rng| {
+    destroys("one object as text that is no JSON", "the quotes of an identity", |event, rng| {
+        one_member(event, rng, |value| match value {
+            Value::Object(_) => json!(value.to_string().replace('"', "'")),
+            other => other,
+        })
+    }),
+    same("one object as pairs of key and value", |event, rng| {
         one_member(event, rng, |value| match value {
             Value::Object(members) => pairs(&members, "key", "value"),
             other => other,
         })
     }),
-    told("identity in a list", |event, _| member(event, "userIdentity", |value| json!([value]))),
-    told("identity under another key", |event, _| renamed(event, "userIdentity", "user_identity")),
-    told("identity flattened into the event", identity_into_event),
-    told("time as seconds", |event, _| time(event, |micros| json!(micros / 1_000_000))),
-    told("time as milliseconds", |event, _| time(event, |micros| json!(micros / 1000))),
-    told("time as text of milliseconds", |event, _| {
+    same("identity in a list", |event, _| member(event, "userIdentity", |value| json!([value]))),
+    same("identity under another key", |event, _| renamed(event, "userIdentity", "user_identity")),
+    same("identity flattened into the event", identity_into_event),
+    same("a member of the identity in the event", |event, rng| {
+        let key = IDENTITY[rng.random_range(0..IDENTITY.len())];
+        let Value::Object(mut event) = event else { return event };
+        let taken = event.get_mut("userIdentity").and_then(Value::as_object_mut);
+        if let Some(value) = taken.and_then(|identity| identity.remove(key)) {
+            event.insert(key.to_owned(), value);
+        }
+        Value::Object(event)
+    }),
+    same("time as seconds", |event, _| time(event, |micros| json!(micros / 1_000_000))),
+    same("time as milliseconds", |event, _| time(event, |micros| json!(micros / 1000))),
+    same("time as text of milliseconds", |event, _| {
         time(event, |micros| json!((micros / 1000).to_string()))
     }),
-    told("time with an offset", |event, _| {
+    same("time with an offset", |event, _| {
         time(event, |micros| {
             let moment = chrono::DateTime::from_timestamp_micros(micros).expect("a time");
             let zone = chrono::FixedOffset::east_opt(8 * 3600).expect("a zone");
@@ -146,10 +177,13 @@ pub(crate) const MANGLES: &[Mangle] = &[
         })
     }),
     told("time as an object", |event, _| time(event, |micros| json!({ "$date": micros / 1000 }))),
-    told("address in a list", |event, _| member(event, "sourceIpAddress", |value| json!([value]))),
-    told("address with a port", |event, _| {
-        member(event, "sourceIpAddress", |value| {
-            json!(format!("{}:443", value.as_str().unwrap_or_default()))
+    same("address in a list", |event, _| member(event, "sourceIpAddress", |value| json!([value]))),
+    same("address with a port", |event, _| {
+        member(event, "sourceIpAddress", |value| match value.as_str() {
+            Some(text) if text.parse::<std::net::Ipv4Addr>().is_ok() => {
+                json!(format!("{text}:443"))
+            }
+            _ => value,
         })
     }),
     destroys("action as an object", "an action that was text", |event, _| {
@@ -167,6 +201,7 @@ pub(crate) const MANGLES: &[Mangle] = &[
     }),
     same("wrapped as event", |event, _| json!({ "event": event })),
     same("wrapped as text of event", |event, _| json!({ "event": event.to_string() })),
+    same("wrapped as text in text", |event, _| json!({ "event": text_of(&event, 2) })),
     same("wrapped as Detail", |event, _| json!({ "RequestId": "r", "Detail": event.to_string() })),
     same(
         "wrapped as _source",
@@ -188,6 +223,16 @@ pub(crate) const MANGLES: &[Mangle] = &[
         "wrapped as message",
         |event, _| json!({ "@timestamp": "2026-09-21T00:00:00Z", "@version": "1", "message": event.to_string() }),
     ),
+    same("wrapped as message with parsed members beside it", |event, _| {
+        let mut row = Map::new();
+        for key in ["eventId", "eventName", "eventTime", "eventType", "acsRegion", "eventRW"] {
+            if let Some(value) = event.get(key) {
+                row.insert(key.to_owned(), value.clone());
+            }
+        }
+        row.insert("message".to_owned(), json!(event.to_string()));
+        Value::Object(row)
+    }),
     same(
         "wrapped as event.original",
         |event, _| json!({ "@timestamp": "2026-09-21T00:00:00Z", "event": { "original": event.to_string() } }),
@@ -217,6 +262,27 @@ pub(crate) const MANGLES: &[Mangle] = &[
         "as Events of an answer",
         |event, _| json!({ "RequestId": "r", "StartTime": "", "EndTime": "", "Events": [event] }),
     ),
+    same("behind another event in a list", |event, rng| json!([neighbour(rng), event])),
+    same(
+        "before another event in a message",
+        |event, rng| json!({ "@timestamp": "x", "message": json!([event, neighbour(rng)]).to_string() }),
+    ),
+    same(
+        "behind another event in lines of a message",
+        |event, rng| json!({ "@timestamp": "x", "message": format!("{}\n{event}", neighbour(rng)) }),
+    ),
+    same(
+        "beside another event in one row",
+        |event, rng| json!({ "event": neighbour(rng), "message": event.to_string() }),
+    ),
+    same(
+        "beside the list of an answer",
+        |event, rng| json!({ "logs": [neighbour(rng)], "message": event.to_string() }),
+    ),
+    same(
+        "among records of others",
+        |event, _| json!([{ "eventName": "StopInstances", "awsRegion": "us-east-1" }, event, 7]),
+    ),
     bytes("printed over lines", Promise::Same, |content, _| {
         match serde_json::from_slice::<Value>(&content) {
             Ok(value) => serde_json::to_vec_pretty(&value).expect("JSON"),
@@ -232,7 +298,7 @@ pub(crate) const MANGLES: &[Mangle] = &[
             |text| text.replace('/', "\\/").replace("Id\":", "\\u0049d\":").into_bytes(),
         )
     }),
-    bytes("a member twice", Promise::Told, |content, _| twice(content, None)),
+    bytes("a member twice", Promise::Same, |content, _| twice(content, None)),
     bytes("a member twice, contradicting", Promise::Told, |content, _| {
         twice(content, Some("DescribeRegions"))
     }),
@@ -273,6 +339,34 @@ pub(crate) const MANGLES: &[Mangle] = &[
     }),
 ];
 
+/// Members of an event that rules stand on.
+const MEMBERS: [&str; 9] = [
+    "userIdentity",
+    "eventName",
+    "eventType",
+    "serviceName",
+    "sourceIpAddress",
+    "errorCode",
+    "requestParameters",
+    "additionalEventData",
+    "eventTime",
+];
+
+/// Members of the identity that rules stand on.
+const IDENTITY: [&str; 6] =
+    ["type", "principalId", "userName", "accessKeyId", "accountId", "sessionContext"];
+
+/// An event of another account that no rule finds.
+fn neighbour(rng: &mut Pcg64) -> Value {
+    let number: u64 = rng.random_range(0..1_000_000_000_000);
+    json!({
+        "eventId": format!("neighbour-{number}"), "eventName": "DescribeRegions", "eventRW": "Read",
+        "eventTime": "2026-09-21T02:00:00Z", "eventType": "ApiCall", "acsRegion": "cn-hangzhou",
+        "serviceName": "Ecs", "sourceIpAddress": "Internal",
+        "userIdentity": { "type": "system", "accountId": format!("2{number:015}"), "userName": "ecs.aliyuncs.com" },
+    })
+}
+
 /// `event` with `change` applied to each member that is an object.
 fn members(event: Value, change: &dyn Fn(Value) -> Value) -> Value {
     let Value::Object(event) = event else { return event };
@@ -303,9 +397,11 @@ fn one_object_to_text(event: Value, rng: &mut Pcg64) -> Value {
     Value::Object(event)
 }
 
-/// `event` as one object without objects in it, apart from the parameters of the call: their keys
-/// are the caller's.
+/// `event` as one object without objects in it, but for those very deep.
 fn flattened(event: &Value, separator: &str, prefix: &str) -> Value {
+    if !event.is_object() {
+        return event.clone();
+    }
     fn add(into: &mut Map<String, Value>, path: &str, value: &Value, separator: &str, depth: u8) {
         match value {
             Value::Object(members) if depth < 4 && !members.is_empty() => {
@@ -325,13 +421,88 @@ fn flattened(event: &Value, separator: &str, prefix: &str) -> Value {
     Value::Object(flat)
 }
 
+/// `event` flattened, with each list as numbered members.
+fn with_numbered_lists(event: &Value) -> Value {
+    if !event.is_object() {
+        return event.clone();
+    }
+    let mut flat = Map::new();
+    for (key, value) in flattened(event, ".", "").as_object().into_iter().flatten() {
+        match value {
+            Value::Array(items) if !items.is_empty() && key.starts_with("requestParameters.") => {
+                for (number, item) in items.iter().enumerate() {
+                    flat.insert(format!("{key}.{number}"), item.clone());
+                }
+            }
+            _ => {
+                flat.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    Value::Object(flat)
+}
+
+/// `event` with each object in an encoding of its own.
+fn half_flattened(event: Value, rng: &mut Pcg64) -> Value {
+    let Value::Object(event) = event else { return event };
+    let mut mixed = Map::new();
+    for (key, value) in event {
+        let Value::Object(inner) = &value else {
+            mixed.insert(key, value);
+            continue;
+        };
+        let alone = json!({ key.as_str(): value.clone() });
+        match rng.random_range(0..5) {
+            0 => mixed.extend(flattened(&alone, ".", "").as_object().cloned().unwrap_or_default()),
+            1 => mixed.extend(flattened(&alone, "_", "").as_object().cloned().unwrap_or_default()),
+            2 if !inner.is_empty() => {
+                mixed.insert(key, pairs(inner, "Key", "Value"));
+            }
+            3 => {
+                mixed.insert(key, json!([value]));
+            }
+            _ => {
+                mixed.insert(key, text_of(&value, 1));
+            }
+        }
+    }
+    Value::Object(mixed)
+}
+
+/// `event` with some members of one object beside it, flattened.
+fn one_object_half_flattened(event: Value, rng: &mut Pcg64) -> Value {
+    let Value::Object(mut event) = event else { return event };
+    let objects: Vec<String> =
+        event.iter().filter(|(_, value)| value.is_object()).map(|(key, _)| key.clone()).collect();
+    if objects.is_empty() {
+        return Value::Object(event);
+    }
+    let key = &objects[rng.random_range(0..objects.len())];
+    let Some(Value::Object(inner)) = event.remove(key) else { return Value::Object(event) };
+    let mut kept = Map::new();
+    for (name, value) in inner {
+        if rng.random_ratio(1, 2) {
+            event.insert(format!("{key}.{name}"), value);
+        } else {
+            kept.insert(name, value);
+        }
+    }
+    event.insert(key.clone(), Value::Object(kept));
+    Value::Object(event)
+}
+
 /// The members of `event` as texts; objects as JSON text.
 fn flat_text(event: &Value) -> Map<String, Value> {
     let text = |value: &Value| match value {
         Value::String(text) => json!(text),
         other => json!(other.to_string()),
     };
-    event.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
+    match event {
+        Value::Object(members) => {
+            members.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+        }
+        other => Map::from_iter([("event".to_owned(), text(other))]),
+    }
 }
 
 fn pairs(members: &Map<String, Value>, key_name: &str, value_name: &str) -> Value {
@@ -379,9 +550,24 @@ fn keys(event: Value, rename: &dyn Fn(&str) -> String) -> Value {
         other => other,
     };
     let one = |(key, value): (String, Value)| {
-        (rename(&key), if key == "userIdentity" { of_identity(value) } else { value })
+        let free = free_names(&key).unwrap_or(key.len());
+        let renamed = format!("{}{}", rename(&key[..free]), &key[free..]);
+        (renamed, if key == "userIdentity" { of_identity(value) } else { value })
     };
     Value::Object(event.into_iter().map(one).collect())
+}
+
+/// Where the caller's own names start in a flattened key.
+fn free_names(key: &str) -> Option<usize> {
+    const OBJECTS: [&str; 5] = [
+        "requestParameters",
+        "responseElements",
+        "additionalEventData",
+        "addionalEventData",
+        "referencedResources",
+    ];
+    let end = |object: &&str| Some(key.to_lowercase().find(&object.to_lowercase())? + object.len());
+    OBJECTS.iter().find_map(end)
 }
 
 fn snake_case(key: &str) -> String {
@@ -402,23 +588,9 @@ fn pascal_case(key: &str) -> String {
 
 /// Changes one of the members that rules read.
 fn one_member(event: Value, rng: &mut Pcg64, change: impl Fn(Value) -> Value) -> Value {
-    const MEMBERS: [&str; 11] = [
-        "userIdentity",
-        "userIdentity",
-        "eventName",
-        "eventType",
-        "serviceName",
-        "sourceIpAddress",
-        "errorCode",
-        "requestParameters",
-        "requestParameters",
-        "additionalEventData",
-        "eventTime",
-    ];
     let key = MEMBERS[rng.random_range(0..MEMBERS.len())];
-    let in_identity = ["type", "principalId", "userName", "accessKeyId"];
-    if key == "userIdentity" && rng.random_ratio(1, 2) {
-        let inner = in_identity[rng.random_range(0..in_identity.len())];
+    if key == "userIdentity" && rng.random_ratio(2, 3) {
+        let inner = IDENTITY[rng.random_range(0..IDENTITY.len())];
         return member(event, key, |identity| member(identity, inner, &change));
     }
     member(event, key, change)
@@ -441,10 +613,34 @@ fn renamed(event: Value, key: &str, new: &str) -> Value {
     Value::Object(event)
 }
 
+/// `event` with `change` applied to each text of the event and the identity that no caller has chosen.
+fn texts(event: Value, change: &dyn Fn(&str) -> String) -> Value {
+    let Value::Object(event) = event else { return event };
+    let one = |(key, value): (String, Value)| {
+        let value = match value {
+            Value::String(text)
+                if !key.ends_with("userAgent")
+                    && !key.ends_with("errorMessage")
+                    && free_names(&key).is_none() =>
+            {
+                json!(change(&text))
+            }
+            Value::Object(_) if key == "userIdentity" => texts(value, change),
+            other => other,
+        };
+        (key, value)
+    };
+    Value::Object(event.into_iter().map(one).collect())
+}
+
 fn identity_into_event(event: Value, _: &mut Pcg64) -> Value {
     let Value::Object(mut event) = event else { return event };
-    if let Some(Value::Object(identity)) = event.remove("userIdentity") {
-        event.extend(identity);
+    match event.remove("userIdentity") {
+        Some(Value::Object(identity)) => event.extend(identity),
+        Some(other) => {
+            event.insert("userIdentity".to_owned(), other);
+        }
+        None => {}
     }
     Value::Object(event)
 }

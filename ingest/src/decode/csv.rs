@@ -4,7 +4,7 @@
 use super::compression::LimitExceeded;
 use super::envelope::open_row;
 use super::limits::DecodeLimits;
-use super::member_names::{MemberName, row_member_name};
+use super::member_names::{row_member_name, row_prefix};
 use super::refusal::{OpenError, Refusal};
 use super::scanner::Scanner;
 use super::sink::{Completeness, RecordSink, SinkStopped};
@@ -109,10 +109,14 @@ fn is_header(record: &::csv::ByteRecord) -> bool {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.@-".contains(&b))
     };
-    let members = names().filter(|name| row_member_name(name).0 != MemberName::Other).count();
+    let prefix = row_prefix(&names().collect::<Vec<_>>());
+    // Cut at its commas, the text of an event looks like names with colons, quotes and brackets.
+    let may_be_name = |name: &str| !name.contains(['"', '{', '}', ':']);
+    let is_member = |name: &&str| may_be_name(name) && row_member_name(name, prefix).0.is_own();
+    let members = names().filter(is_member).count();
     let is_row = |name: &str| {
         ["event", "contents.event", "contents_event_s", "_raw", "_source"].contains(&name)
-            || name.starts_with("event.")
+            || (name.starts_with("event.") && may_be_name(name))
     };
     let wrapper = |name: &str| WRAPPERS.iter().any(|(key, _)| *key == name);
     members >= HEADER_MEMBERS_MIN

@@ -16,6 +16,7 @@
 //! in JSON lines, where a line break ends every record, a broken line is rejected alone. A value that is too large or too
 //! deep is skipped by its brackets, so the records behind it are read.
 
+use super::brackets::BracketCounter;
 use super::envelope;
 use super::key_table::list_or_body;
 use super::limits::DecodeLimits;
@@ -23,6 +24,7 @@ use super::refusal::{OpenError, Refusal};
 use super::scanner::{ObjectShape, Scanner};
 use super::sink::{RecordSink, SinkStopped};
 use super::window::ByteWindow;
+use super::wrapper_keys::wrapper_number;
 use super::wrappers::{RecordContext, WrapperOpener};
 use std::io::{self, Read};
 use trailhound_datasets::json::{self, JsonError, ValueKind, Walker};
@@ -43,6 +45,12 @@ enum OpenContainer {
     List { first: bool },
     /// A response object, read past the key of the list. `pending` is set where an inner response follows.
     Response { pending: bool },
+}
+
+/// A member of a response behind its list: a list or an inner response at this offset, or any other with these offsets.
+enum NextMember {
+    Opened(usize),
+    Other { key: usize, end: usize },
 }
 
 /// Why reading a document stopped early.
@@ -305,11 +313,39 @@ impl<'l, R: Read> DocumentReader<'l, R> {
         if self.open.len() + 2 > OPEN_MAX {
             return self.skip(sink, RejectCode::TooDeep);
         }
-        let list = self.window.rest()[start] == b'[';
+        let (head, value) = self.window.rest().split_at(start);
+        let (head, list) = (head.to_vec(), value.starts_with(b"["));
+        self.members_beside_list(&head, sink)?;
         self.open.push(OpenContainer::Response { pending: !list });
         self.window.consume(start + usize::from(list));
         if list {
             self.open.push(OpenContainer::List { first: true });
+        }
+        Ok(())
+    }
+
+    /// Opens the members in `head`, the beginning of an object, that may hold an event beside the list of the response.
+    fn members_beside_list(
+        &mut self,
+        head: &[u8],
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), DocumentError> {
+        let (offset, limits) = (self.window.offset(), self.limits);
+        self.context.offset = offset;
+        let reject = |code, expected: &str| {
+            Refusal::new(code, expected).reject(head, offset, HINT_LAYOUT, limits)
+        };
+        let Ok(text) = std::str::from_utf8(head) else {
+            return Ok(sink.reject(reject(RejectCode::BadUtf8, "UTF-8 text"))?);
+        };
+        for (key, value) in json::members(text) {
+            if key.eq_ignore_ascii_case("eventName") {
+                let expected = "an event, or an object with a list of events; not both in one";
+                sink.reject(reject(RejectCode::NotUnderstood, expected))?;
+            } else if value.contains('{') && wrapper_number(&key, None).is_some() {
+                let row = format!("{{{}:{value}}}", json::quote(&key));
+                WrapperOpener::new(&mut self.scanner, self.context, sink).member_of_answer(&row)?;
+            }
         }
         Ok(())
     }
@@ -330,7 +366,7 @@ impl<'l, R: Read> DocumentReader<'l, R> {
         }
         loop {
             match self.member_after_comma() {
-                Ok(Some(start)) => {
+                Ok(NextMember::Opened(start)) => {
                     let list = self.window.rest()[start] == b'[';
                     if self.open.len() + 1 > OPEN_MAX {
                         return self.reject_rest(
@@ -349,7 +385,12 @@ impl<'l, R: Read> DocumentReader<'l, R> {
                     }
                     return Ok(());
                 }
-                Ok(None) => return Ok(()),
+                Ok(NextMember::Other { key, end }) => {
+                    let member = &self.window.rest()[key..end];
+                    self.members_beside_list(&[b"{", member, b"}"].concat(), sink)?;
+                    self.window.consume(end);
+                    return Ok(());
+                }
                 Err(JsonError::Incomplete) => match self.grow(sink)? {
                     GrowResult::More => {}
                     GrowResult::Ended => {
@@ -368,9 +409,8 @@ impl<'l, R: Read> DocumentReader<'l, R> {
         }
     }
 
-    /// Consumes `, "key": value`. For a member that holds a list or an inner response, consumes nothing and returns the offset
-    /// of its value.
-    fn member_after_comma(&mut self) -> Result<Option<usize>, JsonError> {
+    /// Reads `, "key": value`.
+    fn member_after_comma(&mut self) -> Result<NextMember, JsonError> {
         let text = self.window.rest();
         let key = json::skip_space(text, 1);
         match text.get(key) {
@@ -392,11 +432,10 @@ impl<'l, R: Read> DocumentReader<'l, R> {
             return Err(JsonError::Incomplete);
         }
         if list_or_body(&text[key + 1..key_end - 1], text, value).is_some() {
-            return Ok(Some(value));
+            return Ok(NextMember::Opened(value));
         }
         let end = self.walker.value(text, value)?.end;
-        self.window.consume(end);
-        Ok(None)
+        Ok(NextMember::Other { key, end })
     }
 
     /// Passes the record in the first `end` bytes to the sink, or rejects it.
@@ -658,34 +697,4 @@ enum GrowResult {
     Ended,
     /// The value was too large and has been rejected.
     Rejected,
-}
-
-/// Finds the end of a value by its brackets alone, in chunks.
-#[derive(Default)]
-struct BracketCounter {
-    depth: usize,
-    in_string: bool,
-    after_backslash: bool,
-}
-
-impl BracketCounter {
-    /// Offset in `chunk` past the bracket that closes the value, if the value ends there.
-    fn value_end(&mut self, chunk: &[u8]) -> Option<usize> {
-        for (i, &byte) in chunk.iter().enumerate() {
-            match byte {
-                _ if self.after_backslash => self.after_backslash = false,
-                b'\\' if self.in_string => self.after_backslash = true,
-                b'"' => self.in_string = !self.in_string,
-                b'{' | b'[' if !self.in_string => self.depth += 1,
-                b'}' | b']' if !self.in_string => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 {
-                        return Some(i + 1);
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
-    }
 }

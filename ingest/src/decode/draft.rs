@@ -7,8 +7,11 @@
 //! {"eventName":"StopInstance","requestParameters":{"Force":true},"userIdentity":{"type":"ram-user"}}
 //! ```
 
+use super::flattened::joined;
+use super::identity_kinds::is_documented_identity;
 use super::member_names::{
-    MemberName, OBJECT_COUNT, Structure, member_name, object_key, row_member_name,
+    MemberName, OBJECT_COUNT, Structure, ends_in_identity, meant_fields, member_name, object_key,
+    row_member_name, row_prefix,
 };
 use super::member_values::{self, Reading, push_member};
 use std::borrow::Cow;
@@ -34,6 +37,8 @@ pub(super) struct EventDraft {
     /// Members that no field holds: the object around them, the key and the JSON text.
     extras: Vec<(ParentObject, String, String)>,
     has_session: bool,
+    /// A member of the identity stood in the event itself.
+    has_misplaced: bool,
     /// Some member came in another encoding than the vendor's.
     pub(super) is_reencoded: bool,
     /// Some member has a value that is not understood.
@@ -50,19 +55,34 @@ impl EventDraft {
     /// Puts the members of a record together.
     pub(super) fn of(members: &[Member<'_>]) -> Self {
         let mut draft = Self { fields: vec![None; Field::COUNT], ..Self::default() };
-        let names: Vec<_> = members.iter().map(|(key, _)| row_member_name(key)).collect();
+        let keys: Vec<&str> = members.iter().map(|(key, _)| key.as_ref()).collect();
+        let prefix = row_prefix(&keys);
+        let names: Vec<_> = keys.iter().map(|key| row_member_name(key, prefix)).collect();
         // Where columns carry a prefix, columns without one belong to the row.
-        let is_row = names.iter().any(|(_, prefixed)| *prefixed);
-        for ((key, raw), (name, _)) in members.iter().zip(names) {
-            if name == MemberName::Other {
-                if !is_row && !key.starts_with("__") && !is_nothing(raw) {
-                    draft.extras.push((ParentObject::Root, key.to_string(), (*raw).to_owned()));
-                }
+        let is_row = names.iter().any(|(name, prefixed)| *prefixed && name.is_own());
+        let mut unplaced = Vec::new();
+        for ((key, raw), (name, prefixed)) in members.iter().zip(names) {
+            if name.is_own() || matches!(name, MemberName::OfIdentity(_)) {
+                draft.add(key, name, raw, Structure::Event);
                 continue;
             }
-            draft.add(key, name, raw, Structure::Event);
+            let own = prefix.and_then(|prefix| key.strip_prefix(prefix));
+            if (prefixed || !is_row || own.is_some()) && !key.starts_with("__") && !is_nothing(raw)
+            {
+                unplaced.push((own.unwrap_or(key), name, *raw));
+            }
         }
         draft.join_parts();
+        // They stand for a member only where it is not in its own place. The kind of the identity says which it takes, and
+        // the others whether it is one.
+        unplaced.sort_by_key(|(_, name, raw)| match name {
+            MemberName::Misplaced(Field::UserType) if is_documented_kind(raw) => 0,
+            MemberName::Misplaced(Field::UserType) => 2,
+            _ => 1,
+        });
+        for (key, name, raw) in unplaced {
+            draft.add_unplaced(key, &name, raw);
+        }
         draft
     }
 
@@ -78,9 +98,14 @@ impl EventDraft {
             .any(|&field| self.fields[field as usize].is_some())
     }
 
-    /// True where each member of the record is one that ActionTrail writes.
+    /// True where each member of the record is one that ActionTrail writes, in its place.
     pub(super) fn has_known_members_alone(&self) -> bool {
-        self.extras.is_empty()
+        self.extras.is_empty() && !self.has_misplaced
+    }
+
+    /// True where the identity was read from members that other programs have too.
+    pub(super) fn has_loose_identity(&self) -> bool {
+        self.has_misplaced && self.fields[Field::UserType as usize].is_none()
     }
 
     /// True where the object `insightDetails` was read.
@@ -95,11 +120,17 @@ impl EventDraft {
             MemberName::Object(number) => self.add_object(key, number, raw),
             MemberName::Part(number, name) => {
                 self.is_reencoded = true;
-                if !is_nothing(raw) {
+                // An empty parameter is a parameter. Columns of other events are null.
+                if raw != "null" {
                     self.parts[number].push((name, raw.to_owned()));
                 }
             }
-            MemberName::Other => {
+            MemberName::OfIdentity(name) => {
+                self.is_reencoded = true;
+                self.has_session |= name.starts_with(SESSION_CONTEXT) && !is_nothing(raw);
+                self.extras.push((ParentObject::UserIdentity, name, raw.to_owned()));
+            }
+            MemberName::Other | MemberName::Misplaced(_) | MemberName::Inside(_) => {
                 let parent = match parent {
                     Structure::Identity => ParentObject::UserIdentity,
                     Structure::Event => ParentObject::Root,
@@ -128,6 +159,64 @@ impl EventDraft {
                 }
                 self.fields[field as usize] = Some(value);
             }
+        }
+    }
+
+    /// Adds a member of the record that is not in the place of a member.
+    fn add_unplaced(&mut self, key: &str, name: &MemberName, raw: &str) {
+        match *name {
+            MemberName::Misplaced(field) if self.takes_misplaced(field, raw) => {
+                self.has_misplaced = true;
+                return self.add_field(key, field, raw, Structure::Event);
+            }
+            MemberName::Inside(field) if self.lacks(field) => {
+                self.has_mismatch = true;
+                self.not_read(key, field.fact(), raw);
+            }
+            MemberName::Other => {
+                let mut meant = meant_fields(key);
+                if ends_in_identity(key, raw) || holds_identity(raw) {
+                    meant.push(Field::UserType);
+                }
+                for field in
+                    meant.into_iter().filter(|&field| self.lacks(field)).collect::<Vec<_>>()
+                {
+                    self.not_read(key, field.fact(), raw);
+                }
+            }
+            _ => {}
+        }
+        self.extras.push((ParentObject::Root, key.to_owned(), raw.to_owned()));
+    }
+
+    /// True where the identity takes `raw`, which stands in the event itself, as its member `field`.
+    fn takes_misplaced(&self, field: Field, raw: &str) -> bool {
+        let is_taken = |field: Field| self.fields[field as usize].is_some();
+        !is_taken(field)
+            && match field {
+                Field::UserType => {
+                    is_documented_kind(raw)
+                        || is_taken(Field::PrincipalId)
+                        || is_taken(Field::AccessKeyId)
+                }
+                // The platform's own identity has no account.
+                Field::AccountId => self.text(Field::UserType).is_none_or(|kind| kind != "system"),
+                _ => true,
+            }
+    }
+
+    /// True where neither `field` nor a member that says the same was read.
+    fn lacks(&self, field: Field) -> bool {
+        let is_read = |field: Field| match Event::OBJECTS.iter().position(|&o| o == field) {
+            Some(number) => self.objects[number].is_some(),
+            None => self.fields[field as usize].is_some(),
+        };
+        !match field {
+            Field::UserType => is_read(field) || self.has_identity_member(),
+            Field::RequestParameters | Field::RequestParameterJson => {
+                is_read(Field::RequestParameters) || is_read(Field::RequestParameterJson)
+            }
+            _ => is_read(field),
         }
     }
 
@@ -173,12 +262,19 @@ impl EventDraft {
             }
             Reading::Read(object) => {
                 self.is_reencoded |= object != raw || !is_own_key(key, object_key(number));
-                let is_doubled = has_doubled_key(&object)
-                    || self.objects[number].as_ref().is_some_and(|before| *before != object);
-                if is_doubled {
+                // An object without members says nothing against another.
+                let is_empty = |object: &String| json::members(object).next().is_none();
+                let before = self.objects[number].take().filter(|before| !is_empty(before));
+                let is_said = before.is_some() && is_empty(&object);
+                let is_doubled =
+                    !is_said && before.as_ref().is_some_and(|before| *before != object);
+                if is_doubled || has_doubled_key(&object) {
                     self.contradict(key, field.and_then(Field::fact), raw);
                 }
-                self.objects[number] = Some(object);
+                if member_values::is_boxed(&object) {
+                    self.not_read(key, field.and_then(Field::fact), raw);
+                }
+                self.objects[number] = if is_said { before } else { Some(object) };
             }
         }
     }
@@ -199,18 +295,39 @@ impl EventDraft {
         self.has_contradiction = true;
     }
 
-    /// Makes objects of the members that came flattened.
+    /// Makes objects of the members that came flattened. They belong to the object of that name, if the record has it too.
     fn join_parts(&mut self) {
+        let says_identity = self
+            .extras
+            .iter()
+            .find(|(parent, _, raw)| *parent == ParentObject::UserIdentity && !is_nothing(raw));
+        if let Some((_, key, raw)) = says_identity.cloned()
+            && !self.has_identity_member()
+        {
+            self.not_read(&format!("{USER_IDENTITY}.{key}"), Some(Fact::Identity), &raw);
+        }
         for number in 0..OBJECT_COUNT {
             let parts = std::mem::take(&mut self.parts[number]);
             if parts.is_empty() {
                 continue;
             }
             let is_by_kind = Event::OBJECTS.get(number) == Some(&Field::ReferencedResources);
-            let parts = if is_by_kind { listed(parts) } else { parts };
             let mut object = String::from("{");
-            for (name, raw) in &parts {
+            let whole = self.objects[number].take().unwrap_or_default();
+            if whole.starts_with('[') {
+                // A list has no member to which they could belong.
+                self.contradict(object_key(number), Event::OBJECTS[number].fact(), &whole);
+                self.objects[number] = Some(whole);
+                continue;
+            }
+            let before: Vec<Member<'_>> = json::members(&whole).collect();
+            for (name, raw) in &before {
                 push_member(&mut object, &json::quote(name), raw);
+            }
+            for (name, raw) in joined(parts, is_by_kind) {
+                if !before.iter().any(|(known, value)| *known == name && *value == raw) {
+                    push_member(&mut object, &json::quote(&name), &raw);
+                }
             }
             object.push('}');
             self.add_object(object_key(number), number, &object);
@@ -321,24 +438,19 @@ fn has_doubled_key(object: &str) -> bool {
         .is_ok_and(|value| value.kind == ValueKind::Object && value.duplicate_key)
 }
 
-/// `parts` with elements of one list together: `Instance.0` and `Instance.1` are the list `Instance`.
-fn listed(parts: Vec<(String, String)>) -> Vec<(String, String)> {
-    let mut joined: Vec<(String, Vec<String>)> = Vec::new();
-    let mut whole = Vec::new();
-    for (name, raw) in parts {
-        let list = name
-            .rsplit_once('.')
-            .filter(|(_, index)| !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()));
-        match list {
-            Some((name, _)) => match joined.iter_mut().find(|(known, _)| known == name) {
-                Some((_, elements)) => elements.push(raw),
-                None => joined.push((name.to_owned(), vec![raw])),
-            },
-            None => whole.push((name, raw)),
-        }
-    }
-    whole.extend(
-        joined.into_iter().map(|(name, elements)| (name, format!("[{}]", elements.join(",")))),
-    );
-    whole
+/// True where `raw` is an object with members that only an identity has.
+fn holds_identity(raw: &str) -> bool {
+    let member_values::Reading::Read(object) = member_values::object(raw, false) else {
+        return false;
+    };
+    json::members(&object).any(|(key, value)| match member_name(&key, Structure::Identity) {
+        MemberName::Field(Field::PrincipalId | Field::AccessKeyId) => !is_nothing(value),
+        MemberName::Field(Field::UserType) => is_documented_kind(value),
+        _ => false,
+    })
+}
+
+/// True for the JSON text of an identity type that the vendor documents.
+fn is_documented_kind(raw: &str) -> bool {
+    json::unquote(raw).is_some_and(|kind| is_documented_identity(&kind))
 }

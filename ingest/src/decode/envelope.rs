@@ -61,7 +61,7 @@ fn open_plain(
             sink.event(&event)?;
             Ok(true)
         }
-        ObjectShape::Row(span) if nesting < NESTING_MAX => {
+        ObjectShape::Row(span) if nesting < NESTING_MAX && scanner.is_plain_row() => {
             let owner = owner.or_else(|| scanner.owner(text).map(Cow::into_owned));
             let Some(inner) = inner_text(text, span) else { return Ok(false) };
             let inner = inner.trim();

@@ -1,7 +1,10 @@
 //! The keys that the scanner treats specially: those of events, of rows around events, and of lists.
 
-use super::member_names::{MemberName, Structure, member_name, row_member_name};
-use super::wrapper_keys::OWNERS;
+use super::member_names::{
+    EXTRA_OBJECTS, MemberName, Structure, meant_fields, member_name, row_member_name,
+};
+use super::wrapper_keys::{OWNERS, wrapper_number};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 use trailhound_datasets::event::{
     ATTRIBUTES, Field, ParentObject, SESSION_ATTRIBUTES, SESSION_CONTEXT, USER_IDENTITY,
@@ -114,22 +117,70 @@ impl KeyTable {
             .find(|(alias, _)| parent == ParentObject::Root && alias.as_bytes() == name);
         alias.map_or(KnownKey::Other, |&(_, field)| KnownKey::Field(field))
     }
+}
 
-    /// True where `name` in `parent` spells a known key in a way that the scanner does not read: in other case, with
-    /// separators, or with the path of the objects around it.
-    pub(super) fn is_variant(&self, name: &[u8], parent: ParentObject) -> bool {
-        if name.iter().any(|b| matches!(b, b'.' | b'_' | b'-')) {
-            return !name.starts_with(b"__")
-                && RowKey::of(name).is_none()
-                && std::str::from_utf8(name).is_ok_and(|name| is_member_name(name, parent));
+/// What the scanner makes of a key that it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnknownKey {
+    /// A key of its own.
+    New,
+    /// A known key in a spelling or a place that the scanner does not read.
+    Variant,
+    /// The key of something that may hold an event.
+    Wrapper,
+}
+
+/// Unknown keys that are remembered. Producers write few; others are judged each time.
+const REMEMBERED_MAX: usize = 1024;
+
+/// Judges unknown keys, and remembers the judgements.
+#[derive(Default)]
+pub(super) struct UnknownKeys {
+    /// By parent object.
+    judged: [HashMap<Box<[u8]>, UnknownKey>; 3],
+}
+
+impl UnknownKeys {
+    /// What the unknown key `name` in `parent` is.
+    pub(super) fn judge(&mut self, name: &[u8], parent: ParentObject) -> UnknownKey {
+        let judged = &mut self.judged[parent as usize];
+        if let Some(&known) = judged.get(name) {
+            return known;
         }
-        self.by_length.get(name.len()).is_some_and(|numbers| {
-            numbers.iter().any(|&number| {
-                let entry = &self.entries[usize::from(number)];
-                entry.parent == parent && entry.name().eq_ignore_ascii_case(name)
-            })
-        })
+        let found = judge_unknown(name, parent);
+        if judged.len() < REMEMBERED_MAX && name.len() < 256 {
+            judged.insert(name.into(), found);
+        }
+        found
     }
+}
+
+fn judge_unknown(name: &[u8], parent: ParentObject) -> UnknownKey {
+    let Ok(name) = std::str::from_utf8(name) else { return UnknownKey::New };
+    if parent == ParentObject::Root && wrapper_number(name, None).is_some() {
+        return UnknownKey::Wrapper;
+    }
+    if name.starts_with("__") || EXTRA_OBJECTS.contains(&name) || OWNERS.contains(&name) {
+        return UnknownKey::New;
+    }
+    let meaning = match parent {
+        ParentObject::Root => row_member_name(name, None).0,
+        ParentObject::UserIdentity => member_name(name, Structure::Identity),
+        ParentObject::SessionAttributes => member_name(name, Structure::Attributes),
+    };
+    let is_variant = match meaning {
+        MemberName::Other => parent == ParentObject::Root && !meant_fields(name).is_empty(),
+        // Other programs call many things so. An event whose identity lacks its type is not plain anyhow.
+        MemberName::Misplaced(Field::UserType) => false,
+        _ => true,
+    };
+    if is_variant { UnknownKey::Variant } else { UnknownKey::New }
+}
+
+/// True where `name` in `sessionContext` is a member of the session's attributes.
+pub(super) fn is_session_member(name: &[u8]) -> bool {
+    std::str::from_utf8(name)
+        .is_ok_and(|name| member_name(name, Structure::Session) != MemberName::Other)
 }
 
 /// True where `name` is the key of the session's attributes, in any spelling.
@@ -183,15 +234,6 @@ impl RowKey {
             None
         }
     }
-}
-
-fn is_member_name(name: &str, parent: ParentObject) -> bool {
-    let meaning = match parent {
-        ParentObject::Root => row_member_name(name).0,
-        ParentObject::UserIdentity => member_name(name, Structure::Identity),
-        ParentObject::SessionAttributes => member_name(name, Structure::Attributes),
-    };
-    meaning != MemberName::Other
 }
 
 /// Offset of the list or inner response that the key `name` holds, if it does. Its value starts at `value_at`.

@@ -1,12 +1,16 @@
 //! Which member of an event a key means, in any spelling: in other case (`EVENT_NAME`), with separators (`event_name`), with
 //! the path of the objects around it (`userIdentity.sessionContext.attributes.mfaAuthenticated`), and with the prefix of a row
 //! (`event.eventName`). Only the slow path asks; the scanner knows the vendor's own spelling.
+//!
+//! A key that is nearly a member's name ([`meant_fields`]) gives no value, but the member was not understood.
 
+use super::identity_kinds::is_documented_identity;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use trailhound_datasets::event::{
     ATTRIBUTES, Event, Field, ParentObject, SESSION_ATTRIBUTES, SESSION_CONTEXT, USER_IDENTITY,
 };
+use trailhound_datasets::json;
 
 /// Objects of the vendor that no column holds. They are kept in `extra`.
 pub(super) const EXTRA_OBJECTS: [&str; 2] = ["eventAttributes", "insightDetails"];
@@ -15,7 +19,7 @@ pub(super) const EXTRA_OBJECTS: [&str; 2] = ["eventAttributes", "insightDetails"
 pub(super) const OBJECT_COUNT: usize = Event::OBJECTS.len() + EXTRA_OBJECTS.len();
 
 /// Prefixes of the columns of rows around events, the longer first.
-const PREFIXES: [&str; 11] = [
+pub(super) const PREFIXES: [&str; 11] = [
     "contents.event.",
     "contents_event_s.",
     "contents_event_",
@@ -29,6 +33,16 @@ const PREFIXES: [&str; 11] = [
     "_",
 ];
 
+/// Members of the identity and its session that are read where they stand in the event itself.
+const MISPLACED: [Field; 6] = [
+    Field::UserType,
+    Field::AccountId,
+    Field::PrincipalId,
+    Field::UserName,
+    Field::AccessKeyId,
+    Field::MfaAuthenticated,
+];
+
 /// What a key means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum MemberName {
@@ -40,8 +54,21 @@ pub(super) enum MemberName {
     Object(usize),
     /// A member of such an object, under this name.
     Part(usize, String),
+    /// A member of the identity that stands in the event itself.
+    Misplaced(Field),
+    /// Something inside a member that is text: `serviceName.value`.
+    Inside(Field),
+    /// A member of the identity that no field holds, under this name.
+    OfIdentity(String),
     /// No member of an event.
     Other,
+}
+
+impl MemberName {
+    /// True for a member in its own place, whole or in part: only an event has it.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self, Self::Field(_) | Self::Structure(_) | Self::Object(_) | Self::Part(..))
+    }
 }
 
 /// An object whose members are fields.
@@ -85,7 +112,16 @@ static NAMES: LazyLock<HashMap<String, MemberName>> = LazyLock::new(|| {
     for (number, key) in EXTRA_OBJECTS.iter().enumerate() {
         names.insert(fold(key), MemberName::Object(Event::OBJECTS.len() + number));
     }
+    for field in MISPLACED {
+        let (_, _, key, _) = Field::ALL[field as usize];
+        names.insert(fold(key), MemberName::Misplaced(field));
+    }
+    let in_identity = format!("{USER_IDENTITY}mfaAuthenticated");
+    names.insert(fold(&in_identity), MemberName::Field(Field::MfaAuthenticated));
     for (path, structure) in [
+        (SESSION_CONTEXT.to_owned(), Structure::Session),
+        (format!("{USER_IDENTITY}{ATTRIBUTES}"), Structure::Attributes),
+        (format!("{USER_IDENTITY}{SESSION_ATTRIBUTES}"), Structure::Attributes),
         (USER_IDENTITY.to_owned(), Structure::Identity),
         (format!("{USER_IDENTITY}{SESSION_CONTEXT}"), Structure::Session),
         (format!("{USER_IDENTITY}{SESSION_CONTEXT}{ATTRIBUTES}"), Structure::Attributes),
@@ -111,12 +147,14 @@ fn parent_paths(parent: ParentObject) -> Vec<String> {
     }
 }
 
+/// True for a sign between the words of a key, or between the keys of its path.
+pub(super) fn is_separator(c: char) -> bool {
+    matches!(c, '_' | '-' | '.' | ' ' | '/' | ':' | '|' | '>' | '$')
+}
+
 /// `key` in lower case without the separators of words and paths.
-fn fold(key: &str) -> String {
-    key.chars()
-        .filter(|c| !matches!(c, '_' | '-' | '.' | ' '))
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
+pub(super) fn fold(key: &str) -> String {
+    key.chars().filter(|c| !is_separator(*c)).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// The key of the object with this number.
@@ -137,17 +175,19 @@ pub(super) fn member_name(key: &str, parent: Structure) -> MemberName {
     if parent != Structure::Event {
         return MemberName::Other;
     }
-    part(key).unwrap_or(MemberName::Other)
+    part(key).or_else(|| inside(key)).unwrap_or(MemberName::Other)
 }
 
 /// What `key` means as a member of a row: of the event itself, or with the prefix that such rows give to an event's members.
-/// Also says whether a prefix was taken off.
-pub(super) fn row_member_name(key: &str) -> (MemberName, bool) {
-    let name = member_name(key, Structure::Event);
-    if name != MemberName::Other {
+/// `own_prefix` is that of the row ([`row_prefix`]). Also says whether a prefix was taken off.
+pub(super) fn row_member_name(key: &str, own_prefix: Option<&str>) -> (MemberName, bool) {
+    // The path of these ends like the name of a member.
+    let is_wrapper = ["._source", "._raw"].iter().any(|end| key.ends_with(end));
+    let name = if is_wrapper { MemberName::Other } else { member_name(key, Structure::Event) };
+    if !matches!(name, MemberName::Other | MemberName::Inside(_)) {
         return (name, false);
     }
-    for prefix in PREFIXES {
+    for prefix in own_prefix.into_iter().chain(PREFIXES) {
         let Some(head) = key.get(..prefix.len()) else { continue };
         if head.eq_ignore_ascii_case(prefix) {
             let name = member_name(&key[prefix.len()..], Structure::Event);
@@ -156,22 +196,77 @@ pub(super) fn row_member_name(key: &str) -> (MemberName, bool) {
             }
         }
     }
-    (MemberName::Other, false)
+    (name, false)
+}
+
+/// Members that a prefix must stand before: other programs write a key that ends in `event_name` too.
+const PREFIXED_MIN: usize = 4;
+
+/// The prefix that the keys of a row have before the names of an event's members, whatever it is: `trail.event.` of
+/// `trail.event.eventName`. `None` where the members have none.
+pub(super) fn row_prefix<'k>(keys: &[&'k str]) -> Option<&'k str> {
+    let prefixes = keys.iter().filter(|key| fold(key).ends_with("eventname")).filter_map(|key| {
+        let starts = key.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at + 1);
+        let start = starts.into_iter().find(|&start| fold(&key[start..]) == "eventname")?;
+        Some(&key[..start])
+    });
+    prefixes.into_iter().find(|prefix| {
+        let is_member = |key: &&&str| {
+            key.strip_prefix(prefix).is_some_and(|rest| {
+                !matches!(member_name(rest, Structure::Event), MemberName::Other)
+            })
+        };
+        keys.iter().filter(is_member).count() >= PREFIXED_MIN
+    })
 }
 
 /// The member of a free object that the flattened `key` means: `requestParameters.InstanceId`, `request_parameters_InstanceId`.
 fn part(key: &str) -> Option<MemberName> {
-    (0..OBJECT_COUNT).find_map(|number| {
-        let rest = behind(key, &fold(object_key(number)))?;
-        let (separator, name) = rest.split_at_checked(1)?;
-        (matches!(separator, "." | "_" | "[") && !name.is_empty()).then(|| {
-            let name = match separator {
-                "_" => dotted_indexes(name),
-                "[" => rest.replace('[', ".").replace(']', "").trim_start_matches('.').to_owned(),
-                _ => name.replace('[', ".").replace(']', ""),
-            };
-            MemberName::Part(number, name)
-        })
+    let objects = (0..OBJECT_COUNT).map(|number| (number, object_key(number)));
+    let aliases =
+        Field::ALIASES.iter().filter_map(|&(alias, field)| Some((number_of(field)?, alias)));
+    objects.chain(aliases).find_map(|(number, object)| {
+        let name = part_name(behind(key, &fold(object))?)?;
+        Some(MemberName::Part(number, name))
+    })
+}
+
+/// The name of a part from the text behind the object's key. Names of parts have dots between the keys of their path.
+fn part_name(rest: &str) -> Option<String> {
+    let first = rest.chars().next()?;
+    let name = match first {
+        '[' => rest.to_owned(),
+        '_' if rest.starts_with("__") => rest[2..].replace("__", "."),
+        '_' => dotted(&rest[1..]),
+        '-' => rest.trim_start_matches(['-', '>']).replace("->", "."),
+        // Types of resources have colons.
+        ':' if rest.contains("::") => rest[1..].to_owned(),
+        '/' | ':' | '|' | '$' => rest[1..].replace(first, "."),
+        '.' => rest[1..].to_owned(),
+        _ => return None,
+    };
+    let name = name.replace("].", ".").replace(['[', ']'], ".").replace("..", ".");
+    let name = name.trim_matches('.');
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// What a key means that goes on behind the name of a member: `serviceName.value`, `userIdentity.arn`.
+fn inside(key: &str) -> Option<MemberName> {
+    let mut ends: Vec<usize> =
+        key.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at).collect();
+    ends.reverse();
+    ends.into_iter().filter(|&end| end > 0).find_map(|end| {
+        match NAMES.get(fold(&key[..end]).as_str())? {
+            // It repeats the parameters, as an object that a connector made of the text.
+            MemberName::Field(Field::RequestParameterJson) => {
+                Some(MemberName::Part(0, part_name(&key[end..])?))
+            }
+            MemberName::Field(field) => Some(MemberName::Inside(*field)),
+            MemberName::Structure(Structure::Identity) => {
+                Some(MemberName::OfIdentity(key[end + 1..].to_owned()))
+            }
+            _ => None,
+        }
     })
 }
 
@@ -183,25 +278,71 @@ fn behind<'k>(key: &'k str, folded: &str) -> Option<&'k str> {
         match next {
             None => return Some(&key[at..]),
             Some(expected) if c.to_ascii_lowercase() == expected => next = wanted.next(),
-            Some(_) if matches!(c, '_' | '-' | '.' | ' ') && at > 0 => {}
+            Some(_) if is_separator(c) && at > 0 => {}
             Some(_) => return None,
         }
     }
     None
 }
 
-/// `name` with dots around the numbers that underscores separate: `Tag_1_Key` is `Tag.1.Key`.
-fn dotted_indexes(name: &str) -> String {
+/// `name` with dots where underscores separate the keys of a path: around numbers, and before words with a capital, because
+/// the vendor's parameters have no underscore before a capital. `Tag_1_Key` is `Tag.1.Key`; `x_oss_acl` is one key.
+fn dotted(name: &str) -> String {
     let parts: Vec<&str> = name.split('_').collect();
-    let is_index = |part: &&str| {
+    let is_index = |part: &str| {
         !part.is_empty() && part.len() <= 4 && part.bytes().all(|b| b.is_ascii_digit())
     };
     let mut out = parts[0].to_owned();
     for pair in parts.windows(2) {
-        out.push(if is_index(&pair[0]) || is_index(&pair[1]) { '.' } else { '_' });
+        let is_path = is_index(pair[0])
+            || is_index(pair[1])
+            || pair[1].starts_with(|c: char| c.is_ascii_uppercase());
+        out.push(if is_path { '.' } else { '_' });
         out.push_str(pair[1]);
     }
     out
+}
+
+/// The fields that the unknown `key` of the event may mean: those whose names differ in one or two letters; the type of the
+/// identity stands for the identity. What the member says is not known.
+pub(super) fn meant_fields(key: &str) -> Vec<Field> {
+    let folded = fold(key);
+    if folded.len() < 8 || folded.len() > 32 {
+        return Vec::new();
+    }
+    let fields = Field::ALL
+        .iter()
+        .filter(|(field, parent, ..)| *parent == ParentObject::Root && field.fact().is_some());
+    let named = fields.map(|&(field, _, key, _)| (field, fold(key)));
+    let named = named.chain([(Field::UserType, fold(USER_IDENTITY))]);
+    named.filter(|(_, name)| is_nearly(&folded, name)).map(|(field, _)| field).collect()
+}
+
+/// True where the path `key` ends in a member that only an identity has, or in the type of one with the JSON text `raw`.
+pub(super) fn ends_in_identity(key: &str, raw: &str) -> bool {
+    let folded = fold(key);
+    folded.ends_with("principalid")
+        || folded.ends_with("accesskeyid")
+        || (folded.ends_with("type")
+            && json::unquote(raw).is_some_and(|kind| is_documented_identity(&kind)))
+}
+
+/// True where one word becomes the other by at most two letters that are changed, added or left out.
+fn is_nearly(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len().abs_diff(other.len()) > 2 || one[0] != other[0] {
+        return false;
+    }
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()] <= 2
 }
 
 #[cfg(test)]
@@ -234,18 +375,60 @@ mod tests {
             ("event.requestParameters.Tag.1.Key", MemberName::Part(0, "Tag.1.Key".to_owned())),
             ("requestParameters_Tag_1_Key", MemberName::Part(0, "Tag.1.Key".to_owned())),
             ("requestParameters.InstanceId[0]", MemberName::Part(0, "InstanceId.0".to_owned())),
-            ("request_parameters_User_Name", MemberName::Part(0, "User_Name".to_owned())),
-            ("addionalEventData.mfaChecked", MemberName::Other),
+            ("request_parameters_User_Name", MemberName::Part(0, "User.Name".to_owned())),
+            ("requestParameters_x_oss_acl", MemberName::Part(0, "x_oss_acl".to_owned())),
+            ("requestParameters__Tag__1__Key", MemberName::Part(0, "Tag.1.Key".to_owned())),
+            ("requestParameters/Tag/1/Key", MemberName::Part(0, "Tag.1.Key".to_owned())),
+            ("requestParameters[Tag][1][Key]", MemberName::Part(0, "Tag.1.Key".to_owned())),
+            ("addionalEventData.mfaChecked", MemberName::Part(3, "mfaChecked".to_owned())),
+            ("serviceName.value", MemberName::Inside(Field::ServiceName)),
+            ("event.serviceName.value", MemberName::Inside(Field::ServiceName)),
+            ("userIdentity.type.value", MemberName::Inside(Field::UserType)),
+            ("userIdentity.arn", MemberName::OfIdentity("arn".to_owned())),
+            ("accessKeyId", MemberName::Misplaced(Field::AccessKeyId)),
             ("requestParametersOfMine", MemberName::Other),
             ("__topic__", MemberName::Other),
-            ("type", MemberName::Other),
+            ("type", MemberName::Misplaced(Field::UserType)),
+            ("event", MemberName::Other),
+            ("pipeline.host", MemberName::Other),
         ] {
-            assert_eq!(row_member_name(key).0, name, "{key}");
+            assert_eq!(row_member_name(key, None).0, name, "{key}");
         }
         assert_eq!(member_name("Type", Structure::Identity), MemberName::Field(Field::UserType));
         assert_eq!(
             member_name("mfa_authenticated", Structure::Attributes),
             MemberName::Field(Field::MfaAuthenticated)
         );
+    }
+
+    #[test]
+    fn any_prefix_before_several_members_is_that_of_the_row() {
+        for prefix in ["event.", "trail_", "aliyun.actiontrail.", "_", "json/", "x.event_"] {
+            let keys = ["eventName", "eventTime", "userIdentity.type", "acsRegion", "other"]
+                .map(|key| format!("{prefix}{key}"));
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            assert_eq!(row_prefix(&keys), Some(prefix));
+        }
+        assert_eq!(row_prefix(&["eventName", "eventTime", "acsRegion", "eventType"]), None);
+        assert_eq!(row_prefix(&["shop.eventName", "shop.price", "shop.id"]), None);
+    }
+
+    #[test]
+    fn a_misspelt_key_means_the_member_that_it_nearly_names() {
+        for (key, field) in [
+            ("eventTpe", Some(Field::EventType)),
+            ("requestParamters", Some(Field::RequestParameters)),
+            ("request_parameter", Some(Field::RequestParameters)),
+            ("additonalEventData", Some(Field::AdditionalEventData)),
+            ("userIdentiy", Some(Field::UserType)),
+            ("sourceIPAddres", Some(Field::SourceIpAddress)),
+            ("sourcetype", None),
+            ("pipeline", None),
+            ("aliyunaccountid", None),
+            ("@timestamp", None),
+            ("sharedEventId", None),
+        ] {
+            assert_eq!(meant_fields(key).last().copied(), field, "{key}");
+        }
     }
 }

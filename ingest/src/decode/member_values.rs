@@ -70,9 +70,14 @@ fn plain_text(field: Field, sent: &str, layers: usize) -> Reading {
     if is_placeholder(trimmed) || matches!(trimmed, "[]" | "{}") {
         return Reading::Absent;
     }
-    // Text that was encoded twice, or a list that a format of text alone could not hold.
-    if trimmed.starts_with(['"', '[']) && layers < TEXT_LAYERS_MAX && is_json(trimmed) {
-        return text(field, trimmed, layers + 1);
+    // Text that was encoded twice, or a list or an object that a format of text alone could not hold.
+    if trimmed.starts_with(['"', '[', '{']) && layers < TEXT_LAYERS_MAX && is_json(trimmed) {
+        let inner = text(field, trimmed, layers + 1);
+        // A message and an id may be JSON.
+        let may_be_json = field == Field::ErrorMessage || field.fact().is_none();
+        if !may_be_json || inner != Reading::NotUnderstood {
+            return inner;
+        }
     }
     match field {
         Field::EventTime | Field::CreationDate => Reading::Read(json::quote(&instant(sent))),
@@ -80,7 +85,10 @@ fn plain_text(field: Field, sent: &str, layers: usize) -> Reading {
             Some(is) if parse_bool(sent).is_none() => Reading::Read(json::quote(&is.to_string())),
             _ => Reading::Read(json::quote(sent)),
         },
-        _ => Reading::Read(json::quote(sent)),
+        Field::ErrorMessage => Reading::Read(json::quote(sent)),
+        _ if field.fact().is_none() => Reading::Read(json::quote(sent)),
+        // Rules compare names and ids as a whole.
+        _ => Reading::Read(json::quote(trimmed)),
     }
 }
 
@@ -207,6 +215,31 @@ fn is_resource(element: &str) -> bool {
     })
 }
 
+/// Keys under which serializers put a value of another type than they expected.
+const BOXES: [&str; 5] = ["value", "map", "string", "json", "M"];
+
+/// True for an object that holds an object, or the JSON text of one, under such a key and nothing else. What it stands for is
+/// not known: a parameter may have such a name.
+pub(super) fn is_boxed(object: &str) -> bool {
+    if !may_be_boxed(object) {
+        return false;
+    }
+    let members: Vec<_> = json::members(object).collect();
+    matches!(&members[..], [(key, raw)] if BOXES.contains(&key.as_ref())
+        && !matches!(object_at(raw, false, 0), Reading::NotUnderstood | Reading::Absent))
+}
+
+/// A quick look whether the JSON text `object` starts as such an object does.
+pub(super) fn may_be_boxed(object: &str) -> bool {
+    let inside = object.strip_prefix('{').unwrap_or_default().trim_start();
+    BOXES.iter().any(|key| {
+        inside
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_prefix(key))
+            .is_some_and(|rest| rest.starts_with('"'))
+    })
+}
+
 /// The object that a list of pairs stands for: `[{"key":"a","value":1}]` is `{"a":1}`. `None` where an element is no pair.
 pub(super) fn pairs(elements: &[&str]) -> Option<String> {
     let mut object = String::from("{");
@@ -289,6 +322,10 @@ mod tests {
             (Field::UserName, "[]", "absent"),
             (Field::UserName, "{}", "absent"),
             (Field::UserName, "true", "not understood"),
+            (Field::EventName, r#""{\"name\":\"x\"}""#, "not understood"),
+            (Field::ServiceName, r#"" Ecs\n""#, r#""Ecs""#),
+            (Field::ErrorMessage, r#""\"{}\"""#, "absent"),
+            (Field::ErrorMessage, r#""{\"a\":1} ""#, r#""{\"a\":1} ""#),
             (Field::UserName, r#"{"a":1}"#, "not understood"),
             (Field::UserName, r#"["a","b"]"#, "not understood"),
             (Field::EventName, "7", "not understood"),

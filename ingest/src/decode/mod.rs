@@ -4,12 +4,16 @@
 //! reject with its bytes and its place, and the records around it are still decoded. Memory is bounded by
 //! [`DecodeLimits`], never by the size of the input.
 
+mod brackets;
 mod compression;
 mod content;
 mod csv;
 mod document;
 mod draft;
 mod envelope;
+mod escapes;
+mod flattened;
+mod identity_kinds;
 mod key_table;
 mod limits;
 mod member_names;

@@ -7,6 +7,7 @@
 //! refused as not understood: no rule could judge it.
 
 use super::draft::{EventDraft, Member};
+use super::identity_kinds::is_documented_identity;
 use super::refusal::Refusal;
 use trailhound_datasets::derive::time;
 use trailhound_datasets::event::Field;
@@ -15,17 +16,6 @@ use trailhound_datasets::reject::{RejectCode, excerpt};
 /// What an event needs, for error messages.
 const EXPECTED: &str = "an ActionTrail event: `eventName` with `userIdentity`, and `acsRegion`, `eventRW`, an `eventType` or identity type of \
      ActionTrail, or an `eventSource` of Alibaba Cloud";
-
-/// Kinds of identity that the vendor documents, in lower case.
-const IDENTITY_TYPES: [&str; 7] = [
-    "root-account",
-    "ram-user",
-    "assumed-role",
-    "system",
-    "saml-user",
-    "oidc-user",
-    "cloudsso-user",
-];
 
 /// Kinds of events that the vendor documents, in lower case.
 const EVENT_TYPES: [&str; 18] = [
@@ -51,13 +41,6 @@ const EVENT_TYPES: [&str; 18] = [
 
 /// Endings of endpoints of the vendor.
 const ENDPOINTS: [&str; 4] = ["aliyuncs.com", "aliyun.com", "alibabacloud.com", "alicloud.com"];
-
-/// True where `kind` is an identity type that the vendor documents.
-pub(super) fn is_documented_identity(kind: &str) -> bool {
-    let kind = kind.trim();
-    IDENTITY_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind))
-        || kind.get(..13).is_some_and(|head| head.eq_ignore_ascii_case("alibaba-cloud"))
-}
 
 /// Decides whether `draft` is an event. `members` are the members of the record that it was made from.
 ///
@@ -96,7 +79,7 @@ pub(super) fn judge(draft: &EventDraft, members: &[Member<'_>]) -> Result<(), Re
             });
         }
     }
-    let needed = if has_identity { 1 } else { 2 };
+    let needed = if has_identity && !draft.has_loose_identity() { 1 } else { 2 };
     if has_action && (evidence >= needed || is_core(draft)) {
         return Ok(());
     }

@@ -1,12 +1,13 @@
 //! The notes of a scan: the positions of the values of an object. An [`Event`] is built from the
 //! notes when the end of the object is known.
 
-use super::member_values::is_json;
-use super::recognise::is_documented_identity;
+use super::escapes::without_needless_escapes;
+use super::identity_kinds::is_documented_identity;
+use super::member_values::{is_json, may_be_boxed};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use trailhound_datasets::derive::time;
-use trailhound_datasets::event::{Event, Field, Flag, ParentObject, is_placeholder};
+use trailhound_datasets::event::{Event, Field, FieldType, Flag, ParentObject, is_placeholder};
 use trailhound_datasets::fact::Fact;
 use trailhound_datasets::json::{self, ValueKind, WalkedValue};
 
@@ -71,6 +72,8 @@ pub(super) struct ScanNotes {
     pub(super) alias_key: bool,
     /// A key is another spelling of a known one, which only the slow path reads.
     pub(super) variant_key: bool,
+    /// Unknown members that may hold an event.
+    pub(super) wrappers: usize,
     pub(super) needs_raw: bool,
 }
 
@@ -88,6 +91,7 @@ impl Default for ScanNotes {
             type_mismatch: false,
             alias_key: false,
             variant_key: false,
+            wrappers: 0,
             needs_raw: false,
         }
     }
@@ -104,29 +108,33 @@ impl ScanNotes {
         self.owner = None;
         (self.has_session, self.duplicate_key, self.type_mismatch) = (false, false, false);
         (self.alias_key, self.variant_key, self.needs_raw) = (false, false, false);
+        self.wrappers = 0;
     }
 
     /// True where the object is an event as the vendor writes it, beyond doubt: with an action, a documented identity and a
     /// member that only ActionTrail writes, and every known member in its own place and type.
     pub(super) fn is_plain(&self, text: &str) -> bool {
-        if self.type_mismatch || self.duplicate_key || self.variant_key {
+        if self.type_mismatch || self.duplicate_key || self.variant_key || self.wrappers > 0 {
             return false;
         }
         let is_there =
             |field: Field| self.spans[field as usize].is_some_and(|span| span.end - span.start > 2);
-        // The vendor itself writes `null` for an error or a key that is not there.
-        let stands_for_nothing = |(field, span): (usize, &Option<ValueSpan>)| {
+        // Text for nothing, or with space around it. The vendor itself writes `null` for an error or a key that is not there.
+        let needs_reading = |(field, span): (usize, &Option<ValueSpan>)| {
             span.is_some_and(|span| {
-                (3..=8).contains(&(span.end - span.start))
-                    && is_placeholder(text[span.start..span.end].trim_matches('"'))
-                    && field != Field::UserAgent as usize
-                    && !(span.end - span.start == 6
-                        && [Field::ErrorCode, Field::ErrorMessage, Field::AccessKeyId]
-                            .contains(&Field::ALL[field].0))
+                let is_other =
+                    may_stand_for_other(&text[span.start..span.end], Field::ALL[field].0);
+                is_other
+                    || (3..=8).contains(&(span.end - span.start))
+                        && is_placeholder(text[span.start..span.end].trim_matches('"'))
+                        && field != Field::UserAgent as usize
+                        && !(span.end - span.start == 6
+                            && [Field::ErrorCode, Field::ErrorMessage, Field::AccessKeyId]
+                                .contains(&Field::ALL[field].0))
             })
         };
         is_there(Field::EventName)
-            && !self.spans.iter().enumerate().any(stands_for_nothing)
+            && !self.spans.iter().enumerate().any(needs_reading)
             && self.spans[Field::ReferencedResources as usize]
                 .is_none_or(|span| span.kind == ValueKind::Object)
             && (is_there(Field::AcsRegion) || is_there(Field::EventRw))
@@ -170,7 +178,15 @@ impl ScanNotes {
         for (field, span) in self.spans.iter().enumerate() {
             let Some(span) = span else { continue };
             match span.text(text) {
-                Some(value) => event.values[field] = Some(value),
+                Some(value) => {
+                    // Rules look for text in objects, which other programs may have escaped.
+                    let plain = match Field::ALL[field].3 {
+                        FieldType::Object => without_needless_escapes(&value),
+                        _ => None,
+                    };
+                    event.needs_raw |= plain.is_some();
+                    event.values[field] = Some(plain.map_or(value, Cow::Owned));
+                }
                 None => {
                     event.flags.insert(Flag::LoneSurrogate);
                     event.needs_raw = true;
@@ -235,6 +251,28 @@ impl ScanNotes {
             push_pair(&mut root, "\"userIdentity\"", &format!("{{{identity}}}"));
         }
         (!root.is_empty()).then(|| format!("{{{root}}}"))
+    }
+}
+
+/// True where the JSON text `raw` of `field` may stand for another value: text with white space around it or JSON in it, an
+/// object in an object.
+fn may_stand_for_other(raw: &str, field: Field) -> bool {
+    let inside = match raw.as_bytes() {
+        [b'"', inside @ .., b'"'] => inside,
+        [b'{', ..] => return may_be_boxed(raw),
+        _ => return false,
+    };
+    let is_escaped_space = |escape: &[u8]| matches!(escape, b"\\n" | b"\\r" | b"\\t");
+    match field {
+        Field::UserAgent | Field::RequestParameterJson => false,
+        Field::ErrorMessage => matches!(inside.first(), Some(b'[' | b'\\')) || inside == b"{}",
+        // No rule compares it, and it is kept as it was sent.
+        _ if field.fact().is_none() => matches!(inside.first(), Some(b'[' | b'\\')),
+        _ => {
+            matches!(inside.first(), Some(b' ' | b'{' | b'[' | b'\\'))
+                || inside.last() == Some(&b' ')
+                || inside.len().checked_sub(2).is_some_and(|at| is_escaped_space(&inside[at..]))
+        }
     }
 }
 

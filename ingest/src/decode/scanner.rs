@@ -16,7 +16,10 @@
 //! spelling) is noted, and the slow path reads the object again. Producers write their keys in a fixed order, so the scanner remembers which key
 //! followed which in the previous object, and mostly recognizes a key by one comparison.
 
-use super::key_table::{KEY_NUMBERS, KEYS, KnownKey, RowKey, is_attributes, list_or_body, no_key};
+use super::key_table::{
+    KEY_NUMBERS, KEYS, KnownKey, RowKey, UnknownKey, UnknownKeys, is_attributes, is_session_member,
+    list_or_body, no_key,
+};
 use super::scan_notes::{ExtraMember, ScanNotes, ValueSpan};
 use std::borrow::Cow;
 use trailhound_datasets::event::{ATTRIBUTES, Event, Field, FieldType, ParentObject};
@@ -42,6 +45,7 @@ pub(super) struct Scanner {
     walker: Walker,
     /// For each key number, the number of the key that followed it in the previous object.
     next: [u8; KEY_NUMBERS],
+    unknown_keys: UnknownKeys,
     notes: ScanNotes,
 }
 
@@ -64,7 +68,12 @@ impl ShapeHints {
 
 impl Default for Scanner {
     fn default() -> Self {
-        Self { walker: Walker::default(), next: [0; KEY_NUMBERS], notes: ScanNotes::default() }
+        Self {
+            walker: Walker::default(),
+            next: [0; KEY_NUMBERS],
+            unknown_keys: UnknownKeys::default(),
+            notes: ScanNotes::default(),
+        }
     }
 }
 
@@ -110,6 +119,11 @@ impl Scanner {
     /// True where the object just scanned is an event as the vendor writes it. `text` is the object's text.
     pub(super) fn is_plain(&self, text: &str) -> bool {
         self.notes.is_plain(text)
+    }
+
+    /// True where one member alone of the row just scanned may hold an event, or a part of one.
+    pub(super) fn is_plain_row(&self) -> bool {
+        self.notes.wrappers <= 1 && !self.notes.variant_key
     }
 
     /// The event just scanned. `text` is the object's text, checked to be UTF-8.
@@ -176,11 +190,14 @@ impl Scanner {
         hints: &mut ShapeHints,
     ) -> Result<usize, JsonError> {
         match self.known_key(name, ParentObject::Root) {
-            known @ (KnownKey::Field(_) | KnownKey::Identity) => {
+            Ok(known @ (KnownKey::Field(_) | KnownKey::Identity)) => {
                 self.known_root_member(text, key, at, known, hints)
             }
-            _ => {
+            other => {
                 let value = self.value(text, at)?;
+                if other == Err(UnknownKey::Wrapper) && may_hold_event(text, value) {
+                    self.notes.wrappers += 1;
+                }
                 self.note_row_key(text, name, value, hints);
                 self.note_extra(name, ExtraMember { parent: ParentObject::Root, key, value });
                 Ok(value.end)
@@ -192,9 +209,7 @@ impl Scanner {
     fn note_row_key(&mut self, text: &[u8], name: &[u8], value: ValueSpan, hints: &mut ShapeHints) {
         match RowKey::of(name) {
             Some(RowKey::Event) => {
-                let holds_event = value.kind == ValueKind::Object
-                    || (value.kind == ValueKind::String
-                        && text[value.start..value.end].contains(&b'{'));
+                let holds_event = value.kind != ValueKind::Array && may_hold_event(text, value);
                 if holds_event && hints.row_value.is_none() {
                     hints.row_value = Some(value);
                 }
@@ -205,18 +220,20 @@ impl Scanner {
     }
 
     /// The known key `name`, in this or another spelling. Another spelling is noted.
-    fn known_key(&mut self, name: &[u8], parent: ParentObject) -> KnownKey {
+    fn known_key(&mut self, name: &[u8], parent: ParentObject) -> Result<KnownKey, UnknownKey> {
         match KEYS.find(name, parent) {
-            KnownKey::Other => {
-                let alias = KEYS.find_alias(name, parent);
-                if alias != KnownKey::Other {
-                    (self.notes.alias_key, self.notes.needs_raw) = (true, true);
-                } else {
-                    self.notes.variant_key |= KEYS.is_variant(name, parent);
+            KnownKey::Other => match KEYS.find_alias(name, parent) {
+                KnownKey::Other => {
+                    let unknown = self.unknown_keys.judge(name, parent);
+                    self.notes.variant_key |= unknown == UnknownKey::Variant;
+                    Err(unknown)
                 }
-                alias
-            }
-            known => known,
+                alias => {
+                    (self.notes.alias_key, self.notes.needs_raw) = (true, true);
+                    Ok(alias)
+                }
+            },
+            known => Ok(known),
         }
     }
 
@@ -378,8 +395,10 @@ impl Scanner {
             _ => return self.session_member(text, key, name, at),
         };
         match self.known_key(name, parent) {
-            KnownKey::Field(field) => self.field(text, parent, key, at, field),
-            KnownKey::Session => self.structural_object(text, parent, key, at, KnownKey::Session),
+            Ok(KnownKey::Field(field)) => self.field(text, parent, key, at, field),
+            Ok(KnownKey::Session) => {
+                self.structural_object(text, parent, key, at, KnownKey::Session)
+            }
             _ => {
                 let value = self.value(text, at)?;
                 self.note_extra(name, ExtraMember { parent, key, value });
@@ -404,7 +423,17 @@ impl Scanner {
             return self.structural_object(text, parent, key, at, KnownKey::Attributes);
         }
         self.notes.needs_raw = true;
+        self.notes.variant_key |= is_session_member(name);
         Ok(self.value(text, at)?.end)
+    }
+}
+
+/// True for an object, a list, and text with an object in it.
+fn may_hold_event(text: &[u8], value: ValueSpan) -> bool {
+    match value.kind {
+        ValueKind::Object | ValueKind::Array => true,
+        ValueKind::String => text[value.start..value.end].contains(&b'{'),
+        _ => false,
     }
 }
 

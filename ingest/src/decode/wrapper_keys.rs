@@ -1,5 +1,9 @@
 //! JSON keys of the rows, documents and API responses that contain events.
 
+use super::member_names::{MemberName, PREFIXES, fold, is_separator, row_member_name};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// Keys whose value is an event or a list of events. Each key stands with the kind of record that
 /// contains it, for messages.
 pub(super) const WRAPPERS: [(&str, &str); 35] = [
@@ -44,6 +48,36 @@ pub(super) const WRAPPERS: [(&str, &str); 35] = [
 pub(super) const OWNERS: [&str; 4] =
     ["owner_id", "contents_owner_id_s", "aliyunaccountid", "aliyunAccountId"];
 
+/// The numbers of [`WRAPPERS`] by folded key.
+static NUMBERS: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
+    let numbered = WRAPPERS.iter().enumerate().rev();
+    numbered.map(|(number, (key, _))| (fold(key), number)).collect()
+});
+
+/// Members whose text the caller chooses, folded.
+const CALLERS: [&str; 5] =
+    ["requestparameter", "responseelements", "additionaleventdata", "errormessage", "useragent"];
+
+/// The number in [`WRAPPERS`] of the wrapper that `key` names, in any spelling: in other case, with the prefix of a row
+/// (`own_prefix` or a known one), at the end of a path (`result._raw`). `None` for a member of an event, such as a request
+/// parameter `message`: its text is the caller's.
+pub(super) fn wrapper_number(key: &str, own_prefix: Option<&str>) -> Option<usize> {
+    let number = |key: &str| NUMBERS.get(fold(key).as_str()).copied();
+    let found = number(key).or_else(|| {
+        let prefixes = own_prefix.into_iter().chain(PREFIXES);
+        let rests = prefixes.filter_map(|prefix| {
+            key.get(..prefix.len()).filter(|head| head.eq_ignore_ascii_case(prefix))?;
+            Some(&key[prefix.len()..])
+        });
+        let ends = key.char_indices().filter(|(_, c)| is_separator(*c));
+        rests.chain(ends.map(|(at, _)| &key[at + 1..])).find_map(number)
+    })?;
+    let folded = fold(key);
+    let is_callers = CALLERS.iter().any(|member| folded.contains(member));
+    let is_other = row_member_name(key, own_prefix).0 == MemberName::Other;
+    (is_other && !is_callers).then_some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +88,30 @@ mod tests {
         for (key, _) in WRAPPERS {
             assert!(page.contains(&format!("`{key}`")), "{key}");
         }
+    }
+
+    #[test]
+    fn a_wrapper_is_known_in_every_spelling_of_its_key() {
+        for (key, wrapper) in [
+            ("Detail", Some("Detail")),
+            ("DETAIL", Some("Detail")),
+            ("log_group_list", Some("logGroupList")),
+            ("event.original", Some("event.original")),
+            ("event_original", Some("event.original")),
+            ("event.message", Some("message")),
+            ("result._raw", Some("_raw")),
+            ("hits.hits", Some("hits")),
+            ("event_hits_hits", Some("hits")),
+            ("event._source", Some("_source")),
+            ("x_requestParameters_message", None),
+            ("requestParameters.message", None),
+            ("event.requestParameters.message", None),
+            ("userIdentity.data", None),
+            ("messages", None),
+        ] {
+            let found = wrapper_number(key, None).map(|number| fold(WRAPPERS[number].0));
+            assert_eq!(found, wrapper.map(fold), "{key}");
+        }
+        assert_eq!(wrapper_number("trail.requestParameters.message", Some("trail.")), None);
     }
 }

@@ -344,3 +344,22 @@ fn events_of_documented_types_of_maxcompute_are_events() {
         assert!(marks(&event).is_empty());
     }
 }
+
+#[test]
+fn an_event_inside_other_text_is_quarantined() {
+    let event = sample("ram_key_call");
+    let prefixed: Value = event
+        .as_object()
+        .expect("an event")
+        .iter()
+        .map(|(key, value)| (format!("event.{key}"), value.clone()))
+        .collect();
+    let with_nulls = ["requestParameters", "responseElements", "additionalEventData"]
+        .iter()
+        .fold(event.clone(), |event, key| with(event, &format!("/{key}"), Value::Null));
+    for event in [event, prefixed, with_nulls] {
+        let text = format!("2026-09-21T00:00:00Z INFO trail {event}");
+        let decoded = decode(text.as_bytes());
+        assert_eq!((decoded.events.len(), decoded.rejects.len()), (0, 1), "{text}");
+    }
+}

@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::session::materialized::materialize;
 use crate::sql_guard::{
     AllowedNames, ParameterValues, QueryError, QueryErrorCode, SqlPosition, TimeZoneStatement,
-    check_statement, parse_statement,
+    check_functions, check_statement, parse_statement,
 };
 use crate::suggestion::nearest;
 use datafusion::common::utils::quote_identifier;
@@ -100,6 +100,11 @@ impl Session {
         statement: sqlparser::ast::Statement,
     ) -> Result<LogicalPlan, QueryError> {
         let state = self.context().state();
+        // The engine ignores these clauses of a function that is evaluated row by row.
+        check_functions(&statement, &|name| {
+            state.aggregate_functions().contains_key(name)
+                || state.window_functions().contains_key(name)
+        })?;
         let plan = if reads_client_schema(&statement) {
             // The catalogs and the statements about them are those of the protocol's library. Where a statement needs
             // more than it has, such as `format`, PostgreSQL's meaning is asked.

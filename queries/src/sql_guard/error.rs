@@ -1,6 +1,7 @@
 //! Errors of SQL statements of people and other programs: rejected by the SQL guard, not planned,
 //! or stopped while they run.
 
+use datafusion::sql::sqlparser::ast::Spanned;
 use std::fmt;
 use thiserror::Error;
 
@@ -95,4 +96,10 @@ impl QueryError {
     pub fn new(code: QueryErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), position: None }
     }
+}
+
+/// Position of the first token of `node`, where the parser recorded it.
+pub(super) fn position_of(node: &impl Spanned) -> Option<SqlPosition> {
+    let start = node.span().start;
+    (start.line > 0).then_some(SqlPosition { line: start.line, column: start.column })
 }

@@ -28,6 +28,7 @@
 mod allowed_names;
 mod binding;
 mod bounds;
+mod clauses;
 mod error;
 mod split;
 mod time_zone;
@@ -43,6 +44,7 @@ use with::MaterializedKeywords;
 pub use allowed_names::AllowedNames;
 pub use binding::ParameterValues;
 pub use bounds::{NESTING_MAX, TEXT_BYTES_MAX, check as check_text};
+pub(crate) use clauses::check_functions;
 pub use error::{QueryError, QueryErrorCode, SqlPosition};
 pub use split::{is_complete, split_statements};
 pub use time_zone::TimeZoneStatement;

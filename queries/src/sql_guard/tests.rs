@@ -266,3 +266,68 @@ fn materialized_is_understood_where_it_has_a_meaning() {
         assert_eq!(code(text), QueryErrorCode::Syntax, "{text}");
     }
 }
+
+#[test]
+fn clauses_that_the_engine_drops_are_refused_by_name() {
+    for (text, clause) in [
+        ("SELECT count(*) FROM events PREWHERE false", "PREWHERE"),
+        ("SELECT 1 FROM events CONNECT BY PRIOR a = b", "CONNECT BY"),
+        ("SELECT 1 FROM events TABLESAMPLE BERNOULLI (1)", "TABLESAMPLE"),
+        ("SELECT 1 FROM events SAMPLE 0.1", "TABLESAMPLE"),
+        ("SELECT 1 FROM (SELECT 1) TABLESAMPLE (10 PERCENT)", "TABLESAMPLE"),
+        ("SELECT 1 FROM stops JOIN events TABLESAMPLE (1 ROWS) ON true", "TABLESAMPLE"),
+        ("SELECT a FROM events GROUP BY a WITH ROLLUP", "WITH ROLLUP"),
+        ("SELECT a FROM events GROUP BY a WITH TOTALS", "WITH ROLLUP"),
+        ("SELECT 1 FROM events PARTITION (p0)", "PARTITION"),
+        ("SELECT 1 FROM events WITH (NOLOCK)", "a hint"),
+        ("SELECT 1 FROM events FORMAT JSON", "FORMAT"),
+        ("SELECT 1 FROM events SETTINGS max_threads = 1", "SETTINGS"),
+        ("SELECT 1 FROM events FOR XML AUTO", "FOR"),
+        ("SELECT 1 FROM events FETCH FIRST 1 ROW WITH TIES", "WITH TIES"),
+        ("SELECT 1 FROM events LIMIT 1 BY a", "LIMIT BY"),
+        ("FROM events", "FROM without SELECT"),
+        ("SELECT 1 FROM stops GLOBAL JOIN events ON true", "GLOBAL JOIN"),
+        ("SELECT 1 FROM (stops GLOBAL JOIN events ON true)", "GLOBAL JOIN"),
+        ("SELECT a FROM (VALUES (1)) AS t(a text)", "types in a list of columns"),
+        ("WITH x(a int) AS (SELECT 1) SELECT * FROM x", "types in a list of columns"),
+        ("SELECT (SELECT 1 FROM events PREWHERE false)", "PREWHERE"),
+        ("EXPLAIN SELECT 1 FROM events PREWHERE false", "PREWHERE"),
+        ("EXPLAIN (FORMAT XML) SELECT 1", "options of EXPLAIN"),
+        ("EXPLAIN ESTIMATE SELECT 1", "ESTIMATE"),
+    ] {
+        let error = admitted(text, &ParameterValues::new()).expect_err(text);
+        assert!(
+            error.code == QueryErrorCode::StatementNotAllowed && error.message.contains(clause),
+            "{text}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn clauses_of_a_call_are_refused_where_its_function_has_none() {
+    let takes_rows = |name: &str| ["count", "array_agg"].contains(&name);
+    let checked = |text: &str| {
+        let (tables, functions) = sets();
+        let allowed = AllowedNames { tables: &tables, schemas: &[], functions: &functions };
+        let statement = parse_statement(text, &ParameterValues::new(), &allowed).expect(text);
+        check_functions(&statement, &takes_rows)
+    };
+    for (text, clause) in [
+        ("SELECT lower(a) FILTER (WHERE false) FROM events", "FILTER"),
+        ("SELECT lower(a) OVER () FROM events", "OVER"),
+        ("SELECT lower(DISTINCT a) FROM events", "DISTINCT"),
+        ("SELECT lower(a ORDER BY 1) FROM events", "ORDER BY"),
+        ("SELECT lower(a) IGNORE NULLS FROM events", "IGNORE NULLS"),
+        ("SELECT count(*) FROM events WHERE lower(a) FILTER (WHERE b) = 'x'", "FILTER"),
+        ("SELECT count(0.5)(a) FROM events", "a second list of arguments"),
+    ] {
+        let error = checked(text).expect_err(text);
+        assert!(error.message.contains(clause), "{text}: {error:?}");
+    }
+    for text in [
+        "SELECT count(DISTINCT a) FILTER (WHERE b), array_agg(a ORDER BY c) FROM events",
+        "SELECT count(*) OVER (PARTITION BY a), lower(a) FROM events",
+    ] {
+        assert!(checked(text).is_ok(), "{text}");
+    }
+}

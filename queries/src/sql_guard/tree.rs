@@ -2,10 +2,11 @@
 //! the allowed functions.
 
 use super::allowed_names::AllowedNames;
-use super::error::{QueryError, QueryErrorCode, SqlPosition};
+use super::clauses;
+use super::error::{QueryError, QueryErrorCode, SqlPosition, position_of};
 use crate::suggestion::did_you_mean;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, Statement,
+    Expr, Function, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement,
     TableFactor, Visit, Visitor,
 };
 use std::collections::BTreeSet;
@@ -51,12 +52,6 @@ fn not_allowed(why: &str, position: Option<SqlPosition>) -> QueryError {
         "only statements that read are run: SELECT, WITH, VALUES, EXPLAIN of these, SHOW TABLES, DESCRIBE; {why}"
     );
     QueryError { code: QueryErrorCode::StatementNotAllowed, message, position }
-}
-
-/// Position of the first token of `node`, where the parser recorded it.
-fn position_of(node: &impl Spanned) -> Option<SqlPosition> {
-    let start = node.span().start;
-    (start.line > 0).then_some(SqlPosition { line: start.line, column: start.column })
 }
 
 /// Collects every name that a WITH clause defines. Scopes are ignored: a name used outside of its
@@ -205,6 +200,7 @@ impl Visitor for StatementChecker<'_> {
         if !query.locks.is_empty() {
             return ControlFlow::Break(not_allowed("this one locks rows", position_of(query)));
         }
+        clauses::query(query)?;
         match &*query.body {
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                 ControlFlow::Break(not_allowed("this one changes rows", position_of(query)))
@@ -233,14 +229,16 @@ impl Visitor for StatementChecker<'_> {
                 position_of(select),
             ));
         }
-        ControlFlow::Continue(())
+        clauses::select(select)
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<QueryError> {
-        flow(self.factor(factor))
+        flow(self.factor(factor))?;
+        clauses::table_factor(factor)
     }
 
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<QueryError> {
+        clauses::statement(statement)?;
         match statement {
             Statement::ExplainTable { table_name, .. } => flow(self.table(table_name)),
             statement => flow(check_kind(statement)),

@@ -139,6 +139,7 @@ impl Typing<'_> {
             Expr::ScalarFunction(function) => self.function(function, schema),
             Expr::AggregateFunction(function) => self.aggregate(function, schema),
             Expr::WindowFunction(mut function) => {
+                self.check_polymorphic(function.fun.name(), &function.params.args, schema)?;
                 if let WindowFunctionDefinition::AggregateUDF(udaf) = &function.fun
                     && let Some(pending) = PendingAggregate::of(udaf)
                 {
@@ -214,6 +215,7 @@ impl Typing<'_> {
             return Ok(Expr::AggregateFunction(function));
         }
         let name = function.func.name().to_owned();
+        self.check_polymorphic(&name, &args, schema)?;
         let first = args.first().map(|arg| type_of(arg, schema)).transpose()?;
         let fits = match (name.as_str(), &first) {
             ("min" | "max", Some(PgType::Bool | PgType::Interval | PgType::Bytea)) => false,
@@ -237,6 +239,21 @@ impl Typing<'_> {
         }
         function.params.args = args.into_iter().map(float_literal).collect();
         Ok(Expr::AggregateFunction(function))
+    }
+
+    /// Refuses a literal without a type where the function takes values of every type: PostgreSQL cannot tell which one is
+    /// meant.
+    fn check_polymorphic(&self, name: &str, args: &[Expr], schema: &DFSchema) -> Result<()> {
+        const POLYMORPHIC: [&str; 6] =
+            ["array_agg", "first_value", "lag", "last_value", "lead", "nth_value"];
+        let Some(first) = args.first().filter(|_| POLYMORPHIC.contains(&name)) else {
+            return Ok(());
+        };
+        let is_literal = matches!(first, Expr::Literal(scalar, _) if !scalar.is_null());
+        if is_literal && type_of(first, schema)? == PgType::Unknown {
+            return plan_err!("{name} of a text without a type; write it as 'text'::text");
+        }
+        Ok(())
     }
 
     /// The arguments of an aggregate in the type that it is computed in.

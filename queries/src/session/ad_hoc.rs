@@ -322,6 +322,7 @@ mod tests {
             "SELECT date_format(now(), '%H')",
             "SELECT to_char(1.5, '9.9EEEE')",
             "SELECT ln(2.0)",
+            "SELECT first_value('a') OVER (), array_agg('a')",
             "SELECT sum(1::real)",
             "SELECT round(1.5::float8, 1)",
         ] {

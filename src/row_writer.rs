@@ -77,9 +77,10 @@ pub(crate) struct RowLayout {
 }
 
 impl RowLayout {
-    /// The layout of `format`. Programs get times in UTC.
-    pub(crate) fn new(format: RowFormat, time_zone: Tz) -> Self {
-        Self { format, time_zone, program_zone: Tz::UTC }
+    /// The layout of `format`. Programs get times in UTC, unless the request itself names `time_zone`, as an option,
+    /// a statement or a field do; the configured time zone is for people.
+    pub(crate) fn new(format: RowFormat, time_zone: Tz, is_named: bool) -> Self {
+        Self { format, time_zone, program_zone: if is_named { time_zone } else { Tz::UTC } }
     }
 
     /// The time zone in which the format shows times.

@@ -27,7 +27,7 @@ pub(super) async fn run(config: &Config, args: InvestigateArgs) -> Result<Exit, 
     let session = open_session(config, args.lake.folder()).await?;
     printer::message(&investigation.question.en);
     let mut out = open_output(args.output.as_deref(), args.format, args.bom)?;
-    let layout = RowLayout::new(args.format, config.time_zone);
+    let layout = RowLayout::new(args.format, config.time_zone, false);
     write_rows(&session, &investigation.sql, &values, layout, &mut *out).await?;
     for next in &investigation.next {
         printer::message(&format!("next: {next}"));

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::session::{AsOf, Session};
-use trailhound_queries::sql_guard::{ParameterValues, split_statements};
+use trailhound_queries::sql_guard::{ParameterValues, TimeZoneStatement, split_statements};
 
 /// Largest file of statements, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -30,6 +30,7 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
         })?,
         None => AsOf::Newest,
     };
+    let mut is_zone_named = args.time_zone.is_some();
     let time_zone = args.time_zone.unwrap_or_else(|| config.time_zone.name().to_owned());
     let text = match (&args.sql, &args.file) {
         (Some(sql), _) => sql.clone(),
@@ -42,6 +43,7 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
                 folder,
                 as_of,
                 time_zone,
+                is_zone_named,
                 format: args.format,
                 pager: args.pager,
             };
@@ -76,6 +78,7 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
         let zone =
             session.run_time_zone_statement(sql).map_err(|e| Failure::Usage(e.to_string()))?;
         if let Some(zone) = zone {
+            is_zone_named |= TimeZoneStatement::is_set(sql);
             printer::message(&format!("the time zone is {zone}"));
             continue;
         }
@@ -86,7 +89,7 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
             .filter(|(name, _)| !several || sql.contains(&format!("${name}")))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        let layout = RowLayout::new(args.format, session.display_zone());
+        let layout = RowLayout::new(args.format, session.display_zone(), is_zone_named);
         write_rows(&session, sql, &used, layout, &mut *out).await?;
     }
     Ok(Exit::Success)

@@ -88,7 +88,7 @@ pub(super) async fn print_rows(
         OutputFormat::Csv => RowFormat::Csv,
         OutputFormat::Xlsx => RowFormat::Xlsx,
     };
-    let layout = RowLayout::new(format, time_zone);
+    let layout = RowLayout::new(format, time_zone, false);
     let mut out = open_output(None, format, list.bom)?;
     write_rows(session, sql, &ParameterValues::new(), layout, &mut *out).await
 }

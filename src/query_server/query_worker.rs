@@ -58,11 +58,8 @@ async fn run_query(
     }
     let out = SizeLimited { out: BufWriter::new(io::stdout()), bytes_left: bounds.bytes_max };
     let (sql, values, rows_max) = (&request.sql, &request.values, bounds.rows_max);
-    let mut layout = RowLayout::new(request.format, session.display_zone());
-    if request.time_zone.is_some() {
-        // A request that names a zone gets its times in it, in every format.
-        layout.program_zone = layout.time_zone;
-    }
+    let layout =
+        RowLayout::new(request.format, session.display_zone(), request.time_zone.is_some());
     match answer(&session, sql, values, rows_max, layout, Box::new(out)).await {
         Ok(counts) => Ok(counts.rows),
         Err(AnswerError::Refused(refused)) => Err(refused),

@@ -22,7 +22,7 @@ use trailhound_queries::functions::FUNCTIONS;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::investigations;
 use trailhound_queries::session::{AsOf, Session};
-use trailhound_queries::sql_guard::{ParameterValues, split_statements};
+use trailhound_queries::sql_guard::{ParameterValues, TimeZoneStatement, split_statements};
 use trailhound_queries::suggestion::did_you_mean;
 
 /// Start options of the shell.
@@ -35,6 +35,8 @@ pub(crate) struct ShellOptions {
     pub(crate) as_of: AsOf,
     /// Name of the time zone of the statements.
     pub(crate) time_zone: String,
+    /// The time zone is not the configured one, but given for this shell.
+    pub(crate) is_zone_named: bool,
     /// Format of rows.
     pub(crate) format: RowFormat,
     /// The pager, a command with arguments.
@@ -47,6 +49,7 @@ pub(super) struct Interpreter<'c> {
     location: CatalogLocation,
     folder: PathBuf,
     session: Session,
+    is_zone_named: bool,
     runtime: StatementRuntime,
     as_of: AsOf,
     relations: Arc<Vec<TableDescription>>,
@@ -64,7 +67,8 @@ impl<'c> Interpreter<'c> {
     /// # Errors
     /// [`Failure`]: the lake cannot be opened, or has no such state.
     pub(super) async fn new(config: &'c Config, options: ShellOptions) -> Result<Self, Failure> {
-        let ShellOptions { location, folder, as_of, time_zone, format, pager } = options;
+        let ShellOptions { location, folder, as_of, time_zone, is_zone_named, format, pager } =
+            options;
         let session = Session::over_lake_at(
             &location,
             as_of,
@@ -79,6 +83,7 @@ impl<'c> Interpreter<'c> {
             location,
             folder,
             session,
+            is_zone_named,
             runtime: StatementRuntime::new()?,
             as_of,
             relations,
@@ -167,6 +172,7 @@ impl<'c> Interpreter<'c> {
         match self.session.run_time_zone_statement(statement) {
             Ok(None) => {}
             Ok(Some(zone)) => {
+                self.is_zone_named |= TimeZoneStatement::is_set(statement);
                 printer::message(&format!("the time zone is {zone}"));
                 return Ok(true);
             }
@@ -181,7 +187,7 @@ impl<'c> Interpreter<'c> {
         } else {
             self.format
         };
-        let layout = RowLayout::new(format, self.session.display_zone());
+        let layout = RowLayout::new(format, self.session.display_zone(), self.is_zone_named);
         let (session, sql, values) = (self.session.clone(), statement.to_owned(), values.clone());
         let mut task = self.runtime.spawn(async move {
             let mut text = Vec::new();

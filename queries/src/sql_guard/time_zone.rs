@@ -44,6 +44,12 @@ impl TimeZoneStatement {
         }
     }
 
+    /// True where `text` sets the time zone.
+    #[must_use]
+    pub fn is_set(text: &str) -> bool {
+        matches!(Self::parse(text), Ok(Some(Self::Set(_))))
+    }
+
     fn set(local: bool, value: &Expr) -> Result<Self, QueryError> {
         if local {
             let message =

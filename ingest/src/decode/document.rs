@@ -97,7 +97,7 @@ impl<'l, R: Read> DocumentReader<'l, R> {
     /// Reads the content to its end into `sink`.
     pub(super) fn run(mut self, sink: &mut dyn RecordSink) -> Result<(), DocumentError> {
         self.fill()?;
-        if self.window.rest().starts_with(b"\xef\xbb\xbf") {
+        while self.window.rest().starts_with(b"\xef\xbb\xbf") {
             self.window.consume(3);
         }
         while self.step(sink)? {}

@@ -212,7 +212,10 @@ impl EventDraft {
             None => self.fields[field as usize].is_some(),
         };
         !match field {
-            Field::UserType => is_read(field) || self.has_identity_member(),
+            // An account alone is nobody.
+            Field::UserType => [field, Field::PrincipalId, Field::UserName, Field::AccessKeyId]
+                .iter()
+                .any(|&field| is_read(field)),
             Field::RequestParameters | Field::RequestParameterJson => {
                 is_read(Field::RequestParameters) || is_read(Field::RequestParameterJson)
             }

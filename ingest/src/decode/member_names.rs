@@ -207,7 +207,8 @@ const PREFIXED_MIN: usize = 4;
 pub(super) fn row_prefix<'k>(keys: &[&'k str]) -> Option<&'k str> {
     let prefixes = keys.iter().filter(|key| fold(key).ends_with("eventname")).filter_map(|key| {
         let starts = key.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at + 1);
-        let start = starts.into_iter().find(|&start| fold(&key[start..]) == "eventname")?;
+        // The last: `event__` is the prefix of `event__eventName`, not `event_`.
+        let start = starts.rev().find(|&start| fold(&key[start..]) == "eventname")?;
         Some(&key[..start])
     });
     prefixes.into_iter().find(|prefix| {

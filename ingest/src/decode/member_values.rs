@@ -5,6 +5,7 @@ use chrono::{DateTime, SecondsFormat};
 use trailhound_datasets::derive::boolean::parse_bool;
 use trailhound_datasets::derive::time;
 use trailhound_datasets::event::{Field, FieldType, is_placeholder};
+use trailhound_datasets::fact::Fact;
 use trailhound_datasets::json::{self, Walker};
 
 /// Layers of JSON text inside JSON text that are read.
@@ -69,6 +70,12 @@ fn plain_text(field: Field, sent: &str, layers: usize) -> Reading {
     let trimmed = sent.trim();
     if is_placeholder(trimmed) || matches!(trimmed, "[]" | "{}") {
         return Reading::Absent;
+    }
+    // A boolean that was made text says as little as a boolean.
+    if matches!(trimmed, "true" | "false")
+        && matches!(field.fact(), Some(Fact::Action | Fact::Service | Fact::SourceAddress))
+    {
+        return Reading::NotUnderstood;
     }
     // Text that was encoded twice, or a list or an object that a format of text alone could not hold.
     if trimmed.starts_with(['"', '[', '{']) && layers < TEXT_LAYERS_MAX && is_json(trimmed) {

@@ -269,7 +269,8 @@ fn may_stand_for_other(raw: &str, field: Field) -> bool {
         // No rule compares it, and it is kept as it was sent.
         _ if field.fact().is_none() => matches!(inside.first(), Some(b'[' | b'\\')),
         _ => {
-            matches!(inside.first(), Some(b' ' | b'{' | b'[' | b'\\'))
+            matches!(inside, b"true" | b"false")
+                || matches!(inside.first(), Some(b' ' | b'{' | b'[' | b'\\'))
                 || inside.last() == Some(&b' ')
                 || inside.len().checked_sub(2).is_some_and(|at| is_escaped_space(&inside[at..]))
         }

@@ -63,7 +63,11 @@ pub(super) fn content(head: &[u8]) -> ContentKind {
             return content;
         }
     }
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let mut text = head;
+    // Programs that write a mark before what has one already leave several.
+    while let Some(rest) = text.strip_prefix(b"\xef\xbb\xbf") {
+        text = rest;
+    }
     let start = text.iter().position(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t'));
     let Some(start) = start else { return ContentKind::Blank };
     let text = &text[start..];

@@ -107,12 +107,12 @@ fn no_cell_of_a_csv_file_is_evaluated_in_any_command() {
 fn duckdb_reads_every_value_of_a_csv_file_back() {
     let Some(python) = external_part("TRAILHOUND_DUCKDB_PYTHON") else { return };
     let program = trapped();
-    let sql = "SELECT event_id, user_name, account_id, principal_id, -5 AS negative, event_time FROM events ORDER BY event_id";
+    let sql = "SELECT event_id, user_agent, account_id, principal_id, -5 AS negative, event_time FROM events ORDER BY event_id";
     for bom in [&[][..], &["--bom"]] {
         let args = ["query", "--lake", "l", "--format", "csv", "-o", "rows.csv", "-c", sql];
         program.run_ok(&[&args[..], bom].concat());
         let script = "import duckdb, json\n\
-            rows = duckdb.sql(\"SELECT event_id, user_name, CAST(account_id AS VARCHAR), CAST(principal_id AS VARCHAR), negative, CAST(event_time AS VARCHAR) FROM read_csv('rows.csv')\").fetchall()\n\
+            rows = duckdb.sql(\"SELECT event_id, user_agent, CAST(account_id AS VARCHAR), CAST(principal_id AS VARCHAR), negative, CAST(event_time AS VARCHAR) FROM read_csv('rows.csv')\").fetchall()\n\
             print(json.dumps(rows))";
         let output = Command::new(&python)
             .args(["-c", script])
@@ -209,7 +209,7 @@ fn a_spreadsheet_opens_workbooks_with_every_digit_and_no_formula() {
     let scan = to_file("scan.xlsx", &["detect", "--lake", "l", "--format", "xlsx"]);
     let entities = to_file("entities.xlsx", &["entities", "--lake", "l", "--format", "xlsx"]);
     let query = program.path("query.xlsx");
-    let sql = "SELECT event_id, user_name, account_id, principal_id, -5 AS negative, 1890000000004243 AS big, 0.5 AS half, true AS yes, NULL AS none, repeat('x', 40000) AS long FROM events ORDER BY event_id";
+    let sql = "SELECT event_id, user_agent, account_id, principal_id, -5 AS negative, 1890000000004243 AS big, 0.5 AS half, true AS yes, NULL AS none, repeat('x', 40000) AS long FROM events ORDER BY event_id";
     let args = ["query", "--lake", "l", "--format", "xlsx", "-o", "query.xlsx", "-c", sql];
     let ran = program.run_ok(&args);
     let cut = format!("{} texts are longer than a cell", traps().len());

@@ -16,6 +16,8 @@ def look(browser, path):
     seen = {"console": [], "requests": [], "dialogs": [], "trapped": [], "rows": 0, "sorted": []}
     for scheme in ["light", "dark"]:
         page = browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+        # A busy machine may take long.
+        page.set_default_timeout(600_000)
         page.on("console", lambda message: seen["console"].append(message.text))
         page.on("pageerror", lambda error: seen["console"].append(str(error)))
         page.on("request", lambda request: seen["requests"].append(request.url))

@@ -228,7 +228,7 @@ impl<'n> Comparison<'n> {
                 let pattern = if flags.is_empty() { text } else { format!("(?{flags}){text}") };
                 patterns.push(pattern.clone());
                 let condition = field.any_is("re", &pattern);
-                Ok(field.with_placeholders(condition, &pattern, "re", &pattern))
+                Ok(field.with_sent_value(condition, &pattern, "re", &pattern))
             }
             Test::Base64 { encoding, offset, position } => {
                 self.base64_comparison(value, *encoding, *offset, *position)
@@ -422,7 +422,7 @@ fn text_test(field: &FieldSql, position: Position, cased: bool, text: &SigmaStri
         }
         _ => format!("{column} LIKE {}", quoted(&like)),
     };
-    field.with_placeholders(condition, &expression(position, text), comparison, value)
+    field.with_sent_value(condition, &expression(position, text), comparison, value)
 }
 
 /// The text as a regular expression in any case.

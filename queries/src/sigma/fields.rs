@@ -118,10 +118,10 @@ impl FieldSql {
         list_is(self.values.as_ref().unwrap_or(&self.text), comparison, value)
     }
 
-    /// `condition` about the text of a column, where `pattern` is the regular expression that it asks for. A value that stands
-    /// for nothing, such as `-`, is not in the column: where the expression matches one, the event itself is asked by
-    /// `comparison`.
-    pub(super) fn with_placeholders(
+    /// `condition` about the text of a column, where `pattern` is the regular expression that it asks for. The column holds
+    /// no value that stands for nothing, such as `-`, and holds others without the quotes and the white space around them:
+    /// where the expression may match such a value, the event itself is asked by `comparison`.
+    pub(super) fn with_sent_value(
         &self,
         condition: String,
         pattern: &str,
@@ -129,7 +129,7 @@ impl FieldSql {
         value: &str,
     ) -> String {
         match &self.other_values {
-            Some(others) if matches_placeholder(pattern) => {
+            Some(others) if may_match_other_spelling(pattern) => {
                 format!("({condition} OR {})", list_is(others, comparison, value))
             }
             _ => condition,
@@ -141,11 +141,12 @@ fn list_is(values: &str, comparison: &str, value: &str) -> String {
     format!("any_is({values}, '{comparison}', {})", quoted(value))
 }
 
-/// True where the regular expression matches a text that stands for nothing.
-fn matches_placeholder(pattern: &str) -> bool {
+/// True where the regular expression may match a text that a column holds in another form or not at all.
+fn may_match_other_spelling(pattern: &str) -> bool {
     const PLACEHOLDERS: [&str; 9] = ["", " ", "   ", "-", " - ", "null", "NULL", "(null)", "\\N"];
-    regex::Regex::new(pattern)
-        .is_ok_and(|pattern| PLACEHOLDERS.iter().any(|text| pattern.is_match(text)))
+    pattern.contains(|c: char| matches!(c, '"' | '[' | '{') || c.is_whitespace())
+        || regex::Regex::new(pattern)
+            .is_ok_and(|pattern| PLACEHOLDERS.iter().any(|text| pattern.is_match(text)))
 }
 
 /// The kind of a field's values.

@@ -82,17 +82,17 @@ pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, F
             printer::message(&format!("the time zone is {zone}"));
             continue;
         }
-        // A value that a statement does not use is an error. Of several statements, each gets only
-        // the values it uses.
-        let used: ParameterValues = values
-            .iter()
-            .filter(|(name, _)| !several || sql.contains(&format!("${name}")))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+        let used = if several { used_by(sql, &values) } else { values.clone() };
         let layout = RowLayout::new(args.format, session.display_zone(), is_zone_named);
         write_rows(&session, sql, &used, layout, &mut *out).await?;
     }
     Ok(Exit::Success)
+}
+
+/// Those of `values` that `sql`, one of several statements, uses. A value that a single statement does not use is an error.
+fn used_by(sql: &str, values: &ParameterValues) -> ParameterValues {
+    let used = values.iter().filter(|(name, _)| sql.contains(&format!("${name}")));
+    used.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The text of a file of statements; `-` is standard input.

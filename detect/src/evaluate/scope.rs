@@ -62,7 +62,7 @@ pub struct EvaluatedScope {
     /// Ids of findings that still hold, unchanged.
     pub unchanged_ids: HashSet<String>,
     /// True where the run evaluated what the rule cannot judge: its findings of the variant
-    /// [`UNDETERMINED`]. Otherwise it evaluated the others.
+    /// `undetermined`. Otherwise it evaluated the others.
     pub is_undetermined: bool,
 }
 

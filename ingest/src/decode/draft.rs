@@ -145,7 +145,15 @@ impl EventDraft {
         match member_values::field(field, raw) {
             Reading::Absent => self.is_reencoded |= !matches!(raw, "null" | "\"\""),
             Reading::NotUnderstood => {
-                let has_other_type = !raw.starts_with('"');
+                // The text of a time or a flag that is not understood stays beside its column, which is NULL.
+                let has_other_type = !raw.starts_with('"')
+                    || !matches!(
+                        field,
+                        Field::EventTime
+                            | Field::CreationDate
+                            | Field::MfaAuthenticated
+                            | Field::IsGlobal
+                    );
                 self.not_read(key, field.fact(), raw);
                 self.has_mismatch |= has_other_type;
             }

@@ -73,7 +73,8 @@ fn plain_text(field: Field, sent: &str, layers: usize) -> Reading {
     }
     // A boolean that was made text says as little as a boolean.
     if matches!(trimmed, "true" | "false")
-        && matches!(field.fact(), Some(Fact::Action | Fact::Service | Fact::SourceAddress))
+        && (matches!(field.fact(), Some(Fact::Action | Fact::Service | Fact::SourceAddress))
+            || field == Field::ErrorCode)
     {
         return Reading::NotUnderstood;
     }

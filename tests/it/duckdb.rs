@@ -11,6 +11,8 @@ names = ("ducklake", "sqlite_scanner", "postgres_scanner")
 for name in names:
     duckdb_extensions.import_extension(name)
 db = duckdb.connect()
+# A query that takes long on a busy machine would print it among the rows.
+db.execute("SET enable_progress_bar = false")
 for name in names:
     db.execute(f"LOAD {name}")
 db.execute(f"ATTACH 'ducklake:{sys.argv[1]}' AS lake (READ_ONLY)")

@@ -40,8 +40,7 @@ fn points_and_cancels(terminal: &Terminal) {
     assert!(pointed.contains("1 | SELECT usr_name FROM events"), "{pointed}");
     terminal.clear();
     // The shell works after each cancellation, also of a join that never yields.
-    let join =
-        "SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000000) b;";
+    let join = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b, generate_series(1, 1000000) c;";
     for (number, endless) in
         ["SELECT count(*) FROM generate_series(1, 1000000000000000);", join, join]
             .into_iter()

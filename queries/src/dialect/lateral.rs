@@ -106,6 +106,10 @@ fn correlated_rows(join: &Join) -> Option<Rows> {
     else {
         return None;
     };
+    if !list.contains_outer() {
+        // The list is the same for every row: the engine's own join does not copy it to each.
+        return None;
+    }
     let column = schema.field(0).name().clone();
     let list = of_left_side(list.clone().unalias()).ok()?;
     Some(Rows { list, alias: alias.clone(), column, keep_empty })

@@ -5,6 +5,7 @@ from checks import DATABASE, HOST, PASSWORD, PORT, USER, run
 
 duckdb_extensions.import_extension("postgres_scanner")
 db = duckdb.connect()
+db.execute("SET enable_progress_bar = false")
 db.execute("LOAD postgres_scanner")
 db.execute(f"ATTACH 'host={HOST} port={PORT} user={USER} password={PASSWORD} dbname={DATABASE}' AS lake (TYPE postgres, READ_ONLY)")
 

@@ -203,7 +203,8 @@ pub(super) fn row_member_name(key: &str, own_prefix: Option<&str>) -> (MemberNam
 const PREFIXED_MIN: usize = 4;
 
 /// The prefix that the keys of a row have before the names of an event's members, whatever it is: `trail.event.` of
-/// `trail.event.eventName`. `None` where the members have none.
+/// `trail.event.eventName`. `None` where the members have none. It is never in an object of the event: the caller names the
+/// request parameters, and one of them may be called `eventName`.
 pub(super) fn row_prefix<'k>(keys: &[&'k str]) -> Option<&'k str> {
     let prefixes = keys.iter().filter(|key| fold(key).ends_with("eventname")).filter_map(|key| {
         let starts = key.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at + 1);
@@ -211,7 +212,11 @@ pub(super) fn row_prefix<'k>(keys: &[&'k str]) -> Option<&'k str> {
         let start = starts.rev().find(|&start| fold(&key[start..]) == "eventname")?;
         Some(&key[..start])
     });
-    prefixes.into_iter().find(|prefix| {
+    let is_in_object = |prefix: &str| {
+        let folded = fold(prefix);
+        (0..OBJECT_COUNT).any(|number| folded.contains(fold(object_key(number)).as_str()))
+    };
+    prefixes.into_iter().filter(|prefix| !is_in_object(prefix)).find(|prefix| {
         let is_member = |key: &&&str| {
             key.strip_prefix(prefix).is_some_and(|rest| {
                 !matches!(member_name(rest, Structure::Event), MemberName::Other)
@@ -411,6 +416,11 @@ mod tests {
             assert_eq!(row_prefix(&keys), Some(prefix));
         }
         assert_eq!(row_prefix(&["eventName", "eventTime", "acsRegion", "eventType"]), None);
+        let hostile = ["eventName", "eventId", "acsRegion", "eventType"]
+            .map(|key| format!("x.requestParameters.{key}"));
+        let own = ["eventName", "eventId", "acsRegion", "eventType"].map(|key| format!("x.{key}"));
+        let keys: Vec<&str> = hostile.iter().chain(&own).map(String::as_str).collect();
+        assert_eq!(row_prefix(&keys), Some("x."));
         assert_eq!(row_prefix(&["shop.eventName", "shop.price", "shop.id"]), None);
     }
 

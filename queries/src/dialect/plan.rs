@@ -459,7 +459,7 @@ fn float_literal(expr: Expr) -> Expr {
     }
 }
 
-/// Refuses inputs whose columns have no common type.
+/// Refuses inputs whose columns have different types: the engine would give all of them the type of the first.
 fn check_union(union: &Union) -> Result<()> {
     let Some(first) = union.inputs.first() else { return Ok(()) };
     for column in 0..first.schema().fields().len() {
@@ -471,6 +471,14 @@ fn check_union(union: &Union) -> Result<()> {
             .collect();
         if common_type(&types).is_none() {
             return plan_err!("UNION types {} cannot be matched", named(&types));
+        }
+        let mut known = types.iter().filter(|type_| **type_ != PgType::Unknown);
+        let first = known.next();
+        if known.any(|type_| Some(type_) != first) {
+            return plan_err!(
+                "UNION types {} differ; cast the columns of all parts to one type",
+                named(&types)
+            );
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::session::materialized::materialize;
 use crate::sql_guard::{
     AllowedNames, ParameterValues, QueryError, QueryErrorCode, SqlPosition, TimeZoneStatement,
-    check_functions, check_statement, parse_statement,
+    check_functions, check_meanings, check_statement, parse_statement,
 };
 use crate::suggestion::nearest;
 use datafusion::common::utils::quote_identifier;
@@ -114,6 +114,7 @@ impl Session {
                 Err(error) => dialect::plan(&state, statement.clone()).await.map_err(|_| error),
             }
         } else {
+            check_meanings(&statement)?;
             dialect::plan(&state, statement.clone()).await
         };
         let plan = plan.map_err(|e| query_error(&e))?;

@@ -331,3 +331,36 @@ fn clauses_of_a_call_are_refused_where_its_function_has_none() {
         assert!(checked(text).is_ok(), "{text}");
     }
 }
+
+#[test]
+fn what_would_not_mean_what_postgresql_means_is_refused() {
+    let checked = |text: &str| {
+        let (tables, functions) = sets();
+        let mut functions = functions;
+        functions.insert("lag".to_owned());
+        let allowed = AllowedNames { tables: &tables, schemas: &[], functions: &functions };
+        let statement = parse_statement(text, &ParameterValues::new(), &allowed).expect(text);
+        check_meanings(&statement)
+    };
+    for (text, says) in [
+        ("SELECT (1, NULL) = (1, 2)", "row values"),
+        ("SELECT 1 FROM events WHERE (a, b) NOT IN ((1, 2))", "row values"),
+        ("SELECT a FROM events RIGHT JOIN stops USING (a)", "write ON"),
+        ("SELECT a FROM events FULL JOIN stops USING (a)", "write ON"),
+        ("SELECT a FROM events NATURAL RIGHT JOIN stops", "write ON"),
+        ("SELECT a FROM events WHERE a ~ ANY(ARRAY['^x'])", "ANY and ALL"),
+        ("SELECT a FROM events WHERE a !~ ALL(ARRAY['^x'])", "ANY and ALL"),
+        ("SELECT -2 ^ 2", "parentheses"),
+        ("SELECT 'abc'::char(2)", "varchar"),
+        ("SELECT lag(a, 1, '2026-11-29') OVER (ORDER BY a) FROM events", "a type"),
+    ] {
+        let error = checked(text).expect_err(text);
+        assert!(error.message.contains(says), "{text}: {error:?}");
+    }
+    for text in [
+        "SELECT a FROM events LEFT JOIN stops USING (a) WHERE a = ANY(ARRAY['x'])",
+        "SELECT (-2) ^ 2, lag(a, 1) OVER (ORDER BY a), 'abc'::varchar(2) FROM events",
+    ] {
+        assert!(checked(text).is_ok(), "{text}");
+    }
+}

@@ -7,6 +7,7 @@ use super::error::CatalogError;
 use super::files::{LakeFile, NewFile};
 use super::instant::time_text;
 use super::table::Table;
+use crate::supervisor::run_blocking;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -46,10 +47,9 @@ impl Lake {
             let lake = self.clone();
             let paths: Vec<PathBuf> =
                 files.iter().map(|file| self.table_folder(table).join(&file.path)).collect();
-            let merged = tokio::task::spawn_blocking(move || merge(&lake, table, &day, &paths))
-                .await
-                .map_err(|e| CatalogError::Conflict {
-                    what: format!("a compaction broke off: {e}"),
+            let merged =
+                run_blocking(move || merge(&lake, table, &day, &paths)).await.map_err(|e| {
+                    CatalogError::Conflict { what: format!("a compaction broke off: {e}") }
                 })??;
             let ids: Vec<i64> = files.iter().map(|file| file.id).collect();
             if let Err(error) = self.replace(&ids, &merged, now).await {

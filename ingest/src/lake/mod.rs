@@ -8,6 +8,7 @@
 mod catalog;
 mod commit;
 mod compaction;
+mod confirmed_time;
 mod ducklake;
 mod error;
 mod files;

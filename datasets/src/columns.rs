@@ -463,7 +463,8 @@ A record is an event where it has an action (`eventName`), an identity (`userIde
 | characters in an object that need no escape (`\/`, `\u0041`) | read; `raw` holds them as they came |
 | `type`, `principalId`, `userName`, `accessKeyId`, `accountId`, `sessionContext` or `mfaAuthenticated` in the event itself, where the identity lacks it | read as the identity's; flag `reencoded` |
 | `eventTime` as number of seconds, milliseconds, microseconds or nanoseconds; with an offset; with fractions | read |
-| `null`, `""`, `"-"`, `"null"`, `[]`, `{}` for a member | absent |
+| `null`, `""`, `"-"`, `"null"`, `[]`, `{}` for a member; for `errorCode` and `accessKeyId` also `None`, `nil`, `N/A`, `NaN`, `undefined`, `<null>`, `--` | absent |
+| an `errorCode` that says success: `0`, `200`, `OK`, `Success` | NULL, flag `outcome_not_understood` |
 | a member twice with one value | read |
 | a member twice with different values, in one spelling or two | the last value, flags `duplicate_key` and `<fact>_not_understood` |
 | a member in any other form, such as an object for text, also flattened (`serviceName.value`) | NULL, flags `type_mismatch` and `<fact>_not_understood` |

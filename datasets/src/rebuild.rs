@@ -86,7 +86,11 @@ pub fn rebuild_text<'t>(stored: &StoredColumns<'t>) -> Result<Cow<'t, str>, Stri
         object.push((Cow::Borrowed(key), Node::Text(value)));
     }
     if let Some(extra) = stored.extra {
-        merge(&mut event, valid("extra", extra)?);
+        let extra = valid("extra", extra)?;
+        if !extra.starts_with('{') {
+            return Err("extra: it is no object".to_owned());
+        }
+        merge(&mut event, extra);
     }
     let mut text = String::new();
     write_object(&event, &mut text);

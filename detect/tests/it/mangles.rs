@@ -75,6 +75,14 @@ pub(crate) const MANGLES: &[Mangle] = &[
     same("absent members as null", |event, _| with_absent(event, &Value::Null)),
     same("absent members as the text null", |event, _| with_absent(event, &json!("null"))),
     same("absent members as a hyphen", |event, _| with_absent(event, &json!("-"))),
+    same("absent codes in the words of other languages", |event, rng| {
+        const WORDS: [&str; 7] = ["None", "nil", "N/A", "NaN", "undefined", "<null>", "--"];
+        absent_error_code(event, WORDS[rng.random_range(0..WORDS.len())])
+    }),
+    told("an error code for success", |event, rng| {
+        const WORDS: [&str; 4] = ["0", "200", "OK", "Success"];
+        absent_error_code(event, WORDS[rng.random_range(0..WORDS.len())])
+    }),
     same("absent members as an empty list", |event, _| with_absent(event, &json!([]))),
     same("absent members as an empty object", |event, _| with_absent(event, &json!({}))),
     same("numbers and booleans to text", |event, _| {
@@ -528,6 +536,16 @@ fn with_absent(event: Value, value: &Value) -> Value {
         event.entry(key).or_insert_with(|| value.clone());
     }
     Value::Object(event)
+}
+
+/// Adds `code` as error code, where there is none.
+fn absent_error_code(mut event: Value, code: &str) -> Value {
+    if let Value::Object(event) = &mut event
+        && event.get("errorCode").is_none_or(|there| there == "")
+    {
+        event.insert("errorCode".to_owned(), json!(code));
+    }
+    event
 }
 
 fn deep(value: Value, change: &dyn Fn(Value) -> Value) -> Value {

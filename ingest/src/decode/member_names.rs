@@ -181,13 +181,20 @@ pub(super) fn member_name(key: &str, parent: Structure) -> MemberName {
 /// What `key` means as a member of a row: of the event itself, or with the prefix that such rows give to an event's members.
 /// `own_prefix` is that of the row ([`row_prefix`]). Also says whether a prefix was taken off.
 pub(super) fn row_member_name(key: &str, own_prefix: Option<&str>) -> (MemberName, bool) {
+    // In a row with a prefix of its own, `event.type` is the member `type`, not another spelling of `eventType`.
+    if let Some(rest) = own_prefix.and_then(|prefix| key.strip_prefix(prefix)) {
+        let name = member_name(rest, Structure::Event);
+        if name != MemberName::Other {
+            return (name, true);
+        }
+    }
     // The path of these ends like the name of a member.
     let is_wrapper = ["._source", "._raw"].iter().any(|end| key.ends_with(end));
     let name = if is_wrapper { MemberName::Other } else { member_name(key, Structure::Event) };
     if !matches!(name, MemberName::Other | MemberName::Inside(_)) {
         return (name, false);
     }
-    for prefix in own_prefix.into_iter().chain(PREFIXES) {
+    for prefix in PREFIXES {
         let Some(head) = key.get(..prefix.len()) else { continue };
         if head.eq_ignore_ascii_case(prefix) {
             let name = member_name(&key[prefix.len()..], Structure::Event);

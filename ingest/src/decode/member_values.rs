@@ -71,6 +71,12 @@ fn plain_text(field: Field, sent: &str, layers: usize) -> Reading {
     if is_placeholder(trimmed) || matches!(trimmed, "[]" | "{}") {
         return Reading::Absent;
     }
+    if matches!(field, Field::ErrorCode | Field::AccessKeyId) && stands_for_no_code(trimmed) {
+        return Reading::Absent;
+    }
+    if field == Field::ErrorCode && says_success(trimmed) {
+        return Reading::NotUnderstood;
+    }
     // A boolean that was made text says as little as a boolean.
     if matches!(trimmed, "true" | "false")
         && (matches!(field.fact(), Some(Fact::Action | Fact::Service | Fact::SourceAddress))
@@ -98,6 +104,19 @@ fn plain_text(field: Field, sent: &str, layers: usize) -> Reading {
         // Rules compare names and ids as a whole.
         _ => Reading::Read(json::quote(trimmed)),
     }
+}
+
+/// True for what other languages write for no value, where the vendor writes codes and ids: no code reads so.
+pub(super) fn stands_for_no_code(text: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["none", "nil", "n/a", "na", "nan", "undefined", "<null>", "<nil>", "<na>", "--"];
+    text.len() <= 9 && WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// True for an error code that says that there was no error. The vendor leaves it out then.
+pub(super) fn says_success(text: &str) -> bool {
+    const WORDS: [&str; 4] = ["0", "200", "ok", "success"];
+    text.len() <= 7 && WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 fn number(field: Field, raw: &str) -> Reading {

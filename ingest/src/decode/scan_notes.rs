@@ -3,7 +3,7 @@
 
 use super::escapes::without_needless_escapes;
 use super::identity_kinds::is_documented_identity;
-use super::member_values::{is_json, may_be_boxed};
+use super::member_values::{is_json, may_be_boxed, says_success, stands_for_no_code};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use trailhound_datasets::derive::time;
@@ -265,6 +265,12 @@ fn may_stand_for_other(raw: &str, field: Field) -> bool {
     let is_escaped_space = |escape: &[u8]| matches!(escape, b"\\n" | b"\\r" | b"\\t");
     match field {
         Field::UserAgent | Field::RequestParameterJson => false,
+        Field::ErrorCode | Field::AccessKeyId
+            if stands_for_no_code(&raw[1..raw.len() - 1])
+                || says_success(&raw[1..raw.len() - 1]) =>
+        {
+            true
+        }
         Field::ErrorMessage => matches!(inside.first(), Some(b'[' | b'\\')) || inside == b"{}",
         // No rule compares it, and it is kept as it was sent.
         _ if field.fact().is_none() => matches!(inside.first(), Some(b'[' | b'\\')),

@@ -8,7 +8,7 @@ use super::resolve::{call, type_of};
 use chrono_tz::Tz;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{
     AggregateFunction, Between, Case, InList, InSubquery, Like, ScalarFunction,
@@ -16,9 +16,10 @@ use datafusion::logical_expr::expr::{
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, Union, WindowFunctionDefinition,
-    lit,
+    BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator,
+    RecursiveQuery, Union, WindowFunctionDefinition, lit,
 };
+use std::sync::Arc;
 
 /// What the types of a statement are decided with.
 pub(super) struct Typing<'s> {
@@ -48,8 +49,11 @@ impl Typing<'_> {
                 &scan.source.schema(),
             )?);
         }
-        if let LogicalPlan::Union(union) = &node {
-            check_union(union)?;
+        if let LogicalPlan::Union(union) = node {
+            return Ok(Transformed::yes(self.union(union)?));
+        }
+        if let LogicalPlan::RecursiveQuery(query) = &node {
+            check_recursion(query)?;
         }
         let names = NamePreserver::new(&node);
         let mapped = node.map_expressions(|expr| {
@@ -130,7 +134,35 @@ impl Typing<'_> {
                 row[column] = casts::implicit(expr, type_, &common, self.zone)?;
             }
         }
-        datafusion::logical_expr::LogicalPlanBuilder::values(rows)?.build()
+        LogicalPlanBuilder::values(rows)?.build()
+    }
+
+    /// The inputs in the common type of each column. The engine takes that of the first.
+    fn union(&self, union: Union) -> Result<LogicalPlan> {
+        let inputs: Vec<&LogicalPlan> = union.inputs.iter().map(AsRef::as_ref).collect();
+        let mut common = Vec::new();
+        for column in 0..union.schema.fields().len() {
+            let types = column_types(&inputs, column);
+            match common_type(&types) {
+                Some(type_) => common.push(type_),
+                None => return plan_err!("UNION types {} cannot be matched", named(&types)),
+            }
+        }
+        let cast = |input: &LogicalPlan| -> Result<Arc<LogicalPlan>> {
+            let results = input.schema().iter().zip(&common).map(|((qualifier, field), to)| {
+                let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+                let from = PgType::of(field.data_type());
+                if from == *to || *to == PgType::Engine {
+                    return Ok(column);
+                }
+                let cast = casts::implicit(column, &from, to, self.zone)?;
+                Ok(cast.alias_qualified(qualifier.cloned(), field.name()))
+            });
+            let results = results.collect::<Result<Vec<_>>>()?;
+            Ok(Arc::new(LogicalPlanBuilder::from(input.clone()).project(results)?.build()?))
+        };
+        let inputs = inputs.into_iter().map(cast).collect::<Result<Vec<_>>>()?;
+        Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
     }
 
     /// Decides the types of one expression, whose parts are decided.
@@ -145,9 +177,8 @@ impl Typing<'_> {
                 {
                     let args = std::mem::take(&mut function.params.args);
                     function.params.args = self.aggregated(pending, args, schema)?;
-                    function.fun = WindowFunctionDefinition::AggregateUDF(std::sync::Arc::clone(
-                        &pending.inner,
-                    ));
+                    function.fun =
+                        WindowFunctionDefinition::AggregateUDF(Arc::clone(&pending.inner));
                 }
                 Ok(Expr::WindowFunction(function))
             }
@@ -211,7 +242,7 @@ impl Typing<'_> {
         let args = std::mem::take(&mut function.params.args);
         if let Some(pending) = PendingAggregate::of(&function.func) {
             function.params.args = self.aggregated(pending, args, schema)?;
-            function.func = std::sync::Arc::clone(&pending.inner);
+            function.func = Arc::clone(&pending.inner);
             return Ok(Expr::AggregateFunction(function));
         }
         let name = function.func.name().to_owned();
@@ -459,25 +490,25 @@ fn float_literal(expr: Expr) -> Expr {
     }
 }
 
-/// Refuses inputs whose columns have different types: the engine would give all of them the type of the first.
-fn check_union(union: &Union) -> Result<()> {
-    let Some(first) = union.inputs.first() else { return Ok(()) };
-    for column in 0..first.schema().fields().len() {
-        let types: Vec<PgType> = union
-            .inputs
-            .iter()
-            .filter_map(|input| input.schema().fields().get(column))
-            .map(|field| PgType::of(field.data_type()))
-            .collect();
-        if common_type(&types).is_none() {
-            return plan_err!("UNION types {} cannot be matched", named(&types));
-        }
-        let mut known = types.iter().filter(|type_| **type_ != PgType::Unknown);
-        let first = known.next();
-        if known.any(|type_| Some(type_) != first) {
+/// The types of the columns at the position `column` of `plans`.
+fn column_types(plans: &[&LogicalPlan], column: usize) -> Vec<PgType> {
+    let fields = plans.iter().filter_map(|plan| plan.schema().fields().get(column));
+    fields.map(|field| PgType::of(field.data_type())).collect()
+}
+
+/// Refuses a recursion that changes the types of its columns.
+fn check_recursion(query: &RecursiveQuery) -> Result<()> {
+    let plans = [query.static_term.as_ref(), query.recursive_term.as_ref()];
+    for column in 0..query.static_term.schema().fields().len() {
+        if let [first, second] = column_types(&plans, column).as_slice()
+            && first != second
+        {
             return plan_err!(
-                "UNION types {} differ; cast the columns of all parts to one type",
-                named(&types)
+                "recursive query \"{}\" column {} has type {} in its first part and {} in the other; cast it in the first",
+                query.name,
+                column + 1,
+                first.name(),
+                second.name()
             );
         }
     }

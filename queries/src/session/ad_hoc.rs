@@ -184,7 +184,12 @@ fn message(error: &DataFusionError) -> String {
     {
         return unknown_column(field, valid_fields);
     }
-    without_prefix(&error.strip_backtrace())
+    let text = without_prefix(&error.strip_backtrace());
+    if text.starts_with("Physical plan does not support logical expression") {
+        // The engine prints its plan.
+        return "EXISTS (SELECT ...) and IN (SELECT ...) are supported as conditions of WHERE, not as values or within OR; join the other table, or count its rows".to_owned();
+    }
+    text
 }
 
 /// Maximum number of columns that an error message lists.

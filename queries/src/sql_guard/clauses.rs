@@ -9,9 +9,9 @@
 
 use super::error::{QueryError, QueryErrorCode, position_of};
 use datafusion::sql::sqlparser::ast::{
-    Cte, Distinct, Expr, Function, FunctionArgumentList, FunctionArguments, GroupByExpr, Join,
-    LimitClause, OrderBy, OrderByKind, Query, Select, SelectFlavor, Spanned, Statement, TableAlias,
-    TableFactor, Visit, Visitor, With,
+    Cte, Expr, Function, FunctionArgumentList, FunctionArguments, GroupByExpr, Join, LimitClause,
+    OrderBy, OrderByKind, Query, Select, SelectFlavor, Spanned, Statement, TableAlias, TableFactor,
+    Visit, Visitor, With,
 };
 use std::ops::ControlFlow;
 
@@ -117,7 +117,7 @@ pub(super) fn select(select: &Select) -> ControlFlow<QueryError> {
         select_token: _,
         // A comment, as in PostgreSQL.
         optimizer_hints: _,
-        distinct,
+        distinct: _,
         select_modifiers,
         top,
         top_before_distinct: _,
@@ -147,7 +147,6 @@ pub(super) fn select(select: &Select) -> ControlFlow<QueryError> {
     let joins = from.iter().flat_map(|table| &table.joins);
     let mut dropped = Vec::new();
     let mut drop_if = |is: bool, clause| dropped.extend(is.then_some(clause));
-    drop_if(matches!(distinct, Some(Distinct::On(keys)) if keys.is_empty()), "DISTINCT ON ()");
     drop_if(select_modifiers.is_some(), "a modifier of MySQL behind SELECT");
     drop_if(top.is_some(), "TOP");
     drop_if(exclude.is_some(), "EXCLUDE behind the columns");
@@ -231,21 +230,33 @@ fn has_dropped(alias: Option<&TableAlias>) -> bool {
 /// Refuses what `statement`, which is no query, has and the engine drops.
 pub(super) fn statement(statement: &Statement) -> ControlFlow<QueryError> {
     let mut dropped = Vec::new();
-    if let Statement::Explain {
-        describe_alias: _,
-        analyze: _,
-        verbose: _,
-        query_plan,
-        estimate,
-        statement: _,
-        format: _,
-        options,
-    } = statement
-    {
-        let mut drop_if = |is: bool, clause| dropped.extend(is.then_some(clause));
-        drop_if(*query_plan, "QUERY PLAN");
-        drop_if(*estimate, "ESTIMATE");
-        drop_if(options.is_some(), "options of EXPLAIN in parentheses");
+    let mut drop_if = |is: bool, clause| dropped.extend(is.then_some(clause));
+    match statement {
+        Statement::Explain {
+            describe_alias: _,
+            analyze: _,
+            verbose: _,
+            query_plan,
+            estimate,
+            statement: _,
+            format: _,
+            options,
+        } => {
+            drop_if(*query_plan, "QUERY PLAN");
+            drop_if(*estimate, "ESTIMATE");
+            drop_if(options.is_some(), "options of EXPLAIN in parentheses");
+        }
+        Statement::ExplainTable {
+            describe_alias: _,
+            hive_format,
+            has_table_keyword: _,
+            table_name: _,
+        } => drop_if(hive_format.is_some(), "EXTENDED or FORMATTED"),
+        // The engine refuses the options of SHOW TABLES itself.
+        Statement::ShowColumns { extended, full: _, show_options: _ } => {
+            drop_if(*extended, "EXTENDED");
+        }
+        _ => {}
     }
     refuse(statement, &dropped)
 }

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! SELECT (1, NULL) = (1, 2)                      PostgreSQL: NULL; the engine: false
-//! SELECT x FROM a RIGHT JOIN b USING (x)         the engine takes x of a alone
-//! SELECT user_name ~ ANY(ARRAY['^a'])            the engine compares with = or not at all
+//! SELECT x FROM a RIGHT JOIN b USING (x)         PostgreSQL: x of either; the engine: x of a, NULL where a has no row
+//! SELECT user_name ~ ANY(ARRAY['^a'])            the engine: true for every row
 //! ```
 
 use super::error::{QueryError, QueryErrorCode, position_of};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Join,
-    JoinConstraint, JoinOperator, Select, Spanned, Statement, UnaryOperator, Value, Visit, Visitor,
+    JoinConstraint, JoinOperator, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned,
+    Statement, UnaryOperator, Value, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 
@@ -31,10 +32,20 @@ impl Visitor for Meanings {
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
         let joins = select.from.iter().flat_map(|table| &table.joins);
-        if joins.into_iter().any(joins_columns_of_one_side) {
+        if joins.into_iter().any(merges_columns_of_outer_rows) {
             return refused(
                 select,
                 "USING and NATURAL of a right or full join are not supported; write ON, and coalesce(a.x, b.x)",
+            );
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
+        if counts_rows_of_both(&query.body) {
+            return refused(
+                query,
+                "EXCEPT ALL and INTERSECT ALL are not supported; number the rows of both with row_number()",
             );
         }
         ControlFlow::Continue(())
@@ -49,6 +60,19 @@ impl Visitor for Meanings {
                 if !is_comparison(compare_op) =>
             {
                 "ANY and ALL take =, <>, <, <=, > and >= alone; write the patterns one by one with OR"
+            }
+            Expr::AnyOp { compare_op, right, .. }
+                if matches!(**right, Expr::Subquery(_)) && *compare_op != BinaryOperator::Eq =>
+            {
+                "ANY (SELECT ...) takes = alone; compare with (SELECT min(...)) or (SELECT max(...))"
+            }
+            Expr::AllOp { compare_op, right, .. }
+                if matches!(**right, Expr::Subquery(_)) && *compare_op != BinaryOperator::NotEq =>
+            {
+                "ALL (SELECT ...) takes <> alone; compare with (SELECT min(...)) or (SELECT max(...))"
+            }
+            Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } => {
+                "LIKE ANY is not supported; write the patterns one by one with OR"
             }
             Expr::UnaryOp { op: UnaryOperator::Minus, expr } if is_power(expr) => {
                 "PostgreSQL reads -a ^ b as (-a) ^ b; write the parentheses"
@@ -65,6 +89,19 @@ impl Visitor for Meanings {
             _ => return ControlFlow::Continue(()),
         };
         refused(expression, why)
+    }
+}
+
+/// True for EXCEPT ALL and INTERSECT ALL, which pair the rows of both sides one by one.
+fn counts_rows_of_both(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::SetOperation { op, set_quantifier, left, right } => {
+            (matches!(set_quantifier, SetQuantifier::All) && *op != SetOperator::Union)
+                || counts_rows_of_both(left)
+                || counts_rows_of_both(right)
+        }
+        // A query in parentheses is visited on its own.
+        _ => false,
     }
 }
 
@@ -96,8 +133,8 @@ fn has_untyped_default(args: &FunctionArguments) -> bool {
         if matches!(value.value, Value::SingleQuotedString(_)))
 }
 
-/// True for a join that names its columns and has rows without a left side: the engine takes the left columns.
-fn joins_columns_of_one_side(join: &Join) -> bool {
+/// True for a join of named columns that also returns rows of the right side alone.
+fn merges_columns_of_outer_rows(join: &Join) -> bool {
     match &join.join_operator {
         JoinOperator::Right(constraint)
         | JoinOperator::RightOuter(constraint)

@@ -294,6 +294,7 @@ fn clauses_that_the_engine_drops_are_refused_by_name() {
         ("EXPLAIN SELECT 1 FROM events PREWHERE false", "PREWHERE"),
         ("EXPLAIN (FORMAT XML) SELECT 1", "options of EXPLAIN"),
         ("EXPLAIN ESTIMATE SELECT 1", "ESTIMATE"),
+        ("DESCRIBE FORMATTED events", "EXTENDED or FORMATTED"),
     ] {
         let error = admitted(text, &ParameterValues::new()).expect_err(text);
         assert!(
@@ -350,6 +351,11 @@ fn what_would_not_mean_what_postgresql_means_is_refused() {
         ("SELECT a FROM events NATURAL RIGHT JOIN stops", "write ON"),
         ("SELECT a FROM events WHERE a ~ ANY(ARRAY['^x'])", "ANY and ALL"),
         ("SELECT a FROM events WHERE a !~ ALL(ARRAY['^x'])", "ANY and ALL"),
+        ("SELECT a FROM events WHERE a < ANY (SELECT a FROM stops)", "takes = alone"),
+        ("SELECT a FROM events WHERE a >= ALL (SELECT a FROM stops)", "takes <> alone"),
+        ("SELECT a FROM events WHERE a LIKE ANY (ARRAY['x%'])", "LIKE ANY"),
+        ("SELECT a FROM events EXCEPT ALL SELECT a FROM stops", "row_number"),
+        ("(SELECT 1 INTERSECT ALL SELECT 2) UNION SELECT 3", "row_number"),
         ("SELECT -2 ^ 2", "parentheses"),
         ("SELECT 'abc'::char(2)", "varchar"),
         ("SELECT lag(a, 1, '2026-11-29') OVER (ORDER BY a) FROM events", "a type"),
@@ -359,6 +365,8 @@ fn what_would_not_mean_what_postgresql_means_is_refused() {
     }
     for text in [
         "SELECT a FROM events LEFT JOIN stops USING (a) WHERE a = ANY(ARRAY['x'])",
+        "SELECT a FROM events WHERE a = ANY (SELECT a FROM stops) OR a <> ALL (SELECT a FROM stops)",
+        "SELECT a FROM events EXCEPT SELECT a FROM stops UNION ALL SELECT 'x'",
         "SELECT (-2) ^ 2, lag(a, 1) OVER (ORDER BY a), 'abc'::varchar(2) FROM events",
     ] {
         assert!(checked(text).is_ok(), "{text}");

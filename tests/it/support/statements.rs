@@ -339,6 +339,64 @@ const WINDOWS: &[&str] = &[
     "percent_rank() OVER (ORDER BY k)",
 ];
 
+/// Templates of statements that combine rows: unions, joins, quantified comparisons, row values, subqueries as values. A
+/// second table is `m(k, z)`, with a key that `r` lacks.
+const RELATIONS: &[&str] = &[
+    "SELECT {i} AS x FROM r UNION ALL SELECT {n} FROM r ORDER BY 1",
+    "SELECT {n} AS x FROM r UNION ALL SELECT {f} FROM r ORDER BY 1",
+    "SELECT {i} AS x FROM r UNION SELECT j FROM r ORDER BY 1",
+    "SELECT {d} AS x FROM r UNION ALL SELECT {p} FROM r ORDER BY 1",
+    "SELECT {p} AS x FROM r UNION ALL SELECT {d} FROM r ORDER BY 1",
+    "SELECT {w} AS x FROM r UNION SELECT {p} FROM r ORDER BY 1",
+    "SELECT NULL AS x UNION ALL SELECT {n} FROM r ORDER BY 1",
+    "SELECT 1 AS x UNION ALL SELECT 1.5 UNION ALL SELECT 2.25::float8 ORDER BY 1",
+    "SELECT {i} AS x FROM r INTERSECT SELECT {i} FROM r ORDER BY 1",
+    "SELECT {s} AS x FROM r EXCEPT SELECT {s} FROM r ORDER BY 1",
+    "SELECT {i} AS x FROM r EXCEPT ALL SELECT {n} FROM r ORDER BY 1",
+    "SELECT x FROM (VALUES ({k}), (1.5), (NULL)) AS v(x) ORDER BY 1",
+    "SELECT k, id, z FROM r LEFT JOIN m USING (k) ORDER BY 2, 3",
+    "SELECT k, id, z FROM r RIGHT JOIN m USING (k) ORDER BY 3, 2",
+    "SELECT k, id, z FROM r FULL JOIN m USING (k) ORDER BY 3, 2",
+    "SELECT k, z FROM r NATURAL JOIN m ORDER BY 2, 1",
+    "SELECT r.k, m.k, id FROM r FULL JOIN m ON r.k = m.k ORDER BY 3, 2",
+    "SELECT r.id, o.id FROM r JOIN r AS o ON r.j < o.i ORDER BY 1, 2",
+    "SELECT id FROM r WHERE i < ANY (SELECT j FROM r WHERE {b}) ORDER BY 1",
+    "SELECT id FROM r WHERE j >= ALL (SELECT j FROM r WHERE {b}) ORDER BY 1",
+    "SELECT id FROM r WHERE tz <= ALL (SELECT tz FROM r WHERE tz IS NOT NULL) ORDER BY 1",
+    "SELECT id FROM r WHERE i = ANY (SELECT {i} FROM r) ORDER BY 1",
+    "SELECT id FROM r WHERE j <> ALL (SELECT {i} FROM r) ORDER BY 1",
+    "SELECT id FROM r WHERE i > ANY (ARRAY[{k}, {k}]) ORDER BY 1",
+    "SELECT id FROM r WHERE s ~ ANY (ARRAY['^R', 'x$']) ORDER BY 1",
+    "SELECT id FROM r WHERE s LIKE ANY (ARRAY['R%', '%x']) ORDER BY 1",
+    "SELECT id FROM r WHERE (i, j) = ({k}, 3) ORDER BY 1",
+    "SELECT id FROM r WHERE (k, i) < ('y', {k}) ORDER BY 1",
+    "SELECT id FROM r WHERE (k, i) NOT IN (('x', 7), ('y', NULL)) ORDER BY 1",
+    "SELECT id FROM r WHERE (tz, k) > ('2026-03-29', 'a') ORDER BY 1",
+    "SELECT id FROM r WHERE i IN (SELECT {i} FROM r WHERE {b}) ORDER BY 1",
+    "SELECT id FROM r WHERE j NOT IN (SELECT {i} FROM r WHERE {b}) ORDER BY 1",
+    "SELECT id FROM r WHERE k NOT IN (SELECT m.k FROM m) ORDER BY 1",
+    "SELECT id FROM r WHERE EXISTS (SELECT 1 FROM m WHERE m.k = r.k AND {b}) ORDER BY 1",
+    "SELECT id, EXISTS (SELECT 1 FROM m WHERE m.k = r.k) AS x FROM r ORDER BY 1",
+    "SELECT id, i IN (SELECT z FROM m) AS x FROM r ORDER BY 1",
+    "SELECT id, (SELECT max(z) FROM m WHERE m.k = r.k) AS x FROM r ORDER BY 1",
+    "SELECT id, -2 ^ 2 AS x, (-2) ^ 2 AS y FROM r ORDER BY 1",
+    "SELECT id, s::char(3) AS x FROM r ORDER BY 1",
+    "SELECT id, lag(tz, 1, '2026-11-29') OVER (ORDER BY id) AS x FROM r ORDER BY 1",
+    "SELECT id, lead(n, 1, 0.5) OVER (ORDER BY id) AS x FROM r ORDER BY 1",
+    "SELECT DISTINCT ON (k) k, id FROM r ORDER BY k, {i} + 0 DESC NULLS LAST, id",
+    "SELECT k, count(*) FROM r GROUP BY ROLLUP (k) ORDER BY 1 NULLS LAST, 2",
+    "SELECT k, b, sum({i}) FROM r GROUP BY GROUPING SETS ((k), (b)) ORDER BY 1, 2, 3",
+    "SELECT k, count(*) AS c FROM r GROUP BY k HAVING count(*) > 1 ORDER BY 2 DESC, 1 NULLS FIRST",
+    "SELECT id, x FROM r CROSS JOIN LATERAL (SELECT {i} + 1 AS x) AS l ORDER BY 1",
+    "SELECT id, x FROM r, unnest(a) AS u(x) ORDER BY 1, 2",
+    "SELECT a.x, b.x FROM generate_series(1, 3) AS a(x), generate_series(1, 2) AS b(x) ORDER BY 1, 2",
+    "SELECT id FROM r ORDER BY {i} + 0 NULLS FIRST, id LIMIT 3 OFFSET 1",
+    "SELECT id FROM r WHERE {b} IS NOT TRUE ORDER BY 1",
+];
+
+/// The second table of [`RELATIONS`].
+const KEYS: &str = "m(k, z) AS (VALUES ('x', 1), ('z', 2), ('q', 3))";
+
 /// Makes statements.
 pub(crate) struct Statements {
     pub(crate) random: Pcg64Mcg,
@@ -377,6 +435,12 @@ impl Statements {
             }
         };
         format!("{ROWS} {text}")
+    }
+
+    /// One statement that combines rows.
+    pub(crate) fn next_relation(&mut self) -> String {
+        let template = *RELATIONS.choose(&mut self.random).expect("relations");
+        format!("{ROWS}, {KEYS} {}", self.fill(template, 1))
     }
 
     fn expression(&mut self, kind: Kind, depth: u32) -> String {

@@ -7,6 +7,7 @@
 use super::identity_kinds::is_documented_identity;
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use strsim::levenshtein;
 use trailhound_datasets::event::{
     ATTRIBUTES, Event, Field, ParentObject, SESSION_ATTRIBUTES, SESSION_CONTEXT, USER_IDENTITY,
 };
@@ -206,6 +207,20 @@ pub(super) fn row_member_name(key: &str, own_prefix: Option<&str>) -> (MemberNam
     (name, false)
 }
 
+/// True for a path through a member whose content the caller or another program chooses: what stands below it is no member of
+/// the event.
+pub(super) fn is_of_caller(key: &str) -> bool {
+    const MEMBERS: [&str; 5] = [
+        "requestparameter",
+        "responseelements",
+        "additionaleventdata",
+        "errormessage",
+        "useragent",
+    ];
+    let folded = fold(key);
+    MEMBERS.iter().any(|member| folded.contains(member))
+}
+
 /// Members that a prefix must stand before: other programs write a key that ends in `event_name` too.
 const PREFIXED_MIN: usize = 4;
 
@@ -219,11 +234,7 @@ pub(super) fn row_prefix<'k>(keys: &[&'k str]) -> Option<&'k str> {
         let start = starts.rev().find(|&start| fold(&key[start..]) == "eventname")?;
         Some(&key[..start])
     });
-    let is_in_object = |prefix: &str| {
-        let folded = fold(prefix);
-        (0..OBJECT_COUNT).any(|number| folded.contains(fold(object_key(number)).as_str()))
-    };
-    prefixes.into_iter().filter(|prefix| !is_in_object(prefix)).find(|prefix| {
+    prefixes.into_iter().filter(|prefix| !is_of_caller(prefix)).find(|prefix| {
         let is_member = |key: &&&str| {
             key.strip_prefix(prefix).is_some_and(|rest| {
                 !matches!(member_name(rest, Structure::Event), MemberName::Other)
@@ -342,20 +353,9 @@ pub(super) fn ends_in_identity(key: &str, raw: &str) -> bool {
 
 /// True where one word becomes the other by at most two letters that are changed, added or left out.
 fn is_nearly(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    if one.len().abs_diff(other.len()) > 2 || one[0] != other[0] {
-        return false;
-    }
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()] <= 2
+    one.len().abs_diff(other.len()) <= 2
+        && one.as_bytes()[0] == other.as_bytes()[0]
+        && levenshtein(one, other) <= 2
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! JSON keys of the rows, documents and API responses that contain events.
 
-use super::member_names::{MemberName, PREFIXES, fold, is_separator, row_member_name};
+use super::member_names::{
+    MemberName, PREFIXES, fold, is_of_caller, is_separator, row_member_name,
+};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -54,10 +56,6 @@ static NUMBERS: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
     numbered.map(|(number, (key, _))| (fold(key), number)).collect()
 });
 
-/// Members whose text the caller chooses, folded.
-const CALLERS: [&str; 5] =
-    ["requestparameter", "responseelements", "additionaleventdata", "errormessage", "useragent"];
-
 /// The number in [`WRAPPERS`] of the wrapper that `key` names, in any spelling: in other case, with the prefix of a row
 /// (`own_prefix` or a known one), at the end of a path (`result._raw`). `None` for a member of an event, such as a request
 /// parameter `message`: its text is the caller's.
@@ -72,10 +70,8 @@ pub(super) fn wrapper_number(key: &str, own_prefix: Option<&str>) -> Option<usiz
         let ends = key.char_indices().filter(|(_, c)| is_separator(*c));
         rests.chain(ends.map(|(at, _)| &key[at + 1..])).find_map(number)
     })?;
-    let folded = fold(key);
-    let is_callers = CALLERS.iter().any(|member| folded.contains(member));
     let is_other = row_member_name(key, own_prefix).0 == MemberName::Other;
-    (is_other && !is_callers).then_some(found)
+    (is_other && !is_of_caller(key)).then_some(found)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::batch::{EventBatch, Provenance};
 use crate::decode::{self, DecodeLimits, RecordSink, SinkStopped};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::io::Cursor;
 use trailhound_datasets::columns::{COLUMNS, ColumnId, ColumnType, FACT_COLUMNS, Origin};
@@ -174,7 +175,12 @@ impl<'b> StoredRow<'b> {
             let stored = self.batch.column(number).slice(self.row, 1);
             let new = new.column(number);
             // A file's lists have other field names than new lists, so unequal arrays may hold the same.
-            stored.as_ref() != new.as_ref() && rendered(&stored) != rendered(new)
+            stored.as_ref() != new.as_ref()
+                && match (rendered(&stored), rendered(new)) {
+                    (Ok(stored), Ok(new)) => stored != new,
+                    // What cannot be compared is decoded again.
+                    _ => true,
+                }
         };
         let new_row = StoredRow { batch: new, row: 0 };
         let marks =
@@ -212,12 +218,12 @@ impl<'b> StoredRow<'b> {
 }
 
 /// The first value of `column` as text; `None` for NULL.
-fn rendered(column: &dyn Array) -> Option<String> {
+fn rendered(column: &dyn Array) -> Result<Option<String>, ArrowError> {
     if column.is_null(0) {
-        return None;
+        return Ok(None);
     }
-    let formatter = ArrayFormatter::try_new(column, &FormatOptions::default()).ok()?;
-    Some(formatter.value(0).to_string())
+    let formatter = ArrayFormatter::try_new(column, &FormatOptions::default())?;
+    Ok(Some(formatter.value(0).to_string()))
 }
 
 /// True for the flag of an account that the identity does not name.

@@ -95,6 +95,23 @@ impl FactSet {
         self.0 & (1 << fact as u8) != 0
     }
 
+    /// Adds the facts of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// True where the set holds a fact of `other`.
+    #[must_use]
+    pub fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// True where the set holds each fact of `other`.
+    #[must_use]
+    pub fn contains_all(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// True where the set holds no fact.
     #[must_use]
     pub fn is_empty(self) -> bool {

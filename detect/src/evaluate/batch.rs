@@ -3,7 +3,7 @@
 
 use crate::evaluate::batch_rows::BatchRows;
 use crate::evaluate::scope::{EvaluatedScope, TimeRange, baseline, evaluated_scope, margin};
-use crate::evaluate::undetermined::{UndeterminedRules, marked_days, undetermined_scopes};
+use crate::evaluate::undetermined::{UndeterminedRules, marks, undetermined_scopes};
 use crate::finding::Finding;
 use crate::finding::grouping::{self, EventKeys, GroupedFindings};
 use crate::finding::match_rows::{self, dedup_columns, plan_matches};
@@ -158,11 +158,11 @@ async fn evaluate_undetermined(
     detection: &mut Detection,
 ) -> Result<(), EvaluateError> {
     let planner = planner(session)?;
-    let days = marked_days(session, &planner, range).await?;
-    if !days.is_empty() {
+    let marks = marks(session, &planner, range).await?;
+    if !marks.days.is_empty() {
         let ran = detection.ran.iter().filter_map(|id| rule_set.find(id)).cloned();
-        let rules = UndeterminedRules::new(ran, planner).await?;
-        for day in days {
+        let rules = UndeterminedRules::new(ran, planner, marks.facts).await?;
+        for day in marks.days {
             let found = rules.evaluate_day(session, day).await?;
             let is_included = |finding: &Finding| range.is_everything() || range.includes(finding);
             detection.findings.extend(found.findings.into_iter().filter(is_included));

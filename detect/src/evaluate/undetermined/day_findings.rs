@@ -1,7 +1,6 @@
 //! The findings about the events of a day that rules cannot judge, while the events are read.
 
-use super::doubt::marked_facts;
-use super::marked_day::MarkedDay;
+use super::marked_day::{MarkedDay, facts_of_rows};
 use super::marked_events::SourceTotals;
 use crate::evaluate::scope::UNDETERMINED;
 use crate::finding::Finding;
@@ -9,7 +8,7 @@ use crate::finding::event_summary::EventSummary;
 use crate::finding::grouping;
 use crate::finding::health::NotUnderstood;
 use crate::finding::match_rows::{self, MatchBatch, MatchRow};
-use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
 use std::collections::{BTreeMap, HashSet};
 use trailhound_datasets::fact::{Fact, FactSet};
@@ -32,14 +31,8 @@ impl MarkedRows {
     /// # Errors
     /// [`DataFusionError`] where it lacks one.
     pub(super) fn new(batch: &RecordBatch) -> Result<Self, DataFusionError> {
-        let flags = required_column(batch, "flags")?.as_list::<i32>();
-        let names = match_rows::utf8(flags.values())?;
-        let offsets = flags.value_offsets();
-        let marks = (0..batch.num_rows()).map(|row| {
-            let range = offsets[row] as usize..offsets[row + 1] as usize;
-            marked_facts(range.filter(|&at| names.is_valid(at)).map(|at| names.value(at)))
-        });
-        Ok(Self { marks: marks.collect(), rows: match_rows::read_matches(batch, &[])? })
+        let marks = facts_of_rows(batch)?;
+        Ok(Self { marks, rows: match_rows::read_matches(batch, &[])? })
     }
 
     fn iter(&self) -> impl Iterator<Item = (MatchRow<'_>, FactSet)> {

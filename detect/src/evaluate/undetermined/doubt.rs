@@ -38,15 +38,19 @@ pub(super) struct RuleDoubt {
 }
 
 impl RuleDoubt {
-    /// The events that `rule` cannot judge; `None` where it reads no fact.
+    /// The events that `rule` cannot judge; `None` where it reads none of the facts `marked`.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where its prefilter is not a condition on `events`.
-    pub(super) fn of(rule: &Rule, session: &Session) -> Result<Option<Self>, SessionError> {
+    pub(super) fn of(
+        rule: &Rule,
+        session: &Session,
+        marked: FactSet,
+    ) -> Result<Option<Self>, SessionError> {
         let columns = deciding_columns(rule);
         let mut facts = FactSet::default();
         columns.iter().flat_map(|column| facts_of(column)).for_each(|fact| facts.insert(fact));
-        if facts.is_empty() {
+        if !facts.intersects(marked) {
             return Ok(None);
         }
         let mut unread = BTreeMap::new();

@@ -1,11 +1,14 @@
 //! The days of events with a fact that was not understood.
 
+use super::doubt::marked_facts;
 use crate::evaluate::scope::TimeRange;
+use crate::finding::match_rows;
 use crate::scan::first_last::{Times, times};
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::error::DataFusionError;
 use std::collections::BTreeSet;
+use trailhound_datasets::fact::FactSet;
 use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_queries::projection::required_column;
 use trailhound_queries::session::event_time_in;
@@ -51,27 +54,53 @@ impl MarkedDay {
     }
 }
 
-/// Adds the days of the rows of `batch` that were stored at `since` or later (microseconds since
-/// 1970 UTC). The batch has the columns `event_time` and `ingested_at`.
+/// Days with events of which a fact was not understood, and these facts, of all days together.
+#[derive(Debug, Default)]
+pub(in crate::evaluate) struct Marks {
+    pub(in crate::evaluate) days: BTreeSet<MarkedDay>,
+    pub(in crate::evaluate) facts: FactSet,
+}
+
+impl Marks {
+    /// Adds the days and the facts of the rows of `batch` that were stored at `since` or later (microseconds since 1970 UTC).
+    /// The batch has the columns `event_time`, `ingested_at` and `flags`.
+    ///
+    /// # Errors
+    /// [`DataFusionError`] where it lacks one.
+    pub(in crate::evaluate) fn add(
+        &mut self,
+        batch: &RecordBatch,
+        since: i64,
+    ) -> Result<(), DataFusionError> {
+        let event_times = times(batch)?;
+        let ingested = required_column(batch, "ingested_at")?;
+        let ingested = cast(ingested, event_times.data_type())?;
+        let ingested: &Times = ingested.as_primitive();
+        let facts = facts_of_rows(batch)?;
+        for ((time, ingested), facts) in event_times.iter().zip(ingested).zip(facts) {
+            if ingested.is_some_and(|ingested| ingested < since) {
+                continue;
+            }
+            let at = time.or(ingested).unwrap_or(0);
+            let start = at.div_euclid(DAY_MICROS).saturating_mul(DAY_MICROS);
+            self.days.insert(MarkedDay { start, has_times: time.is_some() });
+            self.facts.extend(facts);
+        }
+        Ok(())
+    }
+}
+
+/// For each row of `batch`, which has the column `flags`, the facts that were not understood.
 ///
 /// # Errors
-/// [`DataFusionError`] where it lacks one.
-pub(in crate::evaluate) fn days_of(
-    batch: &RecordBatch,
-    since: i64,
-    days: &mut BTreeSet<MarkedDay>,
-) -> Result<(), DataFusionError> {
-    let event_times = times(batch)?;
-    let ingested = required_column(batch, "ingested_at")?;
-    let ingested = cast(ingested, event_times.data_type())?;
-    let ingested: &Times = ingested.as_primitive();
-    for (time, ingested) in event_times.iter().zip(ingested) {
-        if ingested.is_some_and(|ingested| ingested < since) {
-            continue;
-        }
-        let at = time.or(ingested).unwrap_or(0);
-        let start = at.div_euclid(DAY_MICROS).saturating_mul(DAY_MICROS);
-        days.insert(MarkedDay { start, has_times: time.is_some() });
-    }
-    Ok(())
+/// [`DataFusionError`] where it lacks the column.
+pub(super) fn facts_of_rows(batch: &RecordBatch) -> Result<Vec<FactSet>, DataFusionError> {
+    let flags = required_column(batch, "flags")?.as_list::<i32>();
+    let names = match_rows::utf8(flags.values())?;
+    let offsets = flags.value_offsets();
+    let facts = (0..batch.num_rows()).map(|row| {
+        let range = offsets[row] as usize..offsets[row + 1] as usize;
+        marked_facts(range.filter(|&at| names.is_valid(at)).map(|at| names.value(at)))
+    });
+    Ok(facts.collect())
 }

@@ -1,6 +1,6 @@
 //! Reads the events with a fact that was not understood.
 
-use super::marked_day::{MarkedDay, days_of};
+use super::marked_day::{MarkedDay, Marks};
 use crate::evaluate::batch_rows::read_all;
 use crate::evaluate::scope::TimeRange;
 use crate::finding::match_rows;
@@ -21,8 +21,8 @@ use trailhound_queries::session::{Session, event_time_in};
 /// The condition that an event with a fact that was not understood fulfils.
 const ANY_MARK: &str = "array_to_string(flags, ' ') LIKE '%\\_not\\_understood%'";
 
-/// The columns that tell the day of an event.
-const DAY_COLUMNS: [&str; 2] = ["event_time", "ingested_at"];
+/// The columns that tell the day of an event, and what of it was not understood.
+const MARK_COLUMNS: [&str; 3] = ["event_time", "ingested_at", "flags"];
 
 /// Rows of events, in no particular order.
 pub(super) struct MarkedEvents(Rows);
@@ -92,15 +92,15 @@ impl MarkedEvents {
     }
 }
 
-/// The days in `range` on which `lake` has events with a fact that was not understood.
+/// The days in `range` on which `lake` has events with a fact that was not understood, and these facts.
 ///
 /// # Errors
 /// [`SessionError`] where the lake cannot be read.
-pub(in crate::evaluate) async fn marked_days(
+pub(in crate::evaluate) async fn marks(
     lake: &Session,
     planner: &Session,
     range: TimeRange,
-) -> Result<BTreeSet<MarkedDay>, SessionError> {
+) -> Result<Marks, SessionError> {
     let day = |time: i64| time.div_euclid(DAY_MICROS).saturating_mul(DAY_MICROS);
     let since = range.since.map_or(i64::MIN, day);
     let until = range
@@ -111,12 +111,12 @@ pub(in crate::evaluate) async fn marked_days(
         (false, true) => format!("({} OR event_time IS NULL)", event_time_in(since, until)),
         (false, false) => event_time_in(since, until),
     };
-    let mut days = BTreeSet::new();
-    let mut rows = MarkedEvents::read(lake, planner, &times, &day_columns()).await?;
+    let mut marks = Marks::default();
+    let mut rows = MarkedEvents::read(lake, planner, &times, &mark_columns()).await?;
     while let Some(batch) = rows.next().await? {
-        days_of(&batch, i64::MIN, &mut days)?;
+        marks.add(&batch, i64::MIN)?;
     }
-    Ok(days)
+    Ok(marks)
 }
 
 /// The request of a shared scan for the days of events with a fact that was not understood.
@@ -125,11 +125,11 @@ pub(in crate::evaluate) async fn marked_days(
 /// [`SessionError`].
 pub(in crate::evaluate) fn day_request(planner: &Session) -> Result<ScanRequest, SessionError> {
     let predicate = EventPredicate::new(planner, ANY_MARK)?;
-    Ok(ScanRequest { predicate, columns: day_columns(), first_last: None })
+    Ok(ScanRequest { predicate, columns: mark_columns(), first_last: None })
 }
 
-fn day_columns() -> BTreeSet<usize> {
-    positions(&DAY_COLUMNS)
+fn mark_columns() -> BTreeSet<usize> {
+    positions(&MARK_COLUMNS)
 }
 
 /// The positions in `events` of the columns `names`.

@@ -22,9 +22,9 @@ use datafusion::arrow::compute::take_record_batch;
 use datafusion::error::DataFusionError;
 use day_findings::{DayFindings, FoundKeys, MarkedRows};
 use doubt::RuleDoubt;
-pub(super) use marked_day::{MarkedDay, days_of};
+pub(super) use marked_day::{MarkedDay, Marks};
 use marked_events::{MarkedEvents, positions, totals};
-pub(super) use marked_events::{day_request, marked_days};
+pub(super) use marked_events::{day_request, marks};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use trailhound_datasets::fact::FactSet;
@@ -75,17 +75,19 @@ struct WaitingRows {
 }
 
 impl UndeterminedRules {
-    /// Prepares `rules` in `session`, which was made by [`Session::over_input`].
+    /// Prepares those of `rules` that read one of the facts `marked`, in `session`, which was made by [`Session::over_input`].
+    /// The others can judge each event of which no other fact was not understood.
     ///
     /// # Errors
     /// [`SessionError::Engine`] where a condition cannot be bound to the columns of `events`.
     pub(super) async fn new(
         rules: impl IntoIterator<Item = Rule>,
         session: Session,
+        marked: FactSet,
     ) -> Result<Self, SessionError> {
         let (mut doubtful, mut predicates, mut broken) = (Vec::new(), Vec::new(), Vec::new());
         for rule in rules {
-            match prepare(&rule, &session).await {
+            match prepare(&rule, &session, marked).await {
                 Ok(None) => {}
                 Ok(Some((doubt, query))) => {
                     predicates.push(doubt.predicate);
@@ -204,13 +206,14 @@ pub(super) fn undetermined_scopes<I: AsRef<str>>(
     of_rules.chain(of_sources).collect()
 }
 
-/// The events that `rule` cannot judge, as a condition, and its query; `None` where it reads no
-/// fact.
+/// The events that `rule` cannot judge, as a condition, and its query; `None` where it reads none
+/// of the facts `marked`.
 async fn prepare(
     rule: &Rule,
     session: &Session,
+    marked: FactSet,
 ) -> Result<Option<(RuleDoubt, RuleQuery)>, SessionError> {
-    Ok(match RuleDoubt::of(rule, session)? {
+    Ok(match RuleDoubt::of(rule, session, marked)? {
         Some(doubt) => Some((doubt, RuleQuery::new(rule, session).await?)),
         None => None,
     })

@@ -58,8 +58,10 @@ fn psycopg_has_cursors_copies_settings_and_transactions() {
     compare(&found, &settings_and_transactions());
     assert_eq!(found["copied_binary"][0], EVENTS);
     assert_eq!(found["copied_binary"][1], first["event_id"]);
-    let bound = found["bound"].as_array().expect("values");
-    assert!(bound.iter().all(|same| same == &json!(true)), "{bound:?}");
+    for name in ["bound", "meanings"] {
+        let bound = found[name].as_array().expect("values");
+        assert!(bound.iter().all(|same| same == &json!(true)), "{bound:?}");
+    }
     assert_eq!(found["types"][0], found["types"][1], "text and binary");
     for reset in found["resets"].as_array().expect("statements") {
         assert_eq!(reset[1], "accepted", "{reset}");
@@ -126,6 +128,10 @@ fn settings_and_transactions() -> Value {
             "BEGIN READ WRITE": "25006",
             "SHOW nothing": "42704",
             "SELECT current_setting('nothing')": "22000",
+            "SELECT 1 / 0": "22012",
+            "SELECT 'x'::int": "22P02",
+            "SELECT 40000::smallint": "22003",
+            "SELECT 10 / (length(event_id) * 0) FROM events": "22012",
         },
     })
 }

@@ -122,6 +122,10 @@ fn psql_returns_the_same_rows_as_the_cli_and_changes_nothing() {
         ("SELECT version()", "PostgreSQL 16.6 (Trailhound"),
         ("SHOW server_version", "16.6 (Trailhound"),
         ("BEGIN; SELECT 1 AS one; COMMIT", "one"),
+        (
+            "SET TIME ZONE 'Asia/Shanghai'; SELECT ARRAY[timestamptz '2026-11-14 00:00:00+00']",
+            "{\"2026-11-14 08:00:00+08\"}",
+        ),
     ] {
         let (ok, out, err) = psql(&open, &["-c", what]);
         assert!(ok && out.contains(says), "{what}: {out}{err}");

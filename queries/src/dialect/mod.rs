@@ -40,8 +40,8 @@ use self::pg_type::{PgType, STORED_ZONE};
 use self::plan::Typing;
 use self::planner::DialectPlanner;
 use chrono_tz::Tz;
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{Column, Result, plan_err};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::common::{Column, Result, ScalarValue, plan_err};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{
@@ -57,6 +57,24 @@ use std::sync::Arc;
 /// An error for a name that is not in the database.
 pub(crate) fn zone_name(name: &str) -> Result<&'static str> {
     Ok(clock::zone(name)?.name())
+}
+
+/// Reads `text` as PostgreSQL reads the text of a value of `data_type`. Times without an offset are those of the zone `zone`.
+/// `None` for types of which any text is a value.
+///
+/// # Errors
+/// An error where `text` is no such value, or `zone` is unknown.
+pub(crate) fn read_text(
+    text: &str,
+    data_type: &DataType,
+    zone: &str,
+) -> Result<Option<ScalarValue>> {
+    let pg_type = PgType::of(data_type);
+    if matches!(pg_type, PgType::Text | PgType::Unknown | PgType::Engine) {
+        return Ok(None);
+    }
+    let value = text_form::parse(text, &pg_type, clock::zone(zone)?)?;
+    ScalarValue::try_from_array(&value::array_of(&pg_type, &[value])?, 0).map(Some)
 }
 
 /// Names of the functions of PostgreSQL that are translated.
@@ -113,21 +131,21 @@ fn dialect_state(engine: &SessionState) -> Result<SessionState> {
 
 /// `plan` with its points in time in `zone`, in the types in which clients receive them.
 fn shown_in_zone(plan: LogicalPlan, zone: Tz) -> Result<LogicalPlan> {
-    let is_point = |data_type: &DataType| PgType::of(data_type) == PgType::TimestampTz;
-    let points = plan.schema().fields().iter().filter(|field| is_point(field.data_type())).count();
-    if zone.name() == STORED_ZONE || points == 0 || matches!(plan, LogicalPlan::DescribeTable(_)) {
+    let is_shown = |field: &Field| type_in_zone(field.data_type(), zone) == *field.data_type();
+    let is_as_shown = plan.schema().fields().iter().all(|field| is_shown(field));
+    if zone.name() == STORED_ZONE || is_as_shown || matches!(plan, LogicalPlan::DescribeTable(_)) {
         return Ok(plan);
     }
-    let shown = DataType::Timestamp(TimeUnit::Microsecond, Some(zone.name().into()));
     let results: Vec<Expr> = plan
         .schema()
         .iter()
         .map(|(qualifier, field)| {
             let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
-            if !is_point(field.data_type()) {
+            if is_shown(field) {
                 return column;
             }
-            Expr::Cast(Cast::new(Box::new(column), shown.clone()))
+            let shown = type_in_zone(field.data_type(), zone);
+            Expr::Cast(Cast::new(Box::new(column), shown))
                 .alias_qualified(qualifier.cloned(), field.name())
         })
         .collect();
@@ -135,4 +153,20 @@ fn shown_in_zone(plan: LogicalPlan, zone: Tz) -> Result<LogicalPlan> {
         return plan_err!("there is no column");
     }
     LogicalPlanBuilder::from(plan).project(results)?.build()
+}
+
+/// `data_type` with its points in time in `zone`, also those in lists.
+fn type_in_zone(data_type: &DataType, zone: Tz) -> DataType {
+    let item = |field: &FieldRef| {
+        let inner = type_in_zone(field.data_type(), zone);
+        Arc::new(field.as_ref().clone().with_data_type(inner))
+    };
+    match data_type {
+        DataType::Timestamp(_, Some(_)) => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some(zone.name().into()))
+        }
+        DataType::List(field) => DataType::List(item(field)),
+        DataType::LargeList(field) => DataType::LargeList(item(field)),
+        other => other.clone(),
+    }
 }

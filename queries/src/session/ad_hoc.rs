@@ -11,8 +11,9 @@ use crate::sql_guard::{
     check_functions, check_meanings, check_statement, parse_statement,
 };
 use crate::suggestion::nearest;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::utils::quote_identifier;
-use datafusion::common::{Column, SchemaError};
+use datafusion::common::{Column, ScalarValue, SchemaError};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
@@ -137,6 +138,20 @@ impl Session {
 /// [`QueryError`] for a name that is not in the database.
 pub fn time_zone_name(name: &str) -> Result<&'static str, QueryError> {
     dialect::zone_name(name)
+        .map_err(|e| QueryError { code: QueryErrorCode::Invalid, ..query_error(&e) })
+}
+
+/// The value of `data_type` that a client has written as `text`. Times without an offset are those of the zone `zone`. `None`
+/// for types of which any text is a value.
+///
+/// # Errors
+/// [`QueryError`] for a text that is no such value.
+pub fn value_of_text(
+    text: &str,
+    data_type: &DataType,
+    zone: &str,
+) -> Result<Option<ScalarValue>, QueryError> {
+    dialect::read_text(text, data_type, zone)
         .map_err(|e| QueryError { code: QueryErrorCode::Invalid, ..query_error(&e) })
 }
 

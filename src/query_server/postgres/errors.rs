@@ -38,6 +38,9 @@ pub(super) fn refusal_error(refused: &QueryError, statement: &str) -> PgWireErro
         QueryErrorCode::RowLimit | QueryErrorCode::ByteLimit => "54000",
         QueryErrorCode::Failed => "22000",
     };
+    let state = data_state(&refused.message)
+        .filter(|_| matches!(refused.code, QueryErrorCode::Failed | QueryErrorCode::Invalid))
+        .unwrap_or(state);
     // The protocol counts characters of the whole text, from 1.
     let position = refused.position.filter(|_| !statement.is_empty()).map(|position| {
         let before: usize = statement
@@ -48,6 +51,23 @@ pub(super) fn refusal_error(refused: &QueryError, statement: &str) -> PgWireErro
         before as u64 + position.column
     });
     client_error(state, refused.message.clone(), position)
+}
+
+/// The SQLSTATE of an error in the data, by its message, which has PostgreSQL's words or the engine's; `None` for other errors.
+fn data_state(message: &str) -> Option<&'static str> {
+    let lower = message.to_lowercase();
+    let says = |words: &str| lower.contains(words);
+    if says("division by zero") || says("divide by zero") {
+        Some("22012")
+    } else if says("invalid input syntax") {
+        Some("22P02")
+    } else if says("timestamp out of range") || says("date out of range") {
+        Some("22008")
+    } else if says("out of range") || says("overflow") {
+        Some("22003")
+    } else {
+        None
+    }
 }
 
 /// The same error, which ends the connection.

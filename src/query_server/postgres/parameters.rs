@@ -5,13 +5,15 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion_postgres::pgwire::api::Type;
 use datafusion_postgres::pgwire::error::PgWireResult;
+use trailhound_queries::session::ad_hoc::value_of_text;
 
 /// Microseconds from 1970 to 2000, the beginning of PostgreSQL's times.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// Days between the same.
 const EPOCH_DAYS: i32 = 10_957;
 
-/// The value of a parameter in the type that the statement needs.
+/// The value of a parameter in the type that the statement needs. Texts of times without an offset are those of the zone
+/// `zone`.
 ///
 /// # Errors
 /// The bytes are not a value of `sent`, or the value does not fit `needed`.
@@ -20,6 +22,7 @@ pub(super) fn parameter(
     is_binary: bool,
     sent: &Type,
     needed: &DataType,
+    zone: &str,
 ) -> PgWireResult<ScalarValue> {
     let wrong = |why: &str| {
         client_error("22P02", format!("a parameter is no value of type {sent}: {why}"), None)
@@ -35,6 +38,13 @@ pub(super) fn parameter(
             text_value(text, sent).map_err(|why| wrong(&why))?
         }
     };
+    let read = match &value {
+        ScalarValue::Utf8(Some(text)) => {
+            value_of_text(text, needed, zone).map_err(|error| wrong(&error.message))?
+        }
+        _ => None,
+    };
+    let value = read.unwrap_or(value);
     value.cast_to(needed).map_err(|_| wrong("it is written in another form, or out of range"))
 }
 
@@ -265,7 +275,7 @@ pub(super) fn sql_name(datatype: &Type) -> String {
         Type::INT8 | Type::OID => "bigint",
         Type::FLOAT4 => "real",
         Type::FLOAT8 => "double precision",
-        Type::NUMERIC => "numeric(38,10)",
+        Type::NUMERIC => "numeric",
         Type::BYTEA => "bytea",
         Type::DATE => "date",
         Type::TIME => "time",
@@ -275,6 +285,21 @@ pub(super) fn sql_name(datatype: &Type) -> String {
         _ => "text",
     }
     .to_owned()
+}
+
+/// True for a type that decides what an expression means: a number with a fraction, or a time.
+pub(super) fn decides_meaning(datatype: &Type) -> bool {
+    [
+        Type::NUMERIC,
+        Type::FLOAT4,
+        Type::FLOAT8,
+        Type::DATE,
+        Type::TIME,
+        Type::TIMESTAMP,
+        Type::TIMESTAMPTZ,
+        Type::INTERVAL,
+    ]
+    .contains(datatype)
 }
 
 /// The type of the elements of an array type.
@@ -339,11 +364,11 @@ mod tests {
             (b"\xff", Type::TEXT),
             (b"\0\0\0\x01\0\0\0\0\0\0\0\x19\x7f\xff\xff\xff\0\0\0\x01", Type::TEXT_ARRAY),
         ] {
-            assert!(parameter(Some(bytes), true, &sent, &DataType::Utf8).is_err(), "{sent}");
+            assert!(parameter(Some(bytes), true, &sent, &DataType::Utf8, "UTC").is_err(), "{sent}");
         }
-        let text = parameter(Some(b"x"), false, &Type::INT4, &DataType::Int32);
+        let text = parameter(Some(b"x"), false, &Type::INT4, &DataType::Int32, "UTC");
         assert!(text.is_err(), "{text:?}");
-        let null = parameter(None, false, &Type::INT4, &DataType::Int32).expect("NULL");
+        let null = parameter(None, false, &Type::INT4, &DataType::Int32, "UTC").expect("NULL");
         assert!(null.is_null());
     }
 }

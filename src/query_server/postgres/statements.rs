@@ -5,7 +5,7 @@ use super::commands::Command;
 use super::connection::Connection;
 use super::dialect::QueryStatement;
 use super::errors::client_error;
-use super::parameters::{parameter, sql_name};
+use super::parameters::{decides_meaning, parameter, sql_name};
 use arrow::datatypes::DataType;
 use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -108,6 +108,10 @@ impl PlannedStatement {
         let hint = |number: usize| hints.get(number).cloned().flatten();
         let lists = list_parameters(&statement);
         cast_limits(&mut statement);
+        // The engine would take the type from the other side of an operator: 1.5 plus 1 would be 2.
+        cast_parameters(&mut statement, |number| {
+            hint(number).filter(decides_meaning).map(|datatype| sql_name(&datatype))
+        });
         let (mut plan, mut snapshot) = connection.plan(&statement, in_transaction).await?;
         let mut types = parameter_types(&plan);
         let open = |types: &Result<BTreeMap<usize, Option<Typed>>, DataFusionError>| {
@@ -161,10 +165,11 @@ impl PlannedStatement {
         let Some(portal) = portal.filter(|_| !self.parameters.is_empty()) else {
             return Ok(Ok(plan));
         };
+        let zone = connection.settings.get("TimeZone").unwrap_or_default();
         let values = self.parameters.iter().enumerate().map(|(number, (sent, needed))| {
             let bytes = portal.parameters.get(number).and_then(Option::as_deref);
             let is_binary = portal.parameter_format.is_binary(number);
-            parameter(bytes, is_binary, sent, needed)
+            parameter(bytes, is_binary, sent, needed, &zone)
         });
         let values = match values.collect::<PgWireResult<Vec<_>>>() {
             Ok(values) => values,

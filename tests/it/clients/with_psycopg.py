@@ -128,6 +128,36 @@ def bound():
         return found
 
 
+def meanings():
+    """The type of a parameter decides what an expression means, and the zone of the session what a time without one."""
+    import datetime
+    from decimal import Decimal
+
+    midnight = "timestamptz '2026-11-13 16:00:00+00'"
+    cases = [
+        ("SELECT {} + 1", Decimal("1.5"), Decimal("2.5")),
+        ("SELECT {} / 2", Decimal("1.5"), Decimal("0.75")),
+        ("SELECT {} + 1", 0.25, 1.25),
+        (f"SELECT {midnight} >= {{}}", datetime.date(2026, 11, 14), True),
+        (f"SELECT {midnight} - interval '1 second' >= {{}}", datetime.date(2026, 11, 14), False),
+        (f"SELECT {midnight} = {{}}", datetime.datetime(2026, 11, 14), True),
+        (f"SELECT {midnight} > {{}}", datetime.datetime(2026, 11, 13, 23, 59, 59), True),
+        (f"SELECT {midnight} = {{}}", "2026-11-14", True),
+        (f"SELECT {midnight} = {{}}", "2026-11-13 16:00:00Z", True),
+    ]
+    with connect(autocommit=True) as db:
+        db.execute("SET TIME ZONE 'Asia/Shanghai'")
+        found = []
+        for sql, value, expected in cases:
+            for form in ("%t", "%b"):
+                try:
+                    answer = db.execute(sql.format(form), (value,)).fetchone()[0]
+                    found.append(answer == expected or f"{sql} {value!r} {form}: {answer!r}")
+                except psycopg.Error as error:
+                    found.append(f"{sql} {value!r} {form}: {error}")
+        return found
+
+
 def prepared_reads_new_rows():
     """A prepared statement reads the newest rows each time it runs."""
     with connect(autocommit=True) as db:
@@ -249,6 +279,7 @@ def refusals():
             "COPY events FROM STDIN", "COPY (SELECT 1) TO '/tmp/x'", "COPY (SELECT 1) TO PROGRAM 'true'",
             "DECLARE c CURSOR FOR SELECT 1", "FETCH nothing", "CLOSE nothing", "DEALLOCATE nothing", "LISTEN x",
             "BEGIN READ WRITE", "SHOW nothing", "SELECT current_setting('nothing')",
+            "SELECT 1 / 0", "SELECT 'x'::int", "SELECT 40000::smallint", "SELECT 10 / (length(event_id) * 0) FROM events",
         ]}
 
 

@@ -197,7 +197,7 @@ impl Config {
     /// configuration's time zone. Events without a time lie in no range.
     ///
     /// # Errors
-    /// [`Failure::Usage`] where one of them is a day out of the range of dates.
+    /// [`Failure::Usage`] where one of them is a day out of the range of dates, or no time lies between them.
     pub(crate) fn time_range(
         &self,
         since: Option<TimeOrDay>,
@@ -207,7 +207,15 @@ impl Config {
             let time = time.map(|time| self.point_in_time(time)).transpose()?;
             Ok::<_, Failure>(time.map(|time| time.timestamp_micros()))
         };
-        Ok(TimeRange { since: micros(since)?, until: micros(until)?, include_untimed: false })
+        let (since, until) = (micros(since)?, micros(until)?);
+        if let (Some(since), Some(until)) = (since, until)
+            && until <= since
+        {
+            return Err(Failure::Usage(
+                "--until must be later than --since: no event lies between them".to_owned(),
+            ));
+        }
+        Ok(TimeRange { since, until, include_untimed: false })
     }
 
     /// The time at which the program was started, or the time given with `--now`.

@@ -168,16 +168,12 @@ fn since_and_until_bound_the_findings() {
         "2026-09-21T00:00:00Z",
     ]);
     assert_eq!(ran.open_findings()["AT-LOGIN-001"].iter().collect::<Vec<_>>(), ["20"]);
-    let ran = program.run_ok(&[
-        "scan",
-        "a.json",
-        "--no-keep",
-        "--format",
-        "json",
-        "--rules",
-        "at-root-001",
-    ]);
-    assert!(ran.out.is_empty());
+    let of_root = ["scan", "a.json", "--no-keep", "--format", "json", "--rules", "at-root-001"];
+    assert!(program.run_ok(&of_root).out.is_empty());
+    let backwards = ["--since", "2026-09-21", "--until", "2026-09-20"];
+    let ran = program.run(&[&of_root[..], &backwards].concat());
+    assert_eq!(ran.status, 2, "a range without a time in it is a mistake");
+    assert!(ran.err.contains("no event lies between them"), "{}", ran.err);
 }
 
 #[test]

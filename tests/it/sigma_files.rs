@@ -403,3 +403,15 @@ fn files_that_hold_nothing_and_names_that_are_taken_are_told() {
     program.write("marked.yml", format!("\u{feff}{one}"));
     program.run_ok(&["rules", "import", "marked.yml", "--out", "rules"]);
 }
+
+#[test]
+fn a_deprecated_rule_is_imported_switched_off_and_the_import_says_so() {
+    let old = format!("{}status: deprecated\n", named("stops", "StopInstances"));
+    let (_, ran) = import(&[("old.yml", &old)]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    let said = format!("{}{}", ran.out, ran.err);
+    assert!(
+        said.contains("its status is `deprecated`, so the rule is imported switched off"),
+        "{said}"
+    );
+}

@@ -88,7 +88,7 @@ const OPERATORS: [&str; 6] = ["gte", "gt", "lte", "lt", "eq", "neq"];
 
 type Checked = Result<(), String>;
 
-/// Checks the members of a document. Returns notes about members that have no effect.
+/// Checks the members of a document. Returns notes about members that have no effect, or switch the rule off.
 ///
 /// # Errors
 /// What is wrong with the document.
@@ -105,6 +105,11 @@ pub(super) fn check(kind: DocumentKind, members: &Mapping) -> Result<Vec<String>
             None | Some(Value::Null | Value::String(_)) => {}
             Some(_) => return Err(format!("`{name}` must be text; put it in quotes")),
         }
+    }
+    if let Some(status @ ("deprecated" | "unsupported")) =
+        members.get("status").and_then(Value::as_str)
+    {
+        notes.push(format!("its status is `{status}`, so the rule is imported switched off"));
     }
     if let Some(taxonomy) = members.get("taxonomy").and_then(Value::as_str)
         && taxonomy != "sigma"

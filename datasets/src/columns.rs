@@ -200,7 +200,7 @@ columns! {
     UserAgent => sent("user_agent", Field::UserAgent, Repeating, "The client program, as the client reports it.");
     ErrorCode => sent("error_code", Field::ErrorCode, Repeating, "Error code as sent; empty or absent on success.");
     ErrorMessage => sent("error_message", Field::ErrorMessage, Repeating, "Error message as sent. A successful sign-in can have the message `success`.");
-    Outcome => ranged(derived("outcome", Text, LowCardinality, "`success`, `failure` or `dry_run`."));
+    Outcome => ranged(derived("outcome", Text, LowCardinality, "`success`, `failure` or `dry_run`, which the error code alone says."));
     Mfa => ranged(derived("mfa", Text, LowCardinality, "Whether MFA was used: `yes`, `no` or `unknown`. Read from the sign-in for sign-ins, from the session for other events."));
     LoginAccount => derived("login_account", Text, Repeating, "`loginAccount` of a sign-in.");
     ResourceType => sent("resource_type", Field::ResourceType, Repeating, "Types of the resources, separated by `;`.");

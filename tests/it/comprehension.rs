@@ -64,3 +64,66 @@ fn nothing_is_said_where_everything_was_understood() {
     assert!(!scanned.out.contains("not understood"), "{}", scanned.out);
     assert!(!scanned.out.contains("AT-HEALTH-003"), "{}", scanned.out);
 }
+
+#[test]
+fn words_for_nothing_in_a_table_stand_for_nothing() {
+    let program = Program::new();
+    let header = "eventId,eventName,eventTime,eventType,eventRW,acsRegion,serviceName,sourceIpAddress,errorCode,errorMessage,resourceName,userIdentity.type,userIdentity.accountId,userIdentity.principalId,userIdentity.userName,userIdentity.accessKeyId,requestParameters.InstanceId";
+    let row = |id: &str, word: &str| {
+        format!(
+            "{id},StopInstance,2026-09-21T03:00:00Z,ApiCall,Write,cn-hangzhou,Ecs,198.51.100.7,{word},{word},{word},root-account,1000000000000001,1000000000000001,root,{word},i-bp1"
+        )
+    };
+    let words = ["", "None", "nan", "NaN", "<NA>", "N/A", "nil", "undefined"];
+    let rows: Vec<String> =
+        words.iter().enumerate().map(|(n, word)| row(&format!("e{n}"), word)).collect();
+    program.write("events.csv", format!("{header}\n{}\n", rows.join("\n")));
+    let ran = program.run(&["ingest", "--lake", "l", "events.csv"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    let sql = "SELECT DISTINCT error_code, error_message, outcome, access_key_id, resource_name, array_to_string(instance_ids, ',') AS ids FROM events";
+    let stored = program.run_ok(&["query", "--lake", "l", "--format", "json", "-c", sql]).json();
+    assert_eq!(stored.len(), 1, "{stored:?}");
+    assert_eq!(stored[0]["outcome"], "success");
+    assert_eq!(stored[0]["ids"], "i-bp1");
+    for column in ["error_code", "error_message", "access_key_id", "resource_name"] {
+        assert_eq!(stored[0][column], Value::Null, "{column}");
+    }
+}
+
+#[test]
+fn records_of_other_vendors_are_no_events() {
+    let program = Program::new();
+    let record = |more: Value| {
+        let mut record = json!({
+            "eventId": "x", "eventName": "StopInstances", "eventTime": "2026-09-21T03:00:00Z", "eventType": "ApiCall",
+            "eventRW": "Write", "sourceIpAddress": "198.51.100.7",
+            "userIdentity": { "type": "root-account", "accountId": "123456789012", "principalId": "1", "userName": "root" },
+        });
+        for (key, value) in more.as_object().expect("members") {
+            record[key] = value.clone();
+        }
+        record
+    };
+    let by_vendor = [
+        ("AWS CloudTrail", json!({ "eventSource": "ec2.amazonaws.com" })),
+        ("Volcengine", json!({ "eventSource": "https://open.volcengineapi.com", "more": 1 })),
+        ("Baidu", json!({ "eventSource": "bcc.bj.baidubce.com" })),
+        ("JD Cloud", json!({ "resource": "jrn:vm:cn-north-1:1:instance/i-1" })),
+        ("UCloud", json!({ "eventSource": "api.ucloud.cn" })),
+        ("Tianyi", json!({ "eventSource": "ecs.ctyun.cn" })),
+        ("another vendor", json!({ "eventType": "Api", "eventRW": "", "regionId": "cn-1" })),
+    ];
+    let records: Vec<Value> = by_vendor.iter().map(|(_, more)| record(more.clone())).collect();
+    program.write("events.json", Value::from(records).to_string());
+    let ran = program.run(&["ingest", "--lake", "l", "events.json"]);
+    assert_eq!(ran.status, 3, "{}{}", ran.out, ran.err);
+    let sql = "SELECT found FROM quarantine ORDER BY record";
+    let found = program.run_ok(&["query", "--lake", "l", "--format", "json", "-c", sql]).json();
+    assert_eq!(found.len(), by_vendor.len(), "{found:?}");
+    for ((vendor, _), row) in by_vendor.iter().zip(&found) {
+        assert!(
+            row["found"].as_str().is_some_and(|found| found.contains(vendor)),
+            "{vendor}: {row}"
+        );
+    }
+}

@@ -1,7 +1,5 @@
 //! The outcome of a call: success, failure or dry run.
 
-use super::boolean::parse_bool;
-use super::parameters;
 use crate::event::{Event, Field, is_placeholder};
 
 /// Outcome of a call.
@@ -28,7 +26,7 @@ impl Outcome {
 
     /// The outcome of `event`, by the first of these that applies:
     ///
-    /// - dry run: the error code of dry runs, or a parameter `DryRun` that is true,
+    /// - dry run: the error code of dry runs. A parameter `DryRun` proves nothing: operations that have none ignore it,
     /// - failure: any error code, or an error message other than the word `success`,
     /// - success: anything else.
     ///
@@ -36,10 +34,7 @@ impl Outcome {
     #[must_use]
     pub fn of(event: &Event<'_>) -> Self {
         let code = absent_if_null(event.get(Field::ErrorCode));
-        if code.eq_ignore_ascii_case("DryRunOperation")
-            || code.eq_ignore_ascii_case("DRYRUN.SUCCESS")
-            || is_dry_run(event)
-        {
+        if ["DryRunOperation", "DRYRUN.SUCCESS"].iter().any(|dry| code.eq_ignore_ascii_case(dry)) {
             return Self::DryRun;
         }
         let message = absent_if_null(event.get(Field::ErrorMessage));
@@ -54,12 +49,6 @@ fn absent_if_null(text: Option<&str>) -> &str {
     let text =
         text.unwrap_or("").trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
     if is_placeholder(text) { "" } else { text }
-}
-
-fn is_dry_run(event: &Event<'_>) -> bool {
-    parameters::request_parameter(event, b"ryRun", "DryRun")
-        .and_then(|value| parse_bool(&value))
-        .unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -99,15 +88,16 @@ mod tests {
     }
 
     #[test]
-    fn dry_runs_by_code_and_by_parameter() {
-        assert_eq!(
-            outcome(Some("DryRunOperation"), Some("Request validation has been passed"), None),
-            "dry_run"
-        );
-        assert_eq!(outcome(Some("dryrun.success"), None, None), "dry_run");
-        assert_eq!(outcome(None, None, Some(r#"{"DryRun":true}"#)), "dry_run");
-        assert_eq!(outcome(None, None, Some(r#"{"DryRun":"True"}"#)), "dry_run");
-        assert_eq!(outcome(None, None, Some(r#"{"DryRun":"false"}"#)), "success");
-        assert_eq!(outcome(None, None, Some(r#"{"Note":"DryRun true"}"#)), "success");
+    fn a_dry_run_is_known_by_its_code_alone() {
+        let passed = Some("Request validation has been passed");
+        for code in ["DryRunOperation", "dryrun.success"] {
+            assert_eq!(outcome(Some(code), passed, None), "dry_run");
+            assert_eq!(outcome(Some(code), None, Some(r#"{"DryRun":"true"}"#)), "dry_run");
+        }
+        // Any caller can add a parameter.
+        for parameters in [r#"{"DryRun":true}"#, r#"{" dryRun":"True"}"#] {
+            assert_eq!(outcome(None, None, Some(parameters)), "success");
+            assert_eq!(outcome(Some("NoPermission"), None, Some(parameters)), "failure");
+        }
     }
 }

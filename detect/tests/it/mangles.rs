@@ -69,6 +69,12 @@ pub(crate) const MANGLES: &[Mangle] = &[
     same("flattened by underscores with prefix", |event, _| flattened(&event, "_", "event_")),
     same("flattened with another prefix", |event, _| flattened(&event, ".", "aliyun.trail.")),
     same("flattened with numbered lists", |event, _| with_numbered_lists(&event)),
+    same("flattened, with the type behind each name", |event, _| {
+        match flattened(&event, "_", "") {
+            Value::Object(flat) => Value::Object(flat.into_iter().map(typed).collect()),
+            other => other,
+        }
+    }),
     same("half flattened, half to text", half_flattened),
     same("one object half flattened", one_object_half_flattened),
     same("absent members as empty text", |event, _| with_absent(event, &json!(""))),
@@ -82,6 +88,10 @@ pub(crate) const MANGLES: &[Mangle] = &[
     told("an error code for success", |event, rng| {
         const WORDS: [&str; 4] = ["0", "200", "OK", "Success"];
         absent_error_code(event, WORDS[rng.random_range(0..WORDS.len())])
+    }),
+    same("absent members in the words of other languages", |event, rng| {
+        const WORDS: [&str; 7] = ["None", "nil", "N/A", "NaN", "<NA>", "undefined", "<null>"];
+        with_absent(event, &json!(WORDS[rng.random_range(0..WORDS.len())]))
     }),
     same("absent members as an empty list", |event, _| with_absent(event, &json!([]))),
     same("absent members as an empty object", |event, _| with_absent(event, &json!({}))),
@@ -171,6 +181,72 @@ pub(crate) const MANGLES: &[Mangle] = &[
             event.insert(key.to_owned(), value);
         }
         Value::Object(event)
+    }),
+    same("the access key under a shorter name", |event, _| {
+        member(event, "userIdentity", |identity| renamed(identity, "accessKeyId", "accessKey"))
+    }),
+    same("the kind of identity in other case", |event, _| {
+        member(event, "userIdentity", |identity| {
+            member(identity, "type", |kind| match kind.as_str() {
+                Some("root-account") => json!("RootAccount"),
+                Some("ram-user") => json!("ram_user"),
+                Some("assumed-role") => json!("ASSUMED_ROLE"),
+                _ => kind,
+            })
+        })
+    }),
+    same("the second factor in the event", second_factor_into_event),
+    same("the second factor in snake case", |event, _| {
+        member(event, "additionalEventData", |data| match data {
+            Value::Object(members) => Value::Object(
+                members.into_iter().map(|(key, value)| (snake_case(&key), value)).collect(),
+            ),
+            other => other,
+        })
+    }),
+    same("the service as an endpoint", |event, _| {
+        named(event, "serviceName", |service| format!("{}.aliyuncs.com", service.to_lowercase()))
+    }),
+    same("the service as a source", |event, _| {
+        named(event, "serviceName", |service| format!("acs.{}", service.to_lowercase()))
+    }),
+    same("the service before the action", |event, _| {
+        named(event, "eventName", |action| format!("Ecs:{action}"))
+    }),
+    same("signs that nobody sees in names", |event, _| {
+        let event = named(event, "serviceName", |service| format!("\u{feff}{service}"));
+        named(event, "eventName", |action| {
+            let (head, rest) = action.split_at(1);
+            format!("{head}\u{200b}{rest}\0")
+        })
+    }),
+    destroys("the action in wide letters", "the name of the action", |event, _| {
+        named(event, "eventName", |action| {
+            let wide = |c: char| char::from_u32(c as u32 + 0xFEE0).unwrap_or(c);
+            action.chars().map(wide).collect()
+        })
+    }),
+    told("each parameter by its type", |event, _| {
+        parameters(event, &|value| json!({ "stringValue": value }))
+    }),
+    told("each parameter in a list", |event, _| parameters(event, &|value| json!([value]))),
+    told("parameters under one key more", |event, rng| {
+        const KEYS: [&str; 6] = ["value", "parameters", "params", "data", "entry", "query"];
+        let key = KEYS[rng.random_range(0..KEYS.len())];
+        member(event, "requestParameters", |value| json!({ key: value }))
+    }),
+    told("parameters as a list of keys and one of values", |event, _| {
+        member(event, "requestParameters", |value| match value {
+            Value::Object(members) => {
+                let (keys, values): (Vec<String>, Vec<Value>) = members.into_iter().unzip();
+                json!({ "key": keys, "value": values })
+            }
+            other => other,
+        })
+    }),
+    told("parameters under another name", |event, rng| {
+        const NAMES: [&str; 4] = ["parameters", "params", "request_params", "request"];
+        renamed(event, "requestParameters", NAMES[rng.random_range(0..NAMES.len())])
     }),
     same("time as seconds", |event, _| time(event, |micros| json!(micros / 1_000_000))),
     same("time as milliseconds", |event, _| time(event, |micros| json!(micros / 1000))),
@@ -649,6 +725,50 @@ fn texts(event: Value, change: &dyn Fn(&str) -> String) -> Value {
         (key, value)
     };
     Value::Object(event.into_iter().map(one).collect())
+}
+
+/// `event` with the text of its member `key` changed, where that is the vendor's own name.
+fn named(event: Value, key: &str, change: impl Fn(&str) -> String) -> Value {
+    member(event, key, |value| match value.as_str() {
+        Some(name) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            json!(change(name))
+        }
+        _ => value,
+    })
+}
+
+/// `event` with each request parameter changed, of two or more.
+fn parameters(event: Value, change: &dyn Fn(Value) -> Value) -> Value {
+    member(event, "requestParameters", |value| match value {
+        Value::Object(members) if members.len() > 1 => {
+            Value::Object(members.into_iter().map(|(key, value)| (key, change(value))).collect())
+        }
+        other => other,
+    })
+}
+
+/// The member as a table of Log Analytics has it.
+fn typed((key, value): (String, Value)) -> (String, Value) {
+    let sign = match value {
+        Value::Number(_) => "d",
+        Value::Bool(_) => "b",
+        _ => "s",
+    };
+    (format!("{key}_{sign}"), value)
+}
+
+fn second_factor_into_event(event: Value, _: &mut Pcg64) -> Value {
+    let Value::Object(mut event) = event else { return event };
+    let data = event.get_mut("additionalEventData").and_then(Value::as_object_mut);
+    let moved: Vec<(&str, Value)> = data
+        .into_iter()
+        .flat_map(|data| ["mfaChecked", "isMFAChecked"].map(|key| (key, data.remove(key))))
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect();
+    for (key, value) in moved {
+        event.insert(key.to_owned(), value);
+    }
+    Value::Object(event)
 }
 
 fn identity_into_event(event: Value, _: &mut Pcg64) -> Value {

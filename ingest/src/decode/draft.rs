@@ -8,12 +8,12 @@
 //! ```
 
 use super::flattened::joined;
-use super::identity_kinds::is_documented_identity;
 use super::member_names::{
-    MemberName, OBJECT_COUNT, Structure, ends_in_identity, meant_fields, member_name, object_key,
-    row_member_name, row_prefix,
+    MemberName, OBJECT_COUNT, Structure, ends_in_identity, fold, is_whole_parameters, meant_fields,
+    member_name, object_key, row_member_name, row_prefix, without_type,
 };
 use super::member_values::{self, Reading, push_member};
+use super::vendor_names::is_documented_identity;
 use std::borrow::Cow;
 use trailhound_datasets::event::{
     ATTRIBUTES, Event, Field, FieldType, ParentObject, SESSION_ATTRIBUTES, SESSION_CONTEXT,
@@ -37,6 +37,8 @@ pub(super) struct EventDraft {
     /// Members that no field holds: the object around them, the key and the JSON text.
     extras: Vec<(ParentObject, String, String)>,
     has_session: bool,
+    /// Fields of which a value was not understood.
+    unread: Vec<Field>,
     /// A member of the identity stood in the event itself.
     has_misplaced: bool,
     /// Some member came in another encoding than the vendor's.
@@ -55,13 +57,22 @@ impl EventDraft {
     /// Puts the members of a record together.
     pub(super) fn of(members: &[Member<'_>]) -> Self {
         let mut draft = Self { fields: vec![None; Field::COUNT], ..Self::default() };
-        let keys: Vec<&str> = members.iter().map(|(key, _)| key.as_ref()).collect();
+        let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_ref()).collect();
+        // Where the type stands behind the names, it stands behind those of the parameters too.
+        let is_typed = |key: &str| {
+            let bare = without_type(key);
+            bare.len() < key.len() && fold(bare).ends_with("eventname")
+        };
+        if keys.iter().any(|key| is_typed(key)) {
+            keys = keys.into_iter().map(without_type).collect();
+            draft.is_reencoded = true;
+        }
         let prefix = row_prefix(&keys);
         let names: Vec<_> = keys.iter().map(|key| row_member_name(key, prefix)).collect();
         // Where columns carry a prefix, columns without one belong to the row.
         let is_row = names.iter().any(|(name, prefixed)| *prefixed && name.is_own());
         let mut unplaced = Vec::new();
-        for ((key, raw), (name, prefixed)) in members.iter().zip(names) {
+        for ((key, (_, raw)), (name, prefixed)) in keys.into_iter().zip(members).zip(names) {
             if name.is_own() || matches!(name, MemberName::OfIdentity(_)) {
                 draft.add(key, name, raw, Structure::Event);
                 continue;
@@ -113,6 +124,22 @@ impl EventDraft {
         self.objects[OBJECT_COUNT - 1].is_some()
     }
 
+    /// A text of the record that only another vendor writes: a resource name of its own, in the event or its identity.
+    pub(super) fn foreign_resource_name(&self) -> Option<&'static str> {
+        const NAMES: [(&str, &str); 5] = [
+            ("arn:aws", "AWS CloudTrail"),
+            ("trn:", "Volcengine CloudTrail"),
+            ("jrn:", "the JD Cloud trail"),
+            ("qcs::", "Tencent CloudAudit"),
+            ("ucs:", "the UCloud audit log"),
+        ];
+        let of_identity =
+            self.extras.iter().filter(|(parent, ..)| *parent != ParentObject::SessionAttributes);
+        of_identity.filter_map(|(.., raw)| json::unquote(raw)).find_map(|text| {
+            NAMES.iter().find(|(start, _)| text.starts_with(start)).map(|&(_, name)| name)
+        })
+    }
+
     fn add(&mut self, key: &str, name: MemberName, raw: &str, parent: Structure) {
         match name {
             MemberName::Field(field) => self.add_field(key, field, raw, parent),
@@ -156,13 +183,17 @@ impl EventDraft {
                     );
                 self.not_read(key, field.fact(), raw);
                 self.has_mismatch |= has_other_type;
+                self.unread.push(field);
+                self.has_contradiction |= self.fields[field as usize].is_some();
             }
             Reading::Read(value) => {
                 let (_, own, own_key, _) = Field::ALL[field as usize];
                 let is_in_place = parent == structure_of(own) && is_own_key(key, own_key);
                 self.is_reencoded |= !is_in_place || !is_own_encoding(field, raw, &value);
                 let slot = &mut self.fields[field as usize];
-                if slot.as_ref().is_some_and(|before| *before != value) {
+                if slot.as_ref().is_some_and(|before| *before != value)
+                    || self.unread.contains(&field)
+                {
                     self.contradict(key, field.fact(), raw);
                 }
                 self.fields[field as usize] = Some(value);
@@ -183,6 +214,11 @@ impl EventDraft {
             }
             MemberName::Other => {
                 let mut meant = meant_fields(key);
+                if is_whole_parameters(key)
+                    && !matches!(member_values::object(raw, false), Reading::Read(_))
+                {
+                    meant.clear();
+                }
                 if ends_in_identity(key, raw) || holds_identity(raw) {
                     meant.push(Field::UserType);
                 }
@@ -272,6 +308,12 @@ impl EventDraft {
                 self.not_read(key, field.and_then(Field::fact), raw);
             }
             Reading::Read(object) => {
+                let object = match field {
+                    Some(Field::AdditionalEventData) => {
+                        member_values::in_camel_case(&object).unwrap_or(object)
+                    }
+                    _ => object,
+                };
                 self.is_reencoded |= object != raw || !is_own_key(key, object_key(number));
                 // An object without members says nothing against another.
                 let is_empty = |object: &String| json::members(object).next().is_none();
@@ -282,7 +324,7 @@ impl EventDraft {
                 if is_doubled || has_doubled_key(&object) {
                     self.contradict(key, field.and_then(Field::fact), raw);
                 }
-                if member_values::is_boxed(&object) {
+                if field.is_some_and(|field| member_values::is_boxed(field, &object)) {
                     self.not_read(key, field.and_then(Field::fact), raw);
                 }
                 self.objects[number] = if is_said { before } else { Some(object) };

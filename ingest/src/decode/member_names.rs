@@ -4,7 +4,7 @@
 //!
 //! A key that is nearly a member's name ([`meant_fields`]) gives no value, but the member was not understood.
 
-use super::identity_kinds::is_documented_identity;
+use super::vendor_names::is_documented_identity;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use strsim::levenshtein;
@@ -33,6 +33,17 @@ pub(super) const PREFIXES: [&str; 11] = [
     "data.",
     "_",
 ];
+
+/// Other names of members: the object around them, the name folded, and the member.
+const OTHER_NAMES: [(Structure, &str, Field); 3] = [
+    (Structure::Identity, "accesskey", Field::AccessKeyId),
+    (Structure::Identity, "ak", Field::AccessKeyId),
+    (Structure::Event, "additionaldata", Field::AdditionalEventData),
+];
+
+/// Members of `additionalEventData` by which a sign-in says whether a second factor was used. Some programs put them into the
+/// event itself.
+const SECOND_FACTOR: [&str; 2] = ["mfaChecked", "isMFAChecked"];
 
 /// Members of the identity and its session that are read where they stand in the event itself.
 const MISPLACED: [Field; 6] = [
@@ -113,6 +124,15 @@ static NAMES: LazyLock<HashMap<String, MemberName>> = LazyLock::new(|| {
     for (number, key) in EXTRA_OBJECTS.iter().enumerate() {
         names.insert(fold(key), MemberName::Object(Event::OBJECTS.len() + number));
     }
+    for (structure, other, field) in OTHER_NAMES {
+        let name = number_of(field).map_or(MemberName::Field(field), MemberName::Object);
+        names.insert(format!("{}{other}", structure.path()), name);
+    }
+    if let Some(number) = number_of(Field::AdditionalEventData) {
+        for key in SECOND_FACTOR {
+            names.insert(fold(key), MemberName::Part(number, key.to_owned()));
+        }
+    }
     for field in MISPLACED {
         let (_, _, key, _) = Field::ALL[field as usize];
         names.insert(fold(key), MemberName::Misplaced(field));
@@ -182,6 +202,14 @@ pub(super) fn member_name(key: &str, parent: Structure) -> MemberName {
 /// What `key` means as a member of a row: of the event itself, or with the prefix that such rows give to an event's members.
 /// `own_prefix` is that of the row ([`row_prefix`]). Also says whether a prefix was taken off.
 pub(super) fn row_member_name(key: &str, own_prefix: Option<&str>) -> (MemberName, bool) {
+    // Log Analytics writes the type behind the name: `eventName_s`, `userIdentity_accountId_d`.
+    let bare = without_type(key);
+    if bare.len() < key.len() {
+        let name = member_name(bare, Structure::Event);
+        if matches!(name, MemberName::Field(_) | MemberName::Structure(_) | MemberName::Object(_)) {
+            return (name, false);
+        }
+    }
     // In a row with a prefix of its own, `event.type` is the member `type`, not another spelling of `eventType`.
     if let Some(rest) = own_prefix.and_then(|prefix| key.strip_prefix(prefix)) {
         let name = member_name(rest, Structure::Event);
@@ -205,6 +233,16 @@ pub(super) fn row_member_name(key: &str, own_prefix: Option<&str>) -> (MemberNam
         }
     }
     (name, false)
+}
+
+/// `key` without the signs of types at its end, where it has any.
+pub(super) fn without_type(key: &str) -> &str {
+    let signs = ["_s", "_d", "_b", "_t", "_g"];
+    let mut key = key;
+    while let Some(bare) = signs.iter().find_map(|sign| key.strip_suffix(sign)) {
+        key = bare;
+    }
+    key
 }
 
 /// True for a path through a member whose content the caller or another program chooses: what stands below it is no member of
@@ -327,10 +365,23 @@ fn dotted(name: &str) -> String {
     out
 }
 
+/// True where the value of the key must be an object to be the parameters of a request.
+pub(super) fn is_whole_parameters(key: &str) -> bool {
+    is_parameters(&fold(key))
+}
+
 /// The fields that the unknown `key` of the event may mean: those whose names differ in one or two letters; the type of the
 /// identity stands for the identity. What the member says is not known.
 pub(super) fn meant_fields(key: &str) -> Vec<Field> {
     let folded = fold(key);
+    // Flattened as well. `request.` alone begins many keys of other programs.
+    let is_part = || {
+        let ends = key.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at);
+        ends.map(|at| fold(&key[..at])).any(|head| head != "request" && is_parameters(&head))
+    };
+    if is_parameters(&folded) || is_part() {
+        return vec![Field::RequestParameters];
+    }
     if folded.len() < 8 || folded.len() > 32 {
         return Vec::new();
     }
@@ -340,6 +391,22 @@ pub(super) fn meant_fields(key: &str) -> Vec<Field> {
     let named = fields.map(|&(field, _, key, _)| (field, fold(key)));
     let named = named.chain([(Field::UserType, fold(USER_IDENTITY))]);
     named.filter(|(_, name)| is_nearly(&folded, name)).map(|(field, _)| field).collect()
+}
+
+/// True for the folded key under which other programs write the parameters of a request.
+fn is_parameters(folded: &str) -> bool {
+    const KEYS: [&str; 9] = [
+        "parameters",
+        "params",
+        "parameter",
+        "requestparams",
+        "reqparams",
+        "request",
+        "requestbody",
+        "requestdata",
+        "arguments",
+    ];
+    KEYS.contains(&folded)
 }
 
 /// True where the path `key` ends in a member that only an identity has, or in the type of one with the JSON text `raw`.

@@ -1,6 +1,7 @@
 //! Reads the value of an event's member in any of its encodings: plain, as JSON text, doubly encoded, in a list of one, as
 //! pairs of key and value, as a number or boolean for text. What cannot be read is said to be so.
 
+use super::vendor_names;
 use chrono::{DateTime, SecondsFormat};
 use trailhound_datasets::derive::boolean::parse_bool;
 use trailhound_datasets::derive::time;
@@ -68,10 +69,7 @@ fn plain_text(field: Field, sent: &str, layers: usize) -> Reading {
         return Reading::Read(json::quote(sent));
     }
     let trimmed = sent.trim();
-    if is_placeholder(trimmed) || matches!(trimmed, "[]" | "{}") {
-        return Reading::Absent;
-    }
-    if matches!(field, Field::ErrorCode | Field::AccessKeyId) && stands_for_no_code(trimmed) {
+    if is_placeholder(trimmed) || matches!(trimmed, "[]" | "{}") || says_nothing(field, trimmed) {
         return Reading::Absent;
     }
     if field == Field::ErrorCode && says_success(trimmed) {
@@ -100,17 +98,40 @@ fn plain_text(field: Field, sent: &str, layers: usize) -> Reading {
             _ => Reading::Read(json::quote(sent)),
         },
         Field::ErrorMessage => Reading::Read(json::quote(sent)),
+        Field::EventName | Field::ServiceName | Field::UserType => name(field, trimmed),
         _ if field.fact().is_none() => Reading::Read(json::quote(sent)),
         // Rules compare names and ids as a whole.
         _ => Reading::Read(json::quote(trimmed)),
     }
 }
 
-/// True for what other languages write for no value, where the vendor writes codes and ids: no code reads so.
-pub(super) fn stands_for_no_code(text: &str) -> bool {
+/// True for what other languages write for no value. A name that somebody chooses may read so; `N/A` is no such name.
+pub(super) fn says_nothing(field: Field, text: &str) -> bool {
     const WORDS: [&str; 10] =
         ["none", "nil", "n/a", "na", "nan", "undefined", "<null>", "<nil>", "<na>", "--"];
-    text.len() <= 9 && WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+    if text.len() > 9 || !text.starts_with(['n', 'N', 'u', 'U', '<', '-']) {
+        return false;
+    }
+    match field {
+        Field::UserAgent | Field::RequestParameterJson => false,
+        Field::UserName if text.bytes().all(|b| b.is_ascii_alphabetic()) => false,
+        _ => WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)),
+    }
+}
+
+/// The name of an action, a service or a kind of identity.
+fn name(field: Field, trimmed: &str) -> Reading {
+    let seen = vendor_names::seen(trimmed);
+    // The vendor's names have no letters beyond ASCII, and are no JSON, whole or cut.
+    if !seen.is_ascii() || seen.contains(['{', '}', '[', ']', '"']) {
+        return Reading::NotUnderstood;
+    }
+    let name = match field {
+        Field::EventName => vendor_names::action(&seen),
+        Field::ServiceName => vendor_names::service(&seen),
+        _ => vendor_names::documented_identity(&seen).unwrap_or(&seen),
+    };
+    if name.is_empty() { Reading::NotUnderstood } else { Reading::Read(json::quote(name)) }
 }
 
 /// True for an error code that says that there was no error. The vendor leaves it out then.
@@ -202,7 +223,7 @@ fn object_at(raw: &str, takes_lists: bool, layers: usize) -> Reading {
         Some(b'"') => {
             let Some(sent) = json::unquote(raw) else { return Reading::NotUnderstood };
             let sent = sent.trim();
-            if is_placeholder(sent) {
+            if is_placeholder(sent) || says_nothing(Field::RequestParameters, sent) {
                 Reading::Absent
             } else if matches!(sent.as_bytes().first(), Some(b'{' | b'[' | b'"')) && is_json(sent) {
                 object_at(sent, takes_lists, layers + 1)
@@ -242,29 +263,153 @@ fn is_resource(element: &str) -> bool {
     })
 }
 
-/// Keys under which serializers put a value of another type than they expected.
-const BOXES: [&str; 5] = ["value", "map", "string", "json", "M"];
+/// Keys under which serializers and clients put the members of an object.
+const BOXES: [&str; 16] = [
+    "value",
+    "map",
+    "string",
+    "json",
+    "M",
+    "entry",
+    "entries",
+    "item",
+    "items",
+    "data",
+    "params",
+    "parameters",
+    "requestParameters",
+    "request_parameters",
+    "query",
+    "body",
+];
 
-/// True for an object that holds an object, or the JSON text of one, under such a key and nothing else. What it stands for is
-/// not known: a parameter may have such a name.
-pub(super) fn is_boxed(object: &str) -> bool {
-    if !may_be_boxed(object) {
+/// Keys under which serializers put one value by its type.
+const TYPE_BOXES: [&str; 16] = [
+    "S",
+    "N",
+    "BOOL",
+    "SS",
+    "L",
+    "value",
+    "Value",
+    "string",
+    "int",
+    "long",
+    "boolean",
+    "stringValue",
+    "string_value",
+    "intValue",
+    "boolValue",
+    "#text",
+];
+
+/// True for the object `raw` of `field` that some program has put its members into in a way of its own: under one key more, as
+/// a list of keys and one of values, each value by its type, or each in a list. What it stands for is not known, because a
+/// parameter may have such a name.
+pub(super) fn is_boxed(field: Field, raw: &str) -> bool {
+    if !may_be_boxed(raw) {
         return false;
     }
-    let members: Vec<_> = json::members(object).collect();
-    matches!(&members[..], [(key, raw)] if BOXES.contains(&key.as_ref())
-        && !matches!(object_at(raw, false, 0), Reading::NotUnderstood | Reading::Absent))
+    let mut members = json::members(raw);
+    let Some((key, first)) = members.next() else { return false };
+    let second = members.next();
+    let holds_object =
+        || !matches!(object_at(first, false, 0), Reading::NotUnderstood | Reading::Absent);
+    match (&second, field) {
+        (_, Field::ReferencedResources) => false,
+        // Many operations have a parameter `body`. Those of its members are mostly in camel case.
+        (None, _) if key == "body" => match object_at(first, false, 0) {
+            Reading::Read(inner) => json::members(&inner)
+                .all(|(key, _)| key.starts_with(|c: char| c.is_ascii_uppercase())),
+            _ => false,
+        },
+        (None, _) if BOXES.contains(&key.as_ref()) => first.starts_with('[') || holds_object(),
+        (Some((values, other)), _)
+            if key.starts_with("key")
+                && values.starts_with("value")
+                && first.starts_with('[')
+                && other.starts_with('[') =>
+        {
+            members.next().is_none()
+        }
+        (_, Field::RequestParameters | Field::AdditionalEventData) => {
+            let is_flat = |key: &str| {
+                key.rsplit_once(['.', '_', '/', ':'])
+                    .is_some_and(|(_, end)| end != "Value" && TYPE_BOXES.contains(&end))
+            };
+            let box_of = |key: &str| {
+                key.split_once('.')
+                    .and_then(|(head, _)| BOXES.iter().position(|known| *known == head))
+            };
+            let flat_box = box_of(&key);
+            let are_flat = json::members(raw).all(|(key, _)| is_flat(&key))
+                || (flat_box.is_some()
+                    && json::members(raw).all(|(key, _)| box_of(&key) == flat_box));
+            let is_listed = |raw: &str| raw.starts_with('[') && json::elements(raw).count() == 1;
+            let all = |is: &dyn Fn(&str) -> bool| json::members(raw).all(|(_, value)| is(value));
+            are_flat || all(&is_typed) || (second.is_some() && all(&is_listed))
+        }
+        _ => false,
+    }
 }
 
-/// A quick look whether the JSON text `object` starts as such an object does.
-pub(super) fn may_be_boxed(object: &str) -> bool {
-    let inside = object.strip_prefix('{').unwrap_or_default().trim_start();
-    BOXES.iter().any(|key| {
-        inside
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_prefix(key))
-            .is_some_and(|rest| rest.starts_with('"'))
-    })
+/// True for an object, or the JSON text of one, that holds one value under the name of its type.
+fn is_typed(raw: &str) -> bool {
+    let text = if raw.starts_with("\"{") { json::unquote(raw) } else { None };
+    let raw = text.as_deref().unwrap_or(raw);
+    let mut inner = json::members(raw);
+    raw.starts_with('{')
+        && inner.next().is_some_and(|(key, _)| TYPE_BOXES.contains(&key.as_ref()))
+        && inner.next().is_none()
+}
+
+/// The object with its keys in camel case; `None` where no key is in snake case.
+pub(super) fn in_camel_case(object: &str) -> Option<String> {
+    if !object.contains('_') || !json::members(object).any(|(key, _)| is_snake_case(&key)) {
+        return None;
+    }
+    let mut renamed = String::from("{");
+    for (key, value) in json::members(object) {
+        let key = if is_snake_case(&key) { camel_case(&key) } else { key.into_owned() };
+        push_member(&mut renamed, &json::quote(&key), value);
+    }
+    renamed.push('}');
+    Some(renamed)
+}
+
+fn is_snake_case(key: &str) -> bool {
+    key.contains('_')
+        && key.bytes().all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
+fn camel_case(key: &str) -> String {
+    let mut camel = String::new();
+    for part in key.split('_') {
+        match part.chars().next() {
+            Some(first) if !camel.is_empty() => {
+                camel.push(first.to_ascii_uppercase());
+                camel.push_str(&part[first.len_utf8()..]);
+            }
+            _ => camel.push_str(part),
+        }
+    }
+    camel
+}
+
+/// A quick look at the first member of the object `raw`: whether it has the key of a box, or holds an object or a list.
+fn may_be_boxed(raw: &str) -> bool {
+    let Some((key, rest)) = raw
+        .strip_prefix('{')
+        .and_then(|inside| inside.trim_start().strip_prefix('"'))
+        .and_then(|inside| inside.split_once('"'))
+    else {
+        return false;
+    };
+    let value = rest.trim_start_matches([':', ' ', '\n', '\r', '\t']);
+    value.starts_with(['{', '['])
+        || value.starts_with("\"{")
+        || BOXES.contains(&key.split('.').next().unwrap_or(key))
+        || TYPE_BOXES.iter().any(|end| key.ends_with(end))
 }
 
 /// The object that a list of pairs stands for: `[{"key":"a","value":1}]` is `{"a":1}`. `None` where an element is no pair.

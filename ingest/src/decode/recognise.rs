@@ -7,8 +7,8 @@
 //! refused as not understood: no rule could judge it.
 
 use super::draft::{EventDraft, Member};
-use super::identity_kinds::is_documented_identity;
 use super::refusal::Refusal;
+use super::vendor_names::{is_documented_identity, is_endpoint};
 use trailhound_datasets::derive::time;
 use trailhound_datasets::event::Field;
 use trailhound_datasets::reject::{RejectCode, excerpt};
@@ -39,18 +39,15 @@ const EVENT_TYPES: [&str; 18] = [
     "schemaevent",
 ];
 
-/// Endings of endpoints of the vendor.
-const ENDPOINTS: [&str; 4] = ["aliyuncs.com", "aliyun.com", "alibabacloud.com", "alicloud.com"];
-
 /// Decides whether `draft` is an event. `members` are the members of the record that it was made from.
 ///
 /// # Errors
 /// The reason why it is none.
 pub(super) fn judge(draft: &EventDraft, members: &[Member<'_>]) -> Result<(), Refusal> {
     let evidence = evidence(draft);
-    if evidence < 2
-        && let Some(name) = foreign(draft, members)
-    {
+    let by_vendor = || other_vendor(draft, members, evidence);
+    let by_member = || if evidence < 2 { foreign(draft, members) } else { None };
+    if let Some(name) = by_vendor().or_else(by_member) {
         return Err(Refusal {
             found: Some(format!("looks like {name}")),
             ..Refusal::new(RejectCode::ForeignRecord, EXPECTED)
@@ -122,16 +119,17 @@ fn is_insight(draft: &EventDraft) -> bool {
     is_of_kind && (draft.has_insight() || is_whole)
 }
 
+/// The host of the event source, in lower case.
+fn source_host(draft: &EventDraft) -> Option<String> {
+    let source = draft.text(Field::EventSource)?.trim().to_ascii_lowercase();
+    let host = source.split_once("://").map_or(source.as_str(), |(_, rest)| rest);
+    Some(host.split(['/', ':', '?']).next().unwrap_or(host).to_owned())
+}
+
 /// Number of members that only ActionTrail writes.
 fn evidence(draft: &EventDraft) -> usize {
     let text = |field| draft.text(field).map(|text| text.trim().to_ascii_lowercase());
-    let endpoint = text(Field::EventSource).is_some_and(|source| {
-        let host = source.split_once("://").map_or(source.as_str(), |(_, rest)| rest);
-        let host = host.split(['/', ':', '?']).next().unwrap_or(host);
-        ENDPOINTS.iter().any(|end| {
-            host.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
-    });
+    let endpoint = source_host(draft).is_some_and(|host| is_endpoint(&host));
     [
         text(Field::AcsRegion).is_some(),
         text(Field::EventRw).is_some_and(|rw| matches!(rw.as_str(), "read" | "write")),
@@ -143,6 +141,63 @@ fn evidence(draft: &EventDraft) -> usize {
     .into_iter()
     .filter(|is| *is)
     .count()
+}
+
+/// Domains of other vendors' endpoints.
+const FOREIGN_DOMAINS: [(&str, &str); 18] = [
+    ("amazonaws.com", "AWS CloudTrail"),
+    ("amazonaws.com.cn", "AWS CloudTrail"),
+    ("volcengine.com", "Volcengine CloudTrail"),
+    ("volcengineapi.com", "Volcengine CloudTrail"),
+    ("volces.com", "Volcengine CloudTrail"),
+    ("baidubce.com", "Baidu Cloud Trail"),
+    ("bcebos.com", "Baidu Cloud Trail"),
+    ("jdcloud.com", "the JD Cloud trail"),
+    ("jdcloud-api.com", "the JD Cloud trail"),
+    ("ucloud.cn", "the UCloud audit log"),
+    ("ctyun.cn", "the Tianyi Cloud trail"),
+    ("ksyun.com", "the Kingsoft Cloud trail"),
+    ("myhuaweicloud.com", "Huawei CTS"),
+    ("tencentcloudapi.com", "Tencent CloudAudit"),
+    ("tencentyun.com", "Tencent CloudAudit"),
+    ("azure.com", "the Azure activity log"),
+    ("googleapis.com", "Google Cloud audit logs"),
+    ("oraclecloud.com", "Oracle Cloud audit logs"),
+];
+
+/// Keys in lower case under which other vendors write the region, which ActionTrail writes as `acsRegion`.
+const FOREIGN_REGIONS: [&str; 5] =
+    ["region", "regionid", "region_id", "regionname", "resourceregion"];
+
+/// The vendor whose record it is, by the domain of its endpoint or its names of resources. Records without the region of
+/// ActionTrail alone: the owner of a bucket chooses the domain under which it is called.
+fn other_vendor(
+    draft: &EventDraft,
+    members: &[Member<'_>],
+    evidence: usize,
+) -> Option<&'static str> {
+    if draft.text(Field::AcsRegion).is_some() {
+        return None;
+    }
+    let host = source_host(draft).unwrap_or_default();
+    let is_of = |domain: &str| {
+        host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let by_domain = FOREIGN_DOMAINS.iter().find(|(domain, _)| is_of(domain));
+    let has_region = || {
+        evidence < 3
+            && !is_endpoint(&host)
+            && draft.text(Field::EventType).is_none_or(|kind| {
+                !EVENT_TYPES.contains(&kind.trim().to_ascii_lowercase().as_str())
+            })
+            && members
+                .iter()
+                .any(|(key, _)| FOREIGN_REGIONS.contains(&key.to_ascii_lowercase().as_str()))
+    };
+    by_domain
+        .map(|&(_, name)| name)
+        .or_else(|| draft.foreign_resource_name())
+        .or_else(|| has_region().then_some("another vendor's trail"))
 }
 
 /// Keys that betray another feed, in lower case: all keys of a line must be there.

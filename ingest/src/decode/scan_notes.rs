@@ -2,8 +2,8 @@
 //! notes when the end of the object is known.
 
 use super::escapes::without_needless_escapes;
-use super::identity_kinds::is_documented_identity;
-use super::member_values::{is_json, may_be_boxed, says_success, stands_for_no_code};
+use super::member_values::{in_camel_case, is_boxed, is_json, says_nothing, says_success};
+use super::vendor_names::{is_documented_identity, may_be_other_name};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use trailhound_datasets::derive::time;
@@ -137,7 +137,7 @@ impl ScanNotes {
             && !self.spans.iter().enumerate().any(needs_reading)
             && self.spans[Field::ReferencedResources as usize]
                 .is_none_or(|span| span.kind == ValueKind::Object)
-            && (is_there(Field::AcsRegion) || is_there(Field::EventRw))
+            && is_there(Field::AcsRegion)
             && self.spans[Field::UserType as usize].is_some_and(|span| {
                 is_documented_identity(text[span.start..span.end].trim_matches('"'))
             })
@@ -259,23 +259,24 @@ impl ScanNotes {
 fn may_stand_for_other(raw: &str, field: Field) -> bool {
     let inside = match raw.as_bytes() {
         [b'"', inside @ .., b'"'] => inside,
-        [b'{', ..] => return may_be_boxed(raw),
+        [b'{', ..] => {
+            return is_boxed(field, raw)
+                || (field == Field::AdditionalEventData && in_camel_case(raw).is_some());
+        }
         _ => return false,
     };
     let is_escaped_space = |escape: &[u8]| matches!(escape, b"\\n" | b"\\r" | b"\\t");
     match field {
         Field::UserAgent | Field::RequestParameterJson => false,
-        Field::ErrorCode | Field::AccessKeyId
-            if stands_for_no_code(&raw[1..raw.len() - 1])
-                || says_success(&raw[1..raw.len() - 1]) =>
-        {
-            true
-        }
+        Field::ErrorCode if says_success(&raw[1..raw.len() - 1]) => true,
+        _ if says_nothing(field, &raw[1..raw.len() - 1]) => true,
+        Field::EventName | Field::ServiceName if may_be_other_name(&raw[1..raw.len() - 1]) => true,
         Field::ErrorMessage => matches!(inside.first(), Some(b'[' | b'\\')) || inside == b"{}",
         // No rule compares it, and it is kept as it was sent.
         _ if field.fact().is_none() => matches!(inside.first(), Some(b'[' | b'\\')),
         _ => {
-            matches!(inside, b"true" | b"false")
+            // The vendor writes the flag of the session as text.
+            (matches!(inside, b"true" | b"false") && field != Field::MfaAuthenticated)
                 || matches!(inside.first(), Some(b' ' | b'{' | b'[' | b'\\'))
                 || inside.last() == Some(&b' ')
                 || inside.len().checked_sub(2).is_some_and(|at| is_escaped_space(&inside[at..]))

@@ -1,7 +1,7 @@
 //! JSON keys of the rows, documents and API responses that contain events.
 
 use super::member_names::{
-    MemberName, PREFIXES, fold, is_of_caller, is_separator, row_member_name,
+    MemberName, PREFIXES, fold, is_of_caller, is_separator, row_member_name, without_type,
 };
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -60,7 +60,8 @@ static NUMBERS: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
 /// (`own_prefix` or a known one), at the end of a path (`result._raw`). `None` for a member of an event, such as a request
 /// parameter `message`: its text is the caller's.
 pub(super) fn wrapper_number(key: &str, own_prefix: Option<&str>) -> Option<usize> {
-    let number = |key: &str| NUMBERS.get(fold(key).as_str()).copied();
+    let of_name = |key: &str| NUMBERS.get(fold(key).as_str()).copied();
+    let number = |key: &str| of_name(key).or_else(|| of_name(without_type(key)));
     let found = number(key).or_else(|| {
         let prefixes = own_prefix.into_iter().chain(PREFIXES);
         let rests = prefixes.filter_map(|prefix| {
@@ -99,6 +100,7 @@ mod tests {
             ("hits.hits", Some("hits")),
             ("event_hits_hits", Some("hits")),
             ("event._source", Some("_source")),
+            ("Events_s", Some("events")),
             ("x_requestParameters_message", None),
             ("requestParameters.message", None),
             ("event.requestParameters.message", None),

@@ -313,8 +313,12 @@ impl<'o> WrapperOpener<'o> {
 }
 
 /// Marks the facts that may be said by parameters that were not understood, where nothing else says them: the second factor of
-/// a sign-in, the instances of an ECS call, the address of a call from inside the cloud.
+/// a sign-in, the instances of an ECS call, the address of a call from inside the cloud. The action decides what says whether
+/// a second factor was used.
 fn spread_doubt(event: &mut Event<'_>) {
+    if event.not_understood.contains(Fact::Action) {
+        event.not_understood.insert(Fact::Mfa);
+    }
     if !event.not_understood.contains(Fact::RequestParameters) {
         return;
     }

@@ -48,8 +48,9 @@ pub async fn ingest(
     options: &IngestOptions,
     progress: std::sync::Arc<Progress>,
 ) -> Result<IngestReport, IngestError> {
-    let lock = WriterLock::take(lake)?;
-    let swept_files = if lock.after_crash() { lake.sweep(&lock).await? } else { 0 };
+    let lock = WriterLock::take(lake).await?;
+    let now = options.now_micros;
+    let swept_files = if lock.after_crash() { lake.sweep(&lock, now).await? } else { 0 };
     let runtime = tokio::runtime::Handle::current();
     let (pipeline_lake, pipeline_options) = (lake.clone(), options.clone());
     let run = tokio::task::spawn_blocking(move || {

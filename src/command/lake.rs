@@ -2,12 +2,12 @@
 
 use super::lake_access::open_lake;
 use super::{detect, lake_info, reconcile, verify_findings};
-use crate::cli::{DetectionArgs, LakeCommand};
+use crate::cli::{DetectionArgs, KeepCommand, LakeCommand};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
-use trailhound_ingest::lake::{CatalogError, Lake, LakeProblem, WriterLock};
+use trailhound_ingest::lake::{BackupMode, CatalogError, KEPT_DAYS, Lake, LakeProblem, WriterLock};
 
 /// Runs one of the commands on the lake.
 pub(super) async fn run(config: &Config, command: LakeCommand) -> Result<Exit, Failure> {
@@ -19,12 +19,21 @@ pub(super) async fn run(config: &Config, command: LakeCommand) -> Result<Exit, F
         LakeCommand::Reconcile { lake, all, list } => {
             reconcile::run(config, lake.folder(), all, list).await
         }
+        LakeCommand::Keep(command) => keep(config, command).await,
         LakeCommand::Reread { lake, detection } => reread(config, lake.folder(), &detection).await,
         LakeCommand::Verify { lake, findings: true, since, until, json } => {
             let range = config.time_range(since, until)?;
             verify_findings::run(config, lake.folder(), range, json).await
         }
         LakeCommand::Verify { lake, json, .. } => verify(config, lake.folder(), json).await,
+    }
+}
+
+async fn keep(config: &Config, command: KeepCommand) -> Result<Exit, Failure> {
+    match command {
+        KeepCommand::Sweep { lake, accept_catalog } => {
+            sweep(config, lake.folder(), accept_catalog).await
+        }
     }
 }
 
@@ -35,7 +44,7 @@ async fn with_writer_lock<T>(
     work: impl AsyncFnOnce(&Lake, &WriterLock) -> Result<T, CatalogError>,
 ) -> Result<T, Failure> {
     let lake = open_lake(config, folder).await?;
-    let lock = WriterLock::take(&lake)?;
+    let lock = WriterLock::take(&lake).await?;
     let result = work(&lake, &lock).await?;
     lock.release()?;
     Ok(result)
@@ -54,9 +63,33 @@ async fn info(config: &Config, folder: Option<&Path>, json: bool) -> Result<Exit
 async fn compact(config: &Config, folder: Option<&Path>) -> Result<Exit, Failure> {
     let now = config.ingest_options().now_micros;
     let summary = with_writer_lock(config, folder, async |lake, _| lake.compact(now).await).await?;
+    for damage in &summary.damaged {
+        printer::line(&format!("PROBLEM {damage}; the files of its day were not merged"))?;
+    }
     printer::line(&format!(
         "{} files merged into {}",
         summary.files_merged, summary.files_written
+    ))?;
+    Ok(if summary.damaged.is_empty() { Exit::Success } else { Exit::CheckFailed })
+}
+
+/// Moves files that no commit refers to aside.
+async fn sweep(
+    config: &Config,
+    folder: Option<&Path>,
+    accept_catalog: bool,
+) -> Result<Exit, Failure> {
+    let now = config.ingest_options().now_micros;
+    let lake = open_lake(config, folder).await?;
+    let lock = WriterLock::take_whatever_catalog(&lake)?;
+    let moved = if accept_catalog {
+        lake.accept_catalog(&lock, now).await?
+    } else {
+        lake.sweep(&lock, now).await?
+    };
+    lock.release()?;
+    printer::line(&format!(
+        "{moved} files that no commit refers to moved aside; they are removed after {KEPT_DAYS} days"
     ))?;
     Ok(Exit::Success)
 }
@@ -131,7 +164,7 @@ async fn verify(config: &Config, folder: Option<&Path>, json: bool) -> Result<Ex
         ))?;
         if verified.unreferenced_files > 0 {
             printer::line(&format!(
-                "{} files of an interrupted run are unreferenced; the next ingest removes them",
+                "{} files of an interrupted run are unreferenced; the next ingest moves them aside",
                 verified.unreferenced_files
             ))?;
         }

@@ -38,6 +38,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
         &[
             &[
                 "catalog_schema",
+                "checksum",
                 "event",
                 "fact",
                 "json",

@@ -28,6 +28,8 @@ mod kafka;
 mod kafka_faults;
 mod kafka_messages;
 mod lake;
+mod lake_catalog;
+mod lake_damage;
 mod mail_sink;
 mod memory;
 mod metrics;

@@ -28,6 +28,7 @@ pub(crate) struct LiveFile {
     pub(super) path: String,
     pub(super) rows: i64,
     pub(super) bytes: i64,
+    pub(super) checksum: Option<String>,
 }
 
 /// For each source, the number of events and the number of quarantined records.
@@ -74,17 +75,18 @@ impl Lake {
 
     /// Lists the files of all days before the day `oldest`, which has the form `2026-01-31`.
     async fn expired_files(&self, oldest: &str) -> Result<Vec<LiveFile>, CatalogError> {
-        let rows: Vec<(i64, i64, String, i64, i64, String)> = sqlx::query_as(
-            "SELECT f.data_file_id, f.table_id, f.path, f.record_count, f.file_size_bytes, p.partition_value FROM ducklake_data_file f \
-             JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
+        let rows: Vec<(i64, i64, String, i64, i64, Option<String>, String)> = sqlx::query_as(
+            "SELECT f.data_file_id, f.table_id, f.path, f.record_count, f.file_size_bytes, c.xxh3, p.partition_value FROM ducklake_data_file f \
+             JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
+             LEFT JOIN trailhound_file_checksum c ON c.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
         )
         .fetch_all(&self.pool)
         .await?;
         let expired = rows
             .into_iter()
             .filter(|(.., day)| day.strip_prefix("out_of_range_").unwrap_or(day) < oldest);
-        let file = |(id, table, path, rows, bytes, _)| {
-            Some(LiveFile { id, table: Table::of(table)?, path, rows, bytes })
+        let file = |(id, table, path, rows, bytes, checksum, _)| {
+            Some(LiveFile { id, table: Table::of(table)?, path, rows, bytes, checksum })
         };
         Ok(expired.filter_map(file).collect())
     }
@@ -94,7 +96,9 @@ impl Lake {
     fn count_rows(&self, expired: &[LiveFile]) -> Result<RowCounts, CatalogError> {
         let mut counts = RowCounts::new();
         for file in expired.iter().filter(|file| file.table != Table::EventCopies) {
-            read_keys(&self.table_folder(file.table).join(&file.path), file.table, None, |row| {
+            // The ledger is made from these rows.
+            let path = file.checked_path(self)?;
+            read_keys(&path, file.table, None, |row| {
                 let (events, rejects) = counts.entry(row.source.to_owned()).or_default();
                 *(if file.table == Table::Events { events } else { rejects }) += 1;
             })?;
@@ -138,6 +142,8 @@ impl Lake {
         }
         retain_from(&mut transaction, oldest).await?;
         transaction.commit().await?;
+        drop(connection);
+        self.record_head().await;
         Ok(())
     }
 }

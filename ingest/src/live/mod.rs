@@ -34,8 +34,8 @@ pub async fn run(
     observer: Arc<dyn Observer>,
     stop: Arc<AtomicBool>,
 ) -> Result<(), LiveError> {
-    let lock = WriterLock::take(lake)?;
-    lake.sweep(&lock).await?;
+    let lock = WriterLock::take(lake).await?;
+    lake.sweep(&lock, (options.clock)()).await?;
     let runtime = tokio::runtime::Handle::current();
     let mut buckets = Vec::new();
     for oss in &options.oss {

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
+use trailhound_detect::store::store_problems;
 use trailhound_ingest::lake::{BackupMode, CatalogError, KEPT_DAYS, Lake, LakeProblem, WriterLock};
 
 /// Runs one of the commands on the lake.
@@ -143,6 +144,9 @@ async fn reread(
 async fn verify(config: &Config, folder: Option<&Path>, json: bool) -> Result<Exit, Failure> {
     let lake = open_lake(config, folder).await?;
     let mut verified = lake.verify().await?;
+    let stored = store_problems(lake.catalog(), lake.snapshot().await?);
+    let stored = stored.await.map_err(Failure::internal)?.into_iter();
+    verified.problems.extend(stored.map(|found| LakeProblem::Catalog { found }));
     let half_understood = trailhound_ingest::reread::half_understood(&lake).await?;
     if half_understood.rows > 0 {
         verified.problems.push(LakeProblem::HalfUnderstood {

@@ -30,6 +30,7 @@ mod kafka_messages;
 mod lake;
 mod lake_catalog;
 mod lake_damage;
+mod lake_edits;
 mod mail_sink;
 mod memory;
 mod metrics;

@@ -31,6 +31,8 @@ mod surveys;
 mod sweep;
 mod table;
 mod verify;
+mod verify_books;
+mod verify_content;
 
 pub use aside::{AsideInfo, KEPT_DAYS};
 pub use catalog::Lake;

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use trailhound_datasets::layout::DAY_MICROS;
+use trailhound_ingest::lake::DamagedFile;
 use trailhound_ingest::live::LiveOptions;
 use trailhound_ingest::survey::SourceSurvey;
 use trailhound_ingest::{FactCounts, SourceFacts};
@@ -54,6 +56,8 @@ struct State {
     surveys: BTreeMap<String, SurveyState>,
     /// Why detection fails; `None` while it works.
     detection: Option<String>,
+    /// What is wrong with data files of the lake.
+    damaged_files: BTreeMap<PathBuf, String>,
     /// Parts of the service that a bug has ended.
     ended_parts: BTreeSet<&'static str>,
     /// The facts of the events that each source has delivered on the present day.
@@ -83,6 +87,7 @@ impl Health {
             sources,
             surveys: BTreeMap::new(),
             detection: None,
+            damaged_files: BTreeMap::new(),
             ended_parts: BTreeSet::new(),
             facts: SourceFacts::new(),
             day: 0,
@@ -144,6 +149,22 @@ impl Health {
         self.state().detection = problem;
     }
 
+    /// Records that a data file of the lake is damaged.
+    pub(super) fn damaged_file(&self, DamagedFile { path, found }: DamagedFile) {
+        self.state().damaged_files.insert(path, found);
+    }
+
+    /// Records that exactly these data files of the lake are damaged.
+    pub(super) fn replace_damaged_files(&self, damaged: Vec<DamagedFile>) {
+        let damaged = damaged.into_iter().map(|DamagedFile { path, found }| (path, found));
+        self.state().damaged_files = damaged.collect();
+    }
+
+    /// What is wrong with data files of the lake, by path.
+    pub(super) fn damaged_files(&self) -> BTreeMap<PathBuf, String> {
+        self.state().damaged_files.clone()
+    }
+
     /// Records that a bug has ended a part of the service.
     pub(super) fn part_ended(&self, name: &'static str) {
         self.state().ended_parts.insert(name);
@@ -192,13 +213,15 @@ impl Health {
         let ready = failing.is_empty()
             && state.stalled.is_none()
             && state.detection.is_none()
+            && state.damaged_files.is_empty()
             && state.ended_parts.is_empty();
         // `sources_in_trouble` is the name of `failing_sources` before 0.2.0. Both are given until
         // 0.3.0.
         let document = json!({
             "ready": ready, "failing_sources": failing, "sources_in_trouble": failing,
             "stalled": state.stalled, "detection": state.detection,
-            "ended_parts": state.ended_parts, "sources": seen,
+            "ended_parts": state.ended_parts, "damaged_files": state.damaged_files,
+            "sources": seen,
         });
         (ready, document)
     }

@@ -32,7 +32,7 @@ pub(super) struct Maintenance {
 }
 
 /// Maintains the lake at intervals until it is aborted. A merge that is aborted leaves an
-/// unreferenced file, which the next writer deletes.
+/// unreferenced file, which the next writer moves aside.
 pub(super) async fn run(maintenance: Maintenance, monitor: Arc<Monitor>) {
     loop {
         tokio::time::sleep(maintenance.interval).await;
@@ -61,6 +61,8 @@ impl Maintenance {
         }
         let done = self.lake.compact(now).await?;
         monitor.metrics.merged.inc_by(done.files_merged);
+        done.damaged.into_iter().for_each(|damage| monitor.damaged_file(damage));
+        self.lake.remove_expired_aside(now).await?;
         let files = self.lake.info().await?.files;
         monitor.metrics.files.set(i64::try_from(files).unwrap_or(i64::MAX));
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();

@@ -69,6 +69,12 @@ pub(super) struct Metrics {
     pub(super) gaps: Counter,
     /// Small files that were merged.
     pub(super) merged: Counter,
+    verified_files: Counter,
+    verified_bytes: Counter,
+    /// Walks over all data files that ended.
+    pub(super) walks: Counter,
+    /// Data files that are not as they were committed.
+    pub(super) damaged_files: Gauge,
     lag: Gauge,
     lag_seconds: FloatGauge,
     snapshot: Gauge,
@@ -99,6 +105,7 @@ impl Metrics {
     pub(super) fn new<'r>(rules: impl Iterator<Item = &'r str>) -> Self {
         let mut metrics = Self::unregistered();
         metrics.register_ingest();
+        metrics.register_verification();
         metrics.register_process();
         metrics.register_detection();
         metrics.register_delivery();
@@ -116,6 +123,10 @@ impl Metrics {
             refused: Counter::default(),
             gaps: Counter::default(),
             merged: Counter::default(),
+            verified_files: Counter::default(),
+            verified_bytes: Counter::default(),
+            walks: Counter::default(),
+            damaged_files: Gauge::default(),
             lag: Gauge::default(),
             lag_seconds: Gauge::default(),
             snapshot: Gauge::default(),
@@ -181,6 +192,38 @@ impl Metrics {
             Unit::Seconds,
             self.commit_time.clone(),
         );
+    }
+
+    /// Metrics of the verification of the lake's files.
+    fn register_verification(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "verified_files",
+            "Data files read again and compared with the checksum of their commit",
+            self.verified_files.clone(),
+        );
+        r.register_with_unit(
+            "verified",
+            "Bytes of these files",
+            Unit::Bytes,
+            self.verified_bytes.clone(),
+        );
+        r.register(
+            "verification_walks",
+            "Times that every data file of the lake was read again",
+            self.walks.clone(),
+        );
+        r.register(
+            "damaged_files",
+            "Data files that are missing or not as they were committed",
+            self.damaged_files.clone(),
+        );
+    }
+
+    /// Counts a data file of `bytes` bytes that was read again.
+    pub(super) fn verified(&self, bytes: u64) {
+        self.verified_files.inc();
+        self.verified_bytes.inc_by(bytes);
     }
 
     /// Metrics of the process and of the query server.

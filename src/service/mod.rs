@@ -11,6 +11,7 @@ mod metrics;
 mod monitor;
 mod report_scheduler;
 mod rule_folder;
+mod verifier;
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
@@ -31,9 +32,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use trailhound_detect::store::routes::Routes;
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::{self, LiveOptions, Observer};
+use verifier::Verifier;
 
 /// Runs the service until a signal ends it.
 ///
@@ -43,6 +46,8 @@ use trailhound_ingest::live::{self, LiveOptions, Observer};
 pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure> {
     let options = config.live_options()?;
     let lake = lake::create_or_open(folder, config).await?;
+    // Before any part writes to the catalog.
+    lake.refuse_stale_catalog().await?;
     let (sinks, routes) = config.sinks()?;
     let routes = Arc::new(routes);
     let scheduler = report_scheduler(config, &lake, folder, &options.clock)?;
@@ -58,6 +63,8 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     tasks.push(spawn_part("maintenance", &monitor, maintenance));
     let scheduler = report_scheduler::run(scheduler, Arc::clone(&monitor));
     tasks.push(spawn_part("reports", &monitor, scheduler));
+    let verifier = new_verifier(config, &lake, &routes, &options.clock);
+    tasks.push(spawn_part("verifier", &monitor, verifier::run(verifier, Arc::clone(&monitor))));
     let delivery = DeliveryWorkers::start(&lake, sinks, &routes, &options.clock, &monitor);
     let stop = Arc::new(AtomicBool::new(false));
     tasks.push(tokio::spawn(handle_signals(Arc::clone(&stop))));
@@ -169,6 +176,16 @@ fn new_maintenance(
         retention_days: options.retention_days,
         interval: config.maintenance_interval(),
         clock: Arc::clone(&options.clock),
+    }
+}
+
+fn new_verifier(config: &Config, lake: &Lake, routes: &Arc<Routes>, clock: &Clock) -> Verifier {
+    Verifier {
+        lake: lake.clone(),
+        routes: Arc::clone(routes),
+        interval: config.maintenance_interval(),
+        lease: Lease::new("verifier"),
+        clock: Arc::clone(clock),
     }
 }
 

@@ -5,6 +5,7 @@ use super::health::Health;
 use super::metrics::Metrics;
 use tokio::sync::Notify;
 use trailhound_ingest::Clock;
+use trailhound_ingest::lake::DamagedFile;
 use trailhound_ingest::live::{CommitSummary, Observer};
 use trailhound_ingest::survey::SourceSurvey;
 
@@ -29,6 +30,26 @@ impl Monitor {
             events_committed: Notify::new(),
             outbox_changed: Notify::new(),
         }
+    }
+}
+
+impl Monitor {
+    /// Records that a data file of the lake is damaged.
+    pub(super) fn damaged_file(&self, damage: DamagedFile) {
+        tracing::error!(%damage, "a data file of the lake is damaged");
+        self.health.damaged_file(damage);
+        self.count_damaged_files();
+    }
+
+    /// Records that exactly these data files of the lake are damaged.
+    pub(super) fn damaged_files(&self, damaged: Vec<DamagedFile>) {
+        self.health.replace_damaged_files(damaged);
+        self.count_damaged_files();
+    }
+
+    fn count_damaged_files(&self) {
+        let count = self.health.damaged_files().len();
+        self.metrics.damaged_files.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
 

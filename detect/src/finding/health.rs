@@ -14,6 +14,9 @@ pub const DEAD_LETTER_RULE: &str = "AT-HEALTH-002";
 /// Rule id of the finding that no event of a configured account comes.
 pub const SILENT_ACCOUNT_RULE: &str = "AT-HEALTH-004";
 
+/// Rule id of the finding that a data file of the lake is damaged.
+pub const DAMAGED_FILE_RULE: &str = "AT-HEALTH-007";
+
 /// Rule id of the finding that facts of a source's events are not understood.
 pub const NOT_UNDERSTOOD_RULE: &str = "AT-HEALTH-003";
 
@@ -157,6 +160,33 @@ pub fn dead_letter_finding(sink: &str, now: i64) -> Finding {
             "告警通道拒收检测结果",
             &identity,
             &day,
+        )
+    }
+}
+
+/// Makes the finding that the data file at `path` of the lake in the folder `lake` is damaged; `found` says how. `now` is in
+/// microseconds since 1970 UTC.
+///
+/// The finding's id depends on the file alone: its content never changes, so it is damaged once.
+#[must_use]
+pub fn damaged_file_finding(path: &str, found: &str, lake: &str, now: i64) -> Finding {
+    let noted = DateTime::from_timestamp_micros(now).unwrap_or_default();
+    let identity = format!("{DAMAGED_FILE_RULE}\u{1e}{path}");
+    Finding {
+        severity: Severity::High,
+        why: vec![format!("the data file `{path}` is not as it was committed: {found}")],
+        unknowns: vec!["what the events in this file were".to_owned()],
+        runbook: format!(
+            "1. See every damaged file: trailhound lake verify --lake {lake}. 2. Put the file back from a backup (trailhound lake backup, trailhound lake \
+             restore); the service notices it by itself. 3. Look at the disk. If nobody works on it, somebody may have changed the file: until it is \
+             back, queries that need it and the rules fail, and its day is not merged."
+        ),
+        ..service_finding(
+            DAMAGED_FILE_RULE,
+            "A data file of the lake is damaged",
+            "数据湖文件已损坏",
+            &identity,
+            &noted.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         )
     }
 }

@@ -1,7 +1,7 @@
 //! `trailhound lake`: inspects and maintains the lake.
 
 use super::lake_access::open_lake;
-use super::{detect, lake_info, reconcile, verify_findings};
+use super::{detect, lake_backup, lake_info, reconcile, verify_findings};
 use crate::cli::{DetectionArgs, KeepCommand, LakeCommand};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
@@ -32,6 +32,13 @@ pub(super) async fn run(config: &Config, command: LakeCommand) -> Result<Exit, F
 
 async fn keep(config: &Config, command: KeepCommand) -> Result<Exit, Failure> {
     match command {
+        KeepCommand::Backup { target, lake, hard_links, json } => {
+            let mode = if hard_links { BackupMode::HardLink } else { BackupMode::Copy };
+            lake_backup::back_up(config, lake.folder(), &target, mode, json).await
+        }
+        KeepCommand::Restore { backup, lake, json } => {
+            lake_backup::restore(config, lake.folder(), &backup, json).await
+        }
         KeepCommand::Sweep { lake, accept_catalog } => {
             sweep(config, lake.folder(), accept_catalog).await
         }

@@ -28,6 +28,7 @@ mod kafka;
 mod kafka_faults;
 mod kafka_messages;
 mod lake;
+mod lake_backup;
 mod lake_catalog;
 mod lake_damage;
 mod lake_edits;

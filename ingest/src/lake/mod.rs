@@ -6,6 +6,7 @@
 //! as table sets (`schema.rs`).
 
 mod aside;
+mod backup;
 mod catalog;
 mod checks;
 mod commit;
@@ -35,6 +36,7 @@ mod verify_books;
 mod verify_content;
 
 pub use aside::{AsideInfo, KEPT_DAYS};
+pub use backup::{BackupMode, BackupSummary, restore};
 pub use catalog::Lake;
 pub use checks::RecordedFile;
 pub(crate) use commit::{Commit, SourceCommit};

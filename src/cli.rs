@@ -4,8 +4,8 @@ mod keep_command;
 mod lake_args;
 
 use crate::arguments::{
-    SnapshotOrTime, parse_as_of, parse_entity_kind, parse_language, parse_parameter, parse_period,
-    parse_severity, parse_time,
+    SnapshotOrTime, TestSwitches, parse_as_of, parse_entity_kind, parse_language, parse_parameter,
+    parse_period, parse_severity, parse_time,
 };
 use crate::config::ReportFormat;
 use crate::exit::Exit;
@@ -177,6 +177,8 @@ pub(crate) struct ServeArgs {
     /// Which log messages to write, such as `debug` or `trailhound=debug,info`. Default: `info`.
     #[arg(long, value_name = "FILTER", env = "TRAILHOUND_LOG")]
     pub(crate) log_filter: Option<String>,
+    #[command(flatten)]
+    pub(crate) test: TestSwitches,
 }
 
 #[derive(Debug, Args)]

@@ -25,6 +25,7 @@ mod sample;
 pub mod secret;
 pub mod source;
 mod staging;
+pub mod supervisor;
 pub mod survey;
 
 pub use clock::Clock;
@@ -53,11 +54,11 @@ pub async fn ingest(
     let swept_files = if lock.after_crash() { lake.sweep(&lock, now).await? } else { 0 };
     let runtime = tokio::runtime::Handle::current();
     let (pipeline_lake, pipeline_options) = (lake.clone(), options.clone());
-    let run = tokio::task::spawn_blocking(move || {
+    let run = supervisor::run_blocking(move || {
         pipeline::run(&pipeline_lake, &runtime, inputs.inputs, &pipeline_options, &progress)
     })
     .await;
-    let mut report = run.map_err(|e| IngestError::Internal(e.to_string()))??;
+    let mut report = run.map_err(IngestError::Internal)??;
     report.unreadable.extend(inputs.unreadable);
     lock.release()?;
     report.swept_files = swept_files;

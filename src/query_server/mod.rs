@@ -13,6 +13,6 @@ mod slots;
 mod worker_protocol;
 
 pub(crate) use http::router;
-pub(crate) use postgres::{serve as serve_postgres, serve_connection};
+pub(crate) use postgres::{PostgresServer, serve_connection};
 pub(crate) use query_worker::run as run_worker;
 pub(crate) use server::QueryServer;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 use trailhound_ingest::lake::{CatalogError, Lake, QueryLogEntry};
+use trailhound_ingest::supervisor::Supervisor;
 
 /// Who sends a query.
 pub(crate) struct Client {
@@ -17,13 +18,20 @@ pub(crate) struct Client {
 /// The log entry of a query that runs. Dropping it before the end records the query as cancelled.
 pub(super) struct QueryLogGuard {
     lake: Lake,
+    supervisor: Supervisor,
     begun: Instant,
     entry: Option<QueryLogEntry>,
 }
 
 impl QueryLogGuard {
     /// The entry of a query that begins at `now`, microseconds since 1970 UTC.
-    pub(super) fn begin(lake: Lake, now: i64, client: &Client, statement: &str) -> Self {
+    pub(super) fn begin(
+        lake: Lake,
+        supervisor: Supervisor,
+        now: i64,
+        client: &Client,
+        statement: &str,
+    ) -> Self {
         let entry = QueryLogEntry {
             at: now,
             door: client.interface.to_owned(),
@@ -35,7 +43,7 @@ impl QueryLogGuard {
             bytes: 0,
             took: Duration::ZERO,
         };
-        Self { lake, begun: Instant::now(), entry: Some(entry) }
+        Self { lake, supervisor, begun: Instant::now(), entry: Some(entry) }
     }
 
     /// Records the query with its result.
@@ -60,7 +68,7 @@ impl Drop for QueryLogGuard {
     fn drop(&mut self) {
         let Some(entry) = self.entry.take() else { return };
         let (lake, took) = (self.lake.clone(), self.begun.elapsed());
-        tokio::spawn(async move {
+        self.supervisor.spawn_brief("query log", async move {
             if let Err(error) = lake.log_query(&QueryLogEntry { took, ..entry }).await {
                 tracing::error!(%error, "a cancelled query could not be recorded");
             }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::Lake;
+use trailhound_ingest::supervisor::Supervisor;
 use trailhound_queries::sql_guard::QueryErrorCode;
 
 /// The program that runs, even after another version has been installed in its place.
@@ -32,6 +33,8 @@ pub(crate) struct QueryServer {
     pub(super) bounds: QueryBounds,
     pub(super) slots: QuerySlots,
     pub(super) clock: Clock,
+    /// Starts what outlives a request.
+    pub(super) supervisor: Supervisor,
 }
 
 /// The answer to a query.
@@ -59,13 +62,15 @@ impl QueryServer {
         bounds: QueryBounds,
         clock: Clock,
         running: Gauge,
+        supervisor: Supervisor,
     ) -> Self {
-        Self { lake, config, bounds, slots: QuerySlots::new(running), clock }
+        Self { lake, config, bounds, slots: QuerySlots::new(running), clock, supervisor }
     }
 
     /// Starts the log entry of a query.
     pub(super) fn log(&self, client: &Client, statement: &str) -> QueryLogGuard {
-        QueryLogGuard::begin(self.lake.clone(), (self.clock)(), client, statement)
+        let (lake, supervisor) = (self.lake.clone(), self.supervisor.clone());
+        QueryLogGuard::begin(lake, supervisor, (self.clock)(), client, statement)
     }
 
     /// Waits for a slot, runs the query in a worker and records it in the query log. Dropping the

@@ -1,13 +1,14 @@
 //! Liveness and readiness of the service.
 
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_ingest::lake::DamagedFile;
 use trailhound_ingest::live::LiveOptions;
+use trailhound_ingest::supervisor::TaskStatus;
 use trailhound_ingest::survey::SourceSurvey;
 use trailhound_ingest::{FactCounts, SourceFacts};
 
@@ -58,8 +59,6 @@ struct State {
     detection: Option<String>,
     /// What is wrong with data files of the lake.
     damaged_files: BTreeMap<PathBuf, String>,
-    /// Parts of the service that a bug has ended.
-    ended_parts: BTreeSet<&'static str>,
     /// The facts of the events that each source has delivered on the present day.
     facts: SourceFacts,
     /// The present day, in days since 1970 UTC.
@@ -88,7 +87,6 @@ impl Health {
             surveys: BTreeMap::new(),
             detection: None,
             damaged_files: BTreeMap::new(),
-            ended_parts: BTreeSet::new(),
             facts: SourceFacts::new(),
             day: 0,
         };
@@ -165,11 +163,6 @@ impl Health {
         self.state().damaged_files.clone()
     }
 
-    /// Records that a bug has ended a part of the service.
-    pub(super) fn part_ended(&self, name: &'static str) {
-        self.state().ended_parts.insert(name);
-    }
-
     /// Records the facts of committed events. `now` is in microseconds since 1970 UTC.
     pub(super) fn facts(&self, sources: &SourceFacts, now: i64) {
         let mut state = self.state();
@@ -187,8 +180,8 @@ impl Health {
         self.state().alive.elapsed() < SILENCE_MAX
     }
 
-    /// Whether every part works, and a JSON document that says which parts do not and why.
-    pub(super) fn readiness(&self) -> (bool, Value) {
+    /// Whether every part works, and a JSON document that says which parts do not and why. `tasks` are those of the service.
+    pub(super) fn readiness(&self, tasks: &[TaskStatus]) -> (bool, Value) {
         let state = self.state();
         let unread = state.surveys.iter();
         let unread =
@@ -210,21 +203,32 @@ impl Health {
         );
         let seen: BTreeMap<&str, &SourceSurvey> =
             state.surveys.iter().map(|(name, seen)| (name.as_str(), &seen.survey)).collect();
+        let failing_tasks: BTreeMap<&str, &str> = tasks
+            .iter()
+            .filter_map(|task| Some((task.name.as_str(), task.problem.as_deref()?)))
+            .collect();
+        let ended: Vec<&&str> = failing_tasks.keys().collect();
+        let restarts: BTreeMap<&str, Value> =
+            tasks.iter().map(|task| (task.name.as_str(), describe_task(task))).collect();
         let ready = failing.is_empty()
             && state.stalled.is_none()
             && state.detection.is_none()
             && state.damaged_files.is_empty()
-            && state.ended_parts.is_empty();
-        // `sources_in_trouble` is the name of `failing_sources` before 0.2.0. Both are given until
+            && failing_tasks.is_empty();
+        // `ended_parts` has the names of `failing_tasks`, as before it. `sources_in_trouble` is the name of `failing_sources` before 0.2.0. Both are given until
         // 0.3.0.
         let document = json!({
             "ready": ready, "failing_sources": failing, "sources_in_trouble": failing,
             "stalled": state.stalled, "detection": state.detection,
-            "ended_parts": state.ended_parts, "damaged_files": state.damaged_files,
-            "sources": seen,
+            "ended_parts": ended, "failing_tasks": failing_tasks, "tasks": restarts,
+            "damaged_files": state.damaged_files, "sources": seen,
         });
         (ready, document)
     }
+}
+
+fn describe_task(task: &TaskStatus) -> Value {
+    json!({ "restarts": task.restarts, "is_restarted": task.is_restarted })
 }
 
 fn describe(facts: &FactCounts) -> String {

@@ -10,6 +10,7 @@ use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_detect::common_cursor;
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
+use trailhound_ingest::supervisor::Pulse;
 
 /// Snapshots are kept for this long, in microseconds, for readers that use them.
 const SNAPSHOT_AGE_MAX: i64 = 3_600_000_000;
@@ -33,11 +34,18 @@ pub(super) struct Maintenance {
 
 /// Maintains the lake at intervals until it is aborted. A merge that is aborted leaves an
 /// unreferenced file, which the next writer moves aside.
-pub(super) async fn run(maintenance: Maintenance, monitor: Arc<Monitor>) {
+pub(super) async fn run(
+    maintenance: &Maintenance,
+    monitor: &Monitor,
+    pulse: &Pulse,
+) -> Result<(), String> {
     loop {
-        tokio::time::sleep(maintenance.interval).await;
-        if let Err(error) = maintenance.run_once(&monitor).await {
-            tracing::warn!(%error, "the maintenance of the lake failed; it is tried again later");
+        pulse.sleep(maintenance.interval).await;
+        match maintenance.run_once(monitor).await {
+            Ok(()) => pulse.worked(),
+            Err(error) => {
+                tracing::warn!(%error, "the maintenance of the lake failed; it is tried again later");
+            }
         }
     }
 }

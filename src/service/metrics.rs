@@ -26,6 +26,12 @@ struct FactLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    task: String,
+    how: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReloadLabels {
     outcome: &'static str,
 }
@@ -85,6 +91,7 @@ pub(super) struct Metrics {
     window_buffer: Gauge,
     /// Queries that run in the query server.
     pub(super) queries: Gauge,
+    task_failures: Family<TaskLabels, Counter>,
     staged_time: Histogram,
     commit_time: Histogram,
     detection_time: Histogram,
@@ -135,6 +142,7 @@ impl Metrics {
             allocated: Gauge::default(),
             window_buffer: Gauge::default(),
             queries: Gauge::default(),
+            task_failures: Family::default(),
             staged_time: seconds(),
             commit_time: seconds(),
             detection_time: seconds(),
@@ -148,6 +156,11 @@ impl Metrics {
             outbox: Family::default(),
             outbox_age: Family::default(),
         }
+    }
+
+    /// Counts the failure of a task.
+    pub(super) fn task_failed(&self, task: &str, how: &'static str) {
+        self.task_failures.get_or_create(&TaskLabels { task: task.to_owned(), how }).inc();
     }
 
     /// Metrics of commits and of the lake.
@@ -164,6 +177,11 @@ impl Metrics {
             "commits_refused",
             "Commits refused because another member had moved the positions",
             self.refused.clone(),
+        );
+        r.register(
+            "task_failures",
+            "Tasks of the service that ended or hung, by how",
+            self.task_failures.clone(),
         );
         r.register("gaps", "Ranges of records that can no longer be read", self.gaps.clone());
         r.register("files_merged", "Small files merged into larger ones", self.merged.clone());

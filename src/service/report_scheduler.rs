@@ -15,6 +15,7 @@ use trailhound_detect::store::Notice;
 use trailhound_detect::store::report_runs::{self, ReportRun};
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
+use trailhound_ingest::supervisor::Pulse;
 
 /// How often due reports are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -49,7 +50,7 @@ struct RetryState {
 }
 
 /// A scheduler at work.
-struct SchedulerRun {
+pub(super) struct SchedulerRun {
     scheduler: ReportScheduler,
     monitor: Arc<Monitor>,
     /// Where several services share the lake, only the one with the lease creates reports.
@@ -60,31 +61,33 @@ struct SchedulerRun {
     retries: HashMap<String, RetryState>,
 }
 
-/// Creates reports until it is aborted.
-pub(super) async fn run(scheduler: ReportScheduler, monitor: Arc<Monitor>) {
-    if scheduler.reports.is_empty() {
-        return;
-    }
-    for report in &scheduler.reports {
-        monitor.metrics.init_report(&report.name);
-    }
-    let started_at = (scheduler.clock)();
-    let lease = Lease::new("reports");
-    let mut run = SchedulerRun { scheduler, monitor, lease, started_at, retries: HashMap::new() };
-    loop {
-        if let Err(error) = run.create_due_reports().await {
-            tracing::warn!(error, "due reports could not be handled; retrying");
-        }
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
-}
-
 impl SchedulerRun {
+    /// A run that begins now.
+    pub(super) fn new(scheduler: ReportScheduler, monitor: Arc<Monitor>) -> Self {
+        for report in &scheduler.reports {
+            monitor.metrics.init_report(&report.name);
+        }
+        let started_at = (scheduler.clock)();
+        let lease = Lease::new("reports");
+        Self { scheduler, monitor, lease, started_at, retries: HashMap::new() }
+    }
+
+    /// Creates reports until it is aborted.
+    pub(super) async fn run(&mut self, pulse: &Pulse) -> Result<(), String> {
+        loop {
+            match self.create_due_reports(pulse).await {
+                Ok(()) => pulse.worked(),
+                Err(error) => tracing::warn!(error, "due reports could not be handled; retrying"),
+            }
+            pulse.sleep(POLL_INTERVAL).await;
+        }
+    }
+
     fn now(&self) -> i64 {
         (self.scheduler.clock)()
     }
 
-    async fn create_due_reports(&mut self) -> Result<(), String> {
+    async fn create_due_reports(&mut self, pulse: &Pulse) -> Result<(), String> {
         for report in self.scheduler.reports.clone() {
             let pausing = |retry: &RetryState| retry.retry_at > Instant::now();
             if self.retries.get(&report.name).is_some_and(pausing) {
@@ -98,7 +101,7 @@ impl SchedulerRun {
                 if self.last_handled(&report).await? >= Some(due) {
                     continue;
                 }
-                if !self.create_report(&report, due).await? {
+                if !self.create_report(&report, due, pulse).await? {
                     break;
                 }
             }
@@ -181,8 +184,13 @@ impl SchedulerRun {
     }
 
     /// Creates `report` for the time `due` and records the result. Returns false if it failed.
-    async fn create_report(&mut self, report: &ReportSchedule, due: i64) -> Result<bool, String> {
-        match self.create_with_lease(report, due).await {
+    async fn create_report(
+        &mut self,
+        report: &ReportSchedule,
+        due: i64,
+        pulse: &Pulse,
+    ) -> Result<bool, String> {
+        match self.create_with_lease(report, due, pulse).await {
             Ok(notice) => {
                 self.record_success(report, due, notice).await?;
                 Ok(true)
@@ -240,12 +248,18 @@ impl SchedulerRun {
     }
 
     /// Creates the report, and renews the lease meanwhile.
-    async fn create_with_lease(&self, report: &ReportSchedule, due: i64) -> Result<Notice, String> {
+    async fn create_with_lease(
+        &self,
+        report: &ReportSchedule,
+        due: i64,
+        pulse: &Pulse,
+    ) -> Result<Notice, String> {
         let mut created = std::pin::pin!(self.run_child_process(report, due));
         loop {
             tokio::select! {
                 notice = &mut created => return notice,
                 () = tokio::time::sleep(LEASE_RENEWAL) => {
+                    pulse.alive();
                     if !self.renew_lease().await? {
                         return Err("another service has taken over".to_owned());
                     }

@@ -3,15 +3,12 @@
 
 use super::monitor::Monitor;
 use crate::exit::Failure;
-use crate::printer;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use trailhound_detect::finding::health::damaged_file_finding;
-use trailhound_detect::store::routes::Routes;
-use trailhound_detect::{StoreContext, StoreSummary, store_findings};
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{CatalogError, DamagedFile, Lake, Lease, RecordedFile};
+use trailhound_ingest::supervisor::{Pulse, run_blocking};
 
 /// Bytes that are read in a second at most.
 const BYTES_PER_SECOND: u64 = 16 << 20;
@@ -20,10 +17,9 @@ const WALK_INTERVAL: Duration = Duration::from_secs(86_400);
 /// Length of the lease in microseconds: longer than the pause after the largest file.
 const LEASE_MICROS: i64 = 600_000_000;
 
-/// What is walked, and where findings go.
+/// What is walked.
 pub(super) struct Verifier {
     pub(super) lake: Lake,
-    pub(super) routes: Arc<Routes>,
     /// Pause after which damaged files are read again: somebody may have put them back.
     pub(super) interval: Duration,
     /// Where several services share the lake, only the one with the lease reads it.
@@ -32,16 +28,24 @@ pub(super) struct Verifier {
 }
 
 /// Walks the lake again and again until it is aborted.
-pub(super) async fn run(verifier: Verifier, monitor: Arc<Monitor>) {
+pub(super) async fn run(
+    verifier: &Verifier,
+    monitor: &Monitor,
+    pulse: &Pulse,
+) -> Result<(), String> {
     loop {
         let next = Instant::now() + WALK_INTERVAL;
-        if let Err(error) = verifier.walk(&monitor).await {
-            tracing::warn!(%error, "the verification of the lake's files failed; it is tried again later");
+        match verifier.walk(monitor, pulse).await {
+            Ok(()) => pulse.worked(),
+            Err(error) => {
+                tracing::warn!(%error, "the verification of the lake's files failed; it is tried again later");
+            }
         }
         loop {
-            tokio::time::sleep(verifier.interval).await;
-            if let Err(error) = verifier.look_again(&monitor).await {
-                tracing::warn!(%error, "damaged files could not be read again");
+            pulse.sleep(verifier.interval).await;
+            match verifier.look_again(monitor, pulse).await {
+                Ok(()) => pulse.worked(),
+                Err(error) => tracing::warn!(%error, "damaged files could not be read again"),
             }
             if Instant::now() >= next {
                 break;
@@ -52,7 +56,7 @@ pub(super) async fn run(verifier: Verifier, monitor: Arc<Monitor>) {
 
 impl Verifier {
     /// Reads every file of the newest snapshot once.
-    async fn walk(&self, monitor: &Monitor) -> Result<(), Failure> {
+    async fn walk(&self, monitor: &Monitor, pulse: &Pulse) -> Result<(), Failure> {
         let mut damaged = Vec::new();
         for file in self.lake.recorded_files().await? {
             let now = (self.clock)();
@@ -61,12 +65,12 @@ impl Verifier {
             }
             let bytes = file.bytes;
             if let Some(damage) = self.find_damage(file).await? {
-                self.report(&damage, monitor).await?;
+                self.report(&damage, monitor);
                 damaged.push(damage);
             }
             monitor.metrics.verified(bytes);
             let pause = Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND as f64);
-            tokio::time::sleep(pause).await;
+            pulse.sleep(pause).await;
         }
         monitor.metrics.walks.inc();
         monitor.damaged_files(damaged);
@@ -74,7 +78,7 @@ impl Verifier {
     }
 
     /// Reads the damaged files again.
-    async fn look_again(&self, monitor: &Monitor) -> Result<(), Failure> {
+    async fn look_again(&self, monitor: &Monitor, pulse: &Pulse) -> Result<(), Failure> {
         let known = monitor.health.damaged_files();
         if known.is_empty() {
             return Ok(());
@@ -82,6 +86,7 @@ impl Verifier {
         let mut damaged = Vec::new();
         for file in self.lake.recorded_files().await? {
             if known.contains_key(&file.path) {
+                pulse.alive();
                 damaged.extend(self.find_damage(file).await?);
             }
         }
@@ -92,9 +97,7 @@ impl Verifier {
     /// What is wrong with `file`; `None` where it is right, or no longer part of the lake.
     async fn find_damage(&self, file: RecordedFile) -> Result<Option<DamagedFile>, Failure> {
         let path = file.path.clone();
-        let found = tokio::task::spawn_blocking(move || file.find_damage())
-            .await
-            .map_err(Failure::internal)?;
+        let found = run_blocking(move || file.find_damage()).await.map_err(Failure::Internal)?;
         let damage = match found {
             Ok(found) => found,
             // A disk that does not give the content back has lost it.
@@ -112,23 +115,10 @@ impl Verifier {
     }
 
     /// Tells of a damaged file: in the log, in `/readyz` and by a finding.
-    async fn report(&self, damage: &DamagedFile, monitor: &Monitor) -> Result<(), Failure> {
+    fn report(&self, damage: &DamagedFile, monitor: &Monitor) {
         monitor.damaged_file(damage.clone());
-        let now = (self.clock)();
         let path = damage.path.display().to_string();
         let lake = self.lake.folder().display().to_string();
-        let finding = damaged_file_finding(&path, &damage.found, &lake, now);
-        let context = StoreContext { holder: None, routes: Some(&self.routes), now };
-        let mut stored = StoreSummary::default();
-        let findings = std::slice::from_ref(&finding);
-        store_findings(self.lake.writer_pool(), findings, &[], &[], 0, context, &mut stored)
-            .await
-            .map_err(Failure::internal)?;
-        monitor.outbox_changed.notify_waiters();
-        if stored.new > 0 {
-            monitor.metrics.finding(&finding.rule_id);
-            printer::line(&serde_json::to_string(&finding).map_err(Failure::internal)?)?;
-        }
-        Ok(())
+        monitor.alarms.add(damaged_file_finding(&path, &damage.found, &lake, (self.clock)()));
     }
 }

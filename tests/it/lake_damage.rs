@@ -113,7 +113,7 @@ fn the_service_reads_its_files_again_and_tells_of_damage_and_repair() {
     };
     let path = files[1].display().to_string();
     service.wait_until("the damage is told", |service| damaged(service).get(&path).is_some());
-    let finding = service.wait_for_finding(|finding| finding["rule_id"] == "AT-HEALTH-007");
+    let finding = service.wait_for_finding(|finding| finding["rule_id"] == "AT-HEALTH-009");
     assert!(finding["why"][0].as_str().is_some_and(|why| why.contains(&path)), "{finding}");
     assert_eq!(service.metric("trailhound_damaged_files"), 1.0);
     service.wait_until("every file was read", |service| {

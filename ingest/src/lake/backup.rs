@@ -14,6 +14,7 @@ use super::catalog::Lake;
 use super::checks::RecordedFile;
 use super::error::CatalogError;
 use super::location;
+use crate::supervisor::run_blocking;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -452,7 +453,7 @@ fn refused(folder: &Path, reason: String) -> CatalogError {
 async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CatalogError> + Send + 'static,
 ) -> Result<T, CatalogError> {
-    tokio::task::spawn_blocking(work)
+    run_blocking(work)
         .await
         .map_err(|e| CatalogError::Conflict { what: format!("a backup broke off: {e}") })?
 }

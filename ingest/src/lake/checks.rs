@@ -5,6 +5,7 @@ use super::catalog::Lake;
 use super::damage::DamagedFile;
 use super::error::CatalogError;
 use super::table::Table;
+use crate::supervisor::run_blocking;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use trailhound_datasets::checksum::FileDigest;
@@ -60,11 +61,11 @@ impl Lake {
         files: Vec<RecordedFile>,
     ) -> Result<Vec<PathBuf>, CatalogError> {
         let lake = self.clone();
-        tokio::task::spawn_blocking(move || {
-            files.into_iter().map(|file| lake.check_file(file)).collect()
-        })
-        .await
-        .map_err(|e| CatalogError::Conflict { what: format!("a check of files broke off: {e}") })?
+        run_blocking(move || files.into_iter().map(|file| lake.check_file(file)).collect())
+            .await
+            .map_err(|e| CatalogError::Conflict {
+                what: format!("a check of files broke off: {e}"),
+            })?
     }
 
     /// Checks `file` unless this process has; gives its path. Blocks.

@@ -9,6 +9,7 @@ use super::error::CatalogError;
 use super::files::{LakeFile, NewFile};
 use super::instant::time_text;
 use super::table::Table;
+use crate::supervisor::run_blocking;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -54,10 +55,9 @@ impl Lake {
             let (lake, partition) = (self.clone(), (table, day.clone()));
             let ids: Vec<i64> = files.iter().map(|file| file.id).collect();
             let files = files.into_iter().map(|candidate| candidate.file).collect::<Vec<_>>();
-            let merged = tokio::task::spawn_blocking(move || merge(&lake, table, &day, &files))
-                .await
-                .map_err(|e| CatalogError::Conflict {
-                    what: format!("a compaction broke off: {e}"),
+            let merged =
+                run_blocking(move || merge(&lake, table, &day, &files)).await.map_err(|e| {
+                    CatalogError::Conflict { what: format!("a compaction broke off: {e}") }
                 })?;
             let merged = match merged {
                 Err(CatalogError::Damaged(damage)) => {

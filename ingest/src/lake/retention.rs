@@ -6,6 +6,7 @@ use super::commit::next_snapshot;
 use super::error::CatalogError;
 use super::stored_keys::read_keys;
 use super::table::Table;
+use crate::supervisor::run_blocking;
 use sqlx::AnyConnection;
 use std::collections::BTreeMap;
 use trailhound_datasets::layout;
@@ -55,11 +56,12 @@ impl Lake {
             return Ok(RetentionSummary::default());
         }
         let lake = self.clone();
-        let (expired, counts) = tokio::task::spawn_blocking(move || {
-            lake.count_rows(&expired).map(|counts| (expired, counts))
-        })
-        .await
-        .map_err(|e| CatalogError::Conflict { what: format!("a retention broke off: {e}") })??;
+        let (expired, counts) =
+            run_blocking(move || lake.count_rows(&expired).map(|counts| (expired, counts)))
+                .await
+                .map_err(|e| CatalogError::Conflict {
+                    what: format!("a retention broke off: {e}"),
+                })??;
         self.drop_files(
             &expired,
             &counts,

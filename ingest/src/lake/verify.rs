@@ -8,6 +8,7 @@ use super::files::ColumnRange;
 use super::stored_keys::{StoredKey, read_keys};
 use super::table::Table;
 use super::verify_content::{CatalogedFile, RowTotals};
+use crate::supervisor::run_blocking;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -161,7 +162,7 @@ impl Lake {
             verification.rows += cataloged.rows;
             let lake = self.clone();
             let path = recorded.path.clone();
-            let checked = tokio::task::spawn_blocking(move || {
+            let checked = run_blocking(move || {
                 let found = differences(&lake, recorded, &cataloged, &mut totals);
                 (found, totals)
             })

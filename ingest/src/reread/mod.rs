@@ -15,6 +15,7 @@ mod stored_row;
 mod tests;
 
 use crate::lake::{CatalogError, Lake, LiveFile, Replacement, Table, WriterLock};
+use crate::supervisor::run_blocking;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use known_keys::{ChangedKeys, KnownKeys, copies_with_new_keys};
@@ -208,7 +209,7 @@ fn filtered(
 async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CatalogError> + Send + 'static,
 ) -> Result<T, CatalogError> {
-    tokio::task::spawn_blocking(work)
+    run_blocking(work)
         .await
         .map_err(|e| CatalogError::Conflict { what: format!("reading anew broke off: {e}") })?
 }

@@ -42,6 +42,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::process::Command;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
+use trailhound_ingest::supervisor::Pulse;
 use trailhound_queries::sql_guard::QueryErrorCode;
 
 /// Maximum number of open connections. Dashboards keep connections open.
@@ -49,37 +50,59 @@ const CONNECTIONS_MAX: usize = 16;
 /// How often the service checks that the client is still connected while a statement runs.
 const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The accepting task gives a sign of life at least this often.
+const ACCEPT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a cancelled statement may take to end before its worker is killed.
 const CANCEL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The cancel keys of open connections, each with the notifier that cancels the statements.
 type CancelKeys = Mutex<HashMap<CancelKey, Arc<Notify>>>;
 
-/// Accepts connections until it is aborted.
-pub(crate) async fn serve(listener: TcpListener, server: Arc<QueryServer>) {
-    let keys = Arc::new(CancelKeys::default());
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let (socket, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // For example too many open files, which passes.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(CLIENT_CHECK_INTERVAL).await;
+/// The PostgreSQL server. It outlives a failure of the task that accepts connections.
+pub(crate) struct PostgresServer {
+    listener: TcpListener,
+    server: Arc<QueryServer>,
+    keys: Arc<CancelKeys>,
+    connections: Arc<Semaphore>,
+}
+
+impl PostgresServer {
+    /// A server that answers from `server`.
+    pub(crate) fn new(listener: TcpListener, server: Arc<QueryServer>) -> Self {
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Self { listener, server, keys: Arc::default(), connections }
+    }
+
+    /// Accepts connections until it is aborted.
+    ///
+    /// # Errors
+    /// None; the supervisor's tasks have a result.
+    pub(crate) async fn accept(&self, pulse: &Pulse) -> Result<(), String> {
+        loop {
+            pulse.worked();
+            let accepted = tokio::time::timeout(ACCEPT_TIME_MAX, self.listener.accept()).await;
+            let (socket, peer) = match accepted {
+                Ok(Ok(accepted)) => accepted,
+                Ok(Err(error)) => {
+                    // For example too many open files, which passes.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(CLIENT_CHECK_INTERVAL).await;
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+                tracing::warn!(%peer, "a connection was refused: {CONNECTIONS_MAX} are open");
                 continue;
-            }
-        };
-        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
-            tracing::warn!(%peer, "a connection was refused: {CONNECTIONS_MAX} are open");
-            continue;
-        };
-        let (server, keys) = (Arc::clone(&server), Arc::clone(&keys));
-        tokio::spawn(async move {
-            if let Err(error) = serve_client(socket, peer, &server, &keys).await {
-                tracing::warn!(%peer, %error, "a connection failed");
-            }
-            drop(permit);
-        });
+            };
+            let (server, keys) = (Arc::clone(&self.server), Arc::clone(&self.keys));
+            self.server.supervisor.spawn_brief("postgresql connection", async move {
+                if let Err(error) = serve_client(socket, peer, &server, &keys).await {
+                    tracing::warn!(%peer, %error, "a connection failed");
+                }
+                drop(permit);
+            });
+        }
     }
 }
 

@@ -36,6 +36,22 @@ pub(crate) async fn restore(
     trailhound_ingest::lake::restore(backup, folder, &tables(), now).await
 }
 
+/// True where the time is confirmed, so that something may be removed because of its age: a person has told it, the database of the
+/// catalog agrees, or a service has recorded a confirmed time within the last day.
+///
+/// # Errors
+/// [`CatalogError`].
+pub(crate) async fn is_time_confirmed(lake: &Lake, config: &Config) -> Result<bool, CatalogError> {
+    let clock = config.checked_clock(None);
+    if let Some(then) = lake.confirmed_time().await? {
+        clock.confirmed_at(then);
+    }
+    if let Some(theirs) = lake.database_time().await? {
+        clock.compare("the catalog's database", theirs);
+    }
+    Ok(clock.confirmed_now().is_some())
+}
+
 /// The recorded and the needed version of the lake in `folder`, if it is older than this program needs. Changes nothing.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ mod staging;
 pub mod supervisor;
 pub mod survey;
 
-pub use clock::Clock;
+pub use clock::{CheckedClock, Clock};
 pub use fact_counts::{FactCounts, FactStates, SourceFacts};
 pub use ledger::Ledger;
 pub use options::IngestOptions;

@@ -2,6 +2,7 @@
 //! the result.
 
 use std::time::{Duration, Instant};
+use trailhound_ingest::CheckedClock;
 use trailhound_ingest::lake::{CatalogError, Lake, QueryLogEntry};
 use trailhound_ingest::supervisor::Supervisor;
 
@@ -19,21 +20,22 @@ pub(crate) struct Client {
 pub(super) struct QueryLogGuard {
     lake: Lake,
     supervisor: Supervisor,
+    clock: CheckedClock,
     begun: Instant,
     entry: Option<QueryLogEntry>,
 }
 
 impl QueryLogGuard {
-    /// The entry of a query that begins at `now`, microseconds since 1970 UTC.
+    /// The entry of a query that begins now.
     pub(super) fn begin(
         lake: Lake,
         supervisor: Supervisor,
-        now: i64,
+        clock: CheckedClock,
         client: &Client,
         statement: &str,
     ) -> Self {
         let entry = QueryLogEntry {
-            at: now,
+            at: clock.now(),
             door: client.interface.to_owned(),
             who: client.user.clone(),
             address: client.address.clone(),
@@ -43,7 +45,7 @@ impl QueryLogGuard {
             bytes: 0,
             took: Duration::ZERO,
         };
-        Self { lake, supervisor, begun: Instant::now(), entry: Some(entry) }
+        Self { lake, supervisor, clock, begun: Instant::now(), entry: Some(entry) }
     }
 
     /// Records the query with its result.
@@ -59,7 +61,10 @@ impl QueryLogGuard {
         let Some(entry) = self.entry.take() else { return Ok(()) };
         let took = self.begun.elapsed();
         self.lake
-            .log_query(&QueryLogEntry { result: result.to_owned(), rows, bytes, took, ..entry })
+            .log_query(
+                &QueryLogEntry { result: result.to_owned(), rows, bytes, took, ..entry },
+                self.clock.confirmed_now(),
+            )
             .await
     }
 }
@@ -68,8 +73,9 @@ impl Drop for QueryLogGuard {
     fn drop(&mut self) {
         let Some(entry) = self.entry.take() else { return };
         let (lake, took) = (self.lake.clone(), self.begun.elapsed());
+        let now = self.clock.confirmed_now();
         self.supervisor.spawn_brief("query log", async move {
-            if let Err(error) = lake.log_query(&QueryLogEntry { took, ..entry }).await {
+            if let Err(error) = lake.log_query(&QueryLogEntry { took, ..entry }, now).await {
                 tracing::error!(%error, "a cancelled query could not be recorded");
             }
         });

@@ -12,7 +12,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use trailhound_ingest::Clock;
+use trailhound_ingest::CheckedClock;
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::supervisor::Supervisor;
 use trailhound_queries::sql_guard::QueryErrorCode;
@@ -32,7 +32,7 @@ pub(crate) struct QueryServer {
     pub(super) config: Option<PathBuf>,
     pub(super) bounds: QueryBounds,
     pub(super) slots: QuerySlots,
-    pub(super) clock: Clock,
+    pub(super) clock: CheckedClock,
     /// Starts what outlives a request.
     pub(super) supervisor: Supervisor,
 }
@@ -60,7 +60,7 @@ impl QueryServer {
         lake: Lake,
         config: Option<PathBuf>,
         bounds: QueryBounds,
-        clock: Clock,
+        clock: CheckedClock,
         running: Gauge,
         supervisor: Supervisor,
     ) -> Self {
@@ -70,7 +70,7 @@ impl QueryServer {
     /// Starts the log entry of a query.
     pub(super) fn log(&self, client: &Client, statement: &str) -> QueryLogGuard {
         let (lake, supervisor) = (self.lake.clone(), self.supervisor.clone());
-        QueryLogGuard::begin(lake, supervisor, (self.clock)(), client, statement)
+        QueryLogGuard::begin(lake, supervisor, self.clock.clone(), client, statement)
     }
 
     /// Waits for a slot, runs the query in a worker and records it in the query log. Dropping the

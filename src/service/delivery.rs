@@ -18,9 +18,9 @@ use trailhound_detect::finding::health::dead_letter_finding;
 use trailhound_detect::store::outbox::{self, DeliveryOutcome, LeasedBatch, OutboxCount};
 use trailhound_detect::store::routes::Routes;
 use trailhound_detect::{StoreContext, StoreSummary, store_findings};
-use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::supervisor::{Pulse, Supervisor, TaskHandle, TaskPolicy};
+use trailhound_ingest::{CheckedClock, Clock};
 
 /// Length of the delivery lease in microseconds. It is longer than any attempt, so that it never
 /// ends during one.
@@ -53,7 +53,7 @@ impl DeliveryWorkers {
         lake: &Lake,
         sinks: Vec<SinkInstance>,
         routes: &Arc<Routes>,
-        clock: &Clock,
+        clock: &CheckedClock,
         monitor: &Arc<Monitor>,
         supervisor: &Supervisor,
     ) -> Self {
@@ -63,7 +63,7 @@ impl DeliveryWorkers {
         let metrics = OutboxMetrics {
             lake: lake.clone(),
             sinks: names,
-            clock: Arc::clone(clock),
+            clock: clock.clone(),
             monitor: Arc::clone(monitor),
         };
         let metrics = Arc::new(metrics);
@@ -80,7 +80,7 @@ impl DeliveryWorkers {
                 instance,
                 routes: Arc::clone(routes),
                 lease: lease.clone(),
-                clock: Arc::clone(clock),
+                clock: clock.reader(),
                 stop: receiver.clone(),
                 failures: 0,
             };
@@ -172,8 +172,7 @@ impl SinkWorker {
         loop {
             let stopping = *self.stop.borrow();
             let now = (self.clock)();
-            let has_lease =
-                self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASE_MICROS)).await?;
+            let has_lease = self.lake.acquire_lease(&self.lease, LEASE_MICROS).await?;
             if has_lease && !had_lease {
                 self.recover(now).await?;
             }
@@ -252,7 +251,7 @@ impl SinkWorker {
     /// are none.
     async fn lease_batch(&self, now: i64) -> Result<Option<LeasedBatch>, Failure> {
         let (catalog, name) = (self.lake.writer_pool(), self.instance.name.as_str());
-        let next_due = outbox::next_due(catalog, name).await.map_err(Failure::internal)?;
+        let next_due = outbox::next_due(catalog, name, now).await.map_err(Failure::internal)?;
         if next_due.is_none_or(|due| due > now) {
             return Ok(None);
         }
@@ -338,7 +337,7 @@ const COUNT_PAUSE_MAX: Duration = Duration::from_secs(300);
 struct OutboxMetrics {
     lake: Lake,
     sinks: Vec<String>,
-    clock: Clock,
+    clock: CheckedClock,
     monitor: Arc<Monitor>,
 }
 
@@ -347,7 +346,7 @@ impl OutboxMetrics {
     async fn publish(&self, pulse: &Pulse) -> Result<(), String> {
         let mut iteration = 0_u32;
         loop {
-            let now = (self.clock)();
+            let now = self.clock.now();
             let begun = Instant::now();
             let counted = outbox::undelivered(self.lake.catalog()).await;
             let took = begun.elapsed();
@@ -357,7 +356,9 @@ impl OutboxMetrics {
                     tracing::warn!(%error, "the messages in the outbox cannot be counted")
                 }
             }
+            // What was delivered is forgotten by a confirmed clock alone.
             if iteration.is_multiple_of(CLEANUP_INTERVAL)
+                && let Some(now) = self.clock.confirmed_now()
                 && let Err(error) = outbox::delete_old(self.lake.writer_pool(), now).await
             {
                 tracing::warn!(%error, "messages that were delivered long ago cannot be deleted");

@@ -199,8 +199,7 @@ impl Detector {
         monitor: &Monitor,
         pulse: &Pulse,
     ) -> Result<(), Failure> {
-        let now = (self.clock)();
-        if !self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASE_MICROS)).await? {
+        if !self.lake.acquire_lease(&self.lease, LEASE_MICROS).await? {
             self.loaded_snapshot = None;
             return Ok(());
         }

@@ -59,6 +59,12 @@ struct State {
     detection: Option<String>,
     /// What is wrong with data files of the lake.
     damaged_files: BTreeMap<PathBuf, String>,
+    /// What is wrong with the clock; `None` if nothing is known to be.
+    clock: Option<String>,
+    /// Another clock, or a day, has confirmed the time.
+    is_time_confirmed: bool,
+    /// Id of the last finding that the retention waits; there is one a day.
+    retention_finding: Option<String>,
     /// The facts of the events that each source has delivered on the present day.
     facts: SourceFacts,
     /// The present day, in days since 1970 UTC.
@@ -87,6 +93,9 @@ impl Health {
             surveys: BTreeMap::new(),
             detection: None,
             damaged_files: BTreeMap::new(),
+            clock: None,
+            is_time_confirmed: false,
+            retention_finding: None,
             facts: SourceFacts::new(),
             day: 0,
         };
@@ -163,6 +172,20 @@ impl Health {
         self.state().damaged_files.clone()
     }
 
+    /// Records what is wrong with the clock, and whether the time is confirmed. Returns true if a problem has come or gone.
+    pub(super) fn clock(&self, problem: Option<String>, is_confirmed: bool) -> bool {
+        let mut state = self.state();
+        let is_new = state.clock.is_some() != problem.is_some();
+        (state.clock, state.is_time_confirmed) = (problem, is_confirmed);
+        is_new
+    }
+
+    /// Records the finding that the retention waits. Returns true if it is new.
+    pub(super) fn retention_held(&self, finding_id: &str) -> bool {
+        let mut state = self.state();
+        state.retention_finding.replace(finding_id.to_owned()).as_deref() != Some(finding_id)
+    }
+
     /// Records the facts of committed events. `now` is in microseconds since 1970 UTC.
     pub(super) fn facts(&self, sources: &SourceFacts, now: i64) {
         let mut state = self.state();
@@ -214,6 +237,7 @@ impl Health {
             && state.stalled.is_none()
             && state.detection.is_none()
             && state.damaged_files.is_empty()
+            && state.clock.is_none()
             && failing_tasks.is_empty();
         // `ended_parts` has the names of `failing_tasks`, as before it. `sources_in_trouble` is the name of `failing_sources` before 0.2.0. Both are given until
         // 0.3.0.
@@ -221,6 +245,7 @@ impl Health {
             "ready": ready, "failing_sources": failing, "sources_in_trouble": failing,
             "stalled": state.stalled, "detection": state.detection,
             "ended_parts": ended, "failing_tasks": failing_tasks, "tasks": restarts,
+            "clock": state.clock, "time_is_confirmed": state.is_time_confirmed,
             "damaged_files": state.damaged_files, "sources": seen,
         });
         (ready, document)

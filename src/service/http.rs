@@ -3,9 +3,9 @@
 //!
 //! A client that is silent or slow keeps its connection for seconds only, and the number of connections is limited.
 
-use super::connection_slots::{ConnectionSlot, ConnectionSlots};
 use super::monitor::Monitor;
 use crate::exit::Failure;
+use crate::query_server::{ConnectionSlot, ConnectionSlots};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
@@ -23,6 +23,8 @@ use trailhound_ingest::supervisor::{Pulse, Supervisor};
 
 /// Time in which a client must send the head of its next request. It also ends idle connections.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// Largest number of open connections.
+const CONNECTIONS_MAX: usize = 256;
 /// Largest head of a request in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// The accepting task gives a sign of life at least this often.
@@ -78,7 +80,7 @@ impl HttpServer {
         if let Some(queries) = queries {
             router = router.merge(queries);
         }
-        Self { listener, router, slots: Arc::default(), supervisor }
+        Self { listener, router, slots: ConnectionSlots::new(CONNECTIONS_MAX), supervisor }
     }
 
     /// Accepts connections until it is aborted.

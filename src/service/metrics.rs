@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use trailhound_ingest::FactCounts;
 use trailhound_ingest::live::CommitSummary;
+use trailhound_ingest::supervisor::FailureKind;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RecordLabels {
@@ -92,6 +93,8 @@ pub(super) struct Metrics {
     /// Queries that run in the query server.
     pub(super) queries: Gauge,
     task_failures: Family<TaskLabels, Counter>,
+    /// 1 while the clock of the machine is not believed.
+    pub(super) clock_problem: Gauge,
     staged_time: Histogram,
     commit_time: Histogram,
     detection_time: Histogram,
@@ -143,6 +146,7 @@ impl Metrics {
             window_buffer: Gauge::default(),
             queries: Gauge::default(),
             task_failures: Family::default(),
+            clock_problem: Gauge::default(),
             staged_time: seconds(),
             commit_time: seconds(),
             detection_time: seconds(),
@@ -155,6 +159,13 @@ impl Metrics {
             reports: Family::default(),
             outbox: Family::default(),
             outbox_age: Family::default(),
+        }
+    }
+
+    /// The failures of a task start at zero.
+    pub(super) fn init_task(&self, task: &str) {
+        for how in FailureKind::ALL.map(FailureKind::name) {
+            self.task_failures.get_or_create(&TaskLabels { task: task.to_owned(), how });
         }
     }
 
@@ -177,6 +188,11 @@ impl Metrics {
             "commits_refused",
             "Commits refused because another member had moved the positions",
             self.refused.clone(),
+        );
+        r.register(
+            "clock_problem",
+            "1 while the clock of the machine is not believed; else 0",
+            self.clock_problem.clone(),
         );
         r.register(
             "task_failures",

@@ -3,7 +3,7 @@
 
 mod account_watch;
 mod alarms;
-mod connection_slots;
+mod clock_watch;
 mod delivery;
 mod detector;
 mod health;
@@ -23,6 +23,7 @@ use crate::lake;
 use crate::printer;
 use crate::query_server::{self, PostgresServer, QueryServer};
 use alarms::AlarmStore;
+use clock_watch::ClockWatch;
 use delivery::DeliveryWorkers;
 use detector::{Detector, RuleVersions};
 use health::Health;
@@ -36,7 +37,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tasks::ServiceTasks;
-use trailhound_ingest::Clock;
+use trailhound_ingest::CheckedClock;
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::live::{self, LiveOptions, Observer};
 use trailhound_ingest::supervisor::{Supervisor, TaskFaults, TaskObserver};
@@ -53,13 +54,14 @@ pub(crate) async fn run(
     test: &TestSwitches,
 ) -> Result<Exit, Failure> {
     let faults = TaskFaults::parse(&test.test_task).map_err(Failure::Usage)?;
-    let options = config.live_options()?;
+    let checked_clock = config.checked_clock(test.test_clock.clone());
+    let options = config.live_options(&checked_clock)?;
     let lake = lake::create_or_open(folder, config).await?;
     // Before any part writes to the catalog.
     lake.refuse_stale_catalog().await?;
     let (sinks, routes) = config.sinks()?;
     let routes = Arc::new(routes);
-    let scheduler = report_scheduler(config, &lake, folder, &options.clock)?;
+    let scheduler = report_scheduler(config, &lake, folder, &checked_clock)?;
     let clock = Arc::clone(&options.clock);
     let detector = Detector::new(config, lake.clone(), clock, Arc::clone(&routes)).await?;
     let rules = detector.rules();
@@ -69,11 +71,17 @@ pub(crate) async fn run(
         supervisor: Supervisor::new(observer, faults).map_err(Failure::internal)?,
         monitor: Arc::clone(&monitor),
     };
-    start_servers(config, &lake, folder, &options.clock, &tasks).await?;
+    start_servers(config, &lake, folder, &checked_clock, &tasks).await?;
     let alarms = tasks.start_alarms(AlarmStore {
         lake: lake.clone(),
         routes: Arc::clone(&routes),
         clock: Arc::clone(&options.clock),
+        monitor: Arc::clone(&monitor),
+    });
+    tasks.start_clock(ClockWatch {
+        clock: checked_clock.clone(),
+        lake: lake.clone(),
+        stores: options.oss.clone(),
         monitor: Arc::clone(&monitor),
     });
     let ingest_ended = Arc::new(AtomicBool::new(false));
@@ -83,7 +91,7 @@ pub(crate) async fn run(
     tasks.start_verifier(new_verifier(config, &lake, &options));
     let supervisor = &tasks.supervisor;
     let delivery =
-        DeliveryWorkers::start(&lake, sinks, &routes, &options.clock, &monitor, supervisor);
+        DeliveryWorkers::start(&lake, sinks, &routes, &checked_clock, &monitor, supervisor);
     tasks.start_signals();
     let observer = Arc::clone(&monitor) as Arc<dyn Observer>;
     let ingested = live::run(&lake, options, observer, Arc::clone(&monitor.stop), supervisor).await;
@@ -97,8 +105,11 @@ pub(crate) async fn run(
     delivery.end().await?;
     supervisor.abort_all();
     ingested.map_err(Failure::from)?;
+    if let Some(reason) = monitor.fatal() {
+        return Err(Failure::Internal(reason));
+    }
     detected?;
-    monitor.fatal().map_or(Ok(Exit::Success), |reason| Err(Failure::Internal(reason)))
+    Ok(Exit::Success)
 }
 
 fn new_monitor(
@@ -118,7 +129,7 @@ async fn start_servers(
     config: &Config,
     lake: &Lake,
     folder: &Path,
-    clock: &Clock,
+    clock: &CheckedClock,
     tasks: &ServiceTasks,
 ) -> Result<(), Failure> {
     let listener = http::bind(config.listen()).await?;
@@ -132,7 +143,7 @@ async fn start_servers(
         lake.clone(),
         config.path().map(Path::to_owned),
         config.query_bounds(),
-        Arc::clone(clock),
+        clock.clone(),
         monitor.metrics.queries.clone(),
         supervisor.clone(),
     ));
@@ -144,7 +155,7 @@ async fn start_servers(
             "answering PostgreSQL clients on {}",
             http::local_address(&listener)
         ));
-        tasks.start_postgres(PostgresServer::new(listener, query_server));
+        tasks.start_postgres(PostgresServer::new(listener, query_server, endpoint)?);
     }
     let (monitor, supervisor) = (Arc::clone(monitor), supervisor.clone());
     tasks.start_http(HttpServer::new(listener, monitor, query_routes, supervisor));
@@ -164,7 +175,8 @@ fn new_maintenance(
         lease: Lease::new("upkeep"),
         retention_days: options.retention_days,
         interval: config.maintenance_interval(),
-        clock: Arc::clone(&options.clock),
+        clock: options.checked_clock.clone(),
+        drop_share_max: config.drop_share_max(),
     }
 }
 
@@ -181,12 +193,13 @@ fn report_scheduler(
     config: &Config,
     lake: &Lake,
     folder: &Path,
-    clock: &Clock,
+    clock: &CheckedClock,
 ) -> Result<ReportScheduler, Failure> {
     Ok(ReportScheduler {
         lake: lake.clone(),
         reports: config.reports()?,
-        clock: Arc::clone(clock),
+        clock: clock.reader(),
+        checked_clock: clock.clone(),
         program: std::env::current_exe().map_err(Failure::internal)?,
         config: config.path().map(Path::to_owned),
         folder: folder.to_owned(),

@@ -135,6 +135,10 @@ impl Observer for Monitor {
 }
 
 impl TaskObserver for Monitor {
+    fn task_started(&self, name: &str) {
+        self.metrics.init_task(name);
+    }
+
     fn task_failed(&self, failure: &TaskFailure) {
         tracing::error!(
             task = failure.task,

@@ -4,7 +4,7 @@
 use super::monitor::Monitor;
 use crate::config::{CatchUpPolicy, ReportSchedule};
 use chrono::{DateTime, Utc};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use tokio::process::Command;
 use tokio::time::Instant;
 use trailhound_detect::store::Notice;
 use trailhound_detect::store::report_runs::{self, ReportRun};
-use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
 use trailhound_ingest::supervisor::Pulse;
+use trailhound_ingest::{CheckedClock, Clock};
 
 /// How often due reports are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,6 +27,10 @@ const LEASE_RENEWAL: Duration = Duration::from_secs(30);
 const RETRY_PAUSE: Duration = Duration::from_secs(30);
 /// Maximum of this pause.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1800);
+/// A run that lies further in the future than this was recorded by a wrong clock, in microseconds.
+const AHEAD_MAX: i64 = 300_000_000;
+/// Times missed for longer than this are made up for once the clock is confirmed: 100 days, in microseconds.
+const UNCONFIRMED_MISSED_MAX: i64 = 100 * 86_400_000_000;
 /// Missed times of a schedule that are handled one by one. Earlier ones are ignored.
 const MISSED_MAX: usize = 1000;
 
@@ -35,6 +39,8 @@ pub(super) struct ReportScheduler {
     pub(super) lake: Lake,
     pub(super) reports: Vec<ReportSchedule>,
     pub(super) clock: Clock,
+    /// The same clock, which also says whether the time is sure.
+    pub(super) checked_clock: CheckedClock,
     /// This program, which creates each report in a child process.
     pub(super) program: PathBuf,
     /// Configuration file of the child process.
@@ -59,6 +65,8 @@ pub(super) struct SchedulerRun {
     started_at: i64,
     /// The reports whose last attempt failed, by name.
     retries: HashMap<String, RetryState>,
+    /// The reports that wait until the clock is confirmed.
+    waiting: HashSet<String>,
 }
 
 impl SchedulerRun {
@@ -69,7 +77,14 @@ impl SchedulerRun {
         }
         let started_at = (scheduler.clock)();
         let lease = Lease::new("reports");
-        Self { scheduler, monitor, lease, started_at, retries: HashMap::new() }
+        Self {
+            scheduler,
+            monitor,
+            lease,
+            started_at,
+            retries: HashMap::new(),
+            waiting: HashSet::new(),
+        }
     }
 
     /// Creates reports until it is aborted.
@@ -111,20 +126,23 @@ impl SchedulerRun {
 
     /// Takes or renews the lease. Returns false if another service holds it.
     async fn renew_lease(&self) -> Result<bool, String> {
-        let now = self.now();
         self.scheduler
             .lake
-            .acquire_lease(&self.lease, now, now.saturating_add(LEASE_MICROS))
+            .acquire_lease(&self.lease, LEASE_MICROS)
             .await
             .map_err(|e| e.to_string())
     }
 
     /// Returns the last due time that needs no further attempt; `None` if the lake records no such
-    /// run of the report.
+    /// run of the report. Runs of the future were recorded by a clock that was wrong: they count for nothing.
     async fn last_handled(&self, report: &ReportSchedule) -> Result<Option<i64>, String> {
-        report_runs::last_finished(self.scheduler.lake.catalog(), &report.name)
-            .await
-            .map_err(|e| e.to_string())
+        report_runs::last_finished(
+            self.scheduler.lake.catalog(),
+            &report.name,
+            self.now().saturating_add(AHEAD_MAX),
+        )
+        .await
+        .map_err(|e| e.to_string())
     }
 
     fn run_record(
@@ -159,12 +177,22 @@ impl SchedulerRun {
 
     /// The times for which `report` is to be created now, in order. Times that the catch-up policy
     /// skips are recorded.
-    async fn due_times(&self, report: &ReportSchedule) -> Result<Vec<i64>, String> {
+    async fn due_times(&mut self, report: &ReportSchedule) -> Result<Vec<i64>, String> {
         let now = self.now();
         let Some(last) = self.last_handled(report).await? else {
             self.record_run(report, now, "registered", "made from then on".to_owned()).await?;
             return Ok(Vec::new());
         };
+        let is_long = now.saturating_sub(last) > UNCONFIRMED_MISSED_MAX;
+        if is_long && self.scheduler.checked_clock.confirmed_now().is_none() {
+            if self.waiting.insert(report.name.clone()) {
+                tracing::warn!(
+                    report = report.name,
+                    "the clock has moved very far since the last run of the report, and nothing confirms it yet; the report waits"
+                );
+            }
+            return Ok(Vec::new());
+        }
         let times = times_between(report, last, now);
         let (skipped, due) = match report.catch_up {
             CatchUpPolicy::All => (Vec::new(), times),

@@ -1,6 +1,7 @@
 //! The tasks of the service: their names, how long each may be silent, and whether it is started again.
 
 use super::alarms::AlarmStore;
+use super::clock_watch::ClockWatch;
 use super::detector::{self, Detector};
 use super::http::HttpServer;
 use super::maintenance::{self, Maintenance};
@@ -28,6 +29,8 @@ const VERIFIER_SILENCE_MAX: Duration = Duration::from_secs(3600);
 const REPORTS_SILENCE_MAX: Duration = Duration::from_secs(300);
 /// Storing a finding waits for the catalog.
 const ALARMS_SILENCE_MAX: Duration = Duration::from_secs(120);
+/// Other clocks answer within seconds, or not at all.
+const CLOCK_SILENCE_MAX: Duration = Duration::from_secs(120);
 /// The task that waits for signals does nothing else.
 const SIGNALS_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How long the end of the service waits for the catalog to take the last findings about the service.
@@ -81,6 +84,16 @@ impl ServiceTasks {
             async move { store.run(&pulse).await }
         });
         AlarmTask(store)
+    }
+
+    /// Starts to watch the clock.
+    pub(super) fn start_clock(&self, watch: ClockWatch) {
+        let watch = Arc::new(watch);
+        let policy = TaskPolicy::restarting(CLOCK_SILENCE_MAX);
+        self.supervisor.spawn("clock", policy, move |pulse| {
+            let watch = Arc::clone(&watch);
+            async move { watch.run(&pulse).await }
+        });
     }
 
     /// Starts the HTTP server.

@@ -78,18 +78,13 @@ impl Lake {
         Ok(days)
     }
 
-    /// Removes the folders aside that are older than [`KEPT_DAYS`], by `now` and by the newest commit: a wrong clock
-    /// alone removes nothing. Returns the days removed.
+    /// Removes the folders aside that are older than [`KEPT_DAYS`], by `now` (microseconds UTC), a time that
+    /// is confirmed, and by the newest commit: a wrong clock alone removes nothing. Returns the days removed.
     ///
     /// # Errors
     /// [`CatalogError`].
     pub async fn remove_expired_aside(&self, now: i64) -> Result<Vec<AsideInfo>, CatalogError> {
-        let newest: String = sqlx::query_scalar(
-            "SELECT CAST(snapshot_time AS TEXT) FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        let present = parse_time_text(&newest).unwrap_or(i64::MIN).min(now);
+        let present = self.newest_commit_time().await?.unwrap_or(i64::MIN).min(now);
         let mut removed = self.aside()?;
         removed.retain(|day| parse_day(&day.removed_on).is_some_and(|day| day <= present));
         for AsideInfo { day, files, bytes, .. } in &removed {
@@ -99,6 +94,16 @@ impl Lake {
             tracing::warn!(folder = %folder.display(), files, bytes, kept_days = KEPT_DAYS, "files that no commit refers to were removed");
         }
         Ok(removed)
+    }
+
+    /// When the newest snapshot was committed, microseconds since 1970 UTC; `None` where the catalog's text is no time.
+    pub(super) async fn newest_commit_time(&self) -> Result<Option<i64>, CatalogError> {
+        let newest: String = sqlx::query_scalar(
+            "SELECT CAST(snapshot_time AS TEXT) FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(parse_time_text(&newest))
     }
 
     fn aside_folder(&self) -> PathBuf {

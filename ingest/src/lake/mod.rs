@@ -11,6 +11,7 @@ mod catalog;
 mod checks;
 mod commit;
 mod compaction;
+mod confirmed_time;
 mod damage;
 mod ducklake;
 mod error;

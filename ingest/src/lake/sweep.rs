@@ -18,9 +18,9 @@ const UNKNOWN_ONE_IN: usize = 10;
 const COMMIT_MICROS_MAX: i64 = 86_400_000_000;
 
 impl Lake {
-    /// Moves the data files and temporary files of the lake that no commit refers to aside, at `now` (microseconds UTC), and
-    /// removes what has been aside for long enough. Returns the number of files moved. In a shared lake, files younger than
-    /// an hour stay, because another process may still be writing them.
+    /// Moves the data files and temporary files of the lake that no commit refers to aside, at `now` (microseconds UTC).
+    /// Returns the number of files moved. In a shared lake, files younger than an hour stay, because another process may still
+    /// be writing them.
     ///
     /// # Errors
     /// [`CatalogError::OlderCatalog`] where the catalog looks older than the files; nothing is moved then. Any other
@@ -112,11 +112,12 @@ impl Lake {
 
     async fn move_unknown(&self, unknown: &[PathBuf], now: i64) -> Result<u64, CatalogError> {
         let mut moved = 0;
+        // A clock that is wrong must not make the files look old.
+        let now = self.newest_commit_time().await?.map_or(now, |newest| newest.max(now));
         for path in unknown.iter().filter(|path| !(self.is_shared() && is_young(path))) {
             self.move_aside(path, now)?;
             moved += 1;
         }
-        self.remove_expired_aside(now).await?;
         Ok(moved)
     }
 }

@@ -64,7 +64,7 @@ pub async fn run(
         let Some((buckets, sender)) = life else { return Err("it has ended".to_owned()) };
         let observer = &*observer;
         let result = engine::run(&engine_lake, &runtime, &options, buckets, observer, &stop, pulse);
-        let told = result.as_ref().map(|()| ()).map_err(LiveError::to_string);
+        let told = result.as_ref().copied().map_err(LiveError::to_string);
         // Nobody receives where the caller was cancelled.
         let _ = sender.send(result);
         told

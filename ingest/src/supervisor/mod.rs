@@ -10,6 +10,7 @@ mod task;
 pub use fault::TaskFaults;
 pub use task::{FailureKind, Pulse, TaskFailure, TaskPolicy, TaskStatus};
 
+use futures::FutureExt;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +36,8 @@ const BRIEF_FAILURE_SHOWN: Duration = Duration::from_secs(60);
 
 /// Receives what the supervisor sees. Called on any thread; must not block.
 pub trait TaskObserver: Send + Sync {
+    /// A task begins its first life.
+    fn task_started(&self, _name: &str) {}
     /// A task has failed. Where the failure ends the service, the service must begin to end.
     fn task_failed(&self, failure: &TaskFailure);
     /// The service should have ended by now because of a failure. The process must exit at once.
@@ -165,7 +168,7 @@ impl Supervisor {
         let shared = Arc::clone(&self.0);
         #[expect(clippy::disallowed_methods, reason = "a panic of it is reported")]
         tokio::spawn(async move {
-            let caught = futures::FutureExt::catch_unwind(AssertUnwindSafe(work)).await;
+            let caught = AssertUnwindSafe(work).catch_unwind().await;
             if let Err(payload) = caught {
                 let failure = TaskFailure {
                     task: name.to_owned(),
@@ -225,6 +228,7 @@ impl Supervisor {
         let task = Arc::new(Task::new(name, policy, self.0.faults.of(name)));
         lock(&self.0.tasks).insert(name.to_owned(), Arc::clone(&task));
         tracing::info!(task = name, restarts = task.policy.restarts, "task started");
+        self.0.observer.task_started(name);
         let shared = Arc::clone(&self.0);
         #[expect(clippy::disallowed_methods, reason = "the owner of a task calls nothing else")]
         let owner = tokio::spawn(async move { shared.run_lives(&task, start).await });
@@ -260,6 +264,7 @@ impl Shared {
             let guard = CancelOnDrop(abort);
             let end = self.end_of_life(task, ended, guard.0.as_ref()).await;
             drop(guard);
+            task.rest();
             let is_stopping = *stopping.borrow() || task.may_return();
             match end {
                 Some(Ok(Ok(()))) if is_stopping => return,
@@ -294,6 +299,8 @@ impl Shared {
         abort: Option<&AbortHandle>,
     ) -> Option<LifeEnd> {
         let mut ended = std::pin::pin!(ended);
+        // A life before this one may have ended when it was to be cancelled.
+        let _ = task.cancel.notified().now_or_never();
         tokio::select! {
             end = &mut ended => return Some(end),
             () = task.cancel.notified(), if abort.is_some() => {}

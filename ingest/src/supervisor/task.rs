@@ -59,6 +59,9 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Every way to fail.
+    pub const ALL: [Self; 4] = [Self::Returned, Self::Failed, Self::Panicked, Self::Silent];
+
     /// `returned`, `failed`, `panicked` or `silent`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -118,6 +121,8 @@ struct State {
     silent_since: Option<Instant>,
     /// It was told that the task never ends.
     is_lost: bool,
+    /// Between two lives: nothing is expected of the task.
+    is_resting: bool,
 }
 
 /// A task and what is known of it.
@@ -139,8 +144,14 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(name: &str, policy: TaskPolicy, fault: Option<FaultKind>) -> Self {
         let now = Instant::now();
-        let state =
-            State { restarts: 0, begun: now, failure: None, silent_since: None, is_lost: false };
+        let state = State {
+            restarts: 0,
+            begun: now,
+            failure: None,
+            silent_since: None,
+            is_lost: false,
+            is_resting: false,
+        };
         Self {
             name: name.to_owned(),
             policy,
@@ -163,6 +174,12 @@ impl Task {
         self.note_alive();
         let mut state = self.state();
         (state.restarts, state.begun, state.silent_since) = (restarts, Instant::now(), None);
+        state.is_resting = false;
+    }
+
+    /// A life has ended.
+    pub(super) fn rest(&self) {
+        self.state().is_resting = true;
     }
 
     /// Counts a sign of life, also where a test mutes the task.
@@ -190,6 +207,13 @@ impl Task {
     pub(super) fn check_silence(&self) -> Option<TaskFailure> {
         let silence = self.silence();
         let mut state = self.state();
+        if state.is_resting {
+            return None;
+        }
+        // A task that works in long rounds has lived long enough to count as working.
+        if state.restarts > 0 && is_stable(state.begun.elapsed()) && state.silent_since.is_none() {
+            state.failure = None;
+        }
         if silence <= self.silence_max() {
             if state.silent_since.take().is_some() {
                 state.failure = None;
@@ -207,7 +231,7 @@ impl Task {
     /// True once, where the task has been silent for so long after it was told to end that it never will.
     pub(super) fn is_newly_lost(&self) -> bool {
         let mut state = self.state();
-        let since = state.silent_since;
+        let since = state.silent_since.filter(|_| !state.is_resting);
         let is_lost =
             since.is_some_and(|since| since.elapsed() > self.silence_max() * ABANDON_FACTOR);
         is_lost && !std::mem::replace(&mut state.is_lost, true)

@@ -1,4 +1,4 @@
-//! Limits the open connections of the HTTP server. A connection that has sent no request yet makes room for a new one, so that
+//! Limits the open connections of a server. A connection that has not asked for anything yet makes room for a new one, so that
 //! silent clients do not keep others away.
 
 use std::collections::BTreeMap;
@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Largest number of open connections.
-const CONNECTIONS_MAX: usize = 256;
-
 /// The open connections, by a number that grows.
-#[derive(Default)]
-pub(super) struct ConnectionSlots(Mutex<OpenConnections>);
+pub(crate) struct ConnectionSlots {
+    max: usize,
+    connections: Mutex<OpenConnections>,
+}
 
 #[derive(Default)]
 struct OpenConnections {
@@ -26,22 +25,27 @@ struct Connection {
 }
 
 /// The slot of one connection. Dropping it frees the slot.
-pub(super) struct ConnectionSlot {
+pub(crate) struct ConnectionSlot {
     slots: Arc<ConnectionSlots>,
     number: u64,
     connection: Arc<Connection>,
 }
 
 impl ConnectionSlots {
+    /// At most `max` slots.
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, connections: Mutex::default() })
+    }
+
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a slot. Where all are taken, the oldest connection that has not asked for anything loses its own; `None` where all
     /// have asked.
-    pub(super) fn take(self: &Arc<Self>) -> Option<ConnectionSlot> {
+    pub(crate) fn take(self: &Arc<Self>) -> Option<ConnectionSlot> {
         let mut connections = self.lock();
-        if connections.open.len() >= CONNECTIONS_MAX {
+        if connections.open.len() >= self.max {
             let is_silent =
                 |connection: &Arc<Connection>| !connection.has_asked.load(Ordering::Relaxed);
             let silent = connections.open.iter().find(|(_, connection)| is_silent(connection));
@@ -58,12 +62,12 @@ impl ConnectionSlots {
 
 impl ConnectionSlot {
     /// The client has sent the head of a request.
-    pub(super) fn note_request(&self) {
+    pub(crate) fn note_request(&self) {
         self.connection.has_asked.store(true, Ordering::Relaxed);
     }
 
     /// Waits until the slot is given to another connection.
-    pub(super) async fn revoked(&self) {
+    pub(crate) async fn revoked(&self) {
         self.connection.revoked.notified().await;
     }
 }
@@ -80,9 +84,8 @@ mod tests {
 
     #[tokio::test]
     async fn silent_connections_make_room_and_others_do_not() {
-        let slots = Arc::<ConnectionSlots>::default();
-        let held: Vec<ConnectionSlot> =
-            (0..CONNECTIONS_MAX).map(|_| slots.take().expect("a slot")).collect();
+        let slots = ConnectionSlots::new(8);
+        let held: Vec<ConnectionSlot> = (0..8).map(|_| slots.take().expect("a slot")).collect();
         held[0].note_request();
         let newest = slots.take().expect("the slot of a silent one");
         held[1].revoked().await;
@@ -91,6 +94,6 @@ mod tests {
         assert!(slots.take().is_none(), "all have asked");
         drop(held);
         assert!(slots.take().is_some());
-        assert_eq!(slots.lock().open.len(), 1, "the newest; the last was dropped at once");
+        assert_eq!(slots.lock().open.len(), 1, "the newest is left");
     }
 }

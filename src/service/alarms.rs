@@ -3,43 +3,16 @@
 use super::monitor::Monitor;
 use crate::exit::Failure;
 use crate::printer;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use trailhound_detect::store::routes::Routes;
-use trailhound_detect::{Finding, StoreContext, StoreSummary, store_findings};
+use trailhound_detect::{StoreContext, StoreSummary, store_findings};
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::Lake;
 use trailhound_ingest::supervisor::Pulse;
 
-/// Findings that wait. More are dropped: the log has them, and `/readyz` says what does not work.
-const WAITING_MAX: usize = 256;
 /// How often findings that could not be stored are tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// Findings that are not stored yet. Any thread may add one, without waiting.
-#[derive(Default)]
-pub(super) struct AlarmQueue {
-    waiting: Mutex<VecDeque<Finding>>,
-    added: Notify,
-}
-
-impl AlarmQueue {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Finding>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds a finding, unless it waits already.
-    pub(super) fn add(&self, finding: Finding) {
-        let mut waiting = self.waiting();
-        let is_known = waiting.iter().any(|known| known.finding_id == finding.finding_id);
-        if !is_known && waiting.len() < WAITING_MAX {
-            waiting.push_back(finding);
-        }
-        self.added.notify_one();
-    }
-}
 
 /// Stores the findings about the service.
 pub(super) struct AlarmStore {

@@ -2,6 +2,7 @@
 //! creates reports, and serves health, metrics and queries.
 
 mod account_watch;
+mod alarm_queue;
 mod alarms;
 mod clock_watch;
 mod delivery;

@@ -1,7 +1,7 @@
 //! What the parts of the service report to: metrics, health, and notifications that wake other
 //! parts.
 
-use super::alarms::AlarmQueue;
+use super::alarm_queue::AlarmQueue;
 use super::health::Health;
 use super::metrics::Metrics;
 use crate::exit::Exit;

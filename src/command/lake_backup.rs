@@ -54,10 +54,12 @@ pub(super) async fn restore(
 
 fn print(summary: &BackupSummary, json: bool, done: &str) -> Result<(), Failure> {
     if json {
-        return printer::line(&serde_json::to_string(summary).map_err(Failure::internal)?);
+        printer::line(&serde_json::to_string(summary).map_err(Failure::internal)?)?;
+        return Ok(());
     }
     printer::line(&format!(
         "snapshot {} {done}: {} files of {} bytes, {} of them new",
         summary.snapshot, summary.files, summary.bytes, summary.files_new
-    ))
+    ))?;
+    Ok(())
 }

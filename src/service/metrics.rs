@@ -165,7 +165,7 @@ impl Metrics {
     /// The failures of a task start at zero.
     pub(super) fn init_task(&self, task: &str) {
         for how in FailureKind::ALL.map(FailureKind::name) {
-            self.task_failures.get_or_create(&TaskLabels { task: task.to_owned(), how });
+            self.task_failures.get_or_create(&TaskLabels { task: task.to_owned(), how }).inc_by(0);
         }
     }
 

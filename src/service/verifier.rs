@@ -14,15 +14,15 @@ use trailhound_ingest::supervisor::{Pulse, run_blocking};
 const BYTES_PER_SECOND: u64 = 16 << 20;
 /// A walk over the lake begins this long after the one before has begun, or when that has ended.
 const WALK_INTERVAL: Duration = Duration::from_secs(86_400);
-/// Length of the lease in microseconds: longer than the pause after the largest file.
-const LEASE_MICROS: i64 = 600_000_000;
+/// Length of the lease: longer than the pause after the largest file. Who does not get it tries again after this time.
+const LEASE_LENGTH: Duration = Duration::from_secs(600);
 
 /// What is walked.
 pub(super) struct Verifier {
     pub(super) lake: Lake,
     /// Pause after which damaged files are read again: somebody may have put them back.
     pub(super) interval: Duration,
-    /// Where several services share the lake, only the one with the lease reads it.
+    /// Where several services share the lake, they read it one after the other.
     pub(super) lease: Lease,
     pub(super) clock: Clock,
 }
@@ -34,9 +34,14 @@ pub(super) async fn run(
     pulse: &Pulse,
 ) -> Result<(), String> {
     loop {
-        let next = Instant::now() + WALK_INTERVAL;
+        let mut next = Instant::now() + WALK_INTERVAL;
         match verifier.walk(monitor, pulse).await {
-            Ok(()) => pulse.worked(),
+            Ok(is_whole) => {
+                if !is_whole {
+                    next = Instant::now() + LEASE_LENGTH;
+                }
+                pulse.worked();
+            }
             Err(error) => {
                 tracing::warn!(%error, "the verification of the lake's files failed; it is tried again later");
             }
@@ -55,12 +60,13 @@ pub(super) async fn run(
 }
 
 impl Verifier {
-    /// Reads every file of the newest snapshot once.
-    async fn walk(&self, monitor: &Monitor, pulse: &Pulse) -> Result<(), Failure> {
+    /// Reads every file of the newest snapshot once. False where another service has the lease.
+    async fn walk(&self, monitor: &Monitor, pulse: &Pulse) -> Result<bool, Failure> {
+        let length = i64::try_from(LEASE_LENGTH.as_micros()).unwrap_or(i64::MAX);
         let mut damaged = Vec::new();
         for file in self.lake.recorded_files().await? {
-            if !self.lake.acquire_lease(&self.lease, LEASE_MICROS).await? {
-                return Ok(());
+            if !self.lake.acquire_lease(&self.lease, length).await? {
+                return Ok(false);
             }
             let bytes = file.bytes;
             if let Some(damage) = self.find_damage(file).await? {
@@ -73,7 +79,8 @@ impl Verifier {
         }
         monitor.metrics.walks.inc();
         monitor.damaged_files(damaged);
-        Ok(())
+        self.lake.release_lease(&self.lease).await?;
+        Ok(true)
     }
 
     /// Reads the damaged files again.

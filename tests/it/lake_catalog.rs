@@ -39,7 +39,7 @@ async fn write_all(lake: &Lake, program: &Program, round: i64, entries: u32) -> 
     let ingested = ingest_at(lake, &path, now).await.is_ok();
     let mut logged = true;
     for _ in 0..entries {
-        logged &= lake.log_query(&long_statement(600_000)).await.is_ok();
+        logged &= lake.log_query(&long_statement(600_000), Some(now)).await.is_ok();
         if !logged {
             break;
         }
@@ -221,6 +221,21 @@ fn what_is_aside_is_removed_after_its_time_and_by_no_wrong_clock() {
     assert!(!aside.exists(), "{removed:?}");
     let told = String::from_utf8_lossy(&removed.stderr).into_owned();
     assert!(told.contains("were removed") && told.contains("2026-10-01"), "{told}");
+}
+
+#[test]
+fn a_clock_that_is_behind_does_not_make_files_aside_look_old() {
+    let program = Program::new();
+    fill_days(&program, "lake", &[2]);
+    program.write("lake/files/main/events/day=2026-09-10/rest.parquet", "rest");
+    let mut sweep = program.command(&["lake", "sweep", "--lake", "lake"]);
+    let swept = sweep.env("TRAILHOUND_NOW", "2016-10-01T00:00:00Z").output();
+    let swept = swept.expect("the program starts");
+    assert!(String::from_utf8_lossy(&swept.stdout).starts_with("1 files"), "{swept:?}");
+    let info = program.run_ok(&["lake", "info", "--lake", "lake", "--json"]).json()[0].clone();
+    assert_eq!(info["aside"][0]["day"], "2026-10-01", "the day of the newest commit");
+    program.run_ok(&["lake", "sweep", "--lake", "lake"]);
+    assert!(program.path("lake/aside/2026-10-01").exists(), "not removed at once");
 }
 
 #[test]

@@ -58,12 +58,19 @@ fn told(service: &Service, how: &str) -> BTreeSet<String> {
 fn every_task_that_ends_in_any_way_is_told_and_started_again_or_ends_the_service() {
     let program = prepared();
     let service = start(&program, "");
-    service.wait_until("every task", |service| tasks(service).len() >= 13);
+    service.wait_until("every task", |service| tasks(service).len() >= 14);
     let all = tasks(&service);
     assert_eq!(service.stop().0, 0);
-    for name in
-        ["ingest", "detection", "maintenance", "reports", "sink f", "bucket b", "survey of k"]
-    {
+    for name in [
+        "ingest",
+        "detection",
+        "maintenance",
+        "verifier",
+        "reports",
+        "sink f",
+        "bucket b",
+        "survey of k",
+    ] {
         assert!(all.contains_key(name), "{name}: {all:?}");
     }
     for (kind, how) in KINDS {

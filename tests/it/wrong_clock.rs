@@ -118,6 +118,28 @@ fn a_clock_that_is_wrong_from_the_start_drops_nothing_and_detection_works() {
 }
 
 #[test]
+fn files_aside_stay_until_the_time_is_confirmed() {
+    let program = Program::new();
+    configure(&program, UNREACHABLE, "");
+    program.write("e/a.json", object("a", 0..3));
+    program.run_ok(&["ingest", "e", "--lake", "lake"]);
+    let aside =
+        program.write("lake/aside/2020-01-01/files/main/events/day=2019-12-31/a.parquet", "rest");
+    let mut sweep = program.command(&["lake", "sweep", "--lake", "lake"]);
+    let swept = sweep.env_remove("TRAILHOUND_NOW").output().expect("the program starts");
+    assert!(swept.status.success() && aside.exists(), "{swept:?}");
+    let service = start(&program, 0);
+    wait_for_maintenance(&service, &program);
+    assert_eq!(readiness(&service)["time_is_confirmed"], false);
+    assert!(aside.exists());
+    assert_eq!(service.stop().0, 0);
+    // A time that was told is confirmed.
+    let service = Service::start_at_test_time(&program, "serve.toml", "lake");
+    service.wait_until("the files removed", |_| !aside.exists());
+    assert_eq!(service.stop().0, 0);
+}
+
+#[test]
 fn what_stands_in_the_future_is_due_now() {
     let program = Program::new();
     configure(
@@ -162,7 +184,7 @@ fn the_lease_of_a_dead_member_whose_clock_was_wrong_is_free() {
     program.write("e/a.json", object("a", 0..3));
     program.run_ok(&["ingest", "e", "--lake", "lake"]);
     let catalog = program.catalog("lake");
-    for name in ["detection", "delivery", "upkeep", "reports"] {
+    for name in ["detection", "delivery", "upkeep", "verifier", "reports"] {
         let statement = match name {
             "detection" => {
                 "INSERT INTO trailhound_leader_lease VALUES ('detection', 'dead', 2100000000000000)"
@@ -172,6 +194,9 @@ fn the_lease_of_a_dead_member_whose_clock_was_wrong_is_free() {
             }
             "upkeep" => {
                 "INSERT INTO trailhound_leader_lease VALUES ('upkeep', 'dead', 2100000000000000)"
+            }
+            "verifier" => {
+                "INSERT INTO trailhound_leader_lease VALUES ('verifier', 'dead', 2100000000000000)"
             }
             _ => "INSERT INTO trailhound_leader_lease VALUES ('reports', 'dead', 2100000000000000)",
         };
@@ -183,6 +208,9 @@ fn the_lease_of_a_dead_member_whose_clock_was_wrong_is_free() {
         wait_for_maintenance(&service, &program);
         service.wait_until("detection", |service| {
             service.metric("trailhound_detection_seconds_count") >= 1.0 || wrong_by != 0
+        });
+        service.wait_until("the files read again", |service| {
+            service.metric("trailhound_verification_walks_total") >= 1.0
         });
         if wrong_by != 0 {
             service.wait_until("the clock told", |service| {

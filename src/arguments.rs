@@ -4,12 +4,25 @@
 //! Each returns an error message without the argument's name: the command-line parser adds that.
 
 use chrono_tz::Tz;
+use clap::Args;
+use std::path::PathBuf;
 use trailhound_detect::Language;
 use trailhound_detect::finding::risk::EntityKind;
 use trailhound_detect::report::PeriodLength;
 use trailhound_queries::local_time::TimeOrDay;
 use trailhound_queries::packs::rules::Severity;
 use trailhound_queries::session::AsOf;
+
+/// For tests of the service only: what goes wrong in it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TestSwitches {
+    /// Tasks that fail once: `NAME=KIND,NAME=KIND`; KIND is `panic`, `return`, `error` or `hang`.
+    #[arg(long, hide = true, default_value = "", env = "TRAILHOUND_TEST_TASK", hide_env = true)]
+    pub(crate) test_task: String,
+    /// A file with the number of seconds by which the clock of the machine is wrong. It is read again and again.
+    #[arg(long, hide = true, value_name = "FILE", env = "TRAILHOUND_TEST_CLOCK", hide_env = true)]
+    pub(crate) test_clock: Option<PathBuf>,
+}
 
 /// Parses a point in time: RFC 3339, or a date such as `2026-09-21`, which means its midnight in the
 /// time zone of the configuration.

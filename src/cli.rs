@@ -1,8 +1,11 @@
 //! The command line: commands and their arguments. This file declares them and decides nothing.
 
+mod keep_command;
+mod lake_args;
+
 use crate::arguments::{
-    SnapshotOrTime, parse_as_of, parse_entity_kind, parse_language, parse_parameter, parse_period,
-    parse_severity, parse_time,
+    SnapshotOrTime, TestSwitches, parse_as_of, parse_entity_kind, parse_language, parse_parameter,
+    parse_period, parse_severity, parse_time,
 };
 use crate::config::ReportFormat;
 use crate::exit::Exit;
@@ -11,8 +14,10 @@ use crate::list_output::ListOptions;
 use crate::row_writer::RowFormat;
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use keep_command::KeepCommand;
+pub(crate) use lake_args::LakeArgs;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use trailhound_detect::Language;
 use trailhound_detect::finding::risk::EntityKind;
 use trailhound_detect::report::PeriodLength;
@@ -104,21 +109,6 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct LakeArgs {
-    /// Folder of the lake. Default: `lake` beside the configuration file, or in the user's data
-    /// folder.
-    #[arg(long, value_name = "DIR", env = "TRAILHOUND_LAKE")]
-    lake: Option<PathBuf>,
-}
-
-impl LakeArgs {
-    /// The folder, if it is given.
-    pub(crate) fn folder(&self) -> Option<&Path> {
-        self.lake.as_deref()
-    }
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
     /// Files, folders, glob patterns, or `-` for standard input.
     #[arg(required = true, value_name = "PATH")]
@@ -187,6 +177,8 @@ pub(crate) struct ServeArgs {
     /// Which log messages to write, such as `debug` or `trailhound=debug,info`. Default: `info`.
     #[arg(long, value_name = "FILTER", env = "TRAILHOUND_LOG")]
     pub(crate) log_filter: Option<String>,
+    #[command(flatten)]
+    pub(crate) test: TestSwitches,
 }
 
 #[derive(Debug, Args)]
@@ -550,6 +542,8 @@ pub(crate) enum LakeCommand {
         #[command(flatten)]
         list: ListOptions,
     },
+    #[command(flatten)]
+    Keep(KeepCommand),
     /// Decode stored events again that an older version has half understood, and run the rules over
     /// the whole lake. Positions and ledger stay exact. No service may write the lake meanwhile.
     Reread {

@@ -112,7 +112,10 @@ impl From<trailhound_ingest::lake::CatalogError> for Failure {
             | E::Newer { .. }
             | E::ReadOnly { .. }
             | E::Reference { .. }
-            | E::Move { .. } => Self::usage(error),
+            | E::Move { .. }
+            | E::CatalogMissing { .. }
+            | E::OlderCatalog { .. }
+            | E::Backup { .. } => Self::usage(error),
             _ => Self::internal(error),
         }
     }

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use std::path::Path;
 use std::sync::OnceLock;
 use trailhound_datasets::catalog_schema::{self, TableSet};
-use trailhound_ingest::lake::{CatalogError, Lake};
+use trailhound_ingest::lake::{BackupSummary, CatalogError, Lake};
 
 /// Opens the lake in `folder`; an older one is migrated.
 ///
@@ -21,6 +21,35 @@ pub(crate) async fn open(folder: &Path, config: &Config) -> Result<Lake, Catalog
 /// [`CatalogError`].
 pub(crate) async fn create_or_open(folder: &Path, config: &Config) -> Result<Lake, CatalogError> {
     Lake::create_or_open(folder, &tables(), config.now().timestamp_micros()).await
+}
+
+/// Makes the lake in `folder` of the backup in the folder `backup`.
+///
+/// # Errors
+/// [`CatalogError`].
+pub(crate) async fn restore(
+    backup: &Path,
+    folder: &Path,
+    config: &Config,
+) -> Result<BackupSummary, CatalogError> {
+    let now = config.now().timestamp_micros();
+    trailhound_ingest::lake::restore(backup, folder, &tables(), now).await
+}
+
+/// True where the time is confirmed, so that something may be removed because of its age: a person has told it, the database of the
+/// catalog agrees, or a service has recorded a confirmed time within the last day.
+///
+/// # Errors
+/// [`CatalogError`].
+pub(crate) async fn is_time_confirmed(lake: &Lake, config: &Config) -> Result<bool, CatalogError> {
+    let clock = config.checked_clock(None);
+    if let Some(then) = lake.confirmed_time().await? {
+        clock.confirmed_at(then);
+    }
+    if let Some(theirs) = lake.database_time().await? {
+        clock.compare("the catalog's database", theirs);
+    }
+    Ok(clock.confirmed_now().is_some())
 }
 
 /// The recorded and the needed version of the lake in `folder`, if it is older than this program needs. Changes nothing.

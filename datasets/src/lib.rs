@@ -5,6 +5,7 @@
 //! knows no SQL engine.
 
 pub mod catalog_schema;
+pub mod checksum;
 pub mod columns;
 pub mod derive;
 pub mod event;

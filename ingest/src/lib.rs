@@ -25,9 +25,10 @@ mod sample;
 pub mod secret;
 pub mod source;
 mod staging;
+pub mod supervisor;
 pub mod survey;
 
-pub use clock::Clock;
+pub use clock::{CheckedClock, Clock};
 pub use fact_counts::{FactCounts, FactStates, SourceFacts};
 pub use ledger::Ledger;
 pub use options::IngestOptions;
@@ -48,15 +49,16 @@ pub async fn ingest(
     options: &IngestOptions,
     progress: std::sync::Arc<Progress>,
 ) -> Result<IngestReport, IngestError> {
-    let lock = WriterLock::take(lake)?;
-    let swept_files = if lock.after_crash() { lake.sweep(&lock).await? } else { 0 };
+    let lock = WriterLock::take(lake).await?;
+    let now = options.now_micros;
+    let swept_files = if lock.after_crash() { lake.sweep(&lock, now).await? } else { 0 };
     let runtime = tokio::runtime::Handle::current();
     let (pipeline_lake, pipeline_options) = (lake.clone(), options.clone());
-    let run = tokio::task::spawn_blocking(move || {
+    let run = supervisor::run_blocking(move || {
         pipeline::run(&pipeline_lake, &runtime, inputs.inputs, &pipeline_options, &progress)
     })
     .await;
-    let mut report = run.map_err(|e| IngestError::Internal(e.to_string()))??;
+    let mut report = run.map_err(IngestError::Internal)??;
     report.unreadable.extend(inputs.unreadable);
     lock.release()?;
     report.swept_files = swept_files;

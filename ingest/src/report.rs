@@ -34,7 +34,7 @@ pub struct IngestReport {
     pub facts: FactCounts,
     /// Number of commits.
     pub commits: u64,
-    /// Files of a crashed run that were removed before this one started.
+    /// Files of a crashed run that were moved aside before this one started.
     pub swept_files: u64,
     /// The lake's newest snapshot after the run.
     pub snapshot: i64,

@@ -8,7 +8,9 @@ use crate::printer;
 /// Checks the configuration and prints what it contains.
 pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     let sources = match config.has_sources() {
-        true => config.live_options().map(|options| options.kafka.len() + options.oss.len())?,
+        true => config
+            .live_options(&config.checked_clock(None))
+            .map(|options| options.kafka.len() + options.oss.len())?,
         false => 0,
     };
     let (sinks, _) = config.sinks()?;

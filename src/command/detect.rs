@@ -35,6 +35,7 @@ pub(super) async fn detect_in_lake(
     args: &DetectionArgs,
 ) -> Result<Exit, Failure> {
     args.list.checked_format()?;
+    lake.refuse_read_only()?;
     let snapshot = lake.snapshot().await?;
     let session = Session::over_lake(
         lake.location(),

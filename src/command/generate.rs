@@ -115,7 +115,7 @@ async fn put_objects(
     if let Some(out) = &args.out {
         write_expected(&traffic, out)?;
     }
-    let buckets = config.live_options()?.oss;
+    let buckets = config.live_options(&config.checked_clock(None))?.oss;
     let bucket = buckets.first().ok_or_else(|| {
         Failure::Usage("the configuration has no bucket; write a [[source.oss]]".to_owned())
     })?;

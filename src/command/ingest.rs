@@ -42,9 +42,17 @@ pub(super) async fn ingest_files(
         return Err(Failure::Usage(format!("no files below {}", paths.join(", "))));
     }
     let lake = lake::create_or_open(folder, config).await?;
+    let mut options = config.ingest_options();
+    if options.oldest_micros.is_some() && !lake::is_time_confirmed(&lake, config).await? {
+        // What is left out is lost; what is stored can be dropped later.
+        options.oldest_micros = None;
+        printer::message(
+            "note: nothing confirms the clock of this machine, so events beyond the retention are stored too; `--now TIME` tells the time",
+        );
+    }
     let progress = Arc::new(Progress::default());
     let display = progress::show(&progress, &inputs);
-    let report = trailhound_ingest::ingest(&lake, inputs, &config.ingest_options(), progress).await;
+    let report = trailhound_ingest::ingest(&lake, inputs, &options, progress).await;
     drop(display);
     let report = report?;
     for (object, note) in report.notes.iter().take(NOTES_SHOWN) {

@@ -1,13 +1,14 @@
 //! `trailhound lake`: inspects and maintains the lake.
 
 use super::lake_access::open_lake;
-use super::{detect, lake_info, reconcile, verify_findings};
-use crate::cli::{DetectionArgs, LakeCommand};
+use super::{detect, lake_backup, lake_info, reconcile, verify_findings};
+use crate::cli::{DetectionArgs, KeepCommand, LakeCommand};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
-use trailhound_ingest::lake::{CatalogError, Lake, LakeProblem, WriterLock};
+use trailhound_detect::store::store_problems;
+use trailhound_ingest::lake::{BackupMode, CatalogError, KEPT_DAYS, Lake, LakeProblem, WriterLock};
 
 /// Runs one of the commands on the lake.
 pub(super) async fn run(config: &Config, command: LakeCommand) -> Result<Exit, Failure> {
@@ -19,12 +20,28 @@ pub(super) async fn run(config: &Config, command: LakeCommand) -> Result<Exit, F
         LakeCommand::Reconcile { lake, all, list } => {
             reconcile::run(config, lake.folder(), all, list).await
         }
+        LakeCommand::Keep(command) => keep(config, command).await,
         LakeCommand::Reread { lake, detection } => reread(config, lake.folder(), &detection).await,
         LakeCommand::Verify { lake, findings: true, since, until, json } => {
             let range = config.time_range(since, until)?;
             verify_findings::run(config, lake.folder(), range, json).await
         }
         LakeCommand::Verify { lake, json, .. } => verify(config, lake.folder(), json).await,
+    }
+}
+
+async fn keep(config: &Config, command: KeepCommand) -> Result<Exit, Failure> {
+    match command {
+        KeepCommand::Backup { target, lake, hard_links, json } => {
+            let mode = if hard_links { BackupMode::HardLink } else { BackupMode::Copy };
+            lake_backup::back_up(config, lake.folder(), &target, mode, json).await
+        }
+        KeepCommand::Restore { backup, lake, json } => {
+            lake_backup::restore(config, lake.folder(), &backup, json).await
+        }
+        KeepCommand::Sweep { lake, accept_catalog } => {
+            sweep(config, lake.folder(), accept_catalog).await
+        }
     }
 }
 
@@ -35,7 +52,7 @@ async fn with_writer_lock<T>(
     work: impl AsyncFnOnce(&Lake, &WriterLock) -> Result<T, CatalogError>,
 ) -> Result<T, Failure> {
     let lake = open_lake(config, folder).await?;
-    let lock = WriterLock::take(&lake)?;
+    let lock = WriterLock::take(&lake).await?;
     let result = work(&lake, &lock).await?;
     lock.release()?;
     Ok(result)
@@ -54,9 +71,36 @@ async fn info(config: &Config, folder: Option<&Path>, json: bool) -> Result<Exit
 async fn compact(config: &Config, folder: Option<&Path>) -> Result<Exit, Failure> {
     let now = config.ingest_options().now_micros;
     let summary = with_writer_lock(config, folder, async |lake, _| lake.compact(now).await).await?;
+    for damage in &summary.damaged {
+        printer::line(&format!("PROBLEM {damage}; the files of its day were not merged"))?;
+    }
     printer::line(&format!(
         "{} files merged into {}",
         summary.files_merged, summary.files_written
+    ))?;
+    Ok(if summary.damaged.is_empty() { Exit::Success } else { Exit::CheckFailed })
+}
+
+/// Moves files that no commit refers to aside.
+async fn sweep(
+    config: &Config,
+    folder: Option<&Path>,
+    accept_catalog: bool,
+) -> Result<Exit, Failure> {
+    let now = config.ingest_options().now_micros;
+    let lake = open_lake(config, folder).await?;
+    let lock = WriterLock::take_whatever_catalog(&lake)?;
+    let moved = if accept_catalog {
+        lake.accept_catalog(&lock, now).await?
+    } else {
+        lake.sweep(&lock, now).await?
+    };
+    if crate::lake::is_time_confirmed(&lake, config).await? {
+        lake.remove_expired_aside(now).await?;
+    }
+    lock.release()?;
+    printer::line(&format!(
+        "{moved} files that no commit refers to moved aside; they are removed after {KEPT_DAYS} days"
     ))?;
     Ok(Exit::Success)
 }
@@ -69,10 +113,18 @@ async fn expire(config: &Config, folder: Option<&Path>) -> Result<Exit, Failure>
         )
     })?;
     let dropped = with_writer_lock(config, folder, async |lake, _| {
-        lake.drop_days_before(oldest, options.now_micros).await
+        let is_confirmed = crate::lake::is_time_confirmed(lake, config).await?;
+        let share_max = (!is_confirmed).then(|| config.drop_share_max());
+        lake.drop_days_within(oldest, options.now_micros, share_max).await
     })
     .await?;
     printer::line(&format!("{} rows in {} files dropped", dropped.rows, dropped.files))?;
+    if dropped.held_rows > 0 {
+        printer::message(&format!(
+            "note: {} more rows are old enough and stay for a day: nothing confirms the clock of this machine; `--now TIME` tells the time",
+            dropped.held_rows
+        ));
+    }
     Ok(Exit::Success)
 }
 
@@ -110,6 +162,9 @@ async fn reread(
 async fn verify(config: &Config, folder: Option<&Path>, json: bool) -> Result<Exit, Failure> {
     let lake = open_lake(config, folder).await?;
     let mut verified = lake.verify().await?;
+    let stored = store_problems(lake.catalog(), lake.snapshot().await?);
+    let stored = stored.await.map_err(Failure::internal)?.into_iter();
+    verified.problems.extend(stored.map(|found| LakeProblem::Catalog { found }));
     let half_understood = trailhound_ingest::reread::half_understood(&lake).await?;
     if half_understood.rows > 0 {
         verified.problems.push(LakeProblem::HalfUnderstood {
@@ -131,7 +186,7 @@ async fn verify(config: &Config, folder: Option<&Path>, json: bool) -> Result<Ex
         ))?;
         if verified.unreferenced_files > 0 {
             printer::line(&format!(
-                "{} files of an interrupted run are unreferenced; the next ingest removes them",
+                "{} files of an interrupted run are unreferenced; the next ingest moves them aside",
                 verified.unreferenced_files
             ))?;
         }

@@ -5,7 +5,6 @@ use crate::exit::Failure;
 use crate::lake;
 use std::path::Path;
 use std::sync::Arc;
-use trailhound_datasets::layout::CatalogLocation;
 use trailhound_detect::Finding;
 use trailhound_ingest::lake::Lake;
 use trailhound_queries::limits::QueryLimits;
@@ -15,15 +14,6 @@ use trailhound_queries::session::Session;
 /// Opens the lake in `folder`, or the one that the configuration names.
 pub(super) async fn open_lake(config: &Config, folder: Option<&Path>) -> Result<Lake, Failure> {
     Ok(lake::open(&config.lake(folder)?, config).await?)
-}
-
-/// The location of the lake's catalog. Opening a lake that was moved or copied stores its new
-/// folder first.
-pub(super) async fn catalog_location(
-    config: &Config,
-    folder: Option<&Path>,
-) -> Result<CatalogLocation, Failure> {
-    Ok(open_lake(config, folder).await?.location().clone())
 }
 
 /// An SQL session over the newest snapshot of the lake, with the parameters of the configuration.
@@ -40,8 +30,10 @@ pub(super) async fn open_session_with(
     folder: Option<&Path>,
     parameters: Arc<Parameters>,
 ) -> Result<Session, Failure> {
-    let location = catalog_location(config, folder).await?;
-    Ok(Session::over_lake(&location, parameters, &QueryLimits::default()).await?)
+    // Opening a lake that was moved or copied stores its new folder first.
+    let lake = open_lake(config, folder).await?;
+    let session = Session::over_lake(lake.location(), parameters, &QueryLimits::default()).await?;
+    Ok(session.holding(lake))
 }
 
 /// All findings that the lake stores.

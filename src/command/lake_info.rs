@@ -38,6 +38,12 @@ pub(super) fn print(info: &LakeInfo, zone: Tz) -> Result<(), Failure> {
             )))?;
         }
     }
+    for aside in &info.aside {
+        printer::line(&format!(
+            "aside     {} files of {} bytes that no commit refers to, moved on {}, removed from {} on",
+            aside.files, aside.bytes, aside.day, aside.removed_on
+        ))?;
+    }
     if !info.gaps.is_empty() {
         printer::line(&gaps(info, zone).to_string())?;
         printer::line(

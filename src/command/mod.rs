@@ -13,6 +13,7 @@ mod ingest;
 mod investigate;
 mod lake;
 mod lake_access;
+mod lake_backup;
 mod lake_info;
 mod outbox;
 mod progress;

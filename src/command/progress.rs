@@ -29,6 +29,7 @@ pub(super) fn show(progress: &Arc<Progress>, inputs: &Inputs) -> Option<Progress
     bar.set_style(style);
     let (watched, drawn) = (Arc::clone(progress), bar.clone());
     let started = Instant::now();
+    #[expect(clippy::disallowed_methods, reason = "it only draws")]
     let task = tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;

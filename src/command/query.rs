@@ -1,7 +1,7 @@
 //! `trailhound query`: runs SQL statements from the command line, a file or standard input, or
 //! starts the shell.
 
-use super::lake_access::catalog_location;
+use super::lake_access::open_lake;
 use super::query_output::{open_output, write_rows};
 use crate::cli;
 use crate::config::Config;
@@ -23,7 +23,8 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs the statements in order. The first one that fails ends the run.
 pub(super) async fn run(config: &Config, args: cli::QueryArgs) -> Result<Exit, Failure> {
-    let location = catalog_location(config, args.lake.folder()).await?;
+    let lake = open_lake(config, args.lake.folder()).await?;
+    let location = lake.location().clone();
     let as_of = match args.as_of {
         Some(state) => state.as_of(config.time_zone).ok_or_else(|| {
             Failure::Usage("--as-of: the day is out of the range of dates".to_owned())

@@ -20,5 +20,5 @@ pub(super) async fn run(config: &Config, args: ServeArgs) -> Result<Exit, Failur
         if std::io::stderr().is_terminal() { logs.try_init() } else { logs.json().try_init() };
     initialized.map_err(|e| Failure::Internal(e.to_string()))?;
     let folder = config.lake(args.lake.folder())?;
-    service::run(config, &folder).await
+    service::run(config, &folder, &args.test).await
 }

@@ -1,9 +1,10 @@
 //! `[lake]` and `[ingest]`: the folder of the lake, the retention, and the limits of the ingest.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use std::num::NonZero;
 use std::path::PathBuf;
+use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_ingest::IngestOptions;
 
 #[derive(Debug, Default, Deserialize)]
@@ -11,6 +12,33 @@ use trailhound_ingest::IngestOptions;
 pub(super) struct LakeConfig {
     pub(super) path: Option<PathBuf>,
     pub(super) retention_days: Option<u32>,
+    /// Largest share of the lake's rows that the service drops within a day, above 0 and up to 1.
+    drop_share_max: Option<f64>,
+}
+
+/// Largest share that is dropped by default.
+const DROP_SHARE_MAX: f64 = 0.1;
+
+impl LakeConfig {
+    /// The largest share of the lake's rows that the retention drops within a day: as configured, else a tenth, or the share of two
+    /// days where few days are kept.
+    pub(super) fn drop_share_max(&self) -> f64 {
+        let of_two_days = self.retention_days.map_or(0.0, |days| 2.0 / f64::from(days.max(1)));
+        self.drop_share_max.unwrap_or_else(|| DROP_SHARE_MAX.max(of_two_days)).clamp(0.0, 1.0)
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// A message: one is out of its range.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.drop_share_max {
+            Some(share) if !(share > 0.0 && share <= 1.0) => Err(format!(
+                "[lake] drop_share_max = {share}: write a share above 0 and up to 1, such as 0.1; 1 drops everything at once"
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Limits that replace the defaults of the ingest.
@@ -42,8 +70,8 @@ impl IngestConfig {
         options.workers = self.workers.map_or(options.workers, Into::into);
         options.flush_rows_max = self.flush_rows_max.map_or(options.flush_rows_max, Into::into);
         options.keys_max = self.keys_max.map_or(options.keys_max, Into::into);
-        options.oldest_micros =
-            retention_days.map(|days| (now - Duration::days(days.into())).timestamp_micros());
+        options.oldest_micros = retention_days
+            .map(|days| now.timestamp_micros().saturating_sub(i64::from(days) * DAY_MICROS));
         options
     }
 }

@@ -34,9 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use trailhound_detect::TimeRange;
 use trailhound_detect::store::routes::Routes;
-use trailhound_ingest::Clock;
-use trailhound_ingest::IngestOptions;
 use trailhound_ingest::live::LiveOptions;
+use trailhound_ingest::{CheckedClock, Clock, IngestOptions};
 use trailhound_queries::local_time::TimeOrDay;
 use trailhound_queries::packs::investigations::{self, Investigation};
 use trailhound_queries::packs::profile::BenchmarkProfile;
@@ -146,6 +145,7 @@ impl Config {
         }
         let wrong_parameters = rule_set.check_parameters(&file.parameters);
         problems.extend(wrong_parameters.into_iter().map(|problem| location.error(problem)));
+        problems.extend(file.lake.check().err().map(|problem| location.error(problem)));
         let mut warnings = Vec::new();
         let mut merged = vec![file.service.merge_renamed_keys(&mut warnings)];
         for sink in &mut file.sink {
@@ -221,6 +221,26 @@ impl Config {
     /// The time at which the program was started, or the time given with `--now`.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.now
+    }
+
+    /// The clock of a service: held against monotonic time and other clocks, unless the time was given with `--now`. For tests,
+    /// `wrong_by` names a file with the seconds by which the clock of the machine is wrong.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock of a service where no present is given"
+    )]
+    pub(crate) fn checked_clock(&self, wrong_by: Option<PathBuf>) -> CheckedClock {
+        if self.is_now_fixed {
+            return CheckedClock::told(self.now.timestamp_micros());
+        }
+        let error = move |path: &PathBuf| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            text.trim().parse::<i64>().unwrap_or_default().saturating_mul(1_000_000)
+        };
+        CheckedClock::of_process(Arc::new(move || {
+            let wrong = wrong_by.as_ref().map_or(0, error);
+            Utc::now().timestamp_micros().saturating_add(wrong)
+        }))
     }
 
     /// The current time, microseconds since 1970 UTC. It stands still if it was given with `--now`.
@@ -300,6 +320,11 @@ impl Config {
         self.ingest.options(self.now, self.lake.retention_days)
     }
 
+    /// The largest share of the lake's rows that the retention drops within a day.
+    pub(crate) fn drop_share_max(&self) -> f64 {
+        self.lake.drop_share_max()
+    }
+
     /// The address that the service listens on.
     pub(crate) fn listen(&self) -> SocketAddr {
         self.service.listen
@@ -320,11 +345,11 @@ impl Config {
         !self.sources.is_empty()
     }
 
-    /// The sources that the service follows, and how it commits.
+    /// The sources that the service follows, and how it commits; `clock` gives the time.
     ///
     /// # Errors
     /// [`Failure::Usage`]: there is no source, or one is wrong.
-    pub(crate) fn live_options(&self) -> Result<LiveOptions, Failure> {
+    pub(crate) fn live_options(&self, clock: &CheckedClock) -> Result<LiveOptions, Failure> {
         let ingest = self.ingest_options();
         let (kafka, oss) = self.sources.options(&self.location)?;
         Ok(LiveOptions {
@@ -336,7 +361,8 @@ impl Config {
             flush_rows_max: self.service.flush_rows_max.get(),
             survey_interval: self.service.survey_interval(),
             retention_days: self.lake.retention_days,
-            clock: self.clock(),
+            clock: clock.reader(),
+            checked_clock: clock.clone(),
         })
     }
 

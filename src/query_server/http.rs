@@ -4,8 +4,8 @@ use super::query_log::Client;
 use super::server::{QueryAnswer, QueryServer};
 use super::worker_protocol::{WorkerOutcome, WorkerRequest};
 use crate::row_writer::RowFormat;
-use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::{Router, routing::post};
@@ -18,12 +18,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use trailhound_ingest::supervisor::Supervisor;
 use trailhound_queries::session::AsOf;
 use trailhound_queries::sql_guard::{ParameterValues, QueryErrorCode, TEXT_BYTES_MAX};
 
 /// Largest request body in bytes: a statement of the largest size with every character escaped, and
 /// its values.
 const BODY_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX;
+/// Time in which a client must send the body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Bytes of the answer that are sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// How long a client may take to receive one chunk.
@@ -49,18 +52,16 @@ struct QueryBody {
 /// The route of the interface, for clients that send `token`.
 pub(crate) fn router(server: Arc<QueryServer>, token: String) -> Router {
     let state = Arc::new(HttpState { server, token });
-    Router::new()
-        .route("/api/v1/query", post(handle_query))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(state)
+    Router::new().route("/api/v1/query", post(handle_query)).with_state(state)
 }
 
 async fn handle_query(
     State(state): State<Arc<HttpState>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
+    // Before anything of the body is read.
     if !state.is_authorized(&headers) {
         let message = "send `Authorization: Bearer` and the token";
         let response = error_response(StatusCode::UNAUTHORIZED, "unauthorized", message, None);
@@ -69,6 +70,10 @@ async fn handle_query(
     let Some((format, content_type)) = requested_format(&headers) else {
         let message = "there are application/json, application/x-ndjson, text/csv and application/vnd.apache.arrow.stream";
         return error_response(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message, None);
+    };
+    let body = match read_body(body).await {
+        Ok(body) => body,
+        Err(response) => return *response,
     };
     let body: QueryBody = match serde_json::from_slice(&body) {
         Ok(body) => body,
@@ -93,7 +98,7 @@ async fn handle_query(
     let client =
         Client { interface: "http", user: "token".to_owned(), address: peer.ip().to_string() };
     match state.server.run_query(&client, request).await {
-        Ok(answer) => answer_response(answer, content_type),
+        Ok(answer) => answer_response(answer, content_type, &state.server.supervisor),
         Err(error) => {
             tracing::error!(%error, "a query could not be answered");
             let message = "the service cannot answer queries now";
@@ -102,7 +107,37 @@ async fn handle_query(
     }
 }
 
-fn answer_response(answer: QueryAnswer, content_type: &'static str) -> Response {
+/// The whole body, which must come in time and must not be too large.
+///
+/// # Errors
+/// The response that says so.
+async fn read_body(body: Body) -> Result<Bytes, Box<Response>> {
+    let refused = |status, code, message: &str| {
+        let mut response = error_response(status, code, message, None);
+        // What is left of the body is not read.
+        let close = header::HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        Err(Box::new(response))
+    };
+    match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) => {
+            let message =
+                format!("the body has more than {BODY_BYTES_MAX} bytes or broke off: {error}");
+            refused(StatusCode::PAYLOAD_TOO_LARGE, "bad_request", &message)
+        }
+        Err(_) => {
+            let message = format!("the body was not sent within {} s", BODY_TIME_MAX.as_secs());
+            refused(StatusCode::REQUEST_TIMEOUT, "bad_request", &message)
+        }
+    }
+}
+
+fn answer_response(
+    answer: QueryAnswer,
+    content_type: &'static str,
+    supervisor: &Supervisor,
+) -> Response {
     match answer {
         QueryAnswer::Rows { file, bytes, .. } => {
             let headers = [
@@ -110,7 +145,7 @@ fn answer_response(answer: QueryAnswer, content_type: &'static str) -> Response 
                 // With the length, a client notices an answer that is cut off.
                 (header::CONTENT_LENGTH, bytes.to_string()),
             ];
-            (headers, Body::from_stream(stream_file(file))).into_response()
+            (headers, Body::from_stream(stream_file(file, supervisor))).into_response()
         }
         QueryAnswer::Refused(outcome) => refusal_response(outcome),
         QueryAnswer::Busy => {
@@ -210,9 +245,12 @@ fn error_response(
 
 /// The content of `file` in chunks. The stream ends early for a client that does not receive a
 /// chunk in time.
-fn stream_file(mut file: File) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
+fn stream_file(
+    mut file: File,
+    supervisor: &Supervisor,
+) -> impl futures::Stream<Item = std::io::Result<Bytes>> + use<> {
     let (sender, mut receiver) = mpsc::channel::<std::io::Result<Bytes>>(1);
-    tokio::spawn(async move {
+    supervisor.spawn_brief("answer", async move {
         loop {
             let mut chunk = vec![0; CHUNK_BYTES];
             let chunk = match file.read(&mut chunk) {

@@ -3,6 +3,7 @@
 //!
 //! Queries run in worker processes, a few at once. Each is recorded in the query log.
 
+mod connection_slots;
 mod http;
 mod postgres;
 mod process_limits;
@@ -12,7 +13,8 @@ mod server;
 mod slots;
 mod worker_protocol;
 
+pub(crate) use connection_slots::{ConnectionSlot, ConnectionSlots};
 pub(crate) use http::router;
-pub(crate) use postgres::{serve as serve_postgres, serve_connection};
+pub(crate) use postgres::{PostgresServer, serve_connection};
 pub(crate) use query_worker::run as run_worker;
 pub(crate) use server::QueryServer;

@@ -2,7 +2,9 @@
 //! the result.
 
 use std::time::{Duration, Instant};
+use trailhound_ingest::CheckedClock;
 use trailhound_ingest::lake::{CatalogError, Lake, QueryLogEntry};
+use trailhound_ingest::supervisor::Supervisor;
 
 /// Who sends a query.
 pub(crate) struct Client {
@@ -17,15 +19,23 @@ pub(crate) struct Client {
 /// The log entry of a query that runs. Dropping it before the end records the query as cancelled.
 pub(super) struct QueryLogGuard {
     lake: Lake,
+    supervisor: Supervisor,
+    clock: CheckedClock,
     begun: Instant,
     entry: Option<QueryLogEntry>,
 }
 
 impl QueryLogGuard {
-    /// The entry of a query that begins at `now`, microseconds since 1970 UTC.
-    pub(super) fn begin(lake: Lake, now: i64, client: &Client, statement: &str) -> Self {
+    /// The entry of a query that begins now.
+    pub(super) fn begin(
+        lake: Lake,
+        supervisor: Supervisor,
+        clock: CheckedClock,
+        client: &Client,
+        statement: &str,
+    ) -> Self {
         let entry = QueryLogEntry {
-            at: now,
+            at: clock.now(),
             door: client.interface.to_owned(),
             who: client.user.clone(),
             address: client.address.clone(),
@@ -35,7 +45,7 @@ impl QueryLogGuard {
             bytes: 0,
             took: Duration::ZERO,
         };
-        Self { lake, begun: Instant::now(), entry: Some(entry) }
+        Self { lake, supervisor, clock, begun: Instant::now(), entry: Some(entry) }
     }
 
     /// Records the query with its result.
@@ -51,7 +61,10 @@ impl QueryLogGuard {
         let Some(entry) = self.entry.take() else { return Ok(()) };
         let took = self.begun.elapsed();
         self.lake
-            .log_query(&QueryLogEntry { result: result.to_owned(), rows, bytes, took, ..entry })
+            .log_query(
+                &QueryLogEntry { result: result.to_owned(), rows, bytes, took, ..entry },
+                self.clock.confirmed_now(),
+            )
             .await
     }
 }
@@ -60,8 +73,9 @@ impl Drop for QueryLogGuard {
     fn drop(&mut self) {
         let Some(entry) = self.entry.take() else { return };
         let (lake, took) = (self.lake.clone(), self.begun.elapsed());
-        tokio::spawn(async move {
-            if let Err(error) = lake.log_query(&QueryLogEntry { took, ..entry }).await {
+        let now = self.clock.confirmed_now();
+        self.supervisor.spawn_brief("query log", async move {
+            if let Err(error) = lake.log_query(&QueryLogEntry { took, ..entry }, now).await {
                 tracing::error!(%error, "a cancelled query could not be recorded");
             }
         });

@@ -12,8 +12,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use trailhound_ingest::Clock;
+use trailhound_ingest::CheckedClock;
 use trailhound_ingest::lake::Lake;
+use trailhound_ingest::supervisor::Supervisor;
 use trailhound_queries::sql_guard::QueryErrorCode;
 
 /// The program that runs, even after another version has been installed in its place.
@@ -31,7 +32,9 @@ pub(crate) struct QueryServer {
     pub(super) config: Option<PathBuf>,
     pub(super) bounds: QueryBounds,
     pub(super) slots: QuerySlots,
-    pub(super) clock: Clock,
+    pub(super) clock: CheckedClock,
+    /// Starts what outlives a request.
+    pub(super) supervisor: Supervisor,
 }
 
 /// The answer to a query.
@@ -57,15 +60,17 @@ impl QueryServer {
         lake: Lake,
         config: Option<PathBuf>,
         bounds: QueryBounds,
-        clock: Clock,
+        clock: CheckedClock,
         running: Gauge,
+        supervisor: Supervisor,
     ) -> Self {
-        Self { lake, config, bounds, slots: QuerySlots::new(running), clock }
+        Self { lake, config, bounds, slots: QuerySlots::new(running), clock, supervisor }
     }
 
     /// Starts the log entry of a query.
     pub(super) fn log(&self, client: &Client, statement: &str) -> QueryLogGuard {
-        QueryLogGuard::begin(self.lake.clone(), (self.clock)(), client, statement)
+        let (lake, supervisor) = (self.lake.clone(), self.supervisor.clone());
+        QueryLogGuard::begin(lake, supervisor, self.clock.clone(), client, statement)
     }
 
     /// Waits for a slot, runs the query in a worker and records it in the query log. Dropping the

@@ -12,14 +12,15 @@ use chrono::DateTime;
 use futures::future::join_all;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 use tokio::sync::watch::{Receiver, Sender};
-use tokio::task::JoinHandle;
 use trailhound_detect::finding::health::dead_letter_finding;
-use trailhound_detect::store::outbox::{self, DeliveryOutcome, LeasedBatch};
+use trailhound_detect::store::outbox::{self, DeliveryOutcome, LeasedBatch, OutboxCount};
 use trailhound_detect::store::routes::Routes;
 use trailhound_detect::{StoreContext, StoreSummary, store_findings};
-use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
+use trailhound_ingest::supervisor::{Pulse, Supervisor, TaskHandle, TaskPolicy};
+use trailhound_ingest::{CheckedClock, Clock};
 
 /// Length of the delivery lease in microseconds. It is longer than any attempt, so that it never
 /// ends during one.
@@ -33,13 +34,17 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long the end of the service waits for sinks that are sending.
 const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// The workers of all sinks, and the task that publishes the metrics of the outbox.
+/// A worker counts as hung after this long without a sign of life. No attempt takes so long.
+const WORKER_SILENCE_MAX: Duration = Duration::from_secs(300);
+/// Counting the messages of a large outbox takes long.
+const METRICS_SILENCE_MAX: Duration = Duration::from_secs(1800);
+
+/// The workers of all sinks.
 pub(super) struct DeliveryWorkers {
     lake: Lake,
     lease: Lease,
     stop: Sender<bool>,
-    workers: Vec<JoinHandle<()>>,
-    metrics: JoinHandle<()>,
+    workers: Vec<TaskHandle>,
 }
 
 impl DeliveryWorkers {
@@ -48,52 +53,65 @@ impl DeliveryWorkers {
         lake: &Lake,
         sinks: Vec<SinkInstance>,
         routes: &Arc<Routes>,
-        clock: &Clock,
+        clock: &CheckedClock,
         monitor: &Arc<Monitor>,
+        supervisor: &Supervisor,
     ) -> Self {
         let lease = Lease::new("delivery");
         let names: Vec<String> = sinks.iter().map(|instance| instance.name.clone()).collect();
         monitor.metrics.init_sinks(&names);
-        let metrics = tokio::spawn(publish_outbox_metrics(
-            lake.clone(),
-            names,
-            Arc::clone(clock),
-            Arc::clone(monitor),
-        ));
+        let metrics = OutboxMetrics {
+            lake: lake.clone(),
+            sinks: names,
+            clock: clock.clone(),
+            monitor: Arc::clone(monitor),
+        };
+        let metrics = Arc::new(metrics);
+        let policy = TaskPolicy::restarting(METRICS_SILENCE_MAX);
+        supervisor.spawn("outbox metrics", policy, move |pulse| {
+            let metrics = Arc::clone(&metrics);
+            async move { metrics.publish(&pulse).await }
+        });
         let (stop, receiver) = tokio::sync::watch::channel(false);
-        let start_worker = |instance| {
+        let start_worker = |instance: SinkInstance| {
+            let name = format!("sink {}", instance.name);
             let worker = SinkWorker {
                 lake: lake.clone(),
                 instance,
                 routes: Arc::clone(routes),
                 lease: lease.clone(),
-                clock: Arc::clone(clock),
+                clock: clock.reader(),
                 stop: receiver.clone(),
                 failures: 0,
             };
-            tokio::spawn(worker.run(Arc::clone(monitor)))
+            // One life after the other goes on with the same worker.
+            let worker = Arc::new(Mutex::new(worker));
+            let monitor = Arc::clone(monitor);
+            supervisor.spawn(&name, TaskPolicy::restarting(WORKER_SILENCE_MAX), move |pulse| {
+                let (worker, monitor) = (Arc::clone(&worker), Arc::clone(&monitor));
+                async move {
+                    worker.lock().await.run(&monitor, &pulse).await;
+                    Ok(())
+                }
+            })
         };
         let workers = sinks.into_iter().map(start_worker).collect();
-        Self { lake: lake.clone(), lease, stop, workers, metrics }
+        Self { lake: lake.clone(), lease, stop, workers }
     }
 
-    /// Ends the workers after a last attempt for every message that is due.
+    /// Ends the workers after a last attempt for every message that is due. The supervisor must be stopping.
     ///
     /// # Errors
     /// [`Failure`]: the lease cannot be given back.
     pub(super) async fn end(self) -> Result<(), Failure> {
         self.stop.send_replace(true);
-        let ended = tokio::time::timeout(SHUTDOWN_TIME_MAX, join_all(self.workers)).await;
-        self.metrics.abort();
-        let Ok(workers) = ended else {
+        let workers = join_all(self.workers.into_iter().map(TaskHandle::ended));
+        if tokio::time::timeout(SHUTDOWN_TIME_MAX, workers).await.is_err() {
             tracing::warn!(
                 "a sink has not answered in time; its messages are sent again at the next start"
             );
             // The lease is not given back, because that worker may still be sending.
             return Ok(());
-        };
-        for error in workers.into_iter().filter_map(Result::err) {
-            tracing::error!(%error, "the worker of a sink failed; its messages are sent at the next start");
         }
         Ok(self.lake.release_lease(&self.lease).await?)
     }
@@ -127,35 +145,41 @@ impl NextStep {
 impl SinkWorker {
     /// Delivers until the service ends. Errors of the outbox are logged, and the worker starts
     /// again.
-    async fn run(mut self, monitor: Arc<Monitor>) {
-        while let Err(error) = self.deliver_until_stopped(&monitor).await {
+    async fn run(&mut self, monitor: &Monitor, pulse: &Pulse) {
+        while let Err(error) = self.deliver_until_stopped(monitor, pulse).await {
             tracing::error!(sink = self.instance.name, %error, "the outbox cannot be read or written; retrying");
-            if self.sleep_or_stop(POLL_INTERVAL).await {
+            if self.sleep_or_stop(POLL_INTERVAL, pulse).await {
                 return;
             }
         }
     }
 
     /// Waits for `pause`. Returns true at once when the service ends.
-    async fn sleep_or_stop(&mut self, pause: Duration) -> bool {
-        let stopped = async { self.stop.wait_for(|stop| *stop).await.is_ok() };
-        tokio::time::timeout(pause, stopped).await.is_ok()
+    async fn sleep_or_stop(&mut self, pause: Duration, pulse: &Pulse) -> bool {
+        tokio::select! {
+            () = pulse.sleep(pause) => false,
+            stopped = self.stop.wait_for(|stop| *stop) => stopped.is_ok(),
+        }
     }
 
-    async fn deliver_until_stopped(&mut self, monitor: &Monitor) -> Result<(), Failure> {
+    async fn deliver_until_stopped(
+        &mut self,
+        monitor: &Monitor,
+        pulse: &Pulse,
+    ) -> Result<(), Failure> {
         self.failures = 0;
         let mut had_lease = false;
         loop {
             let stopping = *self.stop.borrow();
             let now = (self.clock)();
-            let has_lease =
-                self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASE_MICROS)).await?;
+            let has_lease = self.lake.acquire_lease(&self.lease, LEASE_MICROS).await?;
             if has_lease && !had_lease {
                 self.recover(now).await?;
             }
             had_lease = has_lease;
             let next =
                 if has_lease { self.deliver_batch(now, monitor).await? } else { NextStep::IDLE };
+            pulse.worked();
             // When the service ends, every message that is due gets a last attempt.
             if stopping && (next.sent == 0 || self.failures > 0) {
                 return Ok(());
@@ -163,11 +187,11 @@ impl SinkWorker {
             if next.sent == 0 {
                 // A message that is added now may be for this sink.
                 tokio::select! {
-                    _ = self.sleep_or_stop(next.pause) => {}
+                    _ = self.sleep_or_stop(next.pause, pulse) => {}
                     () = monitor.outbox_changed.notified() => {}
                 }
             } else if next.pause > Duration::ZERO {
-                self.sleep_or_stop(next.pause).await;
+                self.sleep_or_stop(next.pause, pulse).await;
             }
         }
     }
@@ -227,7 +251,7 @@ impl SinkWorker {
     /// are none.
     async fn lease_batch(&self, now: i64) -> Result<Option<LeasedBatch>, Failure> {
         let (catalog, name) = (self.lake.writer_pool(), self.instance.name.as_str());
-        let next_due = outbox::next_due(catalog, name).await.map_err(Failure::internal)?;
+        let next_due = outbox::next_due(catalog, name, now).await.map_err(Failure::internal)?;
         if next_due.is_none_or(|due| due > now) {
             return Ok(None);
         }
@@ -305,40 +329,57 @@ const COUNT_PAUSE_FACTOR: u32 = 10;
 /// How often messages that were delivered long ago are deleted, in counts.
 const CLEANUP_INTERVAL: u32 = 720;
 
+/// Longest pause between two counts.
+const COUNT_PAUSE_MAX: Duration = Duration::from_secs(300);
+
 /// Counts the messages in the outbox for the metrics, and deletes those that were delivered long
-/// ago. Runs until it is aborted.
-async fn publish_outbox_metrics(
+/// ago.
+struct OutboxMetrics {
     lake: Lake,
     sinks: Vec<String>,
-    clock: Clock,
+    clock: CheckedClock,
     monitor: Arc<Monitor>,
-) {
-    for iteration in 0_u32.. {
-        let now = (clock)();
-        let begun = Instant::now();
-        let counted = outbox::undelivered(lake.catalog()).await;
-        let took = begun.elapsed();
-        match counted {
-            Ok(counts) => {
-                for sink in &sinks {
-                    for state in ["pending", DEAD_LETTERED] {
-                        let count = counts.iter().find(|count| {
-                            count.sink == *sink && current_state(&count.state) == state
-                        });
-                        let age =
-                            count.map_or(0, |count| u64::try_from(now - count.oldest).unwrap_or(0));
-                        let rows = count.map_or(0, |count| count.rows);
-                        monitor.metrics.outbox(sink, state, rows, Duration::from_micros(age));
-                    }
+}
+
+impl OutboxMetrics {
+    /// Runs until it is aborted.
+    async fn publish(&self, pulse: &Pulse) -> Result<(), String> {
+        let mut iteration = 0_u32;
+        loop {
+            let now = self.clock.now();
+            let begun = Instant::now();
+            let counted = outbox::undelivered(self.lake.catalog()).await;
+            let took = begun.elapsed();
+            match counted {
+                Ok(counts) => self.publish_counts(&counts, now),
+                Err(error) => {
+                    tracing::warn!(%error, "the messages in the outbox cannot be counted")
                 }
             }
-            Err(error) => tracing::warn!(%error, "the messages in the outbox cannot be counted"),
+            // What was delivered is forgotten by a confirmed clock alone.
+            if iteration.is_multiple_of(CLEANUP_INTERVAL)
+                && let Some(now) = self.clock.confirmed_now()
+                && let Err(error) = outbox::delete_old(self.lake.writer_pool(), now).await
+            {
+                tracing::warn!(%error, "messages that were delivered long ago cannot be deleted");
+            }
+            iteration = iteration.wrapping_add(1);
+            pulse.worked();
+            let pause = COUNT_INTERVAL.max(took * COUNT_PAUSE_FACTOR).min(COUNT_PAUSE_MAX);
+            pulse.sleep(pause).await;
         }
-        if iteration % CLEANUP_INTERVAL == 0
-            && let Err(error) = outbox::delete_old(lake.writer_pool(), now).await
-        {
-            tracing::warn!(%error, "messages that were delivered long ago cannot be deleted");
+    }
+
+    fn publish_counts(&self, counts: &[OutboxCount], now: i64) {
+        for sink in &self.sinks {
+            for state in ["pending", DEAD_LETTERED] {
+                let count = counts
+                    .iter()
+                    .find(|count| count.sink == *sink && current_state(&count.state) == state);
+                let age = count.map_or(0, |count| u64::try_from(now - count.oldest).unwrap_or(0));
+                let rows = count.map_or(0, |count| count.rows);
+                self.monitor.metrics.outbox(sink, state, rows, Duration::from_micros(age));
+            }
         }
-        tokio::time::sleep(COUNT_INTERVAL.max(took * COUNT_PAUSE_FACTOR)).await;
     }
 }

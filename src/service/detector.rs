@@ -22,6 +22,7 @@ use trailhound_detect::{
 };
 use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{GapInfo, Lake, Lease};
+use trailhound_ingest::supervisor::Pulse;
 use trailhound_queries::limits::QueryLimits;
 use trailhound_queries::packs::rules::RuleSet;
 use trailhound_queries::parameters::Parameters;
@@ -35,6 +36,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 const LEASE_MICROS: i64 = 15_000_000;
 /// How often commits of other services, and changes of the user's rules, are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest pause between two runs.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 /// A run processes few rows: one thread and a small memory pool per group of rules suffice.
 const LIMITS: QueryLimits = QueryLimits::for_service(128 << 20);
 
@@ -54,6 +57,8 @@ pub(super) struct Detector {
     clock: Clock,
     /// The rules that run. The maintenance reads them too.
     rules: Arc<RwLock<RuleVersions>>,
+    /// The rules that were loaded last, to plan them again.
+    rule_set: RuleSet,
     standing: StandingQueries,
     /// The snapshot whose rows the standing queries have; `None` if they must be loaded first.
     loaded_snapshot: Option<i64>,
@@ -61,6 +66,8 @@ pub(super) struct Detector {
     reached: BTreeMap<String, i64>,
     /// Number of the lake's gaps that are stored as findings.
     gaps_reported: usize,
+    /// A life of detection has begun before.
+    has_run: bool,
     /// Looks for accounts of which no event comes; `None` if the configuration names none.
     account_watch: Option<AccountWatch>,
 }
@@ -90,10 +97,12 @@ impl Detector {
             lease: Lease::new("detection"),
             clock,
             rules: Arc::new(RwLock::new(rules)),
+            rule_set: config.rule_set.clone(),
             standing,
             loaded_snapshot: None,
             reached: BTreeMap::new(),
             gaps_reported: 0,
+            has_run: false,
             account_watch: (!config.parameters.accounts.is_empty())
                 .then(|| AccountWatch::new(config.unread_max())),
         })
@@ -170,15 +179,27 @@ impl Detector {
             .map_err(Failure::internal)?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         self.standing = standing;
+        self.rule_set = rule_set.clone();
         self.loaded_snapshot = None;
         Ok(Ok(new.len()))
     }
 
+    /// Plans the rules again after a failure that may have left their rows and queries incomplete.
+    async fn recover(&mut self) -> Result<(), Failure> {
+        self.loaded_snapshot = None;
+        (self.standing, _) = plan_rules(&self.rule_set, &self.parameters).await?;
+        Ok(())
+    }
+
     /// Runs the rules over the events committed since they last ran, if this service holds the
     /// lease.
-    async fn catch_up(&mut self, scope: RunScope, monitor: &Monitor) -> Result<(), Failure> {
-        let now = (self.clock)();
-        if !self.lake.acquire_lease(&self.lease, now, now.saturating_add(LEASE_MICROS)).await? {
+    async fn catch_up(
+        &mut self,
+        scope: RunScope,
+        monitor: &Monitor,
+        pulse: &Pulse,
+    ) -> Result<(), Failure> {
+        if !self.lake.acquire_lease(&self.lease, LEASE_MICROS).await? {
             self.loaded_snapshot = None;
             return Ok(());
         }
@@ -194,6 +215,7 @@ impl Detector {
             for file in self.lake.files_since(loaded, snapshot).await? {
                 let mut cursor = tokio::task::block_in_place(|| FileCursor::open(file))?;
                 while cursor.has_more() {
+                    pulse.alive();
                     if self.standing.is_full() {
                         self.run(scope, None, monitor).await?;
                     }
@@ -363,23 +385,31 @@ async fn plan_rules(
     Ok((standing, rules))
 }
 
-/// Detects after each commit until `ingest_ended` is set, and then a last time.
+/// Detects after each commit until `ingest_ended` is set, and then a last time. `detector` may come from a life that has failed.
 ///
 /// # Errors
 /// [`Failure::Output`]: findings cannot be printed. Any error of the last run. Other errors are
 /// logged and retried.
 pub(super) async fn run(
-    mut detector: Detector,
-    monitor: Arc<Monitor>,
-    ingest_ended: Arc<AtomicBool>,
+    detector: &mut Detector,
+    monitor: &Monitor,
+    ingest_ended: &AtomicBool,
+    pulse: &Pulse,
 ) -> Result<(), Failure> {
+    if std::mem::replace(&mut detector.has_run, true) {
+        detector.recover().await?;
+    }
     loop {
         let is_last = ingest_ended.load(Ordering::Relaxed);
         let begun = Instant::now();
         // The last run includes the rules that are pausing.
         let scope = if is_last { RunScope::All } else { RunScope::NotPaused };
-        match detector.catch_up(scope, &monitor).await {
-            Ok(()) => monitor.health.detection(None),
+        pulse.alive();
+        match detector.catch_up(scope, monitor, pulse).await {
+            Ok(()) => {
+                monitor.health.detection(None);
+                pulse.worked();
+            }
             // The reader of the findings has closed the output.
             Err(Failure::Output(error)) => return Err(Failure::Output(error)),
             Err(error) if is_last => {
@@ -400,7 +430,7 @@ pub(super) async fn run(
             return Ok(detector.lake.release_lease(&detector.lease).await?);
         }
         tokio::time::sleep(begun.elapsed().min(PAUSE_MAX)).await;
-        wait_for_work(&detector, &monitor).await;
+        wait_for_work(detector, monitor).await;
     }
 }
 
@@ -416,12 +446,8 @@ async fn wait_for_work(detector: &Detector, monitor: &Monitor) {
     let accounts = detector.account_watch.as_ref();
     let accounts = accounts.map(|watch| watch.next().saturating_duration_since(Instant::now()));
     let committed = monitor.events_committed.notified();
-    match poll.into_iter().chain(pause_end).chain(accounts).min() {
-        Some(timeout) => {
-            // Whether a commit or the timeout ends the wait makes no difference: the next run looks
-            // for both.
-            let _ = tokio::time::timeout(timeout, committed).await;
-        }
-        None => committed.await,
-    }
+    let timeout = poll.into_iter().chain(pause_end).chain(accounts).min();
+    // Whether a commit or the timeout ends the wait makes no difference: the next run looks for both. Where nothing is to be
+    // looked for, the run is a sign of life.
+    let _ = tokio::time::timeout(timeout.unwrap_or(WAIT_MAX).min(WAIT_MAX), committed).await;
 }

@@ -1,11 +1,14 @@
 //! Liveness and readiness of the service.
 
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use trailhound_datasets::layout::DAY_MICROS;
+use trailhound_ingest::lake::DamagedFile;
 use trailhound_ingest::live::LiveOptions;
+use trailhound_ingest::supervisor::TaskStatus;
 use trailhound_ingest::survey::SourceSurvey;
 use trailhound_ingest::{FactCounts, SourceFacts};
 
@@ -54,8 +57,14 @@ struct State {
     surveys: BTreeMap<String, SurveyState>,
     /// Why detection fails; `None` while it works.
     detection: Option<String>,
-    /// Parts of the service that a bug has ended.
-    ended_parts: BTreeSet<&'static str>,
+    /// What is wrong with data files of the lake.
+    damaged_files: BTreeMap<PathBuf, String>,
+    /// What is wrong with the clock; `None` if nothing is known to be.
+    clock: Option<String>,
+    /// Another clock, or a day, has confirmed the time.
+    is_time_confirmed: bool,
+    /// Id of the last finding that the retention waits; there is one a day.
+    retention_finding: Option<String>,
     /// The facts of the events that each source has delivered on the present day.
     facts: SourceFacts,
     /// The present day, in days since 1970 UTC.
@@ -83,7 +92,10 @@ impl Health {
             sources,
             surveys: BTreeMap::new(),
             detection: None,
-            ended_parts: BTreeSet::new(),
+            damaged_files: BTreeMap::new(),
+            clock: None,
+            is_time_confirmed: false,
+            retention_finding: None,
             facts: SourceFacts::new(),
             day: 0,
         };
@@ -144,9 +156,34 @@ impl Health {
         self.state().detection = problem;
     }
 
-    /// Records that a bug has ended a part of the service.
-    pub(super) fn part_ended(&self, name: &'static str) {
-        self.state().ended_parts.insert(name);
+    /// Records that a data file of the lake is damaged.
+    pub(super) fn damaged_file(&self, DamagedFile { path, found }: DamagedFile) {
+        self.state().damaged_files.insert(path, found);
+    }
+
+    /// Records that exactly these data files of the lake are damaged.
+    pub(super) fn replace_damaged_files(&self, damaged: Vec<DamagedFile>) {
+        let damaged = damaged.into_iter().map(|DamagedFile { path, found }| (path, found));
+        self.state().damaged_files = damaged.collect();
+    }
+
+    /// What is wrong with data files of the lake, by path.
+    pub(super) fn damaged_files(&self) -> BTreeMap<PathBuf, String> {
+        self.state().damaged_files.clone()
+    }
+
+    /// Records what is wrong with the clock, and whether the time is confirmed. Returns true if a problem has come or gone.
+    pub(super) fn clock(&self, problem: Option<String>, is_confirmed: bool) -> bool {
+        let mut state = self.state();
+        let is_new = state.clock.is_some() != problem.is_some();
+        (state.clock, state.is_time_confirmed) = (problem, is_confirmed);
+        is_new
+    }
+
+    /// Records the finding that the retention waits. Returns true if it is new.
+    pub(super) fn retention_held(&self, finding_id: &str) -> bool {
+        let mut state = self.state();
+        state.retention_finding.replace(finding_id.to_owned()).as_deref() != Some(finding_id)
     }
 
     /// Records the facts of committed events. `now` is in microseconds since 1970 UTC.
@@ -166,8 +203,8 @@ impl Health {
         self.state().alive.elapsed() < SILENCE_MAX
     }
 
-    /// Whether every part works, and a JSON document that says which parts do not and why.
-    pub(super) fn readiness(&self) -> (bool, Value) {
+    /// Whether every part works, and a JSON document that says which parts do not and why. `tasks` are those of the service.
+    pub(super) fn readiness(&self, tasks: &[TaskStatus]) -> (bool, Value) {
         let state = self.state();
         let unread = state.surveys.iter();
         let unread =
@@ -189,19 +226,34 @@ impl Health {
         );
         let seen: BTreeMap<&str, &SourceSurvey> =
             state.surveys.iter().map(|(name, seen)| (name.as_str(), &seen.survey)).collect();
+        let failing_tasks: BTreeMap<&str, &str> = tasks
+            .iter()
+            .filter_map(|task| Some((task.name.as_str(), task.problem.as_deref()?)))
+            .collect();
+        let ended: Vec<&&str> = failing_tasks.keys().collect();
+        let restarts: BTreeMap<&str, Value> =
+            tasks.iter().map(|task| (task.name.as_str(), describe_task(task))).collect();
         let ready = failing.is_empty()
             && state.stalled.is_none()
             && state.detection.is_none()
-            && state.ended_parts.is_empty();
-        // `sources_in_trouble` is the name of `failing_sources` before 0.2.0. Both are given until
+            && state.damaged_files.is_empty()
+            && state.clock.is_none()
+            && failing_tasks.is_empty();
+        // `ended_parts` has the names of `failing_tasks`, as before it. `sources_in_trouble` is the name of `failing_sources` before 0.2.0. Both are given until
         // 0.3.0.
         let document = json!({
             "ready": ready, "failing_sources": failing, "sources_in_trouble": failing,
             "stalled": state.stalled, "detection": state.detection,
-            "ended_parts": state.ended_parts, "sources": seen,
+            "ended_parts": ended, "failing_tasks": failing_tasks, "tasks": restarts,
+            "clock": state.clock, "time_is_confirmed": state.is_time_confirmed,
+            "damaged_files": state.damaged_files, "sources": seen,
         });
         (ready, document)
     }
+}
+
+fn describe_task(task: &TaskStatus) -> Value {
+    json!({ "restarts": task.restarts, "is_restarted": task.is_restarted })
 }
 
 fn describe(facts: &FactCounts) -> String {

@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use trailhound_ingest::FactCounts;
 use trailhound_ingest::live::CommitSummary;
+use trailhound_ingest::supervisor::FailureKind;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RecordLabels {
@@ -23,6 +24,12 @@ struct FactLabels {
     source: String,
     fact: &'static str,
     state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    task: String,
+    how: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -69,6 +76,12 @@ pub(super) struct Metrics {
     pub(super) gaps: Counter,
     /// Small files that were merged.
     pub(super) merged: Counter,
+    verified_files: Counter,
+    verified_bytes: Counter,
+    /// Walks over all data files that ended.
+    pub(super) walks: Counter,
+    /// Data files that are not as they were committed.
+    pub(super) damaged_files: Gauge,
     lag: Gauge,
     lag_seconds: FloatGauge,
     snapshot: Gauge,
@@ -79,6 +92,9 @@ pub(super) struct Metrics {
     window_buffer: Gauge,
     /// Queries that run in the query server.
     pub(super) queries: Gauge,
+    task_failures: Family<TaskLabels, Counter>,
+    /// 1 while the clock of the machine is not believed.
+    pub(super) clock_problem: Gauge,
     staged_time: Histogram,
     commit_time: Histogram,
     detection_time: Histogram,
@@ -99,6 +115,7 @@ impl Metrics {
     pub(super) fn new<'r>(rules: impl Iterator<Item = &'r str>) -> Self {
         let mut metrics = Self::unregistered();
         metrics.register_ingest();
+        metrics.register_verification();
         metrics.register_process();
         metrics.register_detection();
         metrics.register_delivery();
@@ -116,6 +133,10 @@ impl Metrics {
             refused: Counter::default(),
             gaps: Counter::default(),
             merged: Counter::default(),
+            verified_files: Counter::default(),
+            verified_bytes: Counter::default(),
+            walks: Counter::default(),
+            damaged_files: Gauge::default(),
             lag: Gauge::default(),
             lag_seconds: Gauge::default(),
             snapshot: Gauge::default(),
@@ -124,6 +145,8 @@ impl Metrics {
             allocated: Gauge::default(),
             window_buffer: Gauge::default(),
             queries: Gauge::default(),
+            task_failures: Family::default(),
+            clock_problem: Gauge::default(),
             staged_time: seconds(),
             commit_time: seconds(),
             detection_time: seconds(),
@@ -137,6 +160,18 @@ impl Metrics {
             outbox: Family::default(),
             outbox_age: Family::default(),
         }
+    }
+
+    /// The failures of a task start at zero.
+    pub(super) fn init_task(&self, task: &str) {
+        for how in FailureKind::ALL.map(FailureKind::name) {
+            self.task_failures.get_or_create(&TaskLabels { task: task.to_owned(), how }).inc_by(0);
+        }
+    }
+
+    /// Counts the failure of a task.
+    pub(super) fn task_failed(&self, task: &str, how: &'static str) {
+        self.task_failures.get_or_create(&TaskLabels { task: task.to_owned(), how }).inc();
     }
 
     /// Metrics of commits and of the lake.
@@ -153,6 +188,16 @@ impl Metrics {
             "commits_refused",
             "Commits refused because another member had moved the positions",
             self.refused.clone(),
+        );
+        r.register(
+            "clock_problem",
+            "1 while the clock of the machine is not believed; else 0",
+            self.clock_problem.clone(),
+        );
+        r.register(
+            "task_failures",
+            "Tasks of the service that ended or hung, by how",
+            self.task_failures.clone(),
         );
         r.register("gaps", "Ranges of records that can no longer be read", self.gaps.clone());
         r.register("files_merged", "Small files merged into larger ones", self.merged.clone());
@@ -181,6 +226,38 @@ impl Metrics {
             Unit::Seconds,
             self.commit_time.clone(),
         );
+    }
+
+    /// Metrics of the verification of the lake's files.
+    fn register_verification(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "verified_files",
+            "Data files read again and compared with the checksum of their commit",
+            self.verified_files.clone(),
+        );
+        r.register_with_unit(
+            "verified",
+            "Bytes of these files",
+            Unit::Bytes,
+            self.verified_bytes.clone(),
+        );
+        r.register(
+            "verification_walks",
+            "Times that every data file of the lake was read again",
+            self.walks.clone(),
+        );
+        r.register(
+            "damaged_files",
+            "Data files that are missing or not as they were committed",
+            self.damaged_files.clone(),
+        );
+    }
+
+    /// Counts a data file of `bytes` bytes that was read again.
+    pub(super) fn verified(&self, bytes: u64) {
+        self.verified_files.inc();
+        self.verified_bytes.inc_by(bytes);
     }
 
     /// Metrics of the process and of the query server.

@@ -4,7 +4,7 @@
 use super::monitor::Monitor;
 use crate::config::{CatchUpPolicy, ReportSchedule};
 use chrono::{DateTime, Utc};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use tokio::process::Command;
 use tokio::time::Instant;
 use trailhound_detect::store::Notice;
 use trailhound_detect::store::report_runs::{self, ReportRun};
-use trailhound_ingest::Clock;
 use trailhound_ingest::lake::{Lake, Lease};
+use trailhound_ingest::supervisor::Pulse;
+use trailhound_ingest::{CheckedClock, Clock};
 
 /// How often due reports are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,6 +27,10 @@ const LEASE_RENEWAL: Duration = Duration::from_secs(30);
 const RETRY_PAUSE: Duration = Duration::from_secs(30);
 /// Maximum of this pause.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1800);
+/// A run that lies further in the future than this was recorded by a wrong clock, in microseconds.
+const AHEAD_MAX: i64 = 300_000_000;
+/// Times missed for longer than this are made up for once the clock is confirmed: 100 days, in microseconds.
+const UNCONFIRMED_MISSED_MAX: i64 = 100 * 86_400_000_000;
 /// Missed times of a schedule that are handled one by one. Earlier ones are ignored.
 const MISSED_MAX: usize = 1000;
 
@@ -34,6 +39,8 @@ pub(super) struct ReportScheduler {
     pub(super) lake: Lake,
     pub(super) reports: Vec<ReportSchedule>,
     pub(super) clock: Clock,
+    /// The same clock, which also says whether the time is sure.
+    pub(super) checked_clock: CheckedClock,
     /// This program, which creates each report in a child process.
     pub(super) program: PathBuf,
     /// Configuration file of the child process.
@@ -49,7 +56,7 @@ struct RetryState {
 }
 
 /// A scheduler at work.
-struct SchedulerRun {
+pub(super) struct SchedulerRun {
     scheduler: ReportScheduler,
     monitor: Arc<Monitor>,
     /// Where several services share the lake, only the one with the lease creates reports.
@@ -58,33 +65,44 @@ struct SchedulerRun {
     started_at: i64,
     /// The reports whose last attempt failed, by name.
     retries: HashMap<String, RetryState>,
-}
-
-/// Creates reports until it is aborted.
-pub(super) async fn run(scheduler: ReportScheduler, monitor: Arc<Monitor>) {
-    if scheduler.reports.is_empty() {
-        return;
-    }
-    for report in &scheduler.reports {
-        monitor.metrics.init_report(&report.name);
-    }
-    let started_at = (scheduler.clock)();
-    let lease = Lease::new("reports");
-    let mut run = SchedulerRun { scheduler, monitor, lease, started_at, retries: HashMap::new() };
-    loop {
-        if let Err(error) = run.create_due_reports().await {
-            tracing::warn!(error, "due reports could not be handled; retrying");
-        }
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
+    /// The reports that wait until the clock is confirmed.
+    waiting: HashSet<String>,
 }
 
 impl SchedulerRun {
+    /// A run that begins now.
+    pub(super) fn new(scheduler: ReportScheduler, monitor: Arc<Monitor>) -> Self {
+        for report in &scheduler.reports {
+            monitor.metrics.init_report(&report.name);
+        }
+        let started_at = (scheduler.clock)();
+        let lease = Lease::new("reports");
+        Self {
+            scheduler,
+            monitor,
+            lease,
+            started_at,
+            retries: HashMap::new(),
+            waiting: HashSet::new(),
+        }
+    }
+
+    /// Creates reports until it is aborted.
+    pub(super) async fn run(&mut self, pulse: &Pulse) -> Result<(), String> {
+        loop {
+            match self.create_due_reports(pulse).await {
+                Ok(()) => pulse.worked(),
+                Err(error) => tracing::warn!(error, "due reports could not be handled; retrying"),
+            }
+            pulse.sleep(POLL_INTERVAL).await;
+        }
+    }
+
     fn now(&self) -> i64 {
         (self.scheduler.clock)()
     }
 
-    async fn create_due_reports(&mut self) -> Result<(), String> {
+    async fn create_due_reports(&mut self, pulse: &Pulse) -> Result<(), String> {
         for report in self.scheduler.reports.clone() {
             let pausing = |retry: &RetryState| retry.retry_at > Instant::now();
             if self.retries.get(&report.name).is_some_and(pausing) {
@@ -98,7 +116,7 @@ impl SchedulerRun {
                 if self.last_handled(&report).await? >= Some(due) {
                     continue;
                 }
-                if !self.create_report(&report, due).await? {
+                if !self.create_report(&report, due, pulse).await? {
                     break;
                 }
             }
@@ -108,20 +126,23 @@ impl SchedulerRun {
 
     /// Takes or renews the lease. Returns false if another service holds it.
     async fn renew_lease(&self) -> Result<bool, String> {
-        let now = self.now();
         self.scheduler
             .lake
-            .acquire_lease(&self.lease, now, now.saturating_add(LEASE_MICROS))
+            .acquire_lease(&self.lease, LEASE_MICROS)
             .await
             .map_err(|e| e.to_string())
     }
 
     /// Returns the last due time that needs no further attempt; `None` if the lake records no such
-    /// run of the report.
+    /// run of the report. Runs of the future were recorded by a clock that was wrong: they count for nothing.
     async fn last_handled(&self, report: &ReportSchedule) -> Result<Option<i64>, String> {
-        report_runs::last_finished(self.scheduler.lake.catalog(), &report.name)
-            .await
-            .map_err(|e| e.to_string())
+        report_runs::last_finished(
+            self.scheduler.lake.catalog(),
+            &report.name,
+            self.now().saturating_add(AHEAD_MAX),
+        )
+        .await
+        .map_err(|e| e.to_string())
     }
 
     fn run_record(
@@ -156,12 +177,22 @@ impl SchedulerRun {
 
     /// The times for which `report` is to be created now, in order. Times that the catch-up policy
     /// skips are recorded.
-    async fn due_times(&self, report: &ReportSchedule) -> Result<Vec<i64>, String> {
+    async fn due_times(&mut self, report: &ReportSchedule) -> Result<Vec<i64>, String> {
         let now = self.now();
         let Some(last) = self.last_handled(report).await? else {
             self.record_run(report, now, "registered", "made from then on".to_owned()).await?;
             return Ok(Vec::new());
         };
+        let is_long = now.saturating_sub(last) > UNCONFIRMED_MISSED_MAX;
+        if is_long && self.scheduler.checked_clock.confirmed_now().is_none() {
+            if self.waiting.insert(report.name.clone()) {
+                tracing::warn!(
+                    report = report.name,
+                    "the clock has moved very far since the last run of the report, and nothing confirms it yet; the report waits"
+                );
+            }
+            return Ok(Vec::new());
+        }
         let times = times_between(report, last, now);
         let (skipped, due) = match report.catch_up {
             CatchUpPolicy::All => (Vec::new(), times),
@@ -181,8 +212,13 @@ impl SchedulerRun {
     }
 
     /// Creates `report` for the time `due` and records the result. Returns false if it failed.
-    async fn create_report(&mut self, report: &ReportSchedule, due: i64) -> Result<bool, String> {
-        match self.create_with_lease(report, due).await {
+    async fn create_report(
+        &mut self,
+        report: &ReportSchedule,
+        due: i64,
+        pulse: &Pulse,
+    ) -> Result<bool, String> {
+        match self.create_with_lease(report, due, pulse).await {
             Ok(notice) => {
                 self.record_success(report, due, notice).await?;
                 Ok(true)
@@ -240,12 +276,18 @@ impl SchedulerRun {
     }
 
     /// Creates the report, and renews the lease meanwhile.
-    async fn create_with_lease(&self, report: &ReportSchedule, due: i64) -> Result<Notice, String> {
+    async fn create_with_lease(
+        &self,
+        report: &ReportSchedule,
+        due: i64,
+        pulse: &Pulse,
+    ) -> Result<Notice, String> {
         let mut created = std::pin::pin!(self.run_child_process(report, due));
         loop {
             tokio::select! {
                 notice = &mut created => return notice,
                 () = tokio::time::sleep(LEASE_RENEWAL) => {
+                    pulse.alive();
                     if !self.renew_lease().await? {
                         return Err("another service has taken over".to_owned());
                     }

@@ -37,7 +37,9 @@ impl StatementRuntime {
             .0
             .as_ref()
             .ok_or_else(|| Failure::Internal("the shell's thread pool has ended".to_owned()))?;
-        Ok(runtime.spawn(future))
+        #[expect(clippy::disallowed_methods, reason = "the caller waits for it and sees its end")]
+        let task = runtime.spawn(future);
+        Ok(task)
     }
 
     /// Cancels `task`. Returns false if it still computes, on threads that are now abandoned.

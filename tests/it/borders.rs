@@ -38,6 +38,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
         &[
             &[
                 "catalog_schema",
+                "checksum",
                 "event",
                 "fact",
                 "json",
@@ -53,7 +54,17 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "ingest/src",
         &[
-            &["clock", "decode", "fact_counts", "ledger", "lock", "progress", "secret", "survey"],
+            &[
+                "clock",
+                "decode",
+                "fact_counts",
+                "ledger",
+                "lock",
+                "progress",
+                "secret",
+                "supervisor",
+                "survey",
+            ],
             &["batch", "lake", "options", "source"],
             &["dedup", "queue", "report", "sample"],
             &["staging"],

@@ -248,6 +248,10 @@ impl<'r> BatchRows<'r> {
         for _ in 0..threads {
             let (queue, sender, session) =
                 (Arc::clone(&queue), sender.clone(), self.session.clone());
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a rule without a result runs over the lake"
+            )]
             tokio::spawn(async move {
                 let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 while let Some((number, query, rows)) = next() {
@@ -277,7 +281,8 @@ pub(super) fn read_all(
     let files = Arc::new(Mutex::new(files.into_iter()));
     let reader = |_| {
         let (scan, files, sender) = (Arc::clone(scan), Arc::clone(&files), sender.clone());
-        tokio::task::spawn_blocking(move || {
+        #[expect(clippy::disallowed_methods, reason = "the caller waits for it and sees its end")]
+        let reader = tokio::task::spawn_blocking(move || {
             let next = || files.lock().unwrap_or_else(PoisonError::into_inner).next();
             while let Some(path) = next() {
                 let gone =
@@ -290,7 +295,8 @@ pub(super) fn read_all(
                 }
             }
             Ok(())
-        })
+        });
+        reader
     };
     let readers = (0..threads).map(reader).collect();
     (receiver, readers)

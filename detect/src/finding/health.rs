@@ -13,6 +13,14 @@ pub const MISSING_RECORDS_RULE: &str = "AT-HEALTH-001";
 pub const DEAD_LETTER_RULE: &str = "AT-HEALTH-002";
 /// Rule id of the finding that no event of a configured account comes.
 pub const SILENT_ACCOUNT_RULE: &str = "AT-HEALTH-004";
+/// Rule id of the finding that a task of the service has failed.
+pub const FAILED_TASK_RULE: &str = "AT-HEALTH-006";
+/// Rule id of the finding that the clock of the machine is wrong or has jumped.
+pub const CLOCK_RULE: &str = "AT-HEALTH-007";
+/// Rule id of the finding that the retention does not drop what is older than it keeps.
+pub const RETENTION_HELD_RULE: &str = "AT-HEALTH-008";
+/// Rule id of the finding that a data file of the lake is damaged.
+pub const DAMAGED_FILE_RULE: &str = "AT-HEALTH-009";
 
 /// Rule id of the finding that facts of a source's events are not understood.
 pub const NOT_UNDERSTOOD_RULE: &str = "AT-HEALTH-003";
@@ -161,6 +169,33 @@ pub fn dead_letter_finding(sink: &str, now: i64) -> Finding {
     }
 }
 
+/// Makes the finding that the data file at `path` of the lake in the folder `lake` is damaged; `found` says how. `now` is in
+/// microseconds since 1970 UTC.
+///
+/// The finding's id depends on the file alone: its content never changes, so it is damaged once.
+#[must_use]
+pub fn damaged_file_finding(path: &str, found: &str, lake: &str, now: i64) -> Finding {
+    let noted = DateTime::from_timestamp_micros(now).unwrap_or_default();
+    let identity = format!("{DAMAGED_FILE_RULE}\u{1e}{path}");
+    Finding {
+        severity: Severity::High,
+        why: vec![format!("the data file `{path}` is not as it was committed: {found}")],
+        unknowns: vec!["what the events in this file were".to_owned()],
+        runbook: format!(
+            "1. See every damaged file: trailhound lake verify --lake {lake}. 2. Put the file back from a backup (trailhound lake backup, trailhound lake \
+             restore); the service notices it by itself. 3. Look at the disk. If nobody works on it, somebody may have changed the file: until it is \
+             back, queries that need it and the rules fail, and its day is not merged."
+        ),
+        ..service_finding(
+            DAMAGED_FILE_RULE,
+            "A data file of the lake is damaged",
+            "数据湖文件已损坏",
+            &identity,
+            &noted.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        )
+    }
+}
+
 /// An account of the configuration of which no event comes while other accounts speak.
 #[derive(Debug, Clone, Copy)]
 pub struct UnheardAccount<'a> {
@@ -210,6 +245,89 @@ pub fn unheard_account_finding(account: UnheardAccount<'_>, now: i64) -> Finding
             "账号没有操作审计事件",
             &identity,
             &noted,
+        )
+    }
+}
+
+/// The UTC day of `now` (microseconds since 1970 UTC) as RFC 3339. Findings about the service have one id a day.
+fn day_text(now: i64) -> String {
+    let time = DateTime::from_timestamp_micros(now).unwrap_or_default();
+    time.format("%Y-%m-%dT00:00:00Z").to_string()
+}
+
+/// Makes the finding that the task `task` of the service has failed, once a day for each way to fail (`how`: `returned`,
+/// `failed`, `panicked`, `silent`). `now` is in microseconds since 1970 UTC.
+#[must_use]
+pub fn failed_task_finding(task: &str, how: &str, ends_service: bool, now: i64) -> Finding {
+    let day = day_text(now);
+    let identity =
+        format!("{FAILED_TASK_RULE}\u{1e}{task}\u{1f}{how}\u{1f}{ends_service}\u{1f}{day}");
+    let consequence = if ends_service {
+        "the service cannot go on without it and ends with status 4"
+    } else {
+        "it is started again, after a pause that grows with every failure"
+    };
+    Finding {
+        variant: Some(how.to_owned()),
+        severity: Severity::High,
+        why: vec![format!("the task `{task}` of the service {how}; {consequence}")],
+        unknowns: vec!["whether what the task does was delayed".to_owned()],
+        runbook: "1. See what the service says: GET /readyz, `failing_tasks`, and its log, which has the reason. \
+             2. If `detection` fails again and again, a file of the lake may be damaged: trailhound lake verify. \
+             3. If the service has ended, start it again; nothing that was committed is lost. 4. Report the reason as a bug."
+            .to_owned(),
+        ..service_finding(
+            FAILED_TASK_RULE,
+            "A task of the service has failed",
+            "服务的任务失败",
+            &identity,
+            &day,
+        )
+    }
+}
+
+/// Makes the finding that the clock of the machine is not believed, for the reason `what`: once a day. `now` is the time that
+/// is used instead, in microseconds since 1970 UTC.
+#[must_use]
+pub fn clock_finding(what: &str, now: i64) -> Finding {
+    let day = day_text(now);
+    Finding {
+        severity: Severity::High,
+        why: vec![what.to_owned()],
+        unknowns: vec!["what time it is".to_owned()],
+        runbook: "1. Compare the clock: trailhound doctor; timedatectl. 2. Correct it (NTP: timedatectl set-ntp true) or, if it is \
+             right, restart the service. Meanwhile events are stored and judged by the time before the jump, and nothing is \
+             dropped because of its age."
+            .to_owned(),
+        ..service_finding(
+            CLOCK_RULE,
+            "The clock of the machine is wrong or has jumped",
+            "主机时钟错误或跳变",
+            &format!("{CLOCK_RULE}\u{1e}{day}"),
+            &day,
+        )
+    }
+}
+
+/// Makes the finding that the retention keeps days that it should drop, because they are too large a share of the lake: once a
+/// day. `what` says how much. `now` is in microseconds since 1970 UTC.
+#[must_use]
+pub fn retention_held_finding(what: &str, lake: &str, now: i64) -> Finding {
+    let day = day_text(now);
+    Finding {
+        severity: Severity::Medium,
+        why: vec![what.to_owned()],
+        unknowns: vec!["whether the clock and `retention_days` are right".to_owned()],
+        runbook: format!(
+            "1. See whether the clock is right: trailhound doctor. 2. See what is there: trailhound lake info --lake {lake}. 3. If it \
+             is to be dropped, say so: trailhound lake expire --lake {lake}, or raise `drop_share_max` under [lake]."
+        ),
+        ..service_finding(
+            RETENTION_HELD_RULE,
+            "The retention would drop too much at once",
+            "保留策略单次删除比例过大",
+            &format!("{RETENTION_HELD_RULE}\u{1e}{day}"),
+            &day,
         )
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::projection::dictionary_text;
 use trailhound_queries::tables::cardinality::LOW_CARDINALITY;
+use trailhound_queries::tables::file_checks;
 
 /// Rows decoded together.
 pub(super) const BATCH_ROWS: usize = 8192;
@@ -33,8 +34,9 @@ impl EventsFile {
     /// Opens the file `path`.
     ///
     /// # Errors
-    /// [`SessionError::Engine`] where it does not exist or is no Parquet file.
+    /// [`SessionError::Engine`] where it does not exist, is no Parquet file or is not as it was committed.
     pub(crate) fn open(path: PathBuf) -> Result<Self, SessionError> {
+        file_checks::check(&path)?;
         let at = |e: &dyn std::fmt::Display| error_at(&path, e);
         let file = File::open(&path).map_err(|e| at(&e))?;
         let plain =

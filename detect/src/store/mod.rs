@@ -9,7 +9,9 @@ pub mod outbox;
 pub mod report_runs;
 pub mod routes;
 mod transaction;
+mod verification;
 
 pub use error::StoreError;
 pub use notice::Notice;
 pub use transaction::TABLES;
+pub use verification::store_problems;

@@ -39,6 +39,9 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Maximum of this pause. A sink can ask for a longer one.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// No attempt waits longer than this. A row that is due later was written by a clock that was wrong, and is due now. An hour and some
+/// minutes, in microseconds.
+const WAIT_MAX: i64 = 3_900_000_000;
 /// How long rows are kept after they were delivered or dismissed: 90 days.
 const KEPT_MICROS: i64 = 90 * 86_400 * 1_000_000;
 
@@ -321,13 +324,14 @@ pub async fn lease_batch(
     let mut rows: Vec<(String, i64, i64, String, String)> = sqlx::query_as(
         "SELECT due.finding_id, due.revision, due.attempts, CASE due.finding WHEN '' THEN kept.finding ELSE due.finding END, due.kind \
          FROM trailhound_outbox_message due LEFT JOIN trailhound_latest_finding kept ON kept.finding_id = due.finding_id \
-         WHERE due.sink = $1 AND due.state = 'pending' AND due.due_at <= $2 AND $3 NOT LIKE '%,' || due.severity || ',%' \
+         WHERE due.sink = $1 AND due.state = 'pending' AND (due.due_at <= $2 OR due.due_at > $5) AND $3 NOT LIKE '%,' || due.severity || ',%' \
          ORDER BY due.due_at, due.finding_id, due.revision LIMIT $4",
     )
     .bind(sink)
     .bind(now)
     .bind(format!(",{},", held_back.join(",")))
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .bind(now.saturating_add(WAIT_MAX))
     .fetch_all(&mut *transaction)
     .await?;
     let report = rows.iter().position(|(.., kind)| kind == REPORT);
@@ -442,7 +446,8 @@ impl<'d> RowUpdate<'d> {
             }
             _ => (Duration::ZERO, false),
         };
-        let due = now.saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX));
+        let pause = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX).min(WAIT_MAX);
+        let due = now.saturating_add(pause);
         Self { state, attempts, unsure: i64::from(unsure), due, note }
     }
 }
@@ -467,15 +472,17 @@ pub async fn position(catalog: &AnyPool, sink: &str) -> Result<Option<String>, S
         .await?)
 }
 
-/// When the next pending row of `sink` is due, microseconds since 1970 UTC; `None` where no row is pending.
+/// When the next pending row of `sink` is due, seen at `now`, both in microseconds since 1970 UTC; `None` where no row is pending.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn next_due(catalog: &AnyPool, sink: &str) -> Result<Option<i64>, StoreError> {
+pub async fn next_due(catalog: &AnyPool, sink: &str, now: i64) -> Result<Option<i64>, StoreError> {
     let due: Option<i64> = sqlx::query_scalar(
-        "SELECT min(due_at) FROM trailhound_outbox_message WHERE sink = $1 AND state = 'pending'",
+        "SELECT min(CASE WHEN due_at > $2 THEN $3 ELSE due_at END) FROM trailhound_outbox_message WHERE sink = $1 AND state = 'pending'",
     )
     .bind(sink)
+    .bind(now.saturating_add(WAIT_MAX))
+    .bind(now)
     .fetch_one(catalog)
     .await?;
     Ok(due)

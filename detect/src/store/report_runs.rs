@@ -22,15 +22,20 @@ pub struct ReportRun {
     pub note: String,
 }
 
-/// The last due time of `report` that needs no further attempt, microseconds since 1970 UTC; `None` for an unknown report.
+/// The last due time of `report` up to `until` that needs no further attempt, both in microseconds since 1970 UTC; `None` where there
+/// is none.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn last_finished(catalog: &AnyPool, report: &str) -> Result<Option<i64>, StoreError> {
+pub async fn last_finished(
+    catalog: &AnyPool,
+    report: &str,
+    until: i64,
+) -> Result<Option<i64>, StoreError> {
     let last = sqlx::query_scalar(
-        "SELECT max(due_at) FROM trailhound_report_run WHERE report = $1 AND state <> 'failed'",
+        "SELECT max(due_at) FROM trailhound_report_run WHERE report = $1 AND state <> 'failed' AND due_at <= $2",
     );
-    Ok(last.bind(report).fetch_one(catalog).await?)
+    Ok(last.bind(report).bind(until).fetch_one(catalog).await?)
 }
 
 /// Records the state of a run. The state `made` is final: a later state does not replace it.

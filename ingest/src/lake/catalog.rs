@@ -1,7 +1,8 @@
 //! An open lake: its folder, its catalog database, its files.
 
+use super::damage::CheckedFiles;
 use super::error::CatalogError;
-use super::location;
+use super::location::{self, CatalogCopy};
 use super::schema::{self, LAKE_TABLES, table_sets};
 use super::table::Table;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
@@ -20,6 +21,10 @@ pub struct Lake {
     folder: PathBuf,
     location: CatalogLocation,
     table_sets: Arc<[TableSet]>,
+    /// The files that this process has checked.
+    pub(super) checked: Arc<CheckedFiles>,
+    /// The copy of the catalog that stands in for one that cannot be written.
+    copy: Option<Arc<CatalogCopy>>,
 }
 
 impl Lake {
@@ -28,7 +33,8 @@ impl Lake {
     /// is made (microseconds UTC).
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::CatalogMissing`] where the folder holds data and no catalog: nothing is made then;
+    /// [`CatalogError::ReadOnly`] where the lake cannot be written. Any other [`CatalogError`].
     pub async fn create_or_open(
         folder: &Path,
         tables: &[TableSet],
@@ -37,9 +43,19 @@ impl Lake {
         std::fs::create_dir_all(folder.join(FILES_FOLDER))
             .map_err(|source| CatalogError::File { path: folder.to_owned(), source })?;
         let folder = absolute(folder)?;
-        let location = location::find_catalog(&folder)?
-            .unwrap_or_else(|| CatalogLocation::Sqlite(folder.join(CATALOG_FILE)));
+        let found = location::find_catalog(&folder)?;
+        if found.is_none() {
+            location::refuse_if_data_exists(&folder)?;
+        }
+        let location = found.unwrap_or_else(|| CatalogLocation::Sqlite(folder.join(CATALOG_FILE)));
         let lake = Self::connect(folder, location, tables, true).await?;
+        if lake.is_read_only() {
+            return Err(CatalogError::ReadOnly { folder: lake.folder });
+        }
+        if lake.holds_no_tables().await? {
+            // The file of the catalog is empty, or the database is another one.
+            location::refuse_if_data_exists(&lake.folder)?;
+        }
         let data_path = data_path(&lake.folder);
         schema::create_if_empty(&lake.pool, &lake.location, &lake.table_sets, &data_path, now)
             .await?;
@@ -47,13 +63,14 @@ impl Lake {
         Ok(lake)
     }
 
-    /// Opens the lake in `folder`; see [`Self::create_or_open`].
+    /// Opens the lake in `folder`; see [`Self::create_or_open`]. One that cannot be written is opened to be read.
     ///
     /// # Errors
     /// [`CatalogError::Missing`] if the folder holds no lake; any other [`CatalogError`] if the
     /// lake cannot be opened.
     pub async fn open(folder: &Path, tables: &[TableSet], now: i64) -> Result<Self, CatalogError> {
         let Some(location) = location::find_catalog(folder)? else {
+            location::refuse_if_data_exists(folder)?;
             return Err(CatalogError::Missing { folder: folder.to_owned() });
         };
         let lake = Self::connect(absolute(folder)?, location, tables, false).await?;
@@ -84,21 +101,85 @@ impl Lake {
         create: bool,
     ) -> Result<Self, CatalogError> {
         let table_sets: Arc<[TableSet]> = table_sets(tables).into();
-        if is_read_only(&location) {
-            // The versions may stand in the log alone, which is not read from a read-only folder.
-            if location::has_write_ahead_log(&location) {
-                return Err(CatalogError::ReadOnly { folder });
-            }
-            let mut catalog = location::connect_read_only(&location).await?;
-            return Err(schema::refuse_read_only(&mut catalog, &folder, &table_sets).await);
+        if location::is_read_only(&location, &folder) {
+            return Self::connect_read_only(folder, &location, table_sets).await;
         }
         let pool = location::connect(&location, create).await?;
         let writer_pool = location::writer_pool(&location, &pool)?;
-        Ok(Self { pool, writer_pool, folder, location, table_sets })
+        let checked = Arc::default();
+        Ok(Self { pool, writer_pool, folder, location, table_sets, checked, copy: None })
+    }
+
+    /// SQLite writes beside its file even to read it, and the catalog records where the data was when it could be written. So a
+    /// catalog that cannot be written is read from a copy, which nothing can be written to.
+    async fn connect_read_only(
+        folder: PathBuf,
+        location: &CatalogLocation,
+        table_sets: Arc<[TableSet]>,
+    ) -> Result<Self, CatalogError> {
+        let copy = location::copy_catalog(location, &folder)?;
+        let pool = location::connect(&copy.location, false).await?;
+        if let Some((found, needed)) = schema::find_outdated(&pool, &folder, &table_sets).await? {
+            let reason = "the folder is read-only".to_owned();
+            return Err(CatalogError::Migration { folder, found, needed, reason });
+        }
+        let writer_pool = pool.clone();
+        let (location, checked) = (copy.location.clone(), Arc::default());
+        let mut lake =
+            Self { pool, writer_pool, folder, location, table_sets, checked, copy: None };
+        lake.follow_moved_folder().await?;
+        lake.pool.close().await;
+        lake.pool = location::connect_to_read(&lake.location)?;
+        lake.writer_pool = lake.pool.clone();
+        lake.copy = Some(Arc::new(copy));
+        Ok(lake)
+    }
+
+    /// The lake in `folder` by the copy `catalog` of its SQLite catalog, to read.
+    pub(super) fn of_copy(
+        folder: &Path,
+        catalog: &Path,
+        table_sets: &Arc<[TableSet]>,
+    ) -> Result<Self, CatalogError> {
+        let location = CatalogLocation::Sqlite(catalog.to_owned());
+        let pool = location::connect_plainly(&location)?;
+        Ok(Self {
+            writer_pool: pool.clone(),
+            pool,
+            folder: folder.to_owned(),
+            location,
+            table_sets: Arc::clone(table_sets),
+            checked: Arc::default(),
+            copy: None,
+        })
+    }
+
+    async fn holds_no_tables(&self) -> Result<bool, CatalogError> {
+        location::is_empty(&mut *self.pool.acquire().await?, &self.location).await
+    }
+
+    /// True where the lake cannot be written: only its content can be read.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// Refuses to write a lake that cannot be written.
+    ///
+    /// # Errors
+    /// [`CatalogError::ReadOnly`].
+    pub fn refuse_read_only(&self) -> Result<(), CatalogError> {
+        if self.is_read_only() {
+            return Err(CatalogError::ReadOnly { folder: self.folder.clone() });
+        }
+        Ok(())
     }
 
     /// Migrates an older lake, and records the folder of a lake that was moved.
     async fn bring_up_to_date(&self, now: i64) -> Result<(), CatalogError> {
+        if self.is_read_only() {
+            return Ok(());
+        }
         schema::migrate_if_older(&self.pool, &self.location, &self.folder, &self.table_sets, now)
             .await?;
         self.follow_moved_folder().await
@@ -110,14 +191,14 @@ impl Lake {
         &self.folder
     }
 
-    /// Where its catalog is.
+    /// Where its catalog is. That of a lake that cannot be written is a copy, which lasts as long as this value and its clones.
     #[must_use]
     pub fn location(&self) -> &CatalogLocation {
         &self.location
     }
 
     /// The tables in its catalog, of all crates.
-    pub(super) fn table_sets(&self) -> &[TableSet] {
+    pub(super) fn table_sets(&self) -> &Arc<[TableSet]> {
         &self.table_sets
     }
 
@@ -143,6 +224,7 @@ impl Lake {
         &self,
         connection: &'c mut AnyConnection,
     ) -> Result<Transaction<'c, Any>, CatalogError> {
+        self.refuse_read_only()?;
         let mut transaction = location::begin_exclusive(connection, &self.location).await?;
         schema::check(&mut transaction, &LAKE_TABLES).await?;
         Ok(transaction)
@@ -157,6 +239,7 @@ impl Lake {
         connection: &'c mut AnyConnection,
         set: &TableSet,
     ) -> Result<Transaction<'c, Any>, CatalogError> {
+        self.refuse_read_only()?;
         let mut transaction = location::begin_write(connection, &self.location).await?;
         schema::check(&mut transaction, set).await?;
         Ok(transaction)
@@ -212,12 +295,13 @@ impl Lake {
         written
     }
 
-    /// Every file some snapshot can see.
+    /// Every file some snapshot can see, or that another program has yet to delete.
     pub(crate) async fn known_paths(&self) -> Result<HashSet<PathBuf>, CatalogError> {
-        let rows: Vec<(i64, String)> =
-            sqlx::query_as("SELECT table_id, path FROM ducklake_data_file")
-                .fetch_all(&self.pool)
-                .await?;
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT table_id, path FROM ducklake_data_file UNION ALL SELECT table_id, path FROM ducklake_delete_file",
+        )
+        .fetch_all(&self.pool)
+        .await?;
         Ok(rows
             .into_iter()
             .filter_map(|(table, path)| Some(self.table_folder(Table::of(table)?).join(path)))
@@ -257,16 +341,6 @@ impl Lake {
 /// `folder` as an absolute path without links.
 fn absolute(folder: &Path) -> Result<PathBuf, CatalogError> {
     folder.canonicalize().map_err(|source| CatalogError::File { path: folder.to_owned(), source })
-}
-
-/// The catalog is a file that exists and cannot be written.
-fn is_read_only(location: &CatalogLocation) -> bool {
-    let CatalogLocation::Sqlite(path) = location else { return false };
-    let opened = std::fs::OpenOptions::new().write(true).open(path);
-    opened.is_err_and(|error| {
-        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-        matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
-    })
 }
 
 fn data_path(folder: &Path) -> String {

@@ -149,6 +149,8 @@ impl Lake {
             add_source(&mut transaction, snapshot, part, now).await?;
         }
         transaction.commit().await?;
+        drop(connection);
+        self.record_head().await;
         Ok(snapshot)
     }
 

@@ -2,15 +2,17 @@
 //! files that only they see.
 
 use super::catalog::Lake;
+use super::checks::RecordedFile;
 use super::commit::{RowOrigin, add_file, next_snapshot};
+use super::damage::DamagedFile;
 use super::error::CatalogError;
 use super::files::{LakeFile, NewFile};
 use super::instant::time_text;
 use super::table::Table;
+use crate::supervisor::run_blocking;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::PathBuf;
 
 /// Files of one size class of a partition that are merged into one. Each class holds files up to eight times as large as
 /// the class below, so a partition never keeps more than seven files a class, and a row is rewritten once a class.
@@ -19,41 +21,58 @@ const MERGED_FILES: usize = 8;
 const MERGED_ROWS_MAX: i64 = 512 * 1024;
 
 /// Result of a compaction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CompactionSummary {
     /// Files that were merged and are no longer part of the newest snapshot.
     pub files_merged: u64,
     /// New files, which hold the rows of the merged files.
     pub files_written: u64,
+    /// Files that are not as they were committed. Their partitions were not merged.
+    pub damaged: Vec<DamagedFile>,
 }
 
 /// A small file of a partition.
 struct MergeCandidate {
     id: i64,
-    path: String,
+    file: RecordedFile,
     rows: i64,
 }
 
+/// A table and a value of its column `day`.
+type DayPartition = (Table, String);
+
 impl Lake {
-    /// Merges small files until no partition has `MERGED_FILES` files of a size class. Ingest and readers continue
+    /// Merges small files until no partition has `MERGED_FILES` files of a size class. Every file is compared with the
+    /// checksum of its commit before: a partition with a damaged one is left as it is. Ingest and readers continue
     /// meanwhile. The caller holds the writer lock.
     ///
     /// # Errors
     /// [`CatalogError`]; what was merged before stays merged.
     pub async fn compact(&self, now: i64) -> Result<CompactionSummary, CatalogError> {
         let mut summary = CompactionSummary::default();
-        while let Some((table, day, files)) = self.merge_candidates().await? {
-            let lake = self.clone();
-            let paths: Vec<PathBuf> =
-                files.iter().map(|file| self.table_folder(table).join(&file.path)).collect();
-            let merged = tokio::task::spawn_blocking(move || merge(&lake, table, &day, &paths))
-                .await
-                .map_err(|e| CatalogError::Conflict {
-                    what: format!("a compaction broke off: {e}"),
-                })??;
+        let mut stopped = BTreeSet::new();
+        while let Some(((table, day), files)) = self.merge_candidates(&stopped).await? {
+            let (lake, partition) = (self.clone(), (table, day.clone()));
             let ids: Vec<i64> = files.iter().map(|file| file.id).collect();
+            let files = files.into_iter().map(|candidate| candidate.file).collect::<Vec<_>>();
+            let merged =
+                run_blocking(move || merge(&lake, table, &day, &files)).await.map_err(|e| {
+                    CatalogError::Conflict { what: format!("a compaction broke off: {e}") }
+                })?;
+            let merged = match merged {
+                Err(CatalogError::Damaged(damage)) => {
+                    tracing::error!(%damage, day = partition.1, "a damaged file stops the merge of its day");
+                    summary.damaged.push(damage);
+                    stopped.insert(partition);
+                    continue;
+                }
+                merged => merged?,
+            };
             if let Err(error) = self.replace(&ids, &merged, now).await {
-                merged.discard(self);
+                // After an error of the database the commit may stand: then the file is part of the lake.
+                if !matches!(error, CatalogError::Sql(_)) {
+                    merged.discard(self);
+                }
                 return Err(error);
             }
             summary.files_merged += ids.len() as u64;
@@ -63,31 +82,42 @@ impl Lake {
     }
 
     /// The files of the first size class that has enough of them, oldest first, with their table and partition.
+    /// Those of the partitions `stopped` are left out.
     async fn merge_candidates(
         &self,
-    ) -> Result<Option<(Table, String, Vec<MergeCandidate>)>, CatalogError> {
-        let rows: Vec<(i64, String, i64, String, i64)> = sqlx::query_as(
-            "SELECT f.table_id, p.partition_value, f.data_file_id, f.path, f.record_count FROM ducklake_data_file f \
+        stopped: &BTreeSet<DayPartition>,
+    ) -> Result<Option<(DayPartition, Vec<MergeCandidate>)>, CatalogError> {
+        let rows: Vec<(i64, String, i64, i64, String, i64, Option<String>)> = sqlx::query_as(
+            "SELECT f.table_id, p.partition_value, f.data_file_id, f.record_count, f.path, f.file_size_bytes, c.xxh3 FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
+             LEFT JOIN trailhound_file_checksum c ON c.data_file_id = f.data_file_id \
              WHERE f.end_snapshot IS NULL AND f.record_count < $1 ORDER BY f.data_file_id",
         )
         .bind(MERGED_ROWS_MAX)
         .fetch_all(&self.pool)
         .await?;
-        let mut classes: BTreeMap<(Table, String, u32), Vec<MergeCandidate>> = BTreeMap::new();
-        for (table, day, id, path, rows) in rows {
+        let mut classes: BTreeMap<(DayPartition, u32), Vec<MergeCandidate>> = BTreeMap::new();
+        for (table, day, id, rows, path, bytes, checksum) in rows {
             let Some(table) = Table::of(table) else { continue };
-            let class = rows.max(1).ilog2() / MERGED_FILES.ilog2();
-            classes.entry((table, day, class)).or_default().push(MergeCandidate { id, path, rows });
+            let partition = (table, day);
+            if !stopped.contains(&partition) {
+                let class = rows.max(1).ilog2() / MERGED_FILES.ilog2();
+                let file = RecordedFile::of(self, table, (path, bytes, checksum));
+                classes.entry((partition, class)).or_default().push(MergeCandidate {
+                    id,
+                    file,
+                    rows,
+                });
+            }
         }
         Ok(classes.into_iter().find(|(_, files)| files.len() >= MERGED_FILES).map(
-            |((table, day, _), mut files)| {
+            |((partition, _), mut files)| {
                 let mut total = 0;
                 files.retain(|file| {
                     total += file.rows;
                     total <= 2 * MERGED_ROWS_MAX
                 });
-                (table, day, files)
+                (partition, files)
             },
         ))
     }
@@ -124,6 +154,8 @@ impl Lake {
         }
         add_file(&mut transaction, snapshot, file, new, RowOrigin::Merged { rows, bytes }).await?;
         transaction.commit().await?;
+        drop(connection);
+        self.record_head().await;
         Ok(())
     }
 
@@ -222,10 +254,15 @@ async fn fold_ledger(db: &mut sqlx::AnyConnection, oldest: i64) -> Result<(), Ca
     Ok(())
 }
 
-/// Copies the rows of `paths` in order into one new file.
-fn merge(lake: &Lake, table: Table, day: &str, paths: &[PathBuf]) -> Result<NewFile, CatalogError> {
+/// Copies the rows of `files` in order into one new file.
+fn merge(
+    lake: &Lake,
+    table: Table,
+    day: &str,
+    files: &[RecordedFile],
+) -> Result<NewFile, CatalogError> {
     let mut merged = LakeFile::create(lake, table, day)?;
-    let copied = paths.iter().try_for_each(|path| copy(path, &mut merged));
+    let copied = files.iter().try_for_each(|file| copy(file, &mut merged));
     match copied {
         Ok(()) => merged.close(),
         Err(error) => {
@@ -235,17 +272,23 @@ fn merge(lake: &Lake, table: Table, day: &str, paths: &[PathBuf]) -> Result<NewF
     }
 }
 
-fn copy(path: &std::path::Path, into: &mut LakeFile) -> Result<(), CatalogError> {
-    let failed = |source| CatalogError::Parquet { path: path.to_owned(), source };
+/// Copies the rows of `recorded` after its content was compared with the checksum of its commit.
+fn copy(recorded: &RecordedFile, into: &mut LakeFile) -> Result<(), CatalogError> {
+    if let Some(damage) = recorded.find_damage()? {
+        return Err(CatalogError::Damaged(damage));
+    }
+    let path = &recorded.path;
+    // The content is what was committed, so a file that cannot be decoded was written so.
+    let unreadable = |error: &dyn std::fmt::Display| {
+        CatalogError::Damaged(DamagedFile { path: path.clone(), found: error.to_string() })
+    };
     let file =
-        File::open(path).map_err(|source| CatalogError::File { path: path.to_owned(), source })?;
+        File::open(path).map_err(|source| CatalogError::File { path: path.clone(), source })?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .map_err(failed)?
-        .with_batch_size(2048)
-        .build()
-        .map_err(failed)?;
+        .and_then(|builder| builder.with_batch_size(2048).build())
+        .map_err(|e| unreadable(&e))?;
     for batch in reader {
-        into.write(&batch.map_err(|e| failed(e.into()))?)?;
+        into.write(&batch.map_err(|e| unreadable(&e))?)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Why a lake could not be opened, read or written.
 
+use super::damage::DamagedFile;
 use std::path::PathBuf;
 use thiserror::Error;
 use trailhound_datasets::catalog_schema::VersionMismatch;
@@ -94,14 +95,47 @@ pub enum CatalogError {
         /// The newest version that this program knows.
         known: i64,
     },
-    /// SQLite writes beside its catalog even to read it, and the folder is read-only.
+    /// The lake cannot be written, and something was to be written.
     #[error(
-        "the lake in `{folder}` is in a read-only folder, and SQLite must write there even to read; run as a user who may write the folder, or copy it"
+        "the lake in `{folder}` is read-only: it can be read, and nothing can be stored in it; run as a user who may write the folder, or copy it"
     )]
     ReadOnly {
         /// The lake's folder.
         folder: PathBuf,
     },
+    /// The folder holds a lake's data and no catalog. Nothing was made.
+    #[error(
+        "`{folder}` holds the data of a lake ({files} files) and no catalog: it was lost, or is elsewhere. Nothing was changed. Put `catalog.sqlite` or `catalog.postgresql` back from a backup (`trailhound lake restore`), or take a fresh folder with `--lake` and ingest again"
+    )]
+    CatalogMissing {
+        /// The lake's folder.
+        folder: PathBuf,
+        /// The number of its data files.
+        files: usize,
+    },
+    /// The catalog is older than the data, or that of another lake. Nothing was changed.
+    #[error(
+        "the catalog of the lake in `{folder}` is not the one that was last written: {found}. Nothing was changed. Put the newer catalog back; or, if this one is right, run `trailhound lake sweep --accept-catalog --lake {folder}`, which moves the files that it does not know aside: the sources are then read on from its positions"
+    )]
+    OlderCatalog {
+        /// The lake's folder.
+        folder: PathBuf,
+        /// How catalog and data differ.
+        found: String,
+    },
+    /// A backup was not made or not restored.
+    #[error("the backup in `{folder}` cannot be used: {reason}")]
+    Backup {
+        /// The folder of the backup, or the one that was to be filled.
+        folder: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A data file is not what was committed. Nothing of it was used.
+    #[error(
+        "{0}. Nothing of it was used. Put the file back from a backup; `trailhound lake verify` names every damaged file"
+    )]
+    Damaged(DamagedFile),
     /// Tables of the lake have another version than this program writes. Nothing was written.
     #[error(transparent)]
     VersionMismatch(#[from] VersionMismatch),

@@ -152,7 +152,7 @@ pub(crate) struct ColumnRange {
     pub(crate) max: Option<String>,
     /// True if a row group has values of this column but no exact bounds. The column then has no
     /// known bounds in the file.
-    unbounded: bool,
+    pub(super) unbounded: bool,
 }
 
 /// A file that is being written.
@@ -257,7 +257,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Length of the Parquet footer, from the four bytes before the closing magic. DuckLake records it so that readers fetch the
 /// footer with one read.
-fn footer_bytes(path: &Path, bytes: u64) -> io::Result<u64> {
+pub(super) fn footer_bytes(path: &Path, bytes: u64) -> io::Result<u64> {
     use std::io::{Read, Seek, SeekFrom};
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(bytes.saturating_sub(8)))?;
@@ -267,7 +267,7 @@ fn footer_bytes(path: &Path, bytes: u64) -> io::Result<u64> {
 }
 
 /// The ranges of the ranged columns of `table`, from the file's statistics.
-fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, ColumnRange> {
+pub(super) fn ranges(metadata: &ParquetMetaData, table: Table) -> BTreeMap<i64, ColumnRange> {
     let (schema, names) = (table.schema(), table.ranged());
     let mut found: BTreeMap<i64, ColumnRange> = BTreeMap::new();
     for group in metadata.row_groups() {

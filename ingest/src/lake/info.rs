@@ -1,5 +1,6 @@
 //! Figures of a lake: days, sources, gaps, the ledger.
 
+use super::aside::AsideInfo;
 use super::catalog::Lake;
 use super::error::CatalogError;
 use super::surveys::StoredSurvey;
@@ -66,6 +67,8 @@ pub struct LakeInfo {
     pub gaps: Vec<GapInfo>,
     /// Everything ever received.
     pub ledger: Ledger,
+    /// Files that no commit refers to and that were moved aside, by day; they are no part of the lake.
+    pub aside: Vec<AsideInfo>,
 }
 
 /// Records of a source that can no longer be read from it.
@@ -89,7 +92,7 @@ impl Lake {
     /// Reads the figures from the catalog.
     ///
     /// # Errors
-    /// [`CatalogError::Sql`].
+    /// [`CatalogError::Sql`]; [`CatalogError::File`] where the files aside cannot be listed.
     pub async fn info(&self) -> Result<LakeInfo, CatalogError> {
         let last = sqlx::query("SELECT snapshot_id, CAST(snapshot_time AS TEXT) FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1")
             .fetch_one(&self.pool)
@@ -136,6 +139,7 @@ impl Lake {
             sources,
             gaps: self.gaps().await?,
             ledger,
+            aside: self.aside()?,
         })
     }
 

@@ -4,10 +4,14 @@ use super::error::CatalogError;
 use crate::secret::SecretRef;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogLocation};
+use trailhound_datasets::layout::{
+    CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogLocation, FILES_FOLDER,
+};
 
+/// Name of the head record in the lake's folder.
+pub(super) const HEAD_FILE: &str = "head.json";
 /// Maximum number of connections, without the connection of [`writer_pool`].
 const CONNECTIONS: u32 = 4;
 
@@ -29,6 +33,22 @@ pub fn find_catalog(folder: &Path) -> Result<Option<CatalogLocation>, CatalogErr
     Ok(file.is_file().then_some(CatalogLocation::Sqlite(file)))
 }
 
+/// Refuses to make a catalog in a folder that holds the data of a lake.
+///
+/// # Errors
+/// [`CatalogError::CatalogMissing`].
+pub(super) fn refuse_if_data_exists(folder: &Path) -> Result<(), CatalogError> {
+    let is_data = |entry: &walkdir::DirEntry| {
+        entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "parquet")
+    };
+    let files = walkdir::WalkDir::new(folder.join(FILES_FOLDER)).into_iter();
+    let files = files.filter_map(Result::ok).filter(is_data).count();
+    if files > 0 || folder.join(HEAD_FILE).exists() {
+        return Err(CatalogError::CatalogMissing { folder: folder.to_owned(), files });
+    }
+    Ok(())
+}
+
 /// Connects to the catalog. If `create` is true, creates a missing SQLite file.
 pub(super) async fn connect(
     location: &CatalogLocation,
@@ -41,21 +61,73 @@ pub(super) async fn connect(
     Ok(pool(CONNECTIONS, settings(location)).connect_with(options(location, mode)?).await?)
 }
 
-/// Connects to the SQLite catalog of a read-only folder, with the option `immutable`: SQLite
-/// assumes that no process changes the file.
-pub(super) async fn connect_read_only(
-    location: &CatalogLocation,
-) -> Result<AnyConnection, CatalogError> {
-    sqlx::any::install_default_drivers();
-    Ok(AnyConnection::connect(&format!("{}?mode=ro&immutable=true", location.url())).await?)
+/// Connects to a catalog so that nothing can be written to it.
+pub(super) fn connect_to_read(location: &CatalogLocation) -> Result<AnyPool, CatalogError> {
+    Ok(pool(CONNECTIONS, &[BUSY_TIMEOUT]).connect_lazy_with(options(location, "?mode=ro")?))
 }
 
-/// True if the SQLite catalog has commits in its write-ahead log that are not in its file yet.
-pub(super) fn has_write_ahead_log(location: &CatalogLocation) -> bool {
+/// Connects to an SQLite catalog that nobody else uses, with the journal that it has.
+pub(super) fn connect_plainly(location: &CatalogLocation) -> Result<AnyPool, CatalogError> {
+    Ok(pool(1, &[BUSY_TIMEOUT]).connect_lazy_with(options(location, "")?))
+}
+
+/// True where the SQLite catalog exists and cannot be written: the file, or the folder, in which SQLite keeps its log.
+pub(super) fn is_read_only(location: &CatalogLocation, folder: &Path) -> bool {
+    use rustix::fs::{Access, access};
     let CatalogLocation::Sqlite(path) = location else { return false };
-    let mut log = path.clone().into_os_string();
+    path.exists()
+        && [path.as_path(), folder].into_iter().any(|path| access(path, Access::WRITE_OK).is_err())
+}
+
+/// A copy of a SQLite catalog in a folder of its own, which is removed with this value.
+#[derive(Debug)]
+pub(super) struct CatalogCopy {
+    /// Where the copy is.
+    pub(super) location: CatalogLocation,
+    _folder: tempfile::TempDir,
+}
+
+/// Copies the SQLite catalog at `location` of the lake in `folder` with what stands in its write-ahead log.
+///
+/// # Errors
+/// [`CatalogError::File`]; [`CatalogError::Conflict`] where somebody else writes the catalog meanwhile.
+pub(super) fn copy_catalog(
+    location: &CatalogLocation,
+    folder: &Path,
+) -> Result<CatalogCopy, CatalogError> {
+    let CatalogLocation::Sqlite(path) = location else {
+        return Err(CatalogError::ReadOnly { folder: folder.to_owned() });
+    };
+    let failed = |source| CatalogError::File { path: path.clone(), source };
+    let aside = tempfile::Builder::new().prefix("trailhound-catalog-").tempdir().map_err(failed)?;
+    let target = aside.path().join(CATALOG_FILE);
+    let pairs = [(path.clone(), target.clone()), (write_ahead_log(path), write_ahead_log(&target))];
+    let state = || {
+        pairs.each_ref().map(|(from, _)| {
+            from.metadata().ok().map(|metadata| (metadata.len(), metadata.modified().ok()))
+        })
+    };
+    let before = state();
+    for (from, to) in &pairs {
+        if from.exists() {
+            let mut copy = std::fs::File::create(to).map_err(failed)?;
+            let mut original = std::fs::File::open(from).map_err(failed)?;
+            std::io::copy(&mut original, &mut copy).map_err(failed)?;
+        }
+    }
+    if state() != before {
+        return Err(CatalogError::Conflict {
+            what: format!("`{}` was written while it was copied", path.display()),
+        });
+    }
+    Ok(CatalogCopy { location: CatalogLocation::Sqlite(target), _folder: aside })
+}
+
+/// The write-ahead log of the SQLite file `path`.
+fn write_ahead_log(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0)
+    log.into()
 }
 
 /// Connections for writing. SQLite lets one connection write at a time, the others wait and poll, and each write invalidates

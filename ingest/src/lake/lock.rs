@@ -25,8 +25,22 @@ impl WriterLock {
     /// Takes the lock of `lake`.
     ///
     /// # Errors
-    /// [`CatalogError::Locked`] while another process holds it; [`CatalogError::File`] where the file cannot be made.
-    pub fn take(lake: &Lake) -> Result<Self, CatalogError> {
+    /// [`CatalogError::OlderCatalog`] where the catalog is not the one that was last written; [`CatalogError::Locked`] while
+    /// another process holds the lock; [`CatalogError::ReadOnly`]; [`CatalogError::File`] where the file cannot be made.
+    pub async fn take(lake: &Lake) -> Result<Self, CatalogError> {
+        let lock = Self::take_whatever_catalog(lake)?;
+        lake.refuse_stale_catalog().await?;
+        Ok(lock)
+    }
+
+    /// As [`Self::take`], also where the catalog is not the one that was last written: to repair that.
+    ///
+    /// # Errors
+    /// As [`Self::take`], without [`CatalogError::OlderCatalog`].
+    pub fn take_whatever_catalog(lake: &Lake) -> Result<Self, CatalogError> {
+        if lake.is_read_only() {
+            return Err(CatalogError::ReadOnly { folder: lake.folder().to_owned() });
+        }
         let path = lake.folder().join(LOCK_FILE);
         if lake.is_shared() {
             return Ok(Self { file: None, path, after_crash: false });

@@ -1,11 +1,13 @@
-//! Moves a catalog from SQLite to PostgreSQL: every row, in one transaction. The data files stay where they are.
+//! Moves a catalog from SQLite to PostgreSQL: every row, in one transaction. The data files stay where they are. Copies one in
+//! the other direction for a backup.
 
 use super::catalog::Lake;
 use super::error::CatalogError;
 use super::lock::WriterLock;
 use super::{location, schema};
 use crate::secret::SecretRef;
-use sqlx::{AnyConnection, Executor, Row};
+use sqlx::{AnyConnection, Connection, Executor, Row};
+use std::path::Path;
 use trailhound_datasets::layout::{CATALOG_FILE, CATALOG_REFERENCE_FILE, CatalogLocation};
 
 /// Rows of one statement.
@@ -49,12 +51,34 @@ impl Lake {
         }
         schema::create_tables(&mut transaction, &target, self.table_sets()).await?;
         let mut moved = 0;
+        let mut source = self.pool.acquire().await?;
         for table in self.table_sets().iter().flat_map(|set| tables(set.create)) {
-            moved += self.copy(&table, &mut transaction).await?;
+            moved += table.copy(&mut source, (&mut transaction, &target)).await?;
         }
         transaction.commit().await?;
+        drop(source);
         self.point_to(reference).await?;
         Ok(moved)
+    }
+
+    /// Makes the SQLite catalog `path` with the rows of this one, which is in PostgreSQL, as they are at one moment.
+    pub(super) async fn copy_to_sqlite(&self, path: &Path) -> Result<(), CatalogError> {
+        let target = CatalogLocation::Sqlite(path.to_owned());
+        let pool = location::connect(&target, true).await?;
+        let mut connection = pool.acquire().await?;
+        let mut transaction = location::begin_empty(&mut connection, &target).await?;
+        schema::create_tables(&mut transaction, &target, self.table_sets()).await?;
+        let mut source = self.pool.acquire().await?;
+        let mut source =
+            source.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        for table in self.table_sets().iter().flat_map(|set| tables(set.create)) {
+            table.copy(&mut source, (&mut transaction, &target)).await?;
+        }
+        source.rollback().await?;
+        transaction.commit().await?;
+        drop(connection);
+        pool.close().await;
+        Ok(())
     }
 
     /// Records in the folder that the catalog is where `reference` leads to.
@@ -68,24 +92,33 @@ impl Lake {
         let file = self.folder().join(CATALOG_FILE);
         std::fs::rename(&file, file.with_extension("sqlite.migrated")).map_err(failed)
     }
+}
 
-    /// Copies the rows of `table` into `target`; gives their number.
+impl CatalogTable<'_> {
+    /// Copies the rows from `source` into `target`, a database at that location; gives their number.
     async fn copy(
         &self,
-        table: &CatalogTable<'_>,
-        target: &mut AnyConnection,
+        source: &mut AnyConnection,
+        (target, location): (&mut AnyConnection, &CatalogLocation),
     ) -> Result<u64, CatalogError> {
-        // Values travel as text: each database casts it to its own types.
-        let columns: Vec<String> =
-            table.columns.iter().map(|(name, _)| format!("CAST({name} AS TEXT)")).collect();
-        let read = format!("SELECT {} FROM {}", columns.join(", "), table.name);
-        let rows = sqlx::query(sqlx::AssertSqlSafe(read)).fetch_all(&self.pool).await?;
+        // Values travel as text: each database casts it to its own types. SQLite has numbers for truth values.
+        let is_sqlite = matches!(location, CatalogLocation::Sqlite(_));
+        let as_text = |(name, kind): &(&str, &str)| match *kind {
+            "{boolean}" if is_sqlite => format!("CAST(CAST({name} AS INTEGER) AS TEXT)"),
+            _ => format!("CAST({name} AS TEXT)"),
+        };
+        let columns: Vec<String> = self.columns.iter().map(as_text).collect();
+        let read = format!("SELECT {} FROM {}", columns.join(", "), self.name);
+        let rows = sqlx::query(sqlx::AssertSqlSafe(read)).fetch_all(&mut *source).await?;
         for rows in rows.chunks(ROWS_AT_ONCE) {
-            let insert =
-                format!("INSERT INTO {} VALUES {}", table.name, placeholders(table, rows.len()));
+            let insert = format!(
+                "INSERT INTO {} VALUES {}",
+                self.name,
+                placeholders(self, rows.len(), is_sqlite)
+            );
             let mut query = sqlx::query(sqlx::AssertSqlSafe(insert));
             for row in rows {
-                for at in 0..table.columns.len() {
+                for at in 0..self.columns.len() {
                     query = query.bind(row.try_get::<Option<String>, _>(at)?);
                 }
             }
@@ -96,7 +129,7 @@ impl Lake {
 }
 
 /// Returns the placeholders `(CAST($1 AS BIGINT), ...), (...)` for `rows` rows.
-fn placeholders(table: &CatalogTable<'_>, rows: usize) -> String {
+fn placeholders(table: &CatalogTable<'_>, rows: usize, is_sqlite: bool) -> String {
     let mut number = 0;
     let row = |_| {
         let values: Vec<String> = table
@@ -105,6 +138,8 @@ fn placeholders(table: &CatalogTable<'_>, rows: usize) -> String {
             .map(|(_, kind)| {
                 number += 1;
                 let kind = match *kind {
+                    "{boolean}" if is_sqlite => "BIGINT",
+                    "{instant}" | "{uuid}" if is_sqlite => "TEXT",
                     "{boolean}" => "BOOLEAN",
                     "{instant}" => "TIMESTAMPTZ",
                     "{uuid}" => "UUID",

@@ -32,11 +32,16 @@ pub struct QueryLogEntry {
 }
 
 impl Lake {
-    /// Adds `entry` to the log, and deletes entries that are older than the log keeps them.
+    /// Adds `entry` to the log, and deletes entries that are older than the log keeps them at `confirmed_now` (microseconds since
+    /// 1970 UTC), if that is known.
     ///
     /// # Errors
     /// [`CatalogError::Sql`]; [`CatalogError::VersionMismatch`] where another version has migrated the lake.
-    pub async fn log_query(&self, entry: &QueryLogEntry) -> Result<(), CatalogError> {
+    pub async fn log_query(
+        &self,
+        entry: &QueryLogEntry,
+        confirmed_now: Option<i64>,
+    ) -> Result<(), CatalogError> {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let mut connection = self.writer_pool.acquire().await?;
         let mut transaction = self.begin_write(&mut connection, &QUERY_LOG_TABLES).await?;
@@ -57,10 +62,12 @@ impl Lake {
         .bind(i64::try_from(entry.took.as_micros()).unwrap_or(i64::MAX))
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("DELETE FROM trailhound_query_log WHERE asked_at < $1")
-            .bind(entry.at - KEPT_MICROS)
-            .execute(&mut *transaction)
-            .await?;
+        if let Some(now) = confirmed_now {
+            sqlx::query("DELETE FROM trailhound_query_log WHERE asked_at < $1")
+                .bind(now.saturating_sub(KEPT_MICROS))
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Replaces data files by files with other rows, in one transaction: the rows were read anew.
 
 use super::catalog::Lake;
+use super::checks::RecordedFile;
 use super::commit::{RowOrigin, add_file, next_snapshot};
 use super::error::CatalogError;
 use super::files::NewFile;
@@ -31,9 +32,17 @@ pub(crate) struct LedgerShift {
 }
 
 impl LiveFile {
-    /// Its path in `lake`.
-    pub(crate) fn path(&self, lake: &Lake) -> PathBuf {
-        lake.table_folder(self.table).join(&self.path)
+    /// Its path in `lake`, after its content was compared with the checksum of its commit. Blocks.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`]; [`CatalogError::File`].
+    pub(crate) fn checked_path(&self, lake: &Lake) -> Result<PathBuf, CatalogError> {
+        lake.check_file(self.recorded(lake))
+    }
+
+    /// What the catalog records of its content.
+    pub(super) fn recorded(&self, lake: &Lake) -> RecordedFile {
+        RecordedFile::of(lake, self.table, (self.path.clone(), self.bytes, self.checksum.clone()))
     }
 }
 
@@ -43,14 +52,16 @@ impl Lake {
     /// # Errors
     /// [`CatalogError`] where the catalog cannot be read.
     pub(crate) async fn live_files(&self, table: Table) -> Result<Vec<LiveFile>, CatalogError> {
-        let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(
-            "SELECT data_file_id, path, record_count, file_size_bytes FROM ducklake_data_file \
-             WHERE end_snapshot IS NULL AND table_id = $1 ORDER BY data_file_id",
+        let rows: Vec<(i64, String, i64, i64, Option<String>)> = sqlx::query_as(
+            "SELECT f.data_file_id, f.path, f.record_count, f.file_size_bytes, c.xxh3 FROM ducklake_data_file f \
+             LEFT JOIN trailhound_file_checksum c ON c.data_file_id = f.data_file_id \
+             WHERE f.end_snapshot IS NULL AND f.table_id = $1 ORDER BY f.data_file_id",
         )
         .bind(table.id())
         .fetch_all(&self.pool)
         .await?;
-        let file = |(id, path, rows, bytes)| LiveFile { id, table, path, rows, bytes };
+        let file =
+            |(id, path, rows, bytes, checksum)| LiveFile { id, table, path, rows, bytes, checksum };
         Ok(rows.into_iter().map(file).collect())
     }
 
@@ -103,6 +114,8 @@ impl Lake {
                 .await?;
         }
         transaction.commit().await?;
+        drop(connection);
+        self.record_head().await;
         Ok(())
     }
 }

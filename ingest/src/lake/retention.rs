@@ -6,6 +6,7 @@ use super::commit::next_snapshot;
 use super::error::CatalogError;
 use super::stored_keys::read_keys;
 use super::table::Table;
+use crate::supervisor::run_blocking;
 use sqlx::AnyConnection;
 use std::collections::BTreeMap;
 use trailhound_datasets::layout;
@@ -17,6 +18,54 @@ pub struct RetentionSummary {
     pub rows: u64,
     /// Number of dropped files.
     pub files: u64,
+    /// Number of rows that are old enough and stay, because too large a share of the lake would be dropped within a day.
+    pub held_rows: u64,
+}
+
+/// Key of the lake's metadata under which the present day's drops are kept.
+const BUDGET_KEY: &str = "trailhound_dropped";
+
+/// How much of the lake may still be dropped on the present day of drops.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct DropBudget {
+    /// When the day began, microseconds since 1970 UTC.
+    begun: i64,
+    /// The lake's rows then.
+    rows: i64,
+    /// Rows dropped since then.
+    dropped: i64,
+    /// Share of the rows that may be dropped.
+    share_max: f64,
+}
+
+impl DropBudget {
+    /// Reads what [`Self::text`] has written.
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split(',').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten();
+        Some(Self { begun: next()?, rows: next()?, dropped: next()?, share_max: 0.0 })
+    }
+
+    fn text(&self) -> String {
+        format!("{},{},{}", self.begun, self.rows, self.dropped)
+    }
+
+    /// Leaves in `expired` only the oldest days that may be dropped, and counts them as dropped. Returns the rows of the others.
+    fn limit(&mut self, expired: &mut BTreeMap<String, Vec<LiveFile>>) -> u64 {
+        let allowed = self.rows as f64 * self.share_max;
+        let (mut held, mut is_full) = (0, false);
+        expired.retain(|_, files| {
+            let rows: i64 = files.iter().map(|file| file.rows).sum();
+            is_full |= (self.dropped + rows) as f64 > allowed;
+            if is_full {
+                held += rows.unsigned_abs();
+            } else {
+                self.dropped += rows;
+            }
+            !is_full
+        });
+        held
+    }
 }
 
 /// A data file of the newest snapshot.
@@ -28,6 +77,7 @@ pub(crate) struct LiveFile {
     pub(super) path: String,
     pub(super) rows: i64,
     pub(super) bytes: i64,
+    pub(super) checksum: Option<String>,
 }
 
 /// For each source, the number of events and the number of quarantined records.
@@ -48,45 +98,92 @@ impl Lake {
         oldest: i64,
         now: i64,
     ) -> Result<RetentionSummary, CatalogError> {
+        self.drop_days_within(oldest, now, None).await
+    }
+
+    /// As [`Self::drop_days_before`], but drops at most the share `share_max` of the lake's rows within a day, and leaves the newer
+    /// ones of the days before `oldest` for later. `None` sets no limit.
+    ///
+    /// # Errors
+    /// [`CatalogError`]. Nothing is dropped in this case.
+    pub async fn drop_days_within(
+        &self,
+        oldest: i64,
+        now: i64,
+        share_max: Option<f64>,
+    ) -> Result<RetentionSummary, CatalogError> {
         let oldest = layout::day_of(oldest);
-        let expired = self.expired_files(&layout::day_text(oldest)).await?;
+        let mut expired = self.expired_files(&layout::day_text(oldest)).await?;
         if expired.is_empty() {
             return Ok(RetentionSummary::default());
         }
+        let mut budget = match share_max {
+            Some(share_max) => Some(self.drop_budget(share_max, now).await?),
+            None => None,
+        };
+        let held_rows = budget.as_mut().map_or(0, |budget| budget.limit(&mut expired));
+        if expired.is_empty() {
+            return Ok(RetentionSummary { held_rows, ..RetentionSummary::default() });
+        }
+        let files: Vec<LiveFile> = expired.into_values().flatten().collect();
         let lake = self.clone();
-        let (expired, counts) = tokio::task::spawn_blocking(move || {
-            lake.count_rows(&expired).map(|counts| (expired, counts))
-        })
-        .await
-        .map_err(|e| CatalogError::Conflict { what: format!("a retention broke off: {e}") })??;
-        self.drop_files(
-            &expired,
-            &counts,
-            i64::from(oldest).saturating_mul(layout::DAY_MICROS),
-            now,
-        )
-        .await?;
+        let (files, counts) =
+            run_blocking(move || lake.count_rows(&files).map(|counts| (files, counts)))
+                .await
+                .map_err(|e| CatalogError::Conflict {
+                    what: format!("a retention broke off: {e}"),
+                })??;
+        let kept_from = i64::from(oldest).saturating_mul(layout::DAY_MICROS);
+        self.drop_files(&files, &counts, kept_from, now, budget.as_ref()).await?;
         Ok(RetentionSummary {
-            rows: expired.iter().map(|file| file.rows.unsigned_abs()).sum(),
-            files: expired.len() as u64,
+            rows: files.iter().map(|file| file.rows.unsigned_abs()).sum(),
+            files: files.len() as u64,
+            held_rows,
         })
     }
 
-    /// Lists the files of all days before the day `oldest`, which has the form `2026-01-31`.
-    async fn expired_files(&self, oldest: &str) -> Result<Vec<LiveFile>, CatalogError> {
-        let rows: Vec<(i64, i64, String, i64, i64, String)> = sqlx::query_as(
-            "SELECT f.data_file_id, f.table_id, f.path, f.record_count, f.file_size_bytes, p.partition_value FROM ducklake_data_file f \
-             JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
+    /// What may be dropped now. The day in which a share is counted begins with the first drop.
+    async fn drop_budget(&self, share_max: f64, now: i64) -> Result<DropBudget, CatalogError> {
+        let known: Option<String> =
+            sqlx::query_scalar("SELECT value FROM ducklake_metadata WHERE key = $1")
+                .bind(BUDGET_KEY)
+                .fetch_optional(&self.pool)
+                .await?;
+        let rows: i64 = sqlx::query_scalar(
+            "SELECT CAST(coalesce(sum(record_count), 0) AS BIGINT) FROM ducklake_data_file WHERE end_snapshot IS NULL",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let known = known.as_deref().and_then(DropBudget::parse);
+        // A beginning in the future was written by a clock that was wrong.
+        let is_running = |budget: &DropBudget| {
+            (0..layout::DAY_MICROS).contains(&now.saturating_sub(budget.begun))
+        };
+        let fresh = DropBudget { begun: now, rows, dropped: 0, share_max };
+        Ok(known.filter(is_running).map_or(fresh, |known| DropBudget { share_max, ..known }))
+    }
+
+    /// The files of all days before the day `oldest`, by day; days have the form `2026-01-31`.
+    async fn expired_files(
+        &self,
+        oldest: &str,
+    ) -> Result<BTreeMap<String, Vec<LiveFile>>, CatalogError> {
+        let rows: Vec<(i64, i64, String, i64, i64, Option<String>, String)> = sqlx::query_as(
+            "SELECT f.data_file_id, f.table_id, f.path, f.record_count, f.file_size_bytes, c.xxh3, p.partition_value FROM ducklake_data_file f \
+             JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
+             LEFT JOIN trailhound_file_checksum c ON c.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
         )
         .fetch_all(&self.pool)
         .await?;
-        let expired = rows
-            .into_iter()
-            .filter(|(.., day)| day.strip_prefix("out_of_range_").unwrap_or(day) < oldest);
-        let file = |(id, table, path, rows, bytes, _)| {
-            Some(LiveFile { id, table: Table::of(table)?, path, rows, bytes })
-        };
-        Ok(expired.filter_map(file).collect())
+        let mut expired: BTreeMap<String, Vec<LiveFile>> = BTreeMap::new();
+        for (id, table, path, rows, bytes, checksum, partition) in rows {
+            let day = partition.strip_prefix("out_of_range_").unwrap_or(&partition);
+            if let Some(table) = Table::of(table).filter(|_| day < oldest) {
+                let file = LiveFile { id, table, path, rows, bytes, checksum };
+                expired.entry(day.to_owned()).or_default().push(file);
+            }
+        }
+        Ok(expired)
     }
 
     /// Counts the rows of `expired` by source. The ledger must then count these rows as expired.
@@ -94,7 +191,9 @@ impl Lake {
     fn count_rows(&self, expired: &[LiveFile]) -> Result<RowCounts, CatalogError> {
         let mut counts = RowCounts::new();
         for file in expired.iter().filter(|file| file.table != Table::EventCopies) {
-            read_keys(&self.table_folder(file.table).join(&file.path), file.table, None, |row| {
+            // The ledger is made from these rows.
+            let path = file.checked_path(self)?;
+            read_keys(&path, file.table, None, |row| {
                 let (events, rejects) = counts.entry(row.source.to_owned()).or_default();
                 *(if file.table == Table::Events { events } else { rejects }) += 1;
             })?;
@@ -108,6 +207,7 @@ impl Lake {
         counts: &RowCounts,
         oldest: i64,
         now: i64,
+        budget: Option<&DropBudget>,
     ) -> Result<(), CatalogError> {
         let mut connection = self.writer_pool.acquire().await?;
         let mut transaction = self.begin(&mut connection).await?;
@@ -137,7 +237,12 @@ impl Lake {
                 .await?;
         }
         retain_from(&mut transaction, oldest).await?;
+        if let Some(budget) = budget {
+            replace_metadata(&mut transaction, BUDGET_KEY, &budget.text()).await?;
+        }
         transaction.commit().await?;
+        drop(connection);
+        self.record_head().await;
         Ok(())
     }
 }
@@ -151,15 +256,21 @@ async fn retain_from(db: &mut AnyConnection, oldest: i64) -> Result<(), CatalogE
     .fetch_optional(&mut *db)
     .await?;
     let known = known.and_then(|known| known.parse().ok()).unwrap_or(i64::MIN);
-    sqlx::query("DELETE FROM ducklake_metadata WHERE key = 'trailhound_retained_from'")
+    replace_metadata(db, "trailhound_retained_from", &known.max(oldest).to_string()).await
+}
+
+/// Sets the lake's metadata `key` to `value`.
+pub(super) async fn replace_metadata(
+    db: &mut AnyConnection,
+    key: &str,
+    value: &str,
+) -> Result<(), CatalogError> {
+    sqlx::query("DELETE FROM ducklake_metadata WHERE key = $1").bind(key).execute(&mut *db).await?;
+    sqlx::query("INSERT INTO ducklake_metadata(key, value) VALUES ($1, $2)")
+        .bind(key)
+        .bind(value)
         .execute(&mut *db)
         .await?;
-    sqlx::query(
-        "INSERT INTO ducklake_metadata(key, value) VALUES ('trailhound_retained_from', $1)",
-    )
-    .bind(known.max(oldest).to_string())
-    .execute(&mut *db)
-    .await?;
     Ok(())
 }
 

@@ -154,24 +154,6 @@ pub(super) async fn find_outdated(
     outdated(&recorded, sets, folder)
 }
 
-/// Returns the error for a lake in a read-only folder: [`CatalogError::Migration`] if the lake
-/// needs a migration, otherwise [`CatalogError::ReadOnly`].
-pub(super) async fn refuse_read_only(
-    db: &mut AnyConnection,
-    folder: &Path,
-    sets: &[TableSet],
-) -> CatalogError {
-    let reason = "the folder is read-only".to_owned();
-    let recorded = recorded_versions(db, folder).await;
-    match recorded.and_then(|recorded| outdated(&recorded, sets, folder)) {
-        Ok(Some((found, needed))) => {
-            CatalogError::Migration { folder: folder.to_owned(), found, needed, reason }
-        }
-        Ok(None) => CatalogError::ReadOnly { folder: folder.to_owned() },
-        Err(error) => error,
-    }
-}
-
 async fn migrate(
     connection: &mut AnyConnection,
     location: &CatalogLocation,

@@ -1,6 +1,7 @@
 //! The data files that a range of snapshots added, or that a snapshot sees: the input of detection and of deduplication.
 
 use super::catalog::Lake;
+use super::checks::RecordedFile;
 use super::error::CatalogError;
 use super::instant::{parse_time_text, time_text};
 use super::replacement::REREAD;
@@ -10,16 +11,18 @@ use std::path::PathBuf;
 impl Lake {
     /// Files of `events` that commits after snapshot `seen` and up to `snapshot` added, oldest first. The files of compactions
     /// hold no new rows and are left out, and so are those of rows that were read anew: rules run over the whole lake after that.
+    /// Their content is as it was committed.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] where a file's is not; any other [`CatalogError`].
     pub async fn files_since(
         &self,
         seen: i64,
         snapshot: i64,
     ) -> Result<Vec<PathBuf>, CatalogError> {
         let files = self.added(Table::Events, seen, snapshot).await?;
-        Ok(files.into_iter().filter(|(_, is_reread)| !is_reread).map(|(path, _)| path).collect())
+        let files = files.into_iter().filter(|(_, is_reread)| !is_reread);
+        self.check_files(files.map(|(file, _)| file).collect()).await
     }
 
     /// Files of `table` with keys that commits after snapshot `seen` and up to `snapshot` added, oldest first.
@@ -30,7 +33,7 @@ impl Lake {
         snapshot: i64,
     ) -> Result<Vec<PathBuf>, CatalogError> {
         let files = self.added(table, seen, snapshot).await?;
-        Ok(files.into_iter().map(|(path, _)| path).collect())
+        Ok(files.into_iter().map(|(file, _)| file.path).collect())
     }
 
     /// The files, each with whether it holds rows that were read anew.
@@ -39,9 +42,11 @@ impl Lake {
         table: Table,
         seen: i64,
         snapshot: i64,
-    ) -> Result<Vec<(PathBuf, bool)>, CatalogError> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT f.path, coalesce(c.commit_message, '') FROM ducklake_data_file f LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
+    ) -> Result<Vec<(RecordedFile, bool)>, CatalogError> {
+        let rows: Vec<(String, i64, Option<String>, String)> = sqlx::query_as(
+            "SELECT f.path, f.file_size_bytes, x.xxh3, coalesce(c.commit_message, '') FROM ducklake_data_file f \
+             LEFT JOIN trailhound_file_checksum x ON x.data_file_id = f.data_file_id \
+             LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = f.begin_snapshot \
              WHERE f.table_id = $1 AND f.begin_snapshot > $2 AND f.begin_snapshot <= $3 \
              AND coalesce(c.changes_made, '') NOT LIKE 'compacted_table%' ORDER BY f.data_file_id",
         )
@@ -50,18 +55,21 @@ impl Lake {
         .bind(snapshot)
         .fetch_all(&self.pool)
         .await?;
-        let folder = self.table_folder(table);
-        let file = |(path, message): (String, String)| (folder.join(path), message == REREAD);
+        let file = |(path, bytes, checksum, message): (String, i64, Option<String>, String)| {
+            (RecordedFile::of(self, table, (path, bytes, checksum)), message == REREAD)
+        };
         Ok(rows.into_iter().map(file).collect())
     }
 
-    /// Files of `events` that `snapshot` sees and that can hold times from `since` (microseconds UTC) on.
+    /// Files of `events` that `snapshot` sees and that can hold times from `since` (microseconds UTC) on. Their content is as
+    /// it was committed.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] where a file's is not; any other [`CatalogError`].
     pub async fn files_at(&self, snapshot: i64, since: i64) -> Result<Vec<PathBuf>, CatalogError> {
-        let paths: Vec<(String,)> = sqlx::query_as(
-            "SELECT f.path FROM ducklake_data_file f \
+        let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
+            "SELECT f.path, f.file_size_bytes, x.xxh3 FROM ducklake_data_file f \
+             LEFT JOIN trailhound_file_checksum x ON x.data_file_id = f.data_file_id \
              LEFT JOIN ducklake_file_column_stats s ON s.table_id = f.table_id AND s.data_file_id = f.data_file_id AND s.column_id = $1 \
              WHERE f.table_id = $2 AND f.begin_snapshot <= $3 AND (f.end_snapshot IS NULL OR f.end_snapshot > $4) \
              AND (s.max_value IS NULL OR s.max_value >= $5) ORDER BY f.data_file_id",
@@ -73,7 +81,8 @@ impl Lake {
         .bind(time_text(since))
         .fetch_all(&self.pool)
         .await?;
-        Ok(self.paths(Table::Events, paths))
+        let file = |row| RecordedFile::of(self, Table::Events, row);
+        self.check_files(rows.into_iter().map(file).collect()).await
     }
 
     /// Time of the latest event in the partitions of days, microseconds UTC. Times out of range are left out: a wrong clock

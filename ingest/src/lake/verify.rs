@@ -1,16 +1,20 @@
-//! Verification of a lake: every file is there and unchanged, the ledger adds up, no event is stored twice.
+//! Verification of a lake: every file is there and unchanged, what the catalog says of it follows from its rows, the ledger adds
+//! up, no event is stored twice.
 
 use super::catalog::Lake;
+use super::checks::RecordedFile;
 use super::error::CatalogError;
+use super::files::ColumnRange;
 use super::stored_keys::{StoredKey, read_keys};
 use super::table::Table;
+use super::verify_content::{CatalogedFile, RowTotals};
+use crate::supervisor::run_blocking;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use trailhound_datasets::layout::CatalogLocation;
-use xxhash_rust::xxh3::Xxh3;
 
 /// Keys held in memory at once while looking for duplicates; a larger lake is read in several passes.
 const KEYS_A_PASS: u64 = 8 << 20;
@@ -90,7 +94,7 @@ pub struct LakeVerification {
     pub files: u64,
     /// Rows of these files by the catalog.
     pub rows: u64,
-    /// Files in the lake's folder that no commit refers to; harmless, the next ingest removes them.
+    /// Files in the lake's folder that no commit refers to; harmless, the next ingest moves them aside.
     pub unreferenced_files: u64,
     /// Faults; empty for a sound lake.
     pub problems: Vec<LakeProblem>,
@@ -111,8 +115,10 @@ impl Lake {
             }
         }
         self.verify_snapshots(&mut verification).await?;
-        self.verify_files(&mut verification).await?;
+        verification.problems.extend(self.verify_books().await?);
+        let totals = self.verify_files(&mut verification).await?;
         self.verify_ledger(&mut verification).await?;
+        verification.problems.extend(self.verify_sources(&totals).await?);
         self.verify_keys(&mut verification).await?;
         Ok(verification)
     }
@@ -144,31 +150,31 @@ impl Lake {
         Ok(())
     }
 
-    async fn verify_files(&self, verification: &mut LakeVerification) -> Result<(), CatalogError> {
-        let rows = sqlx::query_as::<_, (i64, String, i64, i64, Option<String>)>(
-            "SELECT f.table_id, f.path, f.file_size_bytes, f.record_count, c.xxh3 FROM ducklake_data_file f \
-             LEFT JOIN trailhound_file_checksum c ON c.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        for (table, path, bytes, records, checksum) in rows {
-            let Some(table) = Table::of(table) else { continue };
-            let path = self.table_folder(table).join(path);
+    /// Reads every file and compares it with the checksum of its commit; of those that agree, the rows with what the catalog
+    /// says of them.
+    async fn verify_files(
+        &self,
+        verification: &mut LakeVerification,
+    ) -> Result<RowTotals, CatalogError> {
+        let mut totals = RowTotals::default();
+        for (recorded, cataloged) in self.cataloged_files().await? {
             verification.files += 1;
-            verification.rows += records.unsigned_abs();
-            let found = match digest(&path) {
-                Ok((have, _)) if have != bytes.unsigned_abs() => {
-                    Some(format!("{have} bytes, expected {bytes}"))
-                }
-                Ok((_, have)) if checksum.as_deref().is_some_and(|want| want != have) => {
-                    Some(format!("checksum {have}, expected {}", checksum.unwrap_or_default()))
-                }
-                Ok(_) => None,
-                Err(e) => Some(e.to_string()),
-            };
-            if let Some(found) = found {
-                verification.problems.push(LakeProblem::File { path, found });
-            }
+            verification.rows += cataloged.rows;
+            let lake = self.clone();
+            let path = recorded.path.clone();
+            let checked = run_blocking(move || {
+                let found = differences(&lake, recorded, &cataloged, &mut totals);
+                (found, totals)
+            })
+            .await;
+            let found;
+            (found, totals) = checked.map_err(|e| CatalogError::Conflict {
+                what: format!("the verification of `{}` broke off: {e}", path.display()),
+            })?;
+            let problems = found.into_iter();
+            verification
+                .problems
+                .extend(problems.map(|found| LakeProblem::File { path: path.clone(), found }));
         }
         let known = self.known_paths().await?;
         for entry in self.table_folders().flat_map(walkdir::WalkDir::new) {
@@ -183,7 +189,45 @@ impl Lake {
                 }
             }
         }
-        Ok(())
+        Ok(totals)
+    }
+
+    /// Every file of the newest snapshot with what the catalog says of it.
+    async fn cataloged_files(&self) -> Result<Vec<(RecordedFile, CatalogedFile)>, CatalogError> {
+        let ranges: Vec<(i64, i64, i64, i64, i64, Option<String>, Option<String>)> = sqlx::query_as(
+            "SELECT s.data_file_id, s.column_id, coalesce(s.column_size_bytes, 0), coalesce(s.value_count, 0), coalesce(s.null_count, 0), s.min_value, s.max_value \
+             FROM ducklake_file_column_stats s JOIN ducklake_data_file f ON f.data_file_id = s.data_file_id WHERE f.end_snapshot IS NULL",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut ranges_of: BTreeMap<i64, BTreeMap<i64, (ColumnRange, i64)>> = BTreeMap::new();
+        for (file, column, bytes, values, nulls, min, max) in ranges {
+            let range = ColumnRange { bytes, nulls, min, max, ..ColumnRange::default() };
+            ranges_of.entry(file).or_default().insert(column, (range, values));
+        }
+        let rows = sqlx::query_as::<_, (i64, i64, String, i64, i64, i64, Option<String>, Option<String>)>(
+            "SELECT f.data_file_id, f.table_id, f.path, f.file_size_bytes, f.record_count, coalesce(f.footer_size, 0), p.partition_value, c.xxh3 FROM ducklake_data_file f \
+             LEFT JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
+             LEFT JOIN trailhound_file_checksum c ON c.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL ORDER BY f.data_file_id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut files = Vec::new();
+        for (id, table, path, bytes, rows, footer_bytes, day, checksum) in rows {
+            let Some(table) = Table::of(table) else { continue };
+            let recorded = RecordedFile::of(self, table, (path, bytes, checksum));
+            let cataloged = CatalogedFile {
+                table,
+                path: recorded.path.clone(),
+                rows: rows.unsigned_abs(),
+                bytes: recorded.bytes,
+                footer_bytes,
+                day,
+                ranges: ranges_of.remove(&id).unwrap_or_default(),
+            };
+            files.push((recorded, cataloged));
+        }
+        Ok(files)
     }
 
     async fn verify_ledger(&self, verification: &mut LakeVerification) -> Result<(), CatalogError> {
@@ -261,38 +305,63 @@ impl Lake {
         Ok(())
     }
 
-    /// Calls `each` with the key of every row of `table`; a file that is missing is reported elsewhere.
+    /// Calls `each` with the key of every row of `table` in files that are as they were committed.
     async fn each_key(
         &self,
         table: Table,
         verification: &mut LakeVerification,
         mut each: impl FnMut(StoredKey<'_>, &mut Vec<LakeProblem>),
     ) -> Result<(), CatalogError> {
-        for path in self.live_paths(table).await?.into_iter().filter(|path| path.exists()) {
-            if let Err(e) =
-                read_keys(&path, table, None, |row| each(row, &mut verification.problems))
-            {
-                verification.problems.push(LakeProblem::File { path, found: e.to_string() });
+        // A file that is missing or damaged is reported already.
+        let paths = self.live_paths(table).await?.into_iter();
+        for path in paths.filter(|path| self.is_checked(path)) {
+            let problems = &mut verification.problems;
+            let read =
+                AssertUnwindSafe(|| read_keys(&path, table, None, |row| each(row, problems)));
+            // What cannot be decoded is reported already, too.
+            if let Ok(Err(error)) = catch_unwind(read) {
+                verification.problems.push(LakeProblem::File { path, found: describe(&error) });
             }
         }
         Ok(())
     }
 }
 
-fn digest(path: &Path) -> std::io::Result<(u64, String)> {
-    let mut file = std::fs::File::open(path)?;
-    let mut hash = Xxh3::new();
-    let mut buffer = vec![0; 1 << 18];
-    let mut bytes = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((bytes, format!("{:032x}", hash.digest128()))),
-            count => {
-                hash.update(&buffer[..count]);
-                bytes += count as u64;
-            }
+/// What is wrong with a file. The rows of a sound one are added to `totals`. Blocks.
+fn differences(
+    lake: &Lake,
+    recorded: RecordedFile,
+    cataloged: &CatalogedFile,
+    totals: &mut RowTotals,
+) -> Vec<String> {
+    match recorded.find_damage() {
+        Ok(None) if recorded.checksum.is_none() => {
+            return vec![
+                "the catalog has no checksum of it: another program has added it, or the checksum was removed"
+                    .to_owned(),
+            ];
         }
+        Ok(None) => lake.mark_checked(recorded.path),
+        Ok(Some(damage)) => return vec![damage.found],
+        Err(error) => return vec![describe(&error)],
     }
+    // The checksum may be that of a file that somebody has made: the library must not end the program over it.
+    match catch_unwind(AssertUnwindSafe(|| cataloged.differences(totals))) {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => vec![describe(&error)],
+        Err(_) => vec!["it cannot be decoded".to_owned()],
+    }
+}
+
+/// The error with its causes.
+fn describe(error: &CatalogError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -24,6 +24,7 @@ use crate::fact_counts::SourceFacts;
 use crate::lake::{CatalogError, Commit, Lake};
 use crate::ledger::Ledger;
 use crate::source::kafka::{AssignmentChange, KafkaSource};
+use crate::supervisor::Pulse;
 use rdkafka::error::KafkaError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -42,6 +43,7 @@ pub(super) fn run(
     buckets: Vec<BucketFeed>,
     observer: &dyn Observer,
     stop: &AtomicBool,
+    pulse: &Pulse,
 ) -> Result<(), LiveError> {
     let dedup = DedupIndex::new(runtime.clone(), lake, options.keys_max)?;
     let mut topics = Vec::new();
@@ -59,6 +61,7 @@ pub(super) fn run(
         observer,
         dedup: &dedup,
         stop,
+        pulse,
         topics,
         buckets: buckets.into_iter().map(BucketReader::new).collect(),
         uncommitted: Uncommitted::new(lake, &dedup, options),
@@ -81,6 +84,7 @@ struct Engine<'s> {
     observer: &'s dyn Observer,
     dedup: &'s DedupIndex,
     stop: &'s AtomicBool,
+    pulse: &'s Pulse,
     topics: Vec<TopicReader>,
     buckets: Vec<BucketReader>,
     uncommitted: Uncommitted<'s>,
@@ -98,6 +102,7 @@ impl Engine<'_> {
     )]
     fn run_cycle(&mut self) {
         self.observer.alive();
+        self.pulse.worked();
         if self.topics.is_empty() {
             // Topics wait for messages; buckets do not wait.
             std::thread::sleep(POLL_TIMEOUT);
@@ -249,6 +254,7 @@ impl Engine<'_> {
             self.retry_pause = (self.retry_pause * 2).min(RETRY_PAUSE.1);
             while Instant::now() < until && !self.stop.load(Ordering::Relaxed) {
                 self.observer.alive();
+                self.pulse.alive();
                 std::thread::sleep(POLL_TIMEOUT);
                 self.topics.iter().for_each(TopicReader::keep_membership);
             }

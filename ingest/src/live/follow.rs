@@ -7,6 +7,7 @@ use crate::source::oss::{
     BucketClient, BucketMap, FetchedObject, FolderListing, OssError, OssOptions, days_to_list,
     folders_to_list, sort_by_name_time,
 };
+use crate::supervisor::{Pulse, Supervisor, TaskPolicy};
 use crate::survey::SourceSurvey;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::{FutureExt, StreamExt};
@@ -16,6 +17,7 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -25,6 +27,9 @@ const FETCHED_AHEAD: usize = 4;
 /// Objects handed to the engine and not released yet. Bounds the channel of released objects, so that the engine never
 /// waits for a follower.
 const IN_FLIGHT_MAX: usize = 4096;
+
+/// Listing takes at most this long between two signs of life, beside the interval between two listings.
+const SILENCE_MAX: Duration = Duration::from_secs(1800);
 
 /// Folders are looked for again after this many times the time that it took. The folders of a usual trail are looked for in
 /// every round; those of a bucket with thousands of them are not.
@@ -63,7 +68,8 @@ pub(super) struct ReleasedObject {
     pub(super) committed: bool,
 }
 
-/// Starts to follow a bucket. Ends when the returned feed is dropped.
+/// Starts to follow a bucket, as a task of the supervisor. It ends when the returned feed is dropped, and may end when the flag
+/// is true.
 ///
 /// # Errors
 /// [`OssError`] where the client refuses the options.
@@ -72,6 +78,7 @@ pub(super) fn start(
     lake: &Lake,
     clock: &Clock,
     observer: &Arc<dyn Observer>,
+    (supervisor, stop): (&Supervisor, &Arc<AtomicBool>),
 ) -> Result<BucketFeed, OssError> {
     let bucket = Arc::new(BucketClient::new(options)?);
     let (sender, objects) = mpsc::channel(FETCHED_AHEAD);
@@ -93,7 +100,16 @@ pub(super) fn start(
         sender,
         finished,
     };
-    tokio::spawn(follower.run());
+    let policy = TaskPolicy::restarting(options.every + SILENCE_MAX).until(stop);
+    // One life after the other goes on with the same follower.
+    let follower = Arc::new(tokio::sync::Mutex::new(follower));
+    supervisor.spawn(&format!("bucket {}", options.name), policy, move |pulse| {
+        let follower = Arc::clone(&follower);
+        async move {
+            follower.lock().await.run(&pulse).await;
+            Ok(())
+        }
+    });
     Ok(BucketFeed { name: options.name.clone(), objects, released })
 }
 
@@ -124,9 +140,12 @@ struct BucketFollower {
 }
 
 impl BucketFollower {
-    async fn run(mut self) {
+    async fn run(&mut self, pulse: &Pulse) {
+        // A life before this one may have ended anywhere.
+        self.list_everything = true;
         while !self.sender.is_closed() {
-            let trouble = match AssertUnwindSafe(self.list_and_fetch()).catch_unwind().await {
+            pulse.worked();
+            let trouble = match AssertUnwindSafe(self.list_and_fetch(pulse)).catch_unwind().await {
                 Ok(result) => result.err(),
                 // The bucket would otherwise be followed no more, and nobody would know.
                 Err(panic) => {
@@ -140,7 +159,7 @@ impl BucketFollower {
             self.observer.source(&self.options.name, trouble.as_deref());
             self.failed_before = trouble.is_some();
             tokio::select! {
-                () = tokio::time::sleep(self.options.every) => {}
+                () = pulse.sleep(self.options.every) => {}
                 () = self.sender.closed() => return,
             }
         }
@@ -151,23 +170,24 @@ impl BucketFollower {
     ///
     /// # Errors
     /// A description of the last error.
-    async fn list_and_fetch(&mut self) -> Result<(), String> {
+    async fn list_and_fetch(&mut self, pulse: &Pulse) -> Result<(), String> {
         while let Ok(object) = self.finished.try_recv() {
             self.object_released(&object);
         }
         let now = DateTime::from_timestamp_micros((self.clock)()).unwrap_or_default();
-        let map = self.find_folders(now.date_naive()).await?;
+        let map = pulse.while_waiting(self.find_folders(now.date_naive())).await?;
         let mut failed = map.failed.clone();
-        let mut objects = self.list(&map, now, &mut failed).await?;
+        let mut objects = self.list(&map, now, &mut failed, pulse).await?;
         sort_by_name_time(&mut objects);
         objects.retain(|object| !self.in_flight.contains(object.location.as_ref()));
         // A handle of its own, because the stream borrows the bucket while this follower changes.
         let bucket = Arc::clone(&self.bucket);
         let mut fetched = std::pin::pin!(bucket.fetch(objects));
         while let Some((key, result)) = fetched.next().await {
+            pulse.alive();
             match result {
                 Ok(object) => {
-                    if !self.hand_over(key, object).await {
+                    if !self.hand_over(key, object, pulse).await {
                         return Ok(());
                     }
                 }
@@ -214,10 +234,12 @@ impl BucketFollower {
         map: &BucketMap,
         now: DateTime<Utc>,
         failed: &mut Option<String>,
+        pulse: &Pulse,
     ) -> Result<Vec<ObjectMeta>, String> {
         let (first, last) = days_to_list(&self.options, now, self.list_everything);
         let mut whole = FolderListing::default();
         for folder in folders_to_list(map, first, last) {
+            pulse.alive();
             let known = self
                 .lake
                 .source_versions(&self.options.name, folder.as_ref())
@@ -276,15 +298,25 @@ impl BucketFollower {
 
     /// Passes an object to the engine. Waits while too many objects are in flight. Returns false if
     /// the engine has ended.
-    async fn hand_over(&mut self, key: String, object: FetchedObject) -> bool {
-        while self.in_flight.len() >= IN_FLIGHT_MAX {
-            match self.finished.recv().await {
-                Some(object) => self.object_released(&object),
-                None => return false,
+    async fn hand_over(&mut self, key: String, object: FetchedObject, pulse: &Pulse) -> bool {
+        let sender = self.sender.clone();
+        loop {
+            // The engine may commit for long: waiting for it is no silence.
+            tokio::select! {
+                released = self.finished.recv() => match released {
+                    Some(object) => self.object_released(&object),
+                    None => return false,
+                },
+                place = sender.reserve(), if self.in_flight.len() < IN_FLIGHT_MAX => {
+                    let Ok(place) = place else { return false };
+                    // In flight from the moment it is sent: a life that ends before has not handed it over.
+                    self.in_flight.insert(key);
+                    place.send(object);
+                    return true;
+                }
+                () = pulse.sleep(SILENCE_MAX) => {}
             }
         }
-        self.in_flight.insert(key);
-        self.sender.send(object).await.is_ok()
     }
 
     fn object_released(&mut self, object: &ReleasedObject) {
@@ -311,6 +343,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::{TaskFailure, TaskFaults, TaskObserver};
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -326,6 +359,16 @@ mod tests {
             self.0.lock().expect("whole").extend(trouble.map(str::to_owned));
         }
         fn gap(&self, _: &str, _: &str, _: u64, _: u64, _: &str) {}
+    }
+
+    /// A panic in a listing is no end of the task.
+    struct Untold;
+
+    impl TaskObserver for Untold {
+        fn task_failed(&self, failure: &TaskFailure) {
+            unreachable!("{failure:?}");
+        }
+        fn end_is_overdue(&self) {}
     }
 
     #[tokio::test]
@@ -360,7 +403,10 @@ mod tests {
         });
         let recorder = Arc::new(Recorder::default());
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
-        let feed = start(&options, &lake, &clock, &observer).expect("started");
+        let supervisor = Supervisor::new(Arc::new(Untold), TaskFaults::default());
+        let (supervisor, stop) = (supervisor.expect("a thread"), Arc::default());
+        let tasks = (&supervisor, &stop);
+        let feed = start(&options, &lake, &clock, &observer, tasks).expect("started");
         second_round.await.expect("a second round");
         let told = recorder.0.lock().expect("whole").clone();
         assert!(told[0].contains("because of a bug") && told[0].contains("a bug"), "{told:?}");

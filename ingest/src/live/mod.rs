@@ -18,12 +18,18 @@ pub use options::{CommitSummary, LiveError, LiveOptions, Observer};
 
 use crate::lake::{Lake, WriterLock};
 use crate::source::oss::OssError;
-use std::sync::Arc;
+use crate::supervisor::{Pulse, Supervisor, TaskPolicy};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use survey_topics::TopicSurveyor;
-use tokio::task::JoinSet;
 
-/// Follows the sources until `stop` is set, then commits what was read and returns.
+/// The engine counts as hung after this long without a sign of life. Commits and rebalances are much shorter.
+const ENGINE_SILENCE_MAX: Duration = Duration::from_secs(120);
+/// A look at the topics of a source takes at most some requests.
+const SURVEY_SILENCE_MAX: Duration = Duration::from_secs(600);
+
+/// Follows the sources until `stop` is set, then commits what was read and returns. Its tasks belong to `supervisor`.
 ///
 /// # Errors
 /// [`LiveError`] where the ingest cannot start, or where its thread panics. Errors of lake and sources while it runs are
@@ -33,9 +39,10 @@ pub async fn run(
     options: LiveOptions,
     observer: Arc<dyn Observer>,
     stop: Arc<AtomicBool>,
+    supervisor: &Supervisor,
 ) -> Result<(), LiveError> {
-    let lock = WriterLock::take(lake)?;
-    lake.sweep(&lock).await?;
+    let lock = WriterLock::take(lake).await?;
+    lake.sweep(&lock, (options.clock)()).await?;
     let runtime = tokio::runtime::Handle::current();
     let mut buckets = Vec::new();
     for oss in &options.oss {
@@ -43,42 +50,53 @@ pub async fn run(
             source_name: oss.name.clone(),
             reason: e.to_string(),
         };
-        buckets.push(follow::start(oss, lake, &options.clock, &observer).map_err(wrong)?);
+        let tasks = (supervisor, &stop);
+        buckets.push(follow::start(oss, lake, &options.clock, &observer, tasks).map_err(wrong)?);
     }
-    let surveyors = start_surveyors(lake, &options, &observer);
+    start_surveyors(lake, &options, &observer, supervisor, &stop);
     let engine_lake = lake.clone();
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new()
-        .name("ingest".to_owned())
-        .spawn(move || {
-            let result = engine::run(&engine_lake, &runtime, &options, buckets, &*observer, &stop);
-            // Nobody receives where the caller was cancelled.
-            let _ = sender.send(result);
-        })
-        .map_err(|e| LiveError::Internal(e.to_string()))?;
+    let policy = TaskPolicy::vital(ENGINE_SILENCE_MAX).until(&stop);
+    // The engine lives once.
+    let life = Mutex::new(Some((buckets, sender)));
+    supervisor.spawn_thread("ingest", policy, move |pulse: &Pulse| {
+        let life = life.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((buckets, sender)) = life else { return Err("it has ended".to_owned()) };
+        let observer = &*observer;
+        let result = engine::run(&engine_lake, &runtime, &options, buckets, observer, &stop, pulse);
+        let told = result.as_ref().copied().map_err(LiveError::to_string);
+        // Nobody receives where the caller was cancelled.
+        let _ = sender.send(result);
+        told
+    });
     let ended = receiver.await;
-    drop(surveyors);
     ended.map_err(|_| LiveError::Internal("its thread panicked".to_owned()))??;
     lock.release()?;
     Ok(())
 }
 
-/// Starts to look at the topics of each source. The tasks end when the set is dropped.
+/// Starts to look at the topics of each source.
 fn start_surveyors(
     lake: &Lake,
     options: &LiveOptions,
     observer: &Arc<dyn Observer>,
-) -> JoinSet<()> {
-    let mut surveyors = JoinSet::new();
+    supervisor: &Supervisor,
+    stop: &Arc<AtomicBool>,
+) {
     for kafka in &options.kafka {
-        let surveyor = TopicSurveyor {
+        let surveyor = Arc::new(TopicSurveyor {
             options: kafka.clone(),
             lake: lake.clone(),
             clock: Arc::clone(&options.clock),
             observer: Arc::clone(observer),
             interval: options.survey_interval,
-        };
-        surveyors.spawn(surveyor.run());
+        });
+        let silence_max = options.survey_interval + SURVEY_SILENCE_MAX;
+        let policy = TaskPolicy::restarting(silence_max).until(stop);
+        let name = format!("survey of {}", kafka.name);
+        supervisor.spawn(&name, policy, move |pulse| {
+            let surveyor = Arc::clone(&surveyor);
+            async move { surveyor.run(&pulse).await }
+        });
     }
-    surveyors
 }

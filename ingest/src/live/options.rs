@@ -1,6 +1,6 @@
 //! Options, observer and errors of the live ingest.
 
-use crate::clock::Clock;
+use crate::clock::{CheckedClock, Clock};
 use crate::decode::DecodeLimits;
 use crate::fact_counts::SourceFacts;
 use crate::lake::CatalogError;
@@ -28,10 +28,12 @@ pub struct LiveOptions {
     pub flush_rows_max: u64,
     /// Interval between two looks at a topic: what the broker holds, and what of it is read.
     pub survey_interval: Duration,
-    /// Events older than this many days are counted as expired and not stored.
+    /// Events older than this many days are counted as expired and not stored, once the time is confirmed.
     pub retention_days: Option<u32>,
     /// Clock for the ingest time of rows.
     pub clock: Clock,
+    /// The same clock, which also says whether the time is sure enough to leave out old events.
+    pub checked_clock: CheckedClock,
 }
 
 /// A commit that was made.

@@ -6,6 +6,7 @@ use super::options::Observer;
 use crate::clock::Clock;
 use crate::lake::{CatalogError, Lake};
 use crate::source::kafka::{KafkaOptions, ProbeError, TopicPartition, TopicProbe, TopicsLook};
+use crate::supervisor::Pulse;
 use crate::survey::SourceSurvey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,11 +26,11 @@ type Positions = BTreeMap<TopicPartition, u64>;
 
 impl TopicSurveyor {
     /// Looks until the task is aborted.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(&self, pulse: &Pulse) -> Result<(), String> {
         let (mut last, mut before) = (SourceSurvey::default(), Positions::new());
         let mut known = BTreeSet::new();
         loop {
-            tokio::time::sleep(self.interval).await;
+            pulse.sleep(self.interval).await;
             match self.look(&mut before, &mut known).await {
                 Ok(survey) => {
                     if survey.lasting() != last.lasting() {
@@ -46,6 +47,7 @@ impl TopicSurveyor {
                 // The reader of the topics reports what is wrong with the source.
                 Err(reason) => tracing::debug!(source = self.options.name, reason, "no look"),
             }
+            pulse.worked();
         }
     }
 
@@ -156,6 +158,7 @@ async fn on_thread<T: Send + 'static>(
         // Nobody receives where the service has ended.
         let _ = sender.send(work());
     };
+    #[expect(clippy::disallowed_methods, reason = "the caller waits for it and sees its end")]
     let spawned = std::thread::Builder::new().name("topic survey".to_owned()).spawn(work);
     spawned.map_err(|e| e.to_string())?;
     receiver.await.map_err(|_| "the thread panicked".to_owned())

@@ -86,7 +86,7 @@ impl<'s> Uncommitted<'s> {
             record: message.offset(),
             ingested_at: now,
         };
-        let oldest = self.oldest(now);
+        let oldest = self.oldest();
         let mut sink = StagingSink::message(&mut self.staging, from, oldest);
         // An early stop is told by `failed`.
         let _ = self.decoder.decode(message.payload(), &mut sink);
@@ -102,7 +102,7 @@ impl<'s> Uncommitted<'s> {
         object: &FetchedObject,
     ) -> Result<(Ledger, Vec<String>), CatalogError> {
         let now = (self.options.clock)();
-        let oldest = self.oldest(now);
+        let oldest = self.oldest();
         let from = Provenance {
             source,
             object: &object.key,
@@ -157,8 +157,11 @@ impl<'s> Uncommitted<'s> {
         self.since.get_or_insert(self.last_record);
     }
 
-    /// Events with a time before this have expired; microseconds since 1970 UTC.
-    fn oldest(&self, now: i64) -> Option<i64> {
-        self.options.retention_days.map(|days| now - i64::from(days) * DAY_MICROS)
+    /// Events with a time before this have expired; microseconds since 1970 UTC. While the time is not confirmed none has: what is
+    /// stored can be dropped later, and what is left out is lost.
+    fn oldest(&self) -> Option<i64> {
+        let days = self.options.retention_days?;
+        let now = self.options.checked_clock.confirmed_now()?;
+        Some(now.saturating_sub(i64::from(days) * DAY_MICROS))
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn copies_with_new_keys(
 ) -> Result<Vec<LiveFile>, CatalogError> {
     let mut ended = Vec::new();
     for file in runtime.block_on(lake.live_files(Table::EventCopies))? {
-        let path = file.path(lake);
+        let path = file.checked_path(lake)?;
         let mut has_changed = false;
         read_keys(&path, Table::EventCopies, None, |row| {
             has_changed |= keys.contains_key(&row.key)

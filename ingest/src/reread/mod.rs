@@ -15,6 +15,7 @@ mod stored_row;
 mod tests;
 
 use crate::lake::{CatalogError, Lake, LiveFile, Replacement, Table, WriterLock};
+use crate::supervisor::run_blocking;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use known_keys::{ChangedKeys, KnownKeys, copies_with_new_keys};
@@ -22,6 +23,7 @@ use new_files::NewFiles;
 pub use new_files::RereadSummary;
 use read::{read, unreadable};
 use serde::Serialize;
+use std::panic::catch_unwind;
 use std::path::Path;
 use stored_row::{Decoded, NewRow, StoredRow};
 use tokio::runtime::Handle;
@@ -47,24 +49,36 @@ pub async fn half_understood(lake: &Lake) -> Result<HalfUnderstood, CatalogError
     let lake = lake.clone();
     in_background(move || {
         let mut found = HalfUnderstood::default();
-        // A missing file is a problem of its own.
-        for path in files.iter().map(|file| file.path(&lake)).filter(|path| path.exists()) {
-            for batch in read(&path)? {
-                let batch = batch.map_err(|error| unreadable(&path, error.into()))?;
-                for row in (0..batch.num_rows()).map(|row| StoredRow::new(&batch, row)) {
-                    if matches!(row.decode(), Decoded::Same) {
-                        continue;
-                    }
-                    found.rows += 1;
-                    if found.examples.len() < EXAMPLES_MAX {
-                        found.examples.push(row.place());
-                    }
-                }
+        for file in files {
+            // A file that is damaged or cannot be decoded is a problem of its own.
+            let Ok(path) = file.checked_path(&lake) else { continue };
+            if let Ok(Ok(of_file)) = catch_unwind(|| half_understood_in(&path)) {
+                found.rows += of_file.rows;
+                found.examples.extend(of_file.examples);
+                found.examples.truncate(EXAMPLES_MAX);
             }
         }
         Ok(found)
     })
     .await
+}
+
+/// As [`half_understood`], of the file `path`.
+fn half_understood_in(path: &Path) -> Result<HalfUnderstood, CatalogError> {
+    let mut found = HalfUnderstood::default();
+    for batch in read(path)? {
+        let batch = batch.map_err(|error| unreadable(path, error.into()))?;
+        for row in (0..batch.num_rows()).map(|row| StoredRow::new(&batch, row)) {
+            if matches!(row.decode(), Decoded::Same) {
+                continue;
+            }
+            found.rows += 1;
+            if found.examples.len() < EXAMPLES_MAX {
+                found.examples.push(row.place());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Reads the stored events of `lake` anew, one file in one transaction. The caller holds the writer
@@ -80,7 +94,10 @@ pub async fn reread(lake: &Lake, _: &WriterLock, now: i64) -> Result<RereadSumma
             in_background(move || replacement(&background_lake, &runtime, &file, now)).await?;
         let Some((replacement, changes)) = replaced else { continue };
         if let Err(error) = lake.replace_rows(&replacement, now).await {
-            replacement.files.iter().for_each(|file| file.discard(lake));
+            // After an error of the database the transaction may stand: then the files are part of the lake.
+            if !matches!(error, CatalogError::Sql(_)) {
+                replacement.files.iter().for_each(|file| file.discard(lake));
+            }
             return Err(error);
         }
         summary.mended += changes.mended;
@@ -99,7 +116,7 @@ fn replacement(
     file: &LiveFile,
     now: i64,
 ) -> Result<Option<(Replacement, RereadSummary)>, CatalogError> {
-    let path = file.path(lake);
+    let path = file.checked_path(lake)?;
     let mut can_stay = true;
     for batch in read(&path)? {
         let batch = batch.map_err(|error| unreadable(&path, error.into()))?;
@@ -192,7 +209,7 @@ fn filtered(
 async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CatalogError> + Send + 'static,
 ) -> Result<T, CatalogError> {
-    tokio::task::spawn_blocking(work)
+    run_blocking(work)
         .await
         .map_err(|e| CatalogError::Conflict { what: format!("reading anew broke off: {e}") })?
 }

@@ -159,7 +159,7 @@ async fn what_was_half_understood_is_decoded_again_and_the_ledger_stays_exact() 
     let lake = old_lake(folder.path()).await;
     assert_eq!(half_understood(&lake).await.expect("found").rows, 3);
     let before = lake.snapshot().await.expect("a snapshot");
-    let lock = WriterLock::take(&lake).expect("a lock");
+    let lock = WriterLock::take(&lake).await.expect("a lock");
     let summary = reread(&lake, &lock, NOW).await.expect("read anew");
     lock.release().expect("released");
     let expected = RereadSummary { mended: 1, quarantined: 1, duplicate: 1, files: 1 };
@@ -178,7 +178,7 @@ async fn what_was_half_understood_is_decoded_again_and_the_ledger_stays_exact() 
     let after = lake.snapshot().await.expect("a snapshot");
     assert!(lake.files_since(before, after).await.expect("files").is_empty());
     assert_eq!(half_understood(&lake).await.expect("found").rows, 0);
-    let lock = WriterLock::take(&lake).expect("a lock");
+    let lock = WriterLock::take(&lake).await.expect("a lock");
     let again = reread(&lake, &lock, NOW).await.expect("read anew");
     assert_eq!(again, RereadSummary::default());
     lock.release().expect("released");

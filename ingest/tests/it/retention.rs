@@ -113,3 +113,29 @@ async fn days_beyond_the_retention_are_dropped_and_the_ledger_stays_exact() {
     let verified = lake.verify().await.expect("verified");
     assert!(verified.problems.is_empty(), "{:?}", verified.problems);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_most_a_share_of_the_lake_is_dropped_within_a_day() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = Lake::create_or_open(&folder.path().join("lake"), &[], 0).await.expect("a lake");
+    let times: Vec<String> = (1..=10).map(|day| format!("2026-08-{day:02}T10:00:00Z")).collect();
+    let events: Vec<(&str, &str)> =
+        times.iter().map(|time| (time.as_str(), time.as_str())).collect();
+    bring(&lake, folder.path(), &events, IngestOptions::at(NOW)).await;
+    let drop_at = async |now: i64| {
+        let dropped = lake.drop_days_within(NOW - DAY, now, Some(0.25)).await.expect("dropped");
+        (dropped.rows, dropped.held_rows)
+    };
+    // Of eleven rows, one of them quarantined, two make less than a quarter; they are the oldest.
+    assert_eq!(drop_at(NOW).await, (2, 8));
+    assert_eq!(drop_at(NOW + HOUR).await, (0, 8), "the same day");
+    assert_eq!(drop_at(NOW + DAY).await, (2, 6), "the next day");
+    // A day of drops that begins in the future was written by a wrong clock, and does not stop the retention.
+    assert_eq!(drop_at(NOW - 30 * DAY).await, (1, 5));
+    let info = lake.info().await.expect("info");
+    assert_eq!((info.events, info.ledger.expired), (5, 5));
+    let unlimited = lake.drop_days_before(NOW - DAY, NOW).await.expect("dropped");
+    assert_eq!((unlimited.rows, unlimited.held_rows), (5, 0));
+    let verified = lake.verify().await.expect("verified");
+    assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+}

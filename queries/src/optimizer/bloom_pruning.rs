@@ -6,6 +6,7 @@
 //! files whose filter excludes `x` are removed from the scan.
 
 use crate::optimizer::rule::{OptimizerRule, Replacement};
+use crate::tables::file_checks;
 use crate::tables::local_files::LocalFiles;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{
@@ -122,6 +123,8 @@ fn files_to_prune(files: &[&Path], required: &[RequiredText], threads: usize) ->
 fn may_contain(file: &Path, required: &[RequiredText]) -> Result<bool, ParquetError> {
     let external = |e: Box<dyn std::error::Error + Send + Sync>| ParquetError::External(e);
     let path = LocalFiles::default().path(file).map_err(|e| external(Box::new(e)))?;
+    // A damaged file must fail the query and not be left out of it.
+    file_checks::check(&path).map_err(|e| external(Box::new(e)))?;
     // Only the offsets of the Bloom filters are needed from the footer.
     let options = ArrowReaderOptions::new()
         .with_skip_arrow_metadata(true)

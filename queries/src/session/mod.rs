@@ -19,6 +19,7 @@ use crate::parameters::Parameters;
 use crate::projection::events_projection;
 use crate::session::schema::SessionSchema;
 use crate::tables::catalog_table::CatalogTableProvider;
+use crate::tables::file_checks;
 pub use crate::tables::findings::FindingRow;
 use crate::tables::findings::{FINDINGS_TABLE, Findings};
 use crate::tables::input::InputTable;
@@ -50,6 +51,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use sqlx::Connection;
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -78,8 +80,10 @@ pub struct Session {
     context: SessionContext,
     parameters: Arc<Parameters>,
     limits: QueryLimits,
-    /// The lake's catalog and the number of the snapshot; `None` over events in memory.
-    lake: Option<(Arc<dyn MetadataProvider>, i64)>,
+    /// The lake's catalog, its location and the number of the snapshot; `None` over events in memory.
+    lake: Option<(Arc<dyn MetadataProvider>, CatalogLocation, i64)>,
+    /// What must last as long as the session.
+    guard: Option<Arc<dyn Any + Send + Sync>>,
     /// The findings shown instead of the stored ones, whose files live as long as the session.
     temp_findings: Option<Arc<TempFindings>>,
     functions: &'static FunctionNames,
@@ -121,7 +125,7 @@ impl Session {
         };
         let snapshot = snapshot(provider.as_ref(), location, as_of).await?;
         let context = context(limits)?;
-        register_lake(&context, &provider, snapshot).await?;
+        register_lake(&context, &provider, location, snapshot).await?;
         context.register_table(
             FINDINGS_TABLE,
             Arc::new(CatalogTableProvider::<Findings>::new(Some(location.clone()))),
@@ -131,7 +135,7 @@ impl Session {
             Arc::new(CatalogTableProvider::<QueryLog>::new(Some(location.clone()))),
         )?;
         Ok(Self {
-            lake: Some((provider, snapshot)),
+            lake: Some((provider, location.clone(), snapshot)),
             ..Self::finish(context, parameters, limits.clone())
         })
     }
@@ -170,13 +174,20 @@ impl Session {
     fn finish(context: SessionContext, parameters: Arc<Parameters>, limits: QueryLimits) -> Self {
         functions::register(&context, &parameters);
         let functions = functions::function_names(&context);
-        Self { context, parameters, limits, lake: None, temp_findings: None, functions }
+        let (lake, temp_findings, guard) = (None, None, None);
+        Self { context, parameters, limits, lake, guard, temp_findings, functions }
+    }
+
+    /// The same session. `guard` lasts as long as it and its clones: the catalog may be a temporary copy.
+    #[must_use]
+    pub fn holding(self, guard: impl Any + Send + Sync) -> Self {
+        Self { guard: Some(Arc::new(guard)), ..self }
     }
 
     /// The number of the lake's snapshot; `None` over events in memory.
     #[must_use]
     pub fn snapshot(&self) -> Option<i64> {
-        self.lake.as_ref().map(|(_, snapshot)| *snapshot)
+        self.lake.as_ref().map(|(_, _, snapshot)| *snapshot)
     }
 
     /// Moves the session to the newest snapshot of the lake, in the same context.
@@ -184,10 +195,10 @@ impl Session {
     /// # Errors
     /// [`SessionError::Engine`] where the catalog cannot be read.
     pub async fn refresh(&mut self) -> Result<(), SessionError> {
-        if let Some((provider, seen)) = &mut self.lake {
+        if let Some((provider, location, seen)) = &mut self.lake {
             let newest = provider.get_current_snapshot().map_err(ducklake_error)?;
             if newest != *seen {
-                register_lake(&self.context, provider, newest).await?;
+                register_lake(&self.context, provider, location, newest).await?;
                 *seen = newest;
             }
         }
@@ -200,12 +211,12 @@ impl Session {
     /// [`SessionError::Snapshot`] where there is no such snapshot, [`SessionError::Engine`] where
     /// the catalog cannot be read.
     pub async fn move_to(&mut self, number: i64) -> Result<(), SessionError> {
-        if let Some((provider, seen)) = &mut self.lake {
+        if let Some((provider, location, seen)) = &mut self.lake {
             let newest = provider.get_current_snapshot().map_err(ducklake_error)?;
             if !(0..=newest).contains(&number) {
                 return Err(SessionError::Snapshot(number.to_string()));
             }
-            register_lake(&self.context, provider, number).await?;
+            register_lake(&self.context, provider, location, number).await?;
             *seen = number;
         }
         Ok(())
@@ -360,6 +371,7 @@ impl Session {
         let (lake, temp_findings) = (self.lake.clone(), self.temp_findings.clone());
         Ok(Self {
             lake,
+            guard: self.guard.clone(),
             temp_findings,
             ..Self::finish(context, Arc::clone(&self.parameters), self.limits.clone())
         })
@@ -370,8 +382,11 @@ impl Session {
 async fn register_lake(
     context: &SessionContext,
     provider: &Arc<dyn MetadataProvider>,
+    location: &CatalogLocation,
     snapshot: i64,
 ) -> Result<(), SessionError> {
+    let data_path = provider.get_data_path().map_err(ducklake_error)?;
+    file_checks::load(location, &data_path).await?;
     let catalog =
         DuckLakeCatalog::with_snapshot(Arc::clone(provider), snapshot).map_err(ducklake_error)?;
     let schema = catalog

@@ -1,7 +1,8 @@
-//! Read-only access to the lake's files. The query engine percent-encodes non-ASCII characters of a path,
+//! Read-only access to the lake's files, each compared with its checksum when it is first opened. The query engine percent-encodes non-ASCII characters of a path,
 //! but the local object store takes the encoded path as the file name. This store decodes the path
 //! first.
 
+use crate::tables::file_checks;
 use async_trait::async_trait;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::object_store::path::Path;
@@ -27,10 +28,13 @@ impl LocalFiles {
 
 /// `location` with its percent-encoding removed.
 fn decoded(location: &Path) -> Result<Path> {
-    let generic = |source| Error::Generic { store: "local files", source };
     let name =
         percent_decode_str(location.as_ref()).decode_utf8().map_err(|e| generic(Box::new(e)))?;
     Path::parse(name).map_err(|e| generic(Box::new(e)))
+}
+
+fn generic(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::Generic { store: "local files", source }
 }
 
 fn read_only(operation: &str) -> Error {
@@ -60,7 +64,17 @@ impl ObjectStore for LocalFiles {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.0.get_opts(&decoded(location)?, options).await
+        let location = decoded(location)?;
+        let path = self.0.path_to_filesystem(&location)?;
+        if file_checks::is_unread(&path) {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the caller waits for it and sees its end"
+            )]
+            let checked = tokio::task::spawn_blocking(move || file_checks::check(&path)).await;
+            checked.map_err(|e| generic(e.into()))?.map_err(|e| generic(e.into()))?;
+        }
+        self.0.get_opts(&location, options).await
     }
 
     fn delete_stream(

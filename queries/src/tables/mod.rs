@@ -3,6 +3,7 @@
 
 pub mod cardinality;
 pub(crate) mod catalog_table;
+pub mod file_checks;
 pub(crate) mod findings;
 pub(crate) mod input;
 pub(crate) mod local_files;

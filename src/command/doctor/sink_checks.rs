@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use trailhound_detect::sinks::address::AddressPolicy;
 use trailhound_ingest::source::kafka::{KafkaOptions, TopicProbe};
+use trailhound_ingest::supervisor::run_blocking;
 
 const AREA: CheckArea = CheckArea::Sink;
 /// Time limit of a connection.
@@ -119,7 +120,7 @@ fn check_file(name: &str, path: &Path) -> Check {
 async fn check_topic(name: &str, settings: BTreeMap<String, String>, topic: String) -> Check {
     let options = KafkaOptions { name: name.to_owned(), topics: vec![topic.clone()], settings };
     // The client of the broker blocks.
-    let looked = tokio::task::spawn_blocking(move || TopicProbe::connect(&options)?.look()).await;
+    let looked = run_blocking(move || TopicProbe::connect(&options)?.look()).await;
     match looked {
         Ok(Ok(look)) if look.missing.is_empty() => Check::right(
             AREA,

@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta};
 use trailhound_ingest::source::kafka::{
     KafkaOptions, ProbeError, ProbedMessage, TopicProbe, TopicsLook,
 };
+use trailhound_ingest::supervisor::run_blocking;
 use trailhound_ingest::{Clock, DecodedSample};
 use trailhound_queries::suggestion::nearest;
 
@@ -20,7 +21,7 @@ const NAMES_MAX: usize = 10;
 pub(super) async fn run(options: KafkaOptions, clock: &Clock) -> Vec<Check> {
     let name = options.name.clone();
     // The client of the broker blocks.
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = run_blocking(move || {
         let probe = TopicProbe::connect(&options)?;
         let look = probe.look()?;
         let newest = probe.newest(&look, sample_check::EVENTS)?;
@@ -33,7 +34,7 @@ pub(super) async fn run(options: KafkaOptions, clock: &Clock) -> Vec<Check> {
             checks
         }
         Ok(Err(error)) => vec![refused(&name, &error)],
-        Err(error) => vec![refused(&name, &ProbeError::Refused(error.to_string()))],
+        Err(error) => vec![refused(&name, &ProbeError::Refused(error))],
     }
 }
 

@@ -234,6 +234,7 @@ impl Connection {
         let frame = DataFrame::new(context.state(), plan);
         let schema = Arc::clone(frame.schema().inner());
         let time_max = limits.time_max;
+        #[expect(clippy::disallowed_methods, reason = "the caller waits for it and sees its end")]
         let mut work = tokio::spawn(async move { collect(frame, &limits).await });
         let collected = tokio::select! {
             collected = &mut work => collected.unwrap_or_else(|_| Err(QueryError::new(QueryErrorCode::Failed, "it could not be computed"))),

@@ -18,6 +18,10 @@ impl IdleWatch {
     pub(super) fn start(&self, timeout: Option<Duration>) {
         self.stop();
         let Some(timeout) = timeout else { return };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "in the process of one connection, which it ends"
+        )]
         let watch = tokio::spawn(async move {
             tokio::time::sleep(timeout).await;
             std::process::exit(0);

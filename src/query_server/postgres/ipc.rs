@@ -14,8 +14,6 @@ use tokio::net::UnixStream;
 pub(super) enum ToServer {
     /// The worker is ready. A client that knows the key may cancel its statements.
     Ready(CancelKey),
-    /// The client of this worker cancels the statement of another connection.
-    Cancel(CancelKey),
     /// Asks for a slot to run a statement.
     Begin {
         /// Name of the user.

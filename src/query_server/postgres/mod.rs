@@ -1,6 +1,6 @@
 //! The PostgreSQL interface, for psql and other clients of its protocol.
 //!
-//! Each connection is served by a worker process of its own. The worker asks the service for a slot
+//! The service itself asks each client for its password. A connection that is logged in is served by a worker process of its own. The worker asks the service for a slot
 //! before it runs a statement, and reports how the statement ended.
 
 mod answers;
@@ -15,6 +15,7 @@ mod errors;
 mod execution;
 mod idle;
 mod ipc;
+mod login;
 mod parameters;
 mod query_handler;
 mod session;
@@ -27,10 +28,15 @@ mod values;
 
 pub(crate) use session::run as serve_connection;
 
+use super::connection_slots::{ConnectionSlot, ConnectionSlots};
 use super::query_log::Client;
 use super::server::{EXECUTABLE, GRACE, QueryServer};
 use super::slots::QuerySlot;
+use crate::config::PostgresEndpoint;
+use crate::exit::Failure;
+use datafusion_postgres::pgwire::error::ErrorInfo;
 use ipc::{CancelKey, FromServer, IpcChannel, ToServer};
+use login::{ClientStream, Login, LoginCheck};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -38,80 +44,191 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::process::Command;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
+use trailhound_ingest::supervisor::Pulse;
 use trailhound_queries::sql_guard::QueryErrorCode;
 
 /// Maximum number of open connections. Dashboards keep connections open.
 const CONNECTIONS_MAX: usize = 16;
+/// Maximum number of connections whose client has not sent the password yet.
+const GREETED_MAX: usize = 64;
+/// Time in which a client must log in.
+const LOGIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time in which a client must take the last bytes of its connection.
+const LAST_BYTES_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often the service checks that the client is still connected while a statement runs.
 const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The accepting task gives a sign of life at least this often.
+const ACCEPT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a cancelled statement may take to end before its worker is killed.
 const CANCEL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The cancel keys of open connections, each with the notifier that cancels the statements.
 type CancelKeys = Mutex<HashMap<CancelKey, Arc<Notify>>>;
 
-/// Accepts connections until it is aborted.
-pub(crate) async fn serve(listener: TcpListener, server: Arc<QueryServer>) {
-    let keys = Arc::new(CancelKeys::default());
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let (socket, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // For example too many open files, which passes.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(CLIENT_CHECK_INTERVAL).await;
+/// The PostgreSQL server. It outlives a failure of the task that accepts connections.
+pub(crate) struct PostgresServer {
+    listener: TcpListener,
+    state: Arc<ServerState>,
+}
+
+/// What the connections share.
+struct ServerState {
+    server: Arc<QueryServer>,
+    login: LoginCheck,
+    keys: CancelKeys,
+    /// Connections whose client has not sent the password yet. A new one takes the place of the oldest.
+    greeted: Arc<ConnectionSlots>,
+    /// Connections whose client is logged in.
+    connections: Semaphore,
+}
+
+impl PostgresServer {
+    /// A server that answers from `server` as `endpoint` says.
+    ///
+    /// # Errors
+    /// [`Failure`]: the certificate cannot be used.
+    pub(crate) fn new(
+        listener: TcpListener,
+        server: Arc<QueryServer>,
+        endpoint: PostgresEndpoint,
+    ) -> Result<Self, Failure> {
+        let state = ServerState {
+            server,
+            login: LoginCheck::new(endpoint)?,
+            keys: CancelKeys::default(),
+            greeted: ConnectionSlots::new(GREETED_MAX),
+            connections: Semaphore::new(CONNECTIONS_MAX),
+        };
+        Ok(Self { listener, state: Arc::new(state) })
+    }
+
+    /// Accepts connections until it is aborted.
+    ///
+    /// # Errors
+    /// None; the supervisor's tasks have a result.
+    pub(crate) async fn accept(&self, pulse: &Pulse) -> Result<(), String> {
+        loop {
+            pulse.worked();
+            let accepted = tokio::time::timeout(ACCEPT_TIME_MAX, self.listener.accept()).await;
+            let (socket, peer) = match accepted {
+                Ok(Ok(accepted)) => accepted,
+                Ok(Err(error)) => {
+                    // For example too many open files, which passes.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(CLIENT_CHECK_INTERVAL).await;
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            let Some(slot) = self.state.greeted.take() else {
+                tracing::warn!(%peer, "a connection was refused: too many clients log in");
                 continue;
-            }
-        };
-        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
-            tracing::warn!(%peer, "a connection was refused: {CONNECTIONS_MAX} are open");
-            continue;
-        };
-        let (server, keys) = (Arc::clone(&server), Arc::clone(&keys));
-        tokio::spawn(async move {
-            if let Err(error) = serve_client(socket, peer, &server, &keys).await {
-                tracing::warn!(%peer, %error, "a connection failed");
-            }
-            drop(permit);
-        });
+            };
+            let state = Arc::clone(&self.state);
+            self.state.server.supervisor.spawn_brief("postgresql connection", async move {
+                if let Err(error) = serve_client(socket, peer, &state, slot).await {
+                    tracing::warn!(%peer, %error, "a connection failed");
+                }
+            });
+        }
     }
 }
 
-/// Starts a worker for the socket and handles the messages of the worker until it ends.
+/// Leads the client up to the right password. Then starts a worker for it and handles the messages of the worker until it ends.
 async fn serve_client(
     socket: TcpStream,
     peer: SocketAddr,
-    server: &QueryServer,
-    keys: &CancelKeys,
+    state: &ServerState,
+    slot: ConnectionSlot,
 ) -> io::Result<()> {
     let socket = socket.into_std()?;
+    let watched = socket.try_clone()?;
+    let login = state.login.log_in(TcpStream::from_std(socket)?);
+    let login = tokio::select! {
+        login = tokio::time::timeout(LOGIN_TIME_MAX, login) => login,
+        () = slot.revoked() => {
+            return Err(io::Error::other("it made room for another before it was logged in"));
+        }
+    };
+    drop(slot);
+    let login = login.map_err(|_| {
+        let text = format!("it was not logged in within {} s", LOGIN_TIME_MAX.as_secs());
+        io::Error::new(io::ErrorKind::TimedOut, text)
+    })??;
+    match login {
+        Login::Cancel { pid, secret } => {
+            cancel(&state.keys, &CancelKey { pid, secret });
+            Ok(())
+        }
+        Login::Accepted { mut stream, startup } => {
+            let Ok(_permit) = state.connections.try_acquire() else {
+                tracing::warn!(%peer, "a connection was refused: {CONNECTIONS_MAX} are open");
+                let text = format!("{CONNECTIONS_MAX} connections are open already");
+                let error = ErrorInfo::new("FATAL".to_owned(), "53300".to_owned(), text);
+                return login::refuse(&mut stream, error).await;
+            };
+            serve_logged_in(stream, &startup, &watched, peer, state).await
+        }
+    }
+}
+
+/// Starts a worker for a client and passes on what the two send to each other.
+async fn serve_logged_in(
+    mut stream: Box<dyn ClientStream>,
+    startup: &[u8],
+    watched: &std::net::TcpStream,
+    peer: SocketAddr,
+    state: &ServerState,
+) -> io::Result<()> {
+    let server = &*state.server;
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    let (data, their_data) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
+    data.set_nonblocking(true)?;
     let mut command = Command::new(EXECUTABLE);
     if let Some(config) = &server.config {
         command.arg("--config").arg(config);
     }
     command.arg("serve-postgres").arg("--lake").arg(server.lake.folder());
     command
-        .stdin(Stdio::from(OwnedFd::from(socket.try_clone()?)))
+        .stdin(Stdio::from(OwnedFd::from(their_data)))
         .stdout(Stdio::from(OwnedFd::from(theirs)));
     let mut child = command.kill_on_drop(true).spawn()?;
-    // The command holds the worker's end of the socket pair. The channel only closes with the
-    // worker if no other copy is open.
+    // The command holds the worker's ends of the sockets. They only close with the worker if no other
+    // copy is open.
     drop(command);
     let mut channel = IpcChannel::new(UnixStream::from_std(ours)?);
-    let mut cancellation = Cancellation { keys, key: None, notify: Arc::default() };
-    let handled = handle_messages(&mut channel, &socket, peer, server, &mut cancellation).await;
+    let mut data = UnixStream::from_std(data)?;
+    data.write_all(startup).await?;
+    let mut cancellation = Cancellation { keys: &state.keys, key: None, notify: Arc::default() };
+    let mut passed_on = std::pin::pin!(copy_bidirectional(&mut stream, &mut data));
+    let mut is_passed_on = false;
+    let handled = {
+        let handling = handle_messages(&mut channel, watched, peer, server, &mut cancellation);
+        let mut handling = std::pin::pin!(handling);
+        loop {
+            tokio::select! {
+                handled = &mut handling => break handled,
+                // The worker ends by itself when its client has left.
+                _ = &mut passed_on, if !is_passed_on => is_passed_on = true,
+            }
+        }
+    };
     if let Err(error) = child.start_kill() {
         tracing::debug!(%error, "the worker of a connection has ended by itself");
     }
     child.wait().await?;
+    if !is_passed_on {
+        // The client gets what the worker has sent last.
+        let rest = tokio::time::timeout(LAST_BYTES_TIME_MAX, passed_on).await;
+        tracing::debug!(?rest, "a connection ended");
+    }
     handled
 }
 
@@ -132,12 +249,12 @@ impl Cancellation<'_> {
             .insert(key.clone(), Arc::clone(&self.notify));
         self.key = Some(key);
     }
+}
 
-    /// Cancels the statement that the connection with `key` runs, if there is one.
-    fn cancel(&self, key: &CancelKey) {
-        if let Some(other) = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
-            other.notify_waiters();
-        }
+/// Cancels the statement that the connection with `key` runs, if there is one.
+fn cancel(keys: &CancelKeys, key: &CancelKey) {
+    if let Some(other) = keys.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+        other.notify_waiters();
     }
 }
 
@@ -166,10 +283,6 @@ async fn handle_messages(
             ToServer::Begin { who, statement } => (who, statement),
             ToServer::Ready(key) => {
                 cancellation.register(key);
-                continue;
-            }
-            ToServer::Cancel(key) => {
-                cancellation.cancel(&key);
                 continue;
             }
             ToServer::Refused { who, statement, result } => {

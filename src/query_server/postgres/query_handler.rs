@@ -4,11 +4,9 @@ use super::commands::{self, Command};
 use super::connection::Connection;
 use super::errors::client_error;
 use super::execution::{Execution, user_of};
-use super::ipc::{CancelKey, ToServer};
 use super::statements::{ClientStatement, PlannedStatement, check_bound};
 use super::tokens::{StatementTokens, split};
 use async_trait::async_trait;
-use datafusion_postgres::pgwire::api::cancel::CancelHandler;
 use datafusion_postgres::pgwire::api::portal::{Format, Portal};
 use datafusion_postgres::pgwire::api::query::{
     ExtendedQueryHandler, SimpleQueryHandler, send_describe_response, send_execution_response,
@@ -24,7 +22,6 @@ use datafusion_postgres::pgwire::api::{
 };
 use datafusion_postgres::pgwire::error::{PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
-use datafusion_postgres::pgwire::messages::cancel::CancelRequest;
 use datafusion_postgres::pgwire::messages::data::{NoData, ParameterDescription};
 use datafusion_postgres::pgwire::messages::extendedquery::{
     Bind, BindComplete, Close, CloseComplete, Describe, Parse, ParseComplete,
@@ -389,14 +386,5 @@ impl ExtendedQueryHandler for QueryHandler {
     {
         let execution = Execution { portal: Some(portal), in_batch: false };
         self.connection.execute(client, &portal.statement.statement, execution).await
-    }
-}
-
-/// Passes the cancellation of a client on to the service.
-#[async_trait]
-impl CancelHandler for QueryHandler {
-    async fn on_cancel_request(&self, request: CancelRequest) {
-        let key = CancelKey::new(request.pid, &request.secret_key);
-        self.connection.send(&ToServer::Cancel(key), "a query could not be cancelled").await;
     }
 }

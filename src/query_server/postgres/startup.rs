@@ -1,13 +1,15 @@
-//! The beginning of a connection: the settings that the client asks for, then its password.
+//! The beginning of a connection in its worker: the settings that the client asks for. The service has checked its password.
 
 use super::errors::{client_error, fatal};
 use super::settings::{SERVER_VERSION, SessionSettings};
 use async_trait::async_trait;
 use datafusion_postgres::pgwire::api::ClientInfo;
-use datafusion_postgres::pgwire::api::auth::sasl::SASLAuthStartupHandler;
-use datafusion_postgres::pgwire::api::auth::{ServerParameterProvider, StartupHandler};
+use datafusion_postgres::pgwire::api::auth::{
+    ServerParameterProvider, StartupHandler, finish_authentication, protocol_negotiation,
+    save_startup_parameters_to_metadata,
+};
 use datafusion_postgres::pgwire::error::{PgWireError, PgWireResult};
-use datafusion_postgres::pgwire::messages::startup::Startup;
+use datafusion_postgres::pgwire::messages::startup::{SecretKey, Startup};
 use datafusion_postgres::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use futures::Sink;
 use std::collections::HashMap;
@@ -17,19 +19,17 @@ use std::sync::Arc;
 /// Parameters of the startup message that are no settings.
 const NO_SETTINGS: [&str; 3] = ["user", "database", "options"];
 
-/// Accepts the settings of the startup message, then checks the password.
+/// Accepts the settings of the startup message.
 pub(super) struct ConnectionStartup {
     settings: Arc<SessionSettings>,
-    password: SASLAuthStartupHandler<ReportedSettings>,
+    pid: i32,
+    secret: SecretKey,
 }
 
 impl ConnectionStartup {
-    /// A startup whose settings go to `settings`; `password` checks the password.
-    pub(super) fn new(
-        settings: Arc<SessionSettings>,
-        password: SASLAuthStartupHandler<ReportedSettings>,
-    ) -> Self {
-        Self { settings, password }
+    /// A startup whose settings go to `settings`. The client gets `pid` and `secret`, with which it can cancel its statements.
+    pub(super) fn new(settings: Arc<SessionSettings>, pid: i32, secret: SecretKey) -> Self {
+        Self { settings, pid, secret }
     }
 
     /// Accepts the settings of the message.
@@ -97,16 +97,18 @@ impl StartupHandler for ConnectionStartup {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        if let PgWireFrontendMessage::Startup(startup) = &message {
-            self.accept(startup).map_err(fatal)?;
-        }
-        self.password.on_startup(client, message).await
+        let PgWireFrontendMessage::Startup(startup) = &message else { return Ok(()) };
+        self.accept(startup).map_err(fatal)?;
+        protocol_negotiation(client, startup).await?;
+        save_startup_parameters_to_metadata(client, startup);
+        client.set_pid_and_secret_key(self.pid, self.secret.clone());
+        finish_authentication(client, &ReportedSettings(Arc::clone(&self.settings))).await
     }
 }
 
 /// Tells the client the values of the settings when the connection begins.
 #[derive(Debug)]
-pub(super) struct ReportedSettings(pub(super) Arc<SessionSettings>);
+struct ReportedSettings(Arc<SessionSettings>);
 
 impl ServerParameterProvider for ReportedSettings {
     fn server_parameters<C: ClientInfo>(&self, _client: &C) -> Option<HashMap<String, String>> {

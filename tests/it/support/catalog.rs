@@ -128,6 +128,12 @@ impl Catalog {
         .expect("a readable catalog")
     }
 
+    /// Runs a statement that changes the catalog. Returns the number of rows that it changed.
+    pub(crate) fn change(&self, sql: &'static str) -> u64 {
+        let changed = self.read(async |lake| sqlx::query(sql).execute(lake.catalog()).await);
+        changed.expect("a writable catalog").rows_affected()
+    }
+
     /// Ids of the rules with an open finding.
     pub(crate) fn rules_with_findings(&self) -> std::collections::BTreeSet<String> {
         let rules = self.read(async |lake| {

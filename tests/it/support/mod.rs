@@ -4,6 +4,7 @@ pub(crate) mod broker;
 pub(crate) mod browser;
 pub(crate) mod catalog;
 pub(crate) mod certificate;
+pub(crate) mod embedded;
 pub(crate) mod events;
 pub(crate) mod external;
 pub(crate) mod faulty_proxy;

@@ -146,6 +146,13 @@ impl ObjectStore {
         );
     }
 
+    /// Removes an object from the bucket.
+    pub(crate) fn remove(&self, key: &str) {
+        let path = format!("/buckets/{}/{key}", self.bucket);
+        let status = self.server.send("DELETE", &path, b"").expect("the store answers");
+        assert!(status < 300, "{status}");
+    }
+
     /// Port of the server's S3 interface.
     pub(crate) fn port(&self) -> u16 {
         self.server.s3

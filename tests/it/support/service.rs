@@ -234,6 +234,40 @@ impl Service {
         assert!(sent.success());
     }
 
+    /// The processes that the service has started and that run: their command lines.
+    pub(crate) fn child_processes(&self) -> Vec<String> {
+        let parent = format!(" {} ", self.child.id());
+        let processes = std::fs::read_dir("/proc").expect("a folder").flatten();
+        processes
+            .filter_map(|process| {
+                let status = std::fs::read_to_string(process.path().join("stat")).ok()?;
+                // Behind the name: state and parent.
+                let is_child = status.rsplit_once(')')?.1.get(2..)?.starts_with(&parent);
+                let command = std::fs::read_to_string(process.path().join("cmdline")).ok()?;
+                is_child.then_some(command)
+            })
+            .collect()
+    }
+
+    /// Reads one more finding.
+    pub(crate) fn wait_for_new_finding(&mut self) {
+        let finding = self.finding_lines.recv_timeout(PATIENCE);
+        self.record(finding.unwrap_or_else(|e| panic!("{e}: {:?}", self.findings)));
+    }
+
+    /// Waits until the service ends by itself, and reads the last findings. Returns the exit status, and the event ids of all open
+    /// findings by rule id.
+    pub(crate) fn wait_for_exit(&mut self) -> (i32, BTreeMap<String, BTreeSet<String>>) {
+        let status = wait_for(
+            || self.child.try_wait().expect("it can be waited for"),
+            || "the service does not end".to_owned(),
+        );
+        while let Ok(finding) = self.finding_lines.recv_timeout(PATIENCE) {
+            self.record(finding);
+        }
+        (status.code().unwrap_or(-1), self.open_findings())
+    }
+
     /// Sends SIGKILL and waits until the process has ended.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");

@@ -9,8 +9,10 @@ mod postgres;
 mod process_limits;
 mod query_log;
 mod query_worker;
+mod refusal_budget;
 mod server;
 mod slots;
+mod spill_folder;
 mod worker_protocol;
 
 pub(crate) use connection_slots::{ConnectionSlot, ConnectionSlots};

@@ -16,6 +16,26 @@ pub(crate) struct Client {
     pub(crate) address: String,
 }
 
+/// Bytes of a refused statement that the log keeps.
+const REFUSED_BYTES_MAX: usize = 4 * 1024;
+
+/// A refused statement as the log keeps it: of a long one the beginning. Statements that run are kept whole.
+pub(super) fn refused_statement(statement: &str) -> String {
+    let end = statement.floor_char_boundary(REFUSED_BYTES_MAX);
+    if end == statement.len() {
+        return statement.to_owned();
+    }
+    format!("{} ... ({} bytes in all)", &statement[..end], statement.len())
+}
+
+/// Characters of a parameter's value that the log keeps.
+const VALUE_CHARACTERS_MAX: usize = 200;
+
+/// The value of a parameter as the log keeps it: of a long one the beginning, on one line, so that it ends no comment.
+pub(super) fn shown_value(text: &str) -> String {
+    text.chars().take(VALUE_CHARACTERS_MAX).collect::<String>().replace(['\n', '\r'], " ")
+}
+
 /// The log entry of a query that runs. Dropping it before the end records the query as cancelled.
 pub(super) struct QueryLogGuard {
     lake: Lake,
@@ -46,6 +66,11 @@ impl QueryLogGuard {
             took: Duration::ZERO,
         };
         Self { lake, supervisor, clock, begun: Instant::now(), entry: Some(entry) }
+    }
+
+    /// Records nothing: the query has not run yet.
+    pub(super) fn forget(mut self) {
+        self.entry = None;
     }
 
     /// Records the query with its result.

@@ -1,7 +1,9 @@
 //! Runs queries for the interfaces of the query server, each in a worker process of its own.
 
-use super::query_log::{Client, QueryLogGuard};
+use super::query_log::{Client, QueryLogGuard, refused_statement, shown_value};
+use super::refusal_budget::{Recorded, RefusalBudget};
 use super::slots::QuerySlots;
+use super::spill_folder::{SpillFolder, remove_left_folders};
 use super::worker_protocol::{WorkerOutcome, WorkerRequest};
 use crate::config::QueryBounds;
 use prometheus_client::metrics::gauge::Gauge;
@@ -9,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Seek};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use trailhound_ingest::CheckedClock;
@@ -35,6 +37,7 @@ pub(crate) struct QueryServer {
     pub(super) clock: CheckedClock,
     /// Starts what outlives a request.
     pub(super) supervisor: Supervisor,
+    refusals: RefusalBudget,
 }
 
 /// The answer to a query.
@@ -55,7 +58,7 @@ pub(crate) enum QueryAnswer {
 }
 
 impl QueryServer {
-    /// A server for `lake`. `running` counts the queries that run.
+    /// A server for `lake`. `running` counts the queries that run. Removes what workers of earlier services have left.
     pub(crate) fn new(
         lake: Lake,
         config: Option<PathBuf>,
@@ -64,13 +67,38 @@ impl QueryServer {
         running: Gauge,
         supervisor: Supervisor,
     ) -> Self {
-        Self { lake, config, bounds, slots: QuerySlots::new(running), clock, supervisor }
+        remove_left_folders();
+        let slots = QuerySlots::new(running);
+        let refusals = RefusalBudget::new(Instant::now());
+        Self { lake, config, bounds, slots, clock, supervisor, refusals }
     }
 
     /// Starts the log entry of a query.
     pub(super) fn log(&self, client: &Client, statement: &str) -> QueryLogGuard {
         let (lake, supervisor) = (self.lake.clone(), self.supervisor.clone());
         QueryLogGuard::begin(lake, supervisor, self.clock.clone(), client, statement)
+    }
+
+    /// Records a statement that was refused before it ran, or a failed login. Of very many only the number is recorded.
+    ///
+    /// # Errors
+    /// The query log cannot be written.
+    pub(super) async fn record_refusal(
+        &self,
+        client: &Client,
+        statement: &str,
+        result: &str,
+    ) -> io::Result<()> {
+        let Recorded::Refusal { left_out } = self.refusals.take(Instant::now()) else {
+            return Ok(());
+        };
+        if let Some(number) = left_out {
+            let summary = format!("({number} more statements or logins were refused)");
+            let log = self.log(client, &summary);
+            log.end("not_recorded", 0, 0).await.map_err(io::Error::other)?;
+        }
+        let log = self.log(client, &refused_statement(statement));
+        log.end(result, 0, 0).await.map_err(io::Error::other)
     }
 
     /// Waits for a slot, runs the query in a worker and records it in the query log. Dropping the
@@ -83,7 +111,7 @@ impl QueryServer {
         client: &Client,
         request: WorkerRequest,
     ) -> io::Result<QueryAnswer> {
-        let log = self.log(client, &request.sql);
+        let log = self.log(client, &with_values(&request));
         let answer = match self.slots.acquire().await {
             Some(_slot) => match self.run_worker(&request).await {
                 Ok(answer) => answer,
@@ -107,21 +135,25 @@ impl QueryServer {
 
     async fn run_worker(&self, request: &WorkerRequest) -> io::Result<QueryAnswer> {
         let mut file = tempfile::tempfile()?;
+        let spill = SpillFolder::create()?;
         let mut command = Command::new(EXECUTABLE);
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
         command.arg("query-worker").arg("--lake").arg(self.lake.folder());
         command
+            .env("TMPDIR", spill.path())
             .stdin(Stdio::piped())
             .stdout(file.try_clone()?)
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let child = command.spawn()?;
+        let mut child = command.spawn()?;
         let time_max = Duration::from_secs(request.bounds.seconds_max) + GRACE;
         let line = serde_json::to_string(request)? + "\n";
-        // The timeout drops the child, which kills it.
-        let Ok(ended) = tokio::time::timeout(time_max, communicate(child, line)).await else {
+        let ended = tokio::time::timeout(time_max, communicate(&mut child, line)).await;
+        let Ok(ended) = ended else {
+            // It has ended before its folder is removed.
+            child.kill().await?;
             let message = format!(
                 "it was not answered within {} s; narrow it by time, or aggregate less",
                 request.bounds.seconds_max
@@ -153,8 +185,20 @@ impl QueryServer {
     }
 }
 
+/// The statement of `request` with the values of its parameters, for the query log.
+fn with_values(request: &WorkerRequest) -> String {
+    if request.values.is_empty() {
+        return request.sql.clone();
+    }
+    let shown = request.values.iter().map(|(name, value)| match value {
+        Some(text) => format!("${name} = '{}'", shown_value(&text.replace('\'', "''"))),
+        None => format!("${name} = NULL"),
+    });
+    format!("{}\n-- {}", request.sql, shown.collect::<Vec<_>>().join(", "))
+}
+
 /// Sends `line` to the worker. Returns its exit status and its standard error.
-async fn communicate(mut child: Child, line: String) -> io::Result<(ExitStatus, Vec<u8>)> {
+async fn communicate(child: &mut Child, line: String) -> io::Result<(ExitStatus, Vec<u8>)> {
     if let Some(mut input) = child.stdin.take() {
         // A worker that ends before it has read the line says why on standard error.
         let _ = input.write_all(line.as_bytes()).await;

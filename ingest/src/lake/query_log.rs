@@ -21,7 +21,7 @@ pub struct QueryLogEntry {
     pub address: String,
     /// The statement.
     pub statement: String,
-    /// `answered`, `cancelled`, `busy`, or the error code.
+    /// `answered`, `cancelled`, `busy`, `login_failed`, `not_recorded`, or the error code.
     pub result: String,
     /// Rows of the answer.
     pub rows: u64,

@@ -19,7 +19,10 @@ const COLUMNS: [(&str, &str); 9] = [
     ("who", "Name of the client."),
     ("address", "Address of the client."),
     ("statement", "The statement."),
-    ("result", "`answered`, `cancelled`, `busy`, or the error code."),
+    (
+        "result",
+        "`answered`, `cancelled`, `busy`, `login_failed`, the error code, or `not_recorded` for the number of refusals beyond 60 a minute.",
+    ),
     ("rows", "Rows of the result."),
     ("bytes", "Bytes of the result."),
     ("seconds", "Time from receipt to the end of the result, in seconds."),

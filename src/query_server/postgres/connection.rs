@@ -213,6 +213,24 @@ impl Connection {
         }
     }
 
+    /// Waits for a slot and plans the statement `text` in it: planning may take as long as running. The service ends the
+    /// connection where it takes longer than a query may, or the client leaves.
+    ///
+    /// # Errors
+    /// Too many queries are waiting, or the service is ending.
+    pub(super) async fn plan_in_slot<T>(
+        &self,
+        text: &str,
+        user: &str,
+        planning: impl Future<Output = T>,
+    ) -> PgWireResult<T> {
+        let plan = ToServer::Plan { who: user.to_owned(), statement: text.to_owned() };
+        acquire_slot(&mut *self.channel.lock().await, &plan).await?;
+        let planned = planning.await;
+        self.channel.lock().await.write(&ToServer::Planned).await?;
+        Ok(planned)
+    }
+
     /// Waits for a slot, runs `plan` to its end and reports that to the service.
     ///
     /// # Errors
@@ -223,7 +241,9 @@ impl Connection {
         running: &Running<'_>,
     ) -> PgWireResult<Answer> {
         let mut channel = self.channel.lock().await;
-        acquire_slot(&mut channel, running).await?;
+        let begin =
+            ToServer::Begin { who: running.user.to_owned(), statement: running.text.to_owned() };
+        acquire_slot(&mut channel, &begin).await?;
         let (context, mut limits) = {
             let session = self.session.lock().await;
             (session.context().clone(), session.limits().clone())
@@ -314,11 +334,9 @@ impl Connection {
     }
 }
 
-/// Asks the service for a slot and waits for it.
-async fn acquire_slot(channel: &mut IpcChannel, running: &Running<'_>) -> PgWireResult<()> {
-    let begin =
-        ToServer::Begin { who: running.user.to_owned(), statement: running.text.to_owned() };
-    channel.write(&begin).await?;
+/// Asks the service for a slot with `request` and waits for it.
+async fn acquire_slot(channel: &mut IpcChannel, request: &ToServer) -> PgWireResult<()> {
+    channel.write(request).await?;
     loop {
         match channel.read::<FromServer>().await? {
             Some(FromServer::Go) => return Ok(()),

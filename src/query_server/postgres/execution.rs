@@ -21,6 +21,7 @@ use datafusion_postgres::pgwire::messages::copy::{CopyData, CopyDone, CopyOutRes
 use datafusion_postgres::pgwire::messages::response::TransactionStatus;
 use datafusion_postgres::pgwire::messages::startup::ParameterStatus;
 use futures::{Sink, SinkExt};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 use trailhound_queries::sql_guard::QueryErrorCode;
@@ -120,8 +121,7 @@ impl Connection {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let user = user_of(client);
-        let names = statement.names.as_deref();
-        let running = Running { text: &statement.text, user: &user, since: Instant::now(), names };
+        let since = Instant::now();
         let in_transaction = client.transaction_status() == TransactionStatus::Transaction;
         if let Command::Declare { options, .. } = &*statement.command
             && let Err(refused) = self.check_cursor(options, in_transaction || execution.in_batch)
@@ -131,15 +131,21 @@ impl Connection {
             return Err(refused);
         }
         let Some(planned) = &statement.planned else { return Ok(Response::EmptyQuery) };
-        let plan = match planned.bind(self, execution.portal, in_transaction).await {
-            Ok(Ok(plan)) => plan,
+        let binding = planned.bind(self, execution.portal, in_transaction);
+        let (plan, values) = match self.plan_in_slot(&statement.text, &user, binding).await? {
+            Ok(Ok(bound)) => bound,
             Ok(Err(wrong)) => {
                 self.record_refusal(QueryErrorCode::Parameter, &statement.text, &user).await;
                 return Err(wrong);
             }
             Err(refused) => return Err(self.refuse(&refused, &statement.text, &user).await),
         };
-        let answer = self.run(plan, &running).await?;
+        let text: Cow<'_, str> = match values {
+            Some(values) => Cow::Owned(format!("{}\n-- {values}", statement.text)),
+            None => Cow::Borrowed(&*statement.text),
+        };
+        let names = statement.names.as_deref();
+        let answer = self.run(plan, &Running { text: &text, user: &user, since, names }).await?;
         match &*statement.command {
             Command::Declare { options, .. } => {
                 let cursor = Cursor::new(options.clone(), statement.text.to_string(), answer);
@@ -417,14 +423,18 @@ impl Connection {
             return Err(no_cursor(&portal.name));
         };
         let user = user_of(client);
-        let names = statement.names.as_deref();
-        let running = Running { text: &statement.text, user: &user, since: Instant::now(), names };
+        let since = Instant::now();
         let in_transaction = client.transaction_status() == TransactionStatus::Transaction;
         let plan = match planned.bind(self, Some(portal), in_transaction).await {
             Ok(plan) => plan?,
             Err(refused) => return Err(self.refuse(&refused, &statement.text, &user).await),
         };
-        let answer = self.run(plan, &running).await?;
+        let text: Cow<'_, str> = match values {
+            Some(values) => Cow::Owned(format!("{}\n-- {values}", statement.text)),
+            None => Cow::Borrowed(&*statement.text),
+        };
+        let names = statement.names.as_deref();
+        let answer = self.run(plan, &Running { text: &text, user: &user, since, names }).await?;
         let format = portal.result_column_format.clone();
         portal.start(answer.respond(&format, &self.text_format())?).await;
         Ok(())

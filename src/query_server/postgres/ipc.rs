@@ -14,6 +14,15 @@ use tokio::net::UnixStream;
 pub(super) enum ToServer {
     /// The worker is ready. A client that knows the key may cancel its statements.
     Ready(CancelKey),
+    /// Asks for a slot to plan a statement.
+    Plan {
+        /// Name of the user.
+        who: String,
+        /// The statement.
+        statement: String,
+    },
+    /// The statement is planned, or cannot be.
+    Planned,
     /// Asks for a slot to run a statement.
     Begin {
         /// Name of the user.
@@ -45,7 +54,7 @@ pub(super) enum ToServer {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FromServer {
-    /// The statement may run.
+    /// The statement may be planned or run.
     Go,
     /// Too many queries are waiting; the statement may not run.
     Busy,

@@ -46,6 +46,13 @@ pub(super) enum Login {
         /// The whole startup message, for the worker.
         startup: Vec<u8>,
     },
+    /// The client does not know user or password, and was told.
+    Refused {
+        /// The user that it has named.
+        user: String,
+        /// What is wrong, for the operator.
+        why: String,
+    },
     /// The client wants to cancel the statement of another connection, whose process id and secret it sends.
     Cancel {
         /// Process id of the worker.
@@ -83,7 +90,7 @@ impl LoginCheck {
     /// Leads a connection up to the right password. The caller limits the time.
     ///
     /// # Errors
-    /// The client leaves, breaks the protocol, or does not know the password: it was told.
+    /// The client leaves or breaks the protocol.
     pub(super) async fn log_in(&self, socket: TcpStream) -> io::Result<Login> {
         socket.set_nodelay(true)?;
         let mut stream: Box<dyn ClientStream> = Box::new(socket);
@@ -110,8 +117,14 @@ impl LoginCheck {
                 GSS_CODE if !is_encrypted => stream.write_all(b"N").await?,
                 TLS_CODE | GSS_CODE => return Err(broken()),
                 _ => {
-                    self.check_password(&mut stream, user_of(&message)).await?;
-                    return Ok(Login::Accepted { stream, startup: message });
+                    let user = user_of(&message);
+                    return match self.check_password(&mut stream, user).await {
+                        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                            Ok(Login::Refused { user: user.to_owned(), why: error.to_string() })
+                        }
+                        Err(error) => Err(error),
+                        Ok(()) => Ok(Login::Accepted { stream, startup: message }),
+                    };
                 }
             }
         }

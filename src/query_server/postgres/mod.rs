@@ -32,7 +32,8 @@ use super::connection_slots::{ConnectionSlot, ConnectionSlots};
 use super::query_log::Client;
 use super::server::{EXECUTABLE, GRACE, QueryServer};
 use super::slots::QuerySlot;
-use crate::config::PostgresEndpoint;
+use super::spill_folder::SpillFolder;
+use crate::config::{PostgresEndpoint, QueryBounds};
 use crate::exit::Failure;
 use datafusion_postgres::pgwire::error::ErrorInfo;
 use ipc::{CancelKey, FromServer, IpcChannel, ToServer};
@@ -162,6 +163,10 @@ async fn serve_client(
         io::Error::new(io::ErrorKind::TimedOut, text)
     })??;
     match login {
+        Login::Refused { user, why } => {
+            tracing::warn!(%peer, user, why, "a login failed");
+            state.server.record_refusal(&client_at(peer, user), "", "login_failed").await
+        }
         Login::Cancel { pid, secret } => {
             cancel(&state.keys, &CancelKey { pid, secret });
             Ok(())
@@ -178,6 +183,11 @@ async fn serve_client(
     }
 }
 
+/// The client `user` at `peer`, for the query log.
+fn client_at(peer: SocketAddr, user: String) -> Client {
+    Client { interface: "postgres", user, address: peer.ip().to_string() }
+}
+
 /// Starts a worker for a client and passes on what the two send to each other.
 async fn serve_logged_in(
     mut stream: Box<dyn ClientStream>,
@@ -191,12 +201,14 @@ async fn serve_logged_in(
     let (data, their_data) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     data.set_nonblocking(true)?;
+    let spill = SpillFolder::create()?;
     let mut command = Command::new(EXECUTABLE);
     if let Some(config) = &server.config {
         command.arg("--config").arg(config);
     }
     command.arg("serve-postgres").arg("--lake").arg(server.lake.folder());
     command
+        .env("TMPDIR", spill.path())
         .stdin(Stdio::from(OwnedFd::from(their_data)))
         .stdout(Stdio::from(OwnedFd::from(theirs)));
     let mut child = command.kill_on_drop(true).spawn()?;
@@ -207,29 +219,59 @@ async fn serve_logged_in(
     let mut data = UnixStream::from_std(data)?;
     data.write_all(startup).await?;
     let mut cancellation = Cancellation { keys: &state.keys, key: None, notify: Arc::default() };
-    let mut passed_on = std::pin::pin!(copy_bidirectional(&mut stream, &mut data));
-    let mut is_passed_on = false;
     let handled = {
-        let handling = handle_messages(&mut channel, watched, peer, server, &mut cancellation);
-        let mut handling = std::pin::pin!(handling);
-        loop {
-            tokio::select! {
-                handled = &mut handling => break handled,
-                // The worker ends by itself when its client has left.
-                _ = &mut passed_on, if !is_passed_on => is_passed_on = true,
+        let mut passed_on = std::pin::pin!(copy_bidirectional(&mut stream, &mut data));
+        let mut is_passed_on = false;
+        let handled = {
+            let handling = handle_messages(&mut channel, watched, peer, server, &mut cancellation);
+            let mut handling = std::pin::pin!(handling);
+            loop {
+                tokio::select! {
+                    handled = &mut handling => break handled,
+                    // The worker ends by itself when its client has left.
+                    _ = &mut passed_on, if !is_passed_on => is_passed_on = true,
+                }
             }
+        };
+        if let Err(error) = child.start_kill() {
+            tracing::debug!(%error, "the worker of a connection has ended by itself");
         }
+        child.wait().await?;
+        if !is_passed_on {
+            // The client gets what the worker has sent last.
+            let rest = tokio::time::timeout(LAST_BYTES_TIME_MAX, passed_on).await;
+            tracing::debug!(?rest, "a connection ended");
+        }
+        handled?
     };
-    if let Err(error) = child.start_kill() {
-        tracing::debug!(%error, "the worker of a connection has ended by itself");
+    if let Some(error) = handled.and_then(|killed| killed.fatal_error(&server.bounds)) {
+        let told = login::refuse(&mut stream, error);
+        let told = tokio::time::timeout(LAST_BYTES_TIME_MAX, told).await;
+        tracing::debug!(?told, "a client was told why its connection ends");
     }
-    child.wait().await?;
-    if !is_passed_on {
-        // The client gets what the worker has sent last.
-        let rest = tokio::time::timeout(LAST_BYTES_TIME_MAX, passed_on).await;
-        tracing::debug!(?rest, "a connection ended");
+    Ok(())
+}
+
+/// Why a worker was killed, or that it has crashed.
+#[derive(Clone, Copy)]
+struct Killed(QueryErrorCode);
+
+impl Killed {
+    /// What the client is told; `None` where it has left.
+    fn fatal_error(self, bounds: &QueryBounds) -> Option<ErrorInfo> {
+        let (state, text) = match self.0 {
+            QueryErrorCode::TimeLimit => {
+                ("57014", format!("the statement was not answered within {} s", bounds.seconds_max))
+            }
+            QueryErrorCode::MemoryLimit => (
+                "53200",
+                "the statement needs more memory than it may use, or nests too deep".to_owned(),
+            ),
+            QueryErrorCode::Cancelled => ("57014", "the statement was cancelled".to_owned()),
+            _ => return None,
+        };
+        Some(ErrorInfo::new("FATAL".to_owned(), state.to_owned(), text))
     }
-    handled
 }
 
 /// Cancels the statements of one connection.
@@ -266,32 +308,31 @@ impl Drop for Cancellation<'_> {
     }
 }
 
-/// Handles the messages of a worker until it ends.
+/// Handles the messages of a worker until it ends, or must be killed.
 async fn handle_messages(
     channel: &mut IpcChannel,
     socket: &std::net::TcpStream,
     peer: SocketAddr,
     server: &QueryServer,
     cancellation: &mut Cancellation<'_>,
-) -> io::Result<()> {
-    let begin_log = |user: String, statement: &str| {
-        let client = Client { interface: "postgres", user, address: peer.ip().to_string() };
-        server.log(&client, statement)
-    };
+) -> io::Result<Option<Killed>> {
+    let client_of = |user| client_at(peer, user);
     while let Some(message) = channel.read::<ToServer>().await? {
         let (who, statement) = match message {
             ToServer::Begin { who, statement } => (who, statement),
+            ToServer::Plan { who, statement } => (who, statement, true),
             ToServer::Ready(key) => {
                 cancellation.register(key);
                 continue;
             }
             ToServer::Refused { who, statement, result } => {
-                begin_log(who, &statement).end(&result, 0, 0).await.map_err(io::Error::other)?;
+                server.record_refusal(&client_of(who), &statement, &result).await?;
                 continue;
             }
-            ToServer::End { .. } => continue,
+            ToServer::End { .. } | ToServer::Planned => continue,
         };
-        let log = begin_log(who, &statement);
+        // A statement is recorded when it runs. One that is never planned is recorded too.
+        let log = server.log(&client_of(who), &statement);
         let Some(slot) = server.slots.acquire().await else {
             channel.write(&FromServer::Busy).await?;
             log.end("busy", 0, 0).await.map_err(io::Error::other)?;
@@ -299,22 +340,28 @@ async fn handle_messages(
         };
         channel.write(&FromServer::Go).await?;
         match wait_for_end(channel, socket, server, slot, &cancellation.notify).await? {
+            StatementEnd::Planned => log.forget(),
             StatementEnd::Reported { result, rows, bytes } => {
                 log.end(&result, rows, bytes).await.map_err(io::Error::other)?
             }
             // Returning ends the connection and kills the worker.
-            StatementEnd::Killed(why) => return log.end(why, 0, 0).await.map_err(io::Error::other),
+            StatementEnd::Killed(why) => {
+                log.end(why.name(), 0, 0).await.map_err(io::Error::other)?;
+                return Ok(Some(Killed(why)));
+            }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// How a statement ended.
 enum StatementEnd {
+    /// The statement is planned.
+    Planned,
     /// The statement ended as the worker reports.
     Reported { result: String, rows: u64, bytes: u64 },
     /// The worker must be killed or has crashed; with the result for the query log.
-    Killed(&'static str),
+    Killed(QueryErrorCode),
 }
 
 /// Waits until the statement ends, exceeds its time, is cancelled, or its client disconnects.
@@ -336,11 +383,12 @@ async fn wait_for_end(
         tokio::select! {
             message = channel.read::<ToServer>() => match message? {
                 Some(ToServer::End { result, rows, bytes }) => return Ok(StatementEnd::Reported { result, rows, bytes }),
+                Some(ToServer::Planned) => return Ok(StatementEnd::Planned),
                 Some(_) => {}
-                None => return Ok(StatementEnd::Killed(QueryErrorCode::MemoryLimit.name())),
+                None => return Ok(StatementEnd::Killed(QueryErrorCode::MemoryLimit)),
             },
             () = &mut timeout => {
-                return Ok(StatementEnd::Killed(if cancelled { QueryErrorCode::Cancelled.name() } else { QueryErrorCode::TimeLimit.name() }));
+                return Ok(StatementEnd::Killed(if cancelled { QueryErrorCode::Cancelled } else { QueryErrorCode::TimeLimit }));
             }
             () = &mut cancel, if !cancelled => {
                 cancelled = true;
@@ -349,7 +397,7 @@ async fn wait_for_end(
             }
             _ = client_check.tick() => {
                 if is_disconnected(socket) {
-                    return Ok(StatementEnd::Killed(QueryErrorCode::Cancelled.name()));
+                    return Ok(StatementEnd::Killed(QueryErrorCode::Cancelled));
                 }
             }
         }

@@ -79,34 +79,33 @@ impl StatementParser {
         hints: &[Option<Type>],
         client: &(impl ClientInfo + ?Sized),
     ) -> PgWireResult<ClientStatement> {
+        let (connection, text, user) = (&self.connection, &statement.text, user_of(client));
         let in_transaction = client.transaction_status() == TransactionStatus::Transaction;
         let failed = client.transaction_status() == TransactionStatus::Error;
-        let prepared = async {
-            let command = commands::parse(statement, &self.connection.dialect)?;
-            let planned = match command.query() {
-                // It is refused when it is executed.
-                Some(_) if failed => None,
-                Some(query) => {
-                    let connection = &self.connection;
-                    let planned =
-                        PlannedStatement::new(connection, query, hints, in_transaction).await;
-                    Some(Arc::new(planned.map_err(|error| own_position(error, &command))?))
-                }
-                None => None,
-            };
-            Ok(ClientStatement {
-                text: statement.text.as_str().into(),
-                names: command.query().and_then(|query| query.names.clone()),
-                command: Arc::new(command),
-                planned,
-            })
+        let command = match commands::parse(statement, &connection.dialect) {
+            Ok(command) => command,
+            Err(refused) => return Err(connection.refuse(&refused, text, &user).await),
         };
-        match prepared.await {
-            Ok(prepared) => Ok(prepared),
-            Err(refused) => {
-                Err(self.connection.refuse(&refused, &statement.text, &user_of(client)).await)
+        let planned = match command.query() {
+            // In a failed transaction it is refused when it is executed.
+            Some(query) if !failed => {
+                let planning = PlannedStatement::new(connection, query, hints, in_transaction);
+                match connection.plan_in_slot(text, &user, planning).await? {
+                    Ok(planned) => Some(Arc::new(planned)),
+                    Err(refused) => {
+                        let refused = own_position(refused, &command);
+                        return Err(connection.refuse(&refused, text, &user).await);
+                    }
+                }
             }
-        }
+            _ => None,
+        };
+        Ok(ClientStatement {
+            text: text.as_str().into(),
+            names: command.query().and_then(|query| query.names.clone()),
+            command: Arc::new(command),
+            planned,
+        })
     }
 }
 

@@ -6,9 +6,10 @@ use super::connection::Connection;
 use super::dialect::QueryStatement;
 use super::errors::client_error;
 use super::parameters::{decides_meaning, parameter, sql_name};
+use crate::query_server::query_log::shown_value;
 use arrow::datatypes::DataType;
-use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{
@@ -145,7 +146,8 @@ impl PlannedStatement {
         Ok(Self { statement, plan, snapshot, settings, parameters })
     }
 
-    /// The plan over the present snapshot, with the values that `portal` binds.
+    /// The plan over the present snapshot, with the values that `portal` binds. Also these values for the query log, where
+    /// there are some: `$1 = 'x', $2 = 3`.
     ///
     /// # Errors
     /// The statement cannot be planned any more, or a value does not fit.
@@ -154,7 +156,7 @@ impl PlannedStatement {
         connection: &Connection,
         portal: Option<&Portal<S>>,
         in_transaction: bool,
-    ) -> Result<PgWireResult<LogicalPlan>, QueryError> {
+    ) -> Result<PgWireResult<(LogicalPlan, Option<String>)>, QueryError> {
         let snapshot = connection.refresh(in_transaction).await?;
         let is_fresh = snapshot == self.snapshot && planning_settings(connection) == self.settings;
         let plan = if is_fresh {
@@ -163,7 +165,7 @@ impl PlannedStatement {
             connection.plan(&self.statement, in_transaction).await?.0
         };
         let Some(portal) = portal.filter(|_| !self.parameters.is_empty()) else {
-            return Ok(Ok(plan));
+            return Ok(Ok((plan, None)));
         };
         let zone = connection.settings.get("TimeZone").unwrap_or_default();
         let values = self.parameters.iter().enumerate().map(|(number, (sent, needed))| {
@@ -175,9 +177,24 @@ impl PlannedStatement {
             Ok(values) => values,
             Err(error) => return Ok(Err(error)),
         };
+        let shown = shown_values(&values);
         let values = ParamValues::List(values.into_iter().map(Into::into).collect());
-        plan.replace_params_with_values(&values).map(Ok).map_err(|error| query_error(&error))
+        plan.replace_params_with_values(&values)
+            .map(|plan| Ok((plan, Some(shown))))
+            .map_err(|error| query_error(&error))
     }
+}
+
+/// The values of parameters for the query log.
+fn shown_values(values: &[ScalarValue]) -> String {
+    let shown = values.iter().zip(1..).map(|(value, number)| {
+        let text = match value.try_as_str() {
+            Some(Some(text)) => format!("'{}'", text.replace('\'', "''")),
+            _ => value.to_string(),
+        };
+        format!("${number} = {}", shown_value(&text))
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// The settings on which the plan of a statement depends.

@@ -17,10 +17,11 @@ mod uncommitted;
 pub use options::{CommitSummary, LiveError, LiveOptions, Observer};
 
 use crate::lake::{Lake, WriterLock};
-use crate::source::oss::OssError;
+use crate::source::oss::{DOWNLOAD_BYTES_MAX, OssError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use survey_topics::TopicSurveyor;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Follows the sources until `stop` is set, then commits what was read and returns.
@@ -38,12 +39,13 @@ pub async fn run(
     lake.sweep(&lock).await?;
     let runtime = tokio::runtime::Handle::current();
     let mut buckets = Vec::new();
+    let budget = Arc::new(Semaphore::new(DOWNLOAD_BYTES_MAX));
     for oss in &options.oss {
         let wrong = |e: OssError| LiveError::Settings {
             source_name: oss.name.clone(),
             reason: e.to_string(),
         };
-        buckets.push(follow::start(oss, lake, &options.clock, &observer).map_err(wrong)?);
+        buckets.push(follow::start(oss, lake, &options.clock, &observer, &budget).map_err(wrong)?);
     }
     let surveyors = start_surveyors(lake, &options, &observer);
     let engine_lake = lake.clone();

@@ -70,6 +70,7 @@ pub(crate) async fn run(config: &Config, folder: &Path) -> Result<Exit, Failure>
     let detected = detection.await.map_err(Failure::internal)?;
     delivery.end().await?;
     tasks.iter().for_each(JoinHandle::abort);
+    lake.fold_log().await;
     ingested.map_err(Failure::from)?;
     detected?;
     Ok(Exit::Success)

@@ -55,7 +55,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
         &[
             &["clock", "decode", "fact_counts", "ledger", "lock", "progress", "secret", "survey"],
             &["batch", "lake", "options", "source"],
-            &["dedup", "queue", "report", "sample"],
+            &["dedup", "queue", "reject_keys", "report", "sample"],
             &["staging"],
             &["live", "pipeline", "reread"],
         ],

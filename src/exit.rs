@@ -94,7 +94,8 @@ fn message_with_causes(error: &dyn std::error::Error) -> String {
 impl From<trailhound_ingest::IngestError> for Failure {
     fn from(error: trailhound_ingest::IngestError) -> Self {
         match error {
-            trailhound_ingest::IngestError::Internal(_) => Self::internal(error),
+            trailhound_ingest::IngestError::Internal(_)
+            | trailhound_ingest::IngestError::Fault { .. } => Self::internal(error),
             trailhound_ingest::IngestError::Catalog(error) => error.into(),
             trailhound_ingest::IngestError::Files(_) => Self::usage(error),
         }

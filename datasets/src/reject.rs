@@ -22,11 +22,12 @@ pub enum RejectCode {
     CorruptCompression,
     NotAnObject,
     Empty,
+    TooManyRejects,
 }
 
 impl RejectCode {
     /// Every code with its meaning.
-    pub const ALL: [(Self, &'static str); 15] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (
             Self::NotAnEventList,
             "the document is JSON without events (`null`, `{}`, a number, a string).",
@@ -69,6 +70,10 @@ impl RejectCode {
         ),
         (Self::NotAnObject, "an element of the list is no JSON object."),
         (Self::Empty, "a message without a value."),
+        (
+            Self::TooManyRejects,
+            "an object, a message, or a source on one day has more records that are no events than are kept one by one. `found` says how many were left out.",
+        ),
     ];
 
     /// The code as stored in the `code` column.
@@ -90,6 +95,7 @@ impl RejectCode {
             Self::CorruptCompression => "corrupt_compression",
             Self::NotAnObject => "not_an_object",
             Self::Empty => "empty",
+            Self::TooManyRejects => "too_many_rejects",
         }
     }
 }

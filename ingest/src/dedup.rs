@@ -18,6 +18,7 @@
 
 use crate::lake::{CatalogError, Commit, KeyFile, Lake, Table, read_keys};
 use crate::lock::lock;
+use crate::reject_keys::{RejectKeys, RejectOutcome};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -242,7 +243,7 @@ pub(crate) struct DedupIndex {
     /// Names of the sources seen, in the order of their bits.
     sources: Mutex<Vec<String>>,
     /// Keys of quarantined records. Loaded with the first reject, because most runs have none.
-    rejects: Mutex<Option<HashSet<[u8; 16]>>>,
+    rejects: Mutex<Option<RejectKeys>>,
     keys_max: usize,
     /// The files that hold keys, by day (days since 1970), as read since the last commit.
     files: Mutex<HashMap<Option<i32>, Vec<KeyFile>>>,
@@ -335,20 +336,33 @@ impl DedupIndex {
         Ok(keys)
     }
 
-    /// Adds the key of a reject; true where it is new.
-    pub(crate) fn reject(&self, lake: &Lake, key: [u8; 16]) -> Result<bool, CatalogError> {
+    /// Adds the key of a reject that came from `source` on `day` (days since 1970).
+    pub(crate) fn reject(
+        &self,
+        lake: &Lake,
+        key: [u8; 16],
+        source: &str,
+        day: i32,
+    ) -> Result<RejectOutcome, CatalogError> {
         let mut rejects = lock(&self.rejects);
-        let known = match &mut *rejects {
-            Some(known) => known,
-            None => {
-                rejects.insert(self.runtime.block_on(lake.quarantine_keys())?.into_iter().collect())
-            }
+        let keys = match &mut *rejects {
+            Some(keys) => keys,
+            None => rejects.insert(RejectKeys::load(&self.runtime, lake, day)?),
         };
-        let is_new = known.insert(key);
+        let outcome = keys.add(key, source, day);
+        if let (Some(uncommitted), RejectOutcome::New) = (&self.uncommitted, outcome) {
+            lock(uncommitted).rejects.insert(key);
+        }
+        Ok(outcome)
+    }
+
+    /// Adds the key of the reject that stands for those beyond the limit; true where it is new.
+    pub(crate) fn summing_reject(&self, key: [u8; 16]) -> bool {
+        let is_new = lock(&self.rejects).as_mut().is_some_and(|keys| keys.add_uncounted(key));
         if let (Some(uncommitted), true) = (&self.uncommitted, is_new) {
             lock(uncommitted).rejects.insert(key);
         }
-        Ok(is_new)
+        is_new
     }
 
     /// Commits the records whose keys were added. Where other processes have committed since, their keys are compared
@@ -366,11 +380,17 @@ impl DedupIndex {
         loop {
             let compared = self.uncommitted.as_ref().map(|uncommitted| lock(uncommitted).compared);
             match self.runtime.block_on(lake.commit(commit, compared, now)) {
-                Err(CatalogError::Behind { snapshot }) => self.compare_up_to(lake, snapshot)?,
-                Err(error) => return Err(error),
+                Err(CatalogError::Behind { snapshot }) => {
+                    match self.compare_up_to(lake, snapshot) {
+                        Ok(()) => {}
+                        Err(error) => return Err(self.discard_files(lake, commit, error)),
+                    }
+                }
+                Err(error) => return Err(self.discard_files(lake, commit, error)),
                 Ok(snapshot) => {
                     lock(&self.events).evict_to_limit();
                     lock(&self.files).clear();
+                    lock(&self.rejects).take_if(|keys| keys.is_large());
                     if let Some(uncommitted) = &self.uncommitted {
                         let (events, rejects) = (HashSet::new(), HashSet::new());
                         *lock(uncommitted) =
@@ -380,6 +400,15 @@ impl DedupIndex {
                 }
             }
         }
+    }
+
+    /// Removes the files of a commit that failed with `error`, so that a service that fails again and again does not fill the
+    /// disk with them. Where it is unknown whether the database has stored the commit, they stay for the sweep.
+    fn discard_files(&self, lake: &Lake, commit: &Commit, error: CatalogError) -> CatalogError {
+        if error.proves_no_commit() {
+            commit.files.iter().for_each(|file| file.discard(lake));
+        }
+        error
     }
 
     /// Adds the keys that other processes have committed up to `snapshot`, and compares them with the uncommitted ones.
@@ -402,8 +431,8 @@ impl DedupIndex {
             let mut rejects = lock(&self.rejects);
             read_keys(&path, Table::Quarantine, None, |row| {
                 stored_by_both += u64::from(uncommitted.rejects.contains(&row.key));
-                if let Some(known) = &mut *rejects {
-                    known.insert(row.key);
+                if let Some(keys) = &mut *rejects {
+                    keys.add_uncounted(row.key);
                 }
             })?;
         }
@@ -477,5 +506,39 @@ mod tests {
         );
         assert_eq!(look_up(&mut index, bucket(2), key(9, 9)), DedupOutcome::Duplicate);
         assert_eq!(loads, 2);
+    }
+
+    #[test]
+    fn a_commit_that_fails_leaves_no_files() {
+        use crate::batch::Provenance;
+        use crate::lake::{Position, SourceCommit};
+        use crate::staging::Staging;
+        use trailhound_datasets::event::Event;
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = runtime.block_on(Lake::create_or_open(&folder.path().join("lake"), &[], 0));
+        let lake = lake.expect("a lake");
+        let dedup = DedupIndex::new(runtime.handle().clone(), &lake, 1000).expect("an index");
+        let mut staging = Staging::new(&lake, &dedup);
+        let from =
+            Provenance { source: "s", object: "o", partition: None, record: 0, ingested_at: 0 };
+        staging.event(&Event::empty("{}"), &from, None).expect("staged");
+        let files = staging.finish(0).expect("files").files;
+        let paths: Vec<_> = files.iter().map(|file| file.path_in(&lake)).collect();
+        assert!(!paths.is_empty() && paths.iter().all(|path| path.is_file()));
+        // Another process has moved the position.
+        let position = Position {
+            object: "o".to_owned(),
+            source_version: "v".to_owned(),
+            records: 1,
+            done: true,
+            notes: String::new(),
+        };
+        let positions = vec![(position, Some(7))];
+        let source = SourceCommit { source: "s".to_owned(), positions, ..SourceCommit::default() };
+        let commit = Commit { files, sources: vec![source] };
+        let failed = dedup.commit(&lake, &commit, 0).expect_err("the position is another");
+        assert!(matches!(failed, CatalogError::Conflict { .. }), "{failed}");
+        assert!(paths.iter().all(|path| !path.exists()), "{paths:?}");
     }
 }

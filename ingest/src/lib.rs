@@ -19,6 +19,7 @@ mod options;
 mod pipeline;
 mod progress;
 mod queue;
+mod reject_keys;
 mod report;
 pub mod reread;
 mod sample;

@@ -6,7 +6,9 @@
 //! not stored, and a run that is killed continues where its last commit ended.
 
 use crate::batch::Provenance;
-use crate::decode::{self, Completeness, RecordSink, SinkStopped};
+use crate::decode::{
+    self, Completeness, DecodeStopped, FaultPlace, ReadFault, RecordSink, SinkStopped,
+};
 use crate::dedup::DedupIndex;
 use crate::lake::{CatalogError, Commit, Lake, NewFile, Position, SourceCommit};
 use crate::ledger::{Ledger, RecordOutcome};
@@ -95,9 +97,7 @@ pub(crate) fn run(
         return Err(worker_panicked(Some(panic.as_ref())));
     }
     let mut flush = lock(&shared.flush);
-    if flush.failed.is_none() {
-        shared.commit(&mut flush);
-    }
+    shared.commit(&mut flush);
     match flush.failed.take() {
         Some(error) => Err(error),
         None => Ok(std::mem::take(&mut flush.report)),
@@ -125,7 +125,11 @@ impl SharedState<'_> {
         let ledger = source.ledger;
         let commit = Commit { files: std::mem::take(&mut flush.files), sources: vec![source] };
         flush.rows = 0;
-        if commit.is_empty() || flush.failed.is_some() {
+        if flush.failed.is_some() {
+            commit.files.iter().for_each(|file| file.discard(self.lake));
+            return;
+        }
+        if commit.is_empty() {
             return;
         }
         match self.dedup.commit(self.lake, &commit, self.options.now_micros) {
@@ -147,7 +151,7 @@ impl SharedState<'_> {
     }
 
     /// Records the first error of the run and makes every worker stop.
-    fn fail(&self, error: CatalogError) -> SinkStopped {
+    fn fail(&self, error: impl Into<IngestError>) -> SinkStopped {
         lock(&self.flush).failed.get_or_insert(error.into());
         self.flush_requested.store(true, Ordering::Relaxed);
         SinkStopped
@@ -289,7 +293,12 @@ impl<'s> Worker<'s> {
         });
         let account = opened.name.as_ref().and_then(|name| name.account_id.clone());
         let reader = CountedReader { inner: opened.reader, progress: self.shared.progress };
-        let end = decode::object(reader, account.as_deref(), &self.shared.options.limits, self)?;
+        let limits = &self.shared.options.limits;
+        let end = match decode::object(reader, account.as_deref(), limits, self) {
+            Ok(end) => end,
+            Err(DecodeStopped::Sink(stopped)) => return Err(stopped),
+            Err(DecodeStopped::Fault(fault)) => return self.leave_object(fault),
+        };
         if let (Some(name), Some(current)) = (opened.name, &mut self.current) {
             let md5 = opened.md5.map(|md5| format!("{:x}", lock(&md5).clone().finalize()));
             let mismatches = name.mismatches(current.records, opened.bytes, md5.as_deref());
@@ -297,6 +306,28 @@ impl<'s> Worker<'s> {
         }
         self.finish_object(end);
         Ok(())
+    }
+
+    /// Leaves the object at the last record that was read; the next run reads on from there. An object that cannot be read
+    /// does not hold up the others, but on a machine that cannot hold temporary files none of them would fare better.
+    fn leave_object(&mut self, fault: ReadFault) -> Result<(), SinkStopped> {
+        let Some(mut current) = self.current.take() else { return Ok(()) };
+        if fault.place == FaultPlace::Machine {
+            let object = current.object;
+            return Err(self.shared.fail(IngestError::Fault { object, fault }));
+        }
+        self.read_so_far(&mut current);
+        lock(&self.shared.flush).report.unreadable.push((current.object, fault.to_string()));
+        Ok(())
+    }
+
+    /// Adds the position of an object that is not read to its end, if records of it were read since the last position.
+    fn read_so_far(&mut self, current: &mut CurrentObject) {
+        if !current.content_version.is_empty() && current.records > current.covered {
+            self.positions.push(current.position(false));
+            current.replaces = Some(current.records);
+            current.covered = current.records;
+        }
     }
 
     /// Notes the result of the object that was read.
@@ -319,13 +350,9 @@ impl<'s> Worker<'s> {
     /// Closes the worker's files and hands everything it has to the next commit.
     fn hand_over(&mut self) -> Result<(), CatalogError> {
         let mut staged = self.staging.finish(self.shared.options.now_micros)?;
-        if let Some(current) = &mut self.current
-            && !current.content_version.is_empty()
-            && current.records > current.covered
-        {
-            self.positions.push(current.position(false));
-            current.replaces = Some(current.records);
-            current.covered = current.records;
+        if let Some(mut current) = self.current.take() {
+            self.read_so_far(&mut current);
+            self.current = Some(current);
         }
         let mut flush = lock(&self.shared.flush);
         flush.files.append(&mut staged.files);
@@ -411,6 +438,14 @@ impl RecordSink for Worker<'_> {
                 }
             }
             Err(error) => return Err(self.shared.fail(error)),
+        }
+        self.after_record()
+    }
+
+    fn reject_left_out(&mut self) -> Result<(), SinkStopped> {
+        if self.next_record().is_some() {
+            // The row that sums up the rejects of the object stands for it.
+            self.ledger.count(RecordOutcome::Duplicate);
         }
         self.after_record()
     }

@@ -1,5 +1,6 @@
 //! The result of an ingest: its report, or why it failed.
 
+use crate::decode::ReadFault;
 use crate::fact_counts::{FactCounts, SourceFacts};
 use crate::lake::CatalogError;
 use crate::ledger::Ledger;
@@ -68,6 +69,16 @@ pub enum IngestError {
     /// A path leads to no input.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// This machine could not hold what decoding needs, so that nothing can be said about an object.
+    #[error(
+        "`{object}` was left unread: {fault}. Make room in the folder of temporary files (TMPDIR) and run again; what was committed before is stored"
+    )]
+    Fault {
+        /// The object.
+        object: String,
+        /// What failed.
+        fault: ReadFault,
+    },
     /// A thread of the pipeline panicked.
     #[error(
         "the ingest failed because of a bug; nothing uncommitted was stored, run it again. {0}"

@@ -76,6 +76,11 @@ impl RecordSink for SampleSink<'_> {
         Ok(())
     }
 
+    fn reject_left_out(&mut self) -> Result<(), SinkStopped> {
+        self.sample.rejected += 1;
+        Ok(())
+    }
+
     fn notice(&mut self, _: &'static str) {}
 }
 

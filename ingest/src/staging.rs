@@ -6,13 +6,14 @@ use crate::dedup::{DedupIndex, DedupOutcome, SourceBit};
 use crate::fact_counts::SourceFacts;
 use crate::lake::{CatalogError, Lake, LakeFile, NewFile, Table};
 use crate::ledger::RecordOutcome;
+use crate::reject_keys::RejectOutcome;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use trailhound_datasets::derive::DerivedFacts;
 use trailhound_datasets::event::{Event, Flag};
 use trailhound_datasets::key;
 use trailhound_datasets::layout::{self, Partition};
-use trailhound_datasets::reject::Reject;
+use trailhound_datasets::reject::{Reject, RejectCode};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Rows of a batch: about 2 MB of text, which stays in the cache between builder and encoder. Four times as many rows take a
@@ -146,13 +147,26 @@ impl<'s> Staging<'s> {
         reject: &Reject,
         from: &Provenance<'_>,
     ) -> Result<RecordOutcome, CatalogError> {
-        let key = reject_key(reject, from);
-        if !self.dedup.reject(self.lake, key)? {
-            return Ok(RecordOutcome::Duplicate);
+        let (key, day) = (reject_key(reject, from), layout::day_of(from.ingested_at));
+        match self.dedup.reject(self.lake, key, from.source, day)? {
+            RejectOutcome::Known => return Ok(RecordOutcome::Duplicate),
+            RejectOutcome::New => self.quarantine(reject, &key, from),
+            RejectOutcome::BeyondLimit => {
+                let summing = summing_reject();
+                let key = summing_key(from, day);
+                if !self.dedup.summing_reject(key) {
+                    // The row that sums up the rejects of the object and day stands for it.
+                    return Ok(RecordOutcome::Duplicate);
+                }
+                self.quarantine(&summing, &key, from);
+            }
         }
-        self.rejects.push(reject, &key, from, &layout::day_text(layout::day_of(from.ingested_at)));
-        *self.reasons.entry(reject.code.name()).or_default() += 1;
         Ok(RecordOutcome::Quarantined)
+    }
+
+    fn quarantine(&mut self, reject: &Reject, key: &[u8; 16], from: &Provenance<'_>) {
+        self.rejects.push(reject, key, from, &layout::day_text(layout::day_of(from.ingested_at)));
+        *self.reasons.entry(reject.code.name()).or_default() += 1;
     }
 
     /// True where memory is so full that a commit is due.
@@ -253,4 +267,27 @@ pub(crate) fn reject_key(reject: &Reject, from: &Provenance<'_>) -> [u8; 16] {
         .into_bytes();
     text.extend_from_slice(&reject.raw);
     xxh3_128(&text).to_be_bytes()
+}
+
+/// Key of the reject that sums up those of one object, or partition, on one day.
+fn summing_key(from: &Provenance<'_>, day: i32) -> [u8; 16] {
+    let partition = from.partition.map_or_else(String::new, |partition| format!("\n{partition}"));
+    let code = RejectCode::TooManyRejects.name();
+    let text = format!("{code}\n{}\n{}{partition}\n{day}", from.source, from.object);
+    xxh3_128(text.as_bytes()).to_be_bytes()
+}
+
+/// The reject that stands for those of an object whose source has had too many on one day.
+fn summing_reject() -> Reject {
+    Reject {
+        code: RejectCode::TooManyRejects,
+        byte_offset: 0,
+        expected: "fewer records of one source on one day that are no events".to_owned(),
+        found:
+            "more of them: those of this object from here on have no rows of their own on this day"
+                .to_owned(),
+        hint: "the object or topic is whole at its source: find out who writes it, and ingest it again when the cause is mended",
+        raw: Vec::new(),
+        raw_length: None,
+    }
 }

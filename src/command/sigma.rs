@@ -157,7 +157,12 @@ fn sigma_files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// The text of a file, or why it is refused.
 fn read_file(path: &Path) -> Result<Result<String, String>, Failure> {
-    let size = std::fs::metadata(path).map_err(|e| path_error(path, &e))?.len();
+    let metadata = std::fs::metadata(path).map_err(|e| path_error(path, &e))?;
+    // A pipe would be waited for without end.
+    if !metadata.is_file() {
+        return Ok(Err("it is not a file".to_owned()));
+    }
+    let size = metadata.len();
     if size > FILE_BYTES_MAX {
         return Ok(Err(format!(
             "{size} bytes are too many for a rule; at most {FILE_BYTES_MAX} are read"

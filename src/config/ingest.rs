@@ -1,7 +1,8 @@
 //! `[lake]` and `[ingest]`: the folder of the lake, the retention, and the limits of the ingest.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use std::num::NonZero;
 use std::path::PathBuf;
 use trailhound_datasets::layout::DAY_MICROS;
@@ -11,6 +12,7 @@ use trailhound_ingest::IngestOptions;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LakeConfig {
     pub(super) path: Option<PathBuf>,
+    #[serde(deserialize_with = "deserialize_retention")]
     pub(super) retention_days: Option<u32>,
     /// Largest share of the lake's rows that the service drops within a day, above 0 and up to 1.
     drop_share_max: Option<f64>,
@@ -38,6 +40,22 @@ impl LakeConfig {
             )),
             _ => Ok(()),
         }
+    }
+}
+
+/// The longest retention, in days: a hundred years.
+const RETENTION_DAYS_MAX: u32 = 36_500;
+
+/// Deserializes a number of days. None would drop what was just stored, and very many are no date.
+fn deserialize_retention<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
+    let days = i64::deserialize(deserializer)?;
+    match u32::try_from(days) {
+        Ok(days) if (1..=RETENTION_DAYS_MAX).contains(&days) => Ok(Some(days)),
+        _ => Err(D::Error::custom(format!(
+            "`retention_days` is {days}; write 1 to {RETENTION_DAYS_MAX}, or leave it out to keep everything"
+        ))),
     }
 }
 

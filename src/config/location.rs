@@ -64,7 +64,12 @@ impl ConfigLocation {
     /// [`Failure::Usage`]: the file cannot be read, is too large or not UTF-8.
     pub(super) fn read_text(&self) -> Result<String, Failure> {
         let Some(path) = &self.path else { return Ok(String::new()) };
-        let size = std::fs::metadata(path).map_err(|e| self.error(e))?.len();
+        let metadata = std::fs::metadata(path).map_err(|e| self.error(e))?;
+        // A pipe would be waited for without end.
+        if !metadata.is_file() {
+            return Err(self.error("it is not a file"));
+        }
+        let size = metadata.len();
         if size > FILE_BYTES_MAX {
             return Err(self.error(format!(
                 "{size} bytes are too many for a configuration; at most {FILE_BYTES_MAX} are read"

@@ -105,6 +105,7 @@ pub(crate) async fn run(
     alarms.store_last().await;
     delivery.end().await?;
     supervisor.abort_all();
+    lake.fold_log().await;
     ingested.map_err(Failure::from)?;
     if let Some(reason) = monitor.fatal() {
         return Err(Failure::Internal(reason));

@@ -66,7 +66,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
                 "survey",
             ],
             &["batch", "lake", "options", "source"],
-            &["dedup", "queue", "report", "sample"],
+            &["dedup", "queue", "reject_keys", "report", "sample"],
             &["staging"],
             &["live", "pipeline", "reread"],
         ],

@@ -242,3 +242,50 @@ fn a_broken_rule_is_named_and_the_others_are_loaded() {
     assert_eq!(ran.status, 2);
     assert!(ran.err.contains("nowhere"), "{}", ran.err);
 }
+
+#[test]
+fn a_rule_beyond_the_bounds_of_statements_is_refused_and_the_others_still_find() {
+    let program = program();
+    let ors = vec!["event_name = 'x'"; 3_000].join(" OR ");
+    let deep = format!("{}1{}", "(".repeat(2_000), ")".repeat(2_000));
+    let select = "SELECT events.* FROM events";
+    for (id, sql, more) in [
+        ("AT-OWN-001", format!("{select} WHERE {ors}"), String::new()),
+        ("AT-OWN-002", format!("{select} WHERE {deep} = 1"), String::new()),
+        ("AT-OWN-003", select.to_owned(), format!("prefilter = \"{ors}\"")),
+        (
+            "AT-OWN-004",
+            select.to_owned(),
+            format!("baseline = {{ rows = \"{ors}\", for = \"2d\" }}"),
+        ),
+    ] {
+        write_rule(&program, id, id, &sql, &more);
+    }
+    let ran = program.run(&["scan", "events.json", "--lake", "l", "--format", "json"]);
+    for (id, says) in [
+        ("AT-OWN-001", "more than 600 operators"),
+        ("AT-OWN-002", "more than 48 levels of nesting"),
+        ("AT-OWN-003", "`prefilter`: more than 600 operators"),
+        ("AT-OWN-004", "`baseline`: more than 600 operators"),
+    ] {
+        let said = ran.err.lines().any(|line| line.contains(id) && line.contains(says));
+        assert!(said, "{id}: {}", ran.err);
+    }
+    assert!(ran.open_findings().contains_key("AT-LOGIN-001"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused() {
+    let program = program();
+    std::fs::create_dir_all(program.path("rules/own")).expect("a folder");
+    for name in ["rules/own/pipe.toml", "pipe.toml"] {
+        let made = std::process::Command::new("mkfifo").arg(program.path(name)).status();
+        assert!(made.expect("mkfifo runs").success());
+    }
+    let ran = program.run(&["scan", "events.json", "--lake", "l", "--format", "json"]);
+    assert!(ran.err.contains("pipe.toml") && ran.err.contains("not a file"), "{}", ran.err);
+    assert!(ran.open_findings().contains_key("AT-LOGIN-001"));
+    let ran = program.run(&["--config", "pipe.toml", "config", "check"]);
+    assert!(ran.status == 2 && ran.err.contains("it is not a file"), "{}", ran.err);
+}

@@ -2,6 +2,7 @@
 
 use crate::support::events::event;
 use crate::support::program::Program;
+use crate::support::service::Service;
 
 #[test]
 fn a_lake_has_one_writer_at_a_time() {
@@ -68,4 +69,49 @@ fn a_lake_works_at_any_path() {
         let asked = program.run(&["query", "--lake", &lake, "-c", "SELECT user_name FROM events"]);
         assert!(asked.out.contains("li"), "{folder}: {}{}", asked.out, asked.err);
     }
+}
+
+#[test]
+fn a_retention_of_no_days_or_of_no_date_is_refused() {
+    let program = Program::new();
+    for days in ["0", "-1", "36501", "100000000", "9999999999"] {
+        program.write("trailhound.toml", format!("[lake]\nretention_days = {days}\n"));
+        let ran = program.run(&["lake", "info", "--lake", "l"]);
+        let says = format!("`retention_days` is {days}; write 1 to 36500");
+        assert!(ran.status == 2 && ran.err.contains(&says), "{}", ran.err);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_files_of_a_lake_are_for_its_user_and_group_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let program = Program::new();
+    program.write("in/a.json", event("li"));
+    program.write("in/b.json", "no event");
+    program.run(&["ingest", "in", "--lake", "l"]);
+    let files = walkdir::WalkDir::new(program.path("l")).into_iter().map(|e| e.expect("a folder"));
+    let files: Vec<_> = files.filter(|entry| entry.file_type().is_file()).collect();
+    assert!(files.len() >= 4, "catalog, lock, events, quarantine: {files:?}");
+    for file in files {
+        let mode = file.metadata().expect("a file").permissions().mode();
+        assert_eq!(mode & 0o007, 0, "{}: {mode:o}", file.path().display());
+    }
+}
+
+#[test]
+fn after_a_service_the_catalog_file_alone_is_the_catalog() {
+    let program = Program::new();
+    program.write("a.json", event("li"));
+    program.run_ok(&["ingest", "a.json", "--lake", "l"]);
+    program.write(
+        "serve.toml",
+        "[service]\nlisten = \"127.0.0.1:0\"\n\n[[source.oss]]\nname = \"bucket\"\nbucket = \"trail\"\n\
+         endpoint = \"http://127.0.0.1:1\"\nregion = \"r\"\naccess_key_id = \"file:id\"\naccess_key_secret = \"file:id\"\n",
+    );
+    program.write("id", "x\n");
+    let service = Service::start(&program, "serve.toml", "l");
+    assert_eq!(service.stop().0, 0);
+    let log = std::fs::metadata(program.path("l/catalog.sqlite-wal"));
+    assert!(log.is_err() || log.is_ok_and(|log| log.len() == 0));
 }

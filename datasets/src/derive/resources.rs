@@ -45,8 +45,9 @@ const INDEXED_FROM: usize = 16;
 #[derive(Default)]
 struct FoundResources<'a> {
     list: Vec<Resource<'a>>,
-    /// Positions in `list` by the hash of the id, from [`INDEXED_FROM`] resources on.
-    by_id: HashMap<u64, Vec<usize>>,
+    /// Positions in `list`, from [`INDEXED_FROM`] resources on: by the hashes of id and type, and the first of each id by that
+    /// of the id alone. One id may come with very many types, and one type with very many ids.
+    index: HashMap<(u64, Option<u64>), Vec<usize>>,
 }
 
 impl<'a> FoundResources<'a> {
@@ -54,47 +55,57 @@ impl<'a> FoundResources<'a> {
         if id.is_empty() {
             return;
         }
-        if self.list.len() == INDEXED_FROM && self.by_id.is_empty() {
-            for (position, have) in self.list.iter().enumerate() {
-                self.by_id.entry(json::hash_text(&have.id)).or_default().push(position);
+        if self.list.len() == INDEXED_FROM && self.index.is_empty() {
+            for position in 0..self.list.len() {
+                self.add_to_index(position);
             }
         }
-        let is_indexed = self.list.len() >= INDEXED_FROM;
-        let positions = if is_indexed {
-            self.by_id.entry(json::hash_text(&id)).or_default().as_slice()
-        } else {
-            &ALL_POSITIONS[..self.list.len()]
-        };
         // One field may give the type of a resource that another field names without it.
-        let known = positions.iter().copied().find(|&position| {
-            let have = &self.list[position];
+        let matches = |position: &usize| {
+            let have = &self.list[*position];
             have.id == id && (have.kind == kind || have.kind.is_none() || kind.is_none())
-        });
+        };
+        let is_indexed = self.list.len() >= INDEXED_FROM;
+        let known = if !is_indexed {
+            (0..self.list.len()).find(matches)
+        } else {
+            // Only the first resource of an id can be without a type.
+            let hash = json::hash_text(&id);
+            let keys = [(hash, None), (hash, kind.as_deref().map(json::hash_text))];
+            let positions = |key| self.index.get(&key).into_iter().flatten().copied();
+            keys.into_iter().filter_map(|key| positions(key).find(matches)).min()
+        };
         match known {
             Some(position) => {
                 let have = &mut self.list[position];
-                have.kind = have.kind.take().or(kind);
+                if have.kind.is_none() && kind.is_some() {
+                    have.kind = kind;
+                    if is_indexed {
+                        self.add_to_index(position);
+                    }
+                }
             }
             None => {
-                if is_indexed {
-                    self.by_id.entry(json::hash_text(&id)).or_default().push(self.list.len());
-                }
                 self.list.push(Resource { kind, id });
+                if is_indexed {
+                    self.add_to_index(self.list.len() - 1);
+                }
             }
         }
     }
-}
 
-/// The positions that a list too short for an index has.
-const ALL_POSITIONS: [usize; INDEXED_FROM] = {
-    let mut positions = [0; INDEXED_FROM];
-    let mut position = 0;
-    while position < INDEXED_FROM {
-        positions[position] = position;
-        position += 1;
+    fn add_to_index(&mut self, position: usize) {
+        let resource = &self.list[position];
+        let hash = json::hash_text(&resource.id);
+        if let Some(kind) = &resource.kind {
+            self.index.entry((hash, Some(json::hash_text(kind)))).or_default().push(position);
+        }
+        let first = self.index.entry((hash, None)).or_default();
+        if !first.iter().any(|&position| self.list[position].id == resource.id) {
+            first.push(position);
+        }
     }
-    positions
-};
+}
 
 fn referenced<'a>(text: &'a str, found: &mut FoundResources<'a>) {
     if text.starts_with('[') {
@@ -247,6 +258,31 @@ mod tests {
         ]);
         // `i-0` has two types.
         assert_eq!(collect(&event).len(), 40_001);
+    }
+
+    #[test]
+    fn one_id_with_very_many_types_is_found_once_for_each() {
+        let types: Vec<String> =
+            (0..50_000).map(|n| format!(r#""T{}":["i"]"#, n % 40_000)).collect();
+        let referenced: &'static str = format!("{{{}}}", types.join(",")).leak();
+        let event =
+            event(&[(Field::ReferencedResources, referenced), (Field::ResourceName, "i,j,j")]);
+        assert_eq!(collect(&event).len(), 40_001);
+    }
+
+    #[test]
+    fn a_type_that_comes_later_is_that_of_the_resource_whatever_their_number() {
+        let names: Vec<String> = (0..40).map(|n| format!("i-{n}")).collect();
+        let names: &'static str = names.join(",").leak();
+        let parameters = r#"{"InstanceIds":["i-3","i-39","i-3"]}"#;
+        let event = event(&[
+            (Field::ServiceName, "Ecs"),
+            (Field::ResourceName, names),
+            (Field::RequestParameters, parameters),
+        ]);
+        let resources = collect(&event);
+        assert_eq!(resources.len(), 40);
+        assert_eq!(ecs_instance_ids(&event, &resources), ["i-3", "i-39"]);
     }
 
     #[test]

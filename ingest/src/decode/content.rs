@@ -1,9 +1,11 @@
 //! Detects the format of an object's content and decodes it.
 
+use super::bounded_rejects::BoundedRejects;
 use super::compression::{self, ErrorReader};
 use super::document::{DocumentError, DocumentReader};
+use super::fault::{DecodeStopped, InputReader};
 use super::limits::DecodeLimits;
-use super::sink::{Completeness, RecordSink, SinkStopped};
+use super::sink::{Completeness, RecordSink};
 use super::sniff::{self, ContentKind};
 use super::unreadable::{reject_broken, reject_unknown};
 use super::{csv, parquet_file};
@@ -15,14 +17,30 @@ const NESTED_COMPRESSION_MAX: usize = 2;
 /// Decodes one object's content into `sink`. `path_account` is the account id in the object's path, if any.
 ///
 /// # Errors
-/// [`SinkStopped`] where the sink stopped the decoder.
+/// [`DecodeStopped`] where the sink stopped the decoder, or something could not be read for a reason that is not in the
+/// content.
 pub fn object(
     input: impl Read + Send,
     path_account: Option<&str>,
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
-) -> Result<Completeness, SinkStopped> {
-    content(Box::new(input), path_account, limits, sink, 0)
+) -> Result<Completeness, DecodeStopped> {
+    let mut bounded = BoundedRejects::new(sink, limits);
+    let end = content(Box::new(InputReader(input)), path_account, limits, &mut bounded, 0)?;
+    bounded.finish(b"")?;
+    Ok(end)
+}
+
+/// Decodes the value of a message, like an object's content.
+pub(super) fn message(
+    value: &[u8],
+    limits: &DecodeLimits,
+    sink: &mut dyn RecordSink,
+) -> Result<(), DecodeStopped> {
+    let mut bounded = BoundedRejects::new(sink, limits);
+    content(Box::new(value), None, limits, &mut bounded, 0)?;
+    // The topic deletes the message some day.
+    Ok(bounded.finish(value)?)
 }
 
 /// Decodes content that lies inside `nesting` levels of compression.
@@ -32,12 +50,12 @@ fn content(
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
     nesting: usize,
-) -> Result<Completeness, SinkStopped> {
+) -> Result<Completeness, DecodeStopped> {
     let (head, error) = sniff::head(&mut input);
     if head.is_empty()
         && let Some(error) = error
     {
-        return reject_broken(sink, &error, 0, b"");
+        return reject_broken(sink, error, 0, b"");
     }
     let kind = sniff::content(&head);
     // An error at the end of the head must be reported again behind the head's bytes.
@@ -68,11 +86,11 @@ fn documents(
     path_account: Option<&str>,
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
-) -> Result<Completeness, SinkStopped> {
+) -> Result<Completeness, DecodeStopped> {
     match DocumentReader::new(input, limits, path_account).run(sink) {
         Ok(()) => Ok(Completeness::Complete),
-        Err(DocumentError::Stopped(stopped)) => Err(stopped),
-        Err(DocumentError::Input(error, offset)) => reject_broken(sink, &error, offset, b""),
+        Err(DocumentError::Stopped(stopped)) => Err(stopped.into()),
+        Err(DocumentError::Input(error, offset)) => reject_broken(sink, error, offset, b""),
     }
 }
 
@@ -84,12 +102,12 @@ fn raw_snappy(
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
     nesting: usize,
-) -> Result<Completeness, SinkStopped> {
+) -> Result<Completeness, DecodeStopped> {
     let mut packed = Vec::new();
     let block = (&mut input).take(limits.block_bytes_max as u64 + 1).read_to_end(&mut packed);
     if let Err(error) = block {
         packed.truncate(limits.quarantine_raw_bytes_max);
-        return reject_broken(sink, &error, 0, &packed);
+        return reject_broken(sink, error, 0, &packed);
     }
     if nesting < NESTED_COMPRESSION_MAX
         && let Some(plain) = compression::raw_snappy(&packed, limits)

@@ -3,6 +3,7 @@
 
 use super::compression::LimitExceeded;
 use super::envelope::open_row;
+use super::fault::DecodeStopped;
 use super::limits::DecodeLimits;
 use super::member_names::{row_member_name, row_prefix};
 use super::refusal::{OpenError, Refusal};
@@ -17,6 +18,8 @@ use std::rc::Rc;
 use trailhound_datasets::json;
 use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
 
+/// Text of rows in bytes before it is compared with the bytes of the file.
+const TEXT_CHECKED_FROM_BYTES: u64 = 32 << 20;
 const SEPARATORS: [u8; 5] = *b",|\t ;";
 const HINT: &str = "CSV needs a field `event` with the event as JSON text, or a header with one column per member (`event.eventName`)";
 /// Columns of a header that name members of an event, at least.
@@ -29,7 +32,7 @@ pub(super) fn rows(
     path_account: Option<&str>,
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
-) -> Result<Completeness, SinkStopped> {
+) -> Result<Completeness, DecodeStopped> {
     let Some(separator) =
         SEPARATORS.into_iter().find(|&separator| separates_event(head, separator))
     else {
@@ -46,6 +49,7 @@ pub(super) fn rows(
     let mut rows = CsvRows {
         scanner: Scanner::default(),
         header: None,
+        text_bytes: 0,
         context: RecordContext { path_account, offset: 0, limits },
     };
     let mut record = ::csv::ByteRecord::new();
@@ -56,13 +60,23 @@ pub(super) fn rows(
         match reader.read_byte_record(&mut record) {
             Ok(false) => return Ok(Completeness::Complete),
             Ok(true) if std::mem::take(&mut first) && rows.take_header(&record) => {}
-            Ok(true) => rows.row(&record, separator, offset, sink)?,
+            Ok(true) => {
+                rows.row(&record, separator, offset, sink)?;
+                // Each row repeats the names of the header, so its text is bounded like decompressed content.
+                let read = reader.position().byte();
+                let text_max =
+                    read.saturating_mul(limits.expansion_max).max(TEXT_CHECKED_FROM_BYTES);
+                if rows.text_bytes > text_max {
+                    let limit = format!("rows of at most {} times the file", limits.expansion_max);
+                    return reject_broken(sink, LimitExceeded::error(limit), read, b"");
+                }
+            }
             Err(error) => {
                 let error = match error.into_kind() {
                     ::csv::ErrorKind::Io(error) => error,
                     other => io::Error::other(format!("{other:?}")),
                 };
-                return reject_broken(sink, &error, offset, b"");
+                return reject_broken(sink, error, offset, b"");
             }
         }
     }
@@ -130,8 +144,8 @@ fn reject_not_csv(
     head: &[u8],
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
-) -> Result<Completeness, SinkStopped> {
-    let (raw, raw_length) = quarantined_bytes(input, limits);
+) -> Result<Completeness, DecodeStopped> {
+    let (raw, raw_length) = quarantined_bytes(input, limits)?;
     let (code, hint) = match std::str::from_utf8(head) {
         Err(e) if e.error_len().is_some() => {
             (RejectCode::BadUtf8, "the content is text in another encoding; export it as UTF-8")
@@ -155,6 +169,8 @@ fn reject_not_csv(
 struct CsvRows<'l> {
     scanner: Scanner,
     header: Option<Vec<String>>,
+    /// Bytes of the rows' texts.
+    text_bytes: u64,
     context: RecordContext<'l>,
 }
 
@@ -180,7 +196,9 @@ impl CsvRows<'_> {
             return Ok(());
         }
         self.context.offset = offset;
-        let refusal = match self.as_json(record) {
+        let text = self.as_json(record);
+        self.text_bytes += text.as_ref().map_or(0, |text| text.len() as u64);
+        let refusal = match text {
             // More fields than the header has come from an unquoted separator; which field it split is unknown.
             _ if self.has_more_than_header(record) => Refusal::new(
                 RejectCode::UnknownLayout,

@@ -18,6 +18,7 @@
 
 use super::brackets::BracketCounter;
 use super::envelope;
+use super::fault::is_verdict;
 use super::key_table::list_or_body;
 use super::limits::DecodeLimits;
 use super::refusal::{OpenError, Refusal};
@@ -581,9 +582,7 @@ impl<'l, R: Read> DocumentReader<'l, R> {
         } else {
             "the end of the content".to_owned()
         };
-        let mut raw = Vec::new();
-        let mut length = 0u64;
-        let mut whole = true;
+        let (mut raw, mut length, mut whole) = (Vec::new(), 0u64, true);
         loop {
             let rest = self.window.rest();
             let room = self.limits.quarantine_raw_bytes_max - raw.len();
@@ -594,7 +593,7 @@ impl<'l, R: Read> DocumentReader<'l, R> {
             match self.fill() {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(DocumentError::Input(..)) => {
+                Err(DocumentError::Input(error, _)) if is_verdict(&error) => {
                     whole = false;
                     break;
                 }

@@ -2,7 +2,7 @@
 //! the keys, because the vendor itself writes such keys (`Tag.1.Key`).
 
 use super::member_values::push_member;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use trailhound_datasets::json;
 
 /// A part: its path in the object, with dots, and its JSON text.
@@ -10,20 +10,15 @@ pub(super) type Part = (String, String);
 
 /// The members of the object that `parts` make. In an object of lists by kind every number is the place in a list.
 pub(super) fn joined(parts: Vec<Part>, is_by_kind: bool) -> Vec<Part> {
-    let lists: Vec<String> =
+    let lists: HashSet<String> =
         parts.iter().filter_map(|(name, _)| list_of(name, is_by_kind)).map(str::to_owned).collect();
     let mut members: Vec<Part> = Vec::new();
     let mut elements: BTreeMap<String, BTreeMap<u32, Vec<Part>>> = BTreeMap::new();
     for (name, raw) in parts {
-        let place = lists.iter().find_map(|list| {
-            let rest = name.strip_prefix(list.as_str())?.strip_prefix('.')?;
-            let (index, rest) = rest.split_once('.').unwrap_or((rest, ""));
-            Some((list.clone(), index.parse::<u32>().ok()?, rest.to_owned()))
-        });
-        match place {
+        match place_in_list(&name, &lists) {
             Some((list, index, rest)) => {
-                let list = elements.entry(list).or_default();
-                list.entry(index).or_default().push((rest, raw));
+                let list = elements.entry(list.to_owned()).or_default();
+                list.entry(index).or_default().push((rest.to_owned(), raw));
             }
             None => members.push((name, raw)),
         }
@@ -35,8 +30,29 @@ pub(super) fn joined(parts: Vec<Part>, is_by_kind: bool) -> Vec<Part> {
     members
 }
 
+/// The list of `lists` that the part called `name` belongs to, its place in it, and its path there. The outermost list counts.
+fn place_in_list<'n>(name: &'n str, lists: &HashSet<String>) -> Option<(&'n str, u32, &'n str)> {
+    if lists.is_empty() || is_too_deep(name) {
+        return None;
+    }
+    memchr::memchr_iter(b'.', name.as_bytes()).find_map(|dot| {
+        let (list, rest) = (&name[..dot], &name[dot + 1..]);
+        let (index, rest) = rest.split_once('.').unwrap_or((rest, ""));
+        let index = index.parse::<u32>().ok()?;
+        lists.contains(list).then_some((list, index, rest))
+    })
+}
+
+/// True for a name that would be nested deeper than JSON may be.
+fn is_too_deep(name: &str) -> bool {
+    memchr::memchr_iter(b'.', name.as_bytes()).nth(json::DEPTH_MAX).is_some()
+}
+
 /// The path of the list of which `name` is a part; `None` where it is none that a flattener has numbered.
 fn list_of(name: &str, is_by_kind: bool) -> Option<&str> {
+    if is_too_deep(name) {
+        return None;
+    }
     let mut start = 0;
     for segment in name.split('.') {
         let is_index = if is_by_kind {
@@ -90,6 +106,8 @@ mod tests {
         ] {
             assert_eq!(shown(&parts, false), object);
         }
+        let deep = format!("a{}", ".0".repeat(100_000));
+        assert_eq!(shown(&[(&deep, "1")], false), format!(r#"{{"{deep}":1}}"#));
         let kinds = [("ACS::ECS::Instance.1", "1"), ("ACS::ECS::Instance.2", "2")];
         assert_eq!(shown(&kinds, true), r#"{"ACS::ECS::Instance":[1,2]}"#);
     }

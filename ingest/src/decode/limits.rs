@@ -11,6 +11,10 @@ pub struct DecodeLimits {
     pub expansion_max: u64,
     /// Most bytes of a reject that the quarantine keeps.
     pub quarantine_raw_bytes_max: usize,
+    /// Most rejects of one object or message that are kept one by one. One more sums up the others.
+    pub rejects_max: usize,
+    /// Most bytes of these rejects that the quarantine keeps.
+    pub reject_bytes_max: usize,
     /// Largest block or page held in memory, in bytes, compressed or not, for formats that are read
     /// block by block: Snappy, Parquet.
     pub block_bytes_max: usize,
@@ -24,6 +28,8 @@ impl Default for DecodeLimits {
             // JSON of one repeated call shrinks to a hundredth. Only filler shrinks further.
             expansion_max: 250,
             quarantine_raw_bytes_max: 1 << 20,
+            rejects_max: 10_000,
+            reject_bytes_max: 64 << 20,
             block_bytes_max: 128 << 20,
         }
     }

@@ -3,10 +3,11 @@
 
 use super::content;
 use super::envelope;
+use super::fault::DecodeStopped;
 use super::limits::DecodeLimits;
 use super::refusal::OpenError;
 use super::scanner::{ObjectShape, Scanner};
-use super::sink::{RecordSink, SinkStopped};
+use super::sink::RecordSink;
 use super::wrappers::RecordContext;
 use trailhound_datasets::json;
 use trailhound_datasets::reject::{Reject, RejectCode};
@@ -28,16 +29,16 @@ impl MessageDecoder {
     /// services do not send such messages, so it comes from another producer.
     ///
     /// # Errors
-    /// [`SinkStopped`] where the sink stopped the decoder.
+    /// [`DecodeStopped`] where the sink stopped the decoder, or a temporary file could not be used.
     pub fn decode(
         &mut self,
         value: Option<&[u8]>,
         sink: &mut dyn RecordSink,
-    ) -> Result<(), SinkStopped> {
+    ) -> Result<(), DecodeStopped> {
         let value = value.unwrap_or_default();
         let text = value.trim_ascii();
         if text.is_empty() {
-            return sink.reject(empty_message(value));
+            return Ok(sink.reject(empty_message(value))?);
         }
         if text.starts_with(b"{")
             && text.len() <= self.limits.event_bytes_max
@@ -49,12 +50,12 @@ impl MessageDecoder {
             let context = RecordContext { path_account: None, offset: 0, limits: &self.limits };
             match envelope::open(&mut self.scanner, &text[..end], shape, &context, sink) {
                 Ok(()) => return Ok(()),
-                Err(OpenError::Stopped(stopped)) => return Err(stopped),
+                Err(OpenError::Stopped(stopped)) => return Err(stopped.into()),
                 // Decoded again below, which rejects it with place and hint.
                 Err(OpenError::Refused(_)) => {}
             }
         }
-        content::object(value, None, &self.limits, sink).map(|_| ())
+        content::message(value, &self.limits, sink)
     }
 }
 

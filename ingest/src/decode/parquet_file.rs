@@ -7,6 +7,7 @@
 
 use super::compression::LimitExceeded;
 use super::envelope::open_row;
+use super::fault::{DecodeStopped, ReadFault};
 use super::limits::DecodeLimits;
 use super::parquet_pages::checked_batch_rows;
 use super::parquet_values::{CellError, row_text};
@@ -22,7 +23,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use trailhound_datasets::reject::RejectCode;
@@ -39,14 +40,14 @@ pub(super) fn rows(
     path_account: Option<&str>,
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
-) -> Result<Completeness, SinkStopped> {
+) -> Result<Completeness, DecodeStopped> {
     let opened = spooled(input, limits).and_then(|file| {
         let file_bytes = file.metadata()?.len();
         guarded(|| opened(file, limits)).and_then(|batches| Ok((batches?, file_bytes)))
     });
     let (mut batches, file_bytes) = match opened {
         Ok(opened) => opened,
-        Err(error) => return reject_broken(sink, &error, 0, b"PAR1"),
+        Err(error) => return reject_broken(sink, error, 0, b"PAR1"),
     };
     let mut scanner = Scanner::default();
     let mut context = RecordContext { path_account, offset: 0, limits };
@@ -58,16 +59,16 @@ pub(super) fn rows(
             Ok(None) => return Ok(Completeness::Complete),
             Ok(Some(Ok(batch))) => batch,
             Ok(Some(Err(error))) => {
-                return reject_broken(sink, &io::Error::other(error), context.offset, b"");
+                return reject_broken(sink, io::Error::other(error), context.offset, b"");
             }
-            Err(error) => return reject_broken(sink, &error, context.offset, b""),
+            Err(error) => return reject_broken(sink, error, context.offset, b""),
         };
         for index in 0..batch.num_rows() {
             text_bytes += row(&batch, index, &mut scanner, &context, sink)? as u64;
             context.offset += 1;
             if text_bytes > text_max {
                 let limit = format!("rows of at most {} times the file", limits.expansion_max);
-                return reject_broken(sink, &LimitExceeded::error(limit), context.offset, b"");
+                return reject_broken(sink, LimitExceeded::error(limit), context.offset, b"");
             }
         }
     }
@@ -155,13 +156,31 @@ fn as_view(field: &FieldRef) -> FieldRef {
 
 /// `input` in a temporary file, at its start.
 fn spooled(mut input: impl Read, limits: &DecodeLimits) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
+    let mut file = SpoolFile(tempfile::tempfile().map_err(ReadFault::of_machine)?);
     let copied = io::copy(&mut (&mut input).take(limits.content_bytes_max), &mut file)?;
     if copied == limits.content_bytes_max {
-        return Err(io::Error::other("the file is larger than `ingest.content_bytes_max`"));
+        let limit = format!("at most {} bytes of content", limits.content_bytes_max);
+        return Err(LimitExceeded::error(limit));
     }
-    file.seek(SeekFrom::Start(0))?;
+    let SpoolFile(mut file) = file;
+    file.seek(SeekFrom::Start(0)).map_err(ReadFault::of_machine)?;
     Ok(file)
+}
+
+/// The temporary file while it is written. That it cannot be written says nothing about the input.
+struct SpoolFile(File);
+
+impl Write for SpoolFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            _ => ReadFault::of_machine(error),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(ReadFault::of_machine)
+    }
 }
 
 /// The bytes of a row that has no JSON text: its columns of text and bytes, one after the other, at most `bytes_max`.

@@ -24,6 +24,15 @@ pub trait RecordSink {
     /// [`SinkStopped`] stops the decoder.
     fn reject(&mut self, reject: Reject) -> Result<(), SinkStopped>;
 
+    /// A record that is no event either, and is left out because the object has too many of them. It has a number like every
+    /// record. The object's last reject says how many were left out.
+    ///
+    /// # Errors
+    /// [`SinkStopped`] stops the decoder.
+    fn reject_left_out(&mut self) -> Result<(), SinkStopped> {
+        Ok(())
+    }
+
     /// Receives a note on the object that concerns no record: `trailing_bytes`.
     fn notice(&mut self, notice: &'static str);
 }

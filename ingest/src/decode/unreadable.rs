@@ -2,8 +2,9 @@
 //! stream that exceeds a limit.
 
 use super::compression::LimitExceeded;
+use super::fault::{DecodeStopped, verdict};
 use super::limits::DecodeLimits;
-use super::sink::{Completeness, RecordSink, SinkStopped};
+use super::sink::{Completeness, RecordSink};
 use super::sniff;
 use std::io::{self, Read};
 use trailhound_datasets::reject::{Reject, RejectCode, excerpt};
@@ -14,8 +15,8 @@ pub(super) fn reject_unknown(
     expected: &str,
     limits: &DecodeLimits,
     sink: &mut dyn RecordSink,
-) -> Result<Completeness, SinkStopped> {
-    let (raw, raw_length) = quarantined_bytes(input, limits);
+) -> Result<Completeness, DecodeStopped> {
+    let (raw, raw_length) = quarantined_bytes(input, limits)?;
     let code =
         if raw.starts_with(b"\xff\xfe") || raw.starts_with(b"\xfe\xff") || sniff::is_utf16(&raw) {
             RejectCode::BadUtf8
@@ -36,13 +37,17 @@ pub(super) fn reject_unknown(
 
 /// Rejects the rest of a stream after reading has failed with `error`. `offset` is the offset of
 /// the failure in bytes of decompressed content; for Parquet it is the number of the row.
+///
+/// # Errors
+/// [`DecodeStopped::Fault`] where `error` is no verdict on the content: nothing is rejected then.
 pub(super) fn reject_broken(
     sink: &mut dyn RecordSink,
-    error: &io::Error,
+    error: io::Error,
     offset: u64,
     raw: &[u8],
-) -> Result<Completeness, SinkStopped> {
-    let (code, expected, hint) = match LimitExceeded::of(error) {
+) -> Result<Completeness, DecodeStopped> {
+    let error = verdict(error)?;
+    let (code, expected, hint) = match LimitExceeded::of(&error) {
         Some(exceeded) => (
             RejectCode::TooLarge,
             exceeded.to_string(),
@@ -67,13 +72,23 @@ pub(super) fn reject_broken(
 }
 
 /// Reads the first bytes of `input`, as many as the quarantine keeps. Also returns the length of
-/// `input`, or `None` if `input` is longer or cannot be read to its end.
-pub(super) fn quarantined_bytes(input: impl Read, limits: &DecodeLimits) -> (Vec<u8>, Option<u64>) {
+/// `input`, or `None` if `input` is longer or damaged before its end.
+///
+/// # Errors
+/// [`DecodeStopped::Fault`] where `input` cannot be read.
+pub(super) fn quarantined_bytes(
+    input: impl Read,
+    limits: &DecodeLimits,
+) -> Result<(Vec<u8>, Option<u64>), DecodeStopped> {
     let mut raw = Vec::new();
-    // If reading fails, the reject holds the bytes before the failure.
     let read = input.take(limits.quarantine_raw_bytes_max as u64 + 1).read_to_end(&mut raw);
-    let is_whole = read.is_ok() && raw.len() <= limits.quarantine_raw_bytes_max;
+    let is_damaged = match read {
+        Ok(_) => false,
+        // The reject holds the bytes before the damage.
+        Err(error) => verdict(error).map(|_| true)?,
+    };
+    let is_whole = !is_damaged && raw.len() <= limits.quarantine_raw_bytes_max;
     raw.truncate(limits.quarantine_raw_bytes_max);
     let length = is_whole.then_some(raw.len() as u64);
-    (raw, length)
+    Ok((raw, length))
 }

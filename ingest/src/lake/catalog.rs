@@ -277,6 +277,19 @@ impl Lake {
         Ok(())
     }
 
+    /// At the end of a service: moves what stands in SQLite's write-ahead log into the catalog's file, so that the file alone is
+    /// the whole catalog. Where others still read it, the last of them does so.
+    pub async fn fold_log(&self) {
+        if self.is_shared() {
+            return;
+        }
+        let folded =
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer_pool).await;
+        if let Err(error) = folded {
+            tracing::warn!(%error, "the catalog's write-ahead log stays beside it");
+        }
+    }
+
     /// Checks that the lake's disk takes `bytes` more.
     ///
     /// # Errors

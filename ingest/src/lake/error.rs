@@ -154,3 +154,19 @@ pub enum CatalogError {
         what: String,
     },
 }
+
+impl CatalogError {
+    /// True where a commit that failed with this error is certainly not stored. Of others the database may have written all,
+    /// and only the confirmation was lost.
+    pub(crate) fn proves_no_commit(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Behind { .. } | Self::VersionMismatch(_) => true,
+            Self::Sql(sqlx::Error::PoolTimedOut) => true,
+            // SQLITE_BUSY and SQLITE_FULL: no lock, and no room for the log's last page.
+            Self::Sql(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| ["5", "13"].contains(&&*code))
+            }
+            _ => false,
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use super::catalog::Lake;
 use super::error::CatalogError;
 use super::instant::time_text;
+use super::private;
 use super::table::Table;
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -136,10 +137,15 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
+    /// Its path.
+    pub(crate) fn path_in(&self, lake: &Lake) -> PathBuf {
+        lake.table_folder(self.table).join(&self.path)
+    }
+
     /// Removes the file, which no commit refers to.
     pub(crate) fn discard(&self, lake: &Lake) {
         // A file that cannot be removed is swept by the next writer.
-        let _ = std::fs::remove_file(lake.table_folder(self.table).join(&self.path));
+        let _ = std::fs::remove_file(self.path_in(lake));
     }
 }
 
@@ -155,10 +161,20 @@ pub(crate) struct ColumnRange {
     pub(super) unbounded: bool,
 }
 
+/// The path of a file that is not finished. The file is removed when this is dropped: after an error, too, nothing is left.
+struct UnfinishedFile(PathBuf);
+
+impl Drop for UnfinishedFile {
+    fn drop(&mut self) {
+        // A finished file has another name. One that cannot be removed is swept by the next writer.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// A file that is being written.
 pub(crate) struct LakeFile {
     writer: ArrowWriter<ChecksumWriter>,
-    aside: PathBuf,
+    aside: UnfinishedFile,
     folder: PathBuf,
     name: String,
     table: Table,
@@ -170,10 +186,10 @@ impl LakeFile {
     pub(crate) fn create(lake: &Lake, table: Table, day: &str) -> Result<Self, CatalogError> {
         let folder = lake.table_folder(table).join(format!("day={day}"));
         let name = format!("{}.parquet", uuid::Uuid::now_v7());
-        let aside = folder.join(format!("{name}.tmp"));
-        let failed = |source| CatalogError::File { path: aside.clone(), source };
+        let aside = UnfinishedFile(folder.join(format!("{name}.tmp")));
+        let failed = |source| CatalogError::File { path: aside.0.clone(), source };
         std::fs::create_dir_all(&folder).map_err(failed)?;
-        let file = File::create_new(&aside).map_err(failed)?;
+        let file = private::create_new(&aside.0).map_err(failed)?;
         let properties = match table {
             Table::Events => &EVENT_PROPERTIES,
             Table::Quarantine => &QUARANTINE_PROPERTIES,
@@ -185,14 +201,14 @@ impl LakeFile {
             Arc::clone(&table.schema().arrow),
             Some(properties.as_ref().clone()),
         )
-        .map_err(|source| CatalogError::Parquet { path: aside.clone(), source })?;
+        .map_err(|source| CatalogError::Parquet { path: aside.0.clone(), source })?;
         Ok(Self { writer, aside, folder, name, table, day: day.to_owned() })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), CatalogError> {
         self.writer
             .write(batch)
-            .map_err(|source| CatalogError::Parquet { path: self.aside.clone(), source })
+            .map_err(|source| CatalogError::Parquet { path: self.aside.0.clone(), source })
     }
 
     /// Memory the unfinished row group takes, in bytes.
@@ -202,19 +218,18 @@ impl LakeFile {
 
     /// Removes the unfinished file.
     pub(crate) fn discard(self) {
-        // A file that cannot be removed is swept by the next writer.
-        let _ = std::fs::remove_file(&self.aside);
+        drop(self);
     }
 
     /// Finishes the file: footer, sync, its final name, sync of the folder.
     pub(crate) fn close(mut self) -> Result<NewFile, CatalogError> {
-        let failed = |source| CatalogError::Parquet { path: self.aside.clone(), source };
+        let failed = |source| CatalogError::Parquet { path: self.aside.0.clone(), source };
         let metadata = self.writer.finish().map_err(failed)?;
         let sink = self.writer.inner();
         let (bytes, checksum) = (sink.bytes, format!("{:032x}", sink.hash.digest128()));
-        let at = |source| CatalogError::File { path: self.aside.clone(), source };
+        let at = |source| CatalogError::File { path: self.aside.0.clone(), source };
         sink.file.sync_all().map_err(at)?;
-        std::fs::rename(&self.aside, self.folder.join(&self.name)).map_err(at)?;
+        std::fs::rename(&self.aside.0, self.folder.join(&self.name)).map_err(at)?;
         sync_folder(&self.folder).map_err(at)?;
         let footer_bytes = footer_bytes(&self.folder.join(&self.name), bytes).map_err(at)?;
         Ok(NewFile {

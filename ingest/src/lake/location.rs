@@ -1,6 +1,7 @@
 //! Where a lake's catalog is, connections to it, and transactions on it.
 
 use super::error::CatalogError;
+use super::private;
 use crate::secret::SecretRef;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
@@ -54,11 +55,17 @@ pub(super) async fn connect(
     location: &CatalogLocation,
     create: bool,
 ) -> Result<AnyPool, CatalogError> {
-    let mode = match location {
-        CatalogLocation::Sqlite(_) if create => "?mode=rwc",
-        _ => "",
-    };
-    Ok(pool(CONNECTIONS, settings(location)).connect_with(options(location, mode)?).await?)
+    if let (CatalogLocation::Sqlite(path), true) = (location, create) {
+        // SQLite would make it readable for everybody. Its logs get the permissions of the file.
+        match private::create_new(path) {
+            // A file that is there is not opened here: closing it would release SQLite's locks of this process.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => {
+                made.map_err(|source| CatalogError::File { path: path.clone(), source })?;
+            }
+        }
+    }
+    Ok(pool(CONNECTIONS, settings(location)).connect_with(options(location)?).await?)
 }
 
 /// Connects to a catalog so that nothing can be written to it.
@@ -139,15 +146,15 @@ pub(super) fn writer_pool(
     match location {
         CatalogLocation::Sqlite(_) => {
             let settings = &[BUSY_TIMEOUT, WAL, FULL_SYNC, LARGE_CACHE, RARE_CHECKPOINTS];
-            Ok(pool(1, settings).connect_lazy_with(options(location, "")?))
+            Ok(pool(1, settings).connect_lazy_with(options(location)?))
         }
         CatalogLocation::Postgresql(_) => Ok(others.clone()),
     }
 }
 
-fn options(location: &CatalogLocation, mode: &str) -> Result<AnyConnectOptions, CatalogError> {
+fn options(location: &CatalogLocation) -> Result<AnyConnectOptions, CatalogError> {
     sqlx::any::install_default_drivers();
-    Ok(AnyConnectOptions::from_str(&format!("{}{mode}", location.url()))?)
+    Ok(AnyConnectOptions::from_str(&location.url())?)
 }
 
 fn pool(connections: u32, settings: &'static [&'static str]) -> AnyPoolOptions {

@@ -3,6 +3,7 @@
 
 use super::catalog::Lake;
 use super::error::CatalogError;
+use super::private;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
@@ -46,13 +47,7 @@ impl WriterLock {
             return Ok(Self { file: None, path, after_crash: false });
         }
         let failed = |source| CatalogError::File { path: path.clone(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
+        let mut file = private::open_or_create(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

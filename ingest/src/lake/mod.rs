@@ -23,6 +23,7 @@ mod lease;
 mod location;
 mod lock;
 mod move_to_postgresql;
+mod private;
 mod query_log;
 mod replacement;
 mod retention;

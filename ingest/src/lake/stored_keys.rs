@@ -40,13 +40,30 @@ impl KeyFile {
 }
 
 impl Lake {
-    /// Keys of the stored quarantine rows.
-    pub(crate) async fn quarantine_keys(&self) -> Result<Vec<[u8; 16]>, CatalogError> {
-        let mut keys = Vec::new();
-        for path in self.live_paths(Table::Quarantine).await? {
-            read_keys(&path, Table::Quarantine, None, |row| keys.push(row.key))?;
+    /// Calls `each` with the day and the identity of the newest quarantine rows, whole files, at most `rows_max` rows.
+    pub(crate) async fn newest_quarantine_keys(
+        &self,
+        rows_max: usize,
+        mut each: impl FnMut(&str, StoredKey<'_>),
+    ) -> Result<(), CatalogError> {
+        let files: Vec<(String, i64, String)> = sqlx::query_as(
+            "SELECT f.path, f.record_count, p.partition_value FROM ducklake_data_file f \
+             JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
+             WHERE f.table_id = $1 AND f.end_snapshot IS NULL ORDER BY p.partition_value DESC, f.data_file_id DESC",
+        )
+        .bind(Table::Quarantine.id())
+        .fetch_all(&self.pool)
+        .await?;
+        let folder = self.table_folder(Table::Quarantine);
+        let mut rows_left = rows_max as u64;
+        for (path, rows, day) in files {
+            match rows_left.checked_sub(rows.unsigned_abs()) {
+                Some(left) => rows_left = left,
+                None => break,
+            }
+            read_keys(&folder.join(path), Table::Quarantine, None, |row| each(&day, row))?;
         }
-        Ok(keys)
+        Ok(())
     }
 
     /// The files of `events`, then those of `event_copies`, that can hold events of `day` (days

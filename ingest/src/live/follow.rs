@@ -19,6 +19,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -78,6 +79,7 @@ pub(super) fn start(
     lake: &Lake,
     clock: &Clock,
     observer: &Arc<dyn Observer>,
+    budget: &Arc<Semaphore>,
     (supervisor, stop): (&Supervisor, &Arc<AtomicBool>),
 ) -> Result<BucketFeed, OssError> {
     let bucket = Arc::new(BucketClient::new(options)?);
@@ -85,6 +87,7 @@ pub(super) fn start(
     let (released, finished) = mpsc::channel(IN_FLIGHT_MAX);
     let follower = BucketFollower {
         bucket,
+        budget: Arc::clone(budget),
         options: options.clone(),
         lake: lake.clone(),
         clock: Arc::clone(clock),
@@ -115,6 +118,8 @@ pub(super) fn start(
 
 struct BucketFollower {
     bucket: Arc<BucketClient>,
+    /// Bytes that the objects of all buckets may take.
+    budget: Arc<Semaphore>,
     options: OssOptions,
     lake: Lake,
     clock: Clock,
@@ -181,8 +186,8 @@ impl BucketFollower {
         sort_by_name_time(&mut objects);
         objects.retain(|object| !self.in_flight.contains(object.location.as_ref()));
         // A handle of its own, because the stream borrows the bucket while this follower changes.
-        let bucket = Arc::clone(&self.bucket);
-        let mut fetched = std::pin::pin!(bucket.fetch(objects));
+        let (bucket, budget) = (Arc::clone(&self.bucket), Arc::clone(&self.budget));
+        let mut fetched = std::pin::pin!(bucket.fetch(objects, &budget));
         while let Some((key, result)) = fetched.next().await {
             pulse.alive();
             match result {
@@ -255,6 +260,7 @@ impl BucketFollower {
             let known = known.map_err(|e| e.to_string())?;
             map.loose.iter().for_each(|object| whole.push(object.clone(), &known));
         }
+        whole.left_out = self.bucket.take_left_out();
         self.report(map, &whole, (first, last)).await.map_err(|e| e.to_string())?;
         // Fetching what was found may take hours, and the source works meanwhile.
         if failed.is_none() && !self.failed_before {
@@ -330,6 +336,9 @@ fn survey(map: &BucketMap, listing: &FolderListing) -> SourceSurvey {
     let unread = listing.changed.len() as u64;
     let read = listing.listed.saturating_sub(unread);
     let mut survey = SourceSurvey { listed: listing.listed, read, unread, ..map.survey() };
+    let (left_out, example) = (listing.left_out.count, listing.left_out.example.as_deref());
+    let why = "objects whose key has an empty name, `.`, `..` or a control character";
+    survey.pass_over(why, left_out, example);
     survey.pass_over("empty objects", listing.empty.count, listing.empty.example.as_deref());
     survey
 }
@@ -402,11 +411,12 @@ mod tests {
             0
         });
         let recorder = Arc::new(Recorder::default());
+        let budget = Arc::new(Semaphore::new(1));
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         let supervisor = Supervisor::new(Arc::new(Untold), TaskFaults::default());
         let (supervisor, stop) = (supervisor.expect("a thread"), Arc::default());
         let tasks = (&supervisor, &stop);
-        let feed = start(&options, &lake, &clock, &observer, tasks).expect("started");
+        let feed = start(&options, &lake, &clock, &observer, &budget, tasks).expect("started");
         second_round.await.expect("a second round");
         let told = recorder.0.lock().expect("whole").clone();
         assert!(told[0].contains("because of a bug") && told[0].contains("a bug"), "{told:?}");

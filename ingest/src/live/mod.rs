@@ -17,12 +17,13 @@ mod uncommitted;
 pub use options::{CommitSummary, LiveError, LiveOptions, Observer};
 
 use crate::lake::{Lake, WriterLock};
-use crate::source::oss::OssError;
+use crate::source::oss::{DOWNLOAD_BYTES_MAX, OssError};
 use crate::supervisor::{Pulse, Supervisor, TaskPolicy};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use survey_topics::TopicSurveyor;
+use tokio::sync::Semaphore;
 
 /// The engine counts as hung after this long without a sign of life. Commits and rebalances are much shorter.
 const ENGINE_SILENCE_MAX: Duration = Duration::from_secs(120);
@@ -45,13 +46,15 @@ pub async fn run(
     lake.sweep(&lock, (options.clock)()).await?;
     let runtime = tokio::runtime::Handle::current();
     let mut buckets = Vec::new();
+    let budget = Arc::new(Semaphore::new(DOWNLOAD_BYTES_MAX));
     for oss in &options.oss {
         let wrong = |e: OssError| LiveError::Settings {
             source_name: oss.name.clone(),
             reason: e.to_string(),
         };
         let tasks = (supervisor, &stop);
-        buckets.push(follow::start(oss, lake, &options.clock, &observer, tasks).map_err(wrong)?);
+        let feed = follow::start(oss, lake, &options.clock, &observer, &budget, tasks);
+        buckets.push(feed.map_err(wrong)?);
     }
     start_surveyors(lake, &options, &observer, supervisor, &stop);
     let engine_lake = lake.clone();

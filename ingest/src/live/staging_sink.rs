@@ -76,6 +76,11 @@ impl RecordSink for StagingSink<'_, '_> {
         self.count(outcome)
     }
 
+    fn reject_left_out(&mut self) -> Result<(), SinkStopped> {
+        // The row that sums up the rejects of the object stands for it.
+        self.count(Ok(RecordOutcome::Duplicate))
+    }
+
     fn notice(&mut self, notice: &'static str) {
         self.notes.push(notice.to_owned());
     }

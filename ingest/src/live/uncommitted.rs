@@ -3,7 +3,7 @@
 use super::options::LiveOptions;
 use super::staging_sink::StagingSink;
 use crate::batch::Provenance;
-use crate::decode::{self, Completeness, MessageDecoder, RecordSink};
+use crate::decode::{self, Completeness, DecodeStopped, MessageDecoder, RecordSink};
 use crate::dedup::DedupIndex;
 use crate::lake::{CatalogError, Lake};
 use crate::ledger::Ledger;
@@ -88,11 +88,13 @@ impl<'s> Uncommitted<'s> {
         };
         let oldest = self.oldest();
         let mut sink = StagingSink::message(&mut self.staging, from, oldest);
-        // An early stop is told by `failed`.
-        let _ = self.decoder.decode(message.payload(), &mut sink);
+        let end = self.decoder.decode(message.payload(), &mut sink);
         let (ledger, failed) = (sink.ledger, sink.failed);
         self.count(ledger.received);
-        failed.map_or(Ok(ledger), Err)
+        if let Some(error) = failed.or(end.err().and_then(fault_of)) {
+            return Err(error);
+        }
+        Ok(ledger)
     }
 
     /// Decodes and stages an object. Returns its records by outcome, and notes about it.
@@ -116,16 +118,19 @@ impl<'s> Uncommitted<'s> {
             ObjectContent::Whole(content) => {
                 decode::object(content.as_ref(), account, &self.options.limits, &mut sink)
             }
-            ObjectContent::TooLarge(reject) => {
-                sink.reject(reject.clone()).map(|()| Completeness::Complete)
-            }
+            ObjectContent::TooLarge(reject) => sink
+                .reject(reject.clone())
+                .map(|()| Completeness::Complete)
+                .map_err(DecodeStopped::from),
         };
-        if let Some(error) = sink.failed {
+        let (ledger, failed, mut notes) = (sink.ledger, sink.failed, sink.notes);
+        if let Some(error) = failed {
             return Err(error);
         }
-        let (ledger, mut notes) = (sink.ledger, sink.notes);
-        if end == Ok(Completeness::Partial) {
-            notes.push(decode::PARTIAL_NOTE.to_owned());
+        match end {
+            Ok(Completeness::Complete) => {}
+            Ok(Completeness::Partial) => notes.push(decode::PARTIAL_NOTE.to_owned()),
+            Err(stopped) => fault_of(stopped).map_or(Ok(()), Err)?,
         }
         if let (Some(name), ObjectContent::Whole(content)) = (&object.name, &object.content) {
             let md5 = format!("{:x}", Md5::digest(content));
@@ -163,5 +168,16 @@ impl<'s> Uncommitted<'s> {
         let days = self.options.retention_days?;
         let now = self.options.checked_clock.confirmed_now()?;
         Some(now.saturating_sub(i64::from(days) * DAY_MICROS))
+    }
+}
+
+/// The fault of this machine that stopped the decoder. Nothing of the object or message may be committed then: it is read
+/// again. `None` where the sink stopped it, which keeps the reason itself.
+fn fault_of(stopped: DecodeStopped) -> Option<CatalogError> {
+    match stopped {
+        DecodeStopped::Sink(_) => None,
+        DecodeStopped::Fault(fault) => {
+            Some(CatalogError::File { path: std::env::temp_dir(), source: fault.error })
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
 use object_store::ClientOptions;
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
+/// Largest response of the metadata service, in bytes.
+const RESPONSE_BYTES_MAX: usize = 64 << 10;
 /// Address of the metadata service as seen from an instance.
 pub const METADATA_ENDPOINT: &str = "http://100.100.100.200";
 /// Time before their expiry at which keys are renewed.
@@ -123,8 +126,14 @@ impl InstanceRole {
         if !response.status().is_success() {
             return Err(failed(&response.status()));
         }
-        let body = response.into_body().bytes().await.map_err(|e| failed(&e))?;
-        String::from_utf8(body.to_vec()).map_err(|e| failed(&e))
+        let (mut body, mut chunks) = (Vec::new(), response.into_body().bytes_stream());
+        while let Some(chunk) = chunks.next().await {
+            body.extend_from_slice(&chunk.map_err(|e| failed(&e))?);
+            if body.len() > RESPONSE_BYTES_MAX {
+                return Err(failed(&format!("more than {RESPONSE_BYTES_MAX} bytes")));
+            }
+        }
+        String::from_utf8(body).map_err(|e| failed(&e))
     }
 }
 

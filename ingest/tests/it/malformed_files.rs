@@ -5,7 +5,7 @@ use crate::support::{Decoded, decode, decode_within, event};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{Read, Write};
-use trailhound_ingest::decode::{self, Completeness, DecodeLimits};
+use trailhound_ingest::decode::{self, DecodeLimits, DecodeStopped, FaultPlace};
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -288,27 +288,67 @@ fn a_csv_row_wider_than_its_header_is_quarantined_whole() {
     assert!(decoded.rejects[0].raw.ends_with(b",x"), "{:?}", decoded.rejects[0]);
 }
 
-#[test]
-fn a_read_error_in_unrecognised_content_is_reported_as_a_read_error() {
-    struct Breaks(bool);
-    impl std::io::Read for Breaks {
-        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-            if std::mem::replace(&mut self.0, true) {
-                return Err(std::io::Error::other("the disk is gone"));
-            }
-            out[..3].copy_from_slice(&[0, 1, 2]);
-            Ok(3)
+/// Content, and then an error of the input.
+struct Breaks(std::io::Cursor<Vec<u8>>);
+
+impl Read for Breaks {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(out)? {
+            0 => Err(std::io::Error::other("the disk is gone")),
+            count => Ok(count),
         }
     }
-    let mut decoded = Decoded::default();
-    let end = decode::object(Breaks(false), None, &DecodeLimits::default(), &mut decoded);
-    assert_eq!(end, Ok(Completeness::Partial));
-    let reject = &decoded.rejects[0];
-    assert_eq!(
-        (reject.code.name(), reject.raw.as_slice()),
-        ("corrupt_compression", &[0, 1, 2][..])
-    );
-    assert!(reject.found.contains("the disk is gone"));
+}
+
+#[test]
+fn a_read_error_is_a_fault_and_no_verdict_on_the_content() {
+    let events = format!("{}\n{}\n", event("a"), event("b"));
+    let csv = format!("event\n\"{}\"\n", event("a").replace('"', "\"\""));
+    let whole = gzip(events.as_bytes());
+    for (content, ids) in [
+        (events.clone().into_bytes(), vec!["a", "b"]),
+        (events.as_bytes()[..events.len() - 20].to_vec(), vec!["a"]),
+        (whole[..whole.len() - 12].to_vec(), vec![]),
+        (csv.into_bytes(), vec!["a"]),
+        (b"PAR1".to_vec(), vec![]),
+        (b"\0\x01\x02".to_vec(), vec![]),
+        (b"<html>".to_vec(), vec![]),
+        (b"plain text".to_vec(), vec![]),
+        (b"[{\"eventId\":bare}".to_vec(), vec![]),
+        (Vec::new(), vec![]),
+    ] {
+        let shown = String::from_utf8_lossy(&content).into_owned();
+        let mut decoded = Decoded::default();
+        let input = Breaks(std::io::Cursor::new(content));
+        match decode::object(input, None, &DecodeLimits::default(), &mut decoded) {
+            Err(DecodeStopped::Fault(fault)) => {
+                assert_eq!(fault.place, FaultPlace::Input, "{shown}");
+                assert!(fault.to_string().contains("the disk is gone"), "{shown}: {fault}");
+            }
+            other => panic!("{shown}: {other:?}"),
+        }
+        assert!(decoded.rejects.is_empty(), "{shown}: {:?}", decoded.codes());
+        if !shown.starts_with('\u{1f}') {
+            assert_eq!(decoded.ids(), ids, "{shown}");
+        }
+    }
+}
+
+#[test]
+fn very_many_rejects_of_one_object_are_summed_up() {
+    let limits = DecodeLimits { rejects_max: 3, ..DecodeLimits::default() };
+    let content = format!("[{},1,2,3,4,\"x\",{}]", event("a"), event("b"));
+    let decoded = decode_within(content.as_bytes(), &limits);
+    assert_eq!(decoded.ids(), ["a", "b"]);
+    let kept = ["not_an_object", "not_an_object", "not_an_object", "too_many_rejects"];
+    assert_eq!(decoded.codes(), kept);
+    let last = &decoded.rejects[3];
+    assert_eq!(last.found, "2 more, of which the first is `not_an_object`");
+    assert_eq!(last.byte_offset as usize, content.find(",4,").expect("the fourth") + 1);
+    // What is kept of them is bounded too.
+    let limits = DecodeLimits { reject_bytes_max: 8, ..DecodeLimits::default() };
+    let decoded = decode_within(br#"["123456","123456"]"#, &limits);
+    assert_eq!(decoded.codes(), ["not_an_object", "too_many_rejects"]);
 }
 
 #[test]
@@ -317,6 +357,18 @@ fn a_csv_row_without_an_end_stops_at_the_size_limit() {
     let content = format!("event,owner_id\n\"{}", "x".repeat(4 << 20));
     let decoded = decode_within(content.as_bytes(), &limits);
     assert_eq!((decoded.codes(), decoded.partial), (vec!["too_large"], true));
+}
+
+#[test]
+fn csv_rows_that_repeat_a_huge_header_stop_at_the_ratio() {
+    let names: Vec<String> = (0..10).map(|n| format!("n{n}{}", "x".repeat(50_000))).collect();
+    let row = format!("e,StartInstance,2026-09-21T02:14:05Z,{}\n", ["1"; 10].join(","));
+    let content = format!("eventId,eventName,eventTime,{}\n{}", names.join(","), row.repeat(600));
+    let decoded = decode(content.as_bytes());
+    // The rows are no events; what counts is that not all of them were put together.
+    let codes = decoded.codes();
+    assert!(decoded.partial && codes.len() < 300, "{}", codes.len());
+    assert_eq!(codes.last(), Some(&"too_large"));
 }
 
 #[test]

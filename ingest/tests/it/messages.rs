@@ -70,3 +70,14 @@ fn each_invalid_message_is_quarantined_with_its_reason() {
         }
     }
 }
+
+#[test]
+fn a_message_with_very_many_rejects_is_kept_whole() {
+    let limits = DecodeLimits { rejects_max: 2, ..DecodeLimits::default() };
+    let mut decoded = Decoded::default();
+    let message = b"[1,2,3,4]";
+    let mut decoder = MessageDecoder::new(limits);
+    decoder.decode(Some(message), &mut decoded).expect("the sink never stops");
+    assert_eq!(decoded.codes(), ["not_an_object", "not_an_object", "too_many_rejects"]);
+    assert_eq!(decoded.rejects[2].raw, message);
+}

@@ -5,6 +5,7 @@
 use crate::local_time::TimeOrDay;
 use crate::packs::front_matter;
 use crate::packs::rules::BilingualText;
+use crate::packs::text_file;
 use crate::sql_guard::ParameterValues;
 use crate::suggestion::did_you_mean;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
@@ -12,7 +13,6 @@ use chrono_tz::Tz;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 use thiserror::Error;
 
@@ -157,7 +157,7 @@ pub fn built_in() -> Result<Vec<Investigation>, InvestigationError> {
     Ok(all)
 }
 
-/// Maximum size of a file, in bytes; the rest of a larger file is not read.
+/// Maximum size of a file, in bytes; a larger file is refused.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The investigations of the product and of the user's `folder` (one `NAME.sql` each), sorted by
@@ -181,8 +181,7 @@ pub fn with_folder(
     files.sort();
     for path in files {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = std::fs::File::open(&path)
-            .and_then(|file| std::io::read_to_string(file.take(FILE_BYTES_MAX)));
+        let text = text_file::read(&path, FILE_BYTES_MAX);
         match text.map_err(|e| wrong(&path, &e)).and_then(|text| read(&name, &text)) {
             Ok(_) if all.iter().any(|investigation| investigation.name == name) => {
                 errors.push(InvestigationError::DuplicateName {

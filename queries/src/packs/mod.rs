@@ -10,3 +10,4 @@ mod retired_rules;
 mod rule_file;
 pub mod rules;
 mod test_cases;
+mod text_file;

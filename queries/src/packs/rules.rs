@@ -30,7 +30,9 @@
 //! the user. This module only reads and validates the files; the crate `detect` runs the rules.
 
 use crate::packs::rule_file::{self, RuleFile};
+use crate::packs::text_file;
 use crate::parameters::Parameters;
+use crate::sql_guard::{QueryErrorCode, check_text};
 use crate::suggestion::did_you_mean;
 use include_dir::{Dir, include_dir};
 use std::collections::BTreeSet;
@@ -44,6 +46,9 @@ pub use crate::packs::rule_file::{
     Severity, TestCase, TestEvent,
 };
 pub use crate::packs::test_cases::TestCases;
+
+/// Largest file of a rule, in bytes.
+const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// The rules that come with the product.
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/rules");
@@ -119,6 +124,29 @@ impl Rule {
     pub fn missing_parameters(&self, parameters: &Parameters) -> Vec<&str> {
         let required = self.parameters.iter().map(String::as_str);
         required.filter(|name| !parameters.is_set(name)).collect()
+    }
+
+    /// Checks the query, the prefilter and the baseline against the bounds of every statement. The parser and the planner
+    /// are recursive, so a text without bounds could overflow the stack of the service.
+    ///
+    /// # Errors
+    /// The key and what is too large.
+    fn check_texts(&self) -> Result<(), String> {
+        let texts = [
+            ("the query", Some(self.sql.as_str())),
+            ("`prefilter`", self.prefilter.as_deref()),
+            ("`baseline`", self.baseline.as_ref().map(|baseline| baseline.rows.as_str())),
+        ];
+        for (key, text) in texts {
+            match text.map_or(Ok(()), check_text) {
+                Err(error) if error.code == QueryErrorCode::TooComplex => {
+                    return Err(format!("{}: {key}: {error}", self.id));
+                }
+                // What else is wrong is told when the rule is planned.
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Joins a description and a query to a rule.
@@ -282,13 +310,14 @@ impl RuleSet {
                 .ok_or_else(|| RuleSetError::missing_file(file, "toml"));
         }
         let sql = file.with_extension("sql");
-        let sql = if sql.is_file() {
-            Some(std::fs::read_to_string(&sql).map_err(unreadable)?)
-        } else {
-            None
+        let sql = match sql.try_exists() {
+            Ok(false) => None,
+            _ => Some(text_file::read(&sql, FILE_BYTES_MAX).map_err(unreadable)?),
         };
-        let description = std::fs::read_to_string(file).map_err(unreadable)?;
+        let description = text_file::read(file, FILE_BYTES_MAX).map_err(unreadable)?;
         let rule = Rule::parse(file, &description, sql.as_deref())?;
+        rule.check_texts()
+            .map_err(|message| RuleSetError::Invalid { path: file.to_owned(), message })?;
         if let Some(first) = self.find(&rule.id) {
             let first = first.path.clone();
             return Err(RuleSetError::DuplicateId { id: rule.id, first, second: rule.path });

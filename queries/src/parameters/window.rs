@@ -162,6 +162,16 @@ impl TryFrom<ChangeWindowEntry> for ChangeWindow {
                         "`{text}` has an interval; give its first day with `starts = 2026-01-03`"
                     ));
                 }
+                let is_finer_than_days = text.to_uppercase().split(';').any(|part| {
+                    let frequency = part.trim().strip_prefix("FREQ=").unwrap_or_default().trim();
+                    ["HOURLY", "MINUTELY", "SECONDLY"].contains(&frequency)
+                });
+                if is_finer_than_days || text.contains(['\n', '\r']) {
+                    // Each occurrence since the start would be walked through.
+                    return Err(format!(
+                        "`{text}` selects no days; write a rule with FREQ=DAILY, WEEKLY, MONTHLY or YEARLY, and the hours as `from` and `to`"
+                    ));
+                }
                 let start =
                     entry.starts.unwrap_or(NaiveDate::from_ymd_opt(2010, 1, 4).unwrap_or_default());
                 let rule = format!("DTSTART:{}T000000Z\nRRULE:{text}", start.format("%Y%m%d"))
@@ -291,6 +301,14 @@ mod tests {
             (
                 r#"{ rrule = "FREQ=SOMETIMES", from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#,
                 "not a recurrence rule",
+            ),
+            (
+                r#"{ rrule = "FREQ=SECONDLY", from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#,
+                "selects no days",
+            ),
+            (
+                r#"{ rrule = "BYHOUR=3; freq=minutely", from = "22:00", to = "02:00", timezone = "UTC", reason = "x" }"#,
+                "selects no days",
             ),
             (
                 r#"{ rrule = "FREQ=DAILY", from = "25:00", to = "02:00", timezone = "UTC", reason = "x" }"#,

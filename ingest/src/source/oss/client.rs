@@ -3,6 +3,7 @@
 
 use super::discovery::{self, BucketMap, Tally};
 use super::endpoint;
+use super::keys::{LeftOutKeys, ListingFilter};
 use super::options::{Credentials, OssError, OssOptions};
 use super::retry::with_retries;
 use crate::source::instance_role::InstanceRole;
@@ -12,13 +13,19 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::{Path, PathPart};
-use object_store::{ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{
+    ClientOptions, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt,
+    RetryConfig,
+};
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use trailhound_datasets::reject::{Reject, RejectCode};
 
+/// Bytes of all objects that are fetched and not decoded, over all buckets. The largest object must have room in it.
+pub(crate) const DOWNLOAD_BYTES_MAX: usize = 512 << 20;
 /// Number of objects fetched in parallel.
 const PARALLEL_FETCHES: usize = 4;
 /// Larger objects are quarantined, because no trail writes such objects.
@@ -34,6 +41,8 @@ pub(crate) struct FetchedObject {
     pub(crate) content_version: String,
     pub(crate) name: Option<ObjectName>,
     pub(crate) content: ObjectContent,
+    /// Its part of the budget of all downloads, given back when the object is dropped.
+    _room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// The content of an object.
@@ -50,6 +59,8 @@ pub(crate) struct BucketClient {
     pub(super) options: OssOptions,
     /// The address of the bucket, or of the store where the bucket is part of the path.
     pub(super) url: String,
+    /// Keys that the client cannot hold, left out of listings.
+    left_out: LeftOutKeys,
 }
 
 impl BucketClient {
@@ -80,12 +91,14 @@ impl BucketClient {
             .with_allow_http(options.endpoint.starts_with("http://"))
             .with_timeout(timeout)
             .with_connect_timeout(Duration::from_secs(10));
+        let left_out = LeftOutKeys::default();
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&options.bucket)
             .with_region(&options.region)
             .with_endpoint(&url)
             .with_virtual_hosted_style_request(options.virtual_hosted)
             .with_client_options(client)
+            .with_http_connector(ListingFilter(left_out.clone()))
             .with_retry(retry);
         builder = match &options.credentials {
             Some(Credentials::Key { id, secret, token }) => {
@@ -101,7 +114,7 @@ impl BucketClient {
             }
             None => builder.with_skip_signature(true),
         };
-        Ok(Self { store: builder.build()?, options: options.clone(), url })
+        Ok(Self { store: builder.build()?, options: options.clone(), url, left_out })
     }
 
     /// Looks into the folders below the prefix. `years` are folders known to be years from an earlier look.
@@ -128,43 +141,62 @@ impl BucketClient {
         Ok(with_retries(|| listing().boxed()).await?)
     }
 
-    /// Fetches `objects`, several in parallel, and yields them in their order: key and object.
-    pub(crate) fn fetch(
-        &self,
+    /// The number of objects that were listed since the last call and whose keys the client cannot hold, and one of them.
+    pub(crate) fn take_left_out(&self) -> Tally {
+        self.left_out.take()
+    }
+
+    /// Fetches `objects`, several in parallel, and yields them in their order: key and object. All objects that are fetched
+    /// and not dropped take their size out of `budget`, which others may share.
+    pub(crate) fn fetch<'s>(
+        &'s self,
         objects: Vec<ObjectMeta>,
-    ) -> impl futures::Stream<Item = (String, Result<FetchedObject, OssError>)> + '_ {
+        budget: &'s Arc<Semaphore>,
+    ) -> impl futures::Stream<Item = (String, Result<FetchedObject, OssError>)> + 's {
         futures::stream::iter(objects)
             .map(move |object| async move {
-                (object.location.to_string(), self.fetch_one(&object).await)
+                (object.location.to_string(), self.fetch_one(&object, budget).await)
             })
             .buffered(PARALLEL_FETCHES)
     }
 
-    async fn fetch_one(&self, object: &ObjectMeta) -> Result<FetchedObject, OssError> {
+    async fn fetch_one(
+        &self,
+        object: &ObjectMeta,
+        budget: &Arc<Semaphore>,
+    ) -> Result<FetchedObject, OssError> {
         let key = object.location.to_string();
         let name = ObjectName::parse(&key);
         if object.size > OBJECT_BYTES_MAX {
-            let raw = self.store.get_range(&object.location, 0..TOO_LARGE_KEPT_BYTES).await?;
+            let head = GetRange::Bounded(0..TOO_LARGE_KEPT_BYTES);
+            let options = GetOptions { range: Some(head), ..GetOptions::default() };
+            let response = self.store.get_opts(&object.location, options).await?;
+            let raw = bounded_content(response, TOO_LARGE_KEPT_BYTES).await?;
             return Ok(FetchedObject {
                 key,
                 content_version: content_version(object),
                 name,
                 content: ObjectContent::TooLarge(too_large(object.size, &raw)),
+                _room: None,
             });
         }
+        let bytes = u32::try_from(object.size).unwrap_or(u32::MAX);
+        // The budget is never closed; without room nothing is fetched.
+        let room = Arc::clone(budget).acquire_many_owned(bytes).await.map_err(OssError::Budget)?;
         let (mut content_version, mut content) = self.get(object).await?;
         if name.as_ref().is_some_and(|name| !matches_name(name, &content)) {
             // It may have been in the middle of being written. It is fetched once more and then accepted as it is.
             (content_version, content) = self.get(object).await?;
         }
-        Ok(FetchedObject { key, content_version, name, content: ObjectContent::Whole(content) })
+        let content = ObjectContent::Whole(content);
+        Ok(FetchedObject { key, content_version, name, content, _room: Some(Arc::new(room)) })
     }
 
     /// Fetches an object: its current content version and content.
     async fn get(&self, object: &ObjectMeta) -> Result<(String, Bytes), OssError> {
         let response = self.store.get(&object.location).await?;
         let content_version = content_version(&response.meta);
-        let content = response.bytes().await?;
+        let content = bounded_content(response, object.size).await?;
         // Equal content has equal length, so this content was cut off on the way.
         if content_version == self::content_version(object) && content.len() as u64 != object.size {
             return Err(OssError::LengthMismatch {
@@ -174,6 +206,20 @@ impl BucketClient {
         }
         Ok((content_version, content))
     }
+}
+
+/// The content of `response`, at most `listed` bytes. What a store sends beyond that is not received: an object that has grown
+/// since it was listed is fetched after the next listing.
+pub(super) async fn bounded_content(response: GetResult, listed: u64) -> Result<Bytes, OssError> {
+    let (mut content, mut chunks) = (Vec::new(), response.into_stream());
+    while let Some(chunk) = chunks.try_next().await? {
+        let got = content.len() as u64 + chunk.len() as u64;
+        if got > listed {
+            return Err(OssError::LengthMismatch { got, listed });
+        }
+        content.extend_from_slice(&chunk);
+    }
+    Ok(content.into())
 }
 
 /// Writes sample traffic to a bucket, for trying the live ingest.
@@ -207,6 +253,8 @@ pub(crate) struct FolderListing {
     pub(crate) listed: u64,
     /// Objects without content.
     pub(crate) empty: Tally,
+    /// Objects whose keys the client cannot hold.
+    pub(crate) left_out: Tally,
 }
 
 impl FolderListing {

@@ -96,7 +96,10 @@ pub enum OssError {
     /// The store refused the request or could not be reached.
     #[error(transparent)]
     Store(#[from] object_store::Error),
-    /// The content of an object was truncated in transit.
+    /// There is no budget for downloads any more, because the ingest ends.
+    #[error("the ingest ends, and fetches no more objects: {0}")]
+    Budget(tokio::sync::AcquireError),
+    /// The content of an object was truncated in transit, or is longer than it was listed.
     #[error("an object of {listed} bytes arrived with {got} bytes")]
     LengthMismatch {
         /// Bytes received.

@@ -1,6 +1,6 @@
 //! Looks at a bucket without a lake: whether it can be reached, signed in to and listed, and what its newest objects are.
 
-use super::client::BucketClient;
+use super::client::{BucketClient, bounded_content};
 use super::discovery::{BucketMap, discover};
 use super::options::{OssError, OssOptions};
 use crate::source::object_name::ObjectName;
@@ -163,7 +163,8 @@ impl BucketProbe {
             let content = if object.size > SAMPLE_BYTES_MAX {
                 None
             } else {
-                Some(self.client.store.get(&object.location).await?.bytes().await?.to_vec())
+                let response = self.client.store.get(&object.location).await?;
+                Some(bounded_content(response, object.size).await?.to_vec())
             };
             let (key, written_at) = (object.location.to_string(), written_at(&object));
             fetched.push(ProbedObject { key, written_at, content });

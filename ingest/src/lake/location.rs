@@ -65,7 +65,7 @@ pub(super) async fn connect(
             }
         }
     }
-    Ok(pool(CONNECTIONS, settings(location)).connect_with(options(location)?).await?)
+    Ok(pool(CONNECTIONS, settings(location)).connect_with(options(location, "")?).await?)
 }
 
 /// Connects to a catalog so that nothing can be written to it.
@@ -146,15 +146,15 @@ pub(super) fn writer_pool(
     match location {
         CatalogLocation::Sqlite(_) => {
             let settings = &[BUSY_TIMEOUT, WAL, FULL_SYNC, LARGE_CACHE, RARE_CHECKPOINTS];
-            Ok(pool(1, settings).connect_lazy_with(options(location)?))
+            Ok(pool(1, settings).connect_lazy_with(options(location, "")?))
         }
         CatalogLocation::Postgresql(_) => Ok(others.clone()),
     }
 }
 
-fn options(location: &CatalogLocation) -> Result<AnyConnectOptions, CatalogError> {
+fn options(location: &CatalogLocation, mode: &str) -> Result<AnyConnectOptions, CatalogError> {
     sqlx::any::install_default_drivers();
-    Ok(AnyConnectOptions::from_str(&location.url())?)
+    Ok(AnyConnectOptions::from_str(&format!("{}{mode}", location.url()))?)
 }
 
 fn pool(connections: u32, settings: &'static [&'static str]) -> AnyPoolOptions {

@@ -8,9 +8,10 @@ use super::copy::{CopyFormat, CopyWriter};
 use super::cursors::{Cursor, CursorOptions, Direction};
 use super::errors::client_error;
 use super::settings::{SETTINGS, SettingScope};
-use super::statements::ClientStatement;
+use super::statements::{ClientStatement, PlannedStatement};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion_postgres::pgwire::api::portal::{Format, Portal, PortalExecutionState};
 use datafusion_postgres::pgwire::api::results::{FieldInfo, Response, Tag};
 use datafusion_postgres::pgwire::api::store::{Entry, MemPortalStore, PortalStore};
@@ -21,7 +22,6 @@ use datafusion_postgres::pgwire::messages::copy::{CopyData, CopyDone, CopyOutRes
 use datafusion_postgres::pgwire::messages::response::TransactionStatus;
 use datafusion_postgres::pgwire::messages::startup::ParameterStatus;
 use futures::{Sink, SinkExt};
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 use trailhound_queries::sql_guard::QueryErrorCode;
@@ -44,6 +44,13 @@ pub(super) struct Execution<'p> {
     pub(super) portal: Option<&'p Portal<ClientStatement>>,
     /// The statement is one of several that were sent at once, which are a transaction of their own.
     pub(super) in_batch: bool,
+}
+
+/// A statement that is to run.
+struct BoundStatement {
+    plan: LogicalPlan,
+    /// Its text with the values of its parameters, for the query log.
+    text: String,
 }
 
 impl Execution<'_> {
@@ -131,21 +138,9 @@ impl Connection {
             return Err(refused);
         }
         let Some(planned) = &statement.planned else { return Ok(Response::EmptyQuery) };
-        let binding = planned.bind(self, execution.portal, in_transaction);
-        let (plan, values) = match self.plan_in_slot(&statement.text, &user, binding).await? {
-            Ok(Ok(bound)) => bound,
-            Ok(Err(wrong)) => {
-                self.record_refusal(QueryErrorCode::Parameter, &statement.text, &user).await;
-                return Err(wrong);
-            }
-            Err(refused) => return Err(self.refuse(&refused, &statement.text, &user).await),
-        };
-        let text: Cow<'_, str> = match values {
-            Some(values) => Cow::Owned(format!("{}\n-- {values}", statement.text)),
-            None => Cow::Borrowed(&*statement.text),
-        };
-        let names = statement.names.as_deref();
-        let answer = self.run(plan, &Running { text: &text, user: &user, since, names }).await?;
+        let bound = self.bind(statement, planned, execution.portal, in_transaction, &user).await?;
+        let (names, text) = (statement.names.as_deref(), &bound.text);
+        let answer = self.run(bound.plan, &Running { text, user: &user, since, names }).await?;
         match &*statement.command {
             Command::Declare { options, .. } => {
                 let cursor = Cursor::new(options.clone(), statement.text.to_string(), answer);
@@ -168,6 +163,34 @@ impl Connection {
             }
             _ => Ok(Response::Query(answer.respond(&execution.format(), &self.text_format())?)),
         }
+    }
+
+    /// Plans `statement` over the present snapshot with the values of `portal`, in a slot.
+    ///
+    /// # Errors
+    /// The statement cannot be planned any more, a value does not fit, or too many queries are waiting.
+    async fn bind(
+        &self,
+        statement: &ClientStatement,
+        planned: &PlannedStatement,
+        portal: Option<&Portal<ClientStatement>>,
+        in_transaction: bool,
+        user: &str,
+    ) -> PgWireResult<BoundStatement> {
+        let binding = planned.bind(self, portal, in_transaction);
+        let (plan, values) = match self.plan_in_slot(&statement.text, user, binding).await? {
+            Ok(Ok(bound)) => bound,
+            Ok(Err(wrong)) => {
+                self.record_refusal(QueryErrorCode::Parameter, &statement.text, user).await;
+                return Err(wrong);
+            }
+            Err(refused) => return Err(self.refuse(&refused, &statement.text, user).await),
+        };
+        let text = match values {
+            Some(values) => format!("{}\n-- {values}", statement.text),
+            None => statement.text.to_string(),
+        };
+        Ok(BoundStatement { plan, text })
     }
 
     /// Checks that a cursor may be declared.
@@ -425,16 +448,9 @@ impl Connection {
         let user = user_of(client);
         let since = Instant::now();
         let in_transaction = client.transaction_status() == TransactionStatus::Transaction;
-        let plan = match planned.bind(self, Some(portal), in_transaction).await {
-            Ok(plan) => plan?,
-            Err(refused) => return Err(self.refuse(&refused, &statement.text, &user).await),
-        };
-        let text: Cow<'_, str> = match values {
-            Some(values) => Cow::Owned(format!("{}\n-- {values}", statement.text)),
-            None => Cow::Borrowed(&*statement.text),
-        };
-        let names = statement.names.as_deref();
-        let answer = self.run(plan, &Running { text: &text, user: &user, since, names }).await?;
+        let bound = self.bind(statement, planned, Some(portal), in_transaction, &user).await?;
+        let (names, text) = (statement.names.as_deref(), &bound.text);
+        let answer = self.run(bound.plan, &Running { text, user: &user, since, names }).await?;
         let format = portal.result_column_format.clone();
         portal.start(answer.respond(&format, &self.text_format())?).await;
         Ok(())

@@ -319,8 +319,9 @@ async fn handle_messages(
     let client_of = |user| client_at(peer, user);
     while let Some(message) = channel.read::<ToServer>().await? {
         let (who, statement) = match message {
-            ToServer::Begin { who, statement } => (who, statement),
-            ToServer::Plan { who, statement } => (who, statement, true),
+            ToServer::Begin { who, statement } | ToServer::Plan { who, statement } => {
+                (who, statement)
+            }
             ToServer::Ready(key) => {
                 cancellation.register(key);
                 continue;

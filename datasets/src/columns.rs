@@ -462,17 +462,22 @@ A record is an event where it has an action (`eventName`), an identity (`userIde
 | text with white space around it | read without it, but for `userAgent`, `errorMessage` and ids that no rule reads; flag `reencoded` |
 | characters in an object that need no escape (`\/`, `\u0041`) | read; `raw` holds them as they came |
 | `type`, `principalId`, `userName`, `accessKeyId`, `accountId`, `sessionContext` or `mfaAuthenticated` in the event itself, where the identity lacks it | read as the identity's; flag `reencoded` |
+| `mfaChecked` or `isMFAChecked` in the event itself; keys of the additional data in snake case (`mfa_checked`) | read as the additional data's `mfaChecked`; flag `reencoded` |
+| `accessKey` or `ak` in the identity, `additionalData`; the type behind each name, as Log Analytics writes it (`eventName_s`) | read; flag `reencoded` |
+| the service before the action (`Ecs:StopInstance`), the endpoint or source of a service (`ecs.aliyuncs.com`, `acs.ecs`), a kind of identity with other separators (`RootAccount`), characters that nobody sees in these names | read as the vendor writes it; flag `reencoded` |
+| letters beyond ASCII in a service's name or a kind of identity; in an action: quarantine, `not_understood` | NULL, flag `<fact>_not_understood` |
 | `eventTime` as number of seconds, milliseconds, microseconds or nanoseconds; with an offset; with fractions | read |
-| `null`, `""`, `"-"`, `"null"`, `[]`, `{}` for a member; for `errorCode` and `accessKeyId` also `None`, `nil`, `N/A`, `NaN`, `undefined`, `<null>`, `--` | absent |
+| `null`, `""`, `"-"`, `"null"`, `[]`, `{}` for a member; except for `eventId` also `None`, `nil`, `N/A`, `NaN`, `<NA>`, `undefined`, `<null>`, `--`, but for `userAgent`, and for `userName` where it is a word | absent |
 | an `errorCode` that says success: `0`, `200`, `OK`, `Success` | NULL, flag `outcome_not_understood` |
 | a member twice with one value | read |
 | a member twice with different values, in one spelling or two | the last value, flags `duplicate_key` and `<fact>_not_understood` |
 | a member in any other form, such as an object for text, also flattened (`serviceName.value`) | NULL, flags `type_mismatch` and `<fact>_not_understood` |
 | a key that differs from a missing member's in one or two letters | kept in `extra`, flag `<fact>_not_understood` |
-| an object that holds nothing but an object under `value`, `map`, `string`, `json` or `M` | kept, flag `<fact>_not_understood` |
+| an object that holds nothing but an object or a list under `value`, `map`, `string`, `json`, `M`, `entry`, `item`, `data`, `params`, `parameters` or `query`, or under `body` with keys in Pascal case; a list of keys beside one of values; parameters or additional data of which each is in an object of its type (`{"S": ...}`) or, of two or more, in a list of one | kept, flag `<fact>_not_understood` |
+| parameters under another name (`parameters`, `params`, `request`), where the event has none | kept in `extra`, flag `request_parameters_not_understood` |
 | parameters that were not understood | also the flag of the second factor of a sign-in, of the instances of an ECS call and of the address of a call from inside the cloud, where nothing else says it |
 | an identity or `eventName` in any other form, an identity under an unknown key | quarantine, `not_understood` |
-| a record of another cloud or program | quarantine, `foreign_record` or `unknown_layout` |
+| a record of another cloud or program: by its keys, by its endpoint or names of resources (`arn:aws`, `trn:`) without `acsRegion`, by a `region` without anything that only ActionTrail writes | quarantine, `foreign_record` or `unknown_layout` |
 
 Events are read inside these wrappers, up to six of them inside each other, as objects or as JSON text, also encoded twice: rows of the log service (`event`, `contents`, `Contents`, `mContents`, `content`, `contents.event`, `contents_event_s`), PullLogs answers (`logGroupList`, `LogGroupList`, `LogGroups`, `logs`, `Logs`), LookupEvents answers (`Events`), AccessKey audit answers (`Detail`), SDK answers (`body`), CloudEvents (`data`; `aliyunaccountid` is the account), Elasticsearch (`_source`, `hits`), Splunk (`_raw`, `result`, `results`, `event`), Filebeat and Logstash (`message`, `Message`, `msg`, `event.original`, `original`), Graylog (`full_message`, `short_message`), container logs (`log`), topics (`value`, `payload`), lists (`events`, `records`, `Records`, `record`). A record with a wrapper that holds no event is quarantined; `expected` or `found` names the wrapper. In a list inside a wrapper, or in JSON lines, each element that is no event is quarantined alone. The keys of wrappers are known in any case, with a prefix and at the end of a path (`result._raw`), but never inside members whose text the caller chooses. A record with events in several members gives all of them; one with the id (without id: the name and time) of another is the same event.
 

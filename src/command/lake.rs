@@ -8,7 +8,9 @@ use crate::exit::{Exit, Failure};
 use crate::printer;
 use std::path::Path;
 use trailhound_detect::store::store_problems;
-use trailhound_ingest::lake::{BackupMode, CatalogError, KEPT_DAYS, Lake, LakeProblem, WriterLock};
+use trailhound_ingest::lake::{
+    AsideInfo, BackupMode, CatalogError, KEPT_DAYS, Lake, LakeProblem, WriterLock,
+};
 
 /// Runs one of the commands on the lake.
 pub(super) async fn run(config: &Config, command: LakeCommand) -> Result<Exit, Failure> {
@@ -96,7 +98,11 @@ async fn sweep(
         lake.sweep(&lock, now).await?
     };
     if crate::lake::is_time_confirmed(&lake, config).await? {
-        lake.remove_expired_aside(now).await?;
+        for AsideInfo { day, files, bytes, .. } in lake.remove_expired_aside(now).await? {
+            printer::message(&format!(
+                "{files} files ({bytes} bytes) that stood aside since {day} were removed"
+            ));
+        }
     }
     lock.release()?;
     printer::line(&format!(

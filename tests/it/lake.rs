@@ -107,7 +107,7 @@ fn after_a_service_the_catalog_file_alone_is_the_catalog() {
     program.write(
         "serve.toml",
         "[service]\nlisten = \"127.0.0.1:0\"\n\n[[source.oss]]\nname = \"bucket\"\nbucket = \"trail\"\n\
-         endpoint = \"http://127.0.0.1:1\"\nregion = \"r\"\naccess_key_id = \"file:id\"\naccess_key_secret = \"file:id\"\n",
+         endpoint = \"http://127.0.0.1:1\"\nregion = \"r\"\naccess_key_id = \"file:id\"\naccess_key_secret = \"file:id\"\nvirtual_hosted = false\n",
     );
     program.write("id", "x\n");
     let service = Service::start(&program, "serve.toml", "l");

@@ -155,13 +155,18 @@ fn psql_returns_the_same_rows_as_the_cli_and_changes_nothing() {
     // Of a refused statement the log keeps the beginning and the length.
     let length = tried().last().and_then(|row| row["length"].as_i64()).expect("a length");
     assert!((4_096..4_200).contains(&length), "{length}");
+    failed_logins_are_noted(&open);
+}
+
+/// Nobody comes in with a wrong name or password, and the log says who tried.
+fn failed_logins_are_noted(open: &QueryEndpoint) {
     for (user, password) in
         [("analyst", "wrong-password-0123456789"), ("analyst", ""), ("postgres", PASSWORD)]
     {
-        let (ok, _, err) = psql_as(&open, user, password, &["-w", "-c", "SELECT 1"]);
+        let (ok, _, err) = psql_as(open, user, password, &["-w", "-c", "SELECT 1"]);
         assert!(!ok, "{user} came in: {err}");
     }
-    assert!(psql(&open, &["-c", "SELECT 1"]).0);
+    assert!(psql(open, &["-c", "SELECT 1"]).0);
     open.service.wait_until("the failed logins noted", |_| {
         open.program.catalog("lake").logged_queries("login_failed") == 2
     });

@@ -15,7 +15,7 @@ fn prepared() -> Program {
     write_secrets(&program);
     let config = format!(
         "[service]\nlisten = \"127.0.0.1:0\"\n{}\n[[source.kafka]]\nname = \"k\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"x\"]\n\
-         [[source.oss]]\nname = \"b\"\nbucket = \"trail\"\nendpoint = \"http://127.0.0.1:1\"\nregion = \"r\"\n\
+         [[source.oss]]\nname = \"b\"\nbucket = \"trail\"\nendpoint = \"http://127.0.0.1:1\"\nregion = \"r\"\nvirtual_hosted = false\n\
          [[sink]]\nname = \"f\"\n[sink.file]\npath = \"f\"\n\
          [[report]]\nname = \"r\"\nschedule = \"0 0 * * *\"\nperiod = \"day\"\nfolder = \"r\"\n",
         endpoint_configuration("")

@@ -113,7 +113,8 @@ pub(super) fn says_nothing(field: Field, text: &str) -> bool {
         return false;
     }
     match field {
-        Field::UserAgent | Field::RequestParameterJson => false,
+        // Ids of events are opaque.
+        Field::EventId | Field::UserAgent | Field::RequestParameterJson => false,
         Field::UserName if text.bytes().all(|b| b.is_ascii_alphabetic()) => false,
         _ => WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)),
     }
@@ -365,7 +366,9 @@ fn is_typed(raw: &str) -> bool {
 
 /// The object with its keys in camel case; `None` where no key is in snake case.
 pub(super) fn in_camel_case(object: &str) -> Option<String> {
-    if !object.contains('_') || !json::members(object).any(|(key, _)| is_snake_case(&key)) {
+    if memchr::memchr(b'_', object.as_bytes()).is_none()
+        || !json::members(object).any(|(key, _)| is_snake_case(&key))
+    {
         return None;
     }
     let mut renamed = String::from("{");

@@ -119,18 +119,9 @@ impl ScanNotes {
         }
         let is_there =
             |field: Field| self.spans[field as usize].is_some_and(|span| span.end - span.start > 2);
-        // Text for nothing, or with space around it. The vendor itself writes `null` for an error or a key that is not there.
         let needs_reading = |(field, span): (usize, &Option<ValueSpan>)| {
             span.is_some_and(|span| {
-                let is_other =
-                    may_stand_for_other(&text[span.start..span.end], Field::ALL[field].0);
-                is_other
-                    || (3..=8).contains(&(span.end - span.start))
-                        && is_placeholder(text[span.start..span.end].trim_matches('"'))
-                        && field != Field::UserAgent as usize
-                        && !(span.end - span.start == 6
-                            && [Field::ErrorCode, Field::ErrorMessage, Field::AccessKeyId]
-                                .contains(&Field::ALL[field].0))
+                may_stand_for_other(&text[span.start..span.end], Field::ALL[field].0)
             })
         };
         is_there(Field::EventName)
@@ -254,32 +245,67 @@ impl ScanNotes {
     }
 }
 
-/// True where the JSON text `raw` of `field` may stand for another value: text with white space around it or JSON in it, an
-/// object in an object.
+/// Longest text that stands for nothing, for success or for a boolean.
+const WORD_BYTES_MAX: usize = 9;
+
+/// True where the JSON text `raw` of `field` may stand for another value: a word for nothing, text with white space around it or
+/// JSON in it, an object in an object. Called for every value of every event.
 fn may_stand_for_other(raw: &str, field: Field) -> bool {
-    let inside = match raw.as_bytes() {
-        [b'"', inside @ .., b'"'] => inside,
-        [b'{', ..] => {
-            return is_boxed(field, raw)
-                || (field == Field::AdditionalEventData && in_camel_case(raw).is_some());
+    match raw.as_bytes() {
+        [b'"', inside @ .., b'"'] if !inside.is_empty() => {
+            let text = &raw[1..raw.len() - 1];
+            (inside.len() <= WORD_BYTES_MAX && is_word(text, field)) || is_wrapped(inside, field)
         }
-        _ => return false,
+        [b'{', ..] => match field {
+            Field::ReferencedResources => false,
+            Field::AdditionalEventData => is_boxed(field, raw) || in_camel_case(raw).is_some(),
+            _ => is_boxed(field, raw),
+        },
+        _ => false,
+    }
+}
+
+/// True for a short text that stands for nothing, for success, or for a boolean. The vendor itself writes `null` for an error or
+/// a key that is not there, and the flag of the session as text.
+fn is_word(text: &str, field: Field) -> bool {
+    match text.as_bytes()[0] {
+        b't' | b'f' => matches!(text, "true" | "false") && is_no_flag(field),
+        b'n' | b'N' | b'u' | b'U' | b'<' | b'-' | b'\\' | b'(' | b' ' => {
+            field != Field::UserAgent
+                && (says_nothing(field, text) || is_placeholder(text) && !is_own_null(text, field))
+        }
+        b'0' | b'2' | b'o' | b'O' | b's' | b'S' => field == Field::ErrorCode && says_success(text),
+        _ => false,
+    }
+}
+
+/// True where a boolean in place of the text of `field` says nothing.
+fn is_no_flag(field: Field) -> bool {
+    field != Field::MfaAuthenticated && field != Field::UserAgent && field.fact().is_some()
+}
+
+fn is_own_null(text: &str, field: Field) -> bool {
+    text.len() == 4 && matches!(field, Field::ErrorCode | Field::ErrorMessage | Field::AccessKeyId)
+}
+
+/// True where the text `inside` of `field` may have JSON or white space around it, or a name in another form.
+fn is_wrapped(inside: &[u8], field: Field) -> bool {
+    let (first, last) = (inside[0], inside[inside.len() - 1]);
+    let is_escaped_space = || {
+        let escape = &inside[inside.len().saturating_sub(2)..];
+        matches!(escape, b"\\n" | b"\\r" | b"\\t")
     };
-    let is_escaped_space = |escape: &[u8]| matches!(escape, b"\\n" | b"\\r" | b"\\t");
     match field {
         Field::UserAgent | Field::RequestParameterJson => false,
-        Field::ErrorCode if says_success(&raw[1..raw.len() - 1]) => true,
-        _ if says_nothing(field, &raw[1..raw.len() - 1]) => true,
-        Field::EventName | Field::ServiceName if may_be_other_name(&raw[1..raw.len() - 1]) => true,
-        Field::ErrorMessage => matches!(inside.first(), Some(b'[' | b'\\')) || inside == b"{}",
+        Field::ErrorMessage => matches!(first, b'[' | b'\\') || inside == b"{}",
         // No rule compares it, and it is kept as it was sent.
-        _ if field.fact().is_none() => matches!(inside.first(), Some(b'[' | b'\\')),
+        _ if field.fact().is_none() => matches!(first, b'[' | b'\\'),
         _ => {
-            // The vendor writes the flag of the session as text.
-            (matches!(inside, b"true" | b"false") && field != Field::MfaAuthenticated)
-                || matches!(inside.first(), Some(b' ' | b'{' | b'[' | b'\\'))
-                || inside.last() == Some(&b' ')
-                || inside.len().checked_sub(2).is_some_and(|at| is_escaped_space(&inside[at..]))
+            matches!(first, b' ' | b'{' | b'[' | b'\\')
+                || last == b' '
+                || is_escaped_space()
+                || (matches!(field, Field::EventName | Field::ServiceName)
+                    && may_be_other_name(inside))
         }
     }
 }

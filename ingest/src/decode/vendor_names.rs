@@ -83,8 +83,8 @@ pub(super) fn service(name: &str) -> &str {
 }
 
 /// A quick look whether `name` may be an action or a service that is written in another way.
-pub(super) fn may_be_other_name(name: &str) -> bool {
-    name.bytes().any(|b| matches!(b, b':' | b'.' | b'/' | b'\\') || !b.is_ascii())
+pub(super) fn may_be_other_name(name: &[u8]) -> bool {
+    name.iter().any(|b| matches!(b, b':' | b'.' | b'/' | b'\\') || !b.is_ascii())
 }
 
 #[cfg(test)]

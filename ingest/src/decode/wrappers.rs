@@ -314,9 +314,9 @@ impl<'o> WrapperOpener<'o> {
 
 /// Marks the facts that may be said by parameters that were not understood, where nothing else says them: the second factor of
 /// a sign-in, the instances of an ECS call, the address of a call from inside the cloud. The action decides what says whether
-/// a second factor was used.
+/// a second factor was used, so an action that is there twice says nothing of it.
 fn spread_doubt(event: &mut Event<'_>) {
-    if event.not_understood.contains(Fact::Action) {
+    if event.not_understood.contains(Fact::Action) && event.flags.contains(Flag::DuplicateKey) {
         event.not_understood.insert(Fact::Mfa);
     }
     if !event.not_understood.contains(Fact::RequestParameters) {

@@ -52,7 +52,8 @@ impl Lake {
         if lake.is_read_only() {
             return Err(CatalogError::ReadOnly { folder: lake.folder });
         }
-        if lake.holds_no_tables().await? {
+        let is_new = lake.holds_no_tables().await?;
+        if is_new {
             // The file of the catalog is empty, or the database is another one.
             location::refuse_if_data_exists(&lake.folder)?;
         }
@@ -60,6 +61,10 @@ impl Lake {
         schema::create_if_empty(&lake.pool, &lake.location, &lake.table_sets, &data_path, now)
             .await?;
         lake.bring_up_to_date(now).await?;
+        if is_new {
+            // What a crash in the first commit leaves is known to be younger than this catalog.
+            lake.record_head().await;
+        }
         Ok(lake)
     }
 

@@ -41,6 +41,9 @@ struct MergeCandidate {
 /// A table and a value of its column `day`.
 type DayPartition = (Table, String);
 
+/// A file as the catalog has it: table, partition, id, rows, path, bytes and checksum.
+type CandidateRow = (i64, String, i64, i64, String, i64, Option<String>);
+
 impl Lake {
     /// Merges small files until no partition has `MERGED_FILES` files of a size class. Every file is compared with the
     /// checksum of its commit before: a partition with a damaged one is left as it is. Ingest and readers continue
@@ -87,7 +90,7 @@ impl Lake {
         &self,
         stopped: &BTreeSet<DayPartition>,
     ) -> Result<Option<(DayPartition, Vec<MergeCandidate>)>, CatalogError> {
-        let rows: Vec<(i64, String, i64, i64, String, i64, Option<String>)> = sqlx::query_as(
+        let rows: Vec<CandidateRow> = sqlx::query_as(
             "SELECT f.table_id, p.partition_value, f.data_file_id, f.record_count, f.path, f.file_size_bytes, c.xxh3 FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
              LEFT JOIN trailhound_file_checksum c ON c.data_file_id = f.data_file_id \

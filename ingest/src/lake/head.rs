@@ -5,6 +5,7 @@ use super::catalog::Lake;
 use super::error::CatalogError;
 use super::instant::parse_time_text;
 use super::location::HEAD_FILE;
+use super::private;
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -45,7 +46,8 @@ impl Lake {
         let path = self.head_path();
         let aside = path.with_extension(format!("{}.tmp", std::process::id()));
         let write = || {
-            let mut file = std::fs::File::create(&aside)?;
+            let mut file = private::open_or_create(&aside)?;
+            file.set_len(0)?;
             file.write_all(&serde_json::to_vec(&head)?)?;
             file.sync_all()?;
             std::fs::rename(&aside, &path)

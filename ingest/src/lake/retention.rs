@@ -83,6 +83,9 @@ pub(crate) struct LiveFile {
 /// For each source, the number of events and the number of quarantined records.
 type RowCounts = BTreeMap<String, (i64, i64)>;
 
+/// A file as the catalog has it: id, table, path, rows, bytes, checksum and partition.
+type FileRow = (i64, i64, String, i64, i64, Option<String>, String);
+
 impl Lake {
     /// Drops all days before the day that contains `oldest`. `oldest` and `now` are in microseconds
     /// since 1970 UTC. The day of an event and of its rows in `event_copies` is that of the event
@@ -168,7 +171,7 @@ impl Lake {
         &self,
         oldest: &str,
     ) -> Result<BTreeMap<String, Vec<LiveFile>>, CatalogError> {
-        let rows: Vec<(i64, i64, String, i64, i64, Option<String>, String)> = sqlx::query_as(
+        let rows: Vec<FileRow> = sqlx::query_as(
             "SELECT f.data_file_id, f.table_id, f.path, f.record_count, f.file_size_bytes, c.xxh3, p.partition_value FROM ducklake_data_file f \
              JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id \
              LEFT JOIN trailhound_file_checksum c ON c.data_file_id = f.data_file_id WHERE f.end_snapshot IS NULL",

@@ -100,6 +100,9 @@ pub struct LakeVerification {
     pub problems: Vec<LakeProblem>,
 }
 
+/// The statistics of a column of a file as the catalog has them: file, column, bytes, values, nulls, smallest and largest value.
+type RangeRow = (i64, i64, i64, i64, i64, Option<String>, Option<String>);
+
 impl Lake {
     /// Checks everything that can be checked without the sources.
     ///
@@ -194,7 +197,7 @@ impl Lake {
 
     /// Every file of the newest snapshot with what the catalog says of it.
     async fn cataloged_files(&self) -> Result<Vec<(RecordedFile, CatalogedFile)>, CatalogError> {
-        let ranges: Vec<(i64, i64, i64, i64, i64, Option<String>, Option<String>)> = sqlx::query_as(
+        let ranges: Vec<RangeRow> = sqlx::query_as(
             "SELECT s.data_file_id, s.column_id, coalesce(s.column_size_bytes, 0), coalesce(s.value_count, 0), coalesce(s.null_count, 0), s.min_value, s.max_value \
              FROM ducklake_file_column_stats s JOIN ducklake_data_file f ON f.data_file_id = s.data_file_id WHERE f.end_snapshot IS NULL",
         )

@@ -45,7 +45,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::process::Command;
 use tokio::sync::{Notify, Semaphore};
@@ -220,7 +220,7 @@ async fn serve_logged_in(
     data.write_all(startup).await?;
     let mut cancellation = Cancellation { keys: &state.keys, key: None, notify: Arc::default() };
     let handled = {
-        let mut passed_on = std::pin::pin!(copy_bidirectional(&mut stream, &mut data));
+        let mut passed_on = std::pin::pin!(pass_on(&mut stream, &mut data));
         let mut is_passed_on = false;
         let handled = {
             let handling = handle_messages(&mut channel, watched, peer, server, &mut cancellation);
@@ -249,7 +249,27 @@ async fn serve_logged_in(
         let told = tokio::time::timeout(LAST_BYTES_TIME_MAX, told).await;
         tracing::debug!(?told, "a client was told why its connection ends");
     }
+    let closed = tokio::time::timeout(LAST_BYTES_TIME_MAX, stream.shutdown()).await;
+    tracing::debug!(?closed, "a connection ended");
     Ok(())
+}
+
+/// Passes on what client and worker send to each other until the worker has closed its end. The client's end stays open, so
+/// that the service can tell why the connection ends.
+async fn pass_on(client: &mut Box<dyn ClientStream>, worker: &mut UnixStream) -> io::Result<u64> {
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_worker, mut to_worker) = worker.split();
+    let upward = async {
+        let sent = tokio::io::copy(&mut from_client, &mut to_worker).await;
+        // The worker ends by itself when its client has left.
+        let closed = to_worker.shutdown().await;
+        tracing::debug!(?sent, ?closed, "a client sends no more");
+        std::future::pending().await
+    };
+    tokio::select! {
+        received = tokio::io::copy(&mut from_worker, &mut to_client) => received,
+        never = upward => never,
+    }
 }
 
 /// Why a worker was killed, or that it has crashed.
@@ -382,7 +402,7 @@ async fn wait_for_end(
     let mut client_check = tokio::time::interval(CLIENT_CHECK_INTERVAL);
     loop {
         tokio::select! {
-            message = channel.read::<ToServer>() => match message? {
+            message = channel.read::<ToServer>() => match message.unwrap_or_else(crashed) {
                 Some(ToServer::End { result, rows, bytes }) => return Ok(StatementEnd::Reported { result, rows, bytes }),
                 Some(ToServer::Planned) => return Ok(StatementEnd::Planned),
                 Some(_) => {}
@@ -403,6 +423,12 @@ async fn wait_for_end(
             }
         }
     }
+}
+
+/// The message of a worker whose channel is broken: none.
+fn crashed(error: io::Error) -> Option<ToServer> {
+    tracing::warn!(%error, "the worker of a connection has crashed");
+    None
 }
 
 /// True if the client has closed its end of the connection.

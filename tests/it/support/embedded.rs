@@ -3,8 +3,9 @@
 use crate::support::program::Program;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use trailhound_ingest::lake::Lake;
+use trailhound_ingest::lake::{CatalogError, Lake};
 use trailhound_ingest::source::files;
 use trailhound_ingest::{IngestError, IngestOptions, IngestReport, Progress, ingest};
 
@@ -26,14 +27,29 @@ pub(crate) async fn open(folder: &Path) -> Lake {
     Lake::create_or_open(folder, &tables, NOW_MICROS).await.unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Ingests the file `path` into `lake` at `now`.
+/// How long another test's child may hold the writer lock.
+const LOCK_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Ingests the file `path` into `lake` at `now`. A process that another test has just started holds the files of this one, and
+/// so the lock of the ingest before, until it is another program.
 pub(crate) async fn ingest_at(
     lake: &Lake,
     path: &Path,
     now: i64,
 ) -> Result<IngestReport, IngestError> {
-    let inputs = files::find(&[path.display().to_string()]).expect("a file");
-    ingest(lake, inputs, &IngestOptions::at(now), Arc::new(Progress::default())).await
+    let begun = Instant::now();
+    loop {
+        let inputs = files::find(&[path.display().to_string()]).expect("a file");
+        let options = IngestOptions::at(now);
+        match ingest(lake, inputs, &options, Arc::new(Progress::default())).await {
+            Err(IngestError::Catalog(CatalogError::Locked { .. }))
+                if begun.elapsed() < LOCK_TIME_MAX =>
+            {
+                tokio::task::yield_now().await;
+            }
+            ingested => return ingested,
+        }
+    }
 }
 
 /// An event of the user `name` at `time`.

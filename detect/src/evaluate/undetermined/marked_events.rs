@@ -18,8 +18,9 @@ use trailhound_datasets::layout::DAY_MICROS;
 use trailhound_queries::limits::SessionError;
 use trailhound_queries::session::{Session, event_time_in};
 
-/// The condition that an event with a fact that was not understood fulfils.
-const ANY_MARK: &str = "array_to_string(flags, ' ') LIKE '%\\_not\\_understood%'";
+/// The condition that an event with a fact that was not understood fulfils. Most events have no flag, which is decided first.
+const ANY_MARK: &str =
+    "(cardinality(flags) > 0 AND array_to_string(flags, ' ') LIKE '%\\_not\\_understood%')";
 
 /// The columns that tell the day of an event, and what of it was not understood.
 const MARK_COLUMNS: [&str; 3] = ["event_time", "ingested_at", "flags"];

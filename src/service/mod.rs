@@ -72,6 +72,7 @@ pub(crate) async fn run(
         supervisor: Supervisor::new(observer, faults).map_err(Failure::internal)?,
         monitor: Arc::clone(&monitor),
     };
+    tasks.start_signals();
     start_servers(config, &lake, folder, &checked_clock, &tasks).await?;
     let alarms = tasks.start_alarms(AlarmStore {
         lake: lake.clone(),
@@ -93,7 +94,6 @@ pub(crate) async fn run(
     let supervisor = &tasks.supervisor;
     let delivery =
         DeliveryWorkers::start(&lake, sinks, &routes, &checked_clock, &monitor, supervisor);
-    tasks.start_signals();
     let observer = Arc::clone(&monitor) as Arc<dyn Observer>;
     let ingested = live::run(&lake, options, observer, Arc::clone(&monitor.stop), supervisor).await;
     // The last commit is detected in before detection ends, and its findings are delivered before

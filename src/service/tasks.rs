@@ -184,11 +184,18 @@ impl ServiceTasks {
     pub(super) fn start_signals(&self) {
         let stop = Arc::clone(&self.monitor.stop);
         let policy = TaskPolicy::restarting(SIGNALS_SILENCE_MAX);
+        let open = || {
+            let open = |kind| signal(kind).map_err(|e| format!("no signal is received: {e}"));
+            Ok((open(SignalKind::terminate())?, open(SignalKind::interrupt())?))
+        };
+        // From here on a signal ends nothing at once, before the task runs as well.
+        let first: Result<(Signal, Signal), String> = open();
+        let first = BlockingMutex::new(first.ok());
         self.supervisor.spawn("signals", policy, move |pulse| {
             let stop = Arc::clone(&stop);
+            let opened = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             async move {
-                let open = |kind| signal(kind).map_err(|e| format!("no signal is received: {e}"));
-                let signals = (open(SignalKind::terminate())?, open(SignalKind::interrupt())?);
+                let signals = opened.map_or_else(open, Ok)?;
                 handle_signals(signals, &stop, &pulse).await
             }
         });

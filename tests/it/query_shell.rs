@@ -5,6 +5,7 @@ use crate::support::program::Program;
 use crate::support::terminal::Terminal;
 use crate::support::waiting::wait_for;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_shell_completes_pages_cancels_and_points_at_errors() {
@@ -30,6 +31,9 @@ fn completes(terminal: &Terminal) {
     terminal.keys(&["Enter"]);
     terminal.shows("(2 rows)");
 }
+
+/// How long the shell may take to answer before the test types again.
+const TYPED_AGAIN_AFTER: Duration = Duration::from_secs(15);
 
 /// Points at the place of an error, and cancels endless statements.
 fn points_and_cancels(terminal: &Terminal) {
@@ -62,9 +66,19 @@ fn points_and_cancels(terminal: &Terminal) {
             || terminal.screen().trim_end().ends_with("trailhound>").then_some(()),
             || format!("no prompt:\n{}", terminal.screen()),
         );
-        terminal.typed(&format!("SELECT 'here ' || '{number}' AS still;"));
-        terminal.keys(&["Enter"]);
-        terminal.shows(&format!("here {number}"));
+        let mut typed: Option<Instant> = None;
+        wait_for(
+            || {
+                // A Ctrl-C that comes late takes what is typed with it.
+                if typed.is_none_or(|at| at.elapsed() > TYPED_AGAIN_AFTER) {
+                    terminal.typed(&format!("SELECT 'here ' || '{number}' AS still;"));
+                    terminal.keys(&["Enter"]);
+                    typed = Some(Instant::now());
+                }
+                terminal.screen().contains(&format!("here {number}")).then_some(())
+            },
+            || format!("the shell does not answer:\n{}", terminal.screen()),
+        );
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 fn store(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
+    #[expect(clippy::disallowed_methods, reason = "a store of the test, which ends with it")]
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");

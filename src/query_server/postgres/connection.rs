@@ -227,8 +227,16 @@ impl Connection {
         let plan = ToServer::Plan { who: user.to_owned(), statement: text.to_owned() };
         acquire_slot(&mut *self.channel.lock().await, &plan).await?;
         let planned = planning.await;
-        self.channel.lock().await.write(&ToServer::Planned).await?;
-        Ok(planned)
+        let mut channel = self.channel.lock().await;
+        channel.write(&ToServer::Planned).await?;
+        // The service tells whether the client has cancelled it meanwhile.
+        match channel.read::<FromServer>().await? {
+            Some(FromServer::Go) => Ok(planned),
+            Some(FromServer::Cancel | FromServer::Busy) => {
+                Err(client_error("57014", "the statement was cancelled", None))
+            }
+            None => Err(client_error("57P01", "the service is ending", None)),
+        }
     }
 
     /// Waits for a slot, runs `plan` to its end and reports that to the service.

@@ -21,7 +21,7 @@ pub(super) enum ToServer {
         /// The statement.
         statement: String,
     },
-    /// The statement is planned, or cannot be.
+    /// The statement is planned, or cannot be. The service answers `Go`, or has answered `Cancel` meanwhile.
     Planned,
     /// Asks for a slot to run a statement.
     Begin {

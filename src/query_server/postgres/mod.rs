@@ -36,6 +36,7 @@ use super::spill_folder::SpillFolder;
 use crate::config::{PostgresEndpoint, QueryBounds};
 use crate::exit::Failure;
 use datafusion_postgres::pgwire::error::ErrorInfo;
+use futures::FutureExt;
 use ipc::{CancelKey, FromServer, IpcChannel, ToServer};
 use login::{ClientStream, Login, LoginCheck};
 use std::collections::HashMap;
@@ -316,7 +317,8 @@ impl Cancellation<'_> {
 /// Cancels the statement that the connection with `key` runs, if there is one.
 fn cancel(keys: &CancelKeys, key: &CancelKey) {
     if let Some(other) = keys.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
-        other.notify_waiters();
+        // It waits where the statement is between planning and running.
+        other.notify_one();
     }
 }
 
@@ -337,6 +339,8 @@ async fn handle_messages(
     cancellation: &mut Cancellation<'_>,
 ) -> io::Result<Option<Killed>> {
     let client_of = |user| client_at(peer, user);
+    // A statement is planned and has not ended. What cancels before that, cancels nothing.
+    let mut is_planned = false;
     while let Some(message) = channel.read::<ToServer>().await? {
         let (who, statement) = match message {
             ToServer::Begin { who, statement } | ToServer::Plan { who, statement } => {
@@ -359,9 +363,23 @@ async fn handle_messages(
             log.end("busy", 0, 0).await.map_err(io::Error::other)?;
             continue;
         };
+        if !is_planned {
+            let late = cancellation.notify.notified().now_or_never();
+            tracing::trace!(?late, "a cancellation came between two statements");
+        }
         channel.write(&FromServer::Go).await?;
+        is_planned = false;
         match wait_for_end(channel, socket, server, slot, &cancellation.notify).await? {
-            StatementEnd::Planned => log.forget(),
+            StatementEnd::Planned { cancelled: false } => {
+                is_planned = true;
+                channel.write(&FromServer::Go).await?;
+                log.forget();
+            }
+            // The worker has the message of the cancellation.
+            StatementEnd::Planned { cancelled: true } => {
+                let result = QueryErrorCode::Cancelled.name();
+                log.end(result, 0, 0).await.map_err(io::Error::other)?;
+            }
             StatementEnd::Reported { result, rows, bytes } => {
                 log.end(&result, rows, bytes).await.map_err(io::Error::other)?
             }
@@ -377,8 +395,11 @@ async fn handle_messages(
 
 /// How a statement ended.
 enum StatementEnd {
-    /// The statement is planned.
-    Planned,
+    /// The statement is planned, and may be cancelled.
+    Planned {
+        /// It is.
+        cancelled: bool,
+    },
     /// The statement ended as the worker reports.
     Reported { result: String, rows: u64, bytes: u64 },
     /// The worker must be killed or has crashed; with the result for the query log.
@@ -404,7 +425,7 @@ async fn wait_for_end(
         tokio::select! {
             message = channel.read::<ToServer>() => match message.unwrap_or_else(crashed) {
                 Some(ToServer::End { result, rows, bytes }) => return Ok(StatementEnd::Reported { result, rows, bytes }),
-                Some(ToServer::Planned) => return Ok(StatementEnd::Planned),
+                Some(ToServer::Planned) => return Ok(StatementEnd::Planned { cancelled }),
                 Some(_) => {}
                 None => return Ok(StatementEnd::Killed(QueryErrorCode::MemoryLimit)),
             },

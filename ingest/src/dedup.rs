@@ -356,9 +356,10 @@ impl DedupIndex {
         Ok(outcome)
     }
 
-    /// Adds the key of the reject that stands for those beyond the limit; true where it is new.
+    /// Adds the key of the reject that stands for those beyond the limit; true where it is new. Where a commit has just
+    /// forgotten the keys, a second row is better than none.
     pub(crate) fn summing_reject(&self, key: [u8; 16]) -> bool {
-        let is_new = lock(&self.rejects).as_mut().is_some_and(|keys| keys.add_uncounted(key));
+        let is_new = lock(&self.rejects).as_mut().is_none_or(|keys| keys.add_uncounted(key));
         if let (Some(uncommitted), true) = (&self.uncommitted, is_new) {
             lock(uncommitted).rejects.insert(key);
         }

@@ -31,6 +31,7 @@ use sources::SourcesConfig;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use trailhound_detect::TimeRange;
 use trailhound_detect::store::routes::Routes;
@@ -233,13 +234,16 @@ impl Config {
         if self.is_now_fixed {
             return CheckedClock::told(self.now.timestamp_micros());
         }
-        let error = move |path: &PathBuf| {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            text.trim().parse::<i64>().unwrap_or_default().saturating_mul(1_000_000)
-        };
+        let wrong = AtomicI64::new(0);
         CheckedClock::of_process(Arc::new(move || {
-            let wrong = wrong_by.as_ref().map_or(0, error);
-            Utc::now().timestamp_micros().saturating_add(wrong)
+            if let Some(path) = &wrong_by
+                && let Ok(text) = std::fs::read_to_string(path)
+                && let Ok(seconds) = text.trim().parse::<i64>()
+            {
+                wrong.store(seconds.saturating_mul(1_000_000), Ordering::Relaxed);
+            }
+            // While the file is written, the clock is as wrong as before.
+            Utc::now().timestamp_micros().saturating_add(wrong.load(Ordering::Relaxed))
         }))
     }
 

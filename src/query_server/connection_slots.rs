@@ -2,9 +2,35 @@
 //! silent clients do not keep others away.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use trailhound_ingest::supervisor::Pulse;
+
+/// The accepting task gives a sign of life at least this often.
+const ACCEPT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// The next connection of `listener`. Gives signs of life while it waits.
+pub(crate) async fn accept(listener: &TcpListener, pulse: &Pulse) -> (TcpStream, SocketAddr) {
+    loop {
+        pulse.worked();
+        match tokio::time::timeout(ACCEPT_TIME_MAX, listener.accept()).await {
+            Ok(Ok(accepted)) => return accepted,
+            Ok(Err(error)) => {
+                // For example too many open files, which passes.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            // Nobody has come.
+            Err(_) => {}
+        }
+    }
+}
 
 /// The open connections, by a number that grows.
 pub(crate) struct ConnectionSlots {

@@ -15,7 +15,7 @@ mod slots;
 mod spill_folder;
 mod worker_protocol;
 
-pub(crate) use connection_slots::{ConnectionSlot, ConnectionSlots};
+pub(crate) use connection_slots::{ConnectionSlot, ConnectionSlots, accept};
 pub(crate) use http::router;
 pub(crate) use postgres::{PostgresServer, serve_connection};
 pub(crate) use query_worker::run as run_worker;

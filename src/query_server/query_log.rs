@@ -31,9 +31,25 @@ pub(super) fn refused_statement(statement: &str) -> String {
 /// Characters of a parameter's value that the log keeps.
 const VALUE_CHARACTERS_MAX: usize = 200;
 
-/// The value of a parameter as the log keeps it: of a long one the beginning, on one line, so that it ends no comment.
-pub(super) fn shown_value(text: &str) -> String {
-    text.chars().take(VALUE_CHARACTERS_MAX).collect::<String>().replace(['\n', '\r'], " ")
+/// `statement` as the log keeps it, with the values of its parameters in a comment; `None` is NULL. Of a long value it keeps the
+/// beginning.
+pub(super) fn with_values(
+    statement: &str,
+    values: impl IntoIterator<Item = (String, Option<String>)>,
+) -> String {
+    let shown = values.into_iter().map(|(name, value)| match value {
+        Some(text) => {
+            let text: String = text.chars().take(VALUE_CHARACTERS_MAX).collect();
+            // A line break would end the comment.
+            format!("${name} = '{}'", text.replace('\'', "''").replace(['\n', '\r'], " "))
+        }
+        None => format!("${name} = NULL"),
+    });
+    let shown: Vec<String> = shown.collect();
+    if shown.is_empty() {
+        return statement.to_owned();
+    }
+    format!("{statement}\n-- {}", shown.join(", "))
 }
 
 /// The log entry of a query that runs. Dropping it before the end records the query as cancelled.

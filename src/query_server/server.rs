@@ -1,6 +1,6 @@
 //! Runs queries for the interfaces of the query server, each in a worker process of its own.
 
-use super::query_log::{Client, QueryLogGuard, refused_statement, shown_value};
+use super::query_log::{Client, QueryLogGuard, refused_statement, with_values};
 use super::refusal_budget::{Recorded, RefusalBudget};
 use super::slots::QuerySlots;
 use super::spill_folder::{SpillFolder, remove_left_folders};
@@ -111,7 +111,8 @@ impl QueryServer {
         client: &Client,
         request: WorkerRequest,
     ) -> io::Result<QueryAnswer> {
-        let log = self.log(client, &with_values(&request));
+        let values = request.values.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let log = self.log(client, &with_values(&request.sql, values));
         let answer = match self.slots.acquire().await {
             Some(_slot) => match self.run_worker(&request).await {
                 Ok(answer) => answer,
@@ -183,18 +184,6 @@ impl QueryServer {
             }
         }
     }
-}
-
-/// The statement of `request` with the values of its parameters, for the query log.
-fn with_values(request: &WorkerRequest) -> String {
-    if request.values.is_empty() {
-        return request.sql.clone();
-    }
-    let shown = request.values.iter().map(|(name, value)| match value {
-        Some(text) => format!("${name} = '{}'", shown_value(&text.replace('\'', "''"))),
-        None => format!("${name} = NULL"),
-    });
-    format!("{}\n-- {}", request.sql, shown.collect::<Vec<_>>().join(", "))
 }
 
 /// Sends `line` to the worker. Returns its exit status and its standard error.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use trailhound_detect::Finding;
 
-/// Findings that wait. More are dropped: the log has them, and `/readyz` says what does not work.
+/// Findings that wait. More are dropped, which the log says; `/readyz` says what does not work.
 const WAITING_MAX: usize = 256;
 
 /// Findings that are not stored yet. Any thread may add one, without waiting.
@@ -28,6 +28,12 @@ impl AlarmQueue {
         let is_known = waiting.iter().any(|known| known.finding_id == finding.finding_id);
         if !is_known && waiting.len() < WAITING_MAX {
             waiting.push_back(finding);
+        } else if !is_known {
+            tracing::error!(
+                finding = finding.finding_id,
+                rule = finding.rule_id,
+                "a finding about the service is lost: too many wait for the catalog"
+            );
         }
         self.added.notify_one();
     }

@@ -5,7 +5,7 @@
 
 use super::monitor::Monitor;
 use crate::exit::Failure;
-use crate::query_server::{ConnectionSlot, ConnectionSlots};
+use crate::query_server::{ConnectionSlot, ConnectionSlots, accept};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
@@ -27,10 +27,6 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 const CONNECTIONS_MAX: usize = 256;
 /// Largest head of a request in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// The accepting task gives a sign of life at least this often.
-const ACCEPT_TIME_MAX: Duration = Duration::from_secs(5);
-/// Pause after a connection could not be accepted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Listens on `address`.
 ///
@@ -86,18 +82,7 @@ impl HttpServer {
     /// Accepts connections until it is aborted.
     pub(super) async fn accept(&self, pulse: &Pulse) -> Result<(), String> {
         loop {
-            pulse.worked();
-            let accepted = tokio::time::timeout(ACCEPT_TIME_MAX, self.listener.accept()).await;
-            let (socket, peer) = match accepted {
-                Ok(Ok(accepted)) => accepted,
-                Ok(Err(error)) => {
-                    // For example too many open files, which passes.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-                Err(_) => continue,
-            };
+            let (socket, peer) = accept(&self.listener, pulse).await;
             let Some(slot) = self.slots.take() else {
                 tracing::warn!(%peer, "a connection was refused: too many are open");
                 continue;

@@ -186,16 +186,15 @@ impl ServiceTasks {
         let policy = TaskPolicy::restarting(SIGNALS_SILENCE_MAX);
         let open = || {
             let open = |kind| signal(kind).map_err(|e| format!("no signal is received: {e}"));
-            Ok((open(SignalKind::terminate())?, open(SignalKind::interrupt())?))
+            Ok::<_, String>((open(SignalKind::terminate())?, open(SignalKind::interrupt())?))
         };
         // From here on a signal ends nothing at once, before the task runs as well.
-        let first: Result<(Signal, Signal), String> = open();
-        let first = BlockingMutex::new(first.ok());
+        let first = BlockingMutex::new(Some(open()));
         self.supervisor.spawn("signals", policy, move |pulse| {
             let stop = Arc::clone(&stop);
             let opened = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             async move {
-                let signals = opened.map_or_else(open, Ok)?;
+                let signals = opened.unwrap_or_else(open)?;
                 handle_signals(signals, &stop, &pulse).await
             }
         });

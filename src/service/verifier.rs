@@ -43,7 +43,8 @@ pub(super) async fn run(
                 pulse.worked();
             }
             Err(error) => {
-                tracing::warn!(%error, "the verification of the lake's files failed; it is tried again later");
+                tracing::warn!(%error, "the verification of the lake's files failed; it is tried again in ten minutes");
+                next = Instant::now() + LEASE_LENGTH;
             }
         }
         loop {

@@ -249,8 +249,11 @@ fn is_complete(command: &str) -> bool {
             || word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase())
             || matches!(word, "EVENT-ID" | "name=value" | "other.toml")
     };
+    // These need a configuration or an argument that a page says elsewhere.
+    let is_a_name = matches!(command, "trailhound lake expire" | "trailhound lake migrate");
     // One word names a command, and says nothing of its arguments.
-    command.split_whitespace().count() > 2
+    !is_a_name
+        && command.split_whitespace().count() > 2
         && !command.starts_with("trailhound serve")
         && !command.split_whitespace().any(stands_for_something)
         && !command.ends_with(" -c")

@@ -63,6 +63,10 @@ fn http_returns_the_same_rows_as_the_cli_in_every_format() {
         "SELECT door, who, address, result, rows, statement FROM query_log ORDER BY asked_at",
     );
     assert_eq!(noted.len(), 8, "{noted:?}");
+    let with_values = "-- $a = 'x'' OR ''1''=''1', $b = NULL";
+    let is_with_values =
+        |row: &Value| row["statement"].as_str().is_some_and(|text| text.ends_with(with_values));
+    assert!(noted.iter().any(is_with_values), "{noted:?}");
     assert_eq!(
         noted[0],
         json!({ "door": "http", "who": "token", "address": "127.0.0.1", "result": "answered", "rows": 50, "statement": sql })

@@ -11,7 +11,7 @@ use trailhound_detect::store::store_problems;
 use trailhound_detect::{StoreContext, StoreSummary, store_findings};
 
 /// Edits of the catalog that are found, and what is said of them.
-const FOUND: [(&str, &str); 32] = [
+const FOUND: [(&str, &str); 33] = [
     ("DELETE FROM ducklake_data_file WHERE data_file_id = 1", "snapshot"),
     (
         "UPDATE ducklake_data_file SET record_count = record_count - 1 WHERE data_file_id = 1",
@@ -66,6 +66,10 @@ const FOUND: [(&str, &str); 32] = [
     ),
     ("DELETE FROM trailhound_ingest_ledger WHERE snapshot_id = 2", "commit recorded"),
     ("DELETE FROM ducklake_snapshot_changes WHERE snapshot_id = 2", "without changes"),
+    (
+        "UPDATE ducklake_snapshot_changes SET commit_extra_info = '{' WHERE snapshot_id = 2",
+        "is no ledger",
+    ),
     ("DELETE FROM ducklake_snapshot WHERE snapshot_id = 4", "last written"),
     ("UPDATE trailhound_position SET records = records + 5", "were read"),
     ("UPDATE trailhound_position SET snapshot_id = 77", "no snapshot"),

@@ -234,6 +234,8 @@ fn psycopg_and_sqlalchemy_query() {
         "SELECT instance_ids FROM stops WHERE cardinality(instance_ids) > 1 ORDER BY event_id LIMIT 1",
     )[0]["instance_ids"];
     assert_eq!(&said["list"], list);
+    let noted = "SELECT statement FROM query_log WHERE statement LIKE '%-- $1 = ''failure%'";
+    assert_eq!(cli_rows(&open.program, noted).len(), 2, "both with the value of the parameter");
 }
 
 #[test]

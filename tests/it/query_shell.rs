@@ -69,8 +69,12 @@ fn points_and_cancels(terminal: &Terminal) {
         let mut typed: Option<Instant> = None;
         wait_for(
             || {
-                // A Ctrl-C that comes late takes what is typed with it.
+                // What the screen showed may be of the statement before: then this one still runs. And a Ctrl-C that comes late
+                // takes what is typed with it.
                 if typed.is_none_or(|at| at.elapsed() > TYPED_AGAIN_AFTER) {
+                    if typed.is_some() {
+                        terminal.keys(&["C-c"]);
+                    }
                     terminal.typed(&format!("SELECT 'here ' || '{number}' AS still;"));
                     terminal.keys(&["Enter"]);
                     typed = Some(Instant::now());

@@ -17,7 +17,6 @@ use super::boolean::parse_bool;
 use super::parameters;
 use crate::event::{Event, Field, is_placeholder};
 use crate::json;
-use std::borrow::Cow;
 
 /// Whether MFA was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,28 +64,14 @@ impl Mfa {
             return Self::of_session(event);
         }
         let additional = event.get(Field::AdditionalEventData).unwrap_or("");
-        let of = |name| second_factor(additional, name).find_map(|(_, text)| parse_flag(&text));
-        let said = of("mfachecked").or_else(|| of("ismfachecked")).or_else(|| {
+        let of =
+            |name| parameters::find_text(additional, name).and_then(|value| parse_flag(&value));
+        let said = of("mfaChecked").or_else(|| of("isMFAChecked")).or_else(|| {
             parameters::request_parameter(event, b"MFAAuthenticated", "MFAAuthenticated")
                 .and_then(|value| parse_flag(&value))
         });
         Self::from_bool(said)
     }
-}
-
-/// The members of the object `additional` that are called `name` (in lower case) in any spelling: `mfaChecked`, `mfa_checked`.
-/// Each with its JSON text and its text.
-fn second_factor<'a>(
-    additional: &'a str,
-    name: &str,
-) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
-    let is_named = move |key: &str| {
-        let letters = key.bytes().filter(u8::is_ascii_alphanumeric);
-        letters.map(|b| b.to_ascii_lowercase()).eq(name.bytes())
-    };
-    json::members(additional)
-        .filter(move |(key, _)| is_named(key))
-        .map(|(_, raw)| (raw, json::unquote(raw).unwrap_or(Cow::Borrowed(raw))))
 }
 
 /// A flag as events write it: a boolean, or 1 and 0.
@@ -107,10 +92,13 @@ pub fn is_unreadable(event: &Event<'_>, action: Option<&str>) -> bool {
     if !action.is_some_and(is_sign_in) || Mfa::of(event, action) != Mfa::Unknown {
         return false;
     }
-    let additional = event.get(Field::AdditionalEventData).unwrap_or("");
-    ["mfachecked", "ismfachecked"].iter().any(|name| {
-        second_factor(additional, name)
-            .any(|(raw, text)| raw != "null" && !(raw.starts_with('"') && is_placeholder(&text)))
+    let says = |value: &str| match json::unquote(value) {
+        Some(text) => !is_placeholder(&text),
+        None => value != "null",
+    };
+    json::members(event.get(Field::AdditionalEventData).unwrap_or("")).any(|(key, value)| {
+        ["mfaChecked", "isMFAChecked"].iter().any(|name| key.eq_ignore_ascii_case(name))
+            && says(value)
     })
 }
 
@@ -146,8 +134,6 @@ mod tests {
             (r#"{"mfaChecked":" FALSE "}"#, "no"),
             (r#"{"mfaChecked":"true"}"#, "yes"),
             (r#"{"isMFAChecked":"true"}"#, "yes"),
-            (r#"{"is_mfa_checked":"true"}"#, "yes"),
-            (r#"{"MFA-Checked":"0"}"#, "no"),
             (r#"{"isMFAChecked":true,"mfaChecked":null}"#, "yes"),
             (r#"{"loginAccount":"false"}"#, "unknown"),
             (r#"{"mfaChecked":"***"}"#, "unknown"),

@@ -15,6 +15,7 @@ use super::member_names::{
 use super::member_values::{self, Reading, push_member};
 use super::vendor_names::is_documented_identity;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use trailhound_datasets::event::{
     ATTRIBUTES, Event, Field, FieldType, ParentObject, SESSION_ATTRIBUTES, SESSION_CONTEXT,
     USER_IDENTITY, is_placeholder,
@@ -377,8 +378,10 @@ impl EventDraft {
             for (name, raw) in &before {
                 push_member(&mut object, &json::quote(name), raw);
             }
+            let known: HashSet<(&str, &str)> =
+                before.iter().map(|(name, raw)| (name.as_ref(), *raw)).collect();
             for (name, raw) in joined(parts, is_by_kind) {
-                if !before.iter().any(|(known, value)| *known == name && *value == raw) {
+                if !known.contains(&(name.as_str(), raw.as_str())) {
                     push_member(&mut object, &json::quote(&name), &raw);
                 }
             }

@@ -173,6 +173,14 @@ pub(super) fn is_separator(c: char) -> bool {
     matches!(c, '_' | '-' | '.' | ' ' | '/' | ':' | '|' | '>' | '$')
 }
 
+/// Longest prefix or path of a member, in bytes. A key may have separators without end, and each of them may end a path.
+const PART_BYTES_MAX: usize = 128;
+
+/// Where the separators of `key` stand.
+pub(super) fn separators(key: &str) -> impl DoubleEndedIterator<Item = usize> {
+    key.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at)
+}
+
 /// `key` in lower case without the separators of words and paths.
 pub(super) fn fold(key: &str) -> String {
     key.chars().filter(|c| !is_separator(*c)).map(|c| c.to_ascii_lowercase()).collect()
@@ -266,20 +274,28 @@ const PREFIXED_MIN: usize = 4;
 /// `trail.event.eventName`. `None` where the members have none. It is never in an object of the event: the caller names the
 /// request parameters, and one of them may be called `eventName`.
 pub(super) fn row_prefix<'k>(keys: &[&'k str]) -> Option<&'k str> {
-    let prefixes = keys.iter().filter(|key| fold(key).ends_with("eventname")).filter_map(|key| {
-        let starts = key.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at + 1);
+    let prefixes = keys.iter().filter_map(|key| {
         // The last: `event__` is the prefix of `event__eventName`, not `event_`.
-        let start = starts.rev().find(|&start| fold(&key[start..]) == "eventname")?;
-        Some(&key[..start])
+        let start = prefix_ends(key).filter(|&start| fold(&key[start..]) == "eventname").last()?;
+        Some(&key[..start]).filter(|prefix| !is_of_caller(prefix))
     });
-    prefixes.into_iter().filter(|prefix| !is_of_caller(prefix)).find(|prefix| {
-        let is_member = |key: &&&str| {
-            key.strip_prefix(prefix).is_some_and(|rest| {
-                !matches!(member_name(rest, Structure::Event), MemberName::Other)
-            })
-        };
-        keys.iter().filter(is_member).count() >= PREFIXED_MIN
-    })
+    let prefixes: Vec<&str> = prefixes.collect();
+    let mut members: HashMap<&str, usize> = prefixes.iter().map(|prefix| (*prefix, 0)).collect();
+    for key in keys {
+        for start in prefix_ends(key) {
+            if let Some(count) = members.get_mut(&key[..start])
+                && member_name(&key[start..], Structure::Event) != MemberName::Other
+            {
+                *count += 1;
+            }
+        }
+    }
+    prefixes.into_iter().find(|prefix| members.get(prefix).is_some_and(|n| *n >= PREFIXED_MIN))
+}
+
+/// Where a prefix of `key` may end: behind its separators, in its beginning.
+fn prefix_ends(key: &str) -> impl Iterator<Item = usize> {
+    separators(key).map(|at| at + 1).take_while(|end| *end <= PART_BYTES_MAX)
 }
 
 /// The member of a free object that the flattened `key` means: `requestParameters.InstanceId`, `request_parameters_InstanceId`.
@@ -314,10 +330,10 @@ fn part_name(rest: &str) -> Option<String> {
 
 /// What a key means that goes on behind the name of a member: `serviceName.value`, `userIdentity.arn`.
 fn inside(key: &str) -> Option<MemberName> {
-    let mut ends: Vec<usize> =
-        key.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at).collect();
+    let ends = separators(key).take_while(|end| *end <= PART_BYTES_MAX);
+    let mut ends: Vec<usize> = ends.filter(|end| *end > 0).collect();
     ends.reverse();
-    ends.into_iter().filter(|&end| end > 0).find_map(|end| {
+    ends.into_iter().find_map(|end| {
         match NAMES.get(fold(&key[..end]).as_str())? {
             // It repeats the parameters, as an object that a connector made of the text.
             MemberName::Field(Field::RequestParameterJson) => {
@@ -376,7 +392,7 @@ pub(super) fn meant_fields(key: &str) -> Vec<Field> {
     let folded = fold(key);
     // Flattened as well. `request.` alone begins many keys of other programs.
     let is_part = || {
-        let ends = key.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at);
+        let ends = separators(key).take_while(|end| *end <= PART_BYTES_MAX);
         ends.map(|at| fold(&key[..at])).any(|head| head != "request" && is_parameters(&head))
     };
     if is_parameters(&folded) || is_part() {

@@ -122,15 +122,15 @@ pub(super) fn says_nothing(field: Field, text: &str) -> bool {
 
 /// The name of an action, a service or a kind of identity.
 fn name(field: Field, trimmed: &str) -> Reading {
-    let seen = vendor_names::seen(trimmed);
+    let visible = vendor_names::visible(trimmed);
     // The vendor's names have no letters beyond ASCII, and are no JSON, whole or cut.
-    if !seen.is_ascii() || seen.contains(['{', '}', '[', ']', '"']) {
+    if !visible.is_ascii() || visible.contains(['{', '}', '[', ']', '"']) {
         return Reading::NotUnderstood;
     }
     let name = match field {
-        Field::EventName => vendor_names::action(&seen),
-        Field::ServiceName => vendor_names::service(&seen),
-        _ => vendor_names::documented_identity(&seen).unwrap_or(&seen),
+        Field::EventName => vendor_names::action(&visible),
+        Field::ServiceName => vendor_names::service(&visible),
+        _ => vendor_names::documented_identity(&visible).unwrap_or(&visible),
     };
     if name.is_empty() { Reading::NotUnderstood } else { Reading::Read(json::quote(name)) }
 }

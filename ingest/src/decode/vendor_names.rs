@@ -44,7 +44,7 @@ pub(super) fn is_endpoint(host: &str) -> bool {
 }
 
 /// `text` without signs that nobody sees: control characters, byte-order marks, spaces of no width, direction marks.
-pub(super) fn seen(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     let is_unseen = |c: char| {
         c.is_control()
             || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
@@ -122,6 +122,6 @@ mod tests {
         ] {
             assert_eq!(documented_identity(kind), documented);
         }
-        assert_eq!(seen("\u{feff}Stop\u{200b}Instance\0"), "StopInstance");
+        assert_eq!(visible("\u{feff}Stop\u{200b}Instance\0"), "StopInstance");
     }
 }

@@ -1,7 +1,7 @@
 //! JSON keys of the rows, documents and API responses that contain events.
 
 use super::member_names::{
-    MemberName, PREFIXES, fold, is_of_caller, is_separator, row_member_name, without_type,
+    MemberName, PREFIXES, fold, is_of_caller, row_member_name, separators, without_type,
 };
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -56,6 +56,9 @@ static NUMBERS: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
     numbered.map(|(number, (key, _))| (fold(key), number)).collect()
 });
 
+/// Longest end of a key that may be a wrapper's name, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
 /// The number in [`WRAPPERS`] of the wrapper that `key` names, in any spelling: in other case, with the prefix of a row
 /// (`own_prefix` or a known one), at the end of a path (`result._raw`). `None` for a member of an event, such as a request
 /// parameter `message`: its text is the caller's.
@@ -68,8 +71,9 @@ pub(super) fn wrapper_number(key: &str, own_prefix: Option<&str>) -> Option<usiz
             key.get(..prefix.len()).filter(|head| head.eq_ignore_ascii_case(prefix))?;
             Some(&key[prefix.len()..])
         });
-        let ends = key.char_indices().filter(|(_, c)| is_separator(*c));
-        rests.chain(ends.map(|(at, _)| &key[at + 1..])).find_map(number)
+        // The names of wrappers are short.
+        let ends = separators(key).rev().take_while(|at| key.len() - at <= NAME_BYTES_MAX);
+        rests.chain(ends.map(|at| &key[at + 1..])).find_map(number)
     })?;
     let is_other = row_member_name(key, own_prefix).0 == MemberName::Other;
     (is_other && !is_of_caller(key)).then_some(found)

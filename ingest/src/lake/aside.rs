@@ -98,12 +98,7 @@ impl Lake {
 
     /// When the newest snapshot was committed, microseconds since 1970 UTC; `None` where the catalog's text is no time.
     pub(super) async fn newest_commit_time(&self) -> Result<Option<i64>, CatalogError> {
-        let newest: String = sqlx::query_scalar(
-            "SELECT CAST(snapshot_time AS TEXT) FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(parse_time_text(&newest))
+        Ok(parse_time_text(&self.catalog_head().await?.snapshot_time))
     }
 
     fn aside_folder(&self) -> PathBuf {

@@ -5,6 +5,7 @@ use super::private;
 use crate::secret::SecretRef;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use trailhound_datasets::layout::{
@@ -39,11 +40,21 @@ pub fn find_catalog(folder: &Path) -> Result<Option<CatalogLocation>, CatalogErr
 /// # Errors
 /// [`CatalogError::CatalogMissing`].
 pub(super) fn refuse_if_data_exists(folder: &Path) -> Result<(), CatalogError> {
-    let is_data = |entry: &walkdir::DirEntry| {
-        entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "parquet")
-    };
-    let files = walkdir::WalkDir::new(folder.join(FILES_FOLDER)).into_iter();
-    let files = files.filter_map(Result::ok).filter(is_data).count();
+    let data = folder.join(FILES_FOLDER);
+    let mut files = 0;
+    for entry in walkdir::WalkDir::new(&data) {
+        let entry = match entry {
+            Err(error) if error.io_error().is_some_and(|e| e.kind() == ErrorKind::NotFound) => {
+                continue;
+            }
+            entry => entry.map_err(|error| CatalogError::File {
+                path: error.path().unwrap_or(&data).to_owned(),
+                source: error.into(),
+            })?,
+        };
+        let is_data = entry.path().extension().is_some_and(|e| e == "parquet");
+        files += usize::from(is_data && entry.file_type().is_file());
+    }
     if files > 0 || folder.join(HEAD_FILE).exists() {
         return Err(CatalogError::CatalogMissing { folder: folder.to_owned(), files });
     }

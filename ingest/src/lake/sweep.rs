@@ -76,11 +76,7 @@ impl Lake {
                 data.len()
             )));
         }
-        let newest: String = sqlx::query_scalar(
-            "SELECT CAST(snapshot_time AS TEXT) FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        let newest = self.catalog_head().await?.snapshot_time;
         let limit = parse_time_text(&newest).map(|at| at.saturating_add(COMMIT_MICROS_MAX));
         let newer = data.iter().find(|path| limit.is_some_and(|limit| made_at(path) > Some(limit)));
         match newer {

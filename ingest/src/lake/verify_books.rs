@@ -147,7 +147,11 @@ impl Lake {
                     }
                 }
             }
-            let Some(recorded) = extra.as_deref().and_then(recorded_ledger) else { continue };
+            let Some(extra) = extra else { continue };
+            let Some(recorded) = recorded_ledger(&extra) else {
+                found.push(format!("what the commit of snapshot {snapshot} recorded is no ledger"));
+                continue;
+            };
             let counted = ledger.get(&snapshot).cloned().unwrap_or_default();
             if recorded != counted {
                 found.push(format!(

@@ -378,3 +378,15 @@ fn very_many_unknown_members_take_no_longer_than_their_bytes() {
     let decoded = decode(record.as_bytes());
     assert_eq!((decoded.events.len(), decoded.rejects.len()), (1, 0));
 }
+
+#[test]
+fn keys_without_end_and_very_many_prefixes_take_no_longer_than_their_bytes() {
+    let whole = event("a");
+    let open = &whole[..whole.len() - 1];
+    let long = format!(",\"{}\":1", "_a".repeat(150_000));
+    let prefixed: String = (0..60_000).map(|n| format!(",\"a{n}.eventName\":\"x\"")).collect();
+    for members in [long, prefixed] {
+        let decoded = decode(format!("{open}{members}}}").as_bytes());
+        assert_eq!((decoded.events.len(), decoded.rejects.len()), (1, 0));
+    }
+}

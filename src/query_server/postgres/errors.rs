@@ -39,7 +39,8 @@ pub(super) fn refusal_error(refused: &QueryError, statement: &str) -> PgWireErro
         QueryErrorCode::Failed => "22000",
     };
     let state = data_state(&refused.message)
-        .filter(|_| matches!(refused.code, QueryErrorCode::Failed | QueryErrorCode::Invalid))
+        // Other messages repeat names that the client has written.
+        .filter(|_| refused.code == QueryErrorCode::Failed)
         .unwrap_or(state);
     // The protocol counts characters of the whole text, from 1.
     let position = refused.position.filter(|_| !statement.is_empty()).map(|position| {

@@ -9,6 +9,7 @@ use super::cursors::{Cursor, CursorOptions, Direction};
 use super::errors::client_error;
 use super::settings::{SETTINGS, SettingScope};
 use super::statements::{ClientStatement, PlannedStatement};
+use crate::query_server::query_log::with_values;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::logical_expr::LogicalPlan;
@@ -186,11 +187,10 @@ impl Connection {
             }
             Err(refused) => return Err(self.refuse(&refused, &statement.text, user).await),
         };
-        let text = match values {
-            Some(values) => format!("{}\n-- {values}", statement.text),
-            None => statement.text.to_string(),
-        };
-        Ok(BoundStatement { plan, text })
+        let values = (1..).zip(&values).map(|(number, value)| {
+            (format!("{number}"), (!value.is_null()).then(|| value.to_string()))
+        });
+        Ok(BoundStatement { plan, text: with_values(&statement.text, values) })
     }
 
     /// Checks that a cursor may be declared.

@@ -28,7 +28,7 @@ mod values;
 
 pub(crate) use session::run as serve_connection;
 
-use super::connection_slots::{ConnectionSlot, ConnectionSlots};
+use super::connection_slots::{self, ConnectionSlot, ConnectionSlots};
 use super::query_log::Client;
 use super::server::{EXECUTABLE, GRACE, QueryServer};
 use super::slots::QuerySlot;
@@ -65,8 +65,6 @@ const LAST_BYTES_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often the service checks that the client is still connected while a statement runs.
 const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The accepting task gives a sign of life at least this often.
-const ACCEPT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a cancelled statement may take to end before its worker is killed.
 const CANCEL_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -116,18 +114,7 @@ impl PostgresServer {
     /// None; the supervisor's tasks have a result.
     pub(crate) async fn accept(&self, pulse: &Pulse) -> Result<(), String> {
         loop {
-            pulse.worked();
-            let accepted = tokio::time::timeout(ACCEPT_TIME_MAX, self.listener.accept()).await;
-            let (socket, peer) = match accepted {
-                Ok(Ok(accepted)) => accepted,
-                Ok(Err(error)) => {
-                    // For example too many open files, which passes.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(CLIENT_CHECK_INTERVAL).await;
-                    continue;
-                }
-                Err(_) => continue,
-            };
+            let (socket, peer) = connection_slots::accept(&self.listener, pulse).await;
             let Some(slot) = self.state.greeted.take() else {
                 tracing::warn!(%peer, "a connection was refused: too many clients log in");
                 continue;

@@ -6,7 +6,6 @@ use super::connection::Connection;
 use super::dialect::QueryStatement;
 use super::errors::client_error;
 use super::parameters::{decides_meaning, parameter, sql_name};
-use crate::query_server::query_log::shown_value;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
@@ -146,8 +145,7 @@ impl PlannedStatement {
         Ok(Self { statement, plan, snapshot, settings, parameters })
     }
 
-    /// The plan over the present snapshot, with the values that `portal` binds. Also these values for the query log, where
-    /// there are some: `$1 = 'x', $2 = 3`.
+    /// The plan over the present snapshot, with the values that `portal` binds; and these values.
     ///
     /// # Errors
     /// The statement cannot be planned any more, or a value does not fit.
@@ -156,7 +154,7 @@ impl PlannedStatement {
         connection: &Connection,
         portal: Option<&Portal<S>>,
         in_transaction: bool,
-    ) -> Result<PgWireResult<(LogicalPlan, Option<String>)>, QueryError> {
+    ) -> Result<PgWireResult<(LogicalPlan, Vec<ScalarValue>)>, QueryError> {
         let snapshot = connection.refresh(in_transaction).await?;
         let is_fresh = snapshot == self.snapshot && planning_settings(connection) == self.settings;
         let plan = if is_fresh {
@@ -165,7 +163,7 @@ impl PlannedStatement {
             connection.plan(&self.statement, in_transaction).await?.0
         };
         let Some(portal) = portal.filter(|_| !self.parameters.is_empty()) else {
-            return Ok(Ok((plan, None)));
+            return Ok(Ok((plan, Vec::new())));
         };
         let zone = connection.settings.get("TimeZone").unwrap_or_default();
         let values = self.parameters.iter().enumerate().map(|(number, (sent, needed))| {
@@ -177,24 +175,11 @@ impl PlannedStatement {
             Ok(values) => values,
             Err(error) => return Ok(Err(error)),
         };
-        let shown = shown_values(&values);
-        let values = ParamValues::List(values.into_iter().map(Into::into).collect());
-        plan.replace_params_with_values(&values)
-            .map(|plan| Ok((plan, Some(shown))))
+        let bound = ParamValues::List(values.iter().cloned().map(Into::into).collect());
+        plan.replace_params_with_values(&bound)
+            .map(|plan| Ok((plan, values)))
             .map_err(|error| query_error(&error))
     }
-}
-
-/// The values of parameters for the query log.
-fn shown_values(values: &[ScalarValue]) -> String {
-    let shown = values.iter().zip(1..).map(|(value, number)| {
-        let text = match value.try_as_str() {
-            Some(Some(text)) => format!("'{}'", text.replace('\'', "''")),
-            _ => value.to_string(),
-        };
-        format!("${number} = {}", shown_value(&text))
-    });
-    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// The settings on which the plan of a statement depends.

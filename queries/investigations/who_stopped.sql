@@ -52,9 +52,9 @@ period AS (
 -- A call without a time cancels the release.
 schedules AS (
     SELECT event_time AS set_at, coalesce(user_name, principal_id, 'unknown') AS set_by,
-           try_cast(param(request_parameters, 'AutoReleaseTime') AS TIMESTAMP WITH TIME ZONE) AS due
+           try_cast(param(request_parameters, request_parameter_json, 'AutoReleaseTime') AS TIMESTAMP WITH TIME ZONE) AS due
     FROM named
-    WHERE family = 'release scheduled' AND outcome = 'success' AND coalesce(param(request_parameters, 'AutoReleaseTime'), '') <> ''
+    WHERE family = 'release scheduled' AND outcome = 'success' AND coalesce(param(request_parameters, request_parameter_json, 'AutoReleaseTime'), '') <> ''
 ),
 stops AS (
     SELECT period.*, schedules.set_at, schedules.set_by,

@@ -43,7 +43,7 @@ pub(super) async fn run(config: &Config, args: SuppressionsArgs) -> Result<Exit,
     let mut entries: BTreeMap<String, SuppressionUsage> = BTreeMap::new();
     for allowed in &config.parameters.allowed_principals {
         let entry = entries.entry(allowed.label()).or_default();
-        entry.rules.push(allowed.rule.clone());
+        entry.rules.extend(allowed.rule.patterns().iter().cloned());
         entry.expires = entry.expires.max(Some(allowed.expires));
         entry.configured = true;
     }

@@ -3,7 +3,7 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'bucket ' || coalesce(param(request_parameters, 'bucketName'), resource_name),
+        'bucket ' || coalesce(param(request_parameters, request_parameter_json, 'bucketName'), resource_name),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

@@ -2,7 +2,7 @@
 WITH asked AS (
     SELECT
         events.*,
-        coalesce(param(request_parameters, 'Encrypted'), param(request_parameters, 'SystemDisk.Encrypted')) AS encrypted,
+        coalesce(param(request_parameters, request_parameter_json, 'Encrypted'), param(request_parameters, request_parameter_json, 'SystemDisk.Encrypted')) AS encrypted,
         -- Each data disk of an instance has its own setting.
         regexp_count(request_parameters, '"DataDisk\.[0-9]+\.(Size|SnapshotId)"') > regexp_count(lower(request_parameters), '"datadisk\.[0-9]+\.encrypted":"?true') AS some_disk_not
     FROM events

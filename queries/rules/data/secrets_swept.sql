@@ -1,7 +1,7 @@
 -- Ten or more different secrets read by one principal within any five minutes.
 -- The windows run over few columns; the whole events are joined at the end.
 WITH read_out AS (
-    SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who, param(request_parameters, 'SecretName') AS thing
+    SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who, param(request_parameters, request_parameter_json, 'SecretName') AS thing
     FROM events
     WHERE event_time IS NOT NULL AND event_action = 'getsecretvalue' AND lower(service_name) = 'kms' AND outcome = 'success'
 ),
@@ -16,7 +16,7 @@ marked AS (
 SELECT
     events.*,
     marked.who,
-    concat_ws('; ', CAST(most AS VARCHAR) || ' secrets within 5 minutes', 'secret ' || param(request_parameters, 'SecretName')) AS why,
+    concat_ws('; ', CAST(most AS VARCHAR) || ' secrets within 5 minutes', 'secret ' || param(request_parameters, request_parameter_json, 'SecretName')) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM marked
 JOIN events ON events.event_key = marked.event_key

@@ -3,7 +3,7 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'of ' || coalesce(param(request_parameters, 'Domain'), param(request_parameters, 'DefenseScene'), param(request_parameters, 'InstanceId')),
+        'of ' || coalesce(param(request_parameters, request_parameter_json, 'Domain'), param(request_parameters, request_parameter_json, 'DefenseScene'), param(request_parameters, request_parameter_json, 'InstanceId')),
         'parameters ' || left(request_parameters, 200),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
@@ -12,5 +12,5 @@ WHERE lower(service_name) IN ('waf', 'waf-openapi', 'waf_openapi', 'ddoscoo', 'd
   AND outcome = 'success'
   AND (event_action IN ('deletedefenserule', 'deletedefensetemplate', 'deletedomain', 'deleteprotectionmodulerule', 'releaseinstance',
                         'disablewebcc', 'disablewebccrule', 'disablescenedefensepolicy', 'deletescenedefensepolicy', 'deletewebrule', 'deleteport')
-    OR event_action = 'modifydefenserulestatus' AND param(request_parameters, 'RuleStatus') = '0'
-    OR event_action = 'modifyprotectionmodulestatus' AND param(request_parameters, 'ModuleStatus') = '0')
+    OR event_action = 'modifydefenserulestatus' AND param(request_parameters, request_parameter_json, 'RuleStatus') = '0'
+    OR event_action = 'modifyprotectionmodulestatus' AND param(request_parameters, request_parameter_json, 'ModuleStatus') = '0')

@@ -10,8 +10,8 @@ FROM events
 WHERE lower(service_name) IN ('cloudfw', 'cloudfirewall')
   AND outcome = 'success'
   AND (event_action IN ('putdisablefwswitch', 'putdisableallfwswitch', 'deletecontrolpolicy', 'deletevpcfirewallcontrolpolicy')
-    OR event_action = 'setautoprotectnewassets' AND lower(param(request_parameters, 'AutoProtect')) = 'false'
-    OR event_action = 'modifyslsdispatchstatus' AND lower(param(request_parameters, 'EnableStatus')) = 'false'
+    OR event_action = 'setautoprotectnewassets' AND lower(param(request_parameters, request_parameter_json, 'AutoProtect')) = 'false'
+    OR event_action = 'modifyslsdispatchstatus' AND lower(param(request_parameters, request_parameter_json, 'EnableStatus')) = 'false'
     OR event_action = 'modifydefaultipsconfig'
-       AND (param(request_parameters, 'RunMode') = '0' OR param(request_parameters, 'BasicRules') = '0' OR param(request_parameters, 'AiRules') = '0'
-         OR param(request_parameters, 'CtiRules') = '0' OR param(request_parameters, 'PatchRules') = '0'))
+       AND (param(request_parameters, request_parameter_json, 'RunMode') = '0' OR param(request_parameters, request_parameter_json, 'BasicRules') = '0' OR param(request_parameters, request_parameter_json, 'AiRules') = '0'
+         OR param(request_parameters, request_parameter_json, 'CtiRules') = '0' OR param(request_parameters, request_parameter_json, 'PatchRules') = '0'))

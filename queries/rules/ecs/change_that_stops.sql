@@ -4,7 +4,7 @@ SELECT
     concat_ws('; ',
         'event = ' || event_name,
         'on ' || array_to_string(instance_ids, ' '),
-        CASE WHEN lower(param(request_parameters, 'ForceStop')) = 'true' THEN 'forced' END,
+        CASE WHEN lower(param(request_parameters, request_parameter_json, 'ForceStop')) = 'true' THEN 'forced' END,
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns,
     CASE WHEN matches(role_name, 'automation_roles') THEN 'automation_roles: ' || role_name

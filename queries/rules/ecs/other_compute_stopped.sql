@@ -2,7 +2,7 @@
 WITH changes AS (
     SELECT
         events.*,
-        coalesce(param(request_parameters, 'DBInstanceId'), param(request_parameters, 'ContainerGroupId'), resource_name) AS target,
+        coalesce(param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'ContainerGroupId'), resource_name) AS target,
         coalesce(lower(trim(user_type)) = 'root-account', false) AS by_root,
         -- `false` is the normal value of role sessions, so only people's own console sessions count.
         coalesce(credential_kind = 'console_session' AND session_mfa = 'no' AND lower(trim(user_type)) IN ('root-account', 'ram-user'), false) AS without_mfa,

@@ -12,7 +12,7 @@ WITH changes AS (
             WHEN event_action = 'modifyinstanceautoreleasetime' THEN 'scheduled release'
             ELSE 'release'
         END AS family,
-        coalesce(lower(coalesce(param(request_parameters, 'ForceStop'), param(request_parameters, 'ForceReboot'))) = 'true', false) AS forced,
+        coalesce(lower(coalesce(param(request_parameters, request_parameter_json, 'ForceStop'), param(request_parameters, request_parameter_json, 'ForceReboot'))) = 'true', false) AS forced,
         coalesce(lower(event_type) = 'aliyunserviceevent' OR lower(trim(user_type)) = 'system', false) AS by_platform
     FROM events
     WHERE event_action IN ('stopinstance', 'stopinstances', 'rebootinstance', 'rebootinstances',
@@ -20,7 +20,7 @@ WITH changes AS (
       AND lower(service_name) = 'ecs'
       AND outcome = 'success'
       -- A call without a time cancels a scheduled release.
-      AND (event_action <> 'modifyinstanceautoreleasetime' OR coalesce(param(request_parameters, 'AutoReleaseTime'), '') <> '')
+      AND (event_action <> 'modifyinstanceautoreleasetime' OR coalesce(param(request_parameters, request_parameter_json, 'AutoReleaseTime'), '') <> '')
 ),
 touched AS (
     SELECT event_key, account, who, family, event_time, unnest(instance_ids) AS instance_id FROM changes
@@ -46,7 +46,7 @@ around AS (
     GROUP BY touched.event_key
 ),
 schedules AS (
-    SELECT account, unnest(instance_ids) AS instance_id, try_cast(param(request_parameters, 'AutoReleaseTime') AS TIMESTAMP WITH TIME ZONE) AS due
+    SELECT account, unnest(instance_ids) AS instance_id, try_cast(param(request_parameters, request_parameter_json, 'AutoReleaseTime') AS TIMESTAMP WITH TIME ZONE) AS due
     FROM changes
     WHERE family = 'scheduled release'
 ),
@@ -125,8 +125,8 @@ SELECT
     concat_ws('; ',
         family || ' of ' || CAST(cardinality(instance_ids) AS VARCHAR) || ' instance(s)',
         CASE WHEN forced THEN 'forced: power off, unsaved data is lost' END,
-        CASE WHEN lower(param(request_parameters, 'StoppedMode')) = 'stopcharging' THEN 'StopCharging: may not start again, public address may change' END,
-        CASE WHEN lower(param(request_parameters, 'BatchOptimization')) = 'successfirst' THEN 'SuccessFirst: some instances may still run' END,
+        CASE WHEN lower(param(request_parameters, request_parameter_json, 'StoppedMode')) = 'stopcharging' THEN 'StopCharging: may not start again, public address may change' END,
+        CASE WHEN lower(param(request_parameters, request_parameter_json, 'BatchOptimization')) = 'successfirst' THEN 'SuccessFirst: some instances may still run' END,
         CASE WHEN by_root THEN 'identity = root-account' END,
         CASE WHEN without_mfa THEN 'console session without MFA' END,
         CASE WHEN from_outside THEN 'source address ' || client_ip || ' is in no corporate range' END,

@@ -4,8 +4,8 @@ SELECT
     concat_ws('; ',
         'event = ' || event_name,
         'on ' || array_to_string(instance_ids, ', '),
-        'role ' || param(request_parameters, 'RamRoleName'),
-        'key pair ' || param(request_parameters, 'KeyPairName'),
+        'role ' || param(request_parameters, request_parameter_json, 'RamRoleName'),
+        'key pair ' || param(request_parameters, request_parameter_json, 'KeyPairName'),
         CASE WHEN request_parameters LIKE '%"UserData"%' THEN 'start script' END,
         CASE WHEN request_parameters LIKE '%"Password"%' THEN 'password' END,
         'outcome = ' || outcome) AS why,
@@ -16,4 +16,4 @@ WHERE lower(service_name) = 'ecs'
   AND (event_action IN ('attachinstanceramrole', 'importkeypair', 'attachkeypair')
     OR event_action = 'modifyinstanceattribute'
        AND regexp_like(request_parameters, '"(UserData|Password)"')
-    OR event_action = 'modifyinstancemetadataoptions' AND lower(param(request_parameters, 'HttpTokens')) = 'optional')
+    OR event_action = 'modifyinstancemetadataoptions' AND lower(param(request_parameters, request_parameter_json, 'HttpTokens')) = 'optional')

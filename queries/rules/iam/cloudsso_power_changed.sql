@@ -3,8 +3,8 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'user ' || coalesce(param(request_parameters, 'UserId'), param(request_parameters, 'PrincipalId')),
-        'to account ' || param(request_parameters, 'TargetId'),
+        'user ' || coalesce(param(request_parameters, request_parameter_json, 'UserId'), param(request_parameters, request_parameter_json, 'PrincipalId')),
+        'to account ' || param(request_parameters, request_parameter_json, 'TargetId'),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

@@ -3,7 +3,7 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'provider ' || coalesce(param(request_parameters, 'SAMLProviderName'), param(request_parameters, 'OIDCProviderName'), param(request_parameters, 'DirectoryId')),
+        'provider ' || coalesce(param(request_parameters, request_parameter_json, 'SAMLProviderName'), param(request_parameters, request_parameter_json, 'OIDCProviderName'), param(request_parameters, request_parameter_json, 'DirectoryId')),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

@@ -3,7 +3,7 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'of ' || coalesce(param(request_parameters, 'UserName'), param(request_parameters, 'UserPrincipalName'), param(request_parameters, 'UserId')),
+        'of ' || coalesce(param(request_parameters, request_parameter_json, 'UserName'), param(request_parameters, request_parameter_json, 'UserPrincipalName'), param(request_parameters, request_parameter_json, 'UserId')),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events
@@ -11,4 +11,4 @@ WHERE event_action IN ('unbindmfadevice', 'disablevirtualmfa', 'deletevirtualmfa
   AND lower(service_name) IN ('ram', 'ims', 'cloudsso')
   AND outcome = 'success'
   -- Requiring MFA is not a removal.
-  AND NOT (event_action = 'setmfaauthenticationstatus' AND coalesce(lower(param(request_parameters, 'MFAAuthenticationStatus')), '') = 'enabled')
+  AND NOT (event_action = 'setmfaauthenticationstatus' AND coalesce(lower(param(request_parameters, request_parameter_json, 'MFAAuthenticationStatus')), '') = 'enabled')

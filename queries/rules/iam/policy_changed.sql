@@ -2,14 +2,14 @@
 SELECT
     events.*,
     CASE
-        WHEN regexp_like(param(request_parameters, 'PolicyDocument'), '"Action"\s*:\s*\[?\s*"\*"')
-         AND regexp_like(param(request_parameters, 'PolicyDocument'), '"Resource"\s*:\s*\[?\s*"\*"') THEN 'high'
+        WHEN regexp_like(param(request_parameters, request_parameter_json, 'PolicyDocument'), '"Action"\s*:\s*\[?\s*"\*"')
+         AND regexp_like(param(request_parameters, request_parameter_json, 'PolicyDocument'), '"Resource"\s*:\s*\[?\s*"\*"') THEN 'high'
         ELSE 'medium'
     END AS severity,
     concat_ws('; ',
         'event = ' || event_name,
-        'policy ' || param(request_parameters, 'PolicyName'),
-        CASE WHEN regexp_like(param(request_parameters, 'PolicyDocument'), '"Action"\s*:\s*\[?\s*"\*"') AND regexp_like(param(request_parameters, 'PolicyDocument'), '"Resource"\s*:\s*\[?\s*"\*"') THEN 'allows everything on everything' END,
+        'policy ' || param(request_parameters, request_parameter_json, 'PolicyName'),
+        CASE WHEN regexp_like(param(request_parameters, request_parameter_json, 'PolicyDocument'), '"Action"\s*:\s*\[?\s*"\*"') AND regexp_like(param(request_parameters, request_parameter_json, 'PolicyDocument'), '"Resource"\s*:\s*\[?\s*"\*"') THEN 'allows everything on everything' END,
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

@@ -3,12 +3,12 @@ WITH calls AS (
     SELECT
         events.*,
         CASE WHEN event_action = 'attachpolicytouser' THEN 1 ELSE 0 END AS is_grant,
-        lower(coalesce(param(request_parameters, 'UserName'), split_part(param(request_parameters, 'UserPrincipalName'), '@', 1))) AS target
+        lower(coalesce(param(request_parameters, request_parameter_json, 'UserName'), split_part(param(request_parameters, request_parameter_json, 'UserPrincipalName'), '@', 1))) AS target
     FROM events
     WHERE event_time IS NOT NULL AND outcome = 'success'
       AND (event_action IN ('createaccesskey', 'createloginprofile')
         OR event_action = 'attachpolicytouser'
-           AND lower(param(request_parameters, 'PolicyName')) IN ('administratoraccess', 'aliyunramfullaccess', 'aliyunstsassumeroleaccess'))
+           AND lower(param(request_parameters, request_parameter_json, 'PolicyName')) IN ('administratoraccess', 'aliyunramfullaccess', 'aliyunstsassumeroleaccess'))
       AND lower(service_name) IN ('ram', 'ims')
 ),
 grants AS (

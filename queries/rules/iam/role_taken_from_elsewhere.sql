@@ -4,7 +4,7 @@ SELECT
     concat_ws('; ',
         'event = ' || event_name,
         'by account ' || account_id,
-        'role ' || param(request_parameters, 'RoleArn'),
+        'role ' || param(request_parameters, request_parameter_json, 'RoleArn'),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

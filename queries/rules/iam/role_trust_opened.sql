@@ -3,7 +3,7 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'role ' || param(request_parameters, 'RoleName'),
+        'role ' || param(request_parameters, request_parameter_json, 'RoleName'),
         'trusts everybody',
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
@@ -11,4 +11,4 @@ FROM events
 WHERE event_action IN ('createrole', 'updaterole')
   AND lower(service_name) = 'ram'
   AND outcome = 'success'
-  AND regexp_like(coalesce(param(request_parameters, 'AssumeRolePolicyDocument'), param(request_parameters, 'NewAssumeRolePolicyDocument')), '"RAM"\s*:\s*\[?\s*"(\*|acs:ram::\*:)')
+  AND regexp_like(coalesce(param(request_parameters, request_parameter_json, 'AssumeRolePolicyDocument'), param(request_parameters, request_parameter_json, 'NewAssumeRolePolicyDocument')), '"RAM"\s*:\s*\[?\s*"(\*|acs:ram::\*:)')

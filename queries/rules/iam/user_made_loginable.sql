@@ -3,7 +3,7 @@ WITH calls AS (
     SELECT
         events.*,
         coalesce(principal_id, '') AS who,
-        lower(coalesce(param(request_parameters, 'UserName'), split_part(param(request_parameters, 'UserPrincipalName'), '@', 1), '')) AS login_user
+        lower(coalesce(param(request_parameters, request_parameter_json, 'UserName'), split_part(param(request_parameters, request_parameter_json, 'UserPrincipalName'), '@', 1), '')) AS login_user
     FROM events
     WHERE event_action IN ('createuser', 'createloginprofile', 'updateloginprofile')
       AND lower(service_name) IN ('ram', 'ims')
@@ -23,9 +23,9 @@ SELECT
         'event = ' || event_name,
         CASE WHEN login_user <> '' THEN 'user ' || login_user END,
         CASE WHEN event_action = 'createloginprofile' AND made_at IS NOT NULL THEN 'which was made by the same principal within the half hour before' END,
-        CASE WHEN lower(param(request_parameters, 'MFABindRequired')) = 'false' THEN 'no MFA asked for' END,
+        CASE WHEN lower(param(request_parameters, request_parameter_json, 'MFABindRequired')) = 'false' THEN 'no MFA asked for' END,
         CASE WHEN event_action = 'updateloginprofile' AND request_parameters LIKE '%"Password"%' THEN 'a new password' END) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM after
 WHERE event_action = 'createloginprofile'
-   OR (event_action = 'updateloginprofile' AND (lower(param(request_parameters, 'MFABindRequired')) = 'false' OR request_parameters LIKE '%"Password"%'))
+   OR (event_action = 'updateloginprofile' AND (lower(param(request_parameters, request_parameter_json, 'MFABindRequired')) = 'false' OR request_parameters LIKE '%"Password"%'))

@@ -3,7 +3,7 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'of ' || coalesce(param(request_parameters, 'autoSnapshotPolicyId'), param(request_parameters, 'DBInstanceId'), param(request_parameters, 'VaultId'), param(request_parameters, 'PlanId'), param(request_parameters, 'diskIds')),
+        'of ' || coalesce(param(request_parameters, request_parameter_json, 'autoSnapshotPolicyId'), param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'VaultId'), param(request_parameters, request_parameter_json, 'PlanId'), param(request_parameters, request_parameter_json, 'diskIds')),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

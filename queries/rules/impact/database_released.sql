@@ -3,7 +3,7 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'instance ' || coalesce(param(request_parameters, 'DBInstanceId'), param(request_parameters, 'DBClusterId'), param(request_parameters, 'InstanceId')),
+        'instance ' || coalesce(param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBClusterId'), param(request_parameters, request_parameter_json, 'InstanceId')),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

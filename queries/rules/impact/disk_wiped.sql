@@ -3,7 +3,7 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'disk ' || coalesce(param(request_parameters, 'DiskId'), param(request_parameters, 'InstanceId')),
+        'disk ' || coalesce(param(request_parameters, request_parameter_json, 'DiskId'), param(request_parameters, request_parameter_json, 'InstanceId')),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

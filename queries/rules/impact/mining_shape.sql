@@ -3,8 +3,8 @@ WITH made AS (
     SELECT
         events.*,
         coalesce(principal_id, '') AS who,
-        coalesce(try_cast(param(request_parameters, 'Amount') AS BIGINT), 1) AS instances,
-        coalesce(regexp_like(lower(param(request_parameters, 'InstanceType')), '^ecs\.(gn|vgn|sgn|ebmgn|ebmgi|f[0-9]|ga)'), false) AS with_gpu
+        coalesce(try_cast(param(request_parameters, request_parameter_json, 'Amount') AS BIGINT), 1) AS instances,
+        coalesce(regexp_like(lower(param(request_parameters, request_parameter_json, 'InstanceType')), '^ecs\.(gn|vgn|sgn|ebmgn|ebmgi|f[0-9]|ga)'), false) AS with_gpu
     FROM events
     WHERE event_action IN ('runinstances', 'createinstance')
       AND lower(service_name) = 'ecs'
@@ -24,7 +24,7 @@ SELECT
     marked.*,
     CASE WHEN most >= 20 THEN 'critical' END AS severity,
     concat_ws('; ',
-        CASE WHEN with_gpu THEN 'GPU or FPGA: ' || param(request_parameters, 'InstanceType') END,
+        CASE WHEN with_gpu THEN 'GPU or FPGA: ' || param(request_parameters, request_parameter_json, 'InstanceType') END,
         CASE WHEN most >= 20 THEN CAST(most AS VARCHAR) || ' instances within 10 minutes' END,
         'region ' || acs_region) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns

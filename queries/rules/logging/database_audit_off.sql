@@ -3,11 +3,11 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'instance ' || param(request_parameters, 'DBInstanceId'),
+        'instance ' || param(request_parameters, request_parameter_json, 'DBInstanceId'),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events
 WHERE event_action = 'modifysqlcollectorpolicy'
   AND lower(service_name) = 'rds'
-  AND lower(param(request_parameters, 'SQLCollectorStatus')) IN ('disable', 'disabled')
+  AND lower(param(request_parameters, request_parameter_json, 'SQLCollectorStatus')) IN ('disable', 'disabled')
   AND outcome = 'success'

@@ -3,7 +3,7 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'flow log ' || param(request_parameters, 'FlowLogId'),
+        'flow log ' || param(request_parameters, request_parameter_json, 'FlowLogId'),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

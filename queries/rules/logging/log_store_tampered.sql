@@ -3,13 +3,13 @@ SELECT
     events.*,
     CASE
         WHEN event_action = 'deleteproject' THEN 'critical'
-        WHEN lower(coalesce(param(request_parameters, 'logstore'), param(request_parameters, 'logstoreName'))) LIKE 'actiontrail%' THEN 'critical'
+        WHEN lower(coalesce(param(request_parameters, request_parameter_json, 'logstore'), param(request_parameters, request_parameter_json, 'logstoreName'))) LIKE 'actiontrail%' THEN 'critical'
         ELSE 'high'
     END AS severity,
     concat_ws('; ',
         'event = ' || event_name,
-        'project ' || coalesce(param(request_parameters, 'project'), param(request_parameters, 'projectName')),
-        'logstore ' || coalesce(param(request_parameters, 'logstore'), param(request_parameters, 'logstoreName')),
+        'project ' || coalesce(param(request_parameters, request_parameter_json, 'project'), param(request_parameters, request_parameter_json, 'projectName')),
+        'logstore ' || coalesce(param(request_parameters, request_parameter_json, 'logstore'), param(request_parameters, request_parameter_json, 'logstoreName')),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

@@ -8,7 +8,7 @@ SELECT
     END AS severity,
     concat_ws('; ',
         'event = ' || event_name,
-        'trail ' || coalesce(param(request_parameters, 'Name'), param(request_parameters, 'TrailName')),
+        'trail ' || coalesce(param(request_parameters, request_parameter_json, 'Name'), param(request_parameters, request_parameter_json, 'TrailName')),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

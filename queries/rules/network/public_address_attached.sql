@@ -3,8 +3,8 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'to ' || param(request_parameters, 'InstanceId'),
-        'address ' || param(request_parameters, 'AllocationId'),
+        'to ' || param(request_parameters, request_parameter_json, 'InstanceId'),
+        'address ' || param(request_parameters, request_parameter_json, 'AllocationId'),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

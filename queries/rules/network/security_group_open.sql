@@ -7,8 +7,8 @@ SELECT
     END AS severity,
     concat_ws('; ',
         'event = ' || event_name,
-        'group ' || param(request_parameters, 'SecurityGroupId'),
-        'ports ' || coalesce(param(request_parameters, 'PortRange'), param(request_parameters, 'Permissions.1.PortRange')),
+        'group ' || param(request_parameters, request_parameter_json, 'SecurityGroupId'),
+        'ports ' || coalesce(param(request_parameters, request_parameter_json, 'PortRange'), param(request_parameters, request_parameter_json, 'Permissions.1.PortRange')),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

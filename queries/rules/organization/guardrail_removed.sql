@@ -3,8 +3,8 @@ SELECT
     events.*,
     concat_ws('; ',
         'event = ' || event_name,
-        'policy ' || param(request_parameters, 'PolicyId'),
-        'target ' || coalesce(param(request_parameters, 'TargetId'), param(request_parameters, 'AccountId')),
+        'policy ' || param(request_parameters, request_parameter_json, 'PolicyId'),
+        'target ' || coalesce(param(request_parameters, request_parameter_json, 'TargetId'), param(request_parameters, request_parameter_json, 'AccountId')),
         'outcome = ' || outcome) AS why,
     CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events

@@ -7,6 +7,7 @@ mod geo;
 mod globs;
 mod hours;
 mod principal;
+mod service_roles;
 pub mod toml_time;
 mod window;
 
@@ -15,6 +16,7 @@ pub use geo::AddressDatabase;
 pub use globs::GlobList;
 pub use hours::BusinessHours;
 pub use principal::{AllowedPrincipal, PrincipalAttributes};
+pub use service_roles::{ServiceRole, ServiceRoles};
 pub use window::{ChangeAttributes, ChangeWindow};
 
 pub(crate) use cidr::parse_range;
@@ -219,7 +221,7 @@ impl Parameters {
                 warnings.push(format!(
                     "`allowed_principals` entry {} matches every principal of rule {}",
                     index + 1,
-                    principal.rule
+                    principal.rule.patterns().join(", ")
                 ));
             }
         }

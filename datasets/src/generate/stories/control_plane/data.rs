@@ -1,0 +1,9 @@
+//! Calls of the attack on buckets, keys, secrets, logs and protection.
+
+use super::{AttackStep, HarmlessCall};
+
+/// The calls in the order of an intrusion.
+pub(super) const STEPS: &[AttackStep] = &[];
+
+/// Calls that resemble them and are everyday work.
+pub(super) const HARMLESS: &[HarmlessCall] = &[];

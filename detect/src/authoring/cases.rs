@@ -10,6 +10,7 @@ use std::sync::Arc;
 use trailhound_datasets::derive::time;
 use trailhound_datasets::samples;
 use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::phrases::Phrases;
 use trailhound_queries::packs::rules::{ExpectedFinding, Rule, TestCase, TestEvent};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
@@ -84,7 +85,7 @@ impl<'d> CaseRunner<'d> {
         let rows = BatchRows::new(session, rules).await.map_err(|e| e.to_string())?;
         match rows.broken.first() {
             Some((_, error)) => Err(format!("the rule broke: {error}")),
-            None => Ok(CasePlan { parameters, rows }),
+            None => Ok(CasePlan { parameters, rows, in_both_languages: rule.built_in }),
         }
     }
 
@@ -108,6 +109,8 @@ impl<'d> CaseRunner<'d> {
 struct CasePlan<'r> {
     parameters: Arc<Parameters>,
     rows: BatchRows<'r>,
+    /// Every sentence of the findings must have a Chinese phrase: the rule comes with the product.
+    in_both_languages: bool,
 }
 
 impl CasePlan<'_> {
@@ -127,7 +130,8 @@ impl CasePlan<'_> {
             findings.extend(found.map_err(|e| format!("the rule broke: {e}"))?.findings);
         }
         sort_findings(&mut findings);
-        compare(&findings, &case.expect)
+        compare(&findings, &case.expect)?;
+        if self.in_both_languages { chinese_is_complete(&findings) } else { Ok(()) }
     }
 }
 
@@ -197,6 +201,19 @@ fn move_time(event: &mut Value, seconds: i64) -> Result<(), String> {
     let moved = time::canonical(micros + seconds * 1_000_000)
         .ok_or("the time of a copy is out of range")?;
     set(event, "eventTime", Value::from(moved))
+}
+
+/// Checks that every reason and every unknown fact of the findings has a phrase.
+///
+/// # Errors
+/// The first sentence without one.
+fn chinese_is_complete(findings: &[Finding]) -> Result<(), String> {
+    let phrases = Phrases::built_in();
+    let mut texts = findings.iter().flat_map(|finding| finding.why.iter().chain(&finding.unknowns));
+    match texts.find(|text| phrases.zh(text).is_none()) {
+        Some(text) => Err(format!("no phrase in `phrases/` says `{text}` in Chinese")),
+        None => Ok(()),
+    }
 }
 
 /// Compares the findings of a case with those it expects.

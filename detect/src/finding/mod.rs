@@ -12,6 +12,7 @@ pub mod risk;
 
 use crate::finding::language::Language;
 use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
 use trailhound_datasets::derive::time::parse;
 use trailhound_queries::packs::phrases::Phrases;
 use trailhound_queries::packs::rules::Severity;
@@ -115,6 +116,15 @@ impl Finding {
         self
     }
 
+    /// The title in `language`.
+    #[must_use]
+    pub fn title_in(&self, language: Language) -> &str {
+        match language {
+            Language::En => &self.title,
+            Language::Zh => &self.title_zh,
+        }
+    }
+
     /// The reasons in `language`.
     #[must_use]
     pub fn why_in(&self, language: Language) -> &[String] {
@@ -126,6 +136,13 @@ impl Finding {
     pub fn unknowns_in(&self, language: Language) -> &[String] {
         pick(language, &self.unknowns, &self.unknowns_zh)
     }
+}
+
+/// A sentence of a rule, such as a verdict, in `language`; one without a phrase stays in English.
+#[must_use]
+pub fn sentence_in(language: Language, english: &str) -> Cow<'_, str> {
+    let chinese = (language == Language::Zh).then(|| Phrases::built_in().zh(english)).flatten();
+    chinese.map_or(Cow::Borrowed(english), Cow::Owned)
 }
 
 /// The texts in `language`. A finding of an earlier version has no Chinese ones: its English ones are taken.

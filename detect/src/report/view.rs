@@ -2,6 +2,7 @@
 //! numbers and times, sanitized text.
 
 use crate::finding::language::{Language, cut};
+use crate::finding::sentence_in;
 use crate::report::model::{Report, SectionData};
 use chrono::DateTime;
 use chrono_tz::Tz;
@@ -10,7 +11,6 @@ use serde_json::Value;
 use std::borrow::Cow;
 use trailhound_datasets::sanitize::sanitize;
 use trailhound_queries::local_time::{local_text, local_time};
-use trailhound_queries::packs::phrases::Phrases;
 use trailhound_queries::packs::reports::{ReportLabels, SectionLayout, report_labels};
 use trailhound_queries::packs::rules::BilingualText;
 
@@ -155,10 +155,11 @@ impl Labels {
 
     /// The text of a column that holds a sentence of a rule, in the language of the labels.
     fn sentence<'t>(&self, column: &str, text: &'t str) -> Cow<'t, str> {
-        let chinese = (self.language == Language::Zh && SENTENCES.contains(&column))
-            .then(|| Phrases::built_in().zh(text))
-            .flatten();
-        chinese.map_or(Cow::Borrowed(text), Cow::Owned)
+        if SENTENCES.contains(&column) {
+            sentence_in(self.language, text)
+        } else {
+            Cow::Borrowed(text)
+        }
     }
 
     /// Formats a value.

@@ -4,14 +4,18 @@ WITH calls AS (
         events.*,
         coalesce(param(request_parameters, request_parameter_json, 'UserName'), param(request_parameters, request_parameter_json, 'UserPrincipalName'), param(request_parameters, request_parameter_json, 'UserId')) AS whose,
         event_action IN ('setmfaauthenticationstatus', 'updatemfaauthenticationsettings', 'updateusermfaauthenticationsettings') AS is_setting,
-        lower(trim(coalesce(param(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), param(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), param(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings')))) AS setting_is,
+        CASE
+            WHEN any_is(coalesce(values_at(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), values_at(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), values_at(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings')), 're', '(?i)^\s*disabled\s*$') THEN 'disabled'
+            ELSE lower(trim(coalesce(param(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), param(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), param(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings'))))
+        END AS setting_is,
         lower(trim(param(request_parameters, request_parameter_json, 'OperationForRiskLogin'))) AS at_risk
     FROM events
     WHERE event_action IN ('unbindmfadevice', 'disablevirtualmfa', 'deletevirtualmfadevice', 'deletepasskey', 'deletemfadeviceforuser', 'unbindverification', 'setmfaauthenticationstatus', 'updatemfaauthenticationsettings', 'updateusermfaauthenticationsettings')
       AND lower(service_name) IN ('ram', 'ims', 'cloudsso')
       AND outcome = 'success'
       -- Requiring MFA is not a removal.
-      AND coalesce(lower(trim(coalesce(param(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), param(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), param(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings')))), '') <> 'enabled'
+      AND (any_is(coalesce(values_at(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), values_at(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), values_at(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings')), 'equals', 'enabled') IS NOT TRUE
+        OR any_is(coalesce(values_at(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), values_at(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), values_at(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings')), 're', '(?i)^\s*(disabled|byuser|onlyriskylogin)'))
 )
 SELECT
     calls.*,

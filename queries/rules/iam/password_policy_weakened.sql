@@ -3,10 +3,10 @@ WITH calls AS (
     SELECT
         events.*,
         -- RAM and CloudSSO name these differently.
-        TRY_CAST(coalesce(param(request_parameters, request_parameter_json, 'MinimumPasswordLength'), param(request_parameters, request_parameter_json, 'MinPasswordLength')) AS BIGINT) AS length_least,
-        TRY_CAST(param(request_parameters, request_parameter_json, 'PasswordReusePrevention') AS BIGINT) AS remembered,
-        TRY_CAST(param(request_parameters, request_parameter_json, 'MaxPasswordAge') AS BIGINT) AS age_most,
-        TRY_CAST(coalesce(param(request_parameters, request_parameter_json, 'MaxLoginAttemps'), param(request_parameters, request_parameter_json, 'MaxLoginAttempts')) AS BIGINT) AS attempts_most,
+        coalesce(values_at(request_parameters, request_parameter_json, 'MinimumPasswordLength'), values_at(request_parameters, request_parameter_json, 'MinPasswordLength')) AS length_least,
+        values_at(request_parameters, request_parameter_json, 'PasswordReusePrevention') AS remembered,
+        values_at(request_parameters, request_parameter_json, 'MaxPasswordAge') AS age_most,
+        coalesce(values_at(request_parameters, request_parameter_json, 'MaxLoginAttemps'), values_at(request_parameters, request_parameter_json, 'MaxLoginAttempts')) AS attempts_most,
         concat_ws(', ',
             CASE WHEN any_is(values_at(request_parameters, request_parameter_json, 'RequireLowercaseCharacters'), 'equals', 'false') THEN 'RequireLowercaseCharacters' END,
             CASE WHEN any_is(values_at(request_parameters, request_parameter_json, 'RequireUppercaseCharacters'), 'equals', 'false') THEN 'RequireUppercaseCharacters' END,
@@ -20,10 +20,10 @@ WITH calls AS (
 SELECT
     calls.*,
     concat_ws('; ',
-        CASE WHEN length_least < 14 THEN 'A password needs ' || CAST(length_least AS VARCHAR) || ' characters (the benchmark asks for 14)' END,
-        CASE WHEN remembered < 4 THEN 'The last ' || CAST(remembered AS VARCHAR) || ' passwords may not be used again (the benchmark asks for 4)' END,
-        CASE WHEN age_most NOT BETWEEN 1 AND 90 THEN 'A password is valid for ' || CAST(age_most AS VARCHAR) || ' days, where 0 is for ever (the benchmark asks for 90)' END,
-        CASE WHEN attempts_most NOT BETWEEN 1 AND 5 THEN 'A password may be tried ' || CAST(attempts_most AS VARCHAR) || ' times, where 0 is without end (the benchmark asks for 5)' END,
+        CASE WHEN any_is(length_least, '<', '14') THEN 'A password needs ' || array_to_string(length_least, ', ') || ' characters (the benchmark asks for 14)' END,
+        CASE WHEN any_is(remembered, '<', '4') THEN 'The last ' || array_to_string(remembered, ', ') || ' passwords may not be used again (the benchmark asks for 4)' END,
+        CASE WHEN (any_is(age_most, '<', '1') OR any_is(age_most, '>', '90')) THEN 'A password is valid for ' || array_to_string(age_most, ', ') || ' days, where 0 is for ever (the benchmark asks for 90)' END,
+        CASE WHEN (any_is(attempts_most, '<', '1') OR any_is(attempts_most, '>', '5')) THEN 'A password may be tried ' || array_to_string(attempts_most, ', ') || ' times, where 0 is without end (the benchmark asks for 5)' END,
         CASE WHEN not_required <> '' THEN 'Passwords need not fulfil ' || not_required END) AS why,
     CASE source_class
         WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
@@ -32,8 +32,8 @@ SELECT
         WHEN 'garbage' THEN 'The source address cannot be read'
     END AS unknowns
 FROM calls
-WHERE length_least < 14
-   OR remembered < 4
-   OR age_most NOT BETWEEN 1 AND 90
-   OR attempts_most NOT BETWEEN 1 AND 5
+WHERE any_is(length_least, '<', '14')
+   OR any_is(remembered, '<', '4')
+   OR (any_is(age_most, '<', '1') OR any_is(age_most, '>', '90'))
+   OR (any_is(attempts_most, '<', '1') OR any_is(attempts_most, '>', '5'))
    OR not_required <> ''

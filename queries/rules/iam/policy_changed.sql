@@ -8,8 +8,8 @@ WITH calls AS (
       AND outcome = 'success'
 ),
 statements AS (
-    SELECT event_key, unnest(entries(param(request_parameters, request_parameter_json, 'PolicyDocument'), 'Statement')) AS statement
-    FROM calls
+    SELECT event_key, unnest(entries(document, 'Statement')) AS statement
+    FROM (SELECT event_key, unnest(values_at(request_parameters, request_parameter_json, 'PolicyDocument')) AS document FROM calls)
 ),
 -- Each statement is judged by itself: a narrow one beside it takes nothing away.
 wide AS (

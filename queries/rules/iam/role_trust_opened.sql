@@ -2,7 +2,7 @@
 WITH calls AS (
     SELECT
         events.*,
-        coalesce(param(request_parameters, request_parameter_json, 'NewAssumeRolePolicyDocument'), param(request_parameters, request_parameter_json, 'AssumeRolePolicyDocument')) AS trust_policy
+        coalesce(values_at(request_parameters, request_parameter_json, 'NewAssumeRolePolicyDocument'), values_at(request_parameters, request_parameter_json, 'AssumeRolePolicyDocument')) AS trust_policies
     FROM events
     WHERE event_action IN ('createrole', 'updaterole')
       AND lower(service_name) IN ('ram', 'ims', 'resourcemanager')
@@ -10,8 +10,8 @@ WITH calls AS (
 ),
 -- Each statement is judged by itself: what one denies or allows says nothing about the next.
 statements AS (
-    SELECT event_key, account_id, unnest(entries(trust_policy, 'Statement')) AS statement
-    FROM calls
+    SELECT event_key, account_id, unnest(entries(document, 'Statement')) AS statement
+    FROM (SELECT event_key, account_id, unnest(trust_policies) AS document FROM calls)
 ),
 principals AS (
     SELECT
@@ -59,10 +59,12 @@ judged AS (
         coalesce(everybody, false) AS trusts_everybody,
         coalesce(has_condition, false) AS has_condition,
         accounts_trusted,
+        read_by IS NOT NULL AS is_understood,
         -- Where not even the account itself is in the list, there is no list to tell strangers by.
         coalesce(matches(account_id, 'accounts'), false) AS accounts_known
     FROM calls
     LEFT JOIN strangers ON trusted_by = event_key
+    LEFT JOIN (SELECT DISTINCT event_key AS read_by FROM statements) ON read_by = event_key
 )
 SELECT
     judged.*,
@@ -85,6 +87,6 @@ SELECT
         END) AS unknowns
 FROM judged
 WHERE accounts_trusted IS NOT NULL
-   OR trust_policy IS NOT NULL AND entries(trust_policy, 'Statement') IS NULL
+   OR trust_policies IS NOT NULL AND NOT is_understood
    -- A new role always has a trust policy; a change of a role can leave it as it is.
-   OR trust_policy IS NULL AND (event_action = 'createrole' OR request_parameters IS NULL AND request_parameter_json IS NULL)
+   OR trust_policies IS NULL AND (event_action = 'createrole' OR request_parameters IS NULL AND request_parameter_json IS NULL)

@@ -5,14 +5,14 @@ WITH calls AS (
         trim(param(request_parameters, request_parameter_json, 'LoginNetworkMasks')) = '' AS lifts_masks,
         -- Ranges that cover the internet only together count too.
         coalesce(internet_share(string_to_array(regexp_replace(array_to_string(values_at(request_parameters, request_parameter_json, 'LoginNetworkMasks'), ';'), '[\s,;]+', ';', 'g'), ';')), 0) AS masks_share,
-        lower(trim(param(request_parameters, request_parameter_json, 'MFAOperationForLogin'))) AS mfa_for_login,
+        CASE WHEN any_is(values_at(request_parameters, request_parameter_json, 'MFAOperationForLogin'), 'equals', 'independent') THEN 'independent' ELSE lower(trim(param(request_parameters, request_parameter_json, 'MFAOperationForLogin'))) END AS mfa_for_login,
         any_is(values_at(request_parameters, request_parameter_json, 'EnforceMFAForLogin'), 'equals', 'false') AS mfa_not_enforced,
         any_is(values_at(request_parameters, request_parameter_json, 'OperationForRiskLogin'), 'equals', 'autonomous') AS risk_may_pass,
         any_is(values_at(request_parameters, request_parameter_json, 'AllowUserToManageAccessKeys'), 'equals', 'true') AS users_make_keys,
         any_is(values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials'), 'equals', 'true') AS users_get_credentials,
         any_is(values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'), 'equals', 'true') AS mfa_is_remembered,
         any_is(values_at(request_parameters, request_parameter_json, 'VerificationTypes'), 're', '(?i)sms|email') AS weak_verification,
-        TRY_CAST(param(request_parameters, request_parameter_json, 'LoginSessionDuration') AS BIGINT) > 12 AS long_sessions,
+        any_is(values_at(request_parameters, request_parameter_json, 'LoginSessionDuration'), '>', '12') AS long_sessions,
         request_parameters IS NULL AND request_parameter_json IS NULL AS says_nothing
     FROM events
     WHERE event_action IN ('setsecuritypreference', 'setloginpreference')

@@ -6,8 +6,8 @@ WITH calls AS (
         lower(coalesce(param(request_parameters, request_parameter_json, 'UserName'), split_part(param(request_parameters, request_parameter_json, 'UserPrincipalName'), '@', 1), '')) AS login_user,
         -- The password itself is hidden, and param returns no hidden value.
         event_action = 'updateloginprofile' AND values_at(request_parameters, request_parameter_json, 'Password') IS NOT NULL AS sets_password,
-        lower(trim(param(request_parameters, request_parameter_json, 'MFABindRequired'))) = 'false' AS asks_no_mfa,
-        lower(trim(param(request_parameters, request_parameter_json, 'Status'))) = 'active' AS switches_on
+        any_is(values_at(request_parameters, request_parameter_json, 'MFABindRequired'), 'equals', 'false') AS asks_no_mfa,
+        any_is(values_at(request_parameters, request_parameter_json, 'Status'), 'equals', 'active') AS switches_on
     FROM events
     WHERE event_action IN ('createuser', 'createloginprofile', 'updateloginprofile')
       AND lower(service_name) IN ('ram', 'ims')

@@ -27,8 +27,15 @@ received AS (
     FROM (SELECT event_key, account_id, unnest(receivers) AS receiver FROM calls)
 ),
 resources_shared AS (
-    SELECT event_key AS shared_by, string_agg(DISTINCT param(entry, 'ResourceId'), ', ' ORDER BY param(entry, 'ResourceId')) AS resource_ids
-    FROM (SELECT event_key, unnest(entries(request_parameters, request_parameter_json, 'Resources')) AS entry FROM calls)
+    SELECT
+        event_key AS shared_by,
+        string_agg(DISTINCT coalesce(param(entry, 'ResourceId'), entry), ', ' ORDER BY coalesce(param(entry, 'ResourceId'), entry)) AS resource_ids,
+        bool_and(regexp_like(lower(coalesce(param(entry, 'ResourceType'), entry)), '(^|:)(snapshot|image)')) AS holds_images_only
+    FROM (
+        SELECT event_key, unnest(array_concat(
+            coalesce(entries(request_parameters, request_parameter_json, 'Resources'), make_array()),
+            coalesce(entries(request_parameters, request_parameter_json, 'ResourceArns'), make_array()))) AS entry
+        FROM calls)
     GROUP BY event_key
 ),
 strangers AS (
@@ -43,6 +50,7 @@ judged AS (
         calls.*,
         accounts_served,
         resource_ids,
+        coalesce(holds_images_only, false) AS holds_images_only,
         event_action IN ('grantinstancetotransitrouter', 'grantinstancetocen', 'grantinstancetovbr', 'grantinstancetoexpressconnectrouter', 'acceptvpcpeerconnection') AND cardinality(receivers) = 0
             OR request_parameters IS NULL AND request_parameter_json IS NULL AS receiver_unknown
     FROM calls
@@ -68,7 +76,7 @@ SELECT
             WHEN event_action = 'createvpcpeerconnection' THEN 'Connected VPC ' || coalesce(param(request_parameters, request_parameter_json, 'VpcId'), '?') || ' to a VPC of account ' || coalesce(accounts_served, '?')
             ELSE 'Let account ' || coalesce(accounts_served, '?') || ' attach ' || coalesce(param(request_parameters, request_parameter_json, 'InstanceId'), param(request_parameters, request_parameter_json, 'VbrInstanceIds'), '?') || ' to its network'
         END,
-        'Resources: ' || coalesce(resource_ids, array_to_string(values_at(request_parameters, request_parameter_json, 'ResourceArns'), ', '))) AS why,
+        'Resources: ' || resource_ids) AS why,
     concat_ws('; ',
         CASE
             WHEN receiver_unknown THEN 'Whose account it is is not known'
@@ -82,4 +90,6 @@ SELECT
             WHEN 'garbage' THEN 'The source address cannot be read'
         END) AS unknowns
 FROM judged
-WHERE accounts_served IS NOT NULL OR receiver_unknown OR event_action = 'updateresourceshare'
+-- Snapshots and images that leave are AT-DATA-002.
+WHERE NOT holds_images_only
+  AND (accounts_served IS NOT NULL OR receiver_unknown OR event_action = 'updateresourceshare')

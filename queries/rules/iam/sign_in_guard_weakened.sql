@@ -1,23 +1,58 @@
--- RAM settings that weaken sign-ins or allow them from anywhere.
+-- Settings of RAM and CloudSSO that weaken sign-ins or allow them from anywhere.
+WITH calls AS (
+    SELECT
+        events.*,
+        trim(param(request_parameters, request_parameter_json, 'LoginNetworkMasks')) = '' AS lifts_masks,
+        -- Ranges that cover the internet only together count too.
+        coalesce(internet_share(string_to_array(regexp_replace(array_to_string(values_at(request_parameters, request_parameter_json, 'LoginNetworkMasks'), ';'), '[\s,;]+', ';', 'g'), ';')), 0) AS masks_share,
+        CASE WHEN any_is(values_at(request_parameters, request_parameter_json, 'MFAOperationForLogin'), 'equals', 'independent') THEN 'independent' ELSE lower(trim(param(request_parameters, request_parameter_json, 'MFAOperationForLogin'))) END AS mfa_for_login,
+        any_is(values_at(request_parameters, request_parameter_json, 'EnforceMFAForLogin'), 'equals', 'false') AS mfa_not_enforced,
+        any_is(values_at(request_parameters, request_parameter_json, 'OperationForRiskLogin'), 'equals', 'autonomous') AS risk_may_pass,
+        any_is(values_at(request_parameters, request_parameter_json, 'AllowUserToManageAccessKeys'), 'equals', 'true') AS users_make_keys,
+        any_is(values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials'), 'equals', 'true') AS users_get_credentials,
+        any_is(values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'), 'equals', 'true') AS mfa_is_remembered,
+        any_is(values_at(request_parameters, request_parameter_json, 'VerificationTypes'), 're', '(?i)sms|email') AS weak_verification,
+        any_is(values_at(request_parameters, request_parameter_json, 'LoginSessionDuration'), '>', '12') AS long_sessions,
+        request_parameters IS NULL AND request_parameter_json IS NULL AS says_nothing
+    FROM events
+    WHERE event_action IN ('setsecuritypreference', 'setloginpreference')
+      AND lower(service_name) IN ('ram', 'ims', 'cloudsso')
+      AND outcome = 'success'
+),
+judged AS (
+    SELECT
+        calls.*,
+        CASE
+            WHEN lifts_masks OR masks_share >= 0.5 OR mfa_for_login = 'independent' OR mfa_not_enforced OR risk_may_pass THEN 'high'
+            WHEN mfa_for_login = 'adaptive' OR users_make_keys THEN 'medium'
+            WHEN users_get_credentials OR mfa_is_remembered OR weak_verification OR long_sessions OR says_nothing THEN 'low'
+        END AS weakened
+    FROM calls
+)
 SELECT
-    events.*,
+    judged.*,
+    weakened AS severity,
+    CASE WHEN says_nothing THEN 'setting-unknown' WHEN weakened = 'low' THEN 'convenience' END AS variant,
     concat_ws('; ',
-        'event = ' || event_name,
-        'LoginNetworkMasks = ' || param(request_parameters, request_parameter_json, 'LoginNetworkMasks'),
-        'MFAOperationForLogin = ' || param(request_parameters, request_parameter_json, 'MFAOperationForLogin'),
-        'EnforceMFAForLogin = ' || param(request_parameters, request_parameter_json, 'EnforceMFAForLogin'),
-        'OperationForRiskLogin = ' || param(request_parameters, request_parameter_json, 'OperationForRiskLogin'),
-        'AllowUserToManageAccessKeys = ' || param(request_parameters, request_parameter_json, 'AllowUserToManageAccessKeys'),
-        'outcome = ' || outcome) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
-FROM events
-WHERE event_action = 'setsecuritypreference'
-  AND lower(service_name) IN ('ram', 'ims')
-  AND outcome = 'success'
-  AND (param(request_parameters, request_parameter_json, 'LoginNetworkMasks') = ''
-    OR param(request_parameters, request_parameter_json, 'LoginNetworkMasks') LIKE '%0.0.0.0/0%'
-    OR param(request_parameters, request_parameter_json, 'LoginNetworkMasks') LIKE '%::/0%'
-    OR lower(param(request_parameters, request_parameter_json, 'MFAOperationForLogin')) IN ('independent', 'adaptive')
-    OR lower(param(request_parameters, request_parameter_json, 'EnforceMFAForLogin')) = 'false'
-    OR lower(param(request_parameters, request_parameter_json, 'OperationForRiskLogin')) = 'autonomous'
-    OR lower(param(request_parameters, request_parameter_json, 'AllowUserToManageAccessKeys')) = 'true')
+        CASE WHEN lifts_masks THEN 'Sign-ins are allowed from every network' END,
+        CASE WHEN masks_share >= 0.5 THEN 'The networks allowed for sign-ins cover the internet: ' || replace(param(request_parameters, request_parameter_json, 'LoginNetworkMasks'), ';', ',') END,
+        CASE WHEN mfa_for_login = 'independent' THEN 'Each user decides whether to sign in with MFA' END,
+        CASE WHEN mfa_for_login = 'adaptive' THEN 'MFA is asked for only where a sign-in is at risk' END,
+        CASE WHEN mfa_not_enforced THEN 'MFA is no longer required' END,
+        CASE WHEN risk_may_pass THEN 'A sign-in at risk may skip MFA' END,
+        CASE WHEN users_make_keys THEN 'Users may manage their own AccessKeys' END,
+        CASE WHEN users_get_credentials THEN 'Users may fetch temporary credentials from the portal' END,
+        CASE WHEN mfa_is_remembered THEN 'MFA is remembered for seven days' END,
+        CASE WHEN weak_verification THEN 'Text messages or mail count as MFA' END,
+        CASE WHEN long_sessions THEN 'A console session lasts ' || param(request_parameters, request_parameter_json, 'LoginSessionDuration') || ' hours' END,
+        CASE WHEN says_nothing THEN 'Changed the settings of sign-ins' END) AS why,
+    concat_ws('; ',
+        CASE WHEN says_nothing THEN 'Which settings were changed is not known' END,
+        CASE source_class
+            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
+            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
+            WHEN 'missing' THEN 'The event has no source address'
+            WHEN 'garbage' THEN 'The source address cannot be read'
+        END) AS unknowns
+FROM judged
+WHERE weakened IS NOT NULL

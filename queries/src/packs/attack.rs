@@ -30,6 +30,7 @@ const TACTICS: &[(&str, &[&str])] = &[
     ("T1578", &["defense-evasion"]),
     ("T1580", &["discovery"]),
     ("T1651", &["execution"]),
+    ("T1666", &["defense-evasion"]),
 ];
 
 /// The tactics of a technique or sub-technique, by ATT&CK's short names. Empty for a technique that

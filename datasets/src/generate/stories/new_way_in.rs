@@ -25,7 +25,7 @@ fn persistent_access(story: &mut StoryContext<'_>) {
     let calls: [(&str, Value, &[&'static str]); 4] = [
         ("CreateUser", user.clone(), &[]),
         ("CreateLoginProfile", user.clone(), &["AT-IAM-003"]),
-        ("AttachPolicyToUser", rights, &["AT-IAM-001"]),
+        ("AttachPolicyToUser", rights, &["AT-IAM-001", "AT-PE-001"]),
         ("CreateAccessKey", user, &["AT-CRED-001", "AT-PE-001"]),
     ];
     for (step, (name, parameters, rules)) in (0..).zip(calls) {

@@ -33,7 +33,7 @@ const ATTACK_STEPS: [AttackStep; 54] = [
         r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0002"}"#,
     ),
     (
-        "AT-IAM-001",
+        "AT-IAM-001 AT-PE-001",
         "Ram",
         "AttachPolicyToUser",
         r#"{"PolicyName":"AdministratorAccess","UserName":"backup-job"}"#,

@@ -1,0 +1,39 @@
+-- A hundred text messages or mails of one principal within ten minutes. A call that sends to a list counts as a hundred.
+-- The windows run over few columns; the whole events are joined at the end.
+WITH sent AS (
+    SELECT
+        event_key,
+        event_time,
+        coalesce(account_id, '') AS account,
+        coalesce(principal_id, user_name, source_ip_address, '') AS sender,
+        CASE WHEN event_action IN ('batchsendmail', 'sendbatchsms', 'batchsendmessagetoglobe') THEN 100 ELSE 1 END AS messages
+    FROM events
+    WHERE event_time IS NOT NULL
+      AND outcome = 'success'
+      AND event_action IN ('singlesendmail', 'batchsendmail', 'sendsms', 'sendbatchsms', 'sendmessagetoglobe', 'batchsendmessagetoglobe', 'sendmessagewithtemplate')
+      AND lower(service_name) IN ('dm', 'dysms', 'dysmsapi', 'dysmsapi-intl', 'sms')
+),
+counted AS (
+    SELECT *, sum(messages) OVER (PARTITION BY account, sender ORDER BY event_time RANGE BETWEEN INTERVAL '10 minutes' PRECEDING AND CURRENT ROW) AS in_window
+    FROM sent
+),
+marked AS (
+    SELECT event_key, sender, max(in_window) OVER (PARTITION BY account, sender ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) AS most
+    FROM counted
+)
+SELECT
+    events.*,
+    marked.sender,
+    CASE
+        WHEN event_action LIKE '%batch%' THEN 'Sent messages to a list of receivers by one call'
+        ELSE 'Sent a hundred messages or more within ten minutes'
+    END AS why,
+    CASE source_class
+        WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
+        WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
+        WHEN 'missing' THEN 'The event has no source address'
+        WHEN 'garbage' THEN 'The source address cannot be read'
+    END AS unknowns
+FROM marked
+JOIN events ON events.event_key = marked.event_key
+WHERE most >= 100

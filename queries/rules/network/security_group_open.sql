@@ -85,11 +85,11 @@ summed AS (
         coalesce(internet_share(string_agg(sources, ',') FILTER (WHERE kind <> 'harmless')), 0) AS notable_share,
         bool_or(kind = 'access list') AS has_access_list,
         bool_or(kind = 'ports not known') AS lacks_ports,
-        string_agg(DISTINCT CASE
+        array_to_string(array_sort(array_agg(DISTINCT CASE
             WHEN internet_share(sources) < 0.01 THEN NULL
             WHEN coalesce(ports, '') = '' THEN 'Allowed ' || sources
             ELSE 'Allowed ' || sources || ' to reach ports ' || ports
-        END, '; ') AS allowed
+        END)), '; ') AS allowed
     FROM judged
     GROUP BY event_key
 ),

@@ -18,8 +18,6 @@ WITH calls AS (
             'updatepublicwhiteips', 'updatekibanawhiteips', 'allocateinstancepublicconnection', 'allocateclusterpublicconnection',
             'allocatepublicnetworkaddress', 'createdbendpointaddress', 'createapplicationendpointaddress', 'createdbinstanceendpointaddress',
             'createdbproxyendpointaddress', 'createinstanceinternetaddress', 'createendpoint', 'updatepublicnetwork', 'updatepublicnetworkstatus')
-      AND lower(service_name) IN ('rds', 'polardb', 'polardbx', 'drds', 'dds', 'mongodb', 'r-kvstore', 'kvstore', 'redisa', 'adb', 'gpdb', 'clickhouse', 'hbase', 'hitsdb', 'lindorm',
-            'oceanbasepro', 'oceanbase', 'elasticsearch', 'starrocks', 'das')
       AND outcome = 'success'
 ),
 -- The addresses that a call lets in, as one text. Calls that take addresses away let nobody in; only services that know
@@ -37,8 +35,8 @@ let_in AS (
             array_to_string(values_at(own, other, 'esIPWhitelist'), ',')), '[\s,;]+', ',', 'g') AS addresses
     FROM calls
     WHERE NOT (regexp_like(lower(modes), '^ *delete *(, *delete *)*$')
-            AND service IN ('rds', 'polardb', 'polardbx', 'dds', 'mongodb', 'r-kvstore', 'kvstore', 'redisa', 'adb', 'gpdb', 'clickhouse', 'elasticsearch'))
-      AND NOT (service IN ('hitsdb', 'lindorm') AND coalesce(any_is(values_at(own, other, 'Delete'), 'equals', 'true'), false))
+            AND service IN ('rds', 'polardb', 'polardbx', 'dds', 'r-kvstore', 'adb', 'gpdb', 'clickhouse', 'elasticsearch'))
+      AND NOT (service = 'hitsdb' AND coalesce(any_is(values_at(own, other, 'Delete'), 'equals', 'true'), false))
 ),
 -- Addresses of the internet that are in no corporate range.
 strangers AS (

@@ -81,7 +81,8 @@ SELECT
     events.*,
     found.variant,
     found.severity,
-    concat_ws('; ', found.reason, 'Domain ' || coalesce(param(request_parameters, request_parameter_json, 'DomainName'), param(request_parameters, request_parameter_json, 'DomainNames'))) AS why,
+    concat_ws('; ', found.reason, 'Domain ' || coalesce(nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'DomainName'), ', '), ''),
+        nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'DomainNames'), ', '), ''))) AS why,
     CASE WHEN events.source_class <> 'ip' THEN 'Where the call came from (source address: ' || events.source_class || ')' END AS unknowns
 FROM found
 JOIN events ON events.event_key = found.event_key

@@ -649,7 +649,8 @@ pub(crate) struct ReportArgs {
     /// configuration.
     #[arg(long, value_name = "ZONE")]
     pub(crate) time_zone: Option<Tz>,
-    /// Profile of the report: `security`, `audit`, `cis-alibaba-v2` or `member`.
+    /// Profile of the report: `security`, `audit`, `member`, or a benchmark: `cis-alibaba-v2`,
+    /// `mlps-level-3` or `pci-dss-4`.
     #[arg(long, value_name = "NAME", default_value = "security")]
     pub(crate) profile: String,
     /// Language of texts for people: `en` or `zh`.

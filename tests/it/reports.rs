@@ -126,7 +126,7 @@ fn unworded(report: &Value) -> Vec<String> {
 #[test]
 fn every_profile_has_a_report_in_every_format_and_language() {
     let program = month();
-    for profile in ["security", "audit", "cis-alibaba-v2", "member"] {
+    for profile in ["security", "audit", "cis-alibaba-v2", "member", "mlps-level-3", "pci-dss-4"] {
         for language in ["en", "zh"] {
             let args = [
                 "--profile",

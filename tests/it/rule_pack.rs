@@ -61,6 +61,11 @@ fn every_technique_has_a_tactic_and_every_profile_its_rules() {
         for id in profile.rules() {
             assert!(catalogue.find(id).is_some(), "{}: {id}", profile.name);
         }
+        for answer in profile.sections.iter().flat_map(|section| &section.reports) {
+            let is_known = answer.starts_with("trailhound ")
+                || trailhound_queries::packs::reports::section(answer).is_ok();
+            assert!(is_known, "{}: there is no section `{answer}`", profile.name);
+        }
     }
 }
 

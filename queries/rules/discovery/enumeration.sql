@@ -16,8 +16,8 @@ marked AS (
 SELECT
     events.*,
     marked.who,
-    concat_ws('; ', CAST(most AS VARCHAR) || ' kinds of calls within 10 minutes', 'key ' || mask_key(access_key_id)) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+    CAST(most AS VARCHAR) || ' kinds of reading calls within 10 minutes with AccessKey ' || mask_key(access_key_id) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 30

@@ -14,12 +14,12 @@ counted AS (
 )
 SELECT
     counted.*,
-    concat_ws('; ',
-        'event = ' || event_name,
-        CASE WHEN event_action = 'getcalleridentity' THEN CAST(refused_after AS VARCHAR) || ' refused calls within 10 minutes after it' END,
-        CASE WHEN event_action = 'generatecredentialreport' THEN 'a report on all credentials' END,
-        'key ' || mask_key(access_key_id)) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+    CASE event_action
+        WHEN 'getcalleridentity' THEN concat_ws('; ', 'AccessKey ' || mask_key(access_key_id) || ' asked who it is',
+            CAST(refused_after AS VARCHAR) || ' calls of the key were refused within 10 minutes after it')
+        ELSE concat_ws('; ', 'Had a report on all credentials made', 'With AccessKey ' || mask_key(access_key_id))
+    END AS why,
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM counted
 WHERE (event_action = 'getcalleridentity' AND outcome = 'success' AND refused_after >= 3)
    OR (event_action = 'generatecredentialreport' AND outcome = 'success')

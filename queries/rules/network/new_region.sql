@@ -29,7 +29,7 @@ known AS (
 )
 SELECT
     events.*,
-    concat_ws('; ', 'region ' || acs_region, 'where nothing was changed for 90 days', 'event = ' || event_name, 'service ' || service_name) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+    concat_ws('; ', event_name || ' of ' || service_name || ' changed something in region ' || acs_region, 'Nothing was changed there in the 90 days before') AS why,
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM known
 JOIN events ON events.event_key = known.event_key

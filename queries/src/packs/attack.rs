@@ -25,10 +25,12 @@ const TACTICS: &[(&str, &[&str])] = &[
     ("T1552", &["credential-access"]),
     ("T1555", &["credential-access"]),
     ("T1556", &["credential-access", "defense-evasion", "persistence"]),
+    ("T1557", &["credential-access", "collection"]),
     ("T1561", &["impact"]),
     ("T1562", &["defense-evasion"]),
     ("T1578", &["defense-evasion"]),
     ("T1580", &["discovery"]),
+    ("T1584", &["resource-development"]),
     ("T1651", &["execution"]),
     ("T1666", &["defense-evasion"]),
 ];

@@ -29,6 +29,12 @@ pub struct BenchmarkSection {
     pub title: BilingualText,
     /// Ids of the rules that cover the recommendation.
     pub rules: Vec<String>,
+    /// What answers the recommendation beside rules: sections of reports, and commands that begin
+    /// with `trailhound `.
+    #[serde(default)]
+    pub reports: Vec<String>,
+    /// What rules and reports cannot show for the recommendation.
+    pub cannot_show: Option<BilingualText>,
 }
 
 impl BenchmarkProfile {

@@ -20,11 +20,14 @@ WITH calls AS (
         coalesce(source_class = 'ip' AND NOT ip_in(source_ip, 'corporate_cidrs', event_time), false) AS outside,
         -- Calls of other services name instances in their parameters too.
         CASE WHEN lower(service_name) = 'ecs' THEN instance_ids
-             ELSE array_distinct(array_concat(instance_ids,
+             ELSE array_remove_all(array_distinct(array_concat(instance_ids,
                 coalesce(values_at(request_parameters, request_parameter_json, 'InstanceId'), make_array()),
                 coalesce(values_at(request_parameters, request_parameter_json, 'InstanceIds'), make_array()),
                 coalesce(values_at(request_parameters, request_parameter_json, 'Parameters.InstanceId'), make_array()),
-                coalesce(values_at(request_parameters, request_parameter_json, 'Parameters.InstanceIds'), make_array())))
+                coalesce(values_at(request_parameters, request_parameter_json, 'Parameters.InstanceIds'), make_array()))),
+                -- A list that is sent as text is itself a value.
+                CASE WHEN coalesce(param(request_parameters, request_parameter_json, 'InstanceIds'), param(request_parameters, request_parameter_json, 'InstanceId')) LIKE '[%'
+                     THEN coalesce(param(request_parameters, request_parameter_json, 'InstanceIds'), param(request_parameters, request_parameter_json, 'InstanceId')) ELSE '' END)
         END AS touches
     FROM events
     WHERE outcome = 'success'

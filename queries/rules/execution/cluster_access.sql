@@ -62,7 +62,7 @@ SELECT
         CASE WHEN lower(param(request_parameters, request_parameter_json, 'PrivateIpAddress')) = 'false' THEN 'It reaches the cluster over the internet' END,
         CASE WHEN by_root THEN 'The root account acted' END,
         CASE WHEN from_outside THEN 'The source address ' || client_ip || ' is in no corporate range' END,
-        CASE WHEN is_first THEN 'First time in 30 days that ' || who || ' did this' END) AS why,
+        CASE WHEN is_first THEN 'First time in 30 days that ' || coalesce(role_name, user_name, principal_id) || ' did this' END) AS why,
     concat_ws('; ',
         CASE WHEN source_class <> 'ip' THEN 'The source address is unknown (' || source_class || ')' END,
         CASE WHEN source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL THEN 'The corporate ranges are not set' END,

@@ -113,7 +113,7 @@ pub(crate) const SHORT: [Promise; 7] = [
     ("AT-LOGIN-005", guessed_at_last, 5),
     ("AT-PE-001", privilege_chain, 10),
     ("AT-DISC-003", tried_out, 60),
-    ("AT-IMPACT-001", deleted, 10),
+    ("AT-IMPACT-001", deleted, 60),
 ];
 
 /// Rules that detect missing events.

@@ -1,13 +1,32 @@
--- A database instance was released or flushed.
+-- A database instance, cluster or database was released or emptied, or a Kubernetes cluster deleted.
 SELECT
     events.*,
+    CASE WHEN event_action IN ('deletedatabase', 'deletedatabases', 'deletedb', 'removedrdsdb') THEN 'high' ELSE 'critical' END AS severity,
     concat_ws('; ',
-        'event = ' || event_name,
-        'instance ' || coalesce(param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBClusterId'), param(request_parameters, request_parameter_json, 'InstanceId')),
-        'outcome = ' || outcome) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+        CASE WHEN event_action LIKE 'flush%' THEN 'Emptied ' ELSE 'Released ' END || coalesce(param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBInstanceName'),
+            param(request_parameters, request_parameter_json, 'DBClusterId'), param(request_parameters, request_parameter_json, 'DrdsInstanceId'), param(request_parameters, request_parameter_json, 'ClusterId'),
+            param(request_parameters, request_parameter_json, 'InstanceId'), param(request_parameters, request_parameter_json, 'InstanceIds'), param(request_parameters, request_parameter_json, 'ProjectName'),
+            resource_name, '-') || ' by ' || event_name,
+        'The database is ' || coalesce(param(request_parameters, request_parameter_json, 'DBName'), param(request_parameters, request_parameter_json, 'DbName'), param(request_parameters, request_parameter_json, 'DatabaseNames'))) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'The source address is unknown (' || source_class || ')' END AS unknowns
 FROM events
-WHERE event_action IN ('deletedbinstance', 'destroydbinstance', 'deletedbcluster', 'flushinstance')
-  AND lower(service_name) IN ('rds', 'polardb', 'dds', 'r-kvstore', 'adb', 'gpdb', 'drds', 'hbase')
+WHERE (lower(service_name) = 'rds' AND event_action IN ('deletedbinstance', 'destroydbinstance', 'deletedatabase', 'release')
+    OR lower(service_name) = 'polardb' AND event_action IN ('deletedbcluster', 'deleteaidbcluster', 'deletedatabase', 'deletedatabasezonal')
+    OR lower(service_name) = 'polardbx' AND event_action IN ('deletedbinstance', 'deletedb')
+    OR lower(service_name) = 'dds' AND event_action IN ('deletedbinstance', 'destroyinstance')
+    OR lower(service_name) = 'r-kvstore' AND event_action IN ('deleteinstance', 'destroyinstance', 'flushinstance', 'flushinstancefordb')
+    OR lower(service_name) = 'adb' AND event_action = 'deletedbcluster'
+    OR lower(service_name) = 'gpdb' AND event_action IN ('deletedbinstance', 'deletedatabase')
+    OR lower(service_name) = 'clickhouse' AND event_action IN ('deletedbinstance', 'deletedb')
+    OR lower(service_name) = 'drds' AND event_action IN ('removedrdsinstance', 'removedrdsdb')
+    OR lower(service_name) = 'hbase' AND event_action IN ('deleteinstance', 'purgeinstance', 'deletemultizonecluster', 'deleteserverlesscluster')
+    OR lower(service_name) = 'elasticsearch' AND event_action = 'deleteinstance'
+    OR lower(service_name) = 'hitsdb' AND event_action IN ('releaselindorminstance', 'releaselindormv2instance')
+    OR lower(service_name) = 'oceanbasepro' AND event_action IN ('deleteinstances', 'deletetenants', 'deletedatabases')
+    OR lower(service_name) = 'starrocks' AND event_action = 'releaseinstance'
+    OR lower(service_name) = 'hologram' AND event_action = 'deleteinstance'
+    OR lower(service_name) = 'maxcompute' AND event_action = 'deleteproject'
+    OR lower(service_name) = 'cs' AND event_action = 'deletecluster')
   AND outcome = 'success'
   AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'
+  AND coalesce(lower(user_type), '') <> 'system'

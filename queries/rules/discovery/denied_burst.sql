@@ -10,8 +10,8 @@ WITH refused AS (
         coalesce(lower(service_name), '') AS service,
         -- One wrong key that a program tries again and again is one key.
         coalesce(access_key_id, encode(event_key, 'hex')) AS caller,
-        CASE WHEN source_class = 'ip' AND (principal_id IS NULL OR error_code LIKE 'InvalidAccessKeyId%' OR error_code LIKE 'InvalidSecurityToken%' OR error_code = 'SignatureDoesNotMatch')
-            THEN encode(source_ip, 'hex') END AS address
+        CASE WHEN principal_id IS NULL OR error_code LIKE 'InvalidAccessKeyId%' OR error_code LIKE 'InvalidSecurityToken%' OR error_code = 'SignatureDoesNotMatch'
+            THEN CASE WHEN source_class = 'ip' THEN encode(source_ip, 'hex') ELSE 'not known' END END AS address
     FROM events
     WHERE event_time IS NOT NULL AND outcome = 'failure' AND (error_code LIKE 'NoPermission%' OR error_code LIKE 'Forbidden%' OR error_code LIKE 'InvalidAccessKeyId%' OR error_code LIKE 'InvalidSecurityToken%'
       OR error_code IN ('Forbbiden', 'SignatureDoesNotMatch', 'InvalidAuthorization', 'AccessForbidden', 'NotAuthorized'))
@@ -32,8 +32,12 @@ marked AS (
 SELECT
     events.*,
     marked.who,
+    -- From where is not known: nobody can say that it was one caller.
+    CASE WHEN by_address AND source_class <> 'ip' THEN 'undetermined' END AS variant,
+    CASE WHEN by_address AND source_class <> 'ip' THEN 'low' END AS severity,
     concat_ws('; ',
-        CAST(most AS VARCHAR) || CASE WHEN by_address THEN ' keys or unnamed callers from ' || source_ip_address || ' were refused within 2 minutes' ELSE ' calls were refused within 2 minutes' END,
+        CAST(most AS VARCHAR) || CASE WHEN by_address AND source_class = 'ip' THEN ' keys or unnamed callers from ' || source_ip_address || ' were refused within 2 minutes'
+            WHEN by_address THEN ' keys or unnamed callers were refused within 2 minutes' ELSE ' calls were refused within 2 minutes' END,
         service_name || ' refused ' || event_name || ' with ' || error_code) AS why,
     nullif(concat_ws('; ', CASE WHEN principal_id IS NULL THEN 'Who called' END,
         CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END), '') AS unknowns

@@ -20,8 +20,8 @@ WITH calls AS (
             'createdbproxyendpointaddress', 'createinstanceinternetaddress', 'createendpoint', 'updatepublicnetwork', 'updatepublicnetworkstatus')
       AND outcome = 'success'
 ),
--- The addresses that a call lets in, as one text. Calls that take addresses away let nobody in; only services that know
--- `ModifyMode` and `Delete` are believed.
+-- The addresses that a call lets in, as one text. Calls that take addresses away let nobody in. Only operations that have
+-- `ModifyMode` or `Delete` are believed, and only where the parameter says nothing else: whoever calls can add parameters.
 let_in AS (
     SELECT
         event_key,
@@ -35,8 +35,9 @@ let_in AS (
             array_to_string(values_at(own, other, 'esIPWhitelist'), ',')), '[\s,;]+', ',', 'g') AS addresses
     FROM calls
     WHERE NOT (regexp_like(lower(modes), '^ *delete *(, *delete *)*$')
-            AND service IN ('rds', 'polardb', 'polardbx', 'dds', 'r-kvstore', 'adb', 'gpdb', 'clickhouse', 'elasticsearch'))
-      AND NOT (service = 'hitsdb' AND coalesce(any_is(values_at(own, other, 'Delete'), 'equals', 'true'), false))
+            AND (event_action = 'modifysecurityips' AND service IN ('rds', 'polardbx', 'dds', 'r-kvstore', 'gpdb')
+                OR event_action IN ('modifydbclusteraccesswhitelist', 'modifyapplicationwhitelist', 'modifysecurityiplist', 'updatewhiteips', 'updatepublicwhiteips', 'updatekibanawhiteips')))
+      AND NOT (event_action = 'updateinstanceipwhitelist' AND regexp_like(lower(coalesce(array_to_string(values_at(own, other, 'Delete'), ','), '')), '^ *true *(, *true *)*$'))
 ),
 -- Addresses of the internet that are in no corporate range.
 strangers AS (

@@ -54,10 +54,10 @@ found AS (
         END AS reason
     FROM calls
     WHERE NOT is_record
-      AND (event_action <> 'setdomaindnssecstatus' OR NOT coalesce(any_is(values_at(own, other, 'Status'), 'equals', 'on'), false))
+      AND (event_action <> 'setdomaindnssecstatus' OR NOT coalesce(regexp_like(lower(array_to_string(values_at(own, other, 'Status'), ',')), '^ *on *(, *on *)*$'), false))
       -- A lock that is put on is no step of a takeover; a call that does not say that it is may take it off.
       AND (event_action NOT IN ('savesingletaskfortransferprohibitionlock', 'savebatchtaskfortransferprohibitionlock', 'savesingletaskforupdateprohibitionlock', 'savebatchtaskforupdateprohibitionlock')
-        OR NOT coalesce(any_is(values_at(own, other, 'Status'), 'equals', 'true'), false))
+        OR NOT coalesce(regexp_like(lower(array_to_string(values_at(own, other, 'Status'), ',')), '^ *true *(, *true *)*$'), false))
     UNION ALL
     SELECT
         event_key,

@@ -10,4 +10,6 @@ WHERE event_action IN ('createloadbalancerhttplistener', 'createlistener')
   AND outcome = 'success'
   AND (event_action = 'createloadbalancerhttplistener' AND NOT coalesce(lower(param(request_parameters, request_parameter_json, 'ListenerForward')) = 'on', false)
     OR event_action = 'createlistener' AND any_is(values_at(request_parameters, request_parameter_json, 'ListenerProtocol'), 'equals', 'http')
-        AND NOT coalesce(lower(coalesce(param(request_parameters, request_parameter_json, 'DefaultActions.1.Type'), param(request_parameters, request_parameter_json, 'DefaultActions.Type'))) = 'redirect', false))
+        -- One that sends every request on to HTTPS carries nothing: all of its actions redirect.
+        AND NOT coalesce(array_length(entries(request_parameters, request_parameter_json, 'DefaultActions')) =
+            regexp_count(lower(array_to_string(entries(request_parameters, request_parameter_json, 'DefaultActions'), ',')), '"type"\s*:\s*"redirect'), false))

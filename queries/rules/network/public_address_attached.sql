@@ -15,5 +15,6 @@ WHERE event_action IN ('allocatepublicipaddress', 'associateeipaddress', 'associ
   AND outcome = 'success'
   AND (event_action <> 'modifyinstancenetworkspec' OR any_is(values_at(request_parameters, request_parameter_json, 'AllocatePublicIp'), 'equals', 'true'))
   -- A NAT gateway or a load balancer is what should face the internet. Its id says so, whatever else the call says.
-  AND NOT coalesce(regexp_like(coalesce(param(request_parameters, request_parameter_json, 'InstanceId'), param(request_parameters, request_parameter_json, 'BindedInstanceId'),
-        param(request_parameters, request_parameter_json, 'BindInstanceId')), '^(ngw|lb|alb|nlb)-'), false)
+  AND NOT regexp_like(concat_ws(',', array_to_string(values_at(request_parameters, request_parameter_json, 'InstanceId'), ','),
+        array_to_string(values_at(request_parameters, request_parameter_json, 'BindedInstanceId'), ','),
+        array_to_string(values_at(request_parameters, request_parameter_json, 'BindInstanceId'), ',')), '^(ngw|lb|alb|nlb)-[^,]*(,(ngw|lb|alb|nlb)-[^,]*)*$')

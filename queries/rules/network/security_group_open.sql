@@ -154,11 +154,23 @@ unsaid AS (
     FROM calls
     WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions') AND own IS NULL AND other IS NULL
 ),
+-- Other ports for a rule whose sources the call leaves as they are: they may be the whole internet.
+other_ports AS (
+    SELECT event_key, 'medium' AS severity, 'undetermined' AS variant, 'Changed the ports of a rule to ' || array_to_string(values_at(own, other, 'PortRange'), ', ') AS reason, 'Whom the rule lets in' AS not_known
+    FROM calls
+    WHERE event_action = 'modifysecuritygrouprule'
+      AND values_at(own, other, 'PortRange') IS NOT NULL
+      AND concat_ws('', array_to_string(values_at(own, other, 'SourceCidrIp'), ','), array_to_string(values_at(own, other, 'Ipv6SourceCidrIp'), ','),
+        array_to_string(values_at(own, other, 'SourceGroupId'), ','), array_to_string(values_at(own, other, 'SourcePrefixListId'), ',')) = ''
+      AND NOT coalesce(regexp_like(lower(array_to_string(values_at(own, other, 'Policy'), ',')), '^ *drop *(, *drop *)*$'), false)
+      AND NOT coalesce(regexp_like(array_to_string(values_at(own, other, 'PortRange'), ','), '^ *(80/80|443/443) *(, *(80/80|443/443) *)*$'), false)
+),
 found AS (
     SELECT * FROM opened
     UNION ALL SELECT * FROM unguarded
     UNION ALL SELECT * FROM forwarded
     UNION ALL SELECT * FROM unsaid
+    UNION ALL SELECT * FROM other_ports
 )
 SELECT
     events.*,

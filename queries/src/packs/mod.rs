@@ -4,6 +4,7 @@
 pub mod attack;
 mod front_matter;
 pub mod investigations;
+pub mod operations;
 pub mod phrases;
 pub mod profile;
 pub mod reports;

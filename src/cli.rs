@@ -454,10 +454,29 @@ pub(crate) struct RulesListArgs {
     pub(crate) list: ListOptions,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct RulesMapArgs {
+    #[command(flatten)]
+    pub(crate) lake: LakeArgs,
+    /// Only operations that no rule looks at, sorted by risk. Those that only read are left out,
+    /// unless they read secrets or data.
+    #[arg(long)]
+    pub(crate) unwatched: bool,
+    /// Only operations of this product, such as `ecs`.
+    #[arg(long, value_name = "PRODUCT")]
+    pub(crate) product: Option<String>,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum RulesCommand {
     /// List the rules with the parameters they need.
     List(RulesListArgs),
+    /// List the operations that the vendor's API metadata or the lake has: how often and since when
+    /// they were seen, which rules look at them, and those that no rule looks at. A table shows one
+    /// row for each product, unless a product is named.
+    Map(RulesMapArgs),
     /// Explain why a rule matches an event or not: each condition, the values it read, and what
     /// would have to change. Exit status 1 if the event is not a finding.
     Explain(RulesExplainArgs),

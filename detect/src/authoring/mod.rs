@@ -6,4 +6,5 @@ pub mod cases;
 pub mod coverage;
 pub mod explain;
 pub mod lint;
+pub mod operations_seen;
 pub mod verify;

@@ -12,6 +12,7 @@ mod event_values;
 mod regular_expressions;
 
 use crate::dialect;
+use crate::packs::operations::Operations;
 use crate::parameters::{ChangeAttributes, GlobList, Parameters, ServiceRoles};
 use arguments::{ArgumentArray, FunctionArguments, booleans, lists, texts, times};
 use datafusion::arrow::array::{ArrayRef, Float64Array};
@@ -78,6 +79,11 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
         "any_matches",
         "(texts, 'list')",
         "True where at least one element matches a pattern of the parameter list.",
+    ),
+    (
+        "operation_has_parameter",
+        "(service_name, event_name, 'Name')",
+        "Whether the vendor's API metadata gives the operation a parameter of this name, compared without regard to case, white space and numbers such as `.1`. NULL where the operation is not in the metadata.",
     ),
     (
         "change_window",
@@ -162,7 +168,7 @@ pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
     };
     let exactly = |count| Signature::any(count, Volatility::Immutable);
     let text_list = || DataType::List(text_item());
-    let functions: [(&'static str, Signature, DataType, FunctionBody); 18] = [
+    let functions: [(&'static str, Signature, DataType, FunctionBody); 19] = [
         ("ip_in_cidr", exactly(2), boolean.clone(), ip_in_cidr),
         ("ip_in", exactly(3), boolean.clone(), ip_in),
         ("cidr_label", exactly(3), text.clone(), cidr_label),
@@ -174,6 +180,7 @@ pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
         ("any_is", exactly(3), boolean.clone(), event_values::any_is),
         ("matches", exactly(2), boolean.clone(), matches_list),
         ("any_matches", exactly(2), boolean.clone(), any_matches),
+        ("operation_has_parameter", exactly(3), boolean.clone(), operation_has_parameter),
         ("change_window", exactly(5), text.clone(), change_window),
         ("off_hours", exactly(1), boolean, off_hours),
         ("setting", exactly(1), text.clone(), setting),
@@ -369,6 +376,19 @@ fn pattern_list<'p>(
             args.name
         ),
     }
+}
+
+fn operation_has_parameter(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
+    let (services, actions, names) = (args.texts(0)?, args.texts(1)?, args.texts(2)?);
+    let operations = Operations::built_in();
+    booleans(args.rows, |row| {
+        let (Some(service), Some(action), Some(name)) =
+            (services.get(row), actions.get(row), names.get(row))
+        else {
+            return Ok(None);
+        };
+        Ok(operations.has_parameter(service, action, name))
+    })
 }
 
 fn change_window(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {

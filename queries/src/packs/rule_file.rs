@@ -135,6 +135,30 @@ pub enum EvidenceMark {
     Unverified,
 }
 
+impl EvidenceMark {
+    /// `D`, `L`, `M` or `U`.
+    #[must_use]
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Sample => "D",
+            Self::VendorQuery => "L",
+            Self::Metadata => "M",
+            Self::Unverified => "U",
+        }
+    }
+
+    /// The mark in words.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Sample => "in a sample event of the vendor",
+            Self::VendorQuery => "in an alert query of the vendor",
+            Self::Metadata => "in the vendor's API metadata",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
 /// A test case of a rule: events made from samples, and the findings that are expected.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -242,6 +266,8 @@ pub(crate) struct RuleFile {
     pub(crate) status: String,
     pub(crate) severity: Severity,
     pub(crate) attack: Vec<String>,
+    #[serde(default)]
+    pub(crate) hygiene: bool,
     #[serde(default = "default_enabled")]
     pub(crate) enabled: bool,
     #[serde(default)]

@@ -70,6 +70,8 @@ pub struct Rule {
     pub severity: Severity,
     /// Techniques of MITRE ATT&CK.
     pub attack: Vec<String>,
+    /// Whether it finds bad hygiene and no attack, so that it may have no technique.
+    pub hygiene: bool,
     /// Whether it runs by default.
     pub enabled: bool,
     /// Events without which it cannot work.
@@ -172,6 +174,7 @@ impl Rule {
             status: file.status,
             severity: file.severity,
             attack: file.attack,
+            hygiene: file.hygiene,
             enabled: file.enabled,
             needs: file.needs,
             gaps: file.gaps,

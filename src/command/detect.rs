@@ -96,7 +96,7 @@ fn selected_rules(config: &Config, args: &DetectionArgs) -> Result<Vec<String>, 
     let Some(name) = &args.profile else { return Ok(args.rules.clone()) };
     let profile = config.profile(name)?;
     if let Some(warning) = profile.retention_warning(config.retention_days()) {
-        printer::message(&format!("warning: {warning}"));
+        printer::warning(&warning);
     }
     Ok(profile.rules().into_iter().map(str::to_owned).collect())
 }

@@ -47,7 +47,7 @@ async fn create(config: &Config, lake: &Lake, args: ReportArgs) -> Result<Exit, 
     if let Some(warning) =
         benchmark.and_then(|benchmark| benchmark.retention_warning(config.retention_days()))
     {
-        printer::message(&format!("warning: {warning}"));
+        printer::warning(&warning);
     }
     let formats: BTreeSet<ReportFormat> = args.formats.into_iter().collect();
     check_byte_order_mark(args.bom, formats.contains(&ReportFormat::Csv))?;

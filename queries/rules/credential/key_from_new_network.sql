@@ -31,6 +31,8 @@ known AS (
 SELECT
     events.*,
     known.who,
-    concat_ws('; ', 'key ' || mask_key(access_key_id), 'from ' || source_ip_address, 'a network it was not used from for 30 days', 'event = ' || event_name) AS why
+    concat_ws('; ',
+        'AccessKey ' || mask_key(access_key_id) || ' was used from ' || source_ip_address || ', a network it was not used from for 30 days',
+        'The call was ' || event_name || ' of ' || service_name) AS why
 FROM known
 JOIN events ON events.event_key = known.event_key

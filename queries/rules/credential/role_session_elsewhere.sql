@@ -2,7 +2,7 @@
 -- A session is known by the key that was issued, by its principal, or by account, role and session name. It is compared with the
 -- issues in the twelve hours before: a session lives no longer. What comes from the network (/24, for IPv6 /48) of one of them is in order, and so are
 -- the corporate ranges, and networks to which sessions of the same role were issued during a week, such as the addresses of a gateway.
--- Private addresses name no network, because every VPC has them. Data events are left out: apps hand sessions to their clients to read and
+-- Other private addresses name no network, because every VPC has them. Data events are left out: apps hand sessions to their clients to read and
 -- write objects.
 WITH public AS (
     SELECT
@@ -11,7 +11,8 @@ WITH public AS (
         ip_in(source_ip, 'corporate_cidrs', event_time) AS inside
     FROM events
     WHERE event_time IS NOT NULL AND source_class = 'ip'
-      AND NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '11.0.0.0/8') OR ip_in_cidr(source_ip, '100.64.0.0/10') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '127.0.0.0/8') OR ip_in_cidr(source_ip, 'fc00::/7') OR ip_in_cidr(source_ip, 'fe80::/10'))
+      AND (coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false)
+        OR NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '11.0.0.0/8') OR ip_in_cidr(source_ip, '100.64.0.0/10') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '127.0.0.0/8') OR ip_in_cidr(source_ip, 'fc00::/7') OR ip_in_cidr(source_ip, 'fe80::/10')))
 ),
 issued AS (
     SELECT

@@ -1,9 +1,10 @@
 -- Five or more users whose sign-ins failed from one address within any half hour, to the console or to CloudSSO.
+-- A list of addresses, as a proxy writes it, is one address.
 -- The windows run over few columns; the whole events are joined at the end.
 WITH failed AS (
-    SELECT event_key, event_time, coalesce(account_id, '') AS account, client_ip AS who, coalesce(principal_id, login_account, user_name) AS thing
+    SELECT event_key, event_time, coalesce(account_id, '') AS account, coalesce(client_ip, source_ip_address) AS who, coalesce(principal_id, login_account, user_name) AS thing
     FROM events
-    WHERE event_time IS NOT NULL AND outcome = 'failure' AND source_class = 'ip'
+    WHERE event_time IS NOT NULL AND outcome = 'failure' AND source_class IN ('ip', 'garbage')
       AND (event_action LIKE 'consolesignin%' OR event_action = 'login' AND lower(service_name) = 'cloudsso')
 ),
 counted AS (

@@ -1,7 +1,7 @@
 -- A console session that is used from another network than the one its user signed in from: it was taken along, or stolen.
 -- The trail has no id of the session, and its creation date is often the time of the call. So a call is compared with all sign-ins of
 -- the user in the twelve hours before it: a session lives no longer. A call from the network (/24, for IPv6 /48) of one of them is in order, and so
--- is one from inside of the corporate ranges.
+-- is one from inside of the corporate ranges. Other private addresses name no network: the console's own machines have them.
 WITH acts AS (
     SELECT
         event_key, event_time, source_ip, source_ip_address, coalesce(account_id, '') AS account, principal_id AS who,
@@ -10,6 +10,8 @@ WITH acts AS (
         ip_in(source_ip, 'corporate_cidrs', event_time) AS inside
     FROM events
     WHERE event_time IS NOT NULL AND source_class = 'ip' AND principal_id IS NOT NULL
+      AND (coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false)
+        OR NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '11.0.0.0/8') OR ip_in_cidr(source_ip, '100.64.0.0/10') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '127.0.0.0/8') OR ip_in_cidr(source_ip, 'fc00::/7') OR ip_in_cidr(source_ip, 'fe80::/10')))
       AND (event_action LIKE 'consolesignin%' AND outcome = 'success'
         OR event_action NOT LIKE 'consolesign%' AND (credential_kind = 'console_session' OR access_key_id LIKE 'TMP.%')
           AND NOT coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false))

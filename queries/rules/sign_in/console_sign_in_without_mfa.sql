@@ -53,6 +53,9 @@ judged AS (
 )
 SELECT
     judged.*,
+    -- Where the identity provider asks for the second factor, all sign-ins say the same: one finding a day.
+    CASE WHEN kind = 'root-account' OR NOT through_sso THEN principal_id END AS who,
+    CASE WHEN kind = 'root-account' OR NOT through_sso THEN source_ip_address END AS place,
     CASE
         WHEN kind = 'root-account' THEN 'critical'
         WHEN through_sso THEN 'medium'

@@ -16,7 +16,7 @@ SELECT
     judged.*,
     -- One finding a day for all sign-ins of which nobody can tell.
     CASE WHEN variant IS NULL THEN principal_id END AS who,
-    CASE WHEN variant IS NULL THEN 'high' ELSE 'info' END AS severity,
+    CASE WHEN variant IS NOT NULL THEN 'info' WHEN mfa = 'yes' THEN 'medium' ELSE 'high' END AS severity,
     CASE WHEN variant IS NOT NULL AND setting('sso_asserts_mfa') = 'true'
          THEN 'sso_asserts_mfa: the identity provider asks for a second factor' END AS expected_because,
     concat_ws('; ',

@@ -39,6 +39,8 @@ elsewhere AS (
 )
 SELECT
     events.*,
+    -- One finding a day for an office whose IPv6 nobody listed.
+    CASE WHEN NOT inside OR country <> signed_in_country THEN principal_id END AS whose,
     CASE
         WHEN NOT inside AND from_inside = 1 THEN 'high'
         WHEN NOT inside OR country <> signed_in_country THEN 'medium'

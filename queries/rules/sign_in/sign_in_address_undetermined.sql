@@ -2,8 +2,10 @@
 -- name, missing, masked, a list that a proxy wrote), or it is IPv6 while the company's ranges are IPv4 only.
 SELECT
     events.*,
-    -- Where a role is taken through an identity provider, the sign-in page makes the call: one finding for the account.
-    CASE WHEN event_action <> 'assumerolewithsaml' THEN coalesce(principal_id, login_account, user_name) END AS who,
+    -- One finding a day for the account where the call is made by the sign-in page, as for roles through an identity provider, and for an office
+    -- whose IPv6 nobody listed.
+    CASE WHEN lower(trim(user_type)) = 'root-account' OR event_action <> 'assumerolewithsaml' AND source_class <> 'ip'
+         THEN coalesce(principal_id, login_account, user_name) END AS who,
     concat_ws('; ',
         CASE
             WHEN event_action = 'assumerolewithsaml' THEN coalesce('User ' || coalesce(user_name, principal_id) || ' of an identity provider took the role ' || param(request_parameters, request_parameter_json, 'RoleArn'), 'Somebody took a role through an identity provider')

@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn ranges_of_ipv4_only_say_nothing_about_ipv6() {
         let four = list(r#"[{ cidr = "203.0.113.0/24" }]"#).expect("valid");
-        let both = list(r#"[{ cidr = "203.0.113.0/24" }, { cidr = "2001:db8:10::/48" }]"#)
-            .expect("valid");
+        let both =
+            list(r#"[{ cidr = "203.0.113.0/24" }, { cidr = "2001:db8:10::/48" }]"#).expect("valid");
         let six = "2001:db8:99::17".parse().expect("an address");
         assert_eq!(four.label(six, None), None);
         assert_eq!(both.label(six, None), Some(None));

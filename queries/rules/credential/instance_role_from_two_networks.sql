@@ -1,7 +1,7 @@
--- The credentials of one instance's role, used from two networks (/24, for IPv6 /48) within any hour.
--- Sessions of instance roles are named after the instance: `vm-ram-i-...`, or `i-...`. The corporate ranges are one network. Private addresses
--- tell two networks apart only by their VPC: an instance reaches some services inside and others over its gateway.
--- The windows run over few columns; the whole events are joined at the end.
+-- The credentials of one instance's role, used from two networks (/24, for IPv6 /48) within any hour. Sessions of instance
+-- roles are named after the instance: `vm-ram-i-...`, or `i-...`. The corporate ranges are one network. Private addresses
+-- tell two networks apart only by their VPC: an instance reaches some services inside and others over its gateway. The
+-- windows run over few columns; the whole events are joined at the end.
 WITH used AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account,
            regexp_replace(lower(session_name), '^vm-ram-', '') AS who,

@@ -1,5 +1,5 @@
--- A long-term key used from a network (/24, for IPv6 /48) from which it was not used in the thirty days before, although it was in use.
--- Only the first use of a network on a day can be new, so the windows run over days.
+-- A long-term key used from a network (/24, for IPv6 /48) from which it was not used in the thirty days before, although it
+-- was in use. Only the first use of a network on a day can be new, so the windows run over days.
 WITH used AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, access_key_id AS who, left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END) AS network
     FROM events

@@ -1,4 +1,5 @@
--- The vendor refuses a call because it has found the AccessKey in public: it protects some operations, and lets all others pass.
+-- The vendor refuses a call because it has found the AccessKey in public: it protects some operations, and lets all others
+-- pass.
 SELECT
     events.*,
     concat_ws('; ',

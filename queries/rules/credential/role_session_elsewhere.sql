@@ -1,9 +1,9 @@
--- A role's session that is used from another network than the one it was issued to: its key was taken along, or stolen.
--- A session is known by the key that was issued, by its principal, or by account, role and session name. It is compared with the
--- issues in the twelve hours before: a session lives no longer. What comes from the network (/24, for IPv6 /48) of one of them is in order, and so are
--- the corporate ranges, and networks to which sessions of the same role were issued during a week, such as the addresses of a gateway.
--- Other private addresses name no network, because every VPC has them. Data events are left out: apps hand sessions to their clients to read and
--- write objects.
+-- A role's session that is used from another network than the one it was issued to: its key was taken along, or stolen. A
+-- session is known by the key that was issued, by its principal, or by account, role and session name. It is compared with
+-- the issues in the twelve hours before: a session lives no longer. What comes from the network (/24, for IPv6 /48) of one
+-- of them is in order, and so are the corporate ranges, and networks to which sessions of the same role were issued during
+-- a week, such as the addresses of a gateway. Other private addresses name no network, because every VPC has them. Data
+-- events are left out: apps hand sessions to their clients to read and write objects.
 WITH public AS (
     SELECT
         events.*,

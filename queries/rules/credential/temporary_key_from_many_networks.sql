@@ -1,7 +1,7 @@
--- One temporary key (STS) used from three or more networks (/24, for IPv6 /48) within any hour, or from five or more addresses in two networks.
--- The corporate ranges are one network. Private addresses name no network, because every VPC has them. Data events are left out: apps
--- hand temporary keys to their clients to read and write objects.
--- The windows run over few columns; the whole events are joined at the end.
+-- One temporary key (STS) used from three or more networks (/24, for IPv6 /48) within any hour, or from five or more
+-- addresses in two networks. The corporate ranges are one network. Private addresses name no network, because every VPC has
+-- them. Data events are left out: apps hand temporary keys to their clients to read and write objects. The windows run over
+-- few columns; the whole events are joined at the end.
 WITH used AS (
     SELECT event_key, event_time, access_key_id AS who,
            CASE WHEN ip_in(source_ip, 'corporate_cidrs', event_time) THEN 'corporate'

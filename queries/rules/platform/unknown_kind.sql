@@ -1,5 +1,5 @@
--- Events that the rules do not know are reported, not ignored. Known are the types that the vendor documents, those of MaxCompute among them, and
--- the kinds of identities.
+-- Events that the rules do not know are reported, not ignored. Known are the types that the vendor documents, those of
+-- MaxCompute among them, and the kinds of identities.
 SELECT
     events.*,
     concat_ws('; ',

@@ -1,5 +1,5 @@
--- Writes by the root account through console sessions and temporary keys, and its reads of secrets and of the list of all credentials. Another rule
--- covers its long-term keys.
+-- Writes by the root account through console sessions and temporary keys, and its reads of secrets and of the list of all
+-- credentials. Another rule covers its long-term keys.
 WITH acted AS (
     SELECT
         events.*,

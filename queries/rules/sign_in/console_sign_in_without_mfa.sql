@@ -1,8 +1,7 @@
--- Successful console sign-ins without MFA.
--- A sign-in that does not say whether MFA was used is left out: unknown is not no.
--- Two kinds count less. Where RAM users sign in through an identity provider (`sso_mode`), the second factor is asked for there, and
--- the trail does not show it. And an account can let browsers remember the second factor for seven days: such a sign-in follows
--- one from the same network whose second factor was checked.
+-- Successful console sign-ins without MFA. A sign-in that does not say whether MFA was used is left out: unknown is not no.
+-- Two kinds count less. Where RAM users sign in through an identity provider (`sso_mode`), the second factor is asked for
+-- there, and the trail does not show it. And an account can let browsers remember the second factor for seven days: such a
+-- sign-in follows one from the same network whose second factor was checked.
 WITH signed_in AS (
     SELECT event_key, event_time, mfa, user_agent, coalesce(account_id, '') AS account, principal_id AS who,
            left(encode(source_ip, 'hex'), CASE WHEN encode(source_ip, 'hex') LIKE '00000000000000000000ffff%' THEN 30 ELSE 12 END) AS network

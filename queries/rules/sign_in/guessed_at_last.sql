@@ -1,4 +1,5 @@
--- A sign-in that succeeds within a quarter of an hour of three or more failures of the same user, in the console or in CloudSSO.
+-- A sign-in that succeeds within a quarter of an hour of three or more failures of the same user, in the console or in
+-- CloudSSO.
 WITH attempts AS (
     SELECT events.*, coalesce(principal_id, login_account, user_name) AS who
     FROM events

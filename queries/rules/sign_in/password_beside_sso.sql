@@ -1,6 +1,6 @@
--- A sign-in with a RAM password although the company signs in through its identity provider.
--- What is known: where roles or CloudSSO users sign in (`sso_mode`), every RAM user's sign-in goes past the identity provider. Where RAM
--- users sign in through it, a second factor that the cloud itself checked belongs to a password; without one, nobody can tell.
+-- A sign-in with a RAM password although the company signs in through its identity provider. What is known: where roles or
+-- CloudSSO users sign in (`sso_mode`), every RAM user's sign-in goes past the identity provider. Where RAM users sign in
+-- through it, a second factor that the cloud itself checked belongs to a password; without one, nobody can tell.
 WITH judged AS (
     SELECT
         events.*,

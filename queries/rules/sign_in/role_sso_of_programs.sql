@@ -1,5 +1,6 @@
--- A program took a role through an identity provider (OIDC) from a public address outside of the company's ranges. People, who take roles
--- through SAML, are the matter of AT-LOGIN-002. Private addresses belong to the VPCs in which containers take their roles.
+-- A program took a role through an identity provider (OIDC) from a public address outside of the company's ranges. People,
+-- who take roles through SAML, are the matter of AT-LOGIN-002. Private addresses belong to the VPCs in which containers
+-- take their roles.
 SELECT
     events.*,
     coalesce(param(request_parameters, request_parameter_json, 'RoleArn'), '') AS role,

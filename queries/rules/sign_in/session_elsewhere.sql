@@ -1,7 +1,8 @@
 -- A console session that is used from another network than the one its user signed in from: it was taken along, or stolen.
--- The trail has no id of the session, and its creation date is often the time of the call. So a call is compared with all sign-ins of
--- the user in the twelve hours before it: a session lives no longer. A call from the network (/24, for IPv6 /48) of one of them is in order, and so
--- is one from inside of the corporate ranges. Other private addresses name no network: the console's own machines have them.
+-- The trail has no id of the session, and its creation date is often the time of the call. So a call is compared with all
+-- sign-ins of the user in the twelve hours before it: a session lives no longer. A call from the network (/24, for IPv6
+-- /48) of one of them is in order, and so is one from inside of the corporate ranges. Other private addresses name no
+-- network: the console's own machines have them.
 WITH acts AS (
     SELECT
         event_key, event_time, source_ip, source_ip_address, coalesce(account_id, '') AS account, principal_id AS who,
@@ -59,7 +60,7 @@ SELECT
         CASE WHEN inside IS NULL THEN 'Whether the address is inside the corporate ranges' END) AS unknowns
 FROM elsewhere
 JOIN events ON events.event_key = elsewhere.event_key
--- Without corporate ranges only another country is worth a look: networks change where people walk. The same holds where the sign-in came
--- from outside too and both addresses belong to one network operator.
+-- Without corporate ranges only another country is worth a look: networks change where people walk. The same holds where
+-- the sign-in came from outside too and both addresses belong to one network operator.
 WHERE NOT inside AND (from_inside = 1 OR NOT same_operator)
    OR inside IS NULL AND (ranges_known = 1 OR country <> signed_in_country)

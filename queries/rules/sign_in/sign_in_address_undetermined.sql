@@ -2,8 +2,8 @@
 -- name, missing, masked, a list that a proxy wrote), or it is IPv6 while the company's ranges are IPv4 only.
 SELECT
     events.*,
-    -- One finding a day for the account where the call is made by the sign-in page, as for roles through an identity provider, and for an office
-    -- whose IPv6 nobody listed.
+    -- One finding a day for the account where the call is made by the sign-in page, as for roles through an identity
+    -- provider, and for an office whose IPv6 nobody listed.
     CASE WHEN lower(trim(user_type)) = 'root-account' OR event_action <> 'assumerolewithsaml' AND source_class <> 'ip'
          THEN coalesce(principal_id, login_account, user_name) END AS who,
     concat_ws('; ',

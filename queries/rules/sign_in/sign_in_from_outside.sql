@@ -1,8 +1,7 @@
--- Successful sign-ins from an address outside of the company's ranges that were valid on that day.
--- A person who takes a role through an identity provider (AssumeRoleWithSAML) signs in too. Programs that do so (OIDC) have a rule
--- of their own.
--- A source that is not an IP address (Internal, a host name, missing, a list), or an IPv6 address while the ranges are IPv4 only,
--- is neither inside nor outside: AT-LOGIN-002-undetermined reports it.
+-- Successful sign-ins from an address outside of the company's ranges that were valid on that day. A person who takes a
+-- role through an identity provider (AssumeRoleWithSAML) signs in too. Programs that do so (OIDC) have a rule of their own.
+-- A source that is not an IP address (Internal, a host name, missing, a list), or an IPv6 address while the ranges are IPv4
+-- only, is neither inside nor outside: AT-LOGIN-002-undetermined reports it.
 WITH judged AS (
     SELECT
         events.*,

@@ -11,14 +11,22 @@ WITH judged AS (
       AND lower(trim(user_type)) = 'ram-user'
       AND NOT coalesce(lower(param(additional_event_data, 'loginType')) LIKE '%sso%', false)
       AND setting('sso_mode') <> 'none'
+),
+-- Some people sign in like this every day, with a second factor: the company knows them after the first time.
+known AS (
+    SELECT event_key, lag(event_time) OVER (PARTITION BY account_id, principal_id ORDER BY event_time, event_key) AS before
+    FROM judged
+    WHERE variant IS NULL AND mfa = 'yes' AND event_time IS NOT NULL AND principal_id IS NOT NULL
 )
 SELECT
     judged.*,
     -- One finding a day for all sign-ins of which nobody can tell.
     CASE WHEN variant IS NULL THEN principal_id END AS who,
     CASE WHEN variant IS NOT NULL THEN 'info' WHEN mfa = 'yes' THEN 'medium' ELSE 'high' END AS severity,
-    CASE WHEN variant IS NOT NULL AND setting('sso_asserts_mfa') = 'true'
-         THEN 'sso_asserts_mfa: the identity provider asks for a second factor' END AS expected_because,
+    CASE
+        WHEN variant IS NOT NULL AND setting('sso_asserts_mfa') = 'true' THEN 'sso_asserts_mfa: the identity provider asks for a second factor'
+        WHEN known.before >= event_time - INTERVAL '30 days' THEN 'known user: the first such sign-in in 30 days has a finding'
+    END AS expected_because,
     concat_ws('; ',
         CASE
             WHEN variant IS NOT NULL THEN coalesce('RAM user ' || coalesce(user_name, principal_id) || ' signed in, and the event does not say how', 'Somebody signed in, and the event does not say how')
@@ -37,3 +45,4 @@ SELECT
         CASE WHEN mfa = 'unknown' THEN 'Whether a second factor was used' END,
         CASE WHEN source_class <> 'ip' THEN 'Where the sign-in came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged
+LEFT JOIN known ON known.event_key = judged.event_key

@@ -16,8 +16,11 @@ marked AS (
 SELECT
     events.*,
     marked.who,
-    concat_ws('; ', CAST(most AS VARCHAR) || ' failed calls within 30 minutes', 'key ' || mask_key(access_key_id), 'error ' || error_code) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+    concat_ws('; ',
+        CAST(most AS VARCHAR) || ' calls with AccessKey ' || mask_key(access_key_id) || ' failed within 30 minutes',
+        'The service answered ' || error_code,
+        'The call came from ' || source_ip_address) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 50

@@ -16,8 +16,9 @@ marked AS (
 SELECT
     events.*,
     marked.who,
-    concat_ws('; ', 'key ' || mask_key(access_key_id), 'from ' || CAST(most AS VARCHAR) || ' networks within an hour', 'from ' || source_ip_address) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+    concat_ws('; ',
+        'AccessKey ' || mask_key(access_key_id) || ' was used from ' || CAST(most AS VARCHAR) || ' networks within an hour',
+        'The call came from ' || source_ip_address) AS why
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 5

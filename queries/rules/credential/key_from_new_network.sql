@@ -1,5 +1,5 @@
--- A long-term key used from a network (/24, for IPv6 /48) from which it was not used in the thirty days before, although it was in use.
--- Only the first use of a network on a day can be new, so the windows run over days.
+-- A long-term key used from a network (/24, for IPv6 /48) from which it was not used in the thirty days before, although it
+-- was in use. Only the first use of a network on a day can be new, so the windows run over days.
 WITH used AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, access_key_id AS who, left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END) AS network
     FROM events
@@ -31,6 +31,8 @@ known AS (
 SELECT
     events.*,
     known.who,
-    concat_ws('; ', 'key ' || mask_key(access_key_id), 'from ' || source_ip_address, 'a network it was not used from for 30 days', 'event = ' || event_name) AS why
+    concat_ws('; ',
+        'AccessKey ' || mask_key(access_key_id) || ' was used from ' || source_ip_address || ', a network it was not used from for 30 days',
+        'The call was ' || event_name || ' of ' || service_name) AS why
 FROM known
 JOIN events ON events.event_key = known.event_key

@@ -1,9 +1,11 @@
--- Five or more users whose sign-ins failed from one address within any half hour.
+-- Five or more users whose sign-ins failed from one address within any half hour, to the console or to CloudSSO.
+-- A list of addresses, as a proxy writes it, is one address.
 -- The windows run over few columns; the whole events are joined at the end.
 WITH failed AS (
-    SELECT event_key, event_time, coalesce(account_id, '') AS account, client_ip AS who, coalesce(principal_id, login_account, user_name) AS thing
+    SELECT event_key, event_time, coalesce(account_id, '') AS account, coalesce(client_ip, source_ip_address) AS who, coalesce(principal_id, login_account, user_name) AS thing
     FROM events
-    WHERE event_time IS NOT NULL AND event_action LIKE 'consolesignin%' AND outcome = 'failure' AND source_class = 'ip'
+    WHERE event_time IS NOT NULL AND outcome = 'failure' AND source_class IN ('ip', 'garbage')
+      AND (event_action LIKE 'consolesignin%' OR event_action = 'login' AND lower(service_name) = 'cloudsso')
 ),
 counted AS (
     SELECT *, count(DISTINCT thing) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS in_window
@@ -16,8 +18,9 @@ marked AS (
 SELECT
     events.*,
     marked.who,
-    concat_ws('; ', 'sign-ins of ' || CAST(most AS VARCHAR) || ' users failed within 30 minutes', 'error ' || error_code) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+    concat_ws('; ',
+        'Sign-ins of ' || CAST(most AS VARCHAR) || ' users failed within 30 minutes from ' || marked.who,
+        'The service answered ' || error_code) AS why
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 5

@@ -37,7 +37,7 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     (
         "ip_in",
         "(ip, 'list', event_time)",
-        "True where the address lies in a range of the parameter list that is valid at that time.",
+        "True where the address lies in a range of the parameter list that is valid at that time; NULL for an IPv6 address where the list has IPv4 ranges only.",
     ),
     (
         "cidr_label",

@@ -22,6 +22,8 @@ const TACTICS: &[(&str, &[&str])] = &[
     ("T1530", &["collection"]),
     ("T1535", &["defense-evasion"]),
     ("T1537", &["exfiltration"]),
+    ("T1539", &["credential-access"]),
+    ("T1550", &["defense-evasion", "lateral-movement"]),
     ("T1552", &["credential-access"]),
     ("T1555", &["credential-access"]),
     ("T1556", &["credential-access", "defense-evasion", "persistence"]),

@@ -214,7 +214,7 @@ impl Parameters {
             && !list.contains_ipv6()
         {
             warnings
-                .push("`corporate_cidrs` lists no IPv6 range: if the office has IPv6, every sign-in over it counts as outside".to_owned());
+                .push("`corporate_cidrs` lists no IPv6 range: for an IPv6 address it is unknown whether it is inside, which sign-in rules report as undetermined".to_owned());
         }
         for (index, principal) in self.allowed_principals.iter().enumerate() {
             if principal.matches_everything() {

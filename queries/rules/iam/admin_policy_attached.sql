@@ -82,14 +82,9 @@ SELECT
         CASE WHEN group_has_rights THEN 'The group was given administrator rights within the 90 days before' END,
         CASE WHEN joins_group AND group_sounds_so THEN 'The name of the group is one of administrators' END) AS why,
     concat_ws('; ',
-        CASE WHEN joins_group AND NOT group_has_rights THEN 'What the group may do is not known' END,
-        CASE WHEN NOT joins_group AND policy IS NULL AND NOT allows_everything THEN 'Which policy was attached is not known' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN joins_group AND NOT group_has_rights THEN 'What the group may do' END,
+        CASE WHEN NOT joins_group AND policy IS NULL AND NOT allows_everything THEN 'Which policy was attached' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged
 WHERE event_action NOT IN ('addpermissionpolicytoaccessconfiguration', 'updateinlinepolicyforaccessconfiguration')
    OR allows_everything

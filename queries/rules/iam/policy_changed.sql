@@ -47,13 +47,8 @@ SELECT
         CASE WHEN grants_rights THEN 'The policy allows to grant rights' END) AS why,
     concat_ws('; ',
         CASE
-            WHEN event_action IN ('createpolicy', 'createpolicyversion', 'updatepolicyversion') AND entries(param(request_parameters, request_parameter_json, 'PolicyDocument'), 'Statement') IS NULL THEN 'What the policy allows is not known'
-            WHEN event_action = 'setdefaultpolicyversion' THEN 'What this version of the policy allows is not known'
+            WHEN event_action IN ('createpolicy', 'createpolicyversion', 'updatepolicyversion') AND entries(param(request_parameters, request_parameter_json, 'PolicyDocument'), 'Statement') IS NULL THEN 'What the policy allows'
+            WHEN event_action = 'setdefaultpolicyversion' THEN 'What this version of the policy allows'
         END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged

@@ -73,11 +73,6 @@ SELECT
             WHEN 'attachpolicytogroup' THEN 'Attached policy ' || coalesce(param(request_parameters, request_parameter_json, 'PolicyName'), '?') || ' to group ' || coalesce(param(request_parameters, request_parameter_json, 'GroupName'), '?')
             ELSE 'Attached policy ' || coalesce(param(request_parameters, request_parameter_json, 'PolicyName'), '?') || ' to user ' || whom
         END) AS why,
-    CASE source_class
-        WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-        WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-        WHEN 'missing' THEN 'The event has no source address'
-        WHEN 'garbage' THEN 'The source address cannot be read'
-    END AS unknowns
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM completed
 JOIN calls ON calls.event_key = completed.completed_by

@@ -47,12 +47,7 @@ SELECT
         CASE WHEN long_sessions THEN 'A console session lasts ' || param(request_parameters, request_parameter_json, 'LoginSessionDuration') || ' hours' END,
         CASE WHEN says_nothing THEN 'Changed the settings of sign-ins' END) AS why,
     concat_ws('; ',
-        CASE WHEN says_nothing THEN 'Which settings were changed is not known' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN says_nothing THEN 'Which settings were changed' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged
 WHERE weakened IS NOT NULL

@@ -32,12 +32,7 @@ SELECT
     concat_ws('; ',
         'Removed tags of fifty resources or more within an hour',
         CASE WHEN any_is(values_at(request_parameters, request_parameter_json, 'All'), 'equals', 'true') OR any_is(values_at(request_parameters, request_parameter_json, 'DeleteAll'), 'equals', 'true') THEN 'Removed every tag of the resources' END) AS why,
-    CASE source_class
-        WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-        WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-        WHEN 'missing' THEN 'The event has no source address'
-        WHEN 'garbage' THEN 'The source address cannot be read'
-    END AS unknowns
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 50

@@ -5,7 +5,8 @@ WITH sent AS (
         event_key,
         event_time,
         coalesce(account_id, '') AS account,
-        coalesce(principal_id, user_name, source_ip_address, '') AS sender,
+        -- A role has another principal in every session.
+        coalesce(role_name, principal_id, user_name, source_ip_address, '') AS sender,
         CASE WHEN event_action IN ('batchsendmail', 'sendbatchsms', 'batchsendmessagetoglobe') THEN 100 ELSE 1 END AS messages
     FROM events
     WHERE event_time IS NOT NULL

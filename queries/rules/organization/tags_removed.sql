@@ -5,7 +5,8 @@ WITH untagged AS (
         event_key,
         event_time,
         coalesce(account_id, '') AS account,
-        coalesce(principal_id, user_name, '') AS who,
+        -- A role has another principal in every session.
+        coalesce(role_name, principal_id, user_name, '') AS who,
         -- A call that names no resource concerns at least one.
         greatest(1, cardinality(array_distinct(array_concat(
             coalesce(entries(request_parameters, request_parameter_json, 'ResourceId'), make_array()),

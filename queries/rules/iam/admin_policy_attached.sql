@@ -40,14 +40,11 @@ days AS (
     GROUP BY account, who, date_bin(INTERVAL '1 day', event_time)
 ),
 newcomers AS (
-    SELECT account, who, join_day
-    FROM (
-        SELECT
-            *,
-            lag(last_time) OVER (PARTITION BY account, who ORDER BY join_day) AS did_before,
-            min(first_time) OVER (PARTITION BY account) AS first_known
-        FROM days)
-    WHERE (did_before IS NULL OR did_before < first_time - INTERVAL '30 days') AND first_known < first_time - INTERVAL '7 days'
+    SELECT DISTINCT fresh.account, fresh.who, fresh.join_day
+    FROM (SELECT *, lag(last_time) OVER (PARTITION BY account, who ORDER BY join_day) AS did_before FROM days) AS fresh
+    JOIN days ON days.account = fresh.account
+    WHERE (fresh.did_before IS NULL OR fresh.did_before < fresh.first_time - INTERVAL '30 days')
+      AND days.first_time < fresh.first_time - INTERVAL '7 days' AND days.last_time >= fresh.first_time - INTERVAL '60 days'
 ),
 statements AS (
     SELECT event_key, unnest(entries(coalesce(param(request_parameters, request_parameter_json, 'NewInlinePolicyDocument'), param(request_parameters, request_parameter_json, 'InlinePolicyDocument')), 'Statement')) AS statement

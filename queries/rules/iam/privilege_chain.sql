@@ -5,7 +5,7 @@ WITH calls AS (
         events.*,
         coalesce(account_id, '') AS account,
         -- A role has another principal in every session.
-        coalesce(role_name, principal_id, '') AS giver,
+        coalesce(role_name, principal_id) AS giver,
         CASE
             WHEN event_action = 'addusertogroup' THEN 'join'
             WHEN event_action = 'attachpolicytogroup' OR event_action = 'attachpolicy' AND lower(param(request_parameters, request_parameter_json, 'PrincipalType')) = 'imsgroup' THEN 'group grant'

@@ -4,6 +4,8 @@ WITH calls AS (
     SELECT
         events.*,
         coalesce(account_id, '') AS account,
+        -- A role has another principal in every session.
+        coalesce(role_name, principal_id, user_name, '') AS who,
         coalesce(param(request_parameters, request_parameter_json, 'PolicyName'), param(request_parameters, request_parameter_json, 'PermissionPolicyName')) AS policy,
         -- The resource manager names a user or group with the domain of the account.
         coalesce(param(request_parameters, request_parameter_json, 'UserName'), split_part(param(request_parameters, request_parameter_json, 'UserPrincipalName'), '@', 1), split_part(param(request_parameters, request_parameter_json, 'PrincipalName'), '@', 1)) AS given_to,
@@ -29,6 +31,21 @@ joined AS (
     WHERE joins.event_action = 'addusertogroup' AND grants.given_kind = 'group' AND grants.policy IS NOT NULL
       AND joins.event_time BETWEEN grants.event_time AND grants.event_time + INTERVAL '90 days'
 ),
+-- Programs and help desks put people into groups every day. Who never did it, in an account where others did before, is strange.
+-- Only the first of a day can be new.
+days AS (
+    SELECT account, who, date_bin(INTERVAL '1 day', event_time) AS join_day, min(event_time) AS first_time, max(event_time) AS last_time
+    FROM calls
+    WHERE event_action = 'addusertogroup' AND event_time IS NOT NULL
+    GROUP BY account, who, date_bin(INTERVAL '1 day', event_time)
+),
+newcomers AS (
+    SELECT DISTINCT fresh.account, fresh.who, fresh.join_day
+    FROM (SELECT *, lag(last_time) OVER (PARTITION BY account, who ORDER BY join_day) AS did_before FROM days) AS fresh
+    JOIN days ON days.account = fresh.account
+    WHERE (fresh.did_before IS NULL OR fresh.did_before < fresh.first_time - INTERVAL '30 days')
+      AND days.first_time < fresh.first_time - INTERVAL '7 days' AND days.last_time >= fresh.first_time - INTERVAL '60 days'
+),
 statements AS (
     SELECT event_key, unnest(entries(coalesce(param(request_parameters, request_parameter_json, 'NewInlinePolicyDocument'), param(request_parameters, request_parameter_json, 'InlinePolicyDocument')), 'Statement')) AS statement
     FROM calls
@@ -47,12 +64,14 @@ judged AS (
         calls.*,
         joined_by IS NOT NULL AS group_has_rights,
         allowed_by IS NOT NULL AS allows_everything,
+        newcomers.who IS NOT NULL AS is_newcomer,
         event_action = 'addusertogroup' AS joins_group,
         regexp_like(given_group, 'admin|superuser|(^|[^a-z])(root|owners?)([^a-z]|$)') AS group_sounds_so,
         lower(trim(user_type)) = 'ram-user' AND lower(user_name) = lower(given_to) AS joins_itself
     FROM calls
     LEFT JOIN joined ON joined_by = event_key
     LEFT JOIN boundless ON allowed_by = event_key
+    LEFT JOIN newcomers ON newcomers.account = calls.account AND newcomers.who = calls.who AND newcomers.join_day = date_bin(INTERVAL '1 day', calls.event_time)
 )
 SELECT
     judged.*,
@@ -79,18 +98,15 @@ SELECT
         END,
         CASE WHEN NOT joins_group THEN 'The policy holds in resource group ' || param(request_parameters, request_parameter_json, 'ResourceGroupId') || ' alone' END,
         CASE WHEN joins_itself AND joins_group THEN 'The user added itself' END,
+        CASE WHEN joins_group AND is_newcomer THEN 'The principal added nobody to a group for 30 days' END,
         CASE WHEN group_has_rights THEN 'The group was given administrator rights within the 90 days before' END,
         CASE WHEN joins_group AND group_sounds_so THEN 'The name of the group is one of administrators' END) AS why,
     concat_ws('; ',
-        CASE WHEN joins_group AND NOT group_has_rights THEN 'What the group may do is not known' END,
-        CASE WHEN NOT joins_group AND policy IS NULL AND NOT allows_everything THEN 'Which policy was attached is not known' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN joins_group AND NOT group_has_rights THEN 'What the group may do' END,
+        CASE WHEN NOT joins_group AND policy IS NULL AND NOT allows_everything THEN 'Which policy was attached' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged
-WHERE event_action NOT IN ('addpermissionpolicytoaccessconfiguration', 'updateinlinepolicyforaccessconfiguration')
+WHERE joins_group AND (group_has_rights OR coalesce(group_sounds_so, false) OR coalesce(joins_itself, false) OR is_newcomer OR request_parameters IS NULL AND request_parameter_json IS NULL)
+   OR event_action IN ('attachpolicytouser', 'attachpolicytogroup', 'attachpolicytorole', 'attachpolicy')
    OR allows_everything
    OR any_is(values_at(request_parameters, request_parameter_json, 'PermissionPolicyName'), 're', '(?i)^\s*(administratoraccess|aliyunramfullaccess|aliyunstsassumeroleaccess|aliyuncloudssofullaccess|aliyunresourcedirectoryfullaccess)\s*$')

@@ -37,14 +37,9 @@ SELECT
     END AS why,
     concat_ws('; ',
         CASE
-            WHEN event_action = 'addusertogroup' THEN 'What the group may do is not known'
-            WHEN event_action IN ('createaccessassignment', 'provisionaccessconfiguration') THEN 'What the access configuration allows is not known'
+            WHEN event_action = 'addusertogroup' THEN 'What the group may do'
+            WHEN event_action IN ('createaccessassignment', 'provisionaccessconfiguration') THEN 'What the access configuration allows'
         END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM calls
 WHERE NOT EXISTS (SELECT 1 FROM boundless WHERE allowed_by = calls.event_key)

@@ -21,12 +21,7 @@ SELECT
         WHEN any_is(values_at(request_parameters, request_parameter_json, 'SsoEnabled'), 'equals', 'false') OR any_is(values_at(request_parameters, request_parameter_json, 'SSOStatus'), 'equals', 'disabled') THEN '; SSO is switched off, and passwords count again'
         ELSE ''
     END AS why,
-    CASE source_class
-        WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-        WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-        WHEN 'missing' THEN 'The event has no source address'
-        WHEN 'garbage' THEN 'The source address cannot be read'
-    END AS unknowns
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM events
 WHERE event_action IN ('createsamlprovider', 'updatesamlprovider', 'createoidcprovider', 'updateoidcprovider', 'addclientidtooidcprovider', 'addfingerprinttooidcprovider', 'setuserssosettings', 'setexternalsamlidentityprovider', 'addexternalsamlidpcertificate', 'createscimservercredential', 'updatescimservercredentialstatus', 'setscimsynchronizationstatus',
       'deletesamlprovider', 'deleteoidcprovider', 'clearexternalsamlidentityprovider', 'removeexternalsamlidpcertificate')

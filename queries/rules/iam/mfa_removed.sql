@@ -39,13 +39,8 @@ SELECT
         END,
         CASE WHEN at_risk = 'autonomous' THEN 'A sign-in at risk may skip MFA' END) AS why,
     concat_ws('; ',
-        CASE WHEN is_setting AND setting_is IS NULL AND at_risk IS NULL THEN 'Whether MFA is still required is not known' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN is_setting AND setting_is IS NULL AND at_risk IS NULL THEN 'Whether MFA is still required' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM calls
 -- Checking sign-ins at risk is stricter.
 WHERE NOT (is_setting AND setting_is IS NULL AND coalesce(at_risk, '') = 'enforceverify')

@@ -25,12 +25,7 @@ SELECT
         CASE WHEN (any_is(age_most, '<', '1') OR any_is(age_most, '>', '90')) THEN 'A password is valid for ' || array_to_string(age_most, ', ') || ' days, where 0 is for ever (the benchmark asks for 90)' END,
         CASE WHEN (any_is(attempts_most, '<', '1') OR any_is(attempts_most, '>', '5')) THEN 'A password may be tried ' || array_to_string(attempts_most, ', ') || ' times, where 0 is without end (the benchmark asks for 5)' END,
         CASE WHEN not_required <> '' THEN 'Passwords need not fulfil ' || not_required END) AS why,
-    CASE source_class
-        WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-        WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-        WHEN 'missing' THEN 'The event has no source address'
-        WHEN 'garbage' THEN 'The source address cannot be read'
-    END AS unknowns
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM calls
 WHERE any_is(length_least, '<', '14')
    OR any_is(remembered, '<', '4')

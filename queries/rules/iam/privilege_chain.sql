@@ -4,7 +4,8 @@ WITH calls AS (
     SELECT
         events.*,
         coalesce(account_id, '') AS account,
-        coalesce(principal_id, '') AS giver,
+        -- A role has another principal in every session.
+        coalesce(role_name, principal_id) AS giver,
         CASE
             WHEN event_action = 'addusertogroup' THEN 'join'
             WHEN event_action = 'attachpolicytogroup' OR event_action = 'attachpolicy' AND lower(param(request_parameters, request_parameter_json, 'PrincipalType')) = 'imsgroup' THEN 'group grant'
@@ -73,11 +74,6 @@ SELECT
             WHEN 'attachpolicytogroup' THEN 'Attached policy ' || coalesce(param(request_parameters, request_parameter_json, 'PolicyName'), '?') || ' to group ' || coalesce(param(request_parameters, request_parameter_json, 'GroupName'), '?')
             ELSE 'Attached policy ' || coalesce(param(request_parameters, request_parameter_json, 'PolicyName'), '?') || ' to user ' || whom
         END) AS why,
-    CASE source_class
-        WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-        WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-        WHEN 'missing' THEN 'The event has no source address'
-        WHEN 'garbage' THEN 'The source address cannot be read'
-    END AS unknowns
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM completed
 JOIN calls ON calls.event_key = completed.completed_by

@@ -5,13 +5,8 @@ SELECT
         'Account ' || account_id || ' took the role ' || coalesce(param(request_parameters, request_parameter_json, 'RoleArn'), '?') || ' of account ' || recipient_account_id) AS why,
     concat_ws('; ',
         -- Where not even the account itself is in the list, there is no list to tell strangers by.
-        CASE WHEN NOT coalesce(matches(recipient_account_id, 'accounts'), false) THEN 'Whether the account is one of the company is not known: the parameter accounts does not list this one' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN NOT coalesce(matches(recipient_account_id, 'accounts'), false) THEN 'Whether the account is one of the company (the parameter accounts does not list this one)' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM events
 WHERE event_action = 'assumerole'
   AND lower(service_name) = 'sts'

@@ -76,15 +76,10 @@ SELECT
         ELSE 'The role ' || coalesce(param(request_parameters, request_parameter_json, 'RoleName'), '?') || ' trusts account ' || accounts_trusted
     END AS why,
     concat_ws('; ',
-        CASE WHEN accounts_trusted IS NULL THEN 'Whom the role trusts is not known' END,
-        CASE WHEN accounts_trusted IS NOT NULL AND NOT trusts_everybody AND NOT accounts_known THEN 'Whether the account is one of the company is not known: the parameter accounts does not list this one' END,
-        CASE WHEN has_condition THEN 'Whether the condition of the statement keeps strangers out is not known' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN accounts_trusted IS NULL THEN 'Whom the role trusts' END,
+        CASE WHEN accounts_trusted IS NOT NULL AND NOT trusts_everybody AND NOT accounts_known THEN 'Whether the account is one of the company (the parameter accounts does not list this one)' END,
+        CASE WHEN has_condition THEN 'Whether the condition of the statement keeps strangers out' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged
 WHERE accounts_trusted IS NOT NULL
    OR trust_policies IS NOT NULL AND NOT is_understood

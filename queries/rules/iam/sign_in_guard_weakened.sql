@@ -19,15 +19,45 @@ WITH calls AS (
       AND lower(service_name) IN ('ram', 'ims', 'cloudsso')
       AND outcome = 'success'
 ),
+-- Infrastructure code and the console send all settings again with every change. What makes sign-ins easier counts where it is new.
+conveniences AS (
+    SELECT
+        event_key,
+        event_time,
+        concat_ws(',',
+            CASE WHEN users_get_credentials THEN 'credentials' END,
+            CASE WHEN mfa_is_remembered THEN 'remembered' END,
+            CASE WHEN weak_verification THEN 'verification' END,
+            CASE WHEN long_sessions THEN 'sessions' END) AS now_easier,
+        coalesce(account_id, '') AS account,
+        lower(service_name) = 'cloudsso' AS is_cloudsso
+    FROM calls
+    WHERE event_time IS NOT NULL
+      AND coalesce(values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials'), values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'), values_at(request_parameters, request_parameter_json, 'VerificationTypes'), values_at(request_parameters, request_parameter_json, 'LoginSessionDuration')) IS NOT NULL
+),
+followed AS (
+    SELECT
+        event_key AS followed_key,
+        now_easier,
+        lag(now_easier) OVER (PARTITION BY account, is_cloudsso ORDER BY event_time, event_key) AS easier_before,
+        lag(event_time) OVER (PARTITION BY account, is_cloudsso ORDER BY event_time, event_key) >= event_time - INTERVAL '90 days' AS is_known_before
+    FROM conveniences
+),
 judged AS (
     SELECT
         calls.*,
+        -- Without an earlier call, settings that also make MFA mandatory are a set-up.
+        coalesce(CASE
+            WHEN is_known_before THEN cardinality(array_except(string_to_array(now_easier, ','), string_to_array(easier_before, ','))) > 0
+            ELSE coalesce(mfa_for_login, '') <> 'mandatory'
+        END, true) AS is_change,
         CASE
             WHEN lifts_masks OR masks_share >= 0.5 OR mfa_for_login = 'independent' OR mfa_not_enforced OR risk_may_pass THEN 'high'
             WHEN mfa_for_login = 'adaptive' OR users_make_keys THEN 'medium'
             WHEN users_get_credentials OR mfa_is_remembered OR weak_verification OR long_sessions OR says_nothing THEN 'low'
         END AS weakened
     FROM calls
+    LEFT JOIN followed ON followed_key = event_key
 )
 SELECT
     judged.*,
@@ -47,12 +77,7 @@ SELECT
         CASE WHEN long_sessions THEN 'A console session lasts ' || param(request_parameters, request_parameter_json, 'LoginSessionDuration') || ' hours' END,
         CASE WHEN says_nothing THEN 'Changed the settings of sign-ins' END) AS why,
     concat_ws('; ',
-        CASE WHEN says_nothing THEN 'Which settings were changed is not known' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN says_nothing THEN 'Which settings were changed' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged
-WHERE weakened IS NOT NULL
+WHERE weakened IN ('high', 'medium') OR weakened = 'low' AND (says_nothing OR is_change)

@@ -29,12 +29,7 @@ SELECT
         CASE WHEN asks_no_mfa THEN 'The user need not bind MFA' END,
         CASE WHEN sets_password THEN 'The user has a new password' END,
         CASE WHEN event_action = 'updateloginprofile' AND switches_on THEN 'The sign-in of the user is switched on' END) AS why,
-    CASE source_class
-        WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-        WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-        WHEN 'missing' THEN 'The event has no source address'
-        WHEN 'garbage' THEN 'The source address cannot be read'
-    END AS unknowns
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM after
 WHERE event_action = 'createloginprofile'
    OR event_action = 'updateloginprofile' AND (asks_no_mfa OR sets_password OR switches_on OR request_parameters IS NULL AND request_parameter_json IS NULL)

@@ -17,14 +17,9 @@ SELECT
         ELSE 'Ended the relation of billing between account ' || coalesce(param(request_parameters, request_parameter_json, 'ParentUserId'), '?') || ' and account ' || coalesce(param(request_parameters, request_parameter_json, 'ChildUserId'), '?')
     END AS why,
     concat_ws('; ',
-        CASE WHEN event_action = 'accepthandshake' THEN 'Whose organization it is is not known' END,
-        CASE WHEN event_action = 'updateaccount' AND param(request_parameters, request_parameter_json, 'NewAccountType') IS NULL THEN 'What was changed is not known' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN event_action = 'accepthandshake' THEN 'Whose organization it is' END,
+        CASE WHEN event_action = 'updateaccount' AND param(request_parameters, request_parameter_json, 'NewAccountType') IS NULL THEN 'What was changed' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM events
 WHERE outcome = 'success'
   AND (event_action IN ('changeaccountemail', 'bindsecuremobilephone', 'updatepayerforaccount', 'deleteaccount', 'promoteresourceaccount', 'updateaccount', 'accepthandshake')

@@ -17,15 +17,10 @@ SELECT
     END AS why,
     concat_ws('; ',
         CASE
-            WHEN event_action = 'updatecontrolpolicy' THEN 'Whether the control policy allows more than before is not known'
-            WHEN event_action = 'setmemberdeletionpermission' AND param(request_parameters, request_parameter_json, 'Status') IS NULL THEN 'Whether the deletion was allowed or forbidden is not known'
+            WHEN event_action = 'updatecontrolpolicy' THEN 'Whether the control policy allows more than before'
+            WHEN event_action = 'setmemberdeletionpermission' AND param(request_parameters, request_parameter_json, 'Status') IS NULL THEN 'Whether the deletion was allowed or forbidden'
         END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM events
 WHERE event_action IN ('detachcontrolpolicy', 'disablecontrolpolicy', 'updatecontrolpolicy', 'deletecontrolpolicy', 'removecloudaccount', 'destroyresourcedirectory',
       'moveaccount', 'setmemberdeletionpermission', 'registerdelegatedadministrator', 'deregisterdelegatedadministrator')

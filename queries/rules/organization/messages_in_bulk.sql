@@ -5,7 +5,8 @@ WITH sent AS (
         event_key,
         event_time,
         coalesce(account_id, '') AS account,
-        coalesce(principal_id, user_name, source_ip_address, '') AS sender,
+        -- A role has another principal in every session.
+        coalesce(role_name, principal_id, user_name, source_ip_address, '') AS sender,
         CASE WHEN event_action IN ('batchsendmail', 'sendbatchsms', 'batchsendmessagetoglobe') THEN 100 ELSE 1 END AS messages
     FROM events
     WHERE event_time IS NOT NULL
@@ -28,12 +29,7 @@ SELECT
         WHEN event_action LIKE '%batch%' THEN 'Sent messages to a list of receivers by one call'
         ELSE 'Sent a hundred messages or more within ten minutes'
     END AS why,
-    CASE source_class
-        WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-        WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-        WHEN 'missing' THEN 'The event has no source address'
-        WHEN 'garbage' THEN 'The source address cannot be read'
-    END AS unknowns
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 100

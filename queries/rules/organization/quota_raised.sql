@@ -5,13 +5,8 @@ SELECT
         'Asked for ' || coalesce(param(request_parameters, request_parameter_json, 'DesireValue'), '?') || ' of quota ' || coalesce(param(request_parameters, request_parameter_json, 'QuotaActionCode'), '?') || ' of ' || coalesce(param(request_parameters, request_parameter_json, 'ProductCode'), '?'),
         'For accounts ' || array_to_string(values_at(request_parameters, request_parameter_json, 'AliyunUids'), ', ')) AS why,
     concat_ws('; ',
-        CASE WHEN param(request_parameters, request_parameter_json, 'ProductCode') IS NULL THEN 'Which service the quota is of is not known' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN param(request_parameters, request_parameter_json, 'ProductCode') IS NULL THEN 'Which service the quota is of' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM events
 WHERE event_action IN ('createquotaapplication', 'createquotaapplicationsfortemplate')
   AND lower(service_name) = 'quotas'

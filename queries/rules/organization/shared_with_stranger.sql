@@ -79,16 +79,11 @@ SELECT
         'Resources: ' || resource_ids) AS why,
     concat_ws('; ',
         CASE
-            WHEN receiver_unknown THEN 'Whose account it is is not known'
-            WHEN event_action <> 'updateresourceshare' AND NOT accounts_known THEN 'Whether the account is one of the company is not known: the parameter accounts does not list this one'
+            WHEN receiver_unknown THEN 'Whose account it is'
+            WHEN event_action <> 'updateresourceshare' AND NOT accounts_known THEN 'Whether the account is one of the company (the parameter accounts does not list this one)'
         END,
-        CASE WHEN event_action = 'updateresourceshare' THEN 'Whether the share has a stranger among its targets is not known' END,
-        CASE source_class
-            WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-            WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-            WHEN 'missing' THEN 'The event has no source address'
-            WHEN 'garbage' THEN 'The source address cannot be read'
-        END) AS unknowns
+        CASE WHEN event_action = 'updateresourceshare' THEN 'Whether the share has a stranger among its targets' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged
 -- Snapshots and images that leave are AT-DATA-002.
 WHERE NOT holds_images_only

@@ -5,7 +5,8 @@ WITH untagged AS (
         event_key,
         event_time,
         coalesce(account_id, '') AS account,
-        coalesce(principal_id, user_name, '') AS who,
+        -- A role has another principal in every session.
+        coalesce(role_name, principal_id, user_name, '') AS who,
         -- A call that names no resource concerns at least one.
         greatest(1, cardinality(array_distinct(array_concat(
             coalesce(entries(request_parameters, request_parameter_json, 'ResourceId'), make_array()),
@@ -32,12 +33,7 @@ SELECT
     concat_ws('; ',
         'Removed tags of fifty resources or more within an hour',
         CASE WHEN any_is(values_at(request_parameters, request_parameter_json, 'All'), 'equals', 'true') OR any_is(values_at(request_parameters, request_parameter_json, 'DeleteAll'), 'equals', 'true') THEN 'Removed every tag of the resources' END) AS why,
-    CASE source_class
-        WHEN 'internal' THEN 'The call came from inside Alibaba Cloud, and its address is not known'
-        WHEN 'service' THEN 'A service made the call, and whose address is behind it is not known'
-        WHEN 'missing' THEN 'The event has no source address'
-        WHEN 'garbage' THEN 'The source address cannot be read'
-    END AS unknowns
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 50

@@ -116,12 +116,6 @@ pub(super) const STEPS: &[AttackStep] = &[
         r#"{"ParentUserId":"2000000000000009","ChildUserId":"1000000000000003","RelationType":"enterprise_group"}"#,
     ),
     (
-        "AT-ORG-005",
-        "Quotas",
-        "CreateQuotaApplication",
-        r#"{"ProductCode":"ecs-spec","QuotaActionCode":"ecs.gn7i","DesireValue":"5000"}"#,
-    ),
-    (
         "AT-ORG-006",
         "Tag",
         "UntagResources",

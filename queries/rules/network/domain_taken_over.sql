@@ -46,11 +46,12 @@ found AS (
             WHEN event_action IN ('savetaskformodifyingdomaindns', 'savebatchtaskformodifyingdomaindns', 'savesingletaskformodifyingdnshost', 'modifyhichinadomaindns')
                 THEN concat_ws(' to ', 'Changed the name servers of a domain', nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'DnsList'), ', '), ''))
             WHEN event_action IN ('savesingletaskforqueryingtransferauthorizationcode', 'savesingletaskforapprovingtransferout') THEN 'Prepared the move of a domain to another registrar'
-            WHEN event_action LIKE '%prohibitionlock' THEN 'Took a lock off a domain'
-            WHEN event_action LIKE '%updatingcontact%' THEN 'Changed the owner of a domain'
+            WHEN event_action IN ('savetaskforupdatingcontactbytemplateid', 'savetaskforupdatingcontactbytempateid', 'savebatchtaskforupdatingcontactinfobynewcontact', 'savebatchtaskforupdatingcontactinfobyregistrantprofileid')
+                THEN 'Changed the owner of a domain'
             WHEN event_action = 'deletedomain' THEN 'Removed a domain with all its records'
             WHEN event_action = 'changedomainofdnsproduct' THEN 'Gave a name service to another domain'
-            ELSE 'Switched the signing of a domain off'
+            WHEN event_action IN ('setdomaindnssecstatus', 'savesingletaskfordisablingdnssec') THEN 'Switched the signing of a domain off'
+            ELSE 'Took a lock off a domain'
         END AS reason
     FROM calls
     WHERE NOT is_record
@@ -69,7 +70,7 @@ found AS (
         END,
         CASE WHEN moves_much OR has_ranges AND NOT is_inside THEN 'medium' ELSE 'low' END,
         concat_ws('; ',
-            CASE WHEN event_action LIKE 'delete%' THEN 'Deleted a record' ELSE 'Changed a record' END
+            CASE WHEN event_action IN ('deletedomainrecord', 'deletesubdomainrecords') THEN 'Deleted a record' ELSE 'Changed a record' END
                 || coalesce(' ' || nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'RR'), ', '), ''), '')
                 || coalesce(' to ' || nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'Value'), ', '), ''), ''),
             CASE WHEN moves_much THEN 'Such a record decides where mail or a whole part of the domain goes' ELSE 'The caller changed no records from such a place in the 30 days before' END)

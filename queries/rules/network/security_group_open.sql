@@ -115,14 +115,15 @@ opened AS (
 unguarded AS (
     SELECT
         event_key,
-        CASE WHEN event_action LIKE 'setloadbalancer%' THEN 'low' ELSE 'high' END AS severity,
-        CASE WHEN event_action LIKE 'setloadbalancer%' THEN 'listener' END AS variant,
+        CASE WHEN event_action IN ('setlisteneraccesscontrolstatus', 'dissociateaclsfromlistener') THEN 'high' ELSE 'low' END AS severity,
+        CASE WHEN event_action NOT IN ('setlisteneraccesscontrolstatus', 'dissociateaclsfromlistener') THEN 'listener' END AS variant,
         coalesce('Took the access list off listener ' || coalesce(param(request_parameters, request_parameter_json, 'ListenerId'),
             param(request_parameters, request_parameter_json, 'ListenerPort') || ' of load balancer ' || param(request_parameters, request_parameter_json, 'LoadBalancerId')), 'Took the access list off a listener') AS reason,
-        CASE WHEN event_action LIKE 'setloadbalancer%' THEN 'Whether the listener had an access list' ELSE '' END AS not_known
+        CASE WHEN event_action NOT IN ('setlisteneraccesscontrolstatus', 'dissociateaclsfromlistener') THEN 'Whether the listener had an access list' END AS not_known
     FROM calls
     WHERE (event_action = 'setlisteneraccesscontrolstatus' AND any_is(values_at(request_parameters, request_parameter_json, 'AccessControlStatus'), 'equals', 'close')
-        OR event_action LIKE 'setloadbalancer%' AND any_is(values_at(request_parameters, request_parameter_json, 'AclStatus'), 'equals', 'off')
+        OR event_action IN ('setloadbalancertcplistenerattribute', 'setloadbalancerudplistenerattribute', 'setloadbalancerhttplistenerattribute', 'setloadbalancerhttpslistenerattribute')
+            AND any_is(values_at(request_parameters, request_parameter_json, 'AclStatus'), 'equals', 'off')
         OR event_action = 'dissociateaclsfromlistener')
 ),
 forwards AS (

@@ -8,8 +8,8 @@ WITH calls AS (
         event_action,
         coalesce(account_id, '') AS account,
         principal_id,
-        request_parameters AS own,
-        request_parameter_json AS other,
+        request_parameters,
+        request_parameter_json,
         event_action IN ('createuser', 'modifyuser', 'createuserpublickey', 'adduserstogroup', 'attachhostaccountstouser', 'attachhostaccountstousergroup', 'attachhostgroupaccountstouser',
             'attachhostgroupaccountstousergroup', 'attachdatabaseaccountstouser', 'attachdatabaseaccountstousergroup', 'createrule', 'modifyrule', 'createhostaccount', 'modifyhostaccount', 'modifyinstancetwofactor') AS gives_access
     FROM events
@@ -38,13 +38,13 @@ found AS (
         CASE WHEN event_action IN ('setpolicyapprovalconfig', 'setpolicycommandconfig', 'setpolicyipaclconfig', 'deletepolicy', 'unlockusers') THEN 'policy' END AS variant,
         CASE event_action
             WHEN 'modifyinstancetwofactor' THEN 'Weakened the second factor of a bastion host'
-            WHEN 'modifyuser' THEN 'Switched the second factor of bastion user ' || coalesce(param(own, other, 'UserId'), '?') || ' off'
-            WHEN 'modifyinstanceadauthserver' THEN 'Changed the server that signs users in to ' || coalesce(param(own, other, 'Server'), '?')
-            WHEN 'modifyinstanceldapauthserver' THEN 'Changed the server that signs users in to ' || coalesce(param(own, other, 'Server'), '?')
-            WHEN 'configinstancewhitelist' THEN 'Opened the bastion host to ' || coalesce(array_to_string(values_at(own, other, 'WhiteList'), ', '), '?')
+            WHEN 'modifyuser' THEN 'Switched the second factor of bastion user ' || coalesce(param(request_parameters, request_parameter_json, 'UserId'), '?') || ' off'
+            WHEN 'modifyinstanceadauthserver' THEN 'Changed the server that signs users in to ' || coalesce(param(request_parameters, request_parameter_json, 'Server'), '?')
+            WHEN 'modifyinstanceldapauthserver' THEN 'Changed the server that signs users in to ' || coalesce(param(request_parameters, request_parameter_json, 'Server'), '?')
+            WHEN 'configinstancewhitelist' THEN 'Opened the bastion host to ' || coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'WhiteList'), ', '), '?')
             WHEN 'enableinstancepublicaccess' THEN 'Opened the bastion host to the internet'
             WHEN 'createexportconfigjob' THEN 'Exported the configuration of the bastion host'
-            WHEN 'createuserpublickey' THEN 'Gave bastion user ' || coalesce(param(own, other, 'UserId'), '?') || ' another key'
+            WHEN 'createuserpublickey' THEN 'Gave bastion user ' || coalesce(param(request_parameters, request_parameter_json, 'UserId'), '?') || ' another key'
             WHEN 'modifyuserpublickey' THEN 'Changed a key of a bastion user'
             WHEN 'unlockusers' THEN 'Unlocked users of the bastion host'
             ELSE 'Changed what the bastion host asks before it lets users work'
@@ -53,19 +53,19 @@ found AS (
     WHERE event_action IN ('modifyinstanceadauthserver', 'modifyinstanceldapauthserver', 'enableinstancepublicaccess', 'createexportconfigjob', 'createuserpublickey', 'modifyuserpublickey',
             'setpolicyapprovalconfig', 'setpolicycommandconfig', 'setpolicyipaclconfig', 'deletepolicy', 'unlockusers')
        -- A factor that is switched on, or that nothing is said of, is no step.
-       OR event_action = 'modifyinstancetwofactor' AND (any_is(values_at(own, other, 'EnableTwoFactor'), 'equals', 'false') OR any_is(values_at(own, other, 'SkipTwoFactorTime'), '>', '0'))
-       OR event_action = 'modifyuser' AND any_is(values_at(own, other, 'TwoFactorStatus'), 'equals', 'Disable')
-       OR event_action = 'configinstancewhitelist' AND (internet_share(values_at(own, other, 'WhiteList')) >= 0.01 OR internet_share(values_at(own, other, 'WhiteListPolicies')) >= 0.01)
+       OR event_action = 'modifyinstancetwofactor' AND (any_is(values_at(request_parameters, request_parameter_json, 'EnableTwoFactor'), 'equals', 'false') OR any_is(values_at(request_parameters, request_parameter_json, 'SkipTwoFactorTime'), '>', '0'))
+       OR event_action = 'modifyuser' AND any_is(values_at(request_parameters, request_parameter_json, 'TwoFactorStatus'), 'equals', 'Disable')
+       OR event_action = 'configinstancewhitelist' AND (internet_share(values_at(request_parameters, request_parameter_json, 'WhiteList')) >= 0.01 OR internet_share(values_at(request_parameters, request_parameter_json, 'WhiteListPolicies')) >= 0.01)
     UNION ALL
     SELECT event_key, 'low', 'undetermined', 'Changed how a bastion host or one of its users is guarded'
     FROM calls
-    WHERE own IS NULL AND other IS NULL AND event_action IN ('modifyinstancetwofactor', 'modifyuser', 'configinstancewhitelist')
+    WHERE request_parameters IS NULL AND request_parameter_json IS NULL AND event_action IN ('modifyinstancetwofactor', 'modifyuser', 'configinstancewhitelist')
     UNION ALL
     SELECT
         event_key,
         'high',
         'own way in',
-        concat_ws('; ', 'Opened a session to host ' || coalesce(param(own, other, 'AssetId'), '?') || ' as ' || coalesce(param(own, other, 'AssetAccountName'), param(own, other, 'AssetAccountId'), '?'),
+        concat_ws('; ', 'Opened a session to host ' || coalesce(param(request_parameters, request_parameter_json, 'AssetId'), '?') || ' as ' || coalesce(param(request_parameters, request_parameter_json, 'AssetAccountName'), param(request_parameters, request_parameter_json, 'AssetAccountId'), '?'),
             CAST(grants_before AS VARCHAR) || ' calls of the same caller gave access to hosts in the day before')
     FROM judged
     WHERE event_action = 'generateassetoperationtoken' AND grants_before > 0

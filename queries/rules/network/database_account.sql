@@ -5,8 +5,8 @@ WITH calls AS (
         event_key,
         event_action,
         lower(service_name) AS service,
-        request_parameters AS own,
-        request_parameter_json AS other,
+        request_parameters,
+        request_parameter_json,
         coalesce(param(request_parameters, request_parameter_json, 'AccountName'), param(request_parameters, request_parameter_json, 'Account'), '?') AS name,
         lower(coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'AccountType'), ','), '')) AS kinds,
         lower(coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'AccountPrivilege'), ','), '')) AS rights
@@ -19,14 +19,14 @@ WITH calls AS (
 found AS (
     SELECT
         event_key,
-        CASE WHEN own IS NULL AND other IS NULL THEN 'low' ELSE 'medium' END AS severity,
-        CASE WHEN own IS NULL AND other IS NULL THEN 'undetermined' END AS variant,
-        CASE WHEN own IS NULL AND other IS NULL THEN 'Created a database account' ELSE 'Created database account ' || name || ' with all rights' END AS reason,
-        CASE WHEN own IS NULL AND other IS NULL THEN 'Which rights the account has' END AS not_known
+        CASE WHEN request_parameters IS NULL AND request_parameter_json IS NULL THEN 'low' ELSE 'medium' END AS severity,
+        CASE WHEN request_parameters IS NULL AND request_parameter_json IS NULL THEN 'undetermined' END AS variant,
+        CASE WHEN request_parameters IS NULL AND request_parameter_json IS NULL THEN 'Created a database account' ELSE 'Created database account ' || name || ' with all rights' END AS reason,
+        CASE WHEN request_parameters IS NULL AND request_parameter_json IS NULL THEN 'Which rights the account has' END AS not_known
     FROM calls
     WHERE event_action IN ('createaccount', 'createaccountzonal')
       AND (regexp_like(kinds, '(^|,) *(super|superaccount|sysadmin|admin) *(,|$)')
-        OR own IS NULL AND other IS NULL
+        OR request_parameters IS NULL AND request_parameter_json IS NULL
         -- Without a type, an account of these services has all rights.
         OR kinds = '' AND service IN ('adb', 'gpdb'))
     UNION ALL
@@ -34,7 +34,7 @@ found AS (
     FROM calls
     WHERE event_action = 'createsuperaccount'
     UNION ALL
-    SELECT event_key, 'medium', NULL, 'Gave database account ' || name || ' all rights on ' || coalesce(param(own, other, 'DBName'), '?'), NULL
+    SELECT event_key, 'medium', NULL, 'Gave database account ' || name || ' all rights on ' || coalesce(param(request_parameters, request_parameter_json, 'DBName'), '?'), NULL
     FROM calls
     WHERE event_action IN ('grantaccountprivilege', 'grantaccountprivilegezonal') AND regexp_like(rights, '(^|,) *(dbowner|super|sysadmin) *(,|$)')
     UNION ALL

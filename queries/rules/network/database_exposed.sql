@@ -6,8 +6,8 @@ WITH calls AS (
         event_time,
         event_action,
         lower(service_name) AS service,
-        request_parameters AS own,
-        request_parameter_json AS other,
+        request_parameters,
+        request_parameter_json,
         coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'ModifyMode'), ','), '') AS modes
     FROM events
     WHERE event_action IN ('modifysecurityips', 'modifysecurityiplist', 'modifydbclusteraccesswhitelist', 'modifyglobalsecurityipgroup',
@@ -26,18 +26,18 @@ let_in AS (
     SELECT
         event_key,
         event_time,
-        regexp_replace(concat_ws(',', array_to_string(values_at(own, other, 'SecurityIps'), ','), array_to_string(values_at(own, other, 'SecurityIPList'), ','),
-            array_to_string(values_at(own, other, 'GIpList'), ','), array_to_string(values_at(own, other, 'IpWhitelist'), ','),
-            array_to_string(values_at(own, other, 'IpList'), ','), array_to_string(values_at(own, other, 'body.whiteIpGroup.ips'), ','),
-            array_to_string(values_at(own, other, 'body.publicIpWhitelist'), ','), array_to_string(values_at(own, other, 'body.kibanaIPWhitelist'), ','),
-            array_to_string(values_at(own, other, 'body.esIPWhitelist'), ','), array_to_string(values_at(own, other, 'whiteIpGroup.ips'), ','),
-            array_to_string(values_at(own, other, 'publicIpWhitelist'), ','), array_to_string(values_at(own, other, 'kibanaIPWhitelist'), ','),
-            array_to_string(values_at(own, other, 'esIPWhitelist'), ',')), '[\s,;]+', ',', 'g') AS addresses
+        regexp_replace(concat_ws(',', array_to_string(values_at(request_parameters, request_parameter_json, 'SecurityIps'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'SecurityIPList'), ','),
+            array_to_string(values_at(request_parameters, request_parameter_json, 'GIpList'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'IpWhitelist'), ','),
+            array_to_string(values_at(request_parameters, request_parameter_json, 'IpList'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'body.whiteIpGroup.ips'), ','),
+            array_to_string(values_at(request_parameters, request_parameter_json, 'body.publicIpWhitelist'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'body.kibanaIPWhitelist'), ','),
+            array_to_string(values_at(request_parameters, request_parameter_json, 'body.esIPWhitelist'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'whiteIpGroup.ips'), ','),
+            array_to_string(values_at(request_parameters, request_parameter_json, 'publicIpWhitelist'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'kibanaIPWhitelist'), ','),
+            array_to_string(values_at(request_parameters, request_parameter_json, 'esIPWhitelist'), ',')), '[\s,;]+', ',', 'g') AS addresses
     FROM calls
     WHERE NOT (regexp_like(lower(modes), '^ *delete *(, *delete *)*$')
             AND (event_action = 'modifysecurityips' AND service IN ('rds', 'polardbx', 'dds', 'r-kvstore', 'gpdb')
                 OR event_action IN ('modifydbclusteraccesswhitelist', 'modifyapplicationwhitelist', 'modifysecurityiplist', 'updatewhiteips', 'updatepublicwhiteips', 'updatekibanawhiteips')))
-      AND NOT (event_action = 'updateinstanceipwhitelist' AND regexp_like(lower(coalesce(array_to_string(values_at(own, other, 'Delete'), ','), '')), '^ *true *(, *true *)*$'))
+      AND NOT (event_action = 'updateinstanceipwhitelist' AND regexp_like(lower(coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'Delete'), ','), '')), '^ *true *(, *true *)*$'))
 ),
 -- Addresses of the internet that are in no corporate range.
 strangers AS (
@@ -81,16 +81,16 @@ found AS (
     SELECT event_key, 'high', NULL, 'Gave the database a public address', NULL
     FROM calls
     WHERE event_action IN ('allocateinstancepublicconnection', 'allocateclusterpublicconnection', 'allocatepublicnetworkaddress', 'createinstanceinternetaddress')
-       OR event_action IN ('createdbendpointaddress', 'createapplicationendpointaddress') AND any_is(values_at(own, other, 'NetType'), 'equals', 'Public')
-       OR event_action = 'createdbinstanceendpointaddress' AND any_is(values_at(own, other, 'IpType'), 'equals', 'Public')
-       OR event_action = 'createdbproxyendpointaddress' AND any_is(values_at(own, other, 'DBProxyConnectStringNetType'), 'equals', 'Public')
-       OR event_action = 'createendpoint' AND service = 'clickhouse' AND any_is(values_at(own, other, 'DBInstanceNetType'), 'equals', 'Public')
-       OR event_action = 'updatepublicnetworkstatus' AND any_is(values_at(own, other, 'PublicNetworkEnabled'), 'equals', 'true')
-       OR event_action = 'updatepublicnetwork' AND (any_is(values_at(own, other, 'body.enablePublic'), 'equals', 'true') OR any_is(values_at(own, other, 'enablePublic'), 'equals', 'true'))
+       OR event_action IN ('createdbendpointaddress', 'createapplicationendpointaddress') AND any_is(values_at(request_parameters, request_parameter_json, 'NetType'), 'equals', 'Public')
+       OR event_action = 'createdbinstanceendpointaddress' AND any_is(values_at(request_parameters, request_parameter_json, 'IpType'), 'equals', 'Public')
+       OR event_action = 'createdbproxyendpointaddress' AND any_is(values_at(request_parameters, request_parameter_json, 'DBProxyConnectStringNetType'), 'equals', 'Public')
+       OR event_action = 'createendpoint' AND service = 'clickhouse' AND any_is(values_at(request_parameters, request_parameter_json, 'DBInstanceNetType'), 'equals', 'Public')
+       OR event_action = 'updatepublicnetworkstatus' AND any_is(values_at(request_parameters, request_parameter_json, 'PublicNetworkEnabled'), 'equals', 'true')
+       OR event_action = 'updatepublicnetwork' AND (any_is(values_at(request_parameters, request_parameter_json, 'body.enablePublic'), 'equals', 'true') OR any_is(values_at(request_parameters, request_parameter_json, 'enablePublic'), 'equals', 'true'))
     UNION ALL
     SELECT event_key, 'low', 'undetermined', 'Changed the whitelist of a database', 'Whom the whitelist lets in'
     FROM calls
-    WHERE own IS NULL AND other IS NULL AND event_action IN ('modifysecurityips', 'modifysecurityiplist', 'modifydbclusteraccesswhitelist', 'modifyglobalsecurityipgroup')
+    WHERE request_parameters IS NULL AND request_parameter_json IS NULL AND event_action IN ('modifysecurityips', 'modifysecurityiplist', 'modifydbclusteraccesswhitelist', 'modifyglobalsecurityipgroup')
 )
 SELECT
     events.*,

@@ -12,8 +12,8 @@ WITH calls AS (
         ip_in(source_ip, 'corporate_cidrs', event_time) AS is_inside,
         ip_in('0.0.0.0', 'corporate_cidrs', event_time) IS NOT NULL AS has_ranges,
         event_action IN ('adddomainrecord', 'updatedomainrecord', 'deletedomainrecord', 'deletesubdomainrecords', 'setdomainrecordstatus', 'operatebatchdomain') AS is_record,
-        request_parameters AS own,
-        request_parameter_json AS other
+        request_parameters,
+        request_parameter_json
     FROM events
     WHERE event_action IN ('adddomainrecord', 'updatedomainrecord', 'deletedomainrecord', 'deletesubdomainrecords', 'setdomainrecordstatus', 'operatebatchdomain',
             'transferdomain', 'changedomainofdnsproduct', 'setdomaindnssecstatus', 'deletedomain', 'modifyhichinadomaindns',
@@ -32,7 +32,7 @@ record_changes AS (
         *,
         count(*) OVER (PARTITION BY account, principal_id, is_inside ORDER BY event_time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '1 day' PRECEDING) > 0 AS is_usual,
         count(*) OVER (PARTITION BY account ORDER BY event_time RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '14 days' PRECEDING) > 0 AS has_history,
-        coalesce(regexp_like(upper(array_to_string(values_at(own, other, 'Type'), ',')), '(^|,) *(NS|MX) *(,|$)'), false) AS moves_much
+        coalesce(regexp_like(upper(array_to_string(values_at(request_parameters, request_parameter_json, 'Type'), ',')), '(^|,) *(NS|MX) *(,|$)'), false) AS moves_much
     FROM calls
     WHERE is_record AND event_time IS NOT NULL
 ),
@@ -42,22 +42,23 @@ found AS (
         CAST(NULL AS VARCHAR) AS variant,
         CASE WHEN event_action IN ('deletedomain', 'changedomainofdnsproduct', 'setdomaindnssecstatus', 'savesingletaskfordisablingdnssec') THEN 'medium' ELSE 'high' END AS severity,
         CASE
-            WHEN event_action = 'transferdomain' THEN 'Moved domains to account ' || coalesce(param(own, other, 'TargetUserId'), '?')
+            WHEN event_action = 'transferdomain' THEN 'Moved domains to account ' || coalesce(param(request_parameters, request_parameter_json, 'TargetUserId'), '?')
             WHEN event_action IN ('savetaskformodifyingdomaindns', 'savebatchtaskformodifyingdomaindns', 'savesingletaskformodifyingdnshost', 'modifyhichinadomaindns')
-                THEN concat_ws(' to ', 'Changed the name servers of a domain', nullif(array_to_string(values_at(own, other, 'DnsList'), ', '), ''))
+                THEN concat_ws(' to ', 'Changed the name servers of a domain', nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'DnsList'), ', '), ''))
             WHEN event_action IN ('savesingletaskforqueryingtransferauthorizationcode', 'savesingletaskforapprovingtransferout') THEN 'Prepared the move of a domain to another registrar'
-            WHEN event_action LIKE '%prohibitionlock' THEN 'Took a lock off a domain'
-            WHEN event_action LIKE '%updatingcontact%' THEN 'Changed the owner of a domain'
+            WHEN event_action IN ('savetaskforupdatingcontactbytemplateid', 'savetaskforupdatingcontactbytempateid', 'savebatchtaskforupdatingcontactinfobynewcontact', 'savebatchtaskforupdatingcontactinfobyregistrantprofileid')
+                THEN 'Changed the owner of a domain'
             WHEN event_action = 'deletedomain' THEN 'Removed a domain with all its records'
             WHEN event_action = 'changedomainofdnsproduct' THEN 'Gave a name service to another domain'
-            ELSE 'Switched the signing of a domain off'
+            WHEN event_action IN ('setdomaindnssecstatus', 'savesingletaskfordisablingdnssec') THEN 'Switched the signing of a domain off'
+            ELSE 'Took a lock off a domain'
         END AS reason
     FROM calls
     WHERE NOT is_record
-      AND (event_action <> 'setdomaindnssecstatus' OR NOT coalesce(regexp_like(lower(array_to_string(values_at(own, other, 'Status'), ',')), '^ *on *(, *on *)*$'), false))
+      AND (event_action <> 'setdomaindnssecstatus' OR NOT coalesce(regexp_like(lower(array_to_string(values_at(request_parameters, request_parameter_json, 'Status'), ',')), '^ *on *(, *on *)*$'), false))
       -- A lock that is put on is no step of a takeover; a call that does not say that it is may take it off.
       AND (event_action NOT IN ('savesingletaskfortransferprohibitionlock', 'savebatchtaskfortransferprohibitionlock', 'savesingletaskforupdateprohibitionlock', 'savebatchtaskforupdateprohibitionlock')
-        OR NOT coalesce(regexp_like(lower(array_to_string(values_at(own, other, 'Status'), ',')), '^ *true *(, *true *)*$'), false))
+        OR NOT coalesce(regexp_like(lower(array_to_string(values_at(request_parameters, request_parameter_json, 'Status'), ',')), '^ *true *(, *true *)*$'), false))
     UNION ALL
     SELECT
         event_key,
@@ -69,9 +70,9 @@ found AS (
         END,
         CASE WHEN moves_much OR has_ranges AND NOT is_inside THEN 'medium' ELSE 'low' END,
         concat_ws('; ',
-            CASE WHEN event_action LIKE 'delete%' THEN 'Deleted a record' ELSE 'Changed a record' END
-                || coalesce(' ' || nullif(array_to_string(values_at(own, other, 'RR'), ', '), ''), '')
-                || coalesce(' to ' || nullif(array_to_string(values_at(own, other, 'Value'), ', '), ''), ''),
+            CASE WHEN event_action IN ('deletedomainrecord', 'deletesubdomainrecords') THEN 'Deleted a record' ELSE 'Changed a record' END
+                || coalesce(' ' || nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'RR'), ', '), ''), '')
+                || coalesce(' to ' || nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'Value'), ', '), ''), ''),
             CASE WHEN moves_much THEN 'Such a record decides where mail or a whole part of the domain goes' ELSE 'The caller changed no records from such a place in the 30 days before' END)
     FROM record_changes
     WHERE moves_much

@@ -1,13 +1,13 @@
 -- A security group that lets its instances out to the whole internet, entry by entry as for what it lets in.
 WITH calls AS (
-    SELECT event_key, request_parameters AS own, request_parameter_json AS other
+    SELECT event_key, request_parameters, request_parameter_json
     FROM events
     WHERE event_action IN ('authorizesecuritygroupegress', 'modifysecuritygroupegressrule')
       AND lower(service_name) = 'ecs'
       AND outcome = 'success'
 ),
 listed AS (
-    SELECT event_key, unnest(array_concat(coalesce(entries(own, other, 'Permissions'), make_array()), make_array(own, other))) AS entry
+    SELECT event_key, unnest(array_concat(coalesce(entries(request_parameters, request_parameter_json, 'Permissions'), make_array()), make_array(request_parameters, request_parameter_json))) AS entry
     FROM calls
 ),
 entry_members AS (

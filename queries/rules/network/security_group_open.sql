@@ -6,8 +6,8 @@ WITH calls AS (
         event_key,
         event_action,
         lower(service_name) AS service,
-        request_parameters AS own,
-        request_parameter_json AS other
+        request_parameters,
+        request_parameter_json
     FROM events
     WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions', 'createprefixlist',
             'modifyprefixlist', 'addaccesscontrollistentry', 'addlistenerwhitelistitem', 'addentriestoacl', 'setlisteneraccesscontrolstatus',
@@ -21,9 +21,9 @@ listed AS (
     SELECT
         event_key,
         service,
-        unnest(array_concat(coalesce(entries(own, other, 'Permissions'), make_array()), coalesce(entries(own, other, 'Entry'), make_array()),
-            coalesce(entries(own, other, 'AddEntry'), make_array()), coalesce(entries(own, other, 'AclEntrys'), make_array()),
-            coalesce(entries(own, other, 'AclEntries'), make_array()), make_array(own, other))) AS entry
+        unnest(array_concat(coalesce(entries(request_parameters, request_parameter_json, 'Permissions'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'Entry'), make_array()),
+            coalesce(entries(request_parameters, request_parameter_json, 'AddEntry'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'AclEntrys'), make_array()),
+            coalesce(entries(request_parameters, request_parameter_json, 'AclEntries'), make_array()), make_array(request_parameters, request_parameter_json))) AS entry
     FROM calls
     WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions', 'createprefixlist',
             'modifyprefixlist', 'addaccesscontrollistentry', 'addlistenerwhitelistitem', 'addentriestoacl')
@@ -115,24 +115,25 @@ opened AS (
 unguarded AS (
     SELECT
         event_key,
-        CASE WHEN event_action LIKE 'setloadbalancer%' THEN 'low' ELSE 'high' END AS severity,
-        CASE WHEN event_action LIKE 'setloadbalancer%' THEN 'listener' END AS variant,
-        coalesce('Took the access list off listener ' || coalesce(param(own, other, 'ListenerId'),
-            param(own, other, 'ListenerPort') || ' of load balancer ' || param(own, other, 'LoadBalancerId')), 'Took the access list off a listener') AS reason,
-        CASE WHEN event_action LIKE 'setloadbalancer%' THEN 'Whether the listener had an access list' ELSE '' END AS not_known
+        CASE WHEN event_action IN ('setlisteneraccesscontrolstatus', 'dissociateaclsfromlistener') THEN 'high' ELSE 'low' END AS severity,
+        CASE WHEN event_action NOT IN ('setlisteneraccesscontrolstatus', 'dissociateaclsfromlistener') THEN 'listener' END AS variant,
+        coalesce('Took the access list off listener ' || coalesce(param(request_parameters, request_parameter_json, 'ListenerId'),
+            param(request_parameters, request_parameter_json, 'ListenerPort') || ' of load balancer ' || param(request_parameters, request_parameter_json, 'LoadBalancerId')), 'Took the access list off a listener') AS reason,
+        CASE WHEN event_action NOT IN ('setlisteneraccesscontrolstatus', 'dissociateaclsfromlistener') THEN 'Whether the listener had an access list' END AS not_known
     FROM calls
-    WHERE (event_action = 'setlisteneraccesscontrolstatus' AND any_is(values_at(own, other, 'AccessControlStatus'), 'equals', 'close')
-        OR event_action LIKE 'setloadbalancer%' AND any_is(values_at(own, other, 'AclStatus'), 'equals', 'off')
+    WHERE (event_action = 'setlisteneraccesscontrolstatus' AND any_is(values_at(request_parameters, request_parameter_json, 'AccessControlStatus'), 'equals', 'close')
+        OR event_action IN ('setloadbalancertcplistenerattribute', 'setloadbalancerudplistenerattribute', 'setloadbalancerhttplistenerattribute', 'setloadbalancerhttpslistenerattribute')
+            AND any_is(values_at(request_parameters, request_parameter_json, 'AclStatus'), 'equals', 'off')
         OR event_action = 'dissociateaclsfromlistener')
 ),
 forwards AS (
     SELECT
         event_key,
-        coalesce(param(own, other, 'ExternalIp'), '') AS outside,
-        param(own, other, 'InternalIp') AS inside,
-        param(own, other, 'ExternalPort') AS outside_port,
-        param(own, other, 'InternalPort') AS inside_port,
-        ',' || regexp_replace(lower(concat_ws(',', array_to_string(values_at(own, other, 'ExternalPort'), ','), array_to_string(values_at(own, other, 'InternalPort'), ','))), '[^a-z0-9,]+', '/', 'g') || ',' AS ports
+        coalesce(param(request_parameters, request_parameter_json, 'ExternalIp'), '') AS outside,
+        param(request_parameters, request_parameter_json, 'InternalIp') AS inside,
+        param(request_parameters, request_parameter_json, 'ExternalPort') AS outside_port,
+        param(request_parameters, request_parameter_json, 'InternalPort') AS inside_port,
+        ',' || regexp_replace(lower(concat_ws(',', array_to_string(values_at(request_parameters, request_parameter_json, 'ExternalPort'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'InternalPort'), ','))), '[^a-z0-9,]+', '/', 'g') || ',' AS ports
     FROM calls
     WHERE event_action IN ('createforwardentry', 'modifyforwardentry')
 ),
@@ -152,18 +153,18 @@ forwarded AS (
 unsaid AS (
     SELECT event_key, 'low' AS severity, 'undetermined' AS variant, 'Changed what a security group allows' AS reason, 'What the call allows' AS not_known
     FROM calls
-    WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions') AND own IS NULL AND other IS NULL
+    WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions') AND request_parameters IS NULL AND request_parameter_json IS NULL
 ),
 -- Other ports for a rule whose sources the call leaves as they are: they may be the whole internet.
 other_ports AS (
-    SELECT event_key, 'medium' AS severity, 'undetermined' AS variant, 'Changed the ports of a rule to ' || array_to_string(values_at(own, other, 'PortRange'), ', ') AS reason, 'Whom the rule lets in' AS not_known
+    SELECT event_key, 'medium' AS severity, 'undetermined' AS variant, 'Changed the ports of a rule to ' || array_to_string(values_at(request_parameters, request_parameter_json, 'PortRange'), ', ') AS reason, 'Whom the rule lets in' AS not_known
     FROM calls
     WHERE event_action = 'modifysecuritygrouprule'
-      AND values_at(own, other, 'PortRange') IS NOT NULL
-      AND concat_ws('', array_to_string(values_at(own, other, 'SourceCidrIp'), ','), array_to_string(values_at(own, other, 'Ipv6SourceCidrIp'), ','),
-        array_to_string(values_at(own, other, 'SourceGroupId'), ','), array_to_string(values_at(own, other, 'SourcePrefixListId'), ',')) = ''
-      AND NOT coalesce(regexp_like(lower(array_to_string(values_at(own, other, 'Policy'), ',')), '^ *drop *(, *drop *)*$'), false)
-      AND NOT coalesce(regexp_like(array_to_string(values_at(own, other, 'PortRange'), ','), '^ *(80/80|443/443) *(, *(80/80|443/443) *)*$'), false)
+      AND values_at(request_parameters, request_parameter_json, 'PortRange') IS NOT NULL
+      AND concat_ws('', array_to_string(values_at(request_parameters, request_parameter_json, 'SourceCidrIp'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'Ipv6SourceCidrIp'), ','),
+        array_to_string(values_at(request_parameters, request_parameter_json, 'SourceGroupId'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'SourcePrefixListId'), ',')) = ''
+      AND NOT coalesce(regexp_like(lower(array_to_string(values_at(request_parameters, request_parameter_json, 'Policy'), ',')), '^ *drop *(, *drop *)*$'), false)
+      AND NOT coalesce(regexp_like(array_to_string(values_at(request_parameters, request_parameter_json, 'PortRange'), ','), '^ *(80/80|443/443) *(, *(80/80|443/443) *)*$'), false)
 ),
 found AS (
     SELECT * FROM opened

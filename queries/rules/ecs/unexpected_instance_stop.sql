@@ -22,12 +22,11 @@ WITH calls AS (
         CASE WHEN lower(service_name) = 'ecs' THEN instance_ids
              ELSE array_remove_all(array_distinct(array_concat(instance_ids,
                 coalesce(values_at(request_parameters, request_parameter_json, 'InstanceId'), make_array()),
-                coalesce(values_at(request_parameters, request_parameter_json, 'InstanceIds'), make_array()),
+                coalesce(values_at(request_parameters, request_parameter_json, 'instance_ids'), make_array()),
                 coalesce(values_at(request_parameters, request_parameter_json, 'Parameters.InstanceId'), make_array()),
                 coalesce(values_at(request_parameters, request_parameter_json, 'Parameters.InstanceIds'), make_array()))),
                 -- A list that is sent as text is itself a value.
-                CASE WHEN coalesce(param(request_parameters, request_parameter_json, 'InstanceIds'), param(request_parameters, request_parameter_json, 'InstanceId')) LIKE '[%'
-                     THEN coalesce(param(request_parameters, request_parameter_json, 'InstanceIds'), param(request_parameters, request_parameter_json, 'InstanceId')) ELSE '' END)
+                CASE WHEN param(request_parameters, request_parameter_json, 'InstanceId') LIKE '[%' THEN param(request_parameters, request_parameter_json, 'InstanceId') ELSE '' END)
         END AS touches
     FROM events
     WHERE outcome = 'success'

@@ -42,7 +42,7 @@ weighed AS (
 )
 SELECT
     weighed.*,
-    CASE WHEN from_unknown AND NOT (gives_rights OR by_root OR is_first) THEN 'undetermined' END AS variant,
+    CASE WHEN from_unknown AND NOT (gives_rights OR by_root OR is_first) THEN 'address-undetermined' END AS variant,
     CASE
         WHEN by_root AND gives_rights OR gives_rights AND (as_admin OR from_outside) THEN 'high'
         WHEN gives_rights OR by_root OR from_outside THEN 'medium'

@@ -33,7 +33,7 @@ WITH calls AS (
 )
 SELECT
     calls.*,
-    CASE WHEN undetermined THEN 'undetermined' END AS variant,
+    CASE WHEN undetermined THEN 'parameters-undetermined' END AS variant,
     CASE
         WHEN by_root OR from_outside OR at_odd_hours THEN 'high'
         WHEN undetermined OR lower(service_name) = 'cs' AND NOT coalesce(releases, false) THEN 'low'

@@ -22,12 +22,11 @@ WITH calls AS (
         CASE WHEN lower(service_name) = 'ecs' THEN instance_ids
              ELSE array_remove_all(array_distinct(array_concat(instance_ids,
                 coalesce(values_at(request_parameters, request_parameter_json, 'InstanceId'), make_array()),
-                coalesce(values_at(request_parameters, request_parameter_json, 'InstanceIds'), make_array()),
+                coalesce(values_at(request_parameters, request_parameter_json, 'instance_ids'), make_array()),
                 coalesce(values_at(request_parameters, request_parameter_json, 'Parameters.InstanceId'), make_array()),
                 coalesce(values_at(request_parameters, request_parameter_json, 'Parameters.InstanceIds'), make_array()))),
                 -- A list that is sent as text is itself a value.
-                CASE WHEN coalesce(param(request_parameters, request_parameter_json, 'InstanceIds'), param(request_parameters, request_parameter_json, 'InstanceId')) LIKE '[%'
-                     THEN coalesce(param(request_parameters, request_parameter_json, 'InstanceIds'), param(request_parameters, request_parameter_json, 'InstanceId')) ELSE '' END)
+                CASE WHEN param(request_parameters, request_parameter_json, 'InstanceId') LIKE '[%' THEN param(request_parameters, request_parameter_json, 'InstanceId') ELSE '' END)
         END AS touches
     FROM events
     WHERE outcome = 'success'
@@ -68,6 +67,8 @@ others AS (
            service = 'ess' AS scales,
            event_name AS called,
            event_action IN ('runcommand', 'invokecommand') AS in_guest,
+           -- Superfluous parameters of other calls prove nothing.
+           service = 'ess' AND event_action IN ('removeinstances', 'setinstancehealth') AND cardinality(touches) > 0 AS names_all,
            NOT by_service AND NOT by_platform AND (
                event_action IN ('executescalingrule', 'removeinstances', 'setinstancehealth', 'deletescalinggroup', 'startexecution', 'runcommand',
                    'invokecommand', 'deletestack', 'updatestack', 'deleteclusternodes', 'removenodepoolnodes')
@@ -86,7 +87,7 @@ scaled AS (
     WHERE own.event_time BETWEEN touched.event_time - INTERVAL '15 minutes' AND touched.event_time + INTERVAL '15 minutes'
 ),
 -- A lifecycle hook can hold a scale-in for six hours. What does not name the instance is taken for the cause for 15 minutes only, and only of what
--- the service does of which it was asked.
+-- the service does that was asked.
 causes AS (
     SELECT touched.event_key, own.event_key AS cause_key, own.event_time AS cause_time, own.own_id, own.own_name, own.role_name, own.outside, own.client_ip, own.called, true AS named
     FROM touched
@@ -99,9 +100,10 @@ causes AS (
     SELECT changes.event_key, others.event_key, others.event_time, others.own_id, others.own_name, others.role_name, others.outside, others.client_ip, others.called, false
     FROM changes
     JOIN others ON others.account = changes.account AND others.service = split_part(lower(changes.source_ip_address), '.', 1)
-        AND coalesce(others.acs_region, '') = coalesce(changes.acs_region, '')
+        -- Orchestration acts in other regions too.
+        AND (others.service IN ('oos', 'ros') OR coalesce(others.acs_region, '') = coalesce(changes.acs_region, ''))
     LEFT JOIN scaled ON scaled.event_key = changes.event_key
-    WHERE changes.by_service AND others.sets_off AND NOT others.in_guest AND cardinality(others.touches) = 0 AND scaled.event_key IS NULL
+    WHERE changes.by_service AND others.sets_off AND NOT others.in_guest AND NOT others.names_all AND scaled.event_key IS NULL
       AND others.event_time BETWEEN changes.event_time - INTERVAL '15 minutes' AND changes.event_time
 ),
 ranked AS (
@@ -200,10 +202,11 @@ SELECT
     CASE
         WHEN by_platform THEN CASE WHEN on_critical AND NOT on_schedule THEN 'high' ELSE 'info' END
         WHEN by_service AND NOT through_service THEN 'low'
+        -- That a call which names no instance was the cause is likely, not certain.
+        WHEN through_service AND NOT cause_named THEN CASE WHEN burst > 0 OR on_critical THEN 'high' ELSE 'medium' END
         WHEN burst > 0 OR family IN ('release', 'scheduled release') AND on_critical THEN 'critical'
         -- A person from elsewhere who lets a service release instances hides behind its role.
-        WHEN family = 'release' AND by_hand AND from_outside AND (cause_named OR NOT through_service) THEN 'critical'
-        WHEN through_service AND NOT cause_named THEN 'medium'
+        WHEN family = 'release' AND by_hand AND from_outside THEN 'critical'
         WHEN family IN ('release', 'scheduled release') OR forced OR by_root OR without_mfa OR from_outside OR at_odd_hours OR on_critical OR rebooted_again
             THEN 'high'
         ELSE 'medium'

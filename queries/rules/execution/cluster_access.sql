@@ -13,8 +13,7 @@ WITH calls AS (
         event_action IN ('grantpermissions', 'updateuserpermissions', 'updatek8sclusteruserconfigexpire') AS gives_rights,
         -- The kubeconfig of another user is taken only by those who manage the cluster.
         event_action = 'describesubaccountk8sclusteruserconfig' AS of_another,
-        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.role_name'), 'like', '%admin%'), false)
-            OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'role_name'), 'like', '%admin%'), false) AS as_admin
+        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.role_name'), 'like', '%admin%'), false) AS as_admin
     FROM events
     WHERE outcome = 'success'
       AND lower(service_name) = 'cs'
@@ -43,7 +42,7 @@ weighed AS (
 )
 SELECT
     weighed.*,
-    CASE WHEN from_unknown AND NOT (gives_rights OR by_root OR is_first) THEN 'undetermined' END AS variant,
+    CASE WHEN from_unknown AND NOT (gives_rights OR by_root OR is_first) THEN 'address-undetermined' END AS variant,
     CASE
         WHEN by_root AND gives_rights OR gives_rights AND (as_admin OR from_outside) THEN 'high'
         WHEN gives_rights OR by_root OR from_outside THEN 'medium'

@@ -40,7 +40,7 @@ weighed AS (
 )
 SELECT
     weighed.*,
-    CASE WHEN from_unknown AND NOT (coalesce(publishes, false) OR for_everybody OR by_root OR is_first) THEN 'undetermined' END AS variant,
+    CASE WHEN from_unknown AND NOT (coalesce(publishes, false) OR for_everybody OR by_root OR is_first) THEN 'address-undetermined' END AS variant,
     CASE
         WHEN coalesce(publishes, false) OR for_everybody THEN CASE WHEN by_root OR from_outside THEN 'high' ELSE 'medium' END
         WHEN by_root OR from_outside THEN 'medium'

@@ -23,7 +23,7 @@ WITH calls AS (
 )
 SELECT
     calls.*,
-    CASE WHEN fetches_token AND NOT by_root AND source_class <> 'ip' THEN 'undetermined' END AS variant,
+    CASE WHEN fetches_token AND NOT by_root AND source_class <> 'ip' THEN 'address-undetermined' END AS variant,
     CASE
         WHEN fetches_token THEN CASE WHEN by_root THEN 'medium' WHEN source_class <> 'ip' THEN 'info' ELSE 'low' END
         WHEN internet_share(range) >= 0.5 OR by_root OR from_outside THEN 'high'

@@ -40,7 +40,7 @@ weighed AS (
 )
 SELECT
     weighed.*,
-    CASE WHEN from_unknown AND NOT (false OR by_root OR is_first) THEN 'undetermined' END AS variant,
+    CASE WHEN from_unknown AND NOT (false OR by_root OR is_first) THEN 'address-undetermined' END AS variant,
     CASE
         WHEN by_root OR from_outside THEN CASE WHEN lasts THEN 'high' ELSE 'medium' END
         WHEN lasts AND is_first THEN 'medium'

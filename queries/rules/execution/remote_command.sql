@@ -28,7 +28,13 @@ marked AS (
 )
 SELECT
     calls.*,
-    CASE WHEN coalesce(most, cardinality(machines)) >= 10 THEN 'critical' ELSE 'high' END AS severity,
+    CASE
+        -- What a service does with its own role is suppressed too.
+        WHEN source_class IN ('service', 'internal', 'missing') AND matches(role_name, 'service_roles')
+            AND (lower(role_name) LIKE 'aliyunservicerolefor%' OR lower(role_name) = 'oosservicerole' AND lower(source_ip_address) = 'oos.aliyuncs.com') THEN 'info'
+        WHEN coalesce(most, cardinality(machines)) >= 10 THEN 'critical'
+        ELSE 'high'
+    END AS severity,
     concat_ws('; ',
         CASE
             WHEN event_action IN ('runcommand', 'invokecommand') THEN 'Ran a command by ' || event_name

@@ -44,7 +44,7 @@ weighed AS (
 )
 SELECT
     weighed.*,
-    CASE WHEN from_unknown AND NOT (false OR by_root OR is_first) THEN 'undetermined' END AS variant,
+    CASE WHEN from_unknown AND NOT (false OR by_root OR is_first) THEN 'address-undetermined' END AS variant,
     CASE
         WHEN by_root OR from_outside THEN 'high'
         WHEN is_first AND with_script AND with_role IS NOT NULL THEN 'medium'

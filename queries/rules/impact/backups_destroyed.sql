@@ -45,7 +45,9 @@ marked AS (
 SELECT
     calls.*,
     CASE
-        WHEN event_action IN ('modifybackuppolicy', 'updatebackuppolicy') AND NOT coalesce(days < 7, false) THEN 'medium'
+        WHEN event_action IN ('modifybackuppolicy', 'updatebackuppolicy') AND (without_log OR none_kept) AND NOT coalesce(days < 7, false) THEN 'medium'
+        -- Seven days are the least that most databases allow, and what many companies choose.
+        WHEN event_action IN ('modifybackuppolicy', 'updatebackuppolicy') AND days = 7 THEN 'low'
         ELSE 'high'
     END AS severity,
     concat_ws('; ',
@@ -56,7 +58,7 @@ SELECT
                 THEN 'Switched off the backup of ' || coalesce(target, '-') || ' by ' || event_name
             ELSE 'Destroyed backups or their plan: ' || event_name || ' of ' || coalesce(target, '-')
         END,
-        CASE WHEN event_action IN ('modifyautosnapshotpolicyex', 'modifybackuppolicy', 'updatebackuppolicy') AND days < 7 THEN 'Backups are kept for ' || CAST(days AS VARCHAR) || ' day(s) only' END,
+        CASE WHEN event_action IN ('modifyautosnapshotpolicyex', 'modifybackuppolicy', 'updatebackuppolicy') AND days <= 7 THEN 'Backups are kept for ' || CAST(days AS VARCHAR) || ' day(s) only' END,
         CASE WHEN without_log AND event_action = 'modifybackuppolicy' THEN 'The log backup is off' END,
         CASE WHEN none_kept AND event_action = 'modifybackuppolicy' THEN 'No backup is kept when the database is released' END) AS why,
     concat_ws('; ',
@@ -68,6 +70,6 @@ WHERE CASE
         WHEN is_snapshot THEN coalesce(most >= 10, false)
         -- -1 keeps snapshots for ever.
         WHEN event_action = 'modifyautosnapshotpolicyex' THEN coalesce(days BETWEEN 0 AND 6, false)
-        WHEN event_action IN ('modifybackuppolicy', 'updatebackuppolicy') THEN coalesce(days BETWEEN 0 AND 6, false) OR coalesce(without_log, false) OR coalesce(none_kept, false)
+        WHEN event_action IN ('modifybackuppolicy', 'updatebackuppolicy') THEN coalesce(days BETWEEN 0 AND 7, false) OR coalesce(without_log, false) OR coalesce(none_kept, false)
         ELSE true
       END

@@ -29,7 +29,7 @@ shortest AS (
 )
 SELECT
     calls.*,
-    CASE WHEN sets_lifecycle AND days IS NULL THEN 'undetermined' WHEN sets_lifecycle THEN 'lifecycle' END AS variant,
+    CASE WHEN sets_lifecycle AND days IS NULL THEN 'lifecycle-undetermined' WHEN sets_lifecycle THEN 'lifecycle' END AS variant,
     CASE WHEN NOT sets_lifecycle THEN 'high' WHEN fewest <= 1 THEN 'high' ELSE 'low' END AS severity,
     concat_ws('; ',
         CASE

@@ -1,11 +1,11 @@
--- A database instance, cluster or database was released or emptied, or a Kubernetes cluster deleted.
+-- A database instance, cluster or database was released or emptied, or a file system or Kubernetes cluster deleted.
 SELECT
     events.*,
     CASE WHEN event_action IN ('deletedatabase', 'deletedatabases', 'deletedb', 'removedrdsdb') THEN 'high' ELSE 'critical' END AS severity,
     concat_ws('; ',
         CASE WHEN event_action LIKE 'flush%' THEN 'Emptied ' ELSE 'Released ' END || coalesce(param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBInstanceName'),
             param(request_parameters, request_parameter_json, 'DBClusterId'), param(request_parameters, request_parameter_json, 'DrdsInstanceId'), param(request_parameters, request_parameter_json, 'ClusterId'),
-            param(request_parameters, request_parameter_json, 'InstanceId'), param(request_parameters, request_parameter_json, 'InstanceIds'), param(request_parameters, request_parameter_json, 'ProjectName'),
+            param(request_parameters, request_parameter_json, 'InstanceId'), param(request_parameters, request_parameter_json, 'InstanceIds'), param(request_parameters, request_parameter_json, 'FileSystemId'), param(request_parameters, request_parameter_json, 'projectName'),
             resource_name, '-') || ' by ' || event_name,
         'The database is ' || coalesce(param(request_parameters, request_parameter_json, 'DBName'), param(request_parameters, request_parameter_json, 'DbName'), param(request_parameters, request_parameter_json, 'DatabaseNames'))) AS why,
     CASE WHEN source_class <> 'ip' THEN 'The source address is unknown (' || source_class || ')' END AS unknowns
@@ -26,6 +26,8 @@ WHERE (lower(service_name) = 'rds' AND event_action IN ('deletedbinstance', 'des
     OR lower(service_name) = 'starrocks' AND event_action = 'releaseinstance'
     OR lower(service_name) = 'hologram' AND event_action = 'deleteinstance'
     OR lower(service_name) = 'maxcompute' AND event_action = 'deleteproject'
+    OR lower(service_name) = 'nas' AND event_action = 'deletefilesystem'
+    OR lower(service_name) = 'ots' AND event_action = 'deleteinstance'
     OR lower(service_name) = 'cs' AND event_action = 'deletecluster')
   AND outcome = 'success'
   AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'

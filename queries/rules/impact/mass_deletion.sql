@@ -4,28 +4,24 @@
 WITH deleted AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who,
            event_action IN ('releaseeipaddress', 'releaseeipsegmentaddress', 'deleteloadbalancer', 'deletenatgateway', 'deletevpngateway', 'deletetransitrouter') AS without_data,
-           CASE WHEN cardinality(instance_ids) > 0 THEN instance_ids ELSE make_array(coalesce(resource_name, request_parameters, request_parameter_json)) END AS things
+           -- One call that names many instances is one: AT-ECS-001 counts the instances.
+           coalesce(resource_name, request_parameters, request_parameter_json) AS thing
     FROM events
     WHERE event_time IS NOT NULL
       AND outcome = 'success'
-  AND (regexp_like(event_action, '^release$|^(batch)?(delete|release|destroy|drop|remove|clear|flush|purge)(instances?|instancefordb|disks?|snapshots?|snapshotgroup|images?|rcinstances?|rcdisk|rcsnapshot|dbinstance|dbcluster|aidbcluster|gadinstance|database(s|zonal)?|db|drdsdb|drdsinstance|backups?|backupfile|userbackupfile|backupsset|backupplan|vault|buckets?|filesystem|fileset|storagevolume|logstore|metricstore|project|topic|queue|virtualhost|cluster|multizonecluster|serverlesscluster|table|collection|namespace|holowarehouse|lindorminstance|lindormv2instance|tenants|repository|secret|keymaterial|kmsinstance|datastream|logstash|dataset|datalakedatabase|datalaketable|postpaidinstance|prepaidinstance|arms?serverinstance|aicinstance)$') AND coalesce(lower(service_name), '') NOT IN ('cas', 'cms', 'edas', 'sae', 'ess', 'mse', 'pai-dsw', 'eas')
-    OR event_action IN ('releaseeipaddress', 'releaseeipsegmentaddress', 'deleteloadbalancer', 'deletenatgateway', 'deletevpngateway', 'deletetransitrouter'))
-  AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'
+      AND (regexp_like(event_action, '^release$|^(batch)?(delete|release|destroy|drop|remove|clear|flush|purge)(instances?|instancefordb|disks?|snapshots?|snapshotgroup|images?|rcinstances?|rcdisk|rcsnapshot|dbinstance|dbcluster|aidbcluster|gadinstance|database(s|zonal)?|db|drdsdb|drdsinstance|backups?|backupfile|userbackupfile|backupsset|backupplan|vault|buckets?|filesystem|fileset|storagevolume|logstore|metricstore|project|topic|queue|virtualhost|cluster|multizonecluster|serverlesscluster|table|collection|namespace|holowarehouse|lindorminstance|lindormv2instance|tenants|repository|secret|keymaterial|kmsinstance|datastream|logstash|dataset|datalakedatabase|datalaketable|postpaidinstance|prepaidinstance|arms?serverinstance|aicinstance|recyclebintable|subinstance|logstorestorage|dbinstancelog)$') AND coalesce(lower(service_name), '') NOT IN ('cas', 'cms', 'edas', 'sae', 'ess', 'mse', 'pai-dsw', 'eas', 'apig',
+          'cloudapi', 'ccc', 'ddoscoo', 'waf-openapi', 'esa', 'eiam', 'iacservice', 'schedulerx2', 'rai', 'yundun-bastionhost', 'computenest', 'vod')
+        OR event_action IN ('releaseeipaddress', 'releaseeipsegmentaddress', 'deleteloadbalancer', 'deletenatgateway', 'deletevpngateway', 'deletetransitrouter'))
+      AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'
       AND principal_id IS NOT NULL
-),
-each_thing AS (
-    SELECT event_key, event_time, account, who, without_data, unnest(things) AS thing FROM deleted
 ),
 counted AS (
     SELECT *, count(DISTINCT thing) OVER (PARTITION BY account, who, without_data ORDER BY event_time RANGE BETWEEN INTERVAL '10 minutes' PRECEDING AND CURRENT ROW) AS in_window
-    FROM each_thing
-),
-followed AS (
-    SELECT event_key, who, without_data, max(in_window) OVER (PARTITION BY account, who, without_data ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) AS most
-    FROM counted
+    FROM deleted
 ),
 marked AS (
-    SELECT event_key, who, without_data, max(most) AS most FROM followed GROUP BY event_key, who, without_data
+    SELECT event_key, who, without_data, max(in_window) OVER (PARTITION BY account, who, without_data ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) AS most
+    FROM counted
 )
 SELECT
     events.*,

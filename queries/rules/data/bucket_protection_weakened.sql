@@ -44,6 +44,8 @@ judged AS (
         has_value AND (event_action = 'putbucketversioning' AND versioning IS NULL OR event_action = 'putbucketlifecycle' AND rules IS NULL) AS is_review,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
         coalesce(NOT ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time), false) AS from_outside,
+        -- True only where the corporate ranges are known and the address is not.
+        calls.source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', calls.event_time) IS NOT NULL AS from_unknown,
         CASE
             WHEN event_action = 'deletebucketencryption' THEN 'Removed the encryption of a bucket'
             WHEN event_action = 'deletebucketlogging' THEN 'Switched off the access log of a bucket'
@@ -62,7 +64,7 @@ judged AS (
 )
 SELECT
     judged.*,
-    CASE WHEN is_review THEN 'review' END AS variant,
+    CASE WHEN is_review AND NOT is_new AND NOT from_outside THEN 'review-undetermined' WHEN is_review THEN 'review' END AS variant,
     CASE WHEN is_review THEN 'low' WHEN weakened = 'Made all objects of a bucket expire soon' THEN 'high' ELSE 'medium' END AS severity,
     concat_ws('; ',
         weakened,
@@ -72,7 +74,8 @@ SELECT
         CASE WHEN is_review AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN is_review THEN 'The event does not say what was set' END,
+        CASE WHEN is_review AND from_unknown THEN 'It is not known whether the call came from a corporate range' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM judged
 WHERE weakened IS NOT NULL
-  AND (NOT is_review OR is_new OR from_outside)
+  AND (NOT is_review OR is_new OR from_outside OR from_unknown)

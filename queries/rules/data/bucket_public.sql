@@ -75,6 +75,8 @@ judged AS (
         policies.user_id,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
         coalesce(NOT ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time), false) AS from_outside,
+        -- True only where the corporate ranges are known and the address is not.
+        calls.source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', calls.event_time) IS NOT NULL AS from_unknown,
         CASE
             WHEN acl_public THEN 'Set an ACL that lets everybody read the bucket'
             WHEN event_action = 'putbucketacl' AND acl IS NULL THEN 'Set the ACL of a bucket'
@@ -106,7 +108,7 @@ SELECT
     weighed.*,
     -- One finding for each bucket and day; ACLs without a value, which are many, make one for each principal and day.
     CASE WHEN is_acl THEN '' ELSE coalesce(bucket, '') END AS scope,
-    CASE WHEN is_review THEN 'review' END AS variant,
+    CASE WHEN is_acl AND NOT is_new AND NOT from_outside THEN 'review-undetermined' WHEN is_review THEN 'review' END AS variant,
     CASE
         WHEN opened IN ('Set the ACL of a bucket', 'Set the block of public access', 'Made a bucket serve a website', 'Made an access point to a bucket', 'Set a policy that lets single users in') THEN 'low'
         WHEN opened IN ('Set a policy', 'Removed the block of public access', 'Set a policy that lets everybody in under a condition') THEN 'medium'
@@ -122,7 +124,8 @@ SELECT
         CASE WHEN is_review AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN is_review THEN 'The event does not say whether the bucket is public now' END,
+        CASE WHEN is_acl AND from_unknown THEN 'It is not known whether the call came from a corporate range' END,
         CASE WHEN opened = 'Set a policy that lets single users in' THEN 'The policy does not say of which account the user ' || user_id || ' is' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM weighed
-WHERE NOT is_acl OR is_new OR from_outside
+WHERE NOT is_acl OR is_new OR from_outside OR from_unknown

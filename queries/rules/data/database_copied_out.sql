@@ -32,7 +32,9 @@ placed AS (
         ip_class(destination) AS destination_class,
         ip_in_cidr(destination, '10.0.0.0/8') OR ip_in_cidr(destination, '172.16.0.0/12') OR ip_in_cidr(destination, '192.168.0.0/16') OR ip_in_cidr(destination, '100.64.0.0/10')
             OR ip_in_cidr(destination, 'fc00::/7') OR coalesce(ip_in(destination, 'corporate_cidrs', event_time), false) AS destination_inside,
-        coalesce(NOT ip_in(source_ip, 'corporate_cidrs', event_time), false) AS from_outside
+        coalesce(NOT ip_in(source_ip, 'corporate_cidrs', event_time), false) AS from_outside,
+        -- True only where the corporate ranges are known and the address is not.
+        source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown
     FROM calls
     WHERE NOT is_source
 ),
@@ -45,13 +47,13 @@ judged AS (
             WHEN is_copy AND coalesce(destination, '') <> '' AND destination_class <> 'ip' THEN 'Copies a database to a host given by name'
             WHEN is_copy AND nothing_said THEN 'Configured a job that copies a database'
             WHEN event_action IN ('createfullbackupsetdownload', 'createincrementbackupsetdownload', 'createbackupsetdownloadlink') THEN 'Made a backup into a file that can be downloaded'
-            WHEN is_read AND from_outside THEN 'Read the list of backups, which holds links to them'
+            WHEN is_read AND (from_outside OR from_unknown) THEN 'Read the list of backups, which holds links to them'
         END AS leaves
     FROM placed
 )
 SELECT
     judged.*,
-    CASE WHEN leaves IN ('Copies a database to a host given by name', 'Configured a job that copies a database') THEN 'undetermined' END AS variant,
+    CASE WHEN leaves IN ('Copies a database to a host given by name', 'Configured a job that copies a database') OR is_read AND from_unknown THEN 'undetermined' END AS variant,
     CASE
         WHEN leaves = 'Configured a job that copies a database' OR is_read THEN 'low'
         WHEN leaves IN ('Copies a database to a host given by name', 'Made a backup into a file that can be downloaded') THEN 'medium'
@@ -63,9 +65,10 @@ SELECT
         'The destination is ' || nullif(destination, ''),
         CASE WHEN leaves = 'Copies a database to another account' THEN 'The account ' || owner || ' is not the company''s' END,
         'The backup is ' || backup,
-        CASE WHEN is_read THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
+        CASE WHEN is_read AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN leaves IN ('Copies a database to a host given by name', 'Configured a job that copies a database') THEN 'It is not known whether the destination is outside the company' END,
+        CASE WHEN is_read AND from_unknown THEN 'It is not known whether the call came from a corporate range' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM judged
 WHERE leaves IS NOT NULL

@@ -21,12 +21,15 @@ judged AS (
     SELECT
         calls.*,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '90 days', false) AS is_new,
-        coalesce(NOT ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time), false) AS from_outside
+        coalesce(NOT ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time), false) AS from_outside,
+        -- True only where the corporate ranges are known and the address is not.
+        calls.source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', calls.event_time) IS NOT NULL AS from_unknown
     FROM calls
     LEFT JOIN days ON days.account = calls.account AND days.who = calls.who AND days.event_day = calls.event_day
 )
 SELECT
     judged.*,
+    CASE WHEN NOT is_new AND from_unknown THEN 'undetermined' END AS variant,
     CASE WHEN from_outside AND NOT is_script THEN 'medium' ELSE 'low' END AS severity,
     concat_ws('; ',
         CASE
@@ -40,6 +43,7 @@ SELECT
         CASE WHEN from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
         'The event does not say which data it was',
+        CASE WHEN from_unknown THEN 'It is not known whether the call came from a corporate range' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM judged
-WHERE is_new OR from_outside
+WHERE is_new OR from_outside OR from_unknown

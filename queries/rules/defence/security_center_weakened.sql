@@ -7,7 +7,7 @@ WITH calls AS (
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Value'), 're', '^ *0+ *$'), false) AS paused,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Value'), 're', '^ *1 *$'), false) AS resumed,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'OperationCode'), 'contains', 'mark_mis'), false) AS whitelisted,
-        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'OperationCode'), 'contains', 'ignore'), false) AND coalesce(NOT ip_in(source_ip, 'corporate_cidrs', event_time), false) AS ignored_from_outside
+        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'OperationCode'), 'contains', 'ignore'), false) AND coalesce(NOT ip_in(source_ip, 'corporate_cidrs', event_time), source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL) AS ignored_from_outside
     FROM events
     WHERE lower(service_name) IN ('aegis', 'sas')
       AND outcome = 'success'
@@ -34,7 +34,7 @@ judged AS (
             WHEN event_action = 'deletebackupsnapshot' THEN 'Deleted backups that protect against ransomware'
             WHEN event_action IN ('uninstallbackupclient', 'uninstallunibackupagent') THEN 'Uninstalled the backup agent of Security Center'
             WHEN event_action IN ('handlesecurityevents', 'handlesimilarsecurityevents') AND whitelisted THEN 'Marked alarms as false, so that such alarms are no longer raised'
-            WHEN event_action IN ('handlesecurityevents', 'handlesimilarsecurityevents') AND ignored_from_outside THEN 'Ignored alarms from an address outside the corporate ranges'
+            WHEN event_action IN ('handlesecurityevents', 'handlesimilarsecurityevents') AND ignored_from_outside THEN 'Ignored alarms from an address that is in no corporate range or not known'
             WHEN event_action IN ('createmaliciousfilewhitelistconfig', 'updatemaliciousfilewhitelistconfig') THEN 'Exempted files from the search for malware'
             WHEN event_action = 'modifyloginswitchconfig' AND (coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Status'), 're', '(?i)^ *(close|closed|off|false|0|disabled?) *$'), false)) THEN 'Switched off alarms about sign-ins to servers'
             WHEN event_action = 'deleteantibruteforcerule' THEN 'Deleted a rule against guessed passwords'

@@ -2,7 +2,7 @@
 WITH calls AS (
     SELECT
         events.*,
-        coalesce(param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBClusterId'), param(request_parameters, request_parameter_json, 'InstanceId'), param(request_parameters, request_parameter_json, 'DrdsInstanceId'), param(request_parameters, request_parameter_json, 'clusterid'), param(request_parameters, request_parameter_json, 'DBInstanceName')) AS target,
+        coalesce(param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBClusterId'), param(request_parameters, request_parameter_json, 'InstanceId'), param(request_parameters, request_parameter_json, 'DrdsInstanceId'), param(request_parameters, request_parameter_json, 'clusterid')) AS target,
         event_action = 'disablesqlaudit'
             OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'SQLCollectorStatus'), 're', '(?i)^ *(disabled?|off|false|0|no|closed?) *$'), false)
             OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'CollectorStatus'), 're', '(?i)^ *(disabled?|off|false|0|no|closed?) *$'), false)
@@ -12,7 +12,7 @@ WITH calls AS (
             OR event_action = 'modifysqllogconfig'
                AND (coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Enable'), 're', '(?i)^ *(disabled?|off|false|0|no|closed?) *$'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'EnableAudit'), 're', '(?i)^ *(disabled?|off|false|0|no|closed?) *$'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'RequestEnable'), 're', '(?i)^ *(disabled?|off|false|0|no|closed?) *$'), false))
             OR event_action = 'updateclusterauditlogconfig'
-               AND (coalesce(any_is(values_at(request_parameters, request_parameter_json, 'disable'), 'equals', 'true'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.disable'), 'equals', 'true'), false)) AS is_off
+               AND coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.disable'), 'equals', 'true'), false) AS is_off
     FROM events
     WHERE event_action IN ('modifysqlcollectorpolicy', 'modifydbclusterauditlogcollector', 'modifyauditpolicy', 'modifyauditlogconfig', 'modifysqllogconfig', 'disablesqlaudit', 'updateclusterauditlogconfig')
       AND lower(service_name) IN ('rds', 'gpdb', 'polardb', 'dds', 'r-kvstore', 'adb', 'das', 'drds', 'polardbx', 'cs')

@@ -9,8 +9,8 @@ WITH calls AS (
         date_bin(INTERVAL '1 day', event_time) AS event_day,
         -- The caller chooses the parameters, so the resource comes first.
         coalesce(values_at(referenced_resources, 'ACS::OSS::Bucket')[1], resource_name, CASE WHEN event_source LIKE '%.oss-%' THEN split_part(event_source, '.', 1) END, param(request_parameters, request_parameter_json, 'bucketName'), param(request_parameters, request_parameter_json, 'bucket')) AS bucket,
-        coalesce(values_at(request_parameters, request_parameter_json, 'VersioningConfiguration.Status'), values_at(request_parameters, request_parameter_json, 'Status')) AS versioning,
-        coalesce(entries(request_parameters, request_parameter_json, 'Rule'), entries(param(request_parameters, request_parameter_json, 'LifecycleConfiguration'), 'Rule'), entries(param(request_parameters, request_parameter_json, 'LifecycleConfiguration'), 'Rules'), entries(request_parameters, request_parameter_json, 'Rules')) AS rules,
+        array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'VersioningConfiguration.Status'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'Status'), make_array())) AS versioning,
+        array_concat(coalesce(entries(request_parameters, request_parameter_json, 'Rule'), make_array()), coalesce(entries(param(request_parameters, request_parameter_json, 'LifecycleConfiguration'), 'Rule'), make_array()), coalesce(entries(param(request_parameters, request_parameter_json, 'LifecycleConfiguration'), 'Rules'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'Rules'), make_array())) AS rules,
         event_action IN ('putbucketversioning', 'putbucketlifecycle') AS has_value
     FROM events
     WHERE event_action IN ('deletebucketencryption', 'deletebucketlogging', 'deletebucketpolicy', 'deletebucketinventory', 'deletebucketreplication', 'putbucketversioning', 'putbucketlifecycle', 'abortbucketworm')
@@ -20,13 +20,15 @@ WITH calls AS (
 rules AS (
     SELECT event_key, unnest(rules) AS rule
     FROM calls
-    WHERE event_action = 'putbucketlifecycle' AND rules IS NOT NULL
+    WHERE event_action = 'putbucketlifecycle'
 ),
 expiries AS (
     SELECT
         event_key,
         -- A rule without a prefix concerns every object.
         min(CASE WHEN coalesce(param(rule, 'Prefix'), param(rule, 'Filter.Prefix'), '') = '' THEN TRY_CAST(param(rule, 'Expiration.Days') AS BIGINT) END) AS days_all,
+        -- Many rules, each with a prefix, can concern every object too.
+        count(CASE WHEN TRY_CAST(param(rule, 'Expiration.Days') AS BIGINT) <= 7 THEN 1 END) AS soon,
         bool_or(coalesce(any_is(values_at(rule, 'Expiration.CreatedBeforeDate'), 're', '.'), any_is(values_at(rule, 'Expiration.Date'), 're', '.'), false)) AS by_date
     FROM rules
     WHERE lower(coalesce(param(rule, 'Status'), 'enabled')) <> 'disabled'
@@ -41,7 +43,7 @@ judged AS (
     SELECT
         calls.*,
         expiries.days_all,
-        has_value AND (event_action = 'putbucketversioning' AND versioning IS NULL OR event_action = 'putbucketlifecycle' AND rules IS NULL) AS is_review,
+        has_value AND (event_action = 'putbucketversioning' AND cardinality(versioning) = 0 OR event_action = 'putbucketlifecycle' AND cardinality(rules) = 0) AS is_review,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
         coalesce(NOT ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time), false) AS from_outside,
         -- True only where the corporate ranges are known and the address is not.
@@ -53,10 +55,10 @@ judged AS (
             WHEN event_action = 'deletebucketinventory' THEN 'Deleted the inventory of a bucket'
             WHEN event_action = 'deletebucketreplication' THEN 'Ended the replication of a bucket'
             WHEN event_action = 'abortbucketworm' THEN 'Gave up the retention lock of a bucket'
-            WHEN event_action = 'putbucketversioning' AND versioning IS NULL THEN 'Set the versioning of a bucket'
+            WHEN event_action = 'putbucketversioning' AND cardinality(versioning) = 0 THEN 'Set the versioning of a bucket'
             WHEN event_action = 'putbucketversioning' AND any_is(versioning, 'equals', 'suspended') THEN 'Suspended the versioning of a bucket'
-            WHEN event_action = 'putbucketlifecycle' AND rules IS NULL THEN 'Set when the objects of a bucket expire'
-            WHEN event_action = 'putbucketlifecycle' AND (expiries.days_all <= 7 OR expiries.by_date) THEN 'Made all objects of a bucket expire soon'
+            WHEN event_action = 'putbucketlifecycle' AND cardinality(rules) = 0 THEN 'Set when the objects of a bucket expire'
+            WHEN event_action = 'putbucketlifecycle' AND (expiries.days_all <= 7 OR expiries.soon > 5 OR expiries.by_date) THEN 'Made all objects of a bucket expire soon'
         END AS weakened
     FROM calls
     LEFT JOIN expiries ON expiries.event_key = calls.event_key

@@ -12,8 +12,8 @@ WITH calls AS (
         coalesce(nullif(param(request_parameters, request_parameter_json, 'acl'), ''), nullif(param(request_parameters, request_parameter_json, 'x-oss-acl'), '')) AS acl,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'acl'), 're', '(?i)^ *public-read'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'x-oss-acl'), 're', '(?i)^ *public-read'), false) AS acl_public,
         coalesce(entries(param(request_parameters, request_parameter_json, 'policy'), 'Statement'), entries(request_parameters, request_parameter_json, 'Statement')) AS statements,
-        coalesce(values_at(request_parameters, request_parameter_json, 'BlockPublicAccess'), values_at(request_parameters, request_parameter_json, 'PublicAccessBlockConfiguration.BlockPublicAccess')) AS block,
-        coalesce(values_at(request_parameters, request_parameter_json, 'NetworkOrigin'), values_at(request_parameters, request_parameter_json, 'CreateAccessPointConfiguration.NetworkOrigin')) AS network,
+        array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'BlockPublicAccess'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'PublicAccessBlockConfiguration.BlockPublicAccess'), make_array())) AS block,
+        array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'NetworkOrigin'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'CreateAccessPointConfiguration.NetworkOrigin'), make_array())) AS network,
         event_action IN ('putbucketpolicy', 'putaccesspointpolicy') AS on_policy,
         event_action LIKE 'put%publicaccessblock' AS on_block
     FROM events
@@ -88,9 +88,9 @@ judged AS (
             WHEN event_action = 'deletepublicaccessblock' THEN 'Removed the block of public access of the whole account'
             WHEN event_action LIKE 'delete%publicaccessblock' THEN 'Removed the block of public access'
             WHEN on_block AND any_is(block, 're', '(?i)^ *(false|0|off) *$') THEN 'Switched off the block of public access'
-            WHEN on_block AND block IS NULL THEN 'Set the block of public access'
+            WHEN on_block AND cardinality(block) = 0 THEN 'Set the block of public access'
             WHEN event_action = 'putbucketwebsite' THEN 'Made a bucket serve a website'
-            WHEN event_action = 'createaccesspoint' AND (network IS NULL OR any_is(network, 'equals', 'internet')) THEN 'Made an access point to a bucket'
+            WHEN event_action = 'createaccesspoint' AND (cardinality(network) = 0 OR any_is(network, 'equals', 'internet')) THEN 'Made an access point to a bucket'
         END AS opened
     FROM calls
     LEFT JOIN policies ON policies.event_key = calls.event_key

@@ -18,12 +18,16 @@ WITH calls AS (
       AND (event_action IN ('modifyimagesharepermission', 'modifyimagesharegrouppermission', 'exportimage', 'exportsnapshot', 'copysnapshot', 'copyimage') AND lower(service_name) = 'ecs'
         OR event_action IN ('createresourceshare', 'associateresourceshare') AND lower(service_name) = 'resourcesharing')
 ),
-targets AS (
-    SELECT event_key, account_id, unnest(array_concat(coalesce(entries(request_parameters, request_parameter_json, 'AddAccount'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'Targets'), make_array()))) AS target
+entries_of AS (
+    SELECT event_key, account_id, unnest(array_concat(coalesce(entries(request_parameters, request_parameter_json, 'AddAccount'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'Targets'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'TargetProperties'), make_array()))) AS entry
     FROM calls
 ),
+targets AS (
+    SELECT event_key, account_id, CASE WHEN entry LIKE '{%' THEN coalesce(param(entry, 'TargetId'), '') ELSE trim(entry) END AS target
+    FROM entries_of
+),
 strangers AS (
-    SELECT event_key, string_agg(target, ', ' ORDER BY target) AS strangers
+    SELECT event_key, string_agg(DISTINCT target, ', ' ORDER BY target) AS strangers
     FROM targets
     WHERE (target <> '' AND target <> coalesce(account_id, '') AND NOT matches(target, 'accounts'))
       -- Folders and the whole of the own resource directory are the company's.

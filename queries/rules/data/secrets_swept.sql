@@ -6,7 +6,8 @@ WITH calls AS (
         event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who,
         CASE
             WHEN event_action = 'getsecretparameters' THEN coalesce(entries(request_parameters, request_parameter_json, 'Names'), make_array(''))
-            ELSE make_array(coalesce(param(request_parameters, request_parameter_json, 'SecretName'), param(request_parameters, request_parameter_json, 'Name'), param(request_parameters, request_parameter_json, 'Path'), ''))
+            WHEN event_action = 'getsecretvalue' THEN make_array(coalesce(param(request_parameters, request_parameter_json, 'SecretName'), ''))
+            ELSE make_array(coalesce(param(request_parameters, request_parameter_json, 'Name'), param(request_parameters, request_parameter_json, 'Path'), ''))
         END AS things,
         event_action = 'getsecretparametersbypath' AND coalesce(any_is(values_at(request_parameters, request_parameter_json, 'WithDecryption'), 'equals', 'true'), false) AS by_path
     FROM events

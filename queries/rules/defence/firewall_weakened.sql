@@ -9,7 +9,7 @@ WITH calls AS (
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'AclAction'), 'equals', 'drop'), false) AND coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Release'), 'equals', 'false'), false) AS drop_released,
         coalesce(internet_share(values_at(request_parameters, request_parameter_json, 'Source')) >= 0.5, false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Source'), 'equals', 'any'), false) AS from_internet,
         coalesce(internet_share(values_at(request_parameters, request_parameter_json, 'Destination')) >= 0.5, false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Destination'), 'equals', 'any'), false) AS to_anywhere,
-        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Direction'), 'equals', 'out'), false) AS outward,
+        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Direction'), 'equals', 'out') AND NOT any_is(values_at(request_parameters, request_parameter_json, 'Direction'), 'equals', 'in'), false) AS outward,
         param(request_parameters, request_parameter_json, 'DestPort') AS ports,
         TRY_CAST(split_part(param(request_parameters, request_parameter_json, 'DestPort'), '/', 1) AS BIGINT) AS first_port,
         coalesce(TRY_CAST(nullif(split_part(param(request_parameters, request_parameter_json, 'DestPort'), '/', 2), '') AS BIGINT), TRY_CAST(split_part(param(request_parameters, request_parameter_json, 'DestPort'), '/', 1) AS BIGINT)) AS last_port,
@@ -27,7 +27,7 @@ WITH calls AS (
       AND event_action IN ('putdisablefwswitch', 'putdisableallfwswitch', 'deletesecurityproxy', 'deletetrfirewallv2', 'deletevpcfirewallconfigure', 'deletevpcfirewallcenconfigure', 'releasepostinstance',
                            'deletecontrolpolicy', 'deletevpcfirewallcontrolpolicy', 'batchdeletevpcfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicybatch', 'deletednsfirewallpolicy', 'deletefirewallv2routepolicies',
                            'modifyvpcfirewallswitchstatus', 'modifyvpcfirewallcenswitchstatus', 'switchsecurityproxy', 'modifyfirewallv2routepolicyswitch', 'updatepostpayuserinternetstatus', 'updatepostpayusernatstatus', 'updatepostpayuservpcstatus',
-                           'addcontrolpolicy', 'modifycontrolpolicy', 'createvpcfirewallcontrolpolicy', 'modifyvpcfirewallcontrolpolicy', 'createnatfirewallcontrolpolicy', 'modifynatfirewallcontrolpolicy',
+                           'addcontrolpolicy', 'modifycontrolpolicy', 'createvpcfirewallcontrolpolicy', 'modifyvpcfirewallcontrolpolicy', 'createnatfirewallcontrolpolicy', 'modifynatfirewallcontrolpolicy', 'addaddressbook', 'modifyaddressbook',
                            'modifydefaultipsconfig', 'modifyvpcfirewalldefaultipsconfig', 'modifyipsrules', 'modifyuseripswhitelist', 'modifyvpcfirewallipswhitelist',
                            'setautoprotectnewassets', 'modifyslsdispatchstatus', 'modifypolicyadvancedconfig', 'disablesdlprotectedasset', 'deleteinstancemembers')
 ),
@@ -46,6 +46,9 @@ judged AS (
                    OR first_port <= 9200 AND last_port >= 9200 OR first_port <= 27017 AND last_port >= 27017)
                  AND (NOT outward OR to_anywhere AND coalesce(first_port, 0) = 0)
                 THEN 'Made a policy that lets any address through'
+            WHEN on_policy AND accepts AND from_internet AND ports_unknown AND NOT outward THEN 'Made a policy that lets any address through to a group of ports'
+            WHEN event_action IN ('addaddressbook', 'modifyaddressbook') AND internet_share(string_to_array(replace(param(request_parameters, request_parameter_json, 'AddressList'), ' ', ''), ',')) >= 0.5
+                THEN 'Made an address book that holds most of the internet'
             WHEN on_policy AND drop_released THEN 'Switched off a policy that blocked traffic'
             WHEN on_prevention AND only_watches THEN 'Set intrusion prevention to watch only'
             WHEN on_prevention AND rules_off THEN 'Switched off rules of intrusion prevention'
@@ -63,7 +66,10 @@ judged AS (
 )
 SELECT
     judged.*,
+    CASE WHEN weakened = 'Made a policy that lets any address through to a group of ports' THEN 'undetermined' END AS variant,
     CASE
+        WHEN weakened = 'Made a policy that lets any address through to a group of ports' THEN 'low'
+        WHEN weakened = 'Made an address book that holds most of the internet' THEN 'medium'
         WHEN weakened = 'Set the rules of intrusion prevention to a weaker class' THEN CASE WHEN class_1 THEN 'medium' ELSE 'low' END
         WHEN event_action IN ('deletecontrolpolicy', 'deletevpcfirewallcontrolpolicy', 'batchdeletevpcfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicybatch', 'deletednsfirewallpolicy', 'deletefirewallv2routepolicies') THEN 'medium'
         WHEN weakened IN ('Switched off a policy that blocked traffic', 'Switched off the strict mode of the firewall', 'Ended the protection of addresses against data leaks') THEN 'medium'
@@ -79,6 +85,7 @@ SELECT
         CASE WHEN on_prevention THEN 'The rule class is ' || param(request_parameters, request_parameter_json, 'RuleClass') END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN on_prevention AND (class_1 OR class_2) THEN 'The vendor''s sources contradict each other about which rule class is the loose one, 1 or 2' END,
+        CASE WHEN on_policy AND ports_unknown THEN 'The event does not say which ports the group ' || param(request_parameters, request_parameter_json, 'DestPortGroup') || ' has' END,
         CASE WHEN event_action IN ('deletecontrolpolicy', 'deletevpcfirewallcontrolpolicy', 'batchdeletevpcfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicybatch', 'deletednsfirewallpolicy', 'deletefirewallv2routepolicies') THEN 'The event does not say whether the policy let traffic through or blocked it' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM judged

@@ -18,8 +18,11 @@ calls AS (
         -- The caller chooses the parameters, so the resource comes first.
         CASE WHEN lower(service_name) = 'oss' THEN lower(coalesce(values_at(referenced_resources, 'ACS::OSS::Bucket')[1], resource_name, CASE WHEN event_source LIKE '%.oss-%' THEN split_part(event_source, '.', 1) END, param(request_parameters, request_parameter_json, 'bucketName'), param(request_parameters, request_parameter_json, 'bucket'))) END AS bucket,
         coalesce(param(request_parameters, request_parameter_json, 'alertName'), param(request_parameters, request_parameter_json, 'body.name')) AS alert,
-        TRY_CAST(coalesce(param(request_parameters, request_parameter_json, 'ttl'), param(request_parameters, request_parameter_json, 'body.ttl')) AS BIGINT) AS days_kept,
-        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.status'), 're', '(?i)disable'), any_is(values_at(request_parameters, request_parameter_json, 'status'), 're', '(?i)disable'), false) AS alert_disabled
+        -- A second parameter with a harmless value hides nothing: the shortest time counts, and any name of a trail's Logstore.
+        least(TRY_CAST(param(request_parameters, request_parameter_json, 'ttl') AS BIGINT), TRY_CAST(param(request_parameters, request_parameter_json, 'body.ttl') AS BIGINT)) AS days_kept,
+        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'logstore'), 'startswith', 'actiontrail'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'logstoreName'), 'startswith', 'actiontrail'), false)
+            OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.logstoreName'), 'startswith', 'actiontrail'), false) AS trail_logstore,
+        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.status'), 're', '(?i)disable'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'status'), 're', '(?i)disable'), false) AS alert_disabled
     FROM events
     WHERE outcome = 'success'
     AND (event_action IN ('deleteproject', 'deletelogstore', 'deleteindex', 'disablealert', 'deletealert', 'updatelogstore', 'updateindex', 'updatealert', 'putprojectpolicy',
@@ -49,7 +52,7 @@ judged AS (
         source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown,
         of_trail.event_key IS NOT NULL
             OR coalesce(regexp_like(calls.bucket, '(action)?trail|audit'), false)
-            OR coalesce(lower(calls.logstore) LIKE 'actiontrail%', false)
+            OR trail_logstore
             OR calls.logstore IS NULL AND coalesce(regexp_like(lower(calls.project), 'trail|audit'), false) AS is_trail
     FROM calls
     LEFT JOIN of_trail ON of_trail.event_key = calls.event_key

@@ -6,7 +6,7 @@ WITH calls AS (
         coalesce(param(request_parameters, request_parameter_json, 'KeyId'), param(request_parameters, request_parameter_json, 'SecretName'), param(request_parameters, request_parameter_json, 'ProtectedResourceArn')) AS target,
         TRY_CAST(param(request_parameters, request_parameter_json, 'PendingWindowInDays') AS BIGINT) AS days_left,
         event_action IN ('setkeypolicy', 'setsecretpolicy') AS on_policy,
-        entries(param(request_parameters, request_parameter_json, 'Policy'), 'Statement') AS statements
+        coalesce(entries(param(request_parameters, request_parameter_json, 'Policy'), 'Statement'), entries(request_parameters, request_parameter_json, 'Policy.Statement')) AS statements
     FROM events
     WHERE event_action IN ('schedulekeydeletion', 'disablekey', 'deletekeymaterial', 'setdeletionprotection', 'deletesecret', 'setkeypolicy', 'setsecretpolicy')
       AND lower(service_name) = 'kms'

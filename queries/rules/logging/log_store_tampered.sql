@@ -3,7 +3,7 @@
 -- that is changed, and a short retention of other logs, count where the principal did no such thing in the thirty days before, or
 -- from outside the corporate ranges.
 WITH trails AS (
-    SELECT event_key, event_time, coalesce(account_id, '') AS account, lower(param(request_parameters, request_parameter_json, 'OssBucketName')) AS bucket, lower(split_part(param(request_parameters, request_parameter_json, 'SlsProjectArn'), '/', 2)) AS project
+    SELECT event_time, lower(param(request_parameters, request_parameter_json, 'OssBucketName')) AS bucket, lower(split_part(param(request_parameters, request_parameter_json, 'SlsProjectArn'), '/', 2)) AS project
     FROM events
     WHERE event_time IS NOT NULL AND event_action IN ('createtrail', 'updatetrail') AND lower(service_name) = 'actiontrail' AND outcome = 'success'
 ),
@@ -30,13 +30,17 @@ calls AS (
          AND lower(service_name) IN ('sls', 'log')
       OR event_action IN ('deletebucket', 'putbucketlifecycle') AND lower(service_name) = 'oss')
 ),
--- The places that a trail delivered to when it was last set up.
+-- The places that a trail was set up to deliver to. They can belong to another account than the trail; their names are unique.
 of_trail AS (
-    SELECT DISTINCT calls.event_key
+    SELECT calls.event_key
     FROM calls
-    JOIN trails ON trails.account = calls.account
-    WHERE (trails.bucket = calls.bucket OR trails.project = lower(calls.project))
-      AND trails.event_time <= calls.event_time AND trails.event_time >= calls.event_time - INTERVAL '180 days'
+    JOIN trails ON trails.bucket = calls.bucket
+    WHERE trails.event_time <= calls.event_time AND trails.event_time >= calls.event_time - INTERVAL '180 days'
+    UNION
+    SELECT calls.event_key
+    FROM calls
+    JOIN trails ON trails.project = lower(calls.project)
+    WHERE trails.event_time <= calls.event_time AND trails.event_time >= calls.event_time - INTERVAL '180 days'
 ),
 -- Only the first call of a principal on a day can be new.
 days AS (
@@ -51,7 +55,7 @@ judged AS (
         -- True only where the corporate ranges are known and the address is not.
         source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown,
         of_trail.event_key IS NOT NULL
-            OR coalesce(regexp_like(calls.bucket, '(action)?trail|audit'), false)
+            OR coalesce(regexp_like(calls.bucket, 'trail|audit'), false)
             OR trail_logstore
             OR calls.logstore IS NULL AND coalesce(regexp_like(lower(calls.project), 'trail|audit'), false) AS is_trail
     FROM calls
@@ -60,17 +64,20 @@ judged AS (
 )
 SELECT
     judged.*,
-    CASE WHEN event_action IN ('updatealert', 'updatelogstore') AND NOT is_trail AND NOT alert_disabled AND NOT is_new AND NOT from_outside THEN 'undetermined' END AS variant,
+    CASE WHEN event_action IN ('updatealert', 'updatelogstore') AND NOT is_trail AND NOT alert_disabled AND NOT is_new AND NOT from_outside THEN 'undetermined'
+        WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'undetermined' END AS variant,
     CASE
         WHEN event_action IN ('deleteproject', 'deletelogstore', 'deletebucket') AND is_trail THEN 'critical'
         WHEN event_action = 'deleteindex' AND is_trail THEN 'critical'
         WHEN event_action = 'deleteproject' THEN 'high'
+        WHEN event_action = 'updatelogstore' AND is_trail AND days_kept IS NULL THEN 'medium'
         WHEN event_action IN ('updatelogstore', 'putbucketlifecycle', 'stopossexport', 'deleteossexport', 'deletecollectionpolicy') AND is_trail THEN 'high'
         WHEN event_action = 'updatealert' AND alert_disabled THEN 'medium'
         WHEN event_action IN ('updatealert', 'updatelogstore') THEN 'low'
         ELSE 'medium'
     END AS severity,
     concat_ws('; ',
+        CASE WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'Changed a Logstore' END,
         CASE event_action
             WHEN 'deleteproject' THEN 'Deleted a project of the log service with all its logs'
             WHEN 'deletelogstore' THEN 'Deleted a Logstore'
@@ -78,7 +85,7 @@ SELECT
             WHEN 'disablealert' THEN 'Disabled an alert on logs'
             WHEN 'deletealert' THEN 'Deleted an alert on logs'
             WHEN 'updatealert' THEN 'Changed an alert on logs'
-            WHEN 'updatelogstore' THEN 'Cut the retention of a Logstore'
+            WHEN 'updatelogstore' THEN CASE WHEN days_kept IS NOT NULL THEN 'Set a short retention of a Logstore' END
             WHEN 'updateindex' THEN 'Changed the index of a Logstore'
             WHEN 'putprojectpolicy' THEN 'Changed who may use a project of the log service'
             WHEN 'stopossexport' THEN 'Stopped the delivery of logs to OSS'

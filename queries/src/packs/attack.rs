@@ -12,6 +12,7 @@ const TACTICS: &[(&str, &[&str])] = &[
     ("T1133", &["persistence", "initial-access"]),
     ("T1136", &["persistence"]),
     ("T1199", &["initial-access"]),
+    ("T1213", &["collection"]),
     ("T1484", &["defense-evasion", "privilege-escalation"]),
     ("T1485", &["impact"]),
     ("T1486", &["impact"]),
@@ -30,6 +31,7 @@ const TACTICS: &[(&str, &[&str])] = &[
     ("T1578", &["defense-evasion"]),
     ("T1580", &["discovery"]),
     ("T1651", &["execution"]),
+    ("T1654", &["discovery"]),
 ];
 
 /// The tactics of a technique or sub-technique, by ATT&CK's short names. Empty for a technique that

@@ -22,13 +22,37 @@ calls AS (
         least(TRY_CAST(param(request_parameters, request_parameter_json, 'ttl') AS BIGINT), TRY_CAST(param(request_parameters, request_parameter_json, 'body.ttl') AS BIGINT)) AS days_kept,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'logstore'), 'startswith', 'actiontrail'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'logstoreName'), 'startswith', 'actiontrail'), false)
             OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.logstoreName'), 'startswith', 'actiontrail'), false) AS trail_logstore,
-        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.status'), 're', '(?i)disable'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'status'), 're', '(?i)disable'), false) AS alert_disabled
+        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.status'), 're', '(?i)disable'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'status'), 're', '(?i)disable'), false) AS alert_disabled,
+        CASE WHEN event_action = 'putprojectpolicy' THEN coalesce(entries(param(request_parameters, request_parameter_json, 'body'), 'Statement'), entries(request_parameters, request_parameter_json, 'body.Statement'), entries(param(request_parameters, request_parameter_json, 'policy'), 'Statement'), entries(request_parameters, request_parameter_json, 'Statement')) END AS statements
     FROM events
     WHERE outcome = 'success'
     AND (event_action IN ('deleteproject', 'deletelogstore', 'deleteindex', 'disablealert', 'deletealert', 'updatelogstore', 'updateindex', 'updatealert', 'putprojectpolicy',
                           'stopossexport', 'deleteossexport', 'deletecollectionpolicy')
          AND lower(service_name) IN ('sls', 'log')
       OR event_action IN ('deletebucket', 'putbucketlifecycle') AND lower(service_name) = 'oss')
+),
+-- Each statement of a project's policy by itself: a harmless one beside it hides nothing.
+statements AS (
+    SELECT event_key, account_id, unnest(statements) AS statement
+    FROM calls
+    WHERE statements IS NOT NULL
+),
+principals AS (
+    SELECT event_key, account_id, unnest(array_concat(coalesce(values_at(statement, 'Principal.RAM'), make_array()), coalesce(values_at(statement, 'Principal'), make_array()))) AS principal
+    FROM statements
+    WHERE lower(coalesce(param(statement, 'Effect'), 'allow')) <> 'deny'
+),
+named AS (
+    SELECT
+        *,
+        regexp_like(principal, '^(\*|acs:ram::\*:.*)$') AS is_everybody,
+        CASE WHEN regexp_like(principal, '^[0-9]+$') THEN principal WHEN regexp_like(principal, '^acs:ram::[0-9]+:') THEN split_part(principal, ':', 4) END AS owner
+    FROM principals
+),
+policies AS (
+    SELECT event_key, bool_or(is_everybody) AS for_everybody, min(CASE WHEN owner IS NOT NULL AND (owner <> '' AND owner <> coalesce(account_id, '') AND NOT matches(owner, 'accounts')) THEN owner END) AS stranger
+    FROM named
+    GROUP BY event_key
 ),
 -- The places that a trail was set up to deliver to. They can belong to another account than the trail; their names are unique.
 of_trail AS (
@@ -57,21 +81,27 @@ judged AS (
         of_trail.event_key IS NOT NULL
             OR coalesce(regexp_like(calls.bucket, 'trail|audit'), false)
             OR trail_logstore
-            OR calls.logstore IS NULL AND coalesce(regexp_like(lower(calls.project), 'trail|audit'), false) AS is_trail
+            OR calls.logstore IS NULL AND coalesce(regexp_like(lower(calls.project), 'trail|audit'), false) AS is_trail,
+        coalesce(policies.for_everybody, false) AS for_everybody,
+        policies.stranger
     FROM calls
+    LEFT JOIN policies ON policies.event_key = calls.event_key
     LEFT JOIN of_trail ON of_trail.event_key = calls.event_key
     LEFT JOIN days ON days.account = calls.account AND days.who = calls.who AND days.action = calls.event_action AND days.event_day = calls.event_day
 )
 SELECT
     judged.*,
     CASE WHEN event_action IN ('updatealert', 'updatelogstore') AND NOT is_trail AND NOT alert_disabled AND NOT is_new AND NOT from_outside THEN 'undetermined'
-        WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'undetermined' END AS variant,
+        WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'undetermined'
+        WHEN event_action = 'putprojectpolicy' AND statements IS NULL AND NOT is_trail THEN 'undetermined' END AS variant,
     CASE
         WHEN event_action IN ('deleteproject', 'deletelogstore', 'deletebucket') AND is_trail THEN 'critical'
         WHEN event_action = 'deleteindex' AND is_trail THEN 'critical'
         WHEN event_action = 'deleteproject' THEN 'high'
         WHEN event_action = 'updatelogstore' AND is_trail AND days_kept IS NULL THEN 'medium'
         WHEN event_action IN ('updatelogstore', 'putbucketlifecycle', 'stopossexport', 'deleteossexport', 'deletecollectionpolicy') AND is_trail THEN 'high'
+        WHEN event_action = 'putprojectpolicy' AND (for_everybody OR stranger IS NOT NULL) THEN 'high'
+        WHEN event_action = 'putprojectpolicy' AND NOT is_trail THEN 'low'
         WHEN event_action = 'updatealert' AND alert_disabled THEN 'medium'
         WHEN event_action IN ('updatealert', 'updatelogstore') THEN 'low'
         ELSE 'medium'
@@ -100,10 +130,13 @@ SELECT
         'The alert is ' || alert,
         CASE WHEN event_action = 'updatelogstore' THEN 'Logs are kept for ' || CAST(days_kept AS VARCHAR) || ' days' END,
         CASE WHEN alert_disabled THEN 'The alert is now disabled' END,
+        CASE WHEN for_everybody THEN 'The policy lets everybody in' END,
+        'The account ' || stranger || ' is not the company''s',
         CASE WHEN is_trail THEN 'It seems to hold the events of a trail' END,
         CASE WHEN event_action = 'updatealert' AND is_new THEN 'The principal changed no alert in the 30 days before' END,
         CASE WHEN event_action = 'updatealert' AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
+        CASE WHEN event_action = 'putprojectpolicy' AND statements IS NULL THEN 'The event does not say whom the policy lets in' END,
         CASE WHEN event_action = 'updatealert' AND NOT alert_disabled THEN 'The event does not say what was changed in the alert' END,
         CASE WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'The event does not say how long the logs are kept' END,
         CASE WHEN event_action IN ('updatealert', 'updatelogstore') AND from_unknown THEN 'It is not known whether the call came from a corporate range' END,
@@ -115,4 +148,5 @@ WHERE event_action NOT IN ('updatealert', 'updatelogstore', 'updateindex', 'putp
    OR event_action = 'updatealert' AND (alert_disabled OR is_new OR from_outside OR from_unknown)
    -- Half a year is what the classified protection standard wants for audit logs. Other logs may be short-lived by design.
    OR event_action = 'updatelogstore' AND (is_trail AND coalesce(days_kept < 180, true) OR days_kept <= 3 AND (is_new OR from_outside OR from_unknown))
+   OR event_action = 'putprojectpolicy' AND (for_everybody OR stranger IS NOT NULL OR statements IS NULL)
    OR event_action IN ('updateindex', 'putprojectpolicy', 'deletebucket', 'putbucketlifecycle') AND is_trail

@@ -15,6 +15,7 @@ const TACTICS: &[(&str, &[&str])] = &[
     ("T1136", &["persistence"]),
     ("T1195", &["initial-access"]),
     ("T1199", &["initial-access"]),
+    ("T1213", &["collection"]),
     ("T1484", &["defense-evasion", "privilege-escalation"]),
     ("T1485", &["impact"]),
     ("T1486", &["impact"]),
@@ -42,6 +43,7 @@ const TACTICS: &[(&str, &[&str])] = &[
     ("T1610", &["defense-evasion", "execution"]),
     ("T1648", &["execution"]),
     ("T1651", &["execution"]),
+    ("T1654", &["discovery"]),
     ("T1666", &["defense-evasion"]),
 ];
 

@@ -6,4 +6,5 @@ pub mod cases;
 pub mod coverage;
 pub mod explain;
 pub mod lint;
+pub mod noise;
 pub mod verify;

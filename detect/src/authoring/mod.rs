@@ -1,4 +1,4 @@
-//! Tools for rule authors and rule users: test cases, lint, explanation of matches, backtest,
+//! Tools for rule authors and rule users: test cases, lint, explanation of matches, backtest, noise,
 //! coverage of the data, and verification of stored findings.
 
 pub mod backtest;

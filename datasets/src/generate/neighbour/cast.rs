@@ -94,13 +94,22 @@ impl Cast {
         (day + 3).rem_euclid(7) < 5 && hash % 100 < PRESENT_PERCENT
     }
 
-    /// Somebody of `team` who works on `day`; the first of the team where nobody does.
-    fn somebody(&self, team: Team, day: i32, rng: &mut Pcg64) -> &Person {
+    /// True where `person` signs in to `account` on `day`: to the one in which the team works, and on two days of five to the other.
+    pub(super) fn opens(&self, person: &Person, account: Account, day: i32) -> bool {
+        let own = match person.team {
+            Team::Developers => Account::Dev,
+            _ => Account::Prod,
+        };
+        let hash = self.number(&format!("{}/{}/{day}", person.name, account.id()));
+        account != Account::Hub && self.works(person, day) && (own == account || hash % 5 < 2)
+    }
+
+    /// Somebody of `team` who has signed in to `account` on `day`; the first of the team where nobody has.
+    fn somebody(&self, team: Team, account: Account, day: i32, rng: &mut Pcg64) -> &Person {
         let members: Vec<&Person> = self.people.iter().filter(|p| p.team == team).collect();
         let present: Vec<&Person> =
-            members.iter().copied().filter(|p| self.works(p, day)).collect();
-        let from = if present.is_empty() { &members } else { &present };
-        from[rng.random_range(0..from.len())]
+            members.iter().copied().filter(|p| self.opens(p, account, day)).collect();
+        if present.is_empty() { members[0] } else { present[rng.random_range(0..present.len())] }
     }
 
     /// The engineer who is on call in the week of `day`.
@@ -187,7 +196,7 @@ impl Cast {
         let plain = |face| (face, None);
         match actor {
             Actor::Staff(team) => {
-                plain(self.console(self.somebody(team, day, rng), account, "false", time))
+                plain(self.console(self.somebody(team, account, day, rng), account, "false", time))
             }
             Actor::OnCall => self.on_call_session(account, day, time, rng),
             Actor::Pipeline => {

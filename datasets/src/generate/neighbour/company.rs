@@ -14,6 +14,7 @@ corporate_cidrs = [
 accounts = { "1000000000000001" = "prod", "1000000000000002" = "hub", "1000000000000003" = "dev" }
 sso_mode = "user_sso"
 sso_asserts_mfa = true
+automation_roles = ["terraform-ci", "deploy-ci", "test-runner", "backup-rotation"]
 allowed_principals = [
   { rule = "AT-*", role_name = "terraform-ci", source_cidr = "192.0.2.0/26", expires = "2099-12-31", reason = "changes by reviewed pull requests", ticket = "OPS-1" },
 ]

@@ -22,15 +22,16 @@ The budget, for 100,000 events: at most 5 open findings, of which at most 1 has 
 ";
 
 const NETWORKS: &str = "
-The engineer on call is one of operations, for a week each. On a working day 85 of 100 people work, from 09:15 to about 18:30
+The engineer on call is one of operations, for a week each. On a working day 85 of 100 people work, from about 09:00 to 18:00
 (Asia/Shanghai). At weekends only programs, the platform and the engineer on call do. Nobody uses the root accounts in these weeks.
 
 ## How people sign in
 
 - The staff sign in through the company's identity provider, as RAM users of `prod` and `dev` (user SSO). The provider asks for a second factor
-  at every sign-in. The trail does not show that: `mfaChecked` is `false`, and there is no `loginType`.
+  at every sign-in. The trail does not show that: `mfaChecked` is `false`, and there is no `loginType`. Developers sign in to `dev` every day,
+  the others to `prod`; two days of five also to the other one.
 - Operations and security also have users with password and MFA in `hub`. The console asks for the second factor once a week and remembers it for
-  seven days, which the sign-in settings of the account allow; in between `mfaChecked` is `false`. One sign-in in thirteen has a wrong password before.
+  seven days, which the sign-in settings of the account allow (`EnableSaveMFATicket`); in between `mfaChecked` is `false`. One sign-in in thirteen has a wrong password before.
 - The engineer on call signs in to `hub` three times a day, on every day, and takes the role `oncall-operator` in `prod`.
 - Analysts of the data team come to `dev` through the role `data-analyst` (`AssumeRoleWithSAML`).
 

@@ -102,7 +102,7 @@ pub(super) enum Rhythm {
     Evening(u32),
     /// Times a week, all in the change window: Wednesday, 22:00 to 24:00.
     ChangeWindow(u32),
-    /// Times a month, from the 28th to the 2nd between 09:30 and 18:00.
+    /// Times a month, on working days from the 28th to the 2nd between 09:30 and 18:00.
     MonthEnd(u32),
     /// Once an hour.
     Hourly,

@@ -30,7 +30,9 @@ pub(super) fn starts(when: Rhythm, day: i32, rng: &mut Pcg64) -> Vec<i64> {
         Rhythm::Morning(n) if works => (n, 5, HOUR / 2, HOUR / 12),
         Rhythm::Evening(n) if works => (n, 5, 13 * HOUR, HOUR / 12),
         Rhythm::ChangeWindow(n) if weekday == 2 => (n, 1, 14 * HOUR, 3 * HOUR / 2),
-        Rhythm::MonthEnd(n) if is_month_end(midnight) => (n, 5, 3 * HOUR / 2, 17 * HOUR / 2),
+        Rhythm::MonthEnd(n) if works && is_month_end(midnight) => {
+            (n, 4, 3 * HOUR / 2, 17 * HOUR / 2)
+        }
         Rhythm::Hourly => {
             return (0..24).map(|hour| midnight + (hour * HOUR + 300) * SECOND).collect();
         }

@@ -19,8 +19,8 @@ pub(super) fn of_day(cast: &Cast, day: i32, rng: &mut Pcg64) -> Vec<GeneratedEve
     let mut events = Vec::new();
     let midnight = i64::from(day) * DAY_MICROS;
     for person in cast.people.iter().filter(|person| cast.works(person, day)) {
-        let arrival = midnight + 75 * MINUTE + rng.random_range(0..75) * MINUTE;
-        staff(cast, person, arrival, &mut events, rng);
+        let arrival = midnight + rng.random_range(45..75) * MINUTE;
+        staff(cast, person, (day, arrival), &mut events, rng);
         if person.team == Team::Data && rng.random_ratio(4, 5) {
             role_session(person, arrival + 20 * MINUTE, &mut events, rng);
         }
@@ -28,7 +28,8 @@ pub(super) fn of_day(cast: &Cast, day: i32, rng: &mut Pcg64) -> Vec<GeneratedEve
     let weekday = (day + 3).rem_euclid(7);
     let on_call = cast.on_call(day);
     for hour in ON_CALL_HOURS {
-        let asked = weekday == 0 && hour == 0;
+        // Within seven days of the next sign-in that asks, also after the turn.
+        let asked = matches!(weekday, 0 | 4) && hour == 0;
         let time = midnight + (hour * 60 + rng.random_range(0..15)) * MINUTE;
         hub_user(cast, on_call, asked, time, &mut events, rng);
     }
@@ -48,19 +49,12 @@ pub(super) fn of_day(cast: &Cast, day: i32, rng: &mut Pcg64) -> Vec<GeneratedEve
 fn staff(
     cast: &Cast,
     person: &Person,
-    arrival: i64,
+    (day, arrival): (i32, i64),
     events: &mut Vec<GeneratedEvent>,
     rng: &mut Pcg64,
 ) {
-    let mut accounts = match person.team {
-        Team::Developers => vec![Account::Dev],
-        _ => vec![Account::Prod],
-    };
-    if rng.random_ratio(2, 5) {
-        accounts.push(if accounts[0] == Account::Dev { Account::Prod } else { Account::Dev });
-    }
-    for account in accounts {
-        let time = arrival + rng.random_range(0..20) * MINUTE;
+    for account in Account::ALL.into_iter().filter(|account| cast.opens(person, *account, day)) {
+        let time = arrival + rng.random_range(0..15) * MINUTE;
         let signed_in = console_sign_in(cast, person, account, "false", time, rng);
         events.push(signed_in.build(rng));
         if rng.random_ratio(1, 3) {

@@ -2,6 +2,7 @@
 
 mod keep_command;
 mod lake_args;
+mod traffic_args;
 
 use crate::arguments::{
     SnapshotOrTime, TestSwitches, parse_as_of, parse_entity_kind, parse_language, parse_parameter,
@@ -16,6 +17,7 @@ use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use keep_command::KeepCommand;
 pub(crate) use lake_args::LakeArgs;
+pub(crate) use traffic_args::{DemoArgs, Destination, GenerateArgs, RulesNoiseArgs};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use trailhound_detect::Language;
@@ -102,7 +104,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Lake(LakeCommand),
     /// Write sample traffic with attack stories, and the findings that a correct detector reports
-    /// for it.
+    /// for it; or the traffic of an everyday company.
     Generate(GenerateArgs),
     /// Generate a day of traffic with every story, scan it and explain the result.
     Demo(DemoArgs),
@@ -483,6 +485,9 @@ pub(crate) enum RulesCommand {
     /// Run rules over past events and store nothing: print the number of findings by day and
     /// entity, and what other parameters would change.
     Backtest(RulesBacktestArgs),
+    /// Generate weeks of an everyday company, in which nothing is wrong, and print what each rule finds in
+    /// them. Exit status 1 if that is more than the budget.
+    Noise(RulesNoiseArgs),
     /// Show one rule: description, query, runbook.
     Show {
         /// Id of the rule.
@@ -592,65 +597,6 @@ pub(crate) enum LakeCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GenerateArgs {
-    /// Number of events.
-    #[arg(long, default_value_t = 20_000)]
-    pub(crate) events: u64,
-    /// Seed of the random numbers. The same seed produces the same files.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Use the same company (people, keys, addresses) for every seed. Default: each seed has its
-    /// own.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) company: Option<u64>,
-    /// Only this attack story, or `none` for background traffic alone. Default: all stories.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) story: Option<String>,
-    /// Number of days that the traffic covers, ending today.
-    #[arg(long, default_value_t = 30)]
-    pub(crate) days: u32,
-    /// Folder to write to.
-    #[arg(long, value_name = "DIR", required_unless_present = "to")]
-    pub(crate) out: Option<PathBuf>,
-    /// Destination of the events instead of files: a Kafka topic, which receives half of them as a
-    /// trail's Logstore delivers them and half as rows; or the bucket of the configuration's first
-    /// `[[source.oss]]`, which receives objects.
-    #[arg(long, value_enum)]
-    pub(crate) to: Option<Destination>,
-    /// Address of the Kafka broker.
-    #[arg(long, value_name = "HOST:PORT", required_if_eq("to", "kafka"))]
-    pub(crate) bootstrap_servers: Option<String>,
-    /// The Kafka topic.
-    #[arg(long, default_value = "actiontrail")]
-    pub(crate) topic: String,
-    /// Give each event the time at which it is sent. The events of stories are then no longer in
-    /// their order of time.
-    #[arg(long, requires = "bootstrap_servers")]
-    pub(crate) live: bool,
-    /// Events per second. Default: as many as the broker accepts.
-    #[arg(long, value_name = "N")]
-    pub(crate) rate: Option<std::num::NonZero<u32>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Destination {
-    /// A Kafka topic.
-    Kafka,
-    /// A bucket.
-    Oss,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DemoArgs {
-    /// Number of events.
-    #[arg(long, default_value_t = 20_000)]
-    pub(crate) events: u64,
-    /// Seed of the random numbers. The same seed produces the same demonstration.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
 }
 
 #[derive(Debug, Args)]

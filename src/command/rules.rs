@@ -1,6 +1,6 @@
 //! `trailhound rules`: lists, shows, checks and tests detection rules.
 
-use super::{rule_backtest, rule_explain, rule_map, rule_skeleton, sigma};
+use super::{rule_backtest, rule_explain, rule_map, rule_noise, rule_skeleton, sigma};
 use crate::cli::{RulesCommand, RulesListArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
@@ -28,6 +28,7 @@ pub(super) async fn run(config: &Config, command: RulesCommand) -> Result<Exit, 
             rule_explain::run(config, find(config, &args.id)?, &args).await
         }
         RulesCommand::Backtest(args) => rule_backtest::run(config, &args).await,
+        RulesCommand::Noise(args) => rule_noise::run(config, &args).await,
         RulesCommand::Show { id } => show(config, &id),
         RulesCommand::Test { ids, junit } => test(config, &ids, junit.as_deref()).await,
         RulesCommand::Lint { ids } => lint(config, &ids).await,

@@ -16,6 +16,7 @@ mod data_dictionary;
 mod doctor;
 mod duckdb;
 mod environment;
+mod everyday_company;
 mod examples;
 mod finding_flood;
 mod findings;

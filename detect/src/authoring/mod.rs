@@ -1,4 +1,4 @@
-//! Tools for rule authors and rule users: test cases, lint, explanation of matches, backtest,
+//! Tools for rule authors and rule users: test cases, lint, explanation of matches, backtest, noise,
 //! coverage of the data, and verification of stored findings.
 
 pub mod backtest;
@@ -6,5 +6,6 @@ pub mod cases;
 pub mod coverage;
 pub mod explain;
 pub mod lint;
+pub mod noise;
 pub mod operations_seen;
 pub mod verify;

@@ -156,6 +156,9 @@ pub(crate) struct DetectionArgs {
     /// Show suppressed findings in the table too.
     #[arg(long)]
     pub(crate) show_suppressed: bool,
+    /// Language of the findings in the table and in CSV: `en` or `zh`. JSON has both.
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = parse_language)]
+    pub(crate) lang: Language,
 }
 
 #[derive(Debug, Args)]

@@ -52,6 +52,7 @@ fn default_detection() -> DetectionArgs {
         profile: None,
         require_all_rules: false,
         show_suppressed: false,
+        lang: trailhound_detect::Language::En,
     }
 }
 

@@ -51,6 +51,7 @@ mod rule_pack;
 mod rule_work;
 mod scheduled_reports;
 mod service_crash;
+mod service_roles;
 mod shared_lake;
 mod sigma;
 mod sigma_files;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use trailhound_queries::limits::QueryLimits;
+use trailhound_queries::packs::phrases::Phrases;
 use trailhound_queries::packs::rules::{ExpectedFinding, Rule, Severity, TestCase};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
@@ -142,7 +143,7 @@ impl<'d> CaseRunner<'d> {
         let rows = BatchRows::new(session, rules).await.map_err(|e| e.to_string())?;
         match rows.broken.first() {
             Some((_, error)) => Err(format!("the rule broke: {error}")),
-            None => Ok(CasePlan { parameters, rows }),
+            None => Ok(CasePlan { parameters, rows, in_both_languages: rule.built_in }),
         }
     }
 
@@ -166,12 +167,15 @@ impl<'d> CaseRunner<'d> {
 struct CasePlan<'r> {
     parameters: Arc<Parameters>,
     rows: BatchRows<'r>,
+    /// Every sentence of the findings must have a Chinese phrase: the rule comes with the product.
+    in_both_languages: bool,
 }
 
 impl CasePlan<'_> {
     async fn run(&mut self, case: &TestCase, decode: Decode<'_>) -> Result<(), String> {
         let findings = self.findings(&case_events(case)?, decode).await?;
-        compare(&findings, &case.expect)
+        compare(&findings, &case.expect)?;
+        if self.in_both_languages { chinese_is_complete(&findings) } else { Ok(()) }
     }
 
     /// The findings of the rule in `events`, sorted.
@@ -244,6 +248,19 @@ fn outcome_of(findings: &[Finding], worst: Severity, number: usize) -> EvasionOu
             let all = findings.iter().map(describe).collect::<Vec<_>>().join(" | ");
             EvasionOutcome::Missed(format!("form {number}: {all}"))
         }
+    }
+}
+
+/// Checks that every reason and every unknown fact of the findings has a phrase.
+///
+/// # Errors
+/// The first sentence without one.
+fn chinese_is_complete(findings: &[Finding]) -> Result<(), String> {
+    let phrases = Phrases::built_in();
+    let mut texts = findings.iter().flat_map(|finding| finding.why.iter().chain(&finding.unknowns));
+    match texts.find(|text| phrases.zh(text).is_none()) {
+        Some(text) => Err(format!("no phrase in `phrases/` says `{text}` in Chinese")),
+        None => Ok(()),
     }
 }
 

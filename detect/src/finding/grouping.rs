@@ -187,7 +187,11 @@ pub(crate) fn finding(
             })
             .collect(),
         runbook: rule.runbook.en.clone(),
+        runbook_zh: rule.runbook.zh.clone(),
+        why_zh: Vec::new(),
+        unknowns_zh: Vec::new(),
     }
+    .with_chinese()
 }
 
 fn actor(matched: MatchRow<'_>) -> Actor {

@@ -184,9 +184,19 @@ fn events_encoded_as_json_text_are_unwrapped_at_most_twice() {
 }
 
 #[test]
-fn events_of_another_product_feed_are_quarantined_by_name() {
-    let text = r#"{"EventID":"x","EventProduct":"ecs","EventName":"Reboot","EventType":"ALIYUN_INITIATED_SERVICE","EventTime":"x"}"#;
-    assert_eq!(decode(text.as_bytes()).codes(), ["unsupported_event"]);
+fn events_of_the_provider_are_taken_and_incomplete_ones_are_quarantined_by_name() {
+    let text = r#"{"EventID":"x","EventProduct":"ecs","EventName":"Reboot","EventType":"ALIYUN_INITIATED_SERVICE","EventTime":"2026-11-16T02:00:00Z","ResourceOwnerID":"1000000000000001"}"#;
+    let row = &rows(text.as_bytes())[0];
+    assert_eq!(
+        (&row["event_category"], &row["account_id"]),
+        (&json!("Provider"), &json!("1000000000000001"))
+    );
+    assert_eq!(
+        (&row["service_name"], &row["event_action"], &row["raw"]),
+        (&json!("ecs"), &json!("reboot"), &json!(text))
+    );
+    let unknown_type = text.replace("ALIYUN_INITIATED_SERVICE", "OTHER");
+    assert_eq!(decode(unknown_type.as_bytes()).codes(), ["unsupported_event"]);
 }
 
 #[test]

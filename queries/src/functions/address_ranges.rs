@@ -35,7 +35,7 @@ fn share_of(texts: &[String]) -> Option<f64> {
         match range {
             IpNet::V4(range) => four += 0.5_f64.powi(i32::from(range.prefix_len())),
             IpNet::V6(_) if range.contains(&unicast) => six = 1.0,
-            IpNet::V6(range) if unicast.contains(&range.network()) => {
+            IpNet::V6(range) if unicast.contains(&IpNet::V6(range)) => {
                 six +=
                     0.5_f64.powi(i32::from(range.prefix_len()) - i32::from(unicast.prefix_len()));
             }

@@ -5,6 +5,7 @@ pub mod attack;
 pub mod evasions;
 mod front_matter;
 pub mod investigations;
+pub mod phrases;
 pub mod profile;
 pub mod reports;
 mod retired_rules;

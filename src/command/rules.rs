@@ -11,6 +11,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use trailhound_detect::authoring::cases::CaseRunner;
+use trailhound_detect::authoring::evasion::page::rule_lines;
 use trailhound_detect::authoring::lint;
 use trailhound_queries::packs::attack::tactics;
 use trailhound_queries::packs::rule_operations::RuleOperations;
@@ -153,6 +154,8 @@ fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
     lines.push(format!("\nRunbook:\n  {}\n  {}", rule.runbook.en, rule.runbook.zh));
     lines.push("\nReferences:".to_owned());
     lines.extend(rule.references.iter().map(|text| format!("  - {text}")));
+    lines.push("\nAn attacker's changes (docs/evasion.md):".to_owned());
+    lines.extend(rule_lines(rule).into_iter().map(|line| format!("  - {line}")));
     lines.push(format!(
         "\nQuery (runs as it is in `trailhound query -c`), {} test cases:\n\n{}",
         rule.cases.len(),

@@ -18,7 +18,8 @@ fn rules_are_listed_shown_and_tested() {
     let ids: Vec<_> = list.iter().map(|rule| rule["id"].as_str().expect("an id")).collect();
     for id in ["AT-LOGIN-001", "AT-LOGIN-002", "AT-ROOT-001", "AT-ECS-001"] {
         assert!(ids.contains(&id), "{ids:?}");
-        assert!(program.run_ok(&["rules", "show", &id.to_lowercase()]).out.contains("Runbook"));
+        let shown = program.run_ok(&["rules", "show", &id.to_lowercase()]).out;
+        assert!(shown.contains("Runbook") && shown.contains("  - held: "), "{shown}");
     }
     for rule in &list {
         assert!(rule["cases"].as_u64() >= Some(3), "{rule}");
@@ -81,6 +82,8 @@ fn the_rule_and_finding_pages_are_generated() {
     assert_written("docs/findings.md", &trailhound_queries::docs::data_dictionary::findings_page());
     let layer =
         serde_json::to_string_pretty(&rules_page::navigator_layer(&catalogue())).expect("JSON");
+    let page = trailhound_detect::authoring::evasion::page::evasion_page(&catalogue());
+    assert_written("docs/evasion.md", &page);
     assert_written("docs/attack-navigator.json", &format!("{layer}\n"));
 }
 

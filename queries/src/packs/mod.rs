@@ -2,6 +2,7 @@
 //! binary or in a folder of the user's.
 
 pub mod attack;
+pub mod evasions;
 mod front_matter;
 pub mod investigations;
 pub mod operation_map;

@@ -3,10 +3,10 @@
 SELECT
     events.*,
     concat_ws('; ',
-        CASE WHEN lower(trim(event_type)) NOT IN ('apicall', 'consoleoperation', 'consolecall', 'consolesignin', 'consolesignout', 'passwordreset', 'aliyunserviceevent', 'actiontrailinsight', 'jobevent', 'tunnelevent', 'tableevent', 'adminevent', 'resourceevent', 'functionevent', 'privilegeevent', 'roleevent', 'userevent', 'schemaevent') THEN 'No rule knows the event type ' || event_type END,
+        CASE WHEN lower(trim(event_type)) NOT IN ('apicall', 'consoleoperation', 'consolecall', 'consolesignin', 'consolesignout', 'passwordreset', 'aliyunserviceevent', 'actiontrailinsight', 'jobevent', 'tunnelevent', 'tableevent', 'adminevent', 'resourceevent', 'functionevent', 'privilegeevent', 'roleevent', 'userevent', 'schemaevent', 'customer_initiated_support', 'aliyun_initiated_service', 'aliyun_initiated_penalty') THEN 'No rule knows the event type ' || event_type END,
         CASE WHEN lower(trim(user_type)) NOT IN ('root-account', 'ram-user', 'assumed-role', 'system', 'saml-user', 'oidc-user', 'cloudsso-user') AND lower(trim(user_type)) NOT LIKE 'alibaba-cloud%' THEN 'No rule knows the identity type ' || user_type END,
         'The event was ' || event_name || ' of ' || service_name) AS why,
     CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM events
-WHERE lower(trim(event_type)) NOT IN ('apicall', 'consoleoperation', 'consolecall', 'consolesignin', 'consolesignout', 'passwordreset', 'aliyunserviceevent', 'actiontrailinsight', 'jobevent', 'tunnelevent', 'tableevent', 'adminevent', 'resourceevent', 'functionevent', 'privilegeevent', 'roleevent', 'userevent', 'schemaevent')
+WHERE lower(trim(event_type)) NOT IN ('apicall', 'consoleoperation', 'consolecall', 'consolesignin', 'consolesignout', 'passwordreset', 'aliyunserviceevent', 'actiontrailinsight', 'jobevent', 'tunnelevent', 'tableevent', 'adminevent', 'resourceevent', 'functionevent', 'privilegeevent', 'roleevent', 'userevent', 'schemaevent', 'customer_initiated_support', 'aliyun_initiated_service', 'aliyun_initiated_penalty')
    OR lower(trim(user_type)) NOT IN ('root-account', 'ram-user', 'assumed-role', 'system', 'saml-user', 'oidc-user', 'cloudsso-user') AND lower(trim(user_type)) NOT LIKE 'alibaba-cloud%'

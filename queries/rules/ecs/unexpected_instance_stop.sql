@@ -48,7 +48,7 @@ changes AS (
             WHEN lower(param(request_parameters, request_parameter_json, 'RemovePolicy')) IN ('recycle', 'forcerecycle') THEN 'stop'
             ELSE 'release'
         END AS family,
-        coalesce(lower(coalesce(param(request_parameters, request_parameter_json, 'ForceStop'), param(request_parameters, request_parameter_json, 'ForceReboot'))) = 'true', false) AS forced,
+        coalesce(lower(param(request_parameters, request_parameter_json, 'ForceStop')) = 'true', false) OR coalesce(lower(param(request_parameters, request_parameter_json, 'ForceReboot')) = 'true', false) AS forced,
         -- The service whose role acts: by its address, or by the role where the event has none.
         CASE
             WHEN source_class = 'service' THEN split_part(lower(source_ip_address), '.', 1)

@@ -14,7 +14,7 @@ WITH calls AS (
             OR coalesce(lower(param(request_parameters, request_parameter_json, 'acl')) IN ('1', 'true'), false)) AS publishes,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.triggerConfig.authType'), 'equals', 'anonymous'), false)
             OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'triggerConfig.authType'), 'equals', 'anonymous'), false) AS for_everybody,
-        coalesce(param(request_parameters, request_parameter_json, 'body.triggerType'), param(request_parameters, request_parameter_json, 'triggerType')) AS trigger_type
+        coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'body.triggerType'), ', '), param(request_parameters, request_parameter_json, 'triggerType')) AS trigger_type
     FROM events
     WHERE outcome = 'success'
       AND lower(service_name) IN ('fc', 'fc-open')

@@ -11,7 +11,7 @@ WITH calls AS (
                   param(request_parameters, request_parameter_json, 'ScheduledTaskId'))
              WHEN lower(service_name) = 'cs' THEN coalesce(param(request_parameters, request_parameter_json, 'ClusterId'), param(request_parameters, request_parameter_json, 'NodepoolId'))
              ELSE coalesce(param(request_parameters, request_parameter_json, 'StackId'), param(request_parameters, request_parameter_json, 'StackGroupName')) END AS target,
-        lower(coalesce(param(request_parameters, request_parameter_json, 'release_node'), param(request_parameters, request_parameter_json, 'body.release_node'))) = 'true' AS releases
+        coalesce(lower(param(request_parameters, request_parameter_json, 'release_node')) = 'true', false) OR coalesce(lower(param(request_parameters, request_parameter_json, 'body.release_node')) = 'true', false) AS releases
     FROM events
     WHERE outcome = 'success'
       AND (lower(service_name) = 'ess' AND event_action = 'modifyscalinggroup'
@@ -36,7 +36,7 @@ SELECT
     CASE WHEN undetermined THEN 'parameters-undetermined' END AS variant,
     CASE
         WHEN by_root OR from_outside OR at_odd_hours THEN 'high'
-        WHEN undetermined OR lower(service_name) = 'cs' AND NOT coalesce(releases, false) THEN 'low'
+        WHEN undetermined OR lower(service_name) = 'cs' AND NOT releases THEN 'low'
         ELSE 'medium'
     END AS severity,
     concat_ws('; ',
@@ -47,7 +47,7 @@ SELECT
             WHEN event_action = 'deletescalinggroup' THEN 'Deleted scaling group ' || coalesce(target, '-') || ' with its instances'
             WHEN event_action = 'setinstancehealth' THEN 'Declared ' || coalesce(target, '-') || ' unhealthy, so that Auto Scaling replaces it'
             WHEN event_action = 'deleteclusternodepool' THEN 'Deleted node pool ' || coalesce(param(request_parameters, request_parameter_json, 'NodepoolId'), '-')
-            WHEN lower(service_name) = 'cs' AND coalesce(releases, false) THEN 'Removed nodes of cluster ' || coalesce(target, '-') || ' and releases their instances'
+            WHEN lower(service_name) = 'cs' AND releases THEN 'Removed nodes of cluster ' || coalesce(target, '-') || ' and releases their instances'
             WHEN lower(service_name) = 'cs' THEN 'Removed nodes of cluster ' || coalesce(target, '-')
             ELSE 'Deleted stack ' || coalesce(target, '-') || ' with its resources'
         END,

@@ -9,13 +9,14 @@ WITH changes AS (
             WHEN event_action LIKE 'stop%' THEN 'stop'
             ELSE 'restart'
         END AS family,
-        coalesce(
-            values_at(request_parameters, request_parameter_json, 'DBInstanceId'),
-            values_at(request_parameters, request_parameter_json, 'ContainerGroupId'),
-            values_at(request_parameters, request_parameter_json, 'InstanceId'),
-            values_at(request_parameters, request_parameter_json, 'InstanceIds'),
-            values_at(request_parameters, request_parameter_json, 'ServerId'),
-            CASE WHEN resource_name IS NOT NULL THEN make_array(resource_name) END) AS targets,
+        -- All of them: a superfluous parameter must not stand before the real one.
+        array_distinct(array_concat(
+            coalesce(values_at(request_parameters, request_parameter_json, 'DBInstanceId'), make_array()),
+            coalesce(values_at(request_parameters, request_parameter_json, 'ContainerGroupId'), make_array()),
+            coalesce(values_at(request_parameters, request_parameter_json, 'InstanceId'), make_array()),
+            coalesce(values_at(request_parameters, request_parameter_json, 'InstanceIds'), make_array()),
+            coalesce(values_at(request_parameters, request_parameter_json, 'ServerId'), make_array()),
+            CASE WHEN resource_name IS NOT NULL THEN make_array(resource_name) ELSE make_array() END)) AS targets,
         coalesce(lower(trim(user_type)) = 'root-account', false) AS by_root,
         -- `false` is the normal value of role sessions, so only people's own console sessions count.
         coalesce(credential_kind = 'console_session' AND session_mfa = 'no' AND lower(trim(user_type)) IN ('root-account', 'ram-user'), false) AS without_mfa,
@@ -34,7 +35,7 @@ WITH changes AS (
       AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'
 ),
 weighed AS (
-    SELECT *, array_to_string(targets, ', ') AS target, coalesce(any_matches(targets, 'critical_instances'), false) AS on_critical FROM changes
+    SELECT *, CASE WHEN cardinality(targets) > 0 THEN array_to_string(targets, ', ') END AS target, coalesce(any_matches(targets, 'critical_instances'), false) AS on_critical FROM changes
 )
 SELECT
     weighed.*,

@@ -48,7 +48,15 @@ changes AS (
             WHEN lower(param(request_parameters, request_parameter_json, 'RemovePolicy')) IN ('recycle', 'forcerecycle') THEN 'stop'
             ELSE 'release'
         END AS family,
-        coalesce(lower(coalesce(param(request_parameters, request_parameter_json, 'ForceStop'), param(request_parameters, request_parameter_json, 'ForceReboot'))) = 'true', false) AS forced
+        coalesce(lower(param(request_parameters, request_parameter_json, 'ForceStop')) = 'true', false) OR coalesce(lower(param(request_parameters, request_parameter_json, 'ForceReboot')) = 'true', false) AS forced,
+        -- The service whose role acts: by its address, or by the role where the event has none.
+        CASE
+            WHEN source_class = 'service' THEN split_part(lower(source_ip_address), '.', 1)
+            WHEN lower(role_name) IN ('aliyunserviceroleforautoscaling', 'aliyunessdefaultrole') THEN 'ess'
+            WHEN lower(role_name) LIKE 'aliyunserviceroleforoos%' OR lower(role_name) = 'oosservicerole' THEN 'oos'
+            WHEN lower(role_name) LIKE 'aliyunserviceroleforros%' THEN 'ros'
+            WHEN lower(role_name) LIKE 'aliyunserviceroleforcs%' OR lower(role_name) LIKE 'aliyuncs%' THEN 'cs'
+        END AS acting_service
     FROM calls
     WHERE service = 'ecs' AND event_action IN ('stopinstance', 'stopinstances', 'rebootinstance', 'rebootinstances',
                            'deleteinstance', 'deleteinstances', 'release', 'modifyinstanceautoreleasetime')
@@ -99,7 +107,7 @@ causes AS (
     UNION ALL
     SELECT changes.event_key, others.event_key, others.event_time, others.own_id, others.own_name, others.role_name, others.outside, others.client_ip, others.called, false
     FROM changes
-    JOIN others ON others.account = changes.account AND others.service = split_part(lower(changes.source_ip_address), '.', 1)
+    JOIN others ON others.account = changes.account AND others.service = changes.acting_service
         -- Orchestration acts in other regions too.
         AND (others.service IN ('oos', 'ros') OR coalesce(others.acs_region, '') = coalesce(changes.acs_region, ''))
     LEFT JOIN scaled ON scaled.event_key = changes.event_key

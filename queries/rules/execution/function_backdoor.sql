@@ -10,14 +10,19 @@ WITH calls AS (
             -- Addresses of private networks are the cloud's or the company's own.
             AND NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '100.64.0.0/10')), false) AS from_outside,
         coalesce(source_class, 'missing') NOT IN ('ip', 'service') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown,
-        event_action = 'putlayeracl' AND lower(coalesce(param(request_parameters, request_parameter_json, 'public'), param(request_parameters, request_parameter_json, 'acl'))) IN ('true', '1') AS publishes,
-        coalesce(lower(coalesce(param(request_parameters, request_parameter_json, 'body.triggerConfig.authType'), param(request_parameters, request_parameter_json, 'triggerConfig.authType'))) = 'anonymous', false) AS for_everybody,
-        coalesce(param(request_parameters, request_parameter_json, 'body.triggerType'), param(request_parameters, request_parameter_json, 'triggerType')) AS trigger_type
+        event_action = 'putlayeracl' AND (coalesce(lower(param(request_parameters, request_parameter_json, 'public')) IN ('true', '1'), false)
+            OR coalesce(lower(param(request_parameters, request_parameter_json, 'acl')) IN ('1', 'true'), false)) AS publishes,
+        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.triggerConfig.authType'), 'equals', 'anonymous'), false)
+            OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'triggerConfig.authType'), 'equals', 'anonymous'), false) AS for_everybody,
+        coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'body.triggerType'), ', '), param(request_parameters, request_parameter_json, 'triggerType')) AS trigger_type
     FROM events
     WHERE outcome = 'success'
       AND lower(service_name) IN ('fc', 'fc-open')
       AND event_action IN ('createtrigger', 'updatetrigger', 'updatefunction', 'putlayeracl')
-      AND NOT (event_action = 'putlayeracl' AND lower(coalesce(param(request_parameters, request_parameter_json, 'public'), param(request_parameters, request_parameter_json, 'acl'))) IN ('false', '0'))
+      AND NOT (event_action = 'putlayeracl'
+        AND coalesce(lower(param(request_parameters, request_parameter_json, 'public')), 'false') = 'false'
+        AND coalesce(lower(param(request_parameters, request_parameter_json, 'acl')), '0') IN ('0', 'false')
+        AND coalesce(param(request_parameters, request_parameter_json, 'public'), param(request_parameters, request_parameter_json, 'acl')) IS NOT NULL)
 ),
 -- Only the first call of a day can be the first in 30 days.
 days AS (
@@ -40,9 +45,9 @@ weighed AS (
 )
 SELECT
     weighed.*,
-    CASE WHEN from_unknown AND NOT (coalesce(publishes, false) OR for_everybody OR by_root OR is_first) THEN 'address-undetermined' END AS variant,
+    CASE WHEN from_unknown AND NOT (publishes OR for_everybody OR by_root OR is_first) THEN 'address-undetermined' END AS variant,
     CASE
-        WHEN coalesce(publishes, false) OR for_everybody THEN CASE WHEN by_root OR from_outside THEN 'high' ELSE 'medium' END
+        WHEN publishes OR for_everybody THEN CASE WHEN by_root OR from_outside THEN 'high' ELSE 'medium' END
         WHEN by_root OR from_outside THEN 'medium'
         ELSE 'low'
     END AS severity,
@@ -64,4 +69,4 @@ SELECT
         CASE WHEN who = '' THEN 'The principal is unknown' END,
         CASE WHEN event_time IS NULL THEN 'The event has no readable time' END) AS unknowns
 FROM weighed
-WHERE coalesce(publishes, false) OR for_everybody OR by_root OR from_outside OR from_unknown OR is_first OR without_past
+WHERE publishes OR for_everybody OR by_root OR from_outside OR from_unknown OR is_first OR without_past

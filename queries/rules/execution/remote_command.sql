@@ -4,8 +4,8 @@ WITH calls AS (
         events.*,
         coalesce(principal_id, user_name, '') AS who,
         CASE WHEN cardinality(instance_ids) > 0 THEN instance_ids
-             ELSE coalesce(values_at(request_parameters, request_parameter_json, 'NodeIdList'), values_at(request_parameters, request_parameter_json, 'InstanceIds'),
-                  values_at(request_parameters, request_parameter_json, 'InstanceId'), make_array()) END AS machines
+             ELSE array_distinct(array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'NodeIdList'), make_array()),
+                  coalesce(values_at(request_parameters, request_parameter_json, 'InstanceIds'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'InstanceId'), make_array()))) END AS machines
     FROM events
     WHERE outcome = 'success'
       AND (lower(service_name) IN ('ecs', 'ecs-cloudassistant') AND event_action IN ('runcommand', 'invokecommand', 'sendfile', 'startterminalsession', 'modifyinstancevncpasswd')

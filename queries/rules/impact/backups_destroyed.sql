@@ -5,10 +5,16 @@ WITH calls AS (
         events.*,
         coalesce(principal_id, user_name, '') AS who,
         event_action IN ('deletesnapshot', 'deletesnapshotgroup') AS is_snapshot,
-        coalesce(try_cast(param(request_parameters, request_parameter_json, 'retentionDays') AS BIGINT), try_cast(param(request_parameters, request_parameter_json, 'BackupRetentionPeriod') AS BIGINT),
-            try_cast(param(request_parameters, request_parameter_json, 'DataLevel1BackupRetentionPeriod') AS BIGINT), try_cast(param(request_parameters, request_parameter_json, 'BackupSetRetention') AS BIGINT)) AS days,
-        lower(coalesce(param(request_parameters, request_parameter_json, 'EnableBackupLog'), param(request_parameters, request_parameter_json, 'BackupLog'))) IN ('0', 'false', 'disable', 'disabled') AS without_log,
-        lower(coalesce(param(request_parameters, request_parameter_json, 'ReleasedKeepPolicy'), param(request_parameters, request_parameter_json, 'BackupRetentionPolicyOnClusterDeletion'))) IN ('none', '0') AS none_kept,
+        -- Each operation by its own parameter: a superfluous one must not stand before it.
+        CASE WHEN event_action = 'modifyautosnapshotpolicyex' THEN try_cast(param(request_parameters, request_parameter_json, 'retentionDays') AS BIGINT)
+             ELSE least(try_cast(param(request_parameters, request_parameter_json, 'BackupRetentionPeriod') AS BIGINT),
+                try_cast(param(request_parameters, request_parameter_json, 'DataLevel1BackupRetentionPeriod') AS BIGINT), try_cast(param(request_parameters, request_parameter_json, 'BackupSetRetention') AS BIGINT)) END AS days,
+        coalesce(lower(param(request_parameters, request_parameter_json, 'EnableBackupLog')) IN ('0', 'false', 'disable', 'disabled'), false)
+            OR coalesce(lower(param(request_parameters, request_parameter_json, 'BackupLog')) IN ('0', 'false', 'disable', 'disabled'), false) AS without_log,
+        coalesce(lower(param(request_parameters, request_parameter_json, 'ReleasedKeepPolicy')) = 'none', false)
+            OR coalesce(lower(param(request_parameters, request_parameter_json, 'BackupRetentionPolicyOnClusterDeletion')) IN ('none', '0'), false) AS none_kept,
+        CASE WHEN event_action = 'deletesnapshotgroup' THEN param(request_parameters, request_parameter_json, 'SnapshotGroupId')
+             WHEN event_action = 'deletesnapshot' THEN param(request_parameters, request_parameter_json, 'SnapshotId') END AS snapshot,
         coalesce(param(request_parameters, request_parameter_json, 'autoSnapshotPolicyId'), param(request_parameters, request_parameter_json, 'SnapshotId'), param(request_parameters, request_parameter_json, 'SnapshotGroupId'),
             param(request_parameters, request_parameter_json, 'PolicyId'), param(request_parameters, request_parameter_json, 'PlanId'), param(request_parameters, request_parameter_json, 'BackupPlanId'),
             param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBInstanceName'), param(request_parameters, request_parameter_json, 'DBClusterId'),
@@ -34,7 +40,7 @@ WITH calls AS (
 ),
 counted AS (
     SELECT event_key, account_id, who, event_time,
-           count(DISTINCT coalesce(target, encode(event_key, 'hex'))) OVER (PARTITION BY coalesce(account_id, ''), who ORDER BY event_time RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS in_window
+           count(DISTINCT coalesce(snapshot, encode(event_key, 'hex'))) OVER (PARTITION BY coalesce(account_id, ''), who ORDER BY event_time RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS in_window
     FROM calls
     WHERE is_snapshot AND event_time IS NOT NULL
 ),
@@ -70,6 +76,6 @@ WHERE CASE
         WHEN is_snapshot THEN coalesce(most >= 10, false)
         -- -1 keeps snapshots for ever.
         WHEN event_action = 'modifyautosnapshotpolicyex' THEN coalesce(days BETWEEN 0 AND 6, false)
-        WHEN event_action IN ('modifybackuppolicy', 'updatebackuppolicy') THEN coalesce(days BETWEEN 0 AND 7, false) OR coalesce(without_log, false) OR coalesce(none_kept, false)
+        WHEN event_action IN ('modifybackuppolicy', 'updatebackuppolicy') THEN coalesce(days BETWEEN 0 AND 7, false) OR without_log OR none_kept
         ELSE true
       END

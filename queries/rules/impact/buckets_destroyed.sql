@@ -5,10 +5,11 @@ WITH calls AS (
         events.*,
         coalesce(role_name, principal_id, user_name, '') AS who,
         event_action = 'putbucketlifecycle' AS sets_lifecycle,
-        coalesce(param(request_parameters, request_parameter_json, 'bucketName'), param(request_parameters, request_parameter_json, 'bucket'),
-            array_to_string(values_at(referenced_resources, NULL, 'ACS::OSS::Bucket'), ', '), resource_name) AS bucket,
-        coalesce(values_at(request_parameters, request_parameter_json, 'LifecycleConfiguration.Rule.Expiration.Days'), values_at(request_parameters, request_parameter_json, 'Rule.Expiration.Days'),
-            values_at(request_parameters, request_parameter_json, 'Expiration.Days')) AS days
+        -- What the service says before what the caller says.
+        coalesce(array_to_string(values_at(referenced_resources, NULL, 'ACS::OSS::Bucket'), ', '), resource_name, param(request_parameters, request_parameter_json, 'bucketName'),
+            param(request_parameters, request_parameter_json, 'bucket')) AS bucket,
+        array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'LifecycleConfiguration.Rule.Expiration.Days'), make_array()),
+            coalesce(values_at(request_parameters, request_parameter_json, 'Rule.Expiration.Days'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'Expiration.Days'), make_array())) AS days
     FROM events
     WHERE outcome = 'success'
       AND lower(service_name) = 'oss'
@@ -29,20 +30,20 @@ shortest AS (
 )
 SELECT
     calls.*,
-    CASE WHEN sets_lifecycle AND days IS NULL THEN 'lifecycle-undetermined' WHEN sets_lifecycle THEN 'lifecycle' END AS variant,
+    CASE WHEN sets_lifecycle AND fewest IS NULL THEN 'lifecycle-undetermined' WHEN sets_lifecycle THEN 'lifecycle' END AS variant,
     CASE WHEN NOT sets_lifecycle THEN 'high' WHEN fewest <= 1 THEN 'high' ELSE 'low' END AS severity,
     concat_ws('; ',
         CASE
             WHEN NOT sets_lifecycle THEN 'Deleted ' || CAST(most AS VARCHAR) || ' buckets within an hour'
-            WHEN days IS NULL THEN 'Changed the lifecycle of a bucket, and the event does not say to what'
+            WHEN fewest IS NULL THEN 'Changed the lifecycle of a bucket, and the event does not say to what'
             ELSE 'Objects of the bucket expire after ' || CAST(fewest AS VARCHAR) || ' day(s)'
         END,
         'The bucket is ' || bucket) AS why,
     concat_ws('; ',
         CASE WHEN source_class <> 'ip' THEN 'The source address is unknown (' || source_class || ')' END,
-        CASE WHEN sets_lifecycle AND days IS NULL THEN 'The lifecycle rules are unknown' END,
+        CASE WHEN sets_lifecycle AND fewest IS NULL THEN 'The lifecycle rules are unknown' END,
         CASE WHEN bucket IS NULL THEN 'The event does not say which resource' END) AS unknowns
 FROM calls
 LEFT JOIN marked ON marked.event_key = calls.event_key
 LEFT JOIN shortest ON shortest.event_key = calls.event_key
-WHERE most >= 3 OR sets_lifecycle AND (days IS NULL AND coalesce(param(request_parameters, request_parameter_json, 'LifecycleConfiguration'), '') = '' OR fewest <= 7)
+WHERE most >= 3 OR sets_lifecycle AND coalesce(fewest <= 7, true)

@@ -5,7 +5,7 @@ WITH deleted AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who,
            event_action IN ('releaseeipaddress', 'releaseeipsegmentaddress', 'deleteloadbalancer', 'deletenatgateway', 'deletevpngateway', 'deletetransitrouter') AS without_data,
            -- One call that names many instances is one: AT-ECS-001 counts the instances.
-           coalesce(resource_name, request_parameters, request_parameter_json) AS thing
+           coalesce(resource_name, nullif(concat_ws(' ', request_parameters, request_parameter_json), '')) AS thing
     FROM events
     WHERE event_time IS NOT NULL
       AND outcome = 'success'

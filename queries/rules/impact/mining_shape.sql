@@ -3,9 +3,10 @@ WITH made AS (
     SELECT
         events.*,
         coalesce(principal_id, '') AS who,
-        coalesce(try_cast(coalesce(param(request_parameters, request_parameter_json, 'Amount'), param(request_parameters, request_parameter_json, 'Quantity'),
-            param(request_parameters, request_parameter_json, 'TotalTargetCapacity')) AS BIGINT), 1) AS instances,
-        coalesce(param(request_parameters, request_parameter_json, 'InstanceType'), array_to_string(values_at(request_parameters, request_parameter_json, 'LaunchTemplateConfig.InstanceType'), ', ')) AS instance_type
+        -- The largest and all types: a superfluous parameter must not stand before the real one.
+        greatest(try_cast(param(request_parameters, request_parameter_json, 'Amount') AS BIGINT), try_cast(param(request_parameters, request_parameter_json, 'Quantity') AS BIGINT),
+            try_cast(param(request_parameters, request_parameter_json, 'TotalTargetCapacity') AS BIGINT), 1) AS instances,
+        concat_ws(', ', param(request_parameters, request_parameter_json, 'InstanceType'), array_to_string(values_at(request_parameters, request_parameter_json, 'LaunchTemplateConfig.InstanceType'), ', ')) AS instance_type
     FROM events
     WHERE (lower(service_name) = 'ecs' AND event_action IN ('runinstances', 'createinstance', 'createautoprovisioninggroup')
     OR lower(service_name) = 'rds' AND event_action = 'runrcinstances'

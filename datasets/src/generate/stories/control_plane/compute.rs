@@ -66,7 +66,7 @@ pub(super) const STEPS: &[AttackStep] = &[
         "AT-EXEC-002",
         "Ecs",
         "ModifyInstanceMetadataOptions",
-        r#"{"InstanceId":"i-bp1storyexample00002","HttpTokens":"optional"}"#,
+        r#"{"InstanceId":"i-uf6storyexample00002","HttpTokens":"optional"}"#,
     ),
     (
         "AT-IMPACT-008",
@@ -95,7 +95,7 @@ pub(super) const STEPS: &[AttackStep] = &[
         "AT-ECS-001",
         "Ess",
         "RemoveInstances",
-        r#"{"ScalingGroupId":"asg-story","InstanceId.1":"i-bp1storyexample00003"}"#,
+        r#"{"ScalingGroupId":"asg-story","InstanceId.1":"i-uf6storyexample00003"}"#,
     ),
     (
         "AT-ECS-004",
@@ -109,7 +109,7 @@ pub(super) const STEPS: &[AttackStep] = &[
         "AT-ECS-003",
         "BssOpenApi",
         "RefundInstance",
-        r#"{"InstanceId":"i-bp1storyexample00004","ProductCode":"ecs"}"#,
+        r#"{"InstanceId":"i-uf6storyexample00004","ProductCode":"ecs"}"#,
     ),
     ("AT-IMPACT-003", "R-kvstore", "DeleteInstance", r#"{"InstanceId":"r-story"}"#),
     ("AT-IMPACT-003", "CS", "DeleteCluster", r#"{"ClusterId":"c-story"}"#),
@@ -139,7 +139,7 @@ pub(super) const HARMLESS: &[HarmlessCall] = &[
     (
         "BssOpenApi",
         "SetRenewal",
-        r#"{"InstanceIDs":"i-bp1storyexample00005","RenewalStatus":"AutoRenewal"}"#,
+        r#"{"InstanceIDs":"i-uf6storyexample00005","RenewalStatus":"AutoRenewal"}"#,
     ),
     (
         "Ecs",

@@ -70,6 +70,8 @@ judged AS (
 )
 SELECT
     judged.*,
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN is_review THEN who ELSE principal_id END AS grouped_by,
     CASE WHEN is_review THEN 'review' END AS variant,
     CASE WHEN is_review THEN 'low' WHEN weakened = 'Made all objects of a bucket expire soon' THEN 'high' ELSE 'medium' END AS severity,
     concat_ws('; ',

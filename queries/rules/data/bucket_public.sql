@@ -111,6 +111,8 @@ SELECT
     weighed.*,
     -- One finding for each bucket and day; ACLs without a value, which are many, make one for each principal and day.
     CASE WHEN is_acl THEN '' ELSE coalesce(bucket, '') END AS scope,
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN is_acl THEN who ELSE principal_id END AS grouped_by,
     CASE WHEN is_review THEN 'review' END AS variant,
     CASE
         WHEN opened IN ('Set the ACL of a bucket', 'Set the block of public access', 'Made a bucket serve a website', 'Made an access point to a bucket', 'Set a policy that lets single users in') THEN 'low'

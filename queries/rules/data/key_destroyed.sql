@@ -70,6 +70,8 @@ judged AS (
 )
 SELECT
     judged.*,
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN event_action = 'schedulekeydeletion' AND days_left >= 30 THEN who ELSE principal_id END AS grouped_by,
     CASE WHEN what = 'Set the policy of a key or a secret' THEN 'undetermined' END AS variant,
     CASE
         WHEN event_action = 'deletekeymaterial' THEN 'critical'

@@ -94,6 +94,8 @@ judged AS (
 )
 SELECT
     judged.*,
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN is_trail THEN principal_id ELSE who END AS grouped_by,
     CASE WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'undetermined'
         WHEN event_action = 'putprojectpolicy' AND statements IS NULL AND NOT is_trail THEN 'undetermined' END AS variant,
     CASE

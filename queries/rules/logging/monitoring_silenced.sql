@@ -45,6 +45,8 @@ judged AS (
 )
 SELECT
     judged.*,
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN on_metrics AND NOT on_security THEN who ELSE principal_id END AS grouped_by,
     CASE
         WHEN on_security THEN 'high'
         WHEN on_metrics AND NOT from_outside THEN 'low'

@@ -1,11 +1,16 @@
 -- Encryption, logging, policy, replication or versioning of a bucket was removed, or its objects were made to expire within days.
 -- The vendor's events of OSS carry no values: versioning and lifecycle without a value count (variant `review`) where the principal
--- did not set them in the thirty days before, or from outside the corporate ranges.
+-- did not set them from the same network in the thirty days before.
 WITH calls AS (
     SELECT
         events.*,
         coalesce(account_id, '') AS account,
-        coalesce(role_name, principal_id, '') AS who,
+        -- Who, and from which network: the corporate ranges are one; else /24, for IPv6 /48, or the kind of address.
+        coalesce(role_name, principal_id, '') || '@' || CASE
+            WHEN coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'corporate'
+            WHEN source_class = 'ip' THEN left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END)
+            ELSE source_class
+        END AS who,
         date_bin(INTERVAL '1 day', event_time) AS event_day,
         -- The caller chooses the parameters, so the resource comes first.
         coalesce(values_at(referenced_resources, 'ACS::OSS::Bucket')[1], resource_name, CASE WHEN event_source LIKE '%.oss-%' THEN split_part(event_source, '.', 1) END, param(request_parameters, request_parameter_json, 'bucketName'), param(request_parameters, request_parameter_json, 'bucket')) AS bucket,
@@ -35,7 +40,7 @@ expiries AS (
     WHERE lower(coalesce(param(rule, 'Status'), 'enabled')) <> 'disabled'
     GROUP BY event_key
 ),
--- Only the first call of a principal on a day can be new.
+-- Only the first call of a principal from a network on a day can be new.
 days AS (
     SELECT account, who, action, event_day, lag(event_day) OVER (PARTITION BY account, who, action ORDER BY event_day) AS before
     FROM (SELECT DISTINCT account, who, event_action AS action, event_day FROM calls WHERE has_value AND event_time IS NOT NULL)
@@ -47,8 +52,6 @@ judged AS (
         has_value AND (event_action = 'putbucketversioning' AND cardinality(versioning) = 0 OR event_action = 'putbucketlifecycle' AND cardinality(rules) = 0) AS is_review,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
         coalesce(NOT ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time), false) AS from_outside,
-        -- True only where the corporate ranges are known and the address is not.
-        calls.source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', calls.event_time) IS NOT NULL AS from_unknown,
         CASE
             WHEN event_action = 'deletebucketencryption' THEN 'Removed the encryption of a bucket'
             WHEN event_action = 'deletebucketlogging' THEN 'Switched off the access log of a bucket'
@@ -67,18 +70,19 @@ judged AS (
 )
 SELECT
     judged.*,
-    CASE WHEN is_review AND NOT is_new AND NOT from_outside THEN 'review-undetermined' WHEN is_review THEN 'review' END AS variant,
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN is_review THEN who ELSE principal_id END AS grouped_by,
+    CASE WHEN is_review THEN 'review' END AS variant,
     CASE WHEN is_review THEN 'low' WHEN weakened = 'Made all objects of a bucket expire soon' THEN 'high' ELSE 'medium' END AS severity,
     concat_ws('; ',
         weakened,
         'The bucket is ' || bucket,
         'Objects expire after ' || CAST(days_all AS VARCHAR) || ' days',
-        CASE WHEN is_review AND is_new THEN 'The principal did not set this in the 30 days before' END,
+        CASE WHEN is_review AND is_new THEN 'The principal did not set this from this network in the 30 days before' END,
         CASE WHEN is_review AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN is_review THEN 'The event does not say what was set' END,
-        CASE WHEN is_review AND from_unknown THEN 'It is not known whether the call came from a corporate range' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM judged
 WHERE weakened IS NOT NULL
-  AND (NOT is_review OR is_new OR from_outside OR from_unknown)
+  AND (NOT is_review OR is_new)

@@ -1,11 +1,16 @@
 -- A bucket that everybody or a stranger's account may read, or what kept it from that was removed. The vendor's events of OSS carry
 -- no values: where the value is missing, the finding asks to look at the bucket (variant `review`). ACLs without a value are
--- mostly private: they count where the principal set no ACL in the thirty days before, or from outside the corporate ranges.
+-- mostly private: they count where the principal set no ACL from the same network in the thirty days before.
 WITH calls AS (
     SELECT
         events.*,
         coalesce(account_id, '') AS account,
-        coalesce(role_name, principal_id, '') AS who,
+        -- Who, and from which network: the corporate ranges are one; else /24, for IPv6 /48, or the kind of address.
+        coalesce(role_name, principal_id, '') || '@' || CASE
+            WHEN coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'corporate'
+            WHEN source_class = 'ip' THEN left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END)
+            ELSE source_class
+        END AS who,
         date_bin(INTERVAL '1 day', event_time) AS event_day,
         -- The caller chooses the parameters, so the resource comes first.
         coalesce(values_at(referenced_resources, 'ACS::OSS::Bucket')[1], resource_name, CASE WHEN event_source LIKE '%.oss-%' THEN split_part(event_source, '.', 1) END, param(request_parameters, request_parameter_json, 'bucketName'), param(request_parameters, request_parameter_json, 'bucket')) AS bucket,
@@ -61,7 +66,7 @@ policies AS (
     FROM named
     GROUP BY event_key
 ),
--- Only the first call of a principal on a day can be new.
+-- Only the first call of a principal from a network on a day can be new.
 days AS (
     SELECT account, who, event_day, lag(event_day) OVER (PARTITION BY account, who ORDER BY event_day) AS before
     FROM (SELECT DISTINCT account, who, event_day FROM calls WHERE event_action = 'putbucketacl' AND event_time IS NOT NULL)
@@ -75,8 +80,6 @@ judged AS (
         policies.user_id,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
         coalesce(NOT ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time), false) AS from_outside,
-        -- True only where the corporate ranges are known and the address is not.
-        calls.source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', calls.event_time) IS NOT NULL AS from_unknown,
         CASE
             WHEN acl_public THEN 'Set an ACL that lets everybody read the bucket'
             WHEN event_action = 'putbucketacl' AND acl IS NULL THEN 'Set the ACL of a bucket'
@@ -108,7 +111,9 @@ SELECT
     weighed.*,
     -- One finding for each bucket and day; ACLs without a value, which are many, make one for each principal and day.
     CASE WHEN is_acl THEN '' ELSE coalesce(bucket, '') END AS scope,
-    CASE WHEN is_acl AND NOT is_new AND NOT from_outside THEN 'review-undetermined' WHEN is_review THEN 'review' END AS variant,
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN is_acl THEN who ELSE principal_id END AS grouped_by,
+    CASE WHEN is_review THEN 'review' END AS variant,
     CASE
         WHEN opened IN ('Set the ACL of a bucket', 'Set the block of public access', 'Made a bucket serve a website', 'Made an access point to a bucket', 'Set a policy that lets single users in') THEN 'low'
         WHEN opened IN ('Set a policy', 'Removed the block of public access', 'Set a policy that lets everybody in under a condition') THEN 'medium'
@@ -120,12 +125,11 @@ SELECT
         'The bucket is ' || bucket,
         'The ACL is ' || acl,
         CASE WHEN on_policy THEN 'The account ' || stranger || ' is not the company''s' END,
-        CASE WHEN is_acl AND is_new THEN 'The principal set no ACL in the 30 days before' END,
+        CASE WHEN is_acl AND is_new THEN 'The principal set no ACL from this network in the 30 days before' END,
         CASE WHEN is_review AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN is_review THEN 'The event does not say whether the bucket is public now' END,
-        CASE WHEN is_acl AND from_unknown THEN 'It is not known whether the call came from a corporate range' END,
         CASE WHEN opened = 'Set a policy that lets single users in' THEN 'The policy does not say of which account the user ' || user_id || ' is' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM weighed
-WHERE NOT is_acl OR is_new OR from_outside OR from_unknown
+WHERE NOT is_acl OR is_new

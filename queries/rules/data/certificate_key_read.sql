@@ -1,11 +1,15 @@
--- Somebody read a certificate together with its private key. Pipelines that install certificates do it all the time: it counts from
--- outside the corporate ranges, and where the principal did not do it in the thirty days before. A call that filters the
--- certificate out returns no key.
+-- Somebody read a certificate together with its private key. Pipelines that install certificates do it all the time: it counts where
+-- the principal did not do it from the same network in the thirty days before. A call that filters the certificate out returns no key.
 WITH calls AS (
     SELECT
         events.*,
         coalesce(account_id, '') AS account,
-        coalesce(role_name, principal_id, '') AS who,
+        -- Who, and from which network: the corporate ranges are one; else /24, for IPv6 /48, or the kind of address.
+        coalesce(role_name, principal_id, '') || '@' || CASE
+            WHEN coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'corporate'
+            WHEN source_class = 'ip' THEN left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END)
+            ELSE source_class
+        END AS who,
         date_bin(INTERVAL '1 day', event_time) AS event_day
     FROM events
     WHERE event_action = 'getusercertificatedetail'
@@ -14,7 +18,7 @@ WITH calls AS (
       -- Of two spellings of the parameter, one that says no counts.
       AND (NOT coalesce(any_is(values_at(request_parameters, request_parameter_json, 'CertFilter'), 're', '(?i)^ *(true|1) *$'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'CertFilter'), 're', '(?i)^ *(false|0) *$'), false))
 ),
--- Only the first call of a principal on a day can be new.
+-- Only the first call of a principal from a network on a day can be new.
 days AS (
     SELECT account, who, event_day, lag(event_day) OVER (PARTITION BY account, who ORDER BY event_day) AS before
     FROM (SELECT DISTINCT account, who, event_day FROM calls WHERE event_time IS NOT NULL)
@@ -31,15 +35,14 @@ judged AS (
 )
 SELECT
     judged.*,
-    CASE WHEN NOT is_new AND from_unknown THEN 'undetermined' END AS variant,
     CASE WHEN from_outside THEN 'medium' ELSE 'low' END AS severity,
     concat_ws('; ',
         'Read a certificate with its private key',
         'The certificate is ' || param(request_parameters, request_parameter_json, 'CertId'),
-        CASE WHEN is_new THEN 'The principal did not do this in the 30 days before' END,
+        CASE WHEN is_new THEN 'The principal did not do this from this network in the 30 days before' END,
         CASE WHEN from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN from_unknown THEN 'It is not known whether the call came from a corporate range' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM judged
-WHERE is_new OR from_outside OR from_unknown
+WHERE is_new

@@ -1,9 +1,17 @@
 -- A job copies a database to an address outside the company or to a stranger's account, or backups become files that can be
--- downloaded. Reads that return links to backups count only from outside the corporate ranges, because the console makes them
--- whenever somebody looks at the page.
+-- downloaded. Reads that return links to backups count only from outside the corporate ranges, where the principal did not make them
+-- from the same network in the thirty days before: the console makes them whenever somebody looks at the page.
 WITH calls AS (
     SELECT
         events.*,
+        coalesce(account_id, '') AS account,
+        -- Who, and from which network: the corporate ranges are one; else /24, for IPv6 /48, or the kind of address.
+        coalesce(role_name, principal_id, '') || '@' || CASE
+            WHEN coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'corporate'
+            WHEN source_class = 'ip' THEN left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END)
+            ELSE source_class
+        END AS who,
+        date_bin(INTERVAL '1 day', event_time) AS event_day,
         CASE
             WHEN event_action = 'configuredtsjob' THEN param(request_parameters, request_parameter_json, 'DestinationEndpointOwnerID')
             WHEN event_action = 'modifydtsjobendpoint' THEN param(request_parameters, request_parameter_json, 'AliyunUid')
@@ -38,9 +46,15 @@ destinations AS (
     FROM addresses
     GROUP BY event_key
 ),
+-- Only the first call of a principal from a network on a day can be new.
+days AS (
+    SELECT account, who, event_day, lag(event_day) OVER (PARTITION BY account, who ORDER BY event_day) AS before
+    FROM (SELECT DISTINCT account, who, event_day FROM calls WHERE is_read AND event_time IS NOT NULL)
+),
 placed AS (
     SELECT
         calls.*,
+        NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
         destinations.outside,
         destinations.host,
         coalesce(destinations.outside, destinations.host) AS destination,
@@ -49,6 +63,7 @@ placed AS (
         source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown
     FROM calls
     LEFT JOIN destinations ON destinations.event_key = calls.event_key
+    LEFT JOIN days ON days.account = calls.account AND days.who = calls.who AND days.event_day = calls.event_day
     WHERE NOT is_source
 ),
 judged AS (
@@ -60,7 +75,7 @@ judged AS (
             WHEN is_copy AND host IS NOT NULL THEN 'Copies a database to a host given by name'
             WHEN is_copy AND nothing_said THEN 'Configured a job that copies a database'
             WHEN event_action IN ('createfullbackupsetdownload', 'createincrementbackupsetdownload', 'createbackupsetdownloadlink') THEN 'Made a backup into a file that can be downloaded'
-            WHEN is_read AND (from_outside OR from_unknown) THEN 'Read the list of backups, which holds links to them'
+            WHEN is_read AND is_new AND (from_outside OR from_unknown) THEN 'Read the list of backups, which holds links to them'
         END AS leaves
     FROM placed
 )

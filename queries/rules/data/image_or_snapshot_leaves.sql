@@ -72,6 +72,8 @@ judged AS (
 )
 SELECT
     judged.*,
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN is_copy THEN coalesce(role_name, principal_id) ELSE principal_id END AS grouped_by,
     CASE WHEN leaves IN ('Copied an image or a snapshot', 'Changed with whom an image is shared', 'Added snapshots or images to a resource share') THEN 'undetermined' END AS variant,
     CASE
         WHEN leaves IN ('Copied an image or a snapshot', 'Changed with whom an image is shared', 'Added snapshots or images to a resource share') THEN 'low'

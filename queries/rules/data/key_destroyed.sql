@@ -1,8 +1,17 @@
 -- A KMS key or a secret is destroyed or about to be: data encrypted with the key becomes unreadable. Or its policy lets everybody or a
--- stranger's account use it.
+-- stranger's account use it. A deletion in thirty days or more, by a principal that scheduled some from the same network in the thirty
+-- days before, is usual.
 WITH calls AS (
     SELECT
         events.*,
+        coalesce(account_id, '') AS account,
+        -- Who, and from which network: the corporate ranges are one; else /24, for IPv6 /48, or the kind of address.
+        coalesce(role_name, principal_id, '') || '@' || CASE
+            WHEN coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'corporate'
+            WHEN source_class = 'ip' THEN left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END)
+            ELSE source_class
+        END AS who,
+        date_bin(INTERVAL '1 day', event_time) AS event_day,
         coalesce(param(request_parameters, request_parameter_json, 'KeyId'), param(request_parameters, request_parameter_json, 'SecretName'), param(request_parameters, request_parameter_json, 'ProtectedResourceArn')) AS target,
         TRY_CAST(param(request_parameters, request_parameter_json, 'PendingWindowInDays') AS BIGINT) AS days_left,
         event_action IN ('setkeypolicy', 'setsecretpolicy') AS on_policy,
@@ -35,10 +44,16 @@ policies AS (
     FROM named
     GROUP BY event_key
 ),
+-- Only the first call of a principal from a network on a day can be new.
+days AS (
+    SELECT account, who, event_day, lag(event_day) OVER (PARTITION BY account, who ORDER BY event_day) AS before
+    FROM (SELECT DISTINCT account, who, event_day FROM calls WHERE event_action = 'schedulekeydeletion' AND event_time IS NOT NULL)
+),
 judged AS (
     SELECT
         calls.*,
         policies.stranger,
+        coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_usual,
         CASE
             WHEN event_action = 'schedulekeydeletion' THEN 'Scheduled the deletion of a key'
             WHEN event_action = 'disablekey' THEN 'Disabled a key'
@@ -51,9 +66,12 @@ judged AS (
         END AS what
     FROM calls
     LEFT JOIN policies ON policies.event_key = calls.event_key
+    LEFT JOIN days ON days.account = calls.account AND days.who = calls.who AND days.event_day = calls.event_day
 )
 SELECT
     judged.*,
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN event_action = 'schedulekeydeletion' AND days_left >= 30 THEN who ELSE principal_id END AS grouped_by,
     CASE WHEN what = 'Set the policy of a key or a secret' THEN 'undetermined' END AS variant,
     CASE
         WHEN event_action = 'deletekeymaterial' THEN 'critical'
@@ -72,3 +90,5 @@ SELECT
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM judged
 WHERE what IS NOT NULL
+  -- A pipeline that takes test environments down schedules keys for the longest time again and again.
+  AND NOT (event_action = 'schedulekeydeletion' AND is_usual AND coalesce(days_left >= 30, false))

@@ -1,7 +1,7 @@
 -- Logs, their index, their retention or their alarms were removed or weakened. Critical for those of a trail: its Logstore is
--- named `actiontrail_<trail>`; its project and its bucket are those that a call on the trail named, or have a telling name. An alert
--- that is changed, and a short retention of other logs, count where the principal did no such thing in the thirty days before, or
--- from outside the corporate ranges.
+-- named `actiontrail_<trail>`; its project and its bucket are those that a call on the trail named, or have a telling name. What
+-- pipelines and people do to other logs and alerts every day counts where the principal did no such thing from the same network in
+-- the thirty days before.
 WITH trails AS (
     SELECT event_time, lower(param(request_parameters, request_parameter_json, 'OssBucketName')) AS bucket, lower(split_part(param(request_parameters, request_parameter_json, 'SlsProjectArn'), '/', 2)) AS project
     FROM events
@@ -11,7 +11,12 @@ calls AS (
     SELECT
         events.*,
         coalesce(account_id, '') AS account,
-        coalesce(role_name, principal_id, '') AS who,
+        -- Who, and from which network: the corporate ranges are one; else /24, for IPv6 /48, or the kind of address.
+        coalesce(role_name, principal_id, '') || '@' || CASE
+            WHEN coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'corporate'
+            WHEN source_class = 'ip' THEN left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END)
+            ELSE source_class
+        END AS who,
         date_bin(INTERVAL '1 day', event_time) AS event_day,
         coalesce(param(request_parameters, request_parameter_json, 'project'), param(request_parameters, request_parameter_json, 'projectName')) AS project,
         coalesce(param(request_parameters, request_parameter_json, 'logstore'), param(request_parameters, request_parameter_json, 'logstoreName'), param(request_parameters, request_parameter_json, 'body.logstoreName')) AS logstore,
@@ -66,18 +71,16 @@ of_trail AS (
     JOIN trails ON trails.project = lower(calls.project)
     WHERE trails.event_time <= calls.event_time AND trails.event_time >= calls.event_time - INTERVAL '180 days'
 ),
--- Only the first call of a principal on a day can be new.
+-- Only the first call of a principal from a network on a day can be new.
 days AS (
     SELECT account, who, action, event_day, lag(event_day) OVER (PARTITION BY account, who, action ORDER BY event_day) AS before
-    FROM (SELECT DISTINCT account, who, event_action AS action, event_day FROM calls WHERE event_action IN ('updatealert', 'updatelogstore') AND event_time IS NOT NULL)
+    FROM (SELECT DISTINCT account, who, event_action AS action, event_day FROM calls WHERE event_time IS NOT NULL)
 ),
 judged AS (
     SELECT
         calls.*,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
         coalesce(NOT ip_in(source_ip, 'corporate_cidrs', event_time), false) AS from_outside,
-        -- True only where the corporate ranges are known and the address is not.
-        source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown,
         of_trail.event_key IS NOT NULL
             OR coalesce(regexp_like(calls.bucket, 'trail|audit'), false)
             OR trail_logstore
@@ -91,8 +94,9 @@ judged AS (
 )
 SELECT
     judged.*,
-    CASE WHEN event_action IN ('updatealert', 'updatelogstore') AND NOT is_trail AND NOT alert_disabled AND NOT is_new AND NOT from_outside THEN 'undetermined'
-        WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'undetermined'
+    -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
+    CASE WHEN is_trail THEN principal_id ELSE who END AS grouped_by,
+    CASE WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'undetermined'
         WHEN event_action = 'putprojectpolicy' AND statements IS NULL AND NOT is_trail THEN 'undetermined' END AS variant,
     CASE
         WHEN event_action IN ('deleteproject', 'deletelogstore', 'deletebucket') AND is_trail THEN 'critical'
@@ -133,20 +137,20 @@ SELECT
         CASE WHEN for_everybody THEN 'The policy lets everybody in' END,
         'The account ' || stranger || ' is not the company''s',
         CASE WHEN is_trail THEN 'It seems to hold the events of a trail' END,
-        CASE WHEN event_action = 'updatealert' AND is_new THEN 'The principal changed no alert in the 30 days before' END,
-        CASE WHEN event_action = 'updatealert' AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
+        CASE WHEN NOT is_trail AND is_new THEN 'The principal did no such thing from this network in the 30 days before' END,
+        CASE WHEN NOT is_trail AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN event_action = 'putprojectpolicy' AND statements IS NULL THEN 'The event does not say whom the policy lets in' END,
         CASE WHEN event_action = 'updatealert' AND NOT alert_disabled THEN 'The event does not say what was changed in the alert' END,
         CASE WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'The event does not say how long the logs are kept' END,
-        CASE WHEN event_action IN ('updatealert', 'updatelogstore') AND from_unknown THEN 'It is not known whether the call came from a corporate range' END,
         CASE WHEN event_action = 'putbucketlifecycle' THEN 'It is not known how long the objects were kept before' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM judged
-WHERE event_action NOT IN ('updatealert', 'updatelogstore', 'updateindex', 'putprojectpolicy', 'deletebucket', 'putbucketlifecycle')
-   -- Who looks after alerts changes them often: what is new or comes from elsewhere counts.
-   OR event_action = 'updatealert' AND (alert_disabled OR is_new OR from_outside OR from_unknown)
+WHERE event_action NOT IN ('deleteproject', 'deletelogstore', 'deleteindex', 'deletealert', 'disablealert', 'updatealert', 'updatelogstore', 'updateindex', 'putprojectpolicy', 'deletebucket', 'putbucketlifecycle')
+   -- Pipelines make and remove logs, and who looks after alerts changes them often: what is new counts.
+   OR event_action IN ('deleteproject', 'deletelogstore', 'deleteindex', 'deletealert', 'disablealert') AND (is_trail OR is_new)
+   OR event_action = 'updatealert' AND (alert_disabled OR is_new)
    -- Half a year is what the classified protection standard wants for audit logs. Other logs may be short-lived by design.
-   OR event_action = 'updatelogstore' AND (is_trail AND coalesce(days_kept < 180, true) OR days_kept <= 3 AND (is_new OR from_outside OR from_unknown))
+   OR event_action = 'updatelogstore' AND (is_trail AND coalesce(days_kept < 180, true) OR days_kept <= 3 AND is_new)
    OR event_action = 'putprojectpolicy' AND (for_everybody OR stranger IS NOT NULL OR statements IS NULL)
    OR event_action IN ('updateindex', 'putprojectpolicy', 'deletebucket', 'putbucketlifecycle') AND is_trail

@@ -1,26 +1,37 @@
 -- Changes that make the trail record less or deliver elsewhere. Attempts count too, because nobody tries this by mistake.
--- An update that names the trail and changes nothing is left out: tools send it at every run.
+-- An update that names the trail, or a destination that it had in the ninety days before, changes nothing and is left out: tools send
+-- it at every run.
 WITH calls AS (
     SELECT
         events.*,
+        coalesce(account_id, '') AS account,
+        date_bin(INTERVAL '1 day', event_time) AS event_day,
         coalesce(param(request_parameters, request_parameter_json, 'Name'), param(request_parameters, request_parameter_json, 'TrailName')) AS trail,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'EventRW'), 're', '(?i)^ *(read|write) *$'), false) AS fewer_kinds,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'TrailRegion'), 're', '(?i)^ *[a-z]+-'), false) AS fewer_regions,
-        coalesce(param(request_parameters, request_parameter_json, 'OssBucketName'), param(request_parameters, request_parameter_json, 'SlsProjectArn'), param(request_parameters, request_parameter_json, 'MaxComputeProjectArn')) AS destination,
+        nullif(concat_ws(', ', param(request_parameters, request_parameter_json, 'OssBucketName'), param(request_parameters, request_parameter_json, 'SlsProjectArn'), param(request_parameters, request_parameter_json, 'MaxComputeProjectArn')), '') AS destination,
         -- The account is the fourth part of `acs:log:<region>:<account>:project/<name>`.
         split_part(coalesce(param(request_parameters, request_parameter_json, 'SlsProjectArn'), ''), ':', 4) AS log_account,
         split_part(coalesce(param(request_parameters, request_parameter_json, 'MaxComputeProjectArn'), ''), ':', 4) AS table_account,
         split_part(coalesce(param(request_parameters, request_parameter_json, 'OssWriteRoleArn'), ''), ':', 4) AS bucket_account,
         request_parameters IS NULL AND request_parameter_json IS NULL AS nothing_said
     FROM events
-    WHERE event_action IN ('stoplogging', 'deletetrail', 'updatetrail', 'deletedataeventselector', 'putdataeventselector', 'disableinsight', 'updateglobaleventsstorageregion')
+    WHERE event_action IN ('createtrail', 'stoplogging', 'deletetrail', 'updatetrail', 'deletedataeventselector', 'putdataeventselector', 'disableinsight', 'updateglobaleventsstorageregion')
       AND lower(service_name) = 'actiontrail'
       AND outcome <> 'dry_run'
 ),
+-- Where the trail was set up to deliver, day by day. Tools send the destination again at every run.
+places AS (
+    SELECT account, coalesce(trail, '') AS place_of, destination AS place, event_day, lag(event_day) OVER (PARTITION BY account, coalesce(trail, ''), destination ORDER BY event_day) AS before
+    FROM (SELECT DISTINCT account, trail, destination, event_day FROM calls WHERE outcome = 'success' AND event_action IN ('createtrail', 'updatetrail') AND destination IS NOT NULL AND event_time IS NOT NULL)
+),
 judged AS (
-    SELECT *,
+    SELECT calls.*,
+           coalesce(places.before >= calls.event_day - INTERVAL '90 days', false) AS same_place,
            CASE WHEN (log_account <> '' AND log_account <> coalesce(account_id, '') AND NOT matches(log_account, 'accounts')) THEN log_account WHEN (table_account <> '' AND table_account <> coalesce(account_id, '') AND NOT matches(table_account, 'accounts')) THEN table_account WHEN (bucket_account <> '' AND bucket_account <> coalesce(account_id, '') AND NOT matches(bucket_account, 'accounts')) THEN bucket_account END AS stranger
     FROM calls
+    LEFT JOIN places ON places.account = calls.account AND places.place_of = coalesce(calls.trail, '') AND places.place = calls.destination AND places.event_day = calls.event_day
+    WHERE event_action <> 'createtrail'
 )
 SELECT
     judged.*,
@@ -58,6 +69,6 @@ FROM judged
 WHERE event_action <> 'updatetrail'
    OR fewer_kinds
    OR fewer_regions
-   OR destination IS NOT NULL
-   OR stranger IS NOT NULL
+   OR destination IS NOT NULL AND NOT same_place
+   OR stranger IS NOT NULL AND NOT same_place
    OR nothing_said

@@ -92,7 +92,6 @@ pub(super) const STEPS: &[AttackStep] = &[
         r#"{"SourceEndpointInstanceID":"rm-story","DestinationEndpointIP":"198.51.100.99"}"#,
     ),
     ("AT-DATA-008", "dbs", "CreateFullBackupSetDownload", r#"{"BackupSetId":"bs-story"}"#),
-    ("AT-DATA-009", "dms-enterprise", "CreateDataExportOrder", r#"{"PluginParam":"***"}"#),
     ("AT-DATA-010", "cas", "GetUserCertificateDetail", r#"{"CertId":"9001"}"#),
     (
         "AT-KMS-001",
@@ -110,6 +109,7 @@ pub(super) const STEPS: &[AttackStep] = &[
 
 /// Calls that resemble them and are everyday work.
 pub(super) const HARMLESS: &[HarmlessCall] = &[
+    ("dms-enterprise", "CreateDataExportOrder", r#"{"PluginParam":"***"}"#),
     ("Actiontrail", "UpdateTrail", r#"{"Name":"main"}"#),
     (
         "SLS",

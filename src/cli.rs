@@ -2,6 +2,7 @@
 
 mod keep_command;
 mod lake_args;
+mod rules_map_args;
 mod traffic_args;
 
 use crate::arguments::{
@@ -17,6 +18,7 @@ use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use keep_command::KeepCommand;
 pub(crate) use lake_args::LakeArgs;
+pub(crate) use rules_map_args::RulesMapArgs;
 use std::ffi::OsString;
 use std::path::PathBuf;
 pub(crate) use traffic_args::{DemoArgs, Destination, GenerateArgs, RulesNoiseArgs};
@@ -452,21 +454,6 @@ pub(crate) struct RulesListArgs {
     /// Only rules of this profile, such as `cis-alibaba-v2`.
     #[arg(long)]
     pub(crate) profile: Option<String>,
-    #[command(flatten)]
-    pub(crate) list: ListOptions,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RulesMapArgs {
-    #[command(flatten)]
-    pub(crate) lake: LakeArgs,
-    /// Only operations that no rule looks at, sorted by risk. Those that only read are left out,
-    /// unless they read secrets or data.
-    #[arg(long)]
-    pub(crate) unwatched: bool,
-    /// Only operations of this product, such as `ecs`.
-    #[arg(long, value_name = "PRODUCT")]
-    pub(crate) product: Option<String>,
     #[command(flatten)]
     pub(crate) list: ListOptions,
 }

@@ -1,6 +1,6 @@
 //! Calls of the attack on buckets, keys, secrets, logs and protection.
 
-use super::{AttackStep, HarmlessCall};
+use super::steps::{AttackStep, HarmlessCall};
 
 /// The calls in the order of an intrusion.
 pub(super) const STEPS: &[AttackStep] = &[

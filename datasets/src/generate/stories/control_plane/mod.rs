@@ -6,16 +6,12 @@ mod data;
 mod identity;
 mod network;
 mod sign_in;
+mod steps;
 
 use super::super::event::{EventBuilder, uuid};
 use super::context::{StoryContext, in_console};
 use serde_json::{Value, json};
-
-/// A call of the attack: the rules that must flag it, separated by space, service, event name, parameters as JSON.
-type AttackStep = (&'static str, &'static str, &'static str, &'static str);
-
-/// An everyday call: service, event name, parameters as JSON.
-type HarmlessCall = (&'static str, &'static str, &'static str);
+use steps::{AttackStep, HarmlessCall};
 
 /// The calls in the order of an intrusion.
 const ATTACK_STEPS: [AttackStep; 54] = [

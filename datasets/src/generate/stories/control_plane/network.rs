@@ -1,6 +1,6 @@
 //! Calls of the attack on networks, databases at the internet, names and discovery.
 
-use super::{AttackStep, HarmlessCall};
+use super::steps::{AttackStep, HarmlessCall};
 
 /// The calls in the order of an intrusion.
 pub(super) const STEPS: &[AttackStep] = &[

@@ -23,11 +23,13 @@ const THREADS: usize = 2;
 /// The results of making `evasions` to `rules`, and the cases that do not work.
 fn evade(rules: &[Rule], evasions: &[Evasion]) -> (Vec<EvasionResult>, Vec<String>) {
     let next = AtomicUsize::new(0);
-    let (results, broken) = (Mutex::default(), Mutex::default());
+    let results: Mutex<Vec<EvasionResult>> = Mutex::default();
+    let broken: Mutex<Vec<String>> = Mutex::default();
     let work = || {
         let decode = |content: &[u8]| decode_to_batch(content, NOW);
         let mut runner = CaseRunner::new(&decode);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
         while let Some(rule) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
             match runtime.block_on(runner.evade(rule, evasions)) {
                 Ok(of_rule) => results.lock().expect("a lock").extend(of_rule),
@@ -40,7 +42,7 @@ fn evade(rules: &[Rule], evasions: &[Evasion]) -> (Vec<EvasionResult>, Vec<Strin
             scope.spawn(work);
         }
     });
-    let mut results: Vec<EvasionResult> = results.into_inner().expect("results");
+    let mut results = results.into_inner().expect("results");
     results.sort_by(|a, b| (&a.rule_id, &a.case).cmp(&(&b.rule_id, &b.case)));
     (results, broken.into_inner().expect("errors"))
 }

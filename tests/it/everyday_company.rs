@@ -73,9 +73,9 @@ fn events_of_the_everyday_company_are_whole() {
         assert!(event["userIdentity"]["type"] != "root-account", "{event}");
     }
     assert_eq!(accounts.len(), 3, "{accounts:?}");
-    let is_v6 = |address: &&String| address.contains("2001:db8:10:");
-    assert!(addresses.iter().any(|address| address.contains("203.0.113.")), "{addresses:?}");
-    assert!(addresses.iter().find(is_v6).is_some(), "{addresses:?}");
+    for office in ["203.0.113.", "2001:db8:10:"] {
+        assert!(addresses.iter().any(|address| address.contains(office)), "{addresses:?}");
+    }
 }
 
 #[test]

@@ -82,8 +82,9 @@ others AS (
                    'invokecommand', 'deletestack', 'updatestack', 'deleteclusternodes', 'removenodepoolnodes')
                OR event_action = 'scalewithadjustment' AND NOT coalesce(lower(param(request_parameters, request_parameter_json, 'AdjustmentType')) = 'quantitychangeincapacity'
                    AND param(request_parameters, request_parameter_json, 'AdjustmentValue') NOT LIKE '-%', false)
-               OR event_action = 'modifyscalinggroup' AND coalesce(param(request_parameters, request_parameter_json, 'MaxSize'),
-                   param(request_parameters, request_parameter_json, 'DesiredCapacity')) IS NOT NULL) AS sets_off
+               -- Capacities are changed every day; to none or one instance they empty the group.
+               OR event_action = 'modifyscalinggroup' AND (coalesce(try_cast(param(request_parameters, request_parameter_json, 'MaxSize') AS BIGINT) <= 1, false)
+                   OR coalesce(try_cast(param(request_parameters, request_parameter_json, 'DesiredCapacity') AS BIGINT) <= 1, false))) AS sets_off
     FROM calls
     WHERE service <> 'ecs' OR event_action IN ('runcommand', 'invokecommand')
 ),

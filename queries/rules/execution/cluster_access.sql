@@ -47,6 +47,8 @@ SELECT
         WHEN by_root AND gives_rights OR gives_rights AND (as_admin OR from_outside) THEN 'high'
         WHEN gives_rights OR by_root OR from_outside THEN 'medium'
         WHEN of_another AND is_first THEN 'medium'
+        -- The first time that a colleague in the office does it is ordinary.
+        WHEN coalesce(source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'info'
         ELSE 'low'
     END AS severity,
     concat_ws('; ',

@@ -45,6 +45,8 @@ SELECT
     CASE
         WHEN by_root OR from_outside THEN CASE WHEN in_container THEN 'high' ELSE 'medium' END
         WHEN in_container AND is_first THEN 'medium'
+        -- The first time that a colleague in the office does it is ordinary.
+        WHEN coalesce(source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'info'
         ELSE 'low'
     END AS severity,
     concat_ws('; ',

@@ -48,6 +48,8 @@ SELECT
     CASE
         WHEN by_root OR from_outside THEN 'high'
         WHEN is_first AND with_script AND with_role IS NOT NULL THEN 'medium'
+        -- The first time that a colleague in the office does it is ordinary.
+        WHEN coalesce(source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'info'
         ELSE 'low'
     END AS severity,
     concat_ws('; ',

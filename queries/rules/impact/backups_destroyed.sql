@@ -56,6 +56,9 @@ SELECT
         WHEN event_action IN ('modifybackuppolicy', 'updatebackuppolicy') AND days = 7 THEN 'low'
         ELSE 'high'
     END AS severity,
+    -- A role that programs use does this every day. Elsewhere than in the company's ranges its credentials may be stolen.
+    CASE WHEN matches(role_name, 'automation_roles') AND NOT coalesce(source_class = 'ip' AND NOT ip_in(source_ip, 'corporate_cidrs', event_time), false)
+         THEN 'automation_roles: ' || role_name END AS expected_because,
     concat_ws('; ',
         CASE
             WHEN is_snapshot THEN 'Deleted ' || CAST(most AS VARCHAR) || ' snapshots within 30 minutes'

@@ -31,7 +31,7 @@ shortest AS (
 SELECT
     calls.*,
     CASE WHEN sets_lifecycle AND fewest IS NULL THEN 'lifecycle-undetermined' WHEN sets_lifecycle THEN 'lifecycle' END AS variant,
-    CASE WHEN NOT sets_lifecycle THEN 'high' WHEN fewest <= 1 THEN 'high' ELSE 'low' END AS severity,
+    CASE WHEN NOT sets_lifecycle THEN 'high' WHEN fewest <= 1 THEN 'high' WHEN fewest IS NULL THEN 'info' ELSE 'low' END AS severity,
     concat_ws('; ',
         CASE
             WHEN NOT sets_lifecycle THEN 'Deleted ' || CAST(most AS VARCHAR) || ' buckets within an hour'

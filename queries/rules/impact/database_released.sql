@@ -2,6 +2,9 @@
 SELECT
     events.*,
     CASE WHEN event_action IN ('deletedatabase', 'deletedatabases', 'deletedb', 'removedrdsdb') THEN 'high' ELSE 'critical' END AS severity,
+    -- A role that programs use does this every day. Elsewhere than in the company's ranges its credentials may be stolen.
+    CASE WHEN matches(role_name, 'automation_roles') AND NOT coalesce(source_class = 'ip' AND NOT ip_in(source_ip, 'corporate_cidrs', event_time), false)
+         THEN 'automation_roles: ' || role_name END AS expected_because,
     concat_ws('; ',
         CASE WHEN event_action LIKE 'flush%' THEN 'Emptied ' ELSE 'Released ' END || coalesce(param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBInstanceName'),
             param(request_parameters, request_parameter_json, 'DBClusterId'), param(request_parameters, request_parameter_json, 'DrdsInstanceId'), param(request_parameters, request_parameter_json, 'ClusterId'),

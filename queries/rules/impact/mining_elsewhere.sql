@@ -48,7 +48,9 @@ SELECT
     CASE WHEN from_unknown AND NOT (false OR by_root OR is_first) THEN 'address-undetermined' END AS variant,
     CASE
         WHEN by_root OR from_outside THEN 'high'
-        WHEN is_first AND with_gpu THEN 'medium'
+        WHEN is_first AND with_gpu AND NOT coalesce(source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'medium'
+        -- The first time that a colleague in the office does it is ordinary.
+        WHEN coalesce(source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'info'
         ELSE 'low'
     END AS severity,
     concat_ws('; ',

@@ -22,7 +22,8 @@ SELECT
     judged.*,
     -- One finding a day for all sign-ins of which nobody can tell.
     CASE WHEN variant IS NULL THEN principal_id END AS who,
-    CASE WHEN variant IS NOT NULL THEN 'info' WHEN mfa = 'yes' THEN 'medium' ELSE 'high' END AS severity,
+    CASE WHEN variant IS NOT NULL THEN 'info' WHEN mfa = 'yes' AND coalesce(source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'info'
+         WHEN mfa = 'yes' THEN 'medium' ELSE 'high' END AS severity,
     CASE
         WHEN variant IS NOT NULL AND setting('sso_asserts_mfa') = 'true' THEN 'sso_asserts_mfa: the identity provider asks for a second factor'
         WHEN known.before >= event_time - INTERVAL '30 days' THEN 'known user: the first such sign-in in 30 days has a finding'

@@ -15,7 +15,7 @@ against it, and it is not changed when a rule is too loud; then the rule is. `tr
 the rules that are on by default, and prints what each rule costs. `trailhound generate --neighbour --out DIR` writes the events, and
 the configuration below, to files.
 
-The budget, for 100,000 events: at most 5 open findings, of which at most 1 has severity high or above, and none is critical.
+The budget, for 100,000 events: at most 5 open findings of severity low or above, of which at most 1 has severity high or above, and none is critical. Findings of severity info ask nobody to look and have no budget.
 
 ## Who works there
 

@@ -16,10 +16,11 @@ WITH used AS (
 counted AS (
     SELECT
         *,
-        count(DISTINCT CASE WHEN is_private THEN NULL WHEN inside THEN 'corporate' ELSE network END) OVER before AS networks,
-        count(DISTINCT CASE WHEN is_private THEN vpc END) OVER before AS vpcs
+        count(DISTINCT CASE WHEN is_private THEN NULL WHEN inside THEN 'corporate' ELSE network END)
+            OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND CURRENT ROW) AS networks,
+        count(DISTINCT CASE WHEN is_private THEN vpc END)
+            OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND CURRENT ROW) AS vpcs
     FROM used
-    WINDOW before AS (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND CURRENT ROW)
 ),
 marked AS (
     SELECT event_key, who, max(greatest(networks, vpcs)) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '60 minutes' FOLLOWING) AS most

@@ -1,4 +1,4 @@
--- A long-term key that calls GetCallerIdentity and is refused at least three times within the ten minutes after; and credential reports.
+-- A long-term key, or a session of a role, that calls GetCallerIdentity and is refused at least three times within the ten minutes after; and credential reports.
 WITH calls AS (
     SELECT
         events.*,
@@ -8,8 +8,8 @@ WITH calls AS (
         OR outcome = 'failure' AND (error_code LIKE 'NoPermission%' OR error_code LIKE 'Forbidden%'))
 ),
 counted AS (
-    SELECT *, CASE WHEN event_time IS NOT NULL AND credential_kind = 'long_term' THEN
-        sum(refused) OVER (PARTITION BY coalesce(account_id, ''), access_key_id ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) END AS refused_after
+    SELECT *, CASE WHEN event_time IS NOT NULL AND credential_kind IN ('long_term', 'temporary') THEN
+        sum(refused) OVER (PARTITION BY coalesce(account_id, ''), CASE WHEN credential_kind = 'temporary' THEN coalesce(principal_id, access_key_id) ELSE access_key_id END ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '10 minutes' FOLLOWING) END AS refused_after
     FROM calls
 )
 SELECT

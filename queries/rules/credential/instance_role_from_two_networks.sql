@@ -8,12 +8,12 @@ WITH used AS (
            regexp_replace(lower(session_name), '^vm-ram-', '') AS who,
            ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '11.0.0.0/8') OR ip_in_cidr(source_ip, '100.64.0.0/10') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '127.0.0.0/8') OR ip_in_cidr(source_ip, 'fc00::/7') OR ip_in_cidr(source_ip, 'fe80::/10') AS is_private,
            ip_in(source_ip, 'corporate_cidrs', event_time) AS inside,
-           CASE WHEN source_class = 'garbage' THEN regexp_replace(source_ip_address, '\.[0-9]+ *([,;]|$)', '\1', 'g')
+           CASE WHEN source_class = 'garbage' THEN regexp_replace(regexp_replace(source_ip_address, '\.[0-9]+ *([,;]|$)', '\1', 'g'), '([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F]*):[0-9a-fA-F:]*', '\1', 'g')
                 ELSE left(encode(source_ip, 'hex'), CASE WHEN encode(source_ip, 'hex') LIKE '00000000000000000000ffff%' THEN 30 ELSE 12 END) END AS network,
            nullif(vpc_id, '') AS vpc
     FROM events
     WHERE event_time IS NOT NULL AND credential_kind = 'temporary'
-      AND (source_class = 'ip' OR source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9.]+( *[,;] *[0-9.]+)+ *$'))
+      AND (source_class = 'ip' OR source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9a-fA-F.:]+( *[,;] *[0-9a-fA-F.:]+)+ *$'))
       AND (lower(session_name) LIKE 'i-%' OR lower(session_name) LIKE 'vm-ram-i-%')
 ),
 counted AS (

@@ -1,7 +1,8 @@
 -- One temporary key (STS) used from three or more networks (/24, for IPv6 /48) within any hour, or from five or more
 -- addresses in two networks. The corporate ranges are one network, and a list of addresses, as a proxy writes it, is the
--- networks of its addresses together. Private addresses name no network, because every VPC has them. Data events are left out: apps hand temporary keys to their clients to read and write objects. The windows run over
--- few columns; the whole events are joined at the end.
+-- networks of its addresses together. Private addresses name no network, because every VPC has them. Data events are left
+-- out: apps hand temporary keys to their clients to read and write objects. The windows run over few columns; the whole
+-- events are joined at the end.
 WITH used AS (
     SELECT event_key, event_time, access_key_id AS who,
            CASE WHEN source_class = 'garbage' THEN regexp_replace(regexp_replace(source_ip_address, '\.[0-9]+ *([,;]|$)', '\1', 'g'), '([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F]*):[0-9a-fA-F:]*', '\1', 'g')

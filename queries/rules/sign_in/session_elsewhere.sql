@@ -65,7 +65,7 @@ SELECT
         CASE WHEN inside IS NULL THEN 'Whether the address is inside the corporate ranges' END) AS unknowns
 FROM elsewhere
 JOIN events ON events.event_key = elsewhere.event_key
--- Without corporate ranges only another country is worth a look, or what nobody can tell: networks change where people walk. The same holds where
--- the sign-in came from outside too and both addresses belong to one network operator.
+-- Without corporate ranges only another country is worth a look, or what nobody can tell: networks change where people walk.
+-- The same holds where the sign-in came from outside too and both addresses belong to one network operator.
 WHERE NOT inside AND (from_inside = 1 OR NOT same_operator)
    OR inside IS NULL AND (ranges_known = 1 OR country <> signed_in_country OR is_list)

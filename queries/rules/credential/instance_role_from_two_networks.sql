@@ -13,7 +13,7 @@ WITH used AS (
            nullif(vpc_id, '') AS vpc
     FROM events
     WHERE event_time IS NOT NULL AND credential_kind = 'temporary'
-      AND (source_class = 'ip' OR source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9a-fA-F.:]+( *[,;] *[0-9a-fA-F.:]+)+ *$'))
+      AND (source_class IN ('ip', 'internal', 'missing') OR source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9a-fA-F.:]+( *[,;] *[0-9a-fA-F.:]+)+ *$'))
       AND (lower(session_name) LIKE 'i-%' OR lower(session_name) LIKE 'vm-ram-i-%')
 ),
 counted AS (
@@ -34,7 +34,8 @@ SELECT
     concat_ws('; ',
         'The credentials of instance ' || marked.who || ' were used from ' || CAST(most AS VARCHAR) || ' networks within an hour',
         'The role is ' || role_name,
-        'The call came from ' || client_ip) AS why
+        'The call came from ' || client_ip,
+        'The call came from inside the VPC ' || nullif(vpc_id, '')) AS why
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 2

@@ -28,12 +28,14 @@ pub(super) fn address_list(attack: &Attack) -> Vec<Vec<Value>> {
     [before, behind].concat()
 }
 
-/// Calls over IPv6. Different addresses stay different, and different networks: a /24 becomes a /48.
+/// Calls over IPv6. Different addresses stay different, and so do different networks mostly: a /24 becomes one of the 256
+/// networks (/48) of which the sample of places knows where they are.
 pub(super) fn address_ipv6(attack: &Attack) -> Vec<Vec<Value>> {
     addresses(attack, |ip| {
         let IpAddr::V4(ip) = ip else { return None };
         let [a, b, c, d] = ip.octets();
-        Some(json!(format!("3fff:{a:x}:{b:02x}{c:02x}::{d:x}")))
+        let network = a ^ b ^ c;
+        Some(json!(format!("2001:db8:a{network:02x}:{a:02x}{b:02x}:{c:x}::{d:x}")))
     })
 }
 

@@ -2,17 +2,20 @@
 -- session is known by the key that was issued, by its principal, or by account, role and session name. It is compared with
 -- the issues in the twelve hours before: a session lives no longer. What comes from the network (/24, for IPv6 /48) of one
 -- of them is in order, and so are the corporate ranges, and networks to which sessions of the same role were issued during
--- a week, such as the addresses of a gateway. Other private addresses name no network, because every VPC has them. Data
+-- a week, such as the addresses of a gateway. A list of addresses, as a proxy writes it, does not tell
+-- where the caller is: it is undetermined. Other private addresses name no network, because every VPC has them. Data
 -- events are left out: apps hand sessions to their clients to read and write objects.
 WITH public AS (
     SELECT
         events.*,
-        left(encode(source_ip, 'hex'), CASE WHEN encode(source_ip, 'hex') LIKE '00000000000000000000ffff%' THEN 30 ELSE 12 END) AS network,
+        CASE WHEN source_class = 'garbage' THEN regexp_replace(regexp_replace(source_ip_address, '\.[0-9]+ *([,;]|$)', '\1', 'g'), '([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F]*):[0-9a-fA-F:]*', '\1', 'g')
+             ELSE left(encode(source_ip, 'hex'), CASE WHEN encode(source_ip, 'hex') LIKE '00000000000000000000ffff%' THEN 30 ELSE 12 END) END AS network,
         ip_in(source_ip, 'corporate_cidrs', event_time) AS inside
     FROM events
-    WHERE event_time IS NOT NULL AND source_class = 'ip'
-      AND (coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false)
-        OR NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '11.0.0.0/8') OR ip_in_cidr(source_ip, '100.64.0.0/10') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '127.0.0.0/8') OR ip_in_cidr(source_ip, 'fc00::/7') OR ip_in_cidr(source_ip, 'fe80::/10')))
+    WHERE event_time IS NOT NULL
+      AND (source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9a-fA-F.:]+( *[,;] *[0-9a-fA-F.:]+)+ *$')
+        OR coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false)
+        OR source_class = 'ip' AND NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '11.0.0.0/8') OR ip_in_cidr(source_ip, '100.64.0.0/10') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '127.0.0.0/8') OR ip_in_cidr(source_ip, 'fc00::/7') OR ip_in_cidr(source_ip, 'fe80::/10')))
 ),
 issued AS (
     SELECT
@@ -25,7 +28,7 @@ issued AS (
             make_array(split_part(param(request_parameters, request_parameter_json, 'RoleArn'), ':', 4) || ':' || lower(split_part(param(request_parameters, request_parameter_json, 'RoleArn'), '/', 2))
                 || ':' || param(request_parameters, request_parameter_json, 'RoleSessionName'))))) AS handle
     FROM public
-    WHERE event_action IN ('assumerole', 'assumerolewithsaml', 'assumerolewithoidc') AND lower(service_name) = 'sts' AND outcome = 'success'
+    WHERE event_action IN ('assumerole', 'assumerolewithsaml', 'assumerolewithoidc') AND lower(service_name) = 'sts' AND outcome = 'success' AND source_class = 'ip'
 ),
 used AS (
     SELECT
@@ -77,6 +80,7 @@ SELECT
         'The session ' || session_name || ' of role ' || role_name || ' was issued to ' || issued_address || ' at ' || CAST(issued_at AS VARCHAR),
         CASE
             WHEN NOT inside THEN 'The session was used from ' || source_ip_address || ', which is in no corporate range'
+            WHEN source_class = 'garbage' THEN 'The source address ' || source_ip_address || ' is no IP address'
             ELSE 'The session was used from ' || source_ip_address || ', another network'
         END,
         CASE WHEN country <> issued_country THEN 'The session was issued to the country ' || issued_country || ', the call came from ' || country END,
@@ -85,5 +89,5 @@ SELECT
         CASE WHEN inside IS NULL THEN 'Whether the address is inside the corporate ranges' END) AS unknowns
 FROM elsewhere
 JOIN events ON events.event_key = elsewhere.event_key
--- Without corporate ranges only another country is worth a look.
-WHERE NOT inside OR ranges_known = 1 OR country <> issued_country
+-- Without corporate ranges only another country is worth a look, or what nobody can tell.
+WHERE NOT inside OR ranges_known = 1 OR country <> issued_country OR source_class = 'garbage'

@@ -22,7 +22,8 @@ WITH calls AS (
         event_action IN ('describebackups', 'describedetachedbackups', 'describebinlogfiles', 'describebackupsetdownloadlink') AS is_read,
         coalesce(param(request_parameters, request_parameter_json, 'SourceEndpointInstanceID'), param(request_parameters, request_parameter_json, 'SourceEndpoint.InstanceID'), param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBClusterId'), param(request_parameters, request_parameter_json, 'InstanceId'), param(request_parameters, request_parameter_json, 'BackupPlanId'), param(request_parameters, request_parameter_json, 'DtsJobId'), param(request_parameters, request_parameter_json, 'DtsInstanceId'), param(request_parameters, request_parameter_json, 'MigrationJobId'), param(request_parameters, request_parameter_json, 'SynchronizationJobId')) AS database,
         param(request_parameters, request_parameter_json, 'BackupSetId') AS backup,
-        request_parameters IS NULL AND request_parameter_json IS NULL AS nothing_said
+        -- The vendor requires the kind of the job and of its destination, so that parameters without them are not those of the call.
+        coalesce(param(request_parameters, request_parameter_json, 'JobType'), param(request_parameters, request_parameter_json, 'DestinationEndpointInstanceType'), param(request_parameters, request_parameter_json, 'DestinationEndpoint.InstanceType')) IS NULL AS nothing_said
     FROM events
     WHERE outcome = 'success'
       AND (event_action IN ('configuredtsjob', 'configuremigrationjob', 'configuresynchronizationjob', 'modifydtsjobendpoint') AND lower(service_name) = 'dts'
@@ -59,8 +60,8 @@ placed AS (
         destinations.host,
         coalesce(destinations.outside, destinations.host) AS destination,
         coalesce(NOT ip_in(source_ip, 'corporate_cidrs', event_time), false) AS from_outside,
-        -- True only where the corporate ranges are known and the address is not.
-        source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown
+        -- True only where the corporate ranges are known and the address is not, or is IPv6 while the ranges list none.
+        source_class <> 'service' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown
     FROM calls
     LEFT JOIN destinations ON destinations.event_key = calls.event_key
     LEFT JOIN days ON days.account = calls.account AND days.who = calls.who AND days.event_day = calls.event_day
@@ -73,7 +74,7 @@ judged AS (
             WHEN is_copy AND owner IS NOT NULL AND (owner <> '' AND owner <> coalesce(account_id, '') AND NOT matches(owner, 'accounts')) THEN 'Copies a database to another account'
             WHEN is_copy AND outside IS NOT NULL THEN 'Copies a database to an address outside the company'
             WHEN is_copy AND host IS NOT NULL THEN 'Copies a database to a host given by name'
-            WHEN is_copy AND nothing_said THEN 'Configured a job that copies a database'
+            WHEN is_copy AND database IS NULL AND nothing_said THEN 'Configured a job that copies a database'
             WHEN event_action IN ('createfullbackupsetdownload', 'createincrementbackupsetdownload', 'createbackupsetdownloadlink') THEN 'Made a backup into a file that can be downloaded'
             WHEN is_read AND is_new AND (from_outside OR from_unknown) THEN 'Read the list of backups, which holds links to them'
         END AS leaves

@@ -12,7 +12,8 @@ WITH calls AS (
         lower(coalesce(param(request_parameters, request_parameter_json, 'DestinationRegionId'), '')) AS region,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'IsPublic'), 'equals', 'true'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'AddGroup'), 'equals', 'all'), false) AS for_everybody,
         array_to_string(entries(request_parameters, request_parameter_json, 'AddGroup'), ', ') AS shared_group,
-        request_parameters IS NULL AND request_parameter_json IS NULL AS nothing_said
+        -- The vendor requires the image, so that parameters without it are not those of the call.
+        param(request_parameters, request_parameter_json, 'ImageId') IS NULL AND entries(request_parameters, request_parameter_json, 'RemoveAccount') IS NULL AND entries(request_parameters, request_parameter_json, 'RemoveGroup') IS NULL AS nothing_said
     FROM events
     WHERE outcome = 'success'
       AND (event_action IN ('modifyimagesharepermission', 'modifyimagesharegrouppermission', 'exportimage', 'exportsnapshot', 'copysnapshot', 'copyimage') AND lower(service_name) = 'ecs'

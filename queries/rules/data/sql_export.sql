@@ -29,8 +29,8 @@ judged AS (
         NOT coalesce(days.before >= calls.event_day - INTERVAL '90 days', false) AS is_new,
         coalesce(NOT ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time), false) AS from_outside,
         ip_in('192.0.2.1', 'corporate_cidrs', calls.event_time) IS NULL AS ranges_unknown,
-        -- True only where the corporate ranges are known and the address is not.
-        calls.source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', calls.event_time) IS NOT NULL AS from_unknown
+        -- True only where the corporate ranges are known and the address is not, or is IPv6 while the ranges list none.
+        calls.source_class <> 'service' AND ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time) IS NULL AND ip_in('192.0.2.1', 'corporate_cidrs', calls.event_time) IS NOT NULL AS from_unknown
     FROM calls
     LEFT JOIN days ON days.account = calls.account AND days.who = calls.who AND days.event_day = calls.event_day
 )

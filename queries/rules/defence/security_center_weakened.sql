@@ -18,7 +18,7 @@ WITH calls AS (
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Value'), 're', '^ *1 *$'), false) AS resumed,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'OperationCode'), 'contains', 'mark_mis'), false) AS whitelisted,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'OperationCode'), 'contains', 'ignore'), false) AS ignored,
-        coalesce(NOT ip_in(source_ip, 'corporate_cidrs', event_time), source_class IN ('internal', 'missing', 'garbage') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL) AS from_elsewhere
+        coalesce(NOT ip_in(source_ip, 'corporate_cidrs', event_time), source_class <> 'service' AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL) AS from_elsewhere
     FROM events
     WHERE lower(service_name) IN ('aegis', 'sas')
       AND outcome = 'success'

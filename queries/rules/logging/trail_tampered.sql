@@ -14,7 +14,8 @@ WITH calls AS (
         split_part(coalesce(param(request_parameters, request_parameter_json, 'SlsProjectArn'), ''), ':', 4) AS log_account,
         split_part(coalesce(param(request_parameters, request_parameter_json, 'MaxComputeProjectArn'), ''), ':', 4) AS table_account,
         split_part(coalesce(param(request_parameters, request_parameter_json, 'OssWriteRoleArn'), ''), ':', 4) AS bucket_account,
-        request_parameters IS NULL AND request_parameter_json IS NULL AS nothing_said
+        -- The vendor requires the name of the trail, so that parameters without it are not those of the call.
+        coalesce(param(request_parameters, request_parameter_json, 'Name'), param(request_parameters, request_parameter_json, 'TrailName')) IS NULL AS nothing_said
     FROM events
     WHERE event_action IN ('createtrail', 'stoplogging', 'deletetrail', 'updatetrail', 'deletedataeventselector', 'putdataeventselector', 'disableinsight', 'updateglobaleventsstorageregion')
       AND lower(service_name) = 'actiontrail'

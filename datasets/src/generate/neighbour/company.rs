@@ -4,7 +4,7 @@ use super::routine::Department;
 use super::{compute, containers, data, people, pipelines};
 
 /// What the company says about itself in its configuration: no more than the documentation asks of everybody.
-pub(in crate::generate) const CONFIGURATION: &str = r#"# The minimal configuration of an ordinary company, for the generated traffic beside this file.
+pub(crate) const CONFIGURATION: &str = r#"# The minimal configuration of an ordinary company, for the generated traffic beside this file.
 [parameters]
 corporate_cidrs = [
   { cidr = "203.0.113.0/24", label = "office" },

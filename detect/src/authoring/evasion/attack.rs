@@ -40,6 +40,11 @@ impl Attack {
         self.changed(|at| is_call(&self.events[at]), change)
     }
 
+    /// The events with `change` applied to every event; none where it changes none.
+    pub(crate) fn all(&self, change: impl Fn(&Value) -> Option<Value>) -> Vec<Vec<Value>> {
+        self.changed(|_| true, change)
+    }
+
     /// The events with `change` applied to each event that the attacker makes; none where it changes none.
     pub(crate) fn own(&self, change: impl Fn(&Value) -> Option<Value>) -> Vec<Vec<Value>> {
         self.changed(|at| self.own[at], change)
@@ -69,11 +74,16 @@ impl Attack {
     }
 }
 
-/// Whether somebody calls an API with `event`, with parameters of their choice: neither a sign-in nor an act of the platform.
+/// Whether somebody calls an API with `event`, with parameters of their choice: neither a sign-in, whose parameters the vendor
+/// writes, nor an act of the platform.
 pub(crate) fn is_call(event: &Value) -> bool {
+    let is_named = |key: &str, name: &str| {
+        event[key].as_str().is_some_and(|text| text.eq_ignore_ascii_case(name))
+    };
+    let is_sign_in = is_named("eventName", "Login") && is_named("serviceName", "CloudSSO");
     let is_kind =
         matches!(event["eventType"].as_str(), Some("ApiCall" | "ConsoleCall" | "ConsoleOperation"));
-    is_kind && !is_of_platform(event)
+    is_kind && !is_sign_in && !is_of_platform(event)
 }
 
 /// Whether the platform or one of its services acts.

@@ -6,6 +6,7 @@ use super::attack::{
 };
 use super::parameters::swap_case;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// `event` with another source address, where it has one.
@@ -27,12 +28,14 @@ pub(super) fn address_list(attack: &Attack) -> Vec<Vec<Value>> {
     [before, behind].concat()
 }
 
-/// Calls over IPv6. Different addresses stay different.
+/// Calls over IPv6. Different addresses stay different, and so do different networks mostly: a /24 becomes one of the 256
+/// networks (/48) of which the sample of places knows where they are.
 pub(super) fn address_ipv6(attack: &Attack) -> Vec<Vec<Value>> {
     addresses(attack, |ip| {
         let IpAddr::V4(ip) = ip else { return None };
         let [a, b, c, d] = ip.octets();
-        Some(json!(format!("2001:db8:a{a:02x}:{b:02x}{c:02x}::{d:x}")))
+        let network = a ^ b ^ c;
+        Some(json!(format!("2001:db8:a{network:02x}:{a:02x}{b:02x}:{c:x}::{d:x}")))
     })
 }
 
@@ -112,12 +115,34 @@ pub(super) fn other_region(attack: &Attack) -> Vec<Vec<Value>> {
     })
 }
 
-/// Names the session of a role like one of the platform's.
+/// The name of the session that makes `event`, where whoever took the role chose it. The metadata service names the sessions
+/// of an instance's role.
+fn chosen_session(event: &Value) -> Option<&str> {
+    let identity = &event["userIdentity"];
+    if identity["type"] != "assumed-role" || address(event).is_none() {
+        return None;
+    }
+    let name = ["userName", "principalId"]
+        .iter()
+        .find_map(|key| identity[*key].as_str()?.split_once(':').map(|(_, name)| name))?;
+    let is_instance = name.starts_with("vm-ram-i-") || name.starts_with("i-");
+    (!is_instance).then_some(name)
+}
+
+/// Names the session of a role like one of the platform's, wherever the session occurs: the call that took the role names it,
+/// and it keeps its name.
 pub(super) fn innocent_session(attack: &Attack) -> Vec<Vec<Value>> {
     const NAME: &str = "auto-scaling";
-    attack.own(|event| {
+    let given =
+        |event: &Value| parameters(event)?.get("RoleSessionName")?.as_str().map(str::to_owned);
+    let names: BTreeSet<String> = attack
+        .own_events()
+        .flat_map(|(_, event)| [chosen_session(event).map(str::to_owned), given(event)])
+        .flatten()
+        .collect();
+    attack.all(|event| {
         let mut changed = event.clone();
-        if event["userIdentity"]["type"] == "assumed-role" && address(event).is_some() {
+        if chosen_session(event).is_some_and(|name| names.contains(name)) {
             for key in ["principalId", "userName"] {
                 if let Some((role, _)) =
                     event["userIdentity"][key].as_str().and_then(|text| text.split_once(':'))
@@ -128,7 +153,11 @@ pub(super) fn innocent_session(attack: &Attack) -> Vec<Vec<Value>> {
         }
         let with_name = |members: &Members| {
             let mut changed = members.clone();
-            *changed.get_mut("RoleSessionName")? = json!(NAME);
+            let name = changed.get_mut("RoleSessionName")?;
+            if !names.contains(name.as_str()?) {
+                return None;
+            }
+            *name = json!(NAME);
             Some(changed)
         };
         Some(with_parameters(&changed, with_name).unwrap_or(changed))
@@ -149,10 +178,10 @@ fn taking(event: &Value, taking: &Taking<'_>) -> Option<Value> {
         "eventId": format!("taken-{}", event["eventId"].as_str()?), "eventVersion": "1", "eventType": "ApiCall",
         "eventCategory": "Management", "eventRW": "Write", "eventName": taking.action, "serviceName": taking.service,
         "eventSource": format!("{lower}.aliyuncs.com"), "acsRegion": event["acsRegion"], "eventTime": event["eventTime"],
-        "sourceIpAddress": event["sourceIpAddress"], "userAgent": event["userAgent"],
+        "sourceIpAddress": event["sourceIpAddress"], "userAgent": event["userAgent"], "vpcId": event["vpcId"],
         "userIdentity": event["userIdentity"], "requestParameters": taking.parameters,
     });
-    for key in ["acsRegion", "sourceIpAddress", "userAgent"] {
+    for key in ["acsRegion", "sourceIpAddress", "userAgent", "vpcId"] {
         if call[key].is_null() {
             call = without(call, key);
         }

@@ -86,9 +86,15 @@ pub(super) fn forged_facts(attack: &Attack) -> Vec<Vec<Value>> {
     attack.calls(|event| with_more_parameters(event, add))
 }
 
+/// Renames the parameters of each call. One keeps its name where another has the new one already: the attacker would lose it.
 fn renamed(attack: &Attack, rename: impl Fn(&str) -> String) -> Vec<Vec<Value>> {
     let change = |members: &Members| {
-        Some(members.iter().map(|(key, value)| (rename(key), value.clone())).collect())
+        let one = |(key, value): (&String, &Value)| {
+            let new = rename(key);
+            let is_free = new == *key || !members.contains_key(&new);
+            (if is_free { new } else { key.clone() }, value.clone())
+        };
+        Some(members.iter().map(one).collect())
     };
     attack.calls(|event| with_parameters(event, change))
 }

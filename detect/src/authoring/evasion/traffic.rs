@@ -46,9 +46,11 @@ pub(super) fn benign_around(attack: &Attack) -> Vec<Vec<Value>> {
             "type": "ram-user", "accountId": account(event), "principalId": "200000000000000909",
             "userName": "mei.report", "accessKeyId": "LTAI5tDocExampleKey00909",
         });
-        for (seconds, is_other) in [(-30, false), (-20, true), (1, false), (2, true)] {
+        for (seconds, is_other) in [(-30, false), (-20, true), (1, true), (2, false)] {
+            // The caller's own is of the attack: the first use of a stolen key is the first use, whatever it calls.
+            let whose = if is_other { BENIGN } else { "own-" };
             let mut ordinary = json!({
-                "eventId": format!("{BENIGN}{number}-{seconds}"), "eventVersion": "1", "eventType": "ApiCall",
+                "eventId": format!("{whose}{number}-{seconds}"), "eventVersion": "1", "eventType": "ApiCall",
                 "eventCategory": "Management", "eventRW": "Read", "eventName": "DescribeRegions", "serviceName": "Ecs",
                 "eventSource": "ecs.cn-hangzhou.aliyuncs.com", "acsRegion": "cn-hangzhou",
                 "userAgent": "AlibabaCloud (Linux; amd64) Java/1.8.0 Core/4.6.0",

@@ -87,8 +87,11 @@ pub(super) fn forged_facts(attack: &Attack) -> Vec<Vec<Value>> {
 }
 
 fn renamed(attack: &Attack, rename: impl Fn(&str) -> String) -> Vec<Vec<Value>> {
+    // Two names that differ only in case would become one, and the attack lose one of its values.
     let change = |members: &Members| {
-        Some(members.iter().map(|(key, value)| (rename(key), value.clone())).collect())
+        let new: Members =
+            members.iter().map(|(key, value)| (rename(key), value.clone())).collect();
+        (new.len() == members.len()).then_some(new)
     };
     attack.calls(|event| with_parameters(event, change))
 }

@@ -31,6 +31,8 @@ fn acts_of_services_are_suppressed_and_stolen_roles_are_not() {
         ("RunCommand", "aliyunserviceroleforsas", Some("198.51.100.7, 203.0.113.9"), false),
         // A role that anybody can be allowed to take counts at its own service only.
         ("RunCommand", "oosservicerole", Some("ecs.aliyuncs.com"), false),
+        ("RunCommand", "oosservicerole", Some("Internal"), false),
+        ("RunCommand", "oosservicerole", None, false),
         ("RunCommand", "ops-automation", Some("oos.aliyuncs.com"), false),
     ];
     let events: Vec<Value> =

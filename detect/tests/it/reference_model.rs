@@ -265,18 +265,25 @@ fn privilege_chain(events: &[Event]) -> Vec<Hit<'_>> {
     let calls = events.iter().filter(|event| !event.failed && (is_grant(event) || is_use(event)));
     let mut hits = Vec::new();
     for (target, events) in apart(calls, |event| event.user.clone()) {
-        let mut later: BTreeMap<&str, &Event> = BTreeMap::new();
-        for grant in events.iter().filter(|event| is_grant(event)) {
-            for used in events.iter().filter(|event| is_use(event)) {
+        // What completes the chain, and whether it is certain that one person did both.
+        let mut later: BTreeMap<&str, (&Event, bool)> = BTreeMap::new();
+        for grant in events.iter().copied().filter(|event| is_grant(event)) {
+            for used in events.iter().copied().filter(|event| is_use(event)) {
                 let between = (grant.time.expect("timed") - used.time.expect("timed")).abs();
                 let is_one_hand = grant.principal.is_some() && grant.principal == used.principal;
-                if between <= 30 * MINUTE || is_one_hand && between <= DAY {
+                if between <= DAY {
                     let last = if used.time >= grant.time { used } else { grant };
-                    later.insert(last.id.as_str(), *last);
+                    let is_certain = between <= 30 * MINUTE || is_one_hand;
+                    later.entry(last.id.as_str()).or_insert((last, false)).1 |= is_certain;
                 }
             }
         }
-        hits.extend(high(&target, later.into_values().collect(), "critical"));
+        for (is_wanted, severity, shares) in
+            [(true, "critical", target.clone()), (false, "medium", format!("two hands {target}"))]
+        {
+            let found = later.values().filter(|(_, is_certain)| *is_certain == is_wanted);
+            hits.extend(high(&shares, found.map(|(event, _)| *event).collect(), severity));
+        }
     }
     hits
 }

@@ -6,7 +6,9 @@ WITH calls AS (
         coalesce(lower(trim(user_type)) = 'root-account', false) AS by_root,
         coalesce(source_class = 'ip' AND NOT ip_in(source_ip, 'corporate_cidrs', event_time), false) AS from_outside,
         coalesce(off_hours(event_time), false) AS at_odd_hours,
-        coalesce(request_parameters, request_parameter_json) IS NULL AS undetermined,
+        -- The event lacks what the call must name, whatever else it has: whoever calls can add parameters.
+        coalesce(request_parameters, request_parameter_json) IS NULL
+            OR event_action = 'deletescalinggroup' AND values_at(request_parameters, request_parameter_json, 'ForceDelete') IS NULL AND values_at(request_parameters, request_parameter_json, 'ScalingGroupId') IS NULL AS undetermined,
         CASE WHEN lower(service_name) = 'ess' THEN coalesce(param(request_parameters, request_parameter_json, 'ScalingGroupId'), param(request_parameters, request_parameter_json, 'InstanceId'),
                   param(request_parameters, request_parameter_json, 'ScheduledTaskId'))
              WHEN lower(service_name) = 'cs' THEN coalesce(param(request_parameters, request_parameter_json, 'ClusterId'), param(request_parameters, request_parameter_json, 'NodepoolId'))
@@ -20,9 +22,9 @@ WITH calls AS (
               AND (try_cast(param(request_parameters, request_parameter_json, 'MaxValue') AS BIGINT) = 0 OR try_cast(param(request_parameters, request_parameter_json, 'DesiredCapacity') AS BIGINT) = 0)
         OR lower(service_name) = 'ess' AND event_action = 'scalewithadjustment'
               AND lower(param(request_parameters, request_parameter_json, 'AdjustmentType')) = 'totalcapacity' AND try_cast(param(request_parameters, request_parameter_json, 'AdjustmentValue') AS BIGINT) = 0
-        -- Without force, only an empty group can be deleted. An event without parameters does not say.
+        -- Without force, only an empty group can be deleted. An event that lacks both does not say.
         OR lower(service_name) = 'ess' AND event_action = 'deletescalinggroup'
-              AND (lower(param(request_parameters, request_parameter_json, 'ForceDelete')) IN ('true', '1') OR coalesce(request_parameters, request_parameter_json) IS NULL)
+              AND (lower(param(request_parameters, request_parameter_json, 'ForceDelete')) IN ('true', '1') OR values_at(request_parameters, request_parameter_json, 'ForceDelete') IS NULL AND values_at(request_parameters, request_parameter_json, 'ScalingGroupId') IS NULL)
         OR lower(service_name) = 'ess' AND event_action = 'setinstancehealth'
               AND coalesce(lower(param(request_parameters, request_parameter_json, 'HealthStatus')), '') <> 'healthy'
         OR lower(service_name) = 'cs' AND event_action IN ('deleteclusternodes', 'removenodepoolnodes', 'deleteclusternodepool')

@@ -12,7 +12,8 @@ WITH calls AS (
         coalesce(lower(event_type) = 'aliyunserviceevent' OR lower(trim(user_type)) = 'system', false) AS by_platform,
         -- A role that only a service can take, at the address of that service.
         coalesce(matches(role_name, 'service_roles') AND (
-            source_class IN ('internal', 'missing')
+            -- Whoever may change the trust policy of a role that is linked to no service can take it from the vendor's network.
+            source_class IN ('internal', 'missing') AND lower(role_name) LIKE 'aliyunservicerolefor%'
             OR source_class = 'service' AND (lower(role_name) LIKE 'aliyunservicerolefor%'
                 OR lower(role_name) = 'aliyunessdefaultrole' AND lower(source_ip_address) = 'ess.aliyuncs.com'
                 OR lower(role_name) IN ('oosservicerole', 'aliyunooslifecyclehook4csrole') AND lower(source_ip_address) = 'oos.aliyuncs.com'

@@ -46,6 +46,22 @@ newcomers AS (
     WHERE (fresh.did_before IS NULL OR fresh.did_before < fresh.first_time - INTERVAL '30 days')
       AND days.first_time < fresh.first_time - INTERVAL '7 days' AND days.last_time >= fresh.first_time - INTERVAL '60 days'
 ),
+-- Who took a role within the hour before and adds itself with it adds itself.
+taken AS (
+    SELECT
+        coalesce(account_id, '') AS account,
+        lower(user_name) AS taker,
+        lower(split_part(param(request_parameters, request_parameter_json, 'RoleArn'), '/', 2)) AS role_taken,
+        event_time AS taken_at
+    FROM events
+    WHERE event_action = 'assumerole' AND lower(service_name) = 'sts' AND outcome = 'success' AND lower(trim(user_type)) = 'ram-user'
+),
+in_disguise AS (
+    SELECT DISTINCT calls.event_key AS disguised_by
+    FROM calls
+    JOIN taken ON taken.account = calls.account AND taken.role_taken = lower(calls.role_name) AND taken.taker = lower(calls.given_to)
+    WHERE calls.event_action = 'addusertogroup' AND taken.taken_at BETWEEN calls.event_time - INTERVAL '1 hour' AND calls.event_time
+),
 statements AS (
     SELECT event_key, unnest(entries(coalesce(param(request_parameters, request_parameter_json, 'NewInlinePolicyDocument'), param(request_parameters, request_parameter_json, 'InlinePolicyDocument')), 'Statement')) AS statement
     FROM calls
@@ -67,10 +83,11 @@ judged AS (
         newcomers.who IS NOT NULL AS is_newcomer,
         event_action = 'addusertogroup' AS joins_group,
         regexp_like(given_group, 'admin|superuser|(^|[^a-z])(root|owners?)([^a-z]|$)') AS group_sounds_so,
-        lower(trim(user_type)) = 'ram-user' AND lower(user_name) = lower(given_to) AS joins_itself
+        lower(trim(user_type)) = 'ram-user' AND lower(user_name) = lower(given_to) OR disguised_by IS NOT NULL AS joins_itself
     FROM calls
     LEFT JOIN joined ON joined_by = event_key
     LEFT JOIN boundless ON allowed_by = event_key
+    LEFT JOIN in_disguise ON disguised_by = event_key
     LEFT JOIN newcomers ON newcomers.account = calls.account AND newcomers.who = calls.who AND newcomers.join_day = date_bin(INTERVAL '1 day', calls.event_time)
 )
 SELECT
@@ -106,7 +123,7 @@ SELECT
         CASE WHEN NOT joins_group AND policy IS NULL AND NOT allows_everything THEN 'Which policy was attached' END,
         CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged
-WHERE joins_group AND (group_has_rights OR coalesce(group_sounds_so, false) OR coalesce(joins_itself, false) OR is_newcomer OR request_parameters IS NULL AND request_parameter_json IS NULL)
+WHERE joins_group AND (group_has_rights OR coalesce(group_sounds_so, false) OR coalesce(joins_itself, false) OR is_newcomer OR given_group IS NULL)
    OR event_action IN ('attachpolicytouser', 'attachpolicytogroup', 'attachpolicytorole', 'attachpolicy')
    OR allows_everything
    OR any_is(values_at(request_parameters, request_parameter_json, 'PermissionPolicyName'), 're', '(?i)^\s*(administratoraccess|aliyunramfullaccess|aliyunstsassumeroleaccess|aliyuncloudssofullaccess|aliyunresourcedirectoryfullaccess)\s*$')

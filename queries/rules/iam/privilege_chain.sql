@@ -1,5 +1,5 @@
--- A user was given administrator rights and a new key or password, in any order: within half an hour, or by one principal within a
--- day. The rights can come from a policy of the user, or from a group that the user joins.
+-- A user was given administrator rights and a new key or password, in any order: within half an hour, or within a day, which is less
+-- certain where two principals did it. The rights can come from a policy of the user, or from a group that the user joins.
 WITH calls AS (
     SELECT
         events.*,
@@ -50,16 +50,23 @@ rights AS (
 completed AS (
     SELECT DISTINCT
         CASE WHEN calls.event_time >= rights.given THEN calls.event_key ELSE rights.given_by END AS completed_by,
-        rights.whom
+        rights.whom,
+        calls.event_time BETWEEN rights.given - INTERVAL '30 minutes' AND rights.given + INTERVAL '30 minutes'
+            OR coalesce(calls.giver = rights.giver, false) AS is_certain
     FROM rights
     JOIN calls ON calls.target = rights.whom AND calls.account = rights.account
     WHERE calls.step = 'way in'
-      AND (calls.event_time BETWEEN rights.given - INTERVAL '30 minutes' AND rights.given + INTERVAL '30 minutes'
-        OR calls.giver = rights.giver AND calls.event_time BETWEEN rights.given - INTERVAL '1 day' AND rights.given + INTERVAL '1 day')
+      AND calls.event_time BETWEEN rights.given - INTERVAL '1 day' AND rights.given + INTERVAL '1 day'
+),
+surest AS (
+    SELECT completed_by, whom, bool_or(is_certain) AS is_certain FROM completed GROUP BY completed_by, whom
 )
 SELECT
     calls.*,
-    completed.whom,
+    surest.whom,
+    -- One can hide behind two: a key and the session of a role that it took.
+    CASE WHEN NOT surest.is_certain THEN 'medium' END AS severity,
+    CASE WHEN NOT surest.is_certain THEN 'two-hands' END AS variant,
     concat_ws('; ',
         CASE
             WHEN step = 'way in' THEN 'User ' || whom || ' got a new key or password after administrator rights'
@@ -74,6 +81,8 @@ SELECT
             WHEN 'attachpolicytogroup' THEN 'Attached policy ' || coalesce(param(request_parameters, request_parameter_json, 'PolicyName'), '?') || ' to group ' || coalesce(param(request_parameters, request_parameter_json, 'GroupName'), '?')
             ELSE 'Attached policy ' || coalesce(param(request_parameters, request_parameter_json, 'PolicyName'), '?') || ' to user ' || whom
         END) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
-FROM completed
-JOIN calls ON calls.event_key = completed.completed_by
+    concat_ws('; ',
+        CASE WHEN NOT surest.is_certain THEN 'Whether one person did both' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
+FROM surest
+JOIN calls ON calls.event_key = surest.completed_by

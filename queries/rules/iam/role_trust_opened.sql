@@ -83,5 +83,6 @@ SELECT
 FROM judged
 WHERE accounts_trusted IS NOT NULL
    OR trust_policies IS NOT NULL AND NOT is_understood
-   -- A new role always has a trust policy; a change of a role can leave it as it is.
-   OR trust_policies IS NULL AND (event_action = 'createrole' OR request_parameters IS NULL AND request_parameter_json IS NULL)
+   -- A new role always has a trust policy; a change of a role can leave it as it is. A change that names no
+   -- role lacks its parameters, whatever else it has.
+   OR trust_policies IS NULL AND (event_action = 'createrole' OR values_at(request_parameters, request_parameter_json, 'RoleName') IS NULL)

@@ -13,7 +13,15 @@ WITH calls AS (
         any_is(values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'), 'equals', 'true') AS mfa_is_remembered,
         any_is(values_at(request_parameters, request_parameter_json, 'VerificationTypes'), 're', '(?i)sms|email') AS weak_verification,
         any_is(values_at(request_parameters, request_parameter_json, 'LoginSessionDuration'), '>', '12') AS long_sessions,
-        request_parameters IS NULL AND request_parameter_json IS NULL AS says_nothing
+        -- Parameters that are no settings say nothing.
+        coalesce(values_at(request_parameters, request_parameter_json, 'AllowUserToChangePassword'), values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials'),
+            values_at(request_parameters, request_parameter_json, 'AllowUserToLoginWithPasskey'), values_at(request_parameters, request_parameter_json, 'AllowUserToManageAccessKeys'),
+            values_at(request_parameters, request_parameter_json, 'AllowUserToManageMFADevices'), values_at(request_parameters, request_parameter_json, 'AllowUserToManagePersonalDingTalk'),
+            values_at(request_parameters, request_parameter_json, 'AllowUserToManagePublicKeys'), values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'),
+            values_at(request_parameters, request_parameter_json, 'EnforceMFAForLogin'), values_at(request_parameters, request_parameter_json, 'LoginNetworkMasks'),
+            values_at(request_parameters, request_parameter_json, 'LoginSessionDuration'), values_at(request_parameters, request_parameter_json, 'MFAOperationForLogin'),
+            values_at(request_parameters, request_parameter_json, 'MaxIdleDaysForAccessKeys'), values_at(request_parameters, request_parameter_json, 'MaxIdleDaysForUsers'),
+            values_at(request_parameters, request_parameter_json, 'OperationForRiskLogin'), values_at(request_parameters, request_parameter_json, 'VerificationTypes')) IS NULL AS says_nothing
     FROM events
     WHERE event_action IN ('setsecuritypreference', 'setloginpreference')
       AND lower(service_name) IN ('ram', 'ims', 'cloudsso')
@@ -29,6 +37,12 @@ conveniences AS (
             CASE WHEN mfa_is_remembered THEN 'remembered' END,
             CASE WHEN weak_verification THEN 'verification' END,
             CASE WHEN long_sessions THEN 'sessions' END) AS now_easier,
+        -- A call that gives a setting two values makes neither known: the caller can add a weak one beforehand.
+        concat_ws(',',
+            CASE WHEN users_get_credentials AND regexp_like(lower(array_to_string(values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials'), ',')), '^ *true *(, *true *)*$') THEN 'credentials' END,
+            CASE WHEN mfa_is_remembered AND regexp_like(lower(array_to_string(values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'), ',')), '^ *true *(, *true *)*$') THEN 'remembered' END,
+            CASE WHEN weak_verification THEN 'verification' END,
+            CASE WHEN long_sessions AND NOT any_is(values_at(request_parameters, request_parameter_json, 'LoginSessionDuration'), '<=', '12') THEN 'sessions' END) AS surely_easier,
         coalesce(account_id, '') AS account,
         lower(service_name) = 'cloudsso' AS is_cloudsso
     FROM calls
@@ -39,7 +53,7 @@ followed AS (
     SELECT
         event_key AS followed_key,
         now_easier,
-        lag(now_easier) OVER (PARTITION BY account, is_cloudsso ORDER BY event_time, event_key) AS easier_before,
+        lag(surely_easier) OVER (PARTITION BY account, is_cloudsso ORDER BY event_time, event_key) AS easier_before,
         lag(event_time) OVER (PARTITION BY account, is_cloudsso ORDER BY event_time, event_key) >= event_time - INTERVAL '90 days' AS is_known_before
     FROM conveniences
 ),

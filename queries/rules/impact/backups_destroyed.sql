@@ -57,8 +57,8 @@ SELECT
         ELSE 'high'
     END AS severity,
     -- A role that programs use does this every day. Elsewhere than in the company's ranges its credentials may be stolen.
-    CASE WHEN matches(role_name, 'automation_roles') AND NOT coalesce(source_class = 'ip' AND NOT ip_in(source_ip, 'corporate_cidrs', event_time)
-            AND NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '100.64.0.0/10')), false)
+    CASE WHEN matches(role_name, 'automation_roles') AND (coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false) OR coalesce((ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '100.64.0.0/10')), false)
+            OR ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NULL)
          THEN 'automation_roles: ' || role_name END AS expected_because,
     concat_ws('; ',
         CASE

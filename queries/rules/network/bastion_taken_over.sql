@@ -7,7 +7,9 @@ WITH calls AS (
         event_time,
         event_action,
         coalesce(account_id, '') AS account,
-        principal_id,
+        -- A role has another principal in every session.
+        coalesce(role_name, principal_id) AS who,
+        role_name,
         request_parameters,
         request_parameter_json,
         event_action IN ('createuser', 'modifyuser', 'createuserpublickey', 'adduserstogroup', 'attachhostaccountstouser', 'attachhostaccountstousergroup', 'attachhostgroupaccountstouser',
@@ -20,12 +22,34 @@ WITH calls AS (
       AND lower(service_name) IN ('yundun-bastionhost', 'bastionhost')
       AND outcome = 'success'
 ),
-judged AS (
-    SELECT
-        *,
-        sum(CASE WHEN gives_access THEN 1 ELSE 0 END) OVER (PARTITION BY account, principal_id ORDER BY event_time RANGE BETWEEN INTERVAL '1 day' PRECEDING AND CURRENT ROW) AS grants_before
+-- Users who took a role with a key or in the console: what its sessions do counts as theirs.
+taken AS (
+    SELECT DISTINCT
+        coalesce(account_id, '') AS account,
+        principal_id AS taker,
+        lower(split_part(param(request_parameters, request_parameter_json, 'RoleArn'), '/', 2)) AS role_taken,
+        event_time AS taken_at
+    FROM events
+    WHERE event_action = 'assumerole' AND lower(service_name) = 'sts' AND outcome = 'success' AND lower(trim(user_type)) = 'ram-user'
+      AND event_time IS NOT NULL
+),
+sessions AS (
+    SELECT event_key, account, who, event_time
     FROM calls
-    WHERE event_time IS NOT NULL AND principal_id IS NOT NULL
+    WHERE event_action = 'generateassetoperationtoken' AND event_time IS NOT NULL AND who IS NOT NULL
+    UNION
+    SELECT calls.event_key, calls.account, taken.taker, calls.event_time
+    FROM calls
+    JOIN taken ON taken.account = calls.account AND taken.role_taken = lower(calls.role_name)
+    WHERE calls.event_action = 'generateassetoperationtoken'
+      AND taken.taken_at BETWEEN calls.event_time - INTERVAL '12 hours' AND calls.event_time
+),
+judged AS (
+    SELECT sessions.event_key, count(DISTINCT grants.event_key) AS grants_before
+    FROM sessions
+    JOIN calls AS grants ON grants.account = sessions.account AND grants.who = sessions.who
+    WHERE grants.gives_access AND grants.event_time BETWEEN sessions.event_time - INTERVAL '1 day' AND sessions.event_time
+    GROUP BY sessions.event_key
 ),
 found AS (
     SELECT
@@ -59,16 +83,19 @@ found AS (
     UNION ALL
     SELECT event_key, 'low', 'undetermined', 'Changed how a bastion host or one of its users is guarded'
     FROM calls
-    WHERE request_parameters IS NULL AND request_parameter_json IS NULL AND event_action IN ('modifyinstancetwofactor', 'modifyuser', 'configinstancewhitelist')
+    WHERE event_action IN ('modifyinstancetwofactor', 'modifyuser', 'configinstancewhitelist')
+      -- It lacks what the call must name, whatever else it has.
+      AND coalesce(values_at(request_parameters, request_parameter_json, 'InstanceId'), values_at(request_parameters, request_parameter_json, 'UserId'), values_at(request_parameters, request_parameter_json, 'EnableTwoFactor'), values_at(request_parameters, request_parameter_json, 'SkipTwoFactorTime'),
+        values_at(request_parameters, request_parameter_json, 'TwoFactorStatus'), values_at(request_parameters, request_parameter_json, 'WhiteList')) IS NULL
     UNION ALL
     SELECT
-        event_key,
+        judged.event_key,
         'high',
         'own way in',
-        concat_ws('; ', 'Opened a session to host ' || coalesce(param(request_parameters, request_parameter_json, 'AssetId'), '?') || ' as ' || coalesce(param(request_parameters, request_parameter_json, 'AssetAccountName'), param(request_parameters, request_parameter_json, 'AssetAccountId'), '?'),
+        concat_ws('; ', 'Opened a session to host ' || coalesce(param(calls.request_parameters, calls.request_parameter_json, 'AssetId'), '?') || ' as ' || coalesce(param(calls.request_parameters, calls.request_parameter_json, 'AssetAccountName'), param(calls.request_parameters, calls.request_parameter_json, 'AssetAccountId'), '?'),
             CAST(grants_before AS VARCHAR) || ' calls of the same caller gave access to hosts in the day before')
     FROM judged
-    WHERE event_action = 'generateassetoperationtoken' AND grants_before > 0
+    JOIN calls ON calls.event_key = judged.event_key
 )
 SELECT
     events.*,

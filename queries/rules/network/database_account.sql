@@ -9,7 +9,9 @@ WITH calls AS (
         request_parameter_json,
         coalesce(param(request_parameters, request_parameter_json, 'AccountName'), param(request_parameters, request_parameter_json, 'Account'), '?') AS name,
         lower(coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'AccountType'), ','), '')) AS kinds,
-        lower(coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'AccountPrivilege'), ','), '')) AS rights
+        lower(coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'AccountPrivilege'), ','), '')) AS rights,
+        -- It lacks what the call must name, whatever else it has.
+        coalesce(values_at(request_parameters, request_parameter_json, 'AccountName'), values_at(request_parameters, request_parameter_json, 'Account'), values_at(request_parameters, request_parameter_json, 'AccountType')) IS NULL AS says_nothing
     FROM events
     WHERE event_action IN ('createaccount', 'createaccountzonal', 'createsuperaccount', 'grantaccountprivilege', 'grantaccountprivilegezonal', 'resetaccount', 'resetaccountzonal', 'resetaccountpassword',
             'resetaccountpasswordrestrict', 'modifyaccountpassword', 'modifyaccountpasswordzonal', 'unlockaccount', 'updateadminpassword')
@@ -19,14 +21,14 @@ WITH calls AS (
 found AS (
     SELECT
         event_key,
-        CASE WHEN request_parameters IS NULL AND request_parameter_json IS NULL THEN 'low' ELSE 'medium' END AS severity,
-        CASE WHEN request_parameters IS NULL AND request_parameter_json IS NULL THEN 'undetermined' END AS variant,
-        CASE WHEN request_parameters IS NULL AND request_parameter_json IS NULL THEN 'Created a database account' ELSE 'Created database account ' || name || ' with all rights' END AS reason,
-        CASE WHEN request_parameters IS NULL AND request_parameter_json IS NULL THEN 'Which rights the account has' END AS not_known
+        CASE WHEN says_nothing THEN 'low' ELSE 'medium' END AS severity,
+        CASE WHEN says_nothing THEN 'undetermined' END AS variant,
+        CASE WHEN says_nothing THEN 'Created a database account' ELSE 'Created database account ' || name || ' with all rights' END AS reason,
+        CASE WHEN says_nothing THEN 'Which rights the account has' END AS not_known
     FROM calls
     WHERE event_action IN ('createaccount', 'createaccountzonal')
       AND (regexp_like(kinds, '(^|,) *(super|superaccount|sysadmin|admin) *(,|$)')
-        OR request_parameters IS NULL AND request_parameter_json IS NULL
+        OR says_nothing
         -- Without a type, an account of these services has all rights.
         OR kinds = '' AND service IN ('adb', 'gpdb'))
     UNION ALL

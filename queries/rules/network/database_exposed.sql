@@ -8,6 +8,7 @@ WITH calls AS (
         lower(service_name) AS service,
         request_parameters,
         request_parameter_json,
+        resource_name,
         coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'ModifyMode'), ','), '') AS modes
     FROM events
     WHERE event_action IN ('modifysecurityips', 'modifysecurityiplist', 'modifydbclusteraccesswhitelist', 'modifyglobalsecurityipgroup',
@@ -90,7 +91,11 @@ found AS (
     UNION ALL
     SELECT event_key, 'low', 'undetermined', 'Changed the whitelist of a database', 'Whom the whitelist lets in'
     FROM calls
-    WHERE request_parameters IS NULL AND request_parameter_json IS NULL AND event_action IN ('modifysecurityips', 'modifysecurityiplist', 'modifydbclusteraccesswhitelist', 'modifyglobalsecurityipgroup')
+    WHERE event_action IN ('modifysecurityips', 'modifysecurityiplist', 'modifydbclusteraccesswhitelist', 'modifyglobalsecurityipgroup')
+      -- It names nothing that the call must name, whatever else it has.
+      AND (request_parameters IS NULL AND request_parameter_json IS NULL OR resource_name IS NULL AND coalesce(values_at(request_parameters, request_parameter_json, 'DBInstanceId'), values_at(request_parameters, request_parameter_json, 'InstanceId'), values_at(request_parameters, request_parameter_json, 'DBClusterId'), values_at(request_parameters, request_parameter_json, 'DBInstanceName'),
+        values_at(request_parameters, request_parameter_json, 'GlobalSecurityGroupId'), values_at(request_parameters, request_parameter_json, 'SecurityIps'), values_at(request_parameters, request_parameter_json, 'SecurityIPList'),
+        values_at(request_parameters, request_parameter_json, 'GIpList')) IS NULL)
 )
 SELECT
     events.*,

@@ -7,7 +7,8 @@ WITH calls AS (
         event_action,
         lower(service_name) AS service,
         request_parameters,
-        request_parameter_json
+        request_parameter_json,
+        resource_name
     FROM events
     WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions', 'createprefixlist',
             'modifyprefixlist', 'addaccesscontrollistentry', 'addlistenerwhitelistitem', 'addentriestoacl', 'setlisteneraccesscontrolstatus',
@@ -149,11 +150,13 @@ forwarded AS (
     WHERE regexp_like(ports, ',(any|22|23|135|445|1433|1521|2375|3306|3389|5432|5900|5985|6379|6443|9200|10250|11211|27017),|/')
       AND NOT coalesce(ip_in_cidr(outside, '10.0.0.0/8') OR ip_in_cidr(outside, '172.16.0.0/12') OR ip_in_cidr(outside, '192.168.0.0/16') OR ip_in_cidr(outside, '100.64.0.0/10'), false)
 ),
--- The event does not say what was opened.
+-- The event does not say what was opened: it names nothing that the call must name, whatever else it has.
 unsaid AS (
     SELECT event_key, 'low' AS severity, 'undetermined' AS variant, 'Changed what a security group allows' AS reason, 'What the call allows' AS not_known
     FROM calls
-    WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions') AND request_parameters IS NULL AND request_parameter_json IS NULL
+    WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions')
+      AND (request_parameters IS NULL AND request_parameter_json IS NULL OR resource_name IS NULL AND coalesce(values_at(request_parameters, request_parameter_json, 'SecurityGroupId'), values_at(request_parameters, request_parameter_json, 'SecurityGroupRuleId'), values_at(request_parameters, request_parameter_json, 'PortRange'), values_at(request_parameters, request_parameter_json, 'SourceCidrIp'),
+        values_at(request_parameters, request_parameter_json, 'Ipv6SourceCidrIp'), entries(request_parameters, request_parameter_json, 'Permissions')) IS NULL)
 ),
 -- Other ports for a rule whose sources the call leaves as they are: they may be the whole internet.
 other_ports AS (

@@ -52,7 +52,9 @@ judged AS (
         resource_ids,
         coalesce(holds_images_only, false) AS holds_images_only,
         event_action IN ('grantinstancetotransitrouter', 'grantinstancetocen', 'grantinstancetovbr', 'grantinstancetoexpressconnectrouter', 'acceptvpcpeerconnection') AND cardinality(receivers) = 0
-            OR request_parameters IS NULL AND request_parameter_json IS NULL AS receiver_unknown
+            -- It lacks what the call must name, whatever else it has.
+            OR event_action <> 'updateresourceshare' AND cardinality(receivers) = 0
+                AND coalesce(values_at(request_parameters, request_parameter_json, 'ResourceShareName'), values_at(request_parameters, request_parameter_json, 'ResourceShareId'), values_at(request_parameters, request_parameter_json, 'VpcId'), values_at(request_parameters, request_parameter_json, 'InstanceId')) IS NULL AS receiver_unknown
     FROM calls
     LEFT JOIN strangers ON received_by = event_key
     LEFT JOIN resources_shared ON shared_by = event_key

@@ -70,7 +70,9 @@ impl ServiceRoles {
         let found = self.find(role)?;
         let source = source.unwrap_or_default().trim();
         let is_service = match class {
-            Some("internal" | "missing") | None => true,
+            // The trail says as much of anybody who calls through the vendor's network. Whoever may change the trust policy of
+            // a role that is linked to no service can take that role.
+            Some("internal" | "missing") | None => found.from.is_empty(),
             Some("service") => {
                 found.from.is_empty()
                     || found.from.iter().any(|own| own.eq_ignore_ascii_case(source))
@@ -101,6 +103,8 @@ mod tests {
         assert!(acts("AliyunServiceRoleForSas", "Internal", "internal"));
         assert!(acts("OOSServiceRole", "oos.aliyuncs.com", "service"));
         assert!(!acts("OOSServiceRole", "ecs.aliyuncs.com", "service"));
+        assert!(!acts("OOSServiceRole", "Internal", "internal"));
+        assert!(!acts("OOSServiceRole", "", "missing"));
         assert!(!acts("AliyunServiceRoleForSas", "198.51.100.7", "ip"));
         assert!(!acts("AliyunServiceRoleForSas", "198.51.100.7, 10.0.0.1", "garbage"));
         assert!(!acts("admin", "ess.aliyuncs.com", "service"));

@@ -86,10 +86,12 @@ pub(crate) fn is_call(event: &Value) -> bool {
     is_kind && !is_sign_in && !is_of_platform(event)
 }
 
-/// Whether the platform or one of its services acts.
+/// Whether the platform or one of its services acts. Only a service can take the role that is linked to it.
 pub(crate) fn is_of_platform(event: &Value) -> bool {
     let source = event["sourceIpAddress"].as_str().unwrap_or_default();
-    event["userIdentity"]["type"] == "system" || source.ends_with(".aliyuncs.com")
+    let user = event["userIdentity"]["userName"].as_str().unwrap_or_default().to_lowercase();
+    let is_linked_role = user.starts_with("aliyunservicerolefor") && address(event).is_none();
+    event["userIdentity"]["type"] == "system" || source.ends_with(".aliyuncs.com") || is_linked_role
 }
 
 /// The source address of `event`, where it is one.

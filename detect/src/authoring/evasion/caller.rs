@@ -219,12 +219,21 @@ fn with_other_credential(
     if credentials.is_empty() { Vec::new() } else { vec![events] }
 }
 
+/// Whether `event` concerns keys of the caller's own, which a session of a role has none of.
+fn is_about_own_key(event: &Value) -> bool {
+    let action = event["eventName"].as_str().unwrap_or_default().to_lowercase();
+    let is_user = |key: &String| key.trim().to_lowercase().starts_with("user");
+    let names_user = parameters(event).is_some_and(|members| members.keys().any(is_user));
+    matches!(action.as_str(), "createaccesskey" | "updateaccesskey") && !names_user
+}
+
 /// Takes a session of a role with the key, and acts with that.
 pub(super) fn session_instead_of_key(attack: &Attack) -> Vec<Vec<Value>> {
     let has_key = |event: &Value| {
         let identity = &event["userIdentity"];
         identity["type"] == "ram-user"
             && identity["accessKeyId"].as_str().is_some_and(|key| key.starts_with("LTAI"))
+            && !is_about_own_key(event)
     };
     let take = |event: &Value| {
         let role = format!("acs:ram::{}:role/ci-deploy", account(event));
@@ -241,7 +250,14 @@ pub(super) fn session_instead_of_key(attack: &Attack) -> Vec<Vec<Value>> {
     })
 }
 
-/// Creates a key with the session or in the console, and acts with that.
+/// The last digits of the id of the user or role of `event`: all sessions of a role have the same.
+fn id_tail(event: &Value) -> String {
+    let principal = event["userIdentity"]["principalId"].as_str().unwrap_or_default();
+    let id = principal.split(':').next().unwrap_or_default();
+    id.get(id.len().saturating_sub(4)..).unwrap_or_default().to_owned()
+}
+
+/// Creates a key with the session or in the console, and acts with that. The keys of a role's sessions are those of one user.
 pub(super) fn key_instead_of_session(attack: &Attack) -> Vec<Vec<Value>> {
     let has_session = |event: &Value| {
         let identity = &event["userIdentity"];
@@ -254,13 +270,13 @@ pub(super) fn key_instead_of_session(attack: &Attack) -> Vec<Vec<Value>> {
             }
     };
     let take = |event: &Value| {
-        let parameters = json!({ "UserName": "ci.key" });
+        let parameters = json!({ "UserName": format!("ci.key{}", id_tail(event)) });
         taking(event, &Taking { service: "Ram", action: "CreateAccessKey", parameters })
     };
     with_other_credential(attack, has_session, &take, |event, number| {
         event["userIdentity"] = json!({
-            "type": "ram-user", "accountId": account(event), "principalId": format!("20000000000000070{number}"),
-            "userName": "ci.key", "accessKeyId": format!("LTAI5tEvadeExampleKey000{number}"),
+            "type": "ram-user", "accountId": account(event), "principalId": format!("20000000000007{}", id_tail(event)),
+            "userName": format!("ci.key{}", id_tail(event)), "accessKeyId": format!("LTAI5tEvadeExampleKey000{number}"),
         });
     })
 }
@@ -270,7 +286,6 @@ const TWINS: [(&[&str], &[&str]); 4] = [
     (
         &["Ram", "Ims", "CloudSSO"],
         &[
-            "addusertogroup",
             "creategroup",
             "createuser",
             "deletegroup",
@@ -280,15 +295,16 @@ const TWINS: [(&[&str], &[&str]); 4] = [
             "getuser",
             "listgroups",
             "listusers",
-            "removeuserfromgroup",
             "setpasswordpolicy",
             "updategroup",
             "updateuser",
         ],
     ),
     (
+        // CloudSSO puts users of a directory into groups of it, by their ids: another act with the same name.
         &["Ram", "Ims"],
         &[
+            "addusertogroup",
             "bindmfadevice",
             "changepassword",
             "createaccesskey",
@@ -305,6 +321,7 @@ const TWINS: [(&[&str], &[&str]); 4] = [
             "listgroupsforuser",
             "listusersforgroup",
             "listvirtualmfadevices",
+            "removeuserfromgroup",
             "setsecuritypreference",
             "unbindmfadevice",
             "updateaccesskey",

@@ -93,7 +93,13 @@ fn the_everyday_company_is_written_like_other_traffic() {
             out,
         ]);
         assert!(ran.err.contains(" events in "), "{}", ran.err);
-        let ran = program.run_ok(&["ingest", &format!("{out}/events"), "--lake", &format!("{out}-lake"), "--json"]);
+        let ran = program.run_ok(&[
+            "ingest",
+            &format!("{out}/events"),
+            "--lake",
+            &format!("{out}-lake"),
+            "--json",
+        ]);
         ran.json()[0]["ledger"]["stored"].as_u64().expect("a count")
     };
     let stored = generate("1", "g");

@@ -100,7 +100,7 @@ fn the_everyday_company_is_written_like_other_traffic() {
             &format!("{out}-lake"),
             "--json",
         ]);
-        ran.json()[0]["ledger"]["stored"].as_u64().expect("a count")
+        ran.json()[0]["stored"].as_u64().expect("a count")
     };
     let stored = generate("1", "g");
     assert!(stored > 2_000, "{stored}");

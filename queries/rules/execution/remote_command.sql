@@ -33,8 +33,9 @@ SELECT
         WHEN source_class IN ('service', 'internal', 'missing') AND matches(role_name, 'service_roles')
             AND (lower(role_name) LIKE 'aliyunservicerolefor%' OR lower(role_name) = 'oosservicerole' AND lower(source_ip_address) = 'oos.aliyuncs.com') THEN 'info'
         WHEN coalesce(most, cardinality(machines)) >= 10 THEN 'critical'
-        -- Work of the people on call, in the console, from the office.
-        WHEN event_action = 'startterminalsession' AND credential_kind = 'console_session' AND coalesce(source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'medium'
+        -- Work of the people on call, from the office.
+        WHEN event_action = 'startterminalsession' AND NOT coalesce(lower(trim(user_type)) = 'root-account', false)
+            AND coalesce(source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'info'
         ELSE 'high'
     END AS severity,
     concat_ws('; ',

@@ -103,9 +103,15 @@ impl Labels {
 
     /// The indices of the columns of `section` that this language shows, and their labels.
     pub(super) fn columns(&self, section: &SectionData) -> (Vec<usize>, Vec<String>) {
-        let other_language = if self.language == Language::Zh { "_en" } else { "_zh" };
+        let is_zh = self.language == Language::Zh;
+        let other_language = if is_zh { "_en" } else { "_zh" };
+        // A column of before has its English under its plain name.
+        let is_translated = |name: &str| is_zh && section.columns.contains(&format!("{name}_zh"));
         let indices: Vec<usize> = (0..section.columns.len())
-            .filter(|&at| !section.columns[at].ends_with(other_language))
+            .filter(|&at| {
+                let name = &section.columns[at];
+                !name.ends_with(other_language) && !is_translated(name)
+            })
             .collect();
         let labels = indices.iter().map(|&at| self.column_label(&section.columns[at])).collect();
         (indices, labels)

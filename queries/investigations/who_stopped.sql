@@ -21,7 +21,7 @@
 -- Every event that names the instance. These are few, so they are searched for once and used for everything else.
 WITH of_instance AS MATERIALIZED (
     SELECT event_time, event_name, event_action, event_type, event_id, service_name, outcome, error_code, user_name, principal_id, user_type,
-           source_ip_address, credential_kind, access_key_id, user_agent, account_id, acs_region, request_parameters
+           source_ip_address, credential_kind, access_key_id, user_agent, account_id, acs_region, request_parameters, request_parameter_json
     FROM events WHERE array_has(instance_ids, $instance)
 ),
 named AS (
@@ -52,9 +52,9 @@ period AS (
 -- A call without a time cancels the release.
 schedules AS (
     SELECT event_time AS set_at, coalesce(user_name, principal_id, 'unknown') AS set_by,
-           try_cast(param(request_parameters, 'AutoReleaseTime') AS TIMESTAMP WITH TIME ZONE) AS due
+           try_cast(param(request_parameters, request_parameter_json, 'AutoReleaseTime') AS TIMESTAMP WITH TIME ZONE) AS due
     FROM named
-    WHERE family = 'release scheduled' AND outcome = 'success' AND coalesce(param(request_parameters, 'AutoReleaseTime'), '') <> ''
+    WHERE family = 'release scheduled' AND outcome = 'success' AND coalesce(param(request_parameters, request_parameter_json, 'AutoReleaseTime'), '') <> ''
 ),
 stops AS (
     SELECT period.*, schedules.set_at, schedules.set_by,

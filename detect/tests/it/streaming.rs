@@ -147,7 +147,7 @@ async fn a_slow_rule_is_deferred_without_delaying_the_others() {
     let catalogue = RuleSet::built_in().expect("rules");
     let quick = catalogue.find("AT-LOGIN-001").expect("a rule");
     let sql = slow_sql();
-    let slow = Rule { id: "AT-SLOW-001".to_owned(), sql, ..quick.clone() };
+    let slow = Rule { id: "AT-SLOW-001".to_owned(), sql, baseline: None, ..quick.clone() };
     let mut standing =
         StandingQueries::new(&[&slow, quick], Arc::default(), LIMITS).await.expect("rules");
     assert!(standing.broken().is_empty(), "{:?}", standing.broken());

@@ -1,23 +1,51 @@
--- Ten or more different secrets read by one principal within any five minutes.
+-- Ten or more different secrets read by one principal within any five minutes, in KMS and in the parameter store together. A call
+-- that reads all secrets below a path in clear counts by itself, because it does not say how many they were.
 -- The windows run over few columns; the whole events are joined at the end.
-WITH read_out AS (
-    SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who, param(request_parameters, 'SecretName') AS thing
+WITH calls AS (
+    SELECT
+        event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who,
+        CASE
+            WHEN event_action = 'getsecretparameters' THEN coalesce(entries(request_parameters, request_parameter_json, 'Names'), make_array(''))
+            WHEN event_action = 'getsecretvalue' THEN make_array(coalesce(param(request_parameters, request_parameter_json, 'SecretName'), ''))
+            ELSE make_array(coalesce(param(request_parameters, request_parameter_json, 'Name'), param(request_parameters, request_parameter_json, 'Path'), ''))
+        END AS things,
+        event_action = 'getsecretparametersbypath' AND coalesce(any_is(values_at(request_parameters, request_parameter_json, 'WithDecryption'), 'equals', 'true'), false) AS by_path
     FROM events
-    WHERE event_time IS NOT NULL AND event_action = 'getsecretvalue' AND lower(service_name) = 'kms' AND outcome = 'success'
+    WHERE event_time IS NOT NULL
+      AND outcome = 'success'
+        AND (event_action = 'getsecretvalue' AND lower(service_name) = 'kms'
+          OR event_action IN ('getsecretparameter', 'getsecretparameters', 'getsecretparametersbypath') AND lower(service_name) = 'oos')
+),
+read_out AS (
+    SELECT event_key, event_time, account, who, unnest(things) AS thing
+    FROM calls WHERE who IS NOT NULL
 ),
 counted AS (
     SELECT *, count(DISTINCT thing) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '5 minutes' PRECEDING AND CURRENT ROW) AS in_window
-    FROM read_out WHERE who IS NOT NULL
+    FROM read_out
 ),
 marked AS (
-    SELECT event_key, who, max(in_window) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '5 minutes' FOLLOWING) AS most
+    SELECT event_key, max(in_window) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '5 minutes' FOLLOWING) AS most
     FROM counted
+),
+swept AS (
+    SELECT event_key, max(most) AS most
+    FROM marked
+    GROUP BY event_key
 )
 SELECT
     events.*,
-    marked.who,
-    concat_ws('; ', CAST(most AS VARCHAR) || ' secrets within 5 minutes', 'secret ' || param(request_parameters, 'SecretName')) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
-FROM marked
-JOIN events ON events.event_key = marked.event_key
-WHERE most >= 10
+    calls.who,
+    CASE WHEN coalesce(most, 0) < 10 THEN 'by-path' END AS variant,
+    CASE WHEN coalesce(most, 0) < 10 THEN 'low' ELSE 'high' END AS severity,
+    concat_ws('; ',
+        CASE WHEN most >= 10 THEN CAST(most AS VARCHAR) || ' secrets were read within 5 minutes' ELSE 'Read all secrets below a path in clear' END,
+        'Read the secret ' || coalesce(param(request_parameters, request_parameter_json, 'SecretName'), param(request_parameters, request_parameter_json, 'Name'), array_to_string(entries(request_parameters, request_parameter_json, 'Names'), ', ')),
+        'The path is ' || param(request_parameters, request_parameter_json, 'Path')) AS why,
+    nullif(concat_ws('; ',
+        CASE WHEN by_path THEN 'The event does not say how many secrets the call returned' END,
+        CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
+FROM calls
+JOIN events ON events.event_key = calls.event_key
+LEFT JOIN swept ON swept.event_key = calls.event_key
+WHERE most >= 10 OR by_path

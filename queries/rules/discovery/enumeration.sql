@@ -1,9 +1,11 @@
--- Thirty or more kinds of reading calls with one long-term key within any ten minutes.
+-- Thirty or more kinds of reading calls with one long-term key, or with the temporary keys of one session of a role, within
+-- any ten minutes.
 -- The windows run over few columns; the whole events are joined at the end.
 WITH looked AS (
-    SELECT event_key, event_time, coalesce(account_id, '') AS account, access_key_id AS who, lower(service_name) || ' ' || event_action AS thing
+    SELECT event_key, event_time, coalesce(account_id, '') AS account, CASE WHEN credential_kind = 'temporary' THEN coalesce(principal_id, access_key_id) ELSE access_key_id END AS who,
+           lower(service_name) || ' ' || event_action AS thing
     FROM events
-    WHERE event_time IS NOT NULL AND lower(event_rw) = 'read' AND credential_kind = 'long_term'
+    WHERE event_time IS NOT NULL AND lower(event_rw) = 'read' AND (credential_kind = 'long_term' OR access_key_id LIKE 'STS.%')
 ),
 counted AS (
     SELECT *, count(DISTINCT thing) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '10 minutes' PRECEDING AND CURRENT ROW) AS in_window
@@ -16,8 +18,8 @@ marked AS (
 SELECT
     events.*,
     marked.who,
-    concat_ws('; ', CAST(most AS VARCHAR) || ' kinds of calls within 10 minutes', 'key ' || mask_key(access_key_id)) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
+    CAST(most AS VARCHAR) || ' kinds of reading calls within 10 minutes with AccessKey ' || mask_key(access_key_id) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 30

@@ -17,6 +17,6 @@ marked AS (
 )
 SELECT
     marked.*,
-    concat_ws('; ', 'at least three failed stops within 10 minutes', 'error ' || error_code) AS why
+    concat_ws('; ', 'At least three stops, reboots or releases failed within 10 minutes', 'The error was ' || error_code) AS why
 FROM marked
 WHERE most >= 3

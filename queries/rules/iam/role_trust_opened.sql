@@ -1,14 +1,88 @@
--- A role that everybody may assume.
+-- A role whose trust policy lets an account in that is not the company's, or everybody.
+WITH calls AS (
+    SELECT
+        events.*,
+        coalesce(values_at(request_parameters, request_parameter_json, 'NewAssumeRolePolicyDocument'), values_at(request_parameters, request_parameter_json, 'AssumeRolePolicyDocument')) AS trust_policies
+    FROM events
+    WHERE event_action IN ('createrole', 'updaterole')
+      AND lower(service_name) IN ('ram', 'ims', 'resourcemanager')
+      AND outcome = 'success'
+),
+-- Each statement is judged by itself: what one denies or allows says nothing about the next.
+statements AS (
+    SELECT event_key, account_id, unnest(entries(document, 'Statement')) AS statement
+    FROM (SELECT event_key, account_id, unnest(trust_policies) AS document FROM calls)
+),
+principals AS (
+    SELECT
+        event_key,
+        account_id,
+        values_at(statement, 'Condition') IS NOT NULL AS has_condition,
+        unnest(array_concat(
+            coalesce(values_at(statement, 'Principal.RAM'), make_array()),
+            coalesce(values_at(statement, 'Principal.Federated'), make_array()),
+            -- A service that acts for a certain account: 1000000000000001@log.aliyuncs.com.
+            coalesce(values_at(statement, 'Principal.Service'), make_array()),
+            coalesce(values_at(statement, 'Principal'), make_array()))) AS principal
+    FROM statements
+    WHERE coalesce(lower(trim(param(statement, 'Effect'))), 'allow') <> 'deny'
+),
+trusted AS (
+    SELECT
+        event_key,
+        account_id,
+        has_condition,
+        CASE
+            WHEN trim(principal) LIKE 'acs:%' THEN trim(split_part(principal, ':', 4))
+            WHEN principal LIKE '%@%' THEN trim(split_part(principal, '@', 1))
+            ELSE trim(principal)
+        END AS trusts
+    FROM principals
+    -- An object holds the lists that are read above.
+    WHERE trim(principal) NOT LIKE '{%'
+),
+strangers AS (
+    SELECT
+        event_key AS trusted_by,
+        bool_or(trusts LIKE '%*%') AS everybody,
+        bool_or(has_condition) AS has_condition,
+        string_agg(DISTINCT trusts, ', ' ORDER BY trusts) AS accounts_trusted
+    FROM trusted
+    WHERE trusts LIKE '%*%'
+       -- An account is a number; service names and empty places are none.
+       OR regexp_like(trusts, '^[0-9]+$') AND trusts <> coalesce(account_id, '') AND NOT coalesce(matches(trusts, 'accounts'), false)
+    GROUP BY event_key
+),
+judged AS (
+    SELECT
+        calls.*,
+        coalesce(everybody, false) AS trusts_everybody,
+        coalesce(has_condition, false) AS has_condition,
+        accounts_trusted,
+        read_by IS NOT NULL AS is_understood,
+        -- Where not even the account itself is in the list, there is no list to tell strangers by.
+        coalesce(matches(account_id, 'accounts'), false) AS accounts_known
+    FROM calls
+    LEFT JOIN strangers ON trusted_by = event_key
+    LEFT JOIN (SELECT DISTINCT event_key AS read_by FROM statements) ON read_by = event_key
+)
 SELECT
-    events.*,
+    judged.*,
+    CASE WHEN accounts_trusted IS NULL THEN 'low' WHEN NOT trusts_everybody AND NOT accounts_known THEN 'medium' END AS severity,
+    CASE WHEN accounts_trusted IS NULL THEN 'trust-unknown' END AS variant,
+    CASE
+        WHEN accounts_trusted IS NULL THEN 'The trust policy of role ' || coalesce(param(request_parameters, request_parameter_json, 'RoleName'), '?') || ' was set'
+        WHEN trusts_everybody THEN 'The role ' || coalesce(param(request_parameters, request_parameter_json, 'RoleName'), '?') || ' trusts everybody (' || accounts_trusted || ')'
+        ELSE 'The role ' || coalesce(param(request_parameters, request_parameter_json, 'RoleName'), '?') || ' trusts account ' || accounts_trusted
+    END AS why,
     concat_ws('; ',
-        'event = ' || event_name,
-        'role ' || param(request_parameters, 'RoleName'),
-        'trusts everybody',
-        'outcome = ' || outcome) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
-FROM events
-WHERE event_action IN ('createrole', 'updaterole')
-  AND lower(service_name) = 'ram'
-  AND outcome = 'success'
-  AND regexp_like(coalesce(param(request_parameters, 'AssumeRolePolicyDocument'), param(request_parameters, 'NewAssumeRolePolicyDocument')), '"RAM"\s*:\s*\[?\s*"(\*|acs:ram::\*:)')
+        CASE WHEN accounts_trusted IS NULL THEN 'Whom the role trusts' END,
+        CASE WHEN accounts_trusted IS NOT NULL AND NOT trusts_everybody AND NOT accounts_known THEN 'Whether the account is one of the company (the parameter accounts does not list this one)' END,
+        CASE WHEN has_condition THEN 'Whether the condition of the statement keeps strangers out' END,
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
+FROM judged
+WHERE accounts_trusted IS NOT NULL
+   OR trust_policies IS NOT NULL AND NOT is_understood
+   -- A new role always has a trust policy; a change of a role can leave it as it is. A change that names no
+   -- role lacks its parameters, whatever else it has.
+   OR trust_policies IS NULL AND (event_action = 'createrole' OR values_at(request_parameters, request_parameter_json, 'RoleName') IS NULL)

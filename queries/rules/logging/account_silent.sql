@@ -30,7 +30,9 @@ silent AS (
 )
 SELECT
     events.*,
-    concat_ws('; ', 'nothing from account ' || account_id || ' after this event', 'for more than three times ' || CAST(CAST(ceil(usual / 60) AS BIGINT) AS VARCHAR) || ' minutes, the longest pause of the days before') AS why,
-    'whether nothing was done or nothing was recorded' AS unknowns
+    concat_ws('; ',
+        'No events of account ' || account_id || ' after this one',
+        'The silence is longer than three times ' || CAST(CAST(ceil(usual / 60) AS BIGINT) AS VARCHAR) || ' minutes, which was the longest pause of the days before') AS why,
+    'It is not known whether nothing was done or nothing was recorded' AS unknowns
 FROM silent
 JOIN events ON events.event_key = silent.event_key

@@ -1,19 +1,190 @@
--- A security group rule that allows everybody. Critical for ports of remote access and databases, and for all ports.
+-- Something that lets the whole internet in, or a large part of it: a rule of a security group, a prefix list, the access list of
+-- a load balancer, or a port of a NAT gateway that leads to an entrance. Each entry of a call is judged by itself, so that a
+-- harmless entry beside it hides nothing. The ranges of all entries count together: two halves of the internet are the internet.
+WITH calls AS (
+    SELECT
+        event_key,
+        event_action,
+        lower(service_name) AS service,
+        request_parameters,
+        request_parameter_json,
+        resource_name
+    FROM events
+    WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions', 'createprefixlist',
+            'modifyprefixlist', 'addaccesscontrollistentry', 'addlistenerwhitelistitem', 'addentriestoacl', 'setlisteneraccesscontrolstatus',
+            'setloadbalancertcplistenerattribute', 'setloadbalancerudplistenerattribute', 'setloadbalancerhttplistenerattribute',
+            'setloadbalancerhttpslistenerattribute', 'dissociateaclsfromlistener', 'createforwardentry', 'modifyforwardentry')
+      AND lower(service_name) IN ('ecs', 'slb', 'alb', 'vpc')
+      AND outcome = 'success'
+),
+-- One row for each entry of a call. The call itself is one too: a call with one entry has it among its own parameters.
+listed AS (
+    SELECT
+        event_key,
+        service,
+        unnest(array_concat(coalesce(entries(request_parameters, request_parameter_json, 'Permissions'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'Entry'), make_array()),
+            coalesce(entries(request_parameters, request_parameter_json, 'AddEntry'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'AclEntrys'), make_array()),
+            coalesce(entries(request_parameters, request_parameter_json, 'AclEntries'), make_array()), make_array(request_parameters, request_parameter_json))) AS entry
+    FROM calls
+    WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions', 'createprefixlist',
+            'modifyprefixlist', 'addaccesscontrollistentry', 'addlistenerwhitelistitem', 'addentriestoacl')
+),
+entry_members AS (
+    SELECT
+        event_key,
+        service,
+        concat_ws(',', array_to_string(values_at(entry, 'SourceCidrIp'), ','), array_to_string(values_at(entry, 'Ipv6SourceCidrIp'), ','),
+            array_to_string(values_at(entry, 'Cidr'), ','), array_to_string(values_at(entry, 'entry'), ','),
+            array_to_string(values_at(entry, 'SourceItems'), ',')) AS sources,
+        replace(array_to_string(values_at(entry, 'PortRange'), ','), ' ', '') AS ports,
+        coalesce(lower(array_to_string(values_at(entry, 'IpProtocol'), ',')), '') AS protocols,
+        -- Only an entry all of whose policies drop is one that drops: whoever calls can add a parameter of nearly the same name.
+        coalesce(regexp_like(lower(array_to_string(values_at(entry, 'Policy'), ',')), '^ *drop *(, *drop *)*$'), false) AS drops
+    FROM listed
+    WHERE entry IS NOT NULL
+),
+accepting AS (
+    SELECT
+        event_key,
+        service,
+        sources,
+        ports,
+        protocols,
+        coalesce(regexp_like(ports, '^(80/80|443/443)(,(80/80|443/443))*$'), false) AS is_web,
+        TRY_CAST(split_part(ports, '/', 1) AS INT) AS first_port,
+        TRY_CAST(split_part(ports, '/', 2) AS INT) AS last_port
+    FROM entry_members
+    WHERE NOT drops AND internet_share(sources) > 0
+),
+judged AS (
+    SELECT
+        event_key,
+        sources,
+        ports,
+        CASE
+            WHEN service <> 'ecs' THEN 'access list'
+            WHEN regexp_like(protocols, '^ *icmp(v6)? *(, *icmp(v6)? *)*$') OR is_web THEN 'harmless'
+            WHEN coalesce(ports, '') = '' THEN 'ports not known'
+            -- Ports that intruders try first: remote access, databases and the interfaces of clusters. A range that cannot be read, and -1/-1, is every port.
+            WHEN first_port IS NULL OR last_port IS NULL OR first_port < 1
+                OR 22 BETWEEN first_port AND last_port OR 23 BETWEEN first_port AND last_port OR 135 BETWEEN first_port AND last_port
+                OR 445 BETWEEN first_port AND last_port OR 1433 BETWEEN first_port AND last_port OR 1521 BETWEEN first_port AND last_port
+                OR 2375 BETWEEN first_port AND last_port OR 3306 BETWEEN first_port AND last_port OR 3389 BETWEEN first_port AND last_port
+                OR 5432 BETWEEN first_port AND last_port OR 5900 BETWEEN first_port AND last_port OR 5985 BETWEEN first_port AND last_port
+                OR 6379 BETWEEN first_port AND last_port OR 6443 BETWEEN first_port AND last_port OR 9200 BETWEEN first_port AND last_port
+                OR 10250 BETWEEN first_port AND last_port OR 11211 BETWEEN first_port AND last_port OR 27017 BETWEEN first_port AND last_port
+                THEN 'entrance'
+            ELSE 'other'
+        END AS kind
+    FROM accepting
+),
+summed AS (
+    SELECT
+        event_key,
+        internet_share(string_agg(sources, ',')) AS share,
+        coalesce(internet_share(string_agg(sources, ',') FILTER (WHERE kind = 'entrance')), 0) AS entrance_share,
+        coalesce(internet_share(string_agg(sources, ',') FILTER (WHERE kind <> 'harmless')), 0) AS notable_share,
+        bool_or(kind = 'access list') AS has_access_list,
+        bool_or(kind = 'ports not known') AS lacks_ports,
+        array_to_string(array_sort(array_agg(DISTINCT CASE
+            WHEN internet_share(sources) < 0.01 THEN NULL
+            WHEN coalesce(ports, '') = '' THEN 'Allowed ' || sources
+            ELSE 'Allowed ' || sources || ' to reach ports ' || ports
+        END)), '; ') AS allowed
+    FROM judged
+    GROUP BY event_key
+),
+opened AS (
+    SELECT
+        event_key,
+        CASE
+            WHEN share >= 0.5 AND entrance_share >= 0.01 THEN 'critical'
+            WHEN share >= 0.5 AND notable_share >= 0.01 OR entrance_share >= 0.01 THEN 'high'
+            WHEN notable_share >= 0.01 THEN 'medium'
+            ELSE 'low'
+        END AS severity,
+        CASE WHEN notable_share < 0.01 THEN 'web' WHEN share < 0.5 THEN 'part' END AS variant,
+        concat_ws('; ', allowed, CASE WHEN share < 0.5 THEN 'That is ' || CAST(CAST(round(share * 100) AS INT) AS VARCHAR) || '% of the internet' END) AS reason,
+        concat_ws('; ',
+            CASE WHEN has_access_list THEN 'Whether the access list allows or blocks' END,
+            CASE WHEN lacks_ports THEN 'Which ports are open' END) AS not_known
+    FROM summed
+    -- A hundredth of the internet is more than all private ranges together, and more than any company has.
+    WHERE share >= 0.5 OR notable_share >= 0.01
+),
+-- A load balancer's listener lost its access list: everybody reaches it.
+unguarded AS (
+    SELECT
+        event_key,
+        CASE WHEN event_action IN ('setlisteneraccesscontrolstatus', 'dissociateaclsfromlistener') THEN 'high' ELSE 'low' END AS severity,
+        CASE WHEN event_action NOT IN ('setlisteneraccesscontrolstatus', 'dissociateaclsfromlistener') THEN 'listener' END AS variant,
+        coalesce('Took the access list off listener ' || coalesce(param(request_parameters, request_parameter_json, 'ListenerId'),
+            param(request_parameters, request_parameter_json, 'ListenerPort') || ' of load balancer ' || param(request_parameters, request_parameter_json, 'LoadBalancerId')), 'Took the access list off a listener') AS reason,
+        CASE WHEN event_action NOT IN ('setlisteneraccesscontrolstatus', 'dissociateaclsfromlistener') THEN 'Whether the listener had an access list' END AS not_known
+    FROM calls
+    WHERE (event_action = 'setlisteneraccesscontrolstatus' AND any_is(values_at(request_parameters, request_parameter_json, 'AccessControlStatus'), 'equals', 'close')
+        OR event_action IN ('setloadbalancertcplistenerattribute', 'setloadbalancerudplistenerattribute', 'setloadbalancerhttplistenerattribute', 'setloadbalancerhttpslistenerattribute')
+            AND any_is(values_at(request_parameters, request_parameter_json, 'AclStatus'), 'equals', 'off')
+        OR event_action = 'dissociateaclsfromlistener')
+),
+forwards AS (
+    SELECT
+        event_key,
+        coalesce(param(request_parameters, request_parameter_json, 'ExternalIp'), '') AS outside,
+        param(request_parameters, request_parameter_json, 'InternalIp') AS inside,
+        param(request_parameters, request_parameter_json, 'ExternalPort') AS outside_port,
+        param(request_parameters, request_parameter_json, 'InternalPort') AS inside_port,
+        ',' || regexp_replace(lower(concat_ws(',', array_to_string(values_at(request_parameters, request_parameter_json, 'ExternalPort'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'InternalPort'), ','))), '[^a-z0-9,]+', '/', 'g') || ',' AS ports
+    FROM calls
+    WHERE event_action IN ('createforwardentry', 'modifyforwardentry')
+),
+-- A NAT gateway between private networks leads nothing in from the internet.
+forwarded AS (
+    SELECT
+        event_key,
+        'critical' AS severity,
+        CAST(NULL AS VARCHAR) AS variant,
+        concat_ws('; ', 'Forwarded port ' || coalesce(outside_port, '?') || ' of ' || CASE WHEN outside = '' THEN '?' ELSE outside END || ' to port ' || coalesce(inside_port, '?') || ' of ' || coalesce(inside, '?')) AS reason,
+        CASE WHEN ip_class(outside) = 'ip' THEN '' ELSE 'Whether the outer address is one of the internet' END AS not_known
+    FROM forwards
+    WHERE regexp_like(ports, ',(any|22|23|135|445|1433|1521|2375|3306|3389|5432|5900|5985|6379|6443|9200|10250|11211|27017),|/')
+      AND NOT coalesce(ip_in_cidr(outside, '10.0.0.0/8') OR ip_in_cidr(outside, '172.16.0.0/12') OR ip_in_cidr(outside, '192.168.0.0/16') OR ip_in_cidr(outside, '100.64.0.0/10'), false)
+),
+-- The event does not say what was opened: it names nothing that the call must name, whatever else it has.
+unsaid AS (
+    SELECT event_key, 'low' AS severity, 'undetermined' AS variant, 'Changed what a security group allows' AS reason, 'What the call allows' AS not_known
+    FROM calls
+    WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions')
+      AND (request_parameters IS NULL AND request_parameter_json IS NULL OR resource_name IS NULL AND coalesce(values_at(request_parameters, request_parameter_json, 'SecurityGroupId'), values_at(request_parameters, request_parameter_json, 'SecurityGroupRuleId'), values_at(request_parameters, request_parameter_json, 'PortRange'), values_at(request_parameters, request_parameter_json, 'SourceCidrIp'),
+        values_at(request_parameters, request_parameter_json, 'Ipv6SourceCidrIp'), entries(request_parameters, request_parameter_json, 'Permissions')) IS NULL)
+),
+-- Other ports for a rule whose sources the call leaves as they are: they may be the whole internet.
+other_ports AS (
+    SELECT event_key, 'medium' AS severity, 'undetermined' AS variant, 'Changed the ports of a rule to ' || array_to_string(values_at(request_parameters, request_parameter_json, 'PortRange'), ', ') AS reason, 'Whom the rule lets in' AS not_known
+    FROM calls
+    WHERE event_action = 'modifysecuritygrouprule'
+      AND values_at(request_parameters, request_parameter_json, 'PortRange') IS NOT NULL
+      AND concat_ws('', array_to_string(values_at(request_parameters, request_parameter_json, 'SourceCidrIp'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'Ipv6SourceCidrIp'), ','),
+        array_to_string(values_at(request_parameters, request_parameter_json, 'SourceGroupId'), ','), array_to_string(values_at(request_parameters, request_parameter_json, 'SourcePrefixListId'), ',')) = ''
+      AND NOT coalesce(regexp_like(lower(array_to_string(values_at(request_parameters, request_parameter_json, 'Policy'), ',')), '^ *drop *(, *drop *)*$'), false)
+      AND NOT coalesce(regexp_like(array_to_string(values_at(request_parameters, request_parameter_json, 'PortRange'), ','), '^ *(80/80|443/443) *(, *(80/80|443/443) *)*$'), false)
+),
+found AS (
+    SELECT * FROM opened
+    UNION ALL SELECT * FROM unguarded
+    UNION ALL SELECT * FROM forwarded
+    UNION ALL SELECT * FROM unsaid
+    UNION ALL SELECT * FROM other_ports
+)
 SELECT
     events.*,
-    CASE
-        WHEN regexp_like(request_parameters, '"(Permissions\.[0-9]+\.)?PortRange"\s*:\s*"(22/22|3389/3389|3306/3306|5432/5432|1433/1433|6379/6379|27017/27017|9200/9200|-1/-1|1/65535)"') THEN 'critical'
-        ELSE 'high'
-    END AS severity,
-    concat_ws('; ',
-        'event = ' || event_name,
-        'group ' || param(request_parameters, 'SecurityGroupId'),
-        'ports ' || coalesce(param(request_parameters, 'PortRange'), param(request_parameters, 'Permissions.1.PortRange')),
-        'outcome = ' || outcome) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
-FROM events
-WHERE event_action IN ('authorizesecuritygroup', 'modifysecuritygrouprule', 'configuresecuritygrouppermissions')
-  AND lower(service_name) = 'ecs'
-  AND outcome = 'success'
-  AND regexp_like(request_parameters, '"(Permissions\.[0-9]+\.)?(Ipv6)?SourceCidrIp"\s*:\s*"(0\.0\.0\.0/0|::/0)"')
-  AND NOT regexp_like(lower(request_parameters), '"(permissions\.[0-9]+\.)?policy"\s*:\s*"drop"')
+    found.severity,
+    found.variant,
+    concat_ws('; ', found.reason,
+        'In security group ' || param(events.request_parameters, events.request_parameter_json, 'SecurityGroupId'),
+        'In prefix list ' || param(events.request_parameters, events.request_parameter_json, 'PrefixListId'),
+        'In access list ' || param(events.request_parameters, events.request_parameter_json, 'AclId')) AS why,
+    nullif(concat_ws('; ', nullif(found.not_known, ''),
+        CASE WHEN events.source_class <> 'ip' THEN 'Where the call came from (source address: ' || events.source_class || ')' END), '') AS unknowns
+FROM found
+JOIN events ON events.event_key = found.event_key

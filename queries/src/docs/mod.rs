@@ -2,4 +2,5 @@
 //! up to date.
 
 pub mod data_dictionary;
+pub mod operations_page;
 pub mod rules_page;

@@ -152,4 +152,5 @@ fn undetermined(
         unknowns: facts,
         ..grouping::finding(rule, parameters, key, suppressed, vec![row])
     }
+    .with_chinese()
 }

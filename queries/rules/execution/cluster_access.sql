@@ -1,0 +1,73 @@
+-- A kubeconfig of a cluster was fetched from outside or for the first time, or rights in clusters were given. Rights always count.
+WITH calls AS (
+    SELECT
+        events.*,
+        -- A role is one principal, whatever its sessions are called.
+        coalesce(role_name, principal_id, user_name, '') AS who,
+        coalesce(account_id, '') AS account,
+        coalesce(lower(trim(user_type)) = 'root-account', false) AS by_root,
+        coalesce(source_class = 'ip' AND NOT ip_in(source_ip, 'corporate_cidrs', event_time)
+            -- Addresses of private networks are the cloud's or the company's own.
+            AND NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '100.64.0.0/10')), false) AS from_outside,
+        coalesce(source_class, 'missing') NOT IN ('ip', 'service') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown,
+        event_action IN ('grantpermissions', 'updateuserpermissions', 'updatek8sclusteruserconfigexpire') AS gives_rights,
+        -- The kubeconfig of another user is taken only by those who manage the cluster.
+        event_action = 'describesubaccountk8sclusteruserconfig' AS of_another,
+        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.role_name'), 'like', '%admin%'), false) AS as_admin
+    FROM events
+    WHERE outcome = 'success'
+      AND lower(service_name) = 'cs'
+      AND event_action IN ('describeclusteruserkubeconfig', 'describeclusterv2userkubeconfig', 'describesubaccountk8sclusteruserconfig', 'grantpermissions', 'updateuserpermissions',
+        'updatek8sclusteruserconfigexpire')
+      AND NOT (event_action = 'updateuserpermissions' AND coalesce(lower(param(request_parameters, request_parameter_json, 'mode')), '') = 'delete')
+),
+-- Only the first call of a day can be the first in 30 days.
+days AS (
+    SELECT account, who, event_action, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time, max(event_time) AS last_time,
+           first_value(event_key ORDER BY event_time, event_key) AS event_key
+    FROM calls
+    WHERE event_time IS NOT NULL AND who <> ''
+    GROUP BY account, who, event_action, date_bin(INTERVAL '1 day', event_time)
+),
+followed AS (
+    SELECT *, lag(last_time) OVER (PARTITION BY account, who, event_action ORDER BY day) AS done_before FROM days
+),
+fresh AS (
+    SELECT event_key FROM followed WHERE done_before IS NULL OR done_before < first_time - INTERVAL '30 days'
+),
+weighed AS (
+    SELECT calls.*, fresh.event_key IS NOT NULL AS is_first, who = '' OR event_time IS NULL AS without_past
+    FROM calls
+    LEFT JOIN fresh ON fresh.event_key = calls.event_key
+)
+SELECT
+    weighed.*,
+    CASE WHEN from_unknown AND NOT (gives_rights OR by_root OR is_first) THEN 'address-undetermined' END AS variant,
+    CASE
+        WHEN by_root AND gives_rights OR gives_rights AND (as_admin OR from_outside) THEN 'high'
+        WHEN gives_rights OR by_root OR from_outside THEN 'medium'
+        WHEN of_another AND is_first THEN 'medium'
+        -- The first time that a colleague in the office does it is ordinary.
+        WHEN coalesce(source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time), false) THEN 'info'
+        ELSE 'low'
+    END AS severity,
+    concat_ws('; ',
+        CASE
+            WHEN event_action IN ('grantpermissions', 'updateuserpermissions') THEN 'Gave rights in clusters to ' || coalesce(param(request_parameters, request_parameter_json, 'uid'), '-')
+            WHEN gives_rights THEN 'Prolonged a kubeconfig of cluster ' || coalesce(param(request_parameters, request_parameter_json, 'ClusterId'), '-')
+            WHEN of_another THEN 'Fetched the kubeconfig of another user for cluster ' || coalesce(param(request_parameters, request_parameter_json, 'ClusterId'), '-')
+            ELSE 'Fetched a kubeconfig of cluster ' || coalesce(param(request_parameters, request_parameter_json, 'ClusterId'), '-')
+        END,
+        CASE WHEN gives_rights AND as_admin THEN 'The rights are those of an administrator' END,
+        CASE WHEN NOT gives_rights AND coalesce(try_cast(param(request_parameters, request_parameter_json, 'TemporaryDurationMinutes') AS BIGINT), 0) = 0 THEN 'The kubeconfig does not expire soon' END,
+        CASE WHEN lower(param(request_parameters, request_parameter_json, 'PrivateIpAddress')) = 'false' THEN 'It reaches the cluster over the internet' END,
+        CASE WHEN by_root THEN 'The root account acted' END,
+        CASE WHEN from_outside THEN 'The source address ' || client_ip || ' is in no corporate range' END,
+        CASE WHEN is_first THEN 'First time in 30 days that ' || coalesce(role_name, user_name, principal_id) || ' did this' END) AS why,
+    concat_ws('; ',
+        CASE WHEN source_class <> 'ip' THEN 'The source address is unknown (' || source_class || ')' END,
+        CASE WHEN source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL THEN 'The corporate ranges are not set' END,
+        CASE WHEN who = '' THEN 'The principal is unknown' END,
+        CASE WHEN event_time IS NULL THEN 'The event has no readable time' END) AS unknowns
+FROM weighed
+WHERE gives_rights OR by_root OR from_outside OR from_unknown OR is_first OR without_past

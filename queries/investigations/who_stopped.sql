@@ -16,11 +16,12 @@
 --! meaning = "Its region; needed only where the trail has never named the instance."
 --
 -- Every call in the period that names the instance and affects whether it runs, in order of time; possible causes of a stop; how many
--- events the trail has for its regions at all; and the verdict of the latest successful stop, reboot or release.
+-- events the trail has for its regions at all; and the verdict of the latest successful stop, reboot or release. Where a service did it with a role of its own, the verdict names the
+-- person whose call to that service came before.
 --
 -- Every event that names the instance. These are few, so they are searched for once and used for everything else.
 WITH of_instance AS MATERIALIZED (
-    SELECT event_time, event_name, event_action, event_type, event_id, service_name, outcome, error_code, user_name, principal_id, user_type,
+    SELECT event_time, event_name, event_action, event_type, event_id, service_name, outcome, error_code, user_name, principal_id, user_type, role_name,
            source_ip_address, credential_kind, access_key_id, user_agent, account_id, acs_region, request_parameters, request_parameter_json
     FROM events WHERE array_has(instance_ids, $instance)
 ),
@@ -65,16 +66,37 @@ stops AS (
      AND period.event_time BETWEEN schedules.due - INTERVAL '5 minutes' AND schedules.due + INTERVAL '1 hour'
     WHERE period.outcome = 'success' AND period.family IN ('stop', 'reboot', 'release', 'change that stops')
 ),
+-- A service stops instances with a role of its own. A person may have made it do so: with a call that names the instance within the six hours
+-- before, or else with one to a service that scales or orchestrates within 15 minutes.
+orders AS (
+    SELECT calls.event_name, calls.service_name, calls.event_time, coalesce(calls.user_name, calls.principal_id, 'unknown') AS asked_by, calls.source_ip_address,
+           coalesce(array_has(calls.instance_ids, $instance), false) AS names_it,
+           row_number() OVER (ORDER BY coalesce(array_has(calls.instance_ids, $instance), false) DESC, calls.event_time DESC, calls.event_key) AS place
+    FROM stops
+    JOIN events AS calls ON calls.account_id = stops.account_id
+    WHERE stops.back = 1 AND matches(stops.role_name, 'service_roles')
+      AND calls.event_time >= $since - INTERVAL '6 hours' AND calls.event_time < $until
+      AND calls.event_time BETWEEN stops.event_time - INTERVAL '6 hours' AND stops.event_time
+      AND calls.outcome = 'success' AND lower(calls.service_name) IN ('ess', 'oos', 'ros', 'cs')
+      AND calls.event_action IN ('executescalingrule', 'removeinstances', 'setinstancehealth', 'scalewithadjustment', 'modifyscalinggroup', 'deletescalinggroup',
+          'startexecution', 'deletestack', 'updatestack', 'deleteclusternodes', 'removenodepoolnodes')
+      AND NOT coalesce(matches(calls.role_name, 'service_roles'), false)
+      AND (array_has(calls.instance_ids, $instance) OR calls.event_time >= stops.event_time - INTERVAL '15 minutes')
+),
 latest AS (
     SELECT
         CASE WHEN set_at IS NOT NULL THEN 'scheduled release' WHEN by_platform THEN 'platform event' ELSE 'operator found' END AS verdict,
         concat_ws(', ',
-            event_name || ' at ' || to_char(event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+            stops.event_name || ' at ' || to_char(stops.event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
             CASE WHEN NOT by_platform THEN 'by ' || coalesce(user_name, principal_id, 'a principal the event does not name') END,
-            CASE WHEN NOT by_platform THEN 'from ' || coalesce(source_ip_address, 'an address the event does not name') END,
+            CASE WHEN NOT by_platform THEN 'from ' || coalesce(stops.source_ip_address, 'an address the event does not name') END,
             CASE WHEN NOT by_platform THEN 'by ' || credential_kind END,
-            CASE WHEN set_at IS NOT NULL THEN 'as ' || set_by || ' had set it at ' || to_char(set_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END) AS evidence
-    FROM stops WHERE back = 1
+            CASE WHEN set_at IS NOT NULL THEN 'as ' || set_by || ' had set it at ' || to_char(set_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END,
+            CASE WHEN orders.names_it THEN 'set off by ' ELSE 'perhaps set off by ' END || orders.asked_by || ', who called ' || orders.event_name || ' of ' || orders.service_name
+                || ' at ' || to_char(orders.event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || coalesce(' from ' || orders.source_ip_address, '')) AS evidence
+    FROM stops
+    LEFT JOIN orders ON orders.place = 1
+    WHERE stops.back = 1
 ),
 home AS (
     SELECT DISTINCT acs_region FROM named WHERE acs_region IS NOT NULL

@@ -34,6 +34,8 @@ pub struct Phrases {
     by_start: HashMap<String, Vec<usize>>,
     /// Numbers of the phrases that begin with a value.
     by_value: Vec<usize>,
+    /// Chinese words by the English ones: names of facts and kinds of addresses.
+    words: HashMap<String, String>,
 }
 
 /// A sentence with placeholders, as the file has it.
@@ -49,6 +51,9 @@ struct PhraseEntry {
 struct PhraseFile {
     #[serde(default)]
     phrases: Vec<PhraseEntry>,
+    /// Words of the product that stand as values in sentences.
+    #[serde(default)]
+    words: HashMap<String, String>,
 }
 
 /// A sentence with placeholders, taken apart.
@@ -66,6 +71,8 @@ enum ChinesePart {
     Text(String),
     /// The value with this number, from 0.
     Value(usize),
+    /// The same, where the value is a list of words of the product, and not a text of the event.
+    Words(usize),
 }
 
 impl Phrases {
@@ -87,7 +94,8 @@ impl Phrases {
         })
     }
 
-    /// Reads phrases in TOML: `[[phrases]]` with `en` and `zh`.
+    /// Reads phrases in TOML: `[[phrases]]` with `en` and `zh`, and `[words]`. In `zh`, `{}` is the next value, `{2}` the
+    /// second, and `{2:words}` the second in the words of `[words]`.
     ///
     /// # Errors
     /// The message of the TOML parser, or a phrase whose languages have different values.
@@ -108,6 +116,7 @@ impl Phrases {
             }
             self.phrases.push(phrase);
         }
+        self.words.extend(file.words);
         Ok(())
     }
 
@@ -121,8 +130,25 @@ impl Phrases {
             let phrase = &self.phrases[number];
             Some((phrase, phrase.values(english)?))
         });
-        let (phrase, values) = fitting.max_by_key(|(phrase, _)| phrase.literal_bytes)?;
-        Some(phrase.chinese(&values))
+        match fitting.max_by_key(|(phrase, _)| phrase.literal_bytes) {
+            Some((phrase, values)) => Some(self.chinese(phrase, &values)),
+            None => self.words.get(english).cloned(),
+        }
+    }
+
+    fn chinese(&self, phrase: &Phrase, values: &[&str]) -> String {
+        let part = |part: &ChinesePart| match part {
+            ChinesePart::Text(text) => text.clone(),
+            ChinesePart::Value(number) => values[*number].to_owned(),
+            ChinesePart::Words(number) => self.words_zh(values[*number]),
+        };
+        phrase.chinese.iter().map(part).collect()
+    }
+
+    /// The words of a list in Chinese; one that is not known stays as it is.
+    fn words_zh(&self, list: &str) -> String {
+        let word = |word| self.words.get(word).map_or(word, String::as_str);
+        list.split(", ").map(word).collect::<Vec<_>>().join("、")
     }
 
     /// Each text in Chinese; a text without a phrase, such as one of a user's own rule, stays as it is.
@@ -148,7 +174,7 @@ impl Phrase {
         let mut used: Vec<usize> = chinese
             .iter()
             .filter_map(|part| match part {
-                ChinesePart::Value(number) => Some(*number),
+                ChinesePart::Value(number) | ChinesePart::Words(number) => Some(*number),
                 ChinesePart::Text(_) => None,
             })
             .collect();
@@ -179,31 +205,30 @@ impl Phrase {
         values.push(left);
         Some(values)
     }
-
-    fn chinese(&self, values: &[&str]) -> String {
-        let part = |part: &ChinesePart| match part {
-            ChinesePart::Text(text) => text.clone(),
-            ChinesePart::Value(number) => values[*number].to_owned(),
-        };
-        self.chinese.iter().map(part).collect()
-    }
 }
 
-/// Splits a Chinese text at its values: `{}` is the next, `{2}` the second.
+/// Splits a Chinese text at its values: `{}` is the next, `{2}` the second, `{2:words}` the second in Chinese words.
 fn chinese_parts(text: &str) -> Vec<ChinesePart> {
     let (mut parts, mut next, mut rest) = (Vec::new(), 0, text);
     while let Some((before, from)) = rest.split_once('{') {
         let Some((inner, after)) = from.split_once('}') else { break };
-        let number = if inner.is_empty() {
+        let (number, has_words) = match inner.strip_suffix(":words") {
+            Some(number) => (number, true),
+            None => (inner, false),
+        };
+        let number = if number.is_empty() {
             next += 1;
             Some(next)
         } else {
-            inner.parse::<usize>().ok().filter(|&number| number > 0)
+            number.parse::<usize>().ok().filter(|&number| number > 0)
         };
         match number {
             Some(number) => {
                 parts.push(ChinesePart::Text(before.to_owned()));
-                parts.push(ChinesePart::Value(number - 1));
+                parts.push(match has_words {
+                    true => ChinesePart::Words(number - 1),
+                    false => ChinesePart::Value(number - 1),
+                });
             }
             None => parts.push(ChinesePart::Text(format!("{before}{{{inner}}}"))),
         }
@@ -228,7 +253,9 @@ mod tests {
             "[[phrases]]\nen = \"{} of {}\"\nzh = \"{2} 的 {1}\"\n\
              [[phrases]]\nen = \"release of {}\"\nzh = \"释放 {}\"\n\
              [[phrases]]\nen = \"root\"\nzh = \"主账号\"\n\
-             [[phrases]]\nen = \"AccessKey {} was used from {} networks\"\nzh = \"AccessKey {} 从 {} 个网段使用\"\n",
+             [[phrases]]\nen = \"AccessKey {} was used from {} networks\"\nzh = \"AccessKey {} 从 {} 个网段使用\"\n\
+             [[phrases]]\nen = \"{} has no {}\"\nzh = \"{} 没有{:words}\"\n\
+             [words]\ntime = \"时间\"\nmfa = \"多因素认证\"\n",
         )
         .expect("valid");
         for (english, chinese) in [
@@ -236,6 +263,8 @@ mod tests {
             ("release of i-1", Some("释放 i-1")),
             ("root", Some("主账号")),
             ("roots", None),
+            ("time has no mfa, time, x", Some("time 没有多因素认证、时间、x")),
+            ("mfa", Some("多因素认证")),
             (
                 "AccessKey LT****1 was used from 6 networks",
                 Some("AccessKey LT****1 从 6 个网段使用"),

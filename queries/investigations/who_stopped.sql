@@ -67,7 +67,7 @@ stops AS (
     WHERE period.outcome = 'success' AND period.family IN ('stop', 'reboot', 'release', 'change that stops')
 ),
 -- A service stops instances with a role of its own. A person may have made it do so: with a call that names the instance within the six hours
--- before, or else with one to a service that scales or orchestrates within 15 minutes.
+-- before, or else with one to a service that scales or orchestrates within 15 minutes. The period bounds what is read.
 orders AS (
     SELECT calls.event_name, calls.service_name, calls.event_time, coalesce(calls.user_name, calls.principal_id, 'unknown') AS asked_by, calls.source_ip_address,
            coalesce(array_has(calls.instance_ids, $instance), false) AS names_it,
@@ -75,7 +75,7 @@ orders AS (
     FROM stops
     JOIN events AS calls ON calls.account_id = stops.account_id
     WHERE stops.back = 1 AND matches(stops.role_name, 'service_roles')
-      AND calls.event_time >= $since - INTERVAL '6 hours' AND calls.event_time < $until
+      AND calls.event_time >= $since AND calls.event_time < $until
       AND calls.event_time BETWEEN stops.event_time - INTERVAL '6 hours' AND stops.event_time
       AND calls.outcome = 'success' AND lower(calls.service_name) IN ('ess', 'oos', 'ros', 'cs')
       AND calls.event_action IN ('executescalingrule', 'removeinstances', 'setinstancehealth', 'scalewithadjustment', 'modifyscalinggroup', 'deletescalinggroup',

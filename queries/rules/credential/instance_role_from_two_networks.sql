@@ -16,12 +16,19 @@ WITH used AS (
       AND (source_class IN ('ip', 'internal', 'missing') OR source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9a-fA-F.:]+( *[,;] *[0-9a-fA-F.:]+)+ *$'))
       AND (lower(session_name) LIKE 'i-%' OR lower(session_name) LIKE 'vm-ram-i-%')
 ),
+-- Most instances use one network alone: their windows need not be counted.
+placed AS (
+    SELECT *, CASE WHEN is_private THEN NULL WHEN inside THEN 'corporate' ELSE network END AS place FROM used
+),
+spread AS (
+    SELECT *, coalesce(min(place) OVER whole <> max(place) OVER whole, false) OR coalesce(min(vpc) OVER whole <> max(vpc) OVER whole, false) AS in_several
+    FROM placed
+    WINDOW whole AS (PARTITION BY account, who)
+),
 counted AS (
-    SELECT
-        *,
-        count(DISTINCT CASE WHEN is_private THEN NULL WHEN inside THEN 'corporate' ELSE network END) OVER before AS networks,
-        count(DISTINCT vpc) OVER before AS vpcs
-    FROM used
+    SELECT *, count(DISTINCT place) OVER before AS networks, count(DISTINCT vpc) OVER before AS vpcs
+    FROM spread
+    WHERE in_several
     WINDOW before AS (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND CURRENT ROW)
 ),
 marked AS (

@@ -9,9 +9,15 @@ WITH used AS (
     WHERE event_time IS NOT NULL AND credential_kind = 'long_term'
       AND (source_class = 'ip' OR source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9a-fA-F.:]+( *[,;] *[0-9a-fA-F.:]+)+ *$'))
 ),
+-- Most keys are used from one network alone: their windows need not be counted.
+spread AS (
+    SELECT *, min(thing) OVER whole <> max(thing) OVER whole AS in_several
+    FROM used WHERE who IS NOT NULL
+    WINDOW whole AS (PARTITION BY account, who)
+),
 counted AS (
     SELECT *, count(DISTINCT thing) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND CURRENT ROW) AS in_window
-    FROM used WHERE who IS NOT NULL
+    FROM spread WHERE in_several
 ),
 marked AS (
     SELECT event_key, who, max(in_window) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN CURRENT ROW AND INTERVAL '60 minutes' FOLLOWING) AS most

@@ -40,10 +40,14 @@ used AS (
       AND coalesce(lower(event_category), '') <> 'data'
       AND NOT coalesce(inside, false)
 ),
+-- A session whose issue the trail does not show is followed nowhere.
 acts AS (
-    SELECT * FROM issued WHERE handle IS NOT NULL
-    UNION ALL
-    SELECT * FROM used WHERE handle IS NOT NULL
+    SELECT *, max(CASE WHEN issues THEN 1 ELSE 0 END) OVER (PARTITION BY handle) AS has_issue
+    FROM (
+        SELECT * FROM issued WHERE handle IS NOT NULL
+        UNION ALL
+        SELECT * FROM used WHERE handle IS NOT NULL
+    )
 ),
 followed AS (
     SELECT
@@ -56,6 +60,7 @@ followed AS (
         max(CASE WHEN issues THEN event_time END) OVER (PARTITION BY handle, network ORDER BY event_time RANGE BETWEEN INTERVAL '12 hours' PRECEDING AND CURRENT ROW) AS same_network_at,
         max(CASE WHEN issues THEN event_time END) OVER (PARTITION BY role, network ORDER BY event_time RANGE BETWEEN INTERVAL '7 days' PRECEDING AND CURRENT ROW) AS same_role_at
     FROM acts
+    WHERE has_issue = 1
     WINDOW session AS (PARTITION BY handle ORDER BY event_time RANGE BETWEEN INTERVAL '12 hours' PRECEDING AND CURRENT ROW)
 ),
 elsewhere AS (

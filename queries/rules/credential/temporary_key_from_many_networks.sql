@@ -14,9 +14,14 @@ WITH used AS (
       AND (source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9a-fA-F.:]+( *[,;] *[0-9a-fA-F.:]+)+ *$')
         OR source_class = 'ip' AND NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '11.0.0.0/8') OR ip_in_cidr(source_ip, '100.64.0.0/10') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '127.0.0.0/8') OR ip_in_cidr(source_ip, 'fc00::/7') OR ip_in_cidr(source_ip, 'fe80::/10')))
 ),
+-- Most keys are used from one network alone: their windows need not be counted.
+spread AS (
+    SELECT *, min(network) OVER whole <> max(network) OVER whole AS in_several FROM used WINDOW whole AS (PARTITION BY who)
+),
 counted AS (
     SELECT *, count(DISTINCT network) OVER before AS networks, count(DISTINCT address) OVER before AS addresses
-    FROM used
+    FROM spread
+    WHERE in_several
     WINDOW before AS (PARTITION BY who ORDER BY event_time RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND CURRENT ROW)
 ),
 marked AS (

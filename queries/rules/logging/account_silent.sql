@@ -1,4 +1,4 @@
--- No events of an account for three times as long as its longest pause in the week before, and for at least an hour. The silence is over, or goes on while
+-- No events of an account for three times as long as its longest pause in the eight days before, and for at least an hour. The silence is over, or goes on while
 -- events of other accounts arrive. The event is the last before the silence.
 WITH hours AS (
     SELECT coalesce(account_id, '') AS account, date_bin(INTERVAL '1 hour', event_time) AS hour, min(event_time) AS first_time, max(event_time) AS last_time,
@@ -16,9 +16,9 @@ quiet AS (
 ),
 compared AS (
     SELECT *,
-           max(seconds) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '6 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS usual,
-           count(*) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '6 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS hours_before,
-           min(hour) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '6 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS known_since
+           max(seconds) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '8 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS usual,
+           count(*) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '8 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS hours_before,
+           min(hour) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '8 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS known_since
     FROM quiet
 ),
 silent AS (

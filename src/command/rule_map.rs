@@ -42,7 +42,7 @@ pub(super) async fn run(config: &Config, args: &RulesMapArgs) -> Result<Exit, Fa
     let map = OperationMap::new(&config.rule_set.rules, seen);
     let products = products(&map, args.product.as_deref())?;
     let is_shown = |operation: &&MappedOperation| {
-        let in_product = products.iter().any(|product| *product == operation.product);
+        let in_product = products.contains(&operation.product);
         // What only reads is no gap, unless it reads secrets or data.
         let is_gap = !operation.is_watched() && operation.risk != OperationRisk::Read;
         (products.is_empty() || in_product) && (!args.unwatched || is_gap)

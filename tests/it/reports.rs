@@ -103,7 +103,7 @@ fn english_sentences(text: &str) -> Vec<String> {
         let words: Vec<&str> = line.split(' ').collect();
         words
             .windows(3)
-            .find(|three| three.iter().all(|word| is_word(word)))
+            .find(|three| three.iter().all(is_word))
             .map(|three| three.join(" "))
     };
     // The reason of an exception is in the words of the user.

@@ -1,7 +1,7 @@
 //! Runs the test cases of rules, with the same evaluation as for events of a lake.
 
 use crate::authoring::case_events::{case_events, is_firing};
-use crate::authoring::evasion::attack::{Attack, BENIGN, Evasion};
+use crate::authoring::evasion::attack::{Attack, BENIGN, Evasion, parameters_read};
 use crate::evaluate::batch::{evaluate_rows, missing_parameters, sort_findings};
 use crate::evaluate::batch_rows::BatchRows;
 use crate::evaluate::scope::TimeRange;
@@ -143,7 +143,10 @@ impl<'d> CaseRunner<'d> {
         let rows = BatchRows::new(session, rules).await.map_err(|e| e.to_string())?;
         match rows.broken.first() {
             Some((_, error)) => Err(format!("the rule broke: {error}")),
-            None => Ok(CasePlan { parameters, rows, in_both_languages: rule.built_in }),
+            None => {
+                let (in_both_languages, reads) = (rule.built_in, parameters_read(rule));
+                Ok(CasePlan { parameters, rows, in_both_languages, reads })
+            }
         }
     }
 
@@ -169,6 +172,8 @@ struct CasePlan<'r> {
     rows: BatchRows<'r>,
     /// Every sentence of the findings must have a Chinese phrase: the rule comes with the product.
     in_both_languages: bool,
+    /// The parameters that the rule reads.
+    reads: Vec<String>,
 }
 
 impl CasePlan<'_> {
@@ -214,7 +219,7 @@ impl CasePlan<'_> {
             found.iter().flat_map(|finding| &finding.event_ids).map(String::as_str).collect();
         let is_own = |event: &Value| event["eventId"].as_str().is_some_and(|id| ids.contains(id));
         let own = events.iter().map(is_own).collect();
-        let attack = Attack { events, own };
+        let attack = Attack { events, own, reads: self.reads.clone() };
         let mut outcomes = Vec::new();
         for evasion in evasions {
             let mut outcome = None;

@@ -1,4 +1,5 @@
--- Encryption, logging, policy, replication or versioning of a bucket was removed, or its objects were made to expire within days.
+-- Encryption, logging, policy, replication or versioning of a bucket was removed, or its objects were made to expire within days: all of them,
+-- or those under a prefix that does not look temporary. Each lifecycle rule is judged by itself, and disabled ones count nothing.
 -- The vendor's events of OSS carry no values: versioning and lifecycle without a value count (variant `review`) where the principal
 -- did not set them from the same network in the thirty days before.
 WITH calls AS (
@@ -32,12 +33,18 @@ expiries AS (
     SELECT
         event_key,
         -- A rule without a prefix concerns every object.
-        min(CASE WHEN coalesce(param(rule, 'Prefix'), param(rule, 'Filter.Prefix'), '') = '' THEN TRY_CAST(param(rule, 'Expiration.Days') AS BIGINT) END) AS days_all,
+        min(CASE WHEN prefix = '' THEN days END) AS days_all,
         -- Many rules, each with a prefix, can concern every object too.
-        count(CASE WHEN TRY_CAST(param(rule, 'Expiration.Days') AS BIGINT) <= 7 THEN 1 END) AS soon,
-        bool_or(coalesce(any_is(values_at(rule, 'Expiration.CreatedBeforeDate'), 're', '.'), any_is(values_at(rule, 'Expiration.Date'), 're', '.'), false)) AS by_date
-    FROM rules
-    WHERE lower(coalesce(param(rule, 'Status'), 'enabled')) <> 'disabled'
+        count(CASE WHEN days <= 7 OR dated THEN 1 END) AS soon,
+        bool_or(prefix = '' AND dated) AS by_date,
+        min(CASE WHEN prefix <> '' AND NOT temporary THEN days END) AS days_prefix,
+        min(CASE WHEN prefix <> '' AND NOT temporary AND (days <= 7 OR dated) THEN prefix END) AS prefix
+    FROM (SELECT event_key, days, dated, prefix, regexp_like(lower(prefix), '(^|[^a-z])(te?mp|temporary|cache|caches|trash|logs?|scratch|test|tests|upload|uploads|build|builds)([^a-z]|$)') AS temporary
+        FROM (SELECT event_key, TRY_CAST(param(rule, 'Expiration.Days') AS BIGINT) AS days,
+                coalesce(any_is(values_at(rule, 'Expiration.CreatedBeforeDate'), 're', '.'), any_is(values_at(rule, 'Expiration.Date'), 're', '.'), false) AS dated,
+                coalesce(param(rule, 'Prefix'), param(rule, 'Filter.Prefix'), '') AS prefix
+            FROM rules
+            WHERE lower(coalesce(param(rule, 'Status'), 'enabled')) <> 'disabled'))
     GROUP BY event_key
 ),
 -- Only the first call of a principal from a network on a day can be new.
@@ -49,6 +56,8 @@ judged AS (
     SELECT
         calls.*,
         expiries.days_all,
+        expiries.days_prefix,
+        expiries.prefix,
         has_value AND (event_action = 'putbucketversioning' AND cardinality(versioning) = 0 OR event_action = 'putbucketlifecycle' AND cardinality(rules) = 0) AS is_review,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
         coalesce(NOT ip_in(calls.source_ip, 'corporate_cidrs', calls.event_time), false) AS from_outside,
@@ -63,6 +72,7 @@ judged AS (
             WHEN event_action = 'putbucketversioning' AND any_is(versioning, 'equals', 'suspended') THEN 'Suspended the versioning of a bucket'
             WHEN event_action = 'putbucketlifecycle' AND cardinality(rules) = 0 THEN 'Set when the objects of a bucket expire'
             WHEN event_action = 'putbucketlifecycle' AND (expiries.days_all <= 7 OR expiries.soon > 5 OR expiries.by_date) THEN 'Made all objects of a bucket expire soon'
+            WHEN event_action = 'putbucketlifecycle' AND expiries.prefix IS NOT NULL THEN 'Made objects under a prefix of a bucket expire soon'
         END AS weakened
     FROM calls
     LEFT JOIN expiries ON expiries.event_key = calls.event_key
@@ -72,12 +82,14 @@ SELECT
     judged.*,
     -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
     CASE WHEN is_review THEN who ELSE principal_id END AS grouped_by,
-    CASE WHEN is_review THEN 'review' END AS variant,
-    CASE WHEN is_review THEN 'low' WHEN weakened = 'Made all objects of a bucket expire soon' THEN 'high' ELSE 'medium' END AS severity,
+    CASE WHEN is_review THEN 'review' WHEN weakened = 'Made objects under a prefix of a bucket expire soon' THEN 'prefix' END AS variant,
+    CASE WHEN is_review THEN 'low' WHEN weakened = 'Made all objects of a bucket expire soon' THEN 'high'
+        WHEN weakened = 'Made objects under a prefix of a bucket expire soon' THEN 'low' ELSE 'medium' END AS severity,
     concat_ws('; ',
         weakened,
         'The bucket is ' || bucket,
-        'Objects expire after ' || CAST(days_all AS VARCHAR) || ' days',
+        CASE WHEN weakened = 'Made objects under a prefix of a bucket expire soon' THEN 'The prefix is ' || prefix END,
+        'Objects expire after ' || CAST(CASE WHEN weakened = 'Made objects under a prefix of a bucket expire soon' THEN CASE WHEN days_prefix <= 7 THEN days_prefix END ELSE days_all END AS VARCHAR) || ' days',
         CASE WHEN is_review AND is_new THEN 'The principal did not set this from this network in the 30 days before' END,
         CASE WHEN is_review AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',

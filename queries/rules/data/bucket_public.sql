@@ -1,6 +1,7 @@
 -- A bucket that everybody or a stranger's account may read, or what kept it from that was removed. The vendor's events of OSS carry
 -- no values: where the value is missing, the finding asks to look at the bucket (variant `review`). ACLs without a value are
--- mostly private: they count where the principal set no ACL from the same network in the thirty days before.
+-- mostly private: they count where the principal set no ACL from the same network in the thirty days before. A condition of a policy
+-- counts where it names an account, a VPC or less than half of the internet: a browser, an hour or HTTPS keeps nobody out.
 WITH calls AS (
     SELECT
         events.*,
@@ -14,13 +15,16 @@ WITH calls AS (
         date_bin(INTERVAL '1 day', event_time) AS event_day,
         -- The caller chooses the parameters, so the resource comes first.
         coalesce(values_at(referenced_resources, 'ACS::OSS::Bucket')[1], resource_name, CASE WHEN event_source LIKE '%.oss-%' THEN split_part(event_source, '.', 1) END, param(request_parameters, request_parameter_json, 'bucketName'), param(request_parameters, request_parameter_json, 'bucket')) AS bucket,
-        coalesce(nullif(param(request_parameters, request_parameter_json, 'acl'), ''), nullif(param(request_parameters, request_parameter_json, 'x-oss-acl'), '')) AS acl,
-        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'acl'), 're', '(?i)^ *public-read'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'x-oss-acl'), 're', '(?i)^ *public-read'), false) AS acl_public,
-        coalesce(entries(param(request_parameters, request_parameter_json, 'policy'), 'Statement'), entries(request_parameters, request_parameter_json, 'policy.Statement'), entries(request_parameters, request_parameter_json, 'Statement')) AS statements,
-        array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'BlockPublicAccess'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'PublicAccessBlockConfiguration.BlockPublicAccess'), make_array())) AS block,
-        array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'NetworkOrigin'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'CreateAccessPointConfiguration.NetworkOrigin'), make_array())) AS network,
+        -- Each operation has parameters of its own. One of another operation means nothing.
+        CASE WHEN event_action IN ('putbucketacl', 'putbucket') THEN coalesce(nullif(param(request_parameters, request_parameter_json, 'acl'), ''), nullif(param(request_parameters, request_parameter_json, 'x-oss-acl'), '')) END AS acl,
+        event_action IN ('putbucketacl', 'putbucket') AND (coalesce(any_is(values_at(request_parameters, request_parameter_json, 'acl'), 're', '(?i)^ *public-read'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'x-oss-acl'), 're', '(?i)^ *public-read'), false)) AS acl_public,
+        CASE WHEN event_action IN ('putbucketpolicy', 'putaccesspointpolicy') THEN coalesce(entries(param(request_parameters, request_parameter_json, 'policy'), 'Statement'), entries(request_parameters, request_parameter_json, 'policy.Statement'), entries(request_parameters, request_parameter_json, 'Statement')) END AS statements,
+        CASE WHEN event_action LIKE 'put%publicaccessblock' THEN array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'BlockPublicAccess'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'PublicAccessBlockConfiguration.BlockPublicAccess'), make_array())) END AS block,
+        CASE WHEN event_action = 'createaccesspoint' THEN array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'NetworkOrigin'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'CreateAccessPointConfiguration.NetworkOrigin'), make_array())) END AS network,
         event_action IN ('putbucketpolicy', 'putaccesspointpolicy') AS on_policy,
-        event_action LIKE 'put%publicaccessblock' AS on_block
+        event_action LIKE 'put%publicaccessblock' AS on_block,
+        -- Where not even the account itself is in the list, there is no list to tell strangers by.
+        coalesce(matches(account_id, 'accounts'), false) AS accounts_known
     FROM events
     WHERE event_action IN ('putbucketacl', 'putbucket', 'putbucketpolicy', 'putaccesspointpolicy', 'putbucketwebsite', 'createaccesspoint',
                      'deletebucketpublicaccessblock', 'deletepublicaccessblock', 'deleteaccesspointpublicaccessblock',
@@ -40,12 +44,14 @@ allowed AS (
         account_id,
         coalesce(values_at(statement, 'Principal'), make_array()) AS principals,
         param(statement, 'NotPrincipal') IS NOT NULL AS all_but_some,
-        coalesce(param(statement, 'Condition'), '{}') <> '{}' AS has_condition
+        coalesce(param(statement, 'Condition'), '{}') <> '{}' AS has_condition,
+        coalesce(internet_share(values_at(statement, 'Condition.IpAddress.acs:SourceIp')) < 0.5, false)
+            OR coalesce(regexp_like(param(statement, 'Condition'), '(?i)"(ForAnyValue:)?String(Equals|EqualsIgnoreCase|Like)" *: *\{[^{}]*"acs:(SourceVpc|SourceVpcId|SourceAccount|SourceArn|PrincipalArn|PrincipalRDId|PrincipalRDPath|AccessId)" *: *("[^"*?]*[0-9][^"]*"|\[ *"[^"*?]*[0-9][^"]*"( *, *"[^"*?]*[0-9][^"]*")* *\])'), false) AS is_restricted
     FROM statements
     WHERE lower(coalesce(param(statement, 'Effect'), 'allow')) <> 'deny'
 ),
 principals AS (
-    SELECT event_key, account_id, all_but_some, has_condition, unnest(CASE WHEN array_length(principals) > 0 THEN principals ELSE make_array('') END) AS principal
+    SELECT event_key, account_id, all_but_some, has_condition, is_restricted, unnest(CASE WHEN array_length(principals) > 0 THEN principals ELSE make_array('') END) AS principal
     FROM allowed
 ),
 named AS (
@@ -59,8 +65,9 @@ named AS (
 policies AS (
     SELECT
         event_key,
-        bool_or(is_everybody AND NOT has_condition) AS for_everybody,
-        bool_or(is_everybody AND has_condition) AS for_everybody_if,
+        bool_or(is_everybody AND NOT is_restricted) AS for_everybody,
+        bool_or(is_everybody AND is_restricted) AS for_everybody_if,
+        bool_and(has_condition) FILTER (WHERE is_everybody AND NOT is_restricted) AS has_weak_condition,
         min(CASE WHEN owner IS NOT NULL AND (owner <> '' AND owner <> coalesce(account_id, '') AND NOT matches(owner, 'accounts')) THEN owner END) AS stranger,
         min(user_id) AS user_id
     FROM named
@@ -76,6 +83,7 @@ judged AS (
         calls.*,
         policies.for_everybody,
         policies.for_everybody_if,
+        policies.has_weak_condition,
         policies.stranger,
         policies.user_id,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
@@ -115,8 +123,9 @@ SELECT
     CASE WHEN is_acl THEN who ELSE principal_id END AS grouped_by,
     CASE WHEN is_review THEN 'review' END AS variant,
     CASE
-        WHEN opened IN ('Set the ACL of a bucket', 'Set the block of public access', 'Made a bucket serve a website', 'Made an access point to a bucket', 'Set a policy that lets single users in') THEN 'low'
-        WHEN opened IN ('Set a policy', 'Removed the block of public access', 'Set a policy that lets everybody in under a condition') THEN 'medium'
+        WHEN opened IN ('Set the ACL of a bucket', 'Set the block of public access', 'Made a bucket serve a website', 'Made an access point to a bucket') THEN 'low'
+        WHEN opened IN ('Set a policy', 'Removed the block of public access', 'Set a policy that lets everybody in under a condition', 'Set a policy that lets single users in') THEN 'medium'
+        WHEN opened = 'Set a policy that lets another account in' AND NOT accounts_known THEN 'medium'
         WHEN opened = 'Switched off the block of public access' AND event_action <> 'putpublicaccessblock' THEN 'medium'
         ELSE 'high'
     END AS severity,
@@ -124,11 +133,13 @@ SELECT
         opened,
         'The bucket is ' || bucket,
         'The ACL is ' || acl,
-        CASE WHEN on_policy THEN 'The account ' || stranger || ' is not the company''s' END,
+        CASE WHEN on_policy AND for_everybody AND has_weak_condition THEN 'The condition of the policy names no network and no account' END,
+        CASE WHEN on_policy AND accounts_known THEN 'The account ' || stranger || ' is not the company''s' WHEN on_policy THEN 'The account is ' || stranger END,
         CASE WHEN is_acl AND is_new THEN 'The principal set no ACL from this network in the 30 days before' END,
         CASE WHEN is_review AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN is_review THEN 'The event does not say whether the bucket is public now' END,
+        CASE WHEN opened = 'Set a policy that lets another account in' AND NOT accounts_known THEN 'Whether the account is one of the company (the parameter accounts does not list this one)' END,
         CASE WHEN opened = 'Set a policy that lets single users in' THEN 'The policy does not say of which account the user ' || user_id || ' is' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM weighed

@@ -17,13 +17,28 @@ WITH calls AS (
             WHEN event_action = 'modifydtsjobendpoint' THEN param(request_parameters, request_parameter_json, 'AliyunUid')
             WHEN event_action = 'createrestoretask' THEN param(request_parameters, request_parameter_json, 'CrossAliyunId')
         END AS owner,
+        -- Where not even the account itself is in the list, there is no list to tell strangers by.
+        coalesce(matches(account_id, 'accounts'), false) AS accounts_known,
         event_action IN ('configuredtsjob', 'configuremigrationjob', 'configuresynchronizationjob', 'modifydtsjobendpoint', 'createrestoretask') AS is_copy,
         event_action = 'modifydtsjobendpoint' AND NOT coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Endpoint'), 'startswith', 'dest'), true) AS is_source,
         event_action IN ('describebackups', 'describedetachedbackups', 'describebinlogfiles', 'describebackupsetdownloadlink') AS is_read,
-        coalesce(param(request_parameters, request_parameter_json, 'SourceEndpointInstanceID'), param(request_parameters, request_parameter_json, 'SourceEndpoint.InstanceID'), param(request_parameters, request_parameter_json, 'DBInstanceId'), param(request_parameters, request_parameter_json, 'DBClusterId'), param(request_parameters, request_parameter_json, 'InstanceId'), param(request_parameters, request_parameter_json, 'BackupPlanId'), param(request_parameters, request_parameter_json, 'DtsJobId'), param(request_parameters, request_parameter_json, 'DtsInstanceId'), param(request_parameters, request_parameter_json, 'MigrationJobId'), param(request_parameters, request_parameter_json, 'SynchronizationJobId')) AS database,
+        CASE
+            WHEN event_action = 'configuredtsjob' THEN coalesce(param(request_parameters, request_parameter_json, 'SourceEndpointInstanceID'), param(request_parameters, request_parameter_json, 'DtsJobId'), param(request_parameters, request_parameter_json, 'DtsInstanceId'))
+            WHEN event_action = 'configuremigrationjob' THEN coalesce(param(request_parameters, request_parameter_json, 'SourceEndpoint.InstanceID'), param(request_parameters, request_parameter_json, 'MigrationJobId'))
+            WHEN event_action = 'configuresynchronizationjob' THEN coalesce(param(request_parameters, request_parameter_json, 'SourceEndpoint.InstanceID'), param(request_parameters, request_parameter_json, 'SynchronizationJobId'))
+            WHEN event_action = 'modifydtsjobendpoint' THEN coalesce(param(request_parameters, request_parameter_json, 'DtsJobId'), param(request_parameters, request_parameter_json, 'DtsInstanceId'))
+            WHEN event_action = 'createrestoretask' THEN param(request_parameters, request_parameter_json, 'BackupPlanId')
+            WHEN lower(service_name) IN ('rds', 'dds') THEN param(request_parameters, request_parameter_json, 'DBInstanceId')
+            WHEN lower(service_name) = 'polardb' THEN param(request_parameters, request_parameter_json, 'DBClusterId')
+            WHEN lower(service_name) IN ('r-kvstore', 'oceanbasepro') THEN param(request_parameters, request_parameter_json, 'InstanceId')
+        END AS database,
         param(request_parameters, request_parameter_json, 'BackupSetId') AS backup,
         -- The vendor requires the kind of the job and of its destination, so that parameters without them are not those of the call.
-        coalesce(param(request_parameters, request_parameter_json, 'JobType'), param(request_parameters, request_parameter_json, 'DestinationEndpointInstanceType'), param(request_parameters, request_parameter_json, 'DestinationEndpoint.InstanceType')) IS NULL AS nothing_said
+        CASE
+            WHEN event_action = 'configuredtsjob' THEN coalesce(param(request_parameters, request_parameter_json, 'JobType'), param(request_parameters, request_parameter_json, 'DestinationEndpointInstanceType'))
+            WHEN event_action = 'createrestoretask' THEN param(request_parameters, request_parameter_json, 'DestinationEndpointInstanceType')
+            WHEN event_action IN ('configuremigrationjob', 'configuresynchronizationjob') THEN param(request_parameters, request_parameter_json, 'DestinationEndpoint.InstanceType')
+        END IS NULL AS nothing_said
     FROM events
     WHERE outcome = 'success'
       AND (event_action IN ('configuredtsjob', 'configuremigrationjob', 'configuresynchronizationjob', 'modifydtsjobendpoint') AND lower(service_name) = 'dts'
@@ -31,9 +46,13 @@ WITH calls AS (
         OR event_action IN ('createbackupsetdownloadlink', 'describebackupsetdownloadlink') AND lower(service_name) = 'oceanbasepro'
         OR event_action IN ('describebackups', 'describedetachedbackups', 'describebinlogfiles') AND lower(service_name) IN ('rds', 'dds', 'polardb', 'r-kvstore'))
 ),
--- Every address that the call names: a second parameter with a harmless address hides nothing.
+-- Every address that the call names: a second one that is harmless hides nothing, and neither does a parameter of another operation.
 addresses AS (
-    SELECT event_key, event_time, unnest(array_concat(coalesce(values_at(request_parameters, request_parameter_json, 'DestinationEndpointIP'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'DestinationEndpoint.IP'), make_array()), coalesce(values_at(request_parameters, request_parameter_json, 'EndpointIp'), make_array()))) AS address
+    SELECT event_key, event_time, unnest(CASE
+        WHEN event_action IN ('configuredtsjob', 'createrestoretask') THEN values_at(request_parameters, request_parameter_json, 'DestinationEndpointIP')
+        WHEN event_action IN ('configuremigrationjob', 'configuresynchronizationjob') THEN values_at(request_parameters, request_parameter_json, 'DestinationEndpoint.IP')
+        WHEN event_action = 'modifydtsjobendpoint' THEN values_at(request_parameters, request_parameter_json, 'EndpointIp')
+    END) AS address
     FROM calls
     WHERE is_copy
 ),
@@ -86,16 +105,18 @@ SELECT
     CASE
         WHEN leaves = 'Configured a job that copies a database' OR is_read THEN 'low'
         WHEN leaves IN ('Copies a database to a host given by name', 'Made a backup into a file that can be downloaded') THEN 'medium'
+        WHEN leaves = 'Copies a database to another account' AND NOT accounts_known AND outside IS NULL THEN 'medium'
         ELSE 'high'
     END AS severity,
     concat_ws('; ',
         leaves,
         'The database or job is ' || database,
         'The destination is ' || destination,
-        CASE WHEN leaves = 'Copies a database to another account' THEN 'The account ' || owner || ' is not the company''s' END,
+        CASE WHEN leaves <> 'Copies a database to another account' THEN NULL WHEN accounts_known THEN 'The account ' || owner || ' is not the company''s' ELSE 'The account is ' || owner END,
         'The backup is ' || backup,
         CASE WHEN is_read AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
+        CASE WHEN leaves = 'Copies a database to another account' AND NOT accounts_known THEN 'Whether the account is one of the company (the parameter accounts does not list this one)' END,
         CASE WHEN leaves IN ('Copies a database to a host given by name', 'Configured a job that copies a database') THEN 'It is not known whether the destination is outside the company' END,
         CASE WHEN is_read AND from_unknown THEN 'It is not known whether the call came from a corporate range' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns

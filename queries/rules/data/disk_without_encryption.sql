@@ -2,8 +2,9 @@
 WITH asked AS (
     SELECT
         events.*,
-        coalesce(param(request_parameters, request_parameter_json, 'Encrypted'), param(request_parameters, request_parameter_json, 'SystemDisk.Encrypted')) AS encrypted,
-        entries(request_parameters, request_parameter_json, 'DataDisk') AS data_disks
+        -- Each operation has parameters of its own. One of another operation means nothing.
+        CASE WHEN event_action = 'createdisk' THEN param(request_parameters, request_parameter_json, 'Encrypted') ELSE param(request_parameters, request_parameter_json, 'SystemDisk.Encrypted') END AS encrypted,
+        CASE WHEN event_action <> 'createdisk' THEN entries(request_parameters, request_parameter_json, 'DataDisk') END AS data_disks
     FROM events
     WHERE event_action IN ('createdisk', 'runinstances', 'createinstance')
       AND lower(service_name) = 'ecs'

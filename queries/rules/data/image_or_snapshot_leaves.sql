@@ -5,22 +5,30 @@ WITH calls AS (
         events.*,
         coalesce(account_id, '') AS account,
         date_bin(INTERVAL '1 day', event_time) AS event_day,
-        coalesce(param(request_parameters, request_parameter_json, 'ImageId'), param(request_parameters, request_parameter_json, 'SnapshotId')) AS image,
+        -- Each operation has parameters of its own. One of another operation means nothing.
+        CASE WHEN event_action IN ('exportsnapshot', 'copysnapshot') THEN param(request_parameters, request_parameter_json, 'SnapshotId') WHEN lower(service_name) = 'ecs' THEN param(request_parameters, request_parameter_json, 'ImageId') END AS image,
         -- The bucket has one name in the export of images and another in that of snapshots.
-        param(request_parameters, request_parameter_json, 'OSSBucket') AS export_bucket,
+        CASE WHEN event_action IN ('exportimage', 'exportsnapshot') THEN param(request_parameters, request_parameter_json, 'OSSBucket') END AS export_bucket,
+        -- Where not even the account itself is in the list, there is no list to tell strangers by.
+        coalesce(matches(account_id, 'accounts'), false) AS accounts_known,
         event_action IN ('copysnapshot', 'copyimage') AS is_copy,
-        lower(coalesce(param(request_parameters, request_parameter_json, 'DestinationRegionId'), '')) AS region,
-        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'IsPublic'), 'equals', 'true'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'AddGroup'), 'equals', 'all'), false) AS for_everybody,
-        array_to_string(entries(request_parameters, request_parameter_json, 'AddGroup'), ', ') AS shared_group,
+        CASE WHEN event_action IN ('copysnapshot', 'copyimage') THEN lower(coalesce(param(request_parameters, request_parameter_json, 'DestinationRegionId'), '')) ELSE '' END AS region,
+        event_action = 'modifyimagesharepermission' AND coalesce(any_is(values_at(request_parameters, request_parameter_json, 'IsPublic'), 'equals', 'true'), false)
+            OR event_action = 'modifyimagesharegrouppermission' AND coalesce(any_is(values_at(request_parameters, request_parameter_json, 'AddGroup'), 'equals', 'all'), false) AS for_everybody,
+        CASE WHEN event_action = 'modifyimagesharegrouppermission' THEN array_to_string(entries(request_parameters, request_parameter_json, 'AddGroup'), ', ') END AS shared_group,
         -- The vendor requires the image, so that parameters without it are not those of the call.
-        param(request_parameters, request_parameter_json, 'ImageId') IS NULL AND entries(request_parameters, request_parameter_json, 'RemoveAccount') IS NULL AND entries(request_parameters, request_parameter_json, 'RemoveGroup') IS NULL AS nothing_said
+        event_action IN ('modifyimagesharepermission', 'modifyimagesharegrouppermission') AND param(request_parameters, request_parameter_json, 'ImageId') IS NULL
+            AND CASE WHEN event_action = 'modifyimagesharepermission' THEN entries(request_parameters, request_parameter_json, 'RemoveAccount') ELSE entries(request_parameters, request_parameter_json, 'RemoveGroup') END IS NULL AS nothing_said
     FROM events
     WHERE outcome = 'success'
       AND (event_action IN ('modifyimagesharepermission', 'modifyimagesharegrouppermission', 'exportimage', 'exportsnapshot', 'copysnapshot', 'copyimage') AND lower(service_name) = 'ecs'
         OR event_action IN ('createresourceshare', 'associateresourceshare') AND lower(service_name) = 'resourcesharing')
 ),
 entries_of AS (
-    SELECT event_key, account_id, unnest(array_concat(coalesce(entries(request_parameters, request_parameter_json, 'AddAccount'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'Targets'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'TargetProperties'), make_array()))) AS entry
+    SELECT event_key, account_id, unnest(CASE
+        WHEN event_action = 'modifyimagesharepermission' THEN entries(request_parameters, request_parameter_json, 'AddAccount')
+        WHEN event_action IN ('createresourceshare', 'associateresourceshare') THEN array_concat(coalesce(entries(request_parameters, request_parameter_json, 'Targets'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'TargetProperties'), make_array()))
+    END) AS entry
     FROM calls
 ),
 targets AS (
@@ -79,16 +87,18 @@ SELECT
     CASE
         WHEN leaves IN ('Copied an image or a snapshot', 'Changed with whom an image is shared', 'Added snapshots or images to a resource share') THEN 'low'
         WHEN is_copy THEN 'medium'
+        WHEN leaves IN ('Shared an image with another account', 'Shared snapshots or images with another account') AND NOT accounts_known THEN 'medium'
         ELSE 'high'
     END AS severity,
     concat_ws('; ',
         leaves,
         'The image or snapshot is ' || image,
-        CASE WHEN NOT is_copy THEN 'The account ' || strangers || ' is not the company''s' END,
+        CASE WHEN accounts_known THEN 'The account ' || strangers || ' is not the company''s' ELSE 'The account is ' || strangers END,
         CASE WHEN NOT for_everybody THEN 'The group is ' || shared_group END,
         'The bucket is ' || export_bucket,
         CASE WHEN is_copy THEN 'No copy went to the region ' || nullif(region, '') || ' in the 30 days before' END) AS why,
     nullif(concat_ws('; ',
+        CASE WHEN leaves IN ('Shared an image with another account', 'Shared snapshots or images with another account') AND NOT accounts_known THEN 'Whether the account is one of the company (the parameter accounts does not list this one)' END,
         CASE WHEN export_bucket IS NOT NULL THEN 'The event does not say whose bucket it is' END,
         CASE WHEN leaves IN ('Copied an image or a snapshot', 'Changed with whom an image is shared', 'Added snapshots or images to a resource share') THEN 'The event does not say where to or with whom' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns

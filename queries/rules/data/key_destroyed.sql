@@ -12,8 +12,15 @@ WITH calls AS (
             ELSE source_class
         END AS who,
         date_bin(INTERVAL '1 day', event_time) AS event_day,
-        coalesce(param(request_parameters, request_parameter_json, 'KeyId'), param(request_parameters, request_parameter_json, 'SecretName'), param(request_parameters, request_parameter_json, 'ProtectedResourceArn')) AS target,
-        TRY_CAST(param(request_parameters, request_parameter_json, 'PendingWindowInDays') AS BIGINT) AS days_left,
+        -- Each operation has parameters of its own. One of another operation means nothing.
+        CASE
+            WHEN event_action IN ('deletesecret', 'setsecretpolicy') THEN param(request_parameters, request_parameter_json, 'SecretName')
+            WHEN event_action = 'setdeletionprotection' THEN coalesce(param(request_parameters, request_parameter_json, 'ProtectedResourceArn'), param(request_parameters, request_parameter_json, 'KeyId'))
+            ELSE param(request_parameters, request_parameter_json, 'KeyId')
+        END AS target,
+        CASE WHEN event_action = 'schedulekeydeletion' THEN TRY_CAST(param(request_parameters, request_parameter_json, 'PendingWindowInDays') AS BIGINT) END AS days_left,
+        -- Where not even the account itself is in the list, there is no list to tell strangers by.
+        coalesce(matches(account_id, 'accounts'), false) AS accounts_known,
         event_action IN ('setkeypolicy', 'setsecretpolicy') AS on_policy,
         coalesce(entries(param(request_parameters, request_parameter_json, 'Policy'), 'Statement'), entries(request_parameters, request_parameter_json, 'Policy.Statement')) AS statements
     FROM events
@@ -77,14 +84,16 @@ SELECT
         WHEN event_action = 'deletekeymaterial' THEN 'critical'
         WHEN event_action = 'schedulekeydeletion' AND days_left <= 7 THEN 'critical'
         WHEN what = 'Set the policy of a key or a secret' THEN 'low'
+        WHEN what = 'Set a policy that lets another account use a key or a secret' AND NOT accounts_known THEN 'medium'
         ELSE 'high'
     END AS severity,
     concat_ws('; ',
         what,
         'The key or secret is ' || target,
         CASE WHEN event_action = 'schedulekeydeletion' THEN 'It will be gone after ' || CAST(days_left AS VARCHAR) || ' days' END,
-        CASE WHEN on_policy THEN 'The account ' || stranger || ' is not the company''s' END) AS why,
+        CASE WHEN on_policy AND accounts_known THEN 'The account ' || stranger || ' is not the company''s' WHEN on_policy THEN 'The account is ' || stranger END) AS why,
     nullif(concat_ws('; ',
+        CASE WHEN what = 'Set a policy that lets another account use a key or a secret' AND NOT accounts_known THEN 'Whether the account is one of the company (the parameter accounts does not list this one)' END,
         CASE WHEN what = 'Set the policy of a key or a secret' THEN 'The event does not say whom the policy lets in' END,
         CASE WHEN event_action = 'schedulekeydeletion' AND days_left IS NULL THEN 'The event does not say when the key will be gone' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns

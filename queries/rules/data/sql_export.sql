@@ -44,8 +44,8 @@ SELECT
             WHEN is_script THEN 'Ran an SQL script'
             ELSE 'Exported data of a database'
         END,
-        'The order is ' || param(request_parameters, request_parameter_json, 'OrderId'),
-        'The database is ' || param(request_parameters, request_parameter_json, 'DbId'),
+        CASE WHEN event_action IN ('executedataexport', 'getdataexportdownloadurl', 'getdbexportdownloadurl', 'downloaddatatrackresult') THEN 'The order is ' || param(request_parameters, request_parameter_json, 'OrderId') END,
+        CASE WHEN is_script THEN 'The database is ' || param(request_parameters, request_parameter_json, 'DbId') END,
         CASE WHEN is_new THEN 'The principal did not do this from this network in the 90 days before' END,
         CASE WHEN from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',

@@ -13,5 +13,5 @@ FROM events
 WHERE (lower(request_parameters) LIKE '%dryrun%' OR lower(request_parameter_json) LIKE '%dryrun%')
   AND outcome IN ('success', 'failure')
   AND coalesce(lower(event_rw), '') <> 'read'
-  AND any_is(values_at(request_parameters, request_parameter_json, 'DryRun'), 're', '(?i)^(true|yes|on|y|t|1)$')
+  AND any_is(values_at(request_parameters, request_parameter_json, 'DryRun'), 're', '(?i)^ *(true|yes|on|y|t|1) *$')
   AND NOT operation_has_parameter(service_name, event_name, 'DryRun')

@@ -9,11 +9,14 @@ WITH calls AS (
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'AclAction'), 'equals', 'drop'), false) AND coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Release'), 'equals', 'false'), false) AS drop_released,
         coalesce(internet_share(values_at(request_parameters, request_parameter_json, 'Source')) >= 0.5, false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Source'), 'equals', 'any'), false) AS from_internet,
         coalesce(internet_share(values_at(request_parameters, request_parameter_json, 'Destination')) >= 0.5, false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Destination'), 'equals', 'any'), false) AS to_anywhere,
-        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Direction'), 'equals', 'out') AND NOT any_is(values_at(request_parameters, request_parameter_json, 'Direction'), 'equals', 'in'), false) AS outward,
+        -- A firewall between networks has no direction.
+        event_action NOT IN ('createvpcfirewallcontrolpolicy', 'modifyvpcfirewallcontrolpolicy') AND coalesce(any_is(values_at(request_parameters, request_parameter_json, 'Direction'), 'equals', 'out') AND NOT any_is(values_at(request_parameters, request_parameter_json, 'Direction'), 'equals', 'in'), false) AS outward,
         param(request_parameters, request_parameter_json, 'DestPort') AS ports,
         TRY_CAST(split_part(param(request_parameters, request_parameter_json, 'DestPort'), '/', 1) AS BIGINT) AS first_port,
         coalesce(TRY_CAST(nullif(split_part(param(request_parameters, request_parameter_json, 'DestPort'), '/', 2), '') AS BIGINT), TRY_CAST(split_part(param(request_parameters, request_parameter_json, 'DestPort'), '/', 1) AS BIGINT)) AS last_port,
-        param(request_parameters, request_parameter_json, 'DestPortGroup') IS NOT NULL AND param(request_parameters, request_parameter_json, 'DestPort') IS NULL AS ports_unknown,
+        -- `DestPortType` says which of `DestPort` and `DestPortGroup` takes effect; the other is superfluous.
+        coalesce(any_is(values_at(request_parameters, request_parameter_json, 'DestPortType'), 'equals', 'group'), false)
+            OR param(request_parameters, request_parameter_json, 'DestPortGroup') IS NOT NULL AND NOT coalesce(any_is(values_at(request_parameters, request_parameter_json, 'DestPortType'), 'equals', 'port'), false) AS ports_unknown,
         event_action IN ('modifydefaultipsconfig', 'modifyvpcfirewalldefaultipsconfig') AS on_prevention,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'RunMode'), 're', '(?i)^ *(close|closed|off|false|0|disabled?) *$'), false) AS only_watches,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'BasicRules'), 're', '(?i)^ *(close|closed|off|false|0|disabled?) *$'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'AiRules'), 're', '(?i)^ *(close|closed|off|false|0|disabled?) *$'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'CtiRules'), 're', '(?i)^ *(close|closed|off|false|0|disabled?) *$'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'PatchRules'), 're', '(?i)^ *(close|closed|off|false|0|disabled?) *$'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'EnableAllPatch'), 're', '(?i)^ *(close|closed|off|false|0|disabled?) *$'), false) AS rules_off,
@@ -40,8 +43,8 @@ judged AS (
             WHEN event_action IN ('putdisablefwswitch', 'putdisableallfwswitch', 'deletesecurityproxy', 'deletetrfirewallv2', 'deletevpcfirewallconfigure', 'deletevpcfirewallcenconfigure', 'releasepostinstance') THEN 'Removed a firewall'
             WHEN event_action IN ('deletecontrolpolicy', 'deletevpcfirewallcontrolpolicy', 'batchdeletevpcfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicybatch', 'deletednsfirewallpolicy', 'deletefirewallv2routepolicies') THEN 'Deleted a policy of the firewall'
             WHEN closed THEN 'Switched off a firewall between networks, of a NAT gateway or of the internet border'
-            WHEN on_policy AND accepts AND from_internet AND NOT ports_unknown
-                 AND (first_port IS NULL OR first_port = 0 OR first_port <= 22 AND last_port >= 22 OR first_port <= 3389 AND last_port >= 3389 OR first_port <= 3306 AND last_port >= 3306
+            WHEN on_policy AND accepts AND from_internet
+                 AND (first_port IS NULL AND NOT ports_unknown OR first_port = 0 OR first_port <= 22 AND last_port >= 22 OR first_port <= 3389 AND last_port >= 3389 OR first_port <= 3306 AND last_port >= 3306
                    OR first_port <= 5432 AND last_port >= 5432 OR first_port <= 1433 AND last_port >= 1433 OR first_port <= 6379 AND last_port >= 6379
                    OR first_port <= 9200 AND last_port >= 9200 OR first_port <= 27017 AND last_port >= 27017)
                  AND (NOT outward OR to_anywhere AND coalesce(first_port, 0) = 0)
@@ -85,7 +88,7 @@ SELECT
         CASE WHEN on_prevention THEN 'The rule class is ' || param(request_parameters, request_parameter_json, 'RuleClass') END) AS why,
     nullif(concat_ws('; ',
         CASE WHEN on_prevention AND (class_1 OR class_2) THEN 'The vendor''s sources contradict each other about which rule class is the loose one, 1 or 2' END,
-        CASE WHEN on_policy AND ports_unknown THEN 'The event does not say which ports the group ' || param(request_parameters, request_parameter_json, 'DestPortGroup') || ' has' END,
+        CASE WHEN on_policy AND accepts AND from_internet AND ports_unknown THEN 'The event does not say which ports the group ' || param(request_parameters, request_parameter_json, 'DestPortGroup') || ' has' END,
         CASE WHEN event_action IN ('deletecontrolpolicy', 'deletevpcfirewallcontrolpolicy', 'batchdeletevpcfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicy', 'deletenatfirewallcontrolpolicybatch', 'deletednsfirewallpolicy', 'deletefirewallv2routepolicies') THEN 'The event does not say whether the policy let traffic through or blocked it' END,
         CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END), '') AS unknowns
 FROM judged

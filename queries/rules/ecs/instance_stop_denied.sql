@@ -1,6 +1,6 @@
--- Three or more refused or failed stops, reboots or releases by one principal within any ten minutes.
+-- Three or more refused or failed stops, reboots or releases by one principal, whatever its sessions are called, within any ten minutes.
 WITH denied AS (
-    SELECT events.*, coalesce(principal_id, user_name, '') AS who, coalesce(account_id, '') AS account
+    SELECT events.*, coalesce(role_name, principal_id, user_name, '') AS who, coalesce(account_id, '') AS account
     FROM events
     WHERE event_action IN ('stopinstance', 'stopinstances', 'rebootinstance', 'rebootinstances', 'deleteinstance', 'deleteinstances')
       AND lower(service_name) = 'ecs'

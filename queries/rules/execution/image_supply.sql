@@ -17,15 +17,15 @@ WITH calls AS (
           AND coalesce(lower(param(request_parameters, request_parameter_json, 'EndpointType')), 'internet') = 'internet'
         OR event_action IN ('createrepository', 'updaterepository') AND lower(param(request_parameters, request_parameter_json, 'RepoType')) = 'public'
         OR event_action = 'getauthorizationtoken' AND (lower(trim(user_type)) = 'root-account'
-          OR coalesce(source_class, 'missing') NOT IN ('ip', 'service') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL
+          OR coalesce(source_class, 'missing') <> 'service' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL
           OR source_class = 'ip' AND NOT ip_in(source_ip, 'corporate_cidrs', event_time)
             AND NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '100.64.0.0/10'))))
 )
 SELECT
     calls.*,
-    CASE WHEN fetches_token AND NOT by_root AND source_class <> 'ip' THEN 'address-undetermined' END AS variant,
+    CASE WHEN fetches_token AND NOT by_root AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL THEN 'address-undetermined' END AS variant,
     CASE
-        WHEN fetches_token THEN CASE WHEN by_root THEN 'medium' WHEN source_class <> 'ip' THEN 'info' ELSE 'low' END
+        WHEN fetches_token THEN CASE WHEN by_root THEN 'medium' WHEN ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL THEN 'info' ELSE 'low' END
         WHEN internet_share(range) >= 0.5 OR by_root OR from_outside THEN 'high'
         WHEN event_action IN ('createrepotrigger', 'updaterepotrigger') OR ip_in(split_part(range, '/', 1), 'corporate_cidrs', event_time) THEN 'low'
         ELSE 'medium'
@@ -44,7 +44,8 @@ SELECT
         CASE WHEN from_outside THEN 'The source address ' || client_ip || ' is in no corporate range' END) AS why,
     concat_ws('; ',
         CASE WHEN source_class <> 'ip' THEN 'The source address is unknown (' || source_class || ')' END,
-        CASE WHEN source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL THEN 'The corporate ranges are not set' END,
+        CASE WHEN source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL
+             THEN CASE WHEN ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NULL THEN 'The corporate ranges are not set' ELSE 'The corporate ranges have no IPv6 range' END END,
         CASE WHEN event_action = 'createinstanceendpointaclpolicy' AND range IS NULL THEN 'The range is unknown' END,
         CASE WHEN who = '' THEN 'The principal is unknown' END) AS unknowns
 FROM calls

@@ -10,7 +10,7 @@ WITH calls AS (
         coalesce(source_class = 'ip' AND NOT ip_in(source_ip, 'corporate_cidrs', event_time)
             -- Addresses of private networks are the cloud's or the company's own.
             AND NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '100.64.0.0/10')), false) AS from_outside,
-        coalesce(source_class, 'missing') NOT IN ('ip', 'service') AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown,
+        coalesce(source_class, 'missing') <> 'service' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL AND ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NOT NULL AS from_unknown,
         coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'UserData'), ''), '') <> '' AS with_script,
         param(request_parameters, request_parameter_json, 'RamRoleName') AS with_role,
         coalesce(param(request_parameters, request_parameter_json, 'ScalingGroupId'), param(request_parameters, request_parameter_json, 'ScalingConfigurationId'), param(request_parameters, request_parameter_json, 'LaunchTemplateId'),
@@ -61,7 +61,8 @@ SELECT
         CASE WHEN is_first THEN 'First time in 30 days that ' || coalesce(role_name, user_name, principal_id) || ' did this' END) AS why,
     concat_ws('; ',
         CASE WHEN source_class <> 'ip' THEN 'The source address is unknown (' || source_class || ')' END,
-        CASE WHEN source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL THEN 'The corporate ranges are not set' END,
+        CASE WHEN source_class = 'ip' AND ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL
+             THEN CASE WHEN ip_in('192.0.2.1', 'corporate_cidrs', event_time) IS NULL THEN 'The corporate ranges are not set' ELSE 'The corporate ranges have no IPv6 range' END END,
         CASE WHEN who = '' THEN 'The principal is unknown' END,
         CASE WHEN event_time IS NULL THEN 'The event has no readable time' END) AS unknowns
 FROM weighed

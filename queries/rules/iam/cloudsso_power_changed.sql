@@ -3,24 +3,53 @@ WITH calls AS (
     SELECT
         events.*,
         param(request_parameters, request_parameter_json, 'AccessConfigurationId') AS configuration,
-        coalesce(param(request_parameters, request_parameter_json, 'UserId'), param(request_parameters, request_parameter_json, 'PrincipalId')) AS given_to
+        CASE WHEN event_action IN ('createaccessassignment', 'createuserprovisioning') THEN param(request_parameters, request_parameter_json, 'PrincipalId') WHEN event_action IN ('resetuserpassword', 'updateuserstatus', 'addusertogroup') THEN param(request_parameters, request_parameter_json, 'UserId') END AS given_to
     FROM events
     WHERE event_action IN ('createaccessassignment', 'resetuserpassword', 'updateuserstatus', 'addusertogroup', 'addpermissionpolicytoaccessconfiguration', 'updateinlinepolicyforaccessconfiguration', 'provisionaccessconfiguration', 'createuserprovisioning')
       AND lower(service_name) = 'cloudsso'
       AND outcome = 'success'
-      AND coalesce(lower(trim(param(request_parameters, request_parameter_json, 'NewStatus'))), '') <> 'disabled'
-      AND any_is(values_at(request_parameters, request_parameter_json, 'PermissionPolicyName'), 're', '(?i)^\s*(administratoraccess|aliyunramfullaccess|aliyunstsassumeroleaccess|aliyuncloudssofullaccess|aliyunresourcedirectoryfullaccess)\s*$') IS NOT TRUE
+      -- Each parameter counts for the call that has it.
+      AND NOT coalesce(event_action = 'updateuserstatus' AND lower(trim(param(request_parameters, request_parameter_json, 'NewStatus'))) = 'disabled', false)
+      AND NOT coalesce(event_action = 'addpermissionpolicytoaccessconfiguration' AND any_is(values_at(request_parameters, request_parameter_json, 'PermissionPolicyName'), 're', '(?i)^\s*(administratoraccess|aliyunramfullaccess|aliyunstsassumeroleaccess|aliyuncloudssofullaccess|aliyunresourcedirectoryfullaccess)\s*$'), false)
 ),
+-- Each parameter counts for the call that has it.
 statements AS (
-    SELECT event_key, unnest(entries(coalesce(param(request_parameters, request_parameter_json, 'NewInlinePolicyDocument'), param(request_parameters, request_parameter_json, 'InlinePolicyDocument')), 'Statement')) AS statement
-    FROM calls
+    SELECT event_key, unnest(entries(document, 'Statement')) AS statement
+    FROM (
+        SELECT event_key, unnest(CASE event_action
+            WHEN 'updateinlinepolicyforaccessconfiguration' THEN values_at(request_parameters, request_parameter_json, 'NewInlinePolicyDocument')
+            WHEN 'addpermissionpolicytoaccessconfiguration' THEN values_at(request_parameters, request_parameter_json, 'InlinePolicyDocument')
+        END) AS document
+        FROM calls
+        WHERE lower(service_name) = 'cloudsso')
 ),
-boundless AS (
-    SELECT DISTINCT event_key AS allowed_by
+-- Each statement is judged by itself, as in AT-IAM-002: a narrow one beside it takes nothing away.
+allowed AS (
+    SELECT
+        event_key,
+        statement,
+        ' (' || replace(replace(replace(regexp_replace(regexp_replace(
+            left('<' || regexp_replace(regexp_replace(lower(array_to_string(values_at(statement, 'Action'), '><')), '[^a-z0-9:*?<>-]', '', 'g'), '[*]+', '*', 'g') || '>', 20000),
+            '<((ram|ims|resourcemanager|cloudsso|sts|kms|ecs|actiontrail|[^:<>]*[*?][^:<>]*):[^<>]*)>', '|$1', 'g'), '<[^<>]*>?', '', 'g'), '>', ''), '?', '[a-z0-9:]'), '*', '[a-z0-9:]*') || ') ' AS actions,
+        any_is(values_at(statement, 'Resource'), 're', '(?i)^\s*(\*+|acs(:\*+)+(/\*+)?|acs:[a-z0-9-]+:[*:]*(/\*+)?|acs:[a-z0-9*-]*:([a-z0-9*-]*\*[a-z0-9*-]*)?:[0-9*]*:(\*+(/\*+)?)?)\s*$') OR values_at(statement, 'NotResource') IS NOT NULL AS is_wide,
+        any_is(values_at(statement, 'Resource'), 're', '(?i)^\s*acs:[a-z0-9*-]*:([a-z0-9*-]*\*[a-z0-9*-]*)?:[0-9*]*:[a-z0-9*-]+/\*+\s*$') AS is_a_kind
     FROM statements
     WHERE coalesce(lower(trim(param(statement, 'Effect'))), 'allow') = 'allow'
-      AND (any_is(values_at(statement, 'Action'), 're', '^\s*\*+(:\*+)?\s*$') OR values_at(statement, 'NotAction') IS NOT NULL)
-      AND any_is(values_at(statement, 'Resource'), 're', '^\s*(\*+|acs(:\*+)+(/\*+)?)\s*$')
+),
+wide AS (
+    SELECT
+        event_key AS allowed_by,
+        bool_or(is_wide AND (any_is(values_at(statement, 'Action'), 're', '^\s*\*+(:\*+)?\s*$') OR values_at(statement, 'NotAction') IS NOT NULL)) AS allows_everything,
+        bool_or(regexp_like(
+                ' ram:attachpolicytouser ram:attachpolicytogroup ram:attachpolicytorole ram:addusertogroup ram:createaccesskey ram:createloginprofile ram:updateloginprofile'
+                || ' ram:createpolicyversion ram:setdefaultpolicyversion ram:updaterole ims:addusertogroup ims:createaccesskey ims:createloginprofile ims:updateloginprofile ims:setuserssosettings'
+                || ' resourcemanager:attachpolicy resourcemanager:createpolicyversion resourcemanager:setdefaultpolicyversion resourcemanager:updaterole'
+                || ' cloudsso:addpermissionpolicytoaccessconfiguration cloudsso:updateinlinepolicyforaccessconfiguration cloudsso:createaccessassignment cloudsso:addusertogroup'
+                || ' cloudsso:resetuserpassword cloudsso:setexternalsamlidentityprovider ',
+                actions)) AS grants_rights
+    FROM allowed
+    WHERE is_wide OR is_a_kind
+    GROUP BY event_key
 )
 SELECT
     calls.*,
@@ -42,4 +71,4 @@ SELECT
         END,
         CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END) AS unknowns
 FROM calls
-WHERE NOT EXISTS (SELECT 1 FROM boundless WHERE allowed_by = calls.event_key)
+WHERE NOT EXISTS (SELECT 1 FROM wide WHERE allowed_by = calls.event_key AND (allows_everything OR grants_rights))

@@ -2,20 +2,24 @@
 WITH calls AS (
     SELECT
         events.*,
-        coalesce(param(request_parameters, request_parameter_json, 'UserName'), param(request_parameters, request_parameter_json, 'UserPrincipalName'), param(request_parameters, request_parameter_json, 'UserId')) AS whose,
+        CASE
+            WHEN lower(service_name) = 'cloudsso' THEN CASE WHEN event_action NOT IN ('setmfaauthenticationstatus', 'updatemfaauthenticationsettings') THEN param(request_parameters, request_parameter_json, 'UserId') END
+            WHEN lower(service_name) = 'ims' THEN coalesce(param(request_parameters, request_parameter_json, 'UserPrincipalName'), param(request_parameters, request_parameter_json, 'UserName'))
+            ELSE coalesce(param(request_parameters, request_parameter_json, 'UserName'), param(request_parameters, request_parameter_json, 'UserPrincipalName'))
+        END AS whose,
         event_action IN ('setmfaauthenticationstatus', 'updatemfaauthenticationsettings', 'updateusermfaauthenticationsettings') AS is_setting,
         CASE
-            WHEN any_is(coalesce(values_at(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), values_at(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), values_at(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings')), 're', '(?i)^\s*disabled\s*$') THEN 'disabled'
-            ELSE lower(trim(coalesce(param(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), param(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), param(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings'))))
+            WHEN any_is(CASE event_action WHEN 'setmfaauthenticationstatus' THEN values_at(request_parameters, request_parameter_json, 'MFAAuthenticationStatus') WHEN 'updatemfaauthenticationsettings' THEN values_at(request_parameters, request_parameter_json, 'MFAAuthenticationSettings') WHEN 'updateusermfaauthenticationsettings' THEN values_at(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings') END, 're', '(?i)^\s*disabled\s*$') THEN 'disabled'
+            ELSE lower(trim(CASE event_action WHEN 'setmfaauthenticationstatus' THEN param(request_parameters, request_parameter_json, 'MFAAuthenticationStatus') WHEN 'updatemfaauthenticationsettings' THEN param(request_parameters, request_parameter_json, 'MFAAuthenticationSettings') WHEN 'updateusermfaauthenticationsettings' THEN param(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings') END))
         END AS setting_is,
-        lower(trim(param(request_parameters, request_parameter_json, 'OperationForRiskLogin'))) AS at_risk
+        CASE WHEN event_action = 'updatemfaauthenticationsettings' THEN lower(trim(param(request_parameters, request_parameter_json, 'OperationForRiskLogin'))) END AS at_risk
     FROM events
     WHERE event_action IN ('unbindmfadevice', 'disablevirtualmfa', 'deletevirtualmfadevice', 'deletepasskey', 'deletemfadeviceforuser', 'unbindverification', 'setmfaauthenticationstatus', 'updatemfaauthenticationsettings', 'updateusermfaauthenticationsettings')
       AND lower(service_name) IN ('ram', 'ims', 'cloudsso')
       AND outcome = 'success'
-      -- Requiring MFA is not a removal.
-      AND (any_is(coalesce(values_at(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), values_at(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), values_at(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings')), 'equals', 'enabled') IS NOT TRUE
-        OR any_is(coalesce(values_at(request_parameters, request_parameter_json, 'MFAAuthenticationStatus'), values_at(request_parameters, request_parameter_json, 'MFAAuthenticationSettings'), values_at(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings')), 're', '(?i)^\s*(disabled|byuser|onlyriskylogin)'))
+      -- Requiring MFA is not a removal. Each parameter counts for the call that has it.
+      AND (any_is(CASE event_action WHEN 'setmfaauthenticationstatus' THEN values_at(request_parameters, request_parameter_json, 'MFAAuthenticationStatus') WHEN 'updatemfaauthenticationsettings' THEN values_at(request_parameters, request_parameter_json, 'MFAAuthenticationSettings') WHEN 'updateusermfaauthenticationsettings' THEN values_at(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings') END, 'equals', 'enabled') IS NOT TRUE
+        OR any_is(CASE event_action WHEN 'setmfaauthenticationstatus' THEN values_at(request_parameters, request_parameter_json, 'MFAAuthenticationStatus') WHEN 'updatemfaauthenticationsettings' THEN values_at(request_parameters, request_parameter_json, 'MFAAuthenticationSettings') WHEN 'updateusermfaauthenticationsettings' THEN values_at(request_parameters, request_parameter_json, 'UserMFAAuthenticationSettings') END, 're', '(?i)^\s*(disabled|byuser|onlyriskylogin)'))
 )
 SELECT
     calls.*,

@@ -3,9 +3,9 @@
 WITH calls AS (
     SELECT
         events.*,
-        coalesce(param(request_parameters, request_parameter_json, 'AppName'), param(request_parameters, request_parameter_json, 'AppId'), '?') AS application,
-        array_to_string(coalesce(values_at(request_parameters, request_parameter_json, 'NewRedirectUris'), values_at(request_parameters, request_parameter_json, 'RedirectUris')), ', ') AS redirects,
-        array_to_string(coalesce(values_at(request_parameters, request_parameter_json, 'NewPredefinedScopes'), values_at(request_parameters, request_parameter_json, 'NewRequiredScopes'), values_at(request_parameters, request_parameter_json, 'PredefinedScopes'), values_at(request_parameters, request_parameter_json, 'RequiredScopes'), values_at(request_parameters, request_parameter_json, 'Scopes')), ', ') AS scopes
+        coalesce(CASE WHEN event_action = 'createapplication' THEN param(request_parameters, request_parameter_json, 'AppName') ELSE param(request_parameters, request_parameter_json, 'AppId') END, '?') AS application,
+        array_to_string(CASE event_action WHEN 'updateapplication' THEN values_at(request_parameters, request_parameter_json, 'NewRedirectUris') WHEN 'createapplication' THEN values_at(request_parameters, request_parameter_json, 'RedirectUris') END, ', ') AS redirects,
+        array_to_string(CASE event_action WHEN 'updateapplication' THEN coalesce(values_at(request_parameters, request_parameter_json, 'NewPredefinedScopes'), values_at(request_parameters, request_parameter_json, 'NewRequiredScopes')) WHEN 'createapplication' THEN coalesce(values_at(request_parameters, request_parameter_json, 'PredefinedScopes'), values_at(request_parameters, request_parameter_json, 'RequiredScopes')) WHEN 'createappsecret' THEN NULL ELSE values_at(request_parameters, request_parameter_json, 'Scopes') END, ', ') AS scopes
     FROM events
     WHERE event_action IN ('createapplication', 'createappsecret', 'updateapplication', 'provisionapplication', 'provisionexternalapplication')
       AND lower(service_name) IN ('ims', 'ram')

@@ -2,11 +2,11 @@
 WITH calls AS (
     SELECT
         events.*,
-        -- RAM and CloudSSO name these differently.
-        coalesce(values_at(request_parameters, request_parameter_json, 'MinimumPasswordLength'), values_at(request_parameters, request_parameter_json, 'MinPasswordLength')) AS length_least,
+        -- RAM and CloudSSO name these differently. A parameter of the other service counts only where its own is missing.
+        CASE WHEN lower(service_name) = 'cloudsso' THEN coalesce(values_at(request_parameters, request_parameter_json, 'MinPasswordLength'), values_at(request_parameters, request_parameter_json, 'MinimumPasswordLength')) ELSE coalesce(values_at(request_parameters, request_parameter_json, 'MinimumPasswordLength'), values_at(request_parameters, request_parameter_json, 'MinPasswordLength')) END AS length_least,
         values_at(request_parameters, request_parameter_json, 'PasswordReusePrevention') AS remembered,
         values_at(request_parameters, request_parameter_json, 'MaxPasswordAge') AS age_most,
-        coalesce(values_at(request_parameters, request_parameter_json, 'MaxLoginAttemps'), values_at(request_parameters, request_parameter_json, 'MaxLoginAttempts')) AS attempts_most,
+        CASE WHEN lower(service_name) = 'cloudsso' THEN coalesce(values_at(request_parameters, request_parameter_json, 'MaxLoginAttempts'), values_at(request_parameters, request_parameter_json, 'MaxLoginAttemps')) ELSE coalesce(values_at(request_parameters, request_parameter_json, 'MaxLoginAttemps'), values_at(request_parameters, request_parameter_json, 'MaxLoginAttempts')) END AS attempts_most,
         concat_ws(', ',
             CASE WHEN any_is(values_at(request_parameters, request_parameter_json, 'RequireLowercaseCharacters'), 'equals', 'false') THEN 'RequireLowercaseCharacters' END,
             CASE WHEN any_is(values_at(request_parameters, request_parameter_json, 'RequireUppercaseCharacters'), 'equals', 'false') THEN 'RequireUppercaseCharacters' END,

@@ -5,23 +5,26 @@ WITH calls AS (
         trim(param(request_parameters, request_parameter_json, 'LoginNetworkMasks')) = '' AS lifts_masks,
         -- Ranges that cover the internet only together count too.
         coalesce(internet_share(string_to_array(regexp_replace(array_to_string(values_at(request_parameters, request_parameter_json, 'LoginNetworkMasks'), ';'), '[\s,;]+', ';', 'g'), ';')), 0) AS masks_share,
-        CASE WHEN any_is(values_at(request_parameters, request_parameter_json, 'MFAOperationForLogin'), 'equals', 'independent') THEN 'independent' ELSE lower(trim(param(request_parameters, request_parameter_json, 'MFAOperationForLogin'))) END AS mfa_for_login,
-        any_is(values_at(request_parameters, request_parameter_json, 'EnforceMFAForLogin'), 'equals', 'false') AS mfa_not_enforced,
-        any_is(values_at(request_parameters, request_parameter_json, 'OperationForRiskLogin'), 'equals', 'autonomous') AS risk_may_pass,
-        any_is(values_at(request_parameters, request_parameter_json, 'AllowUserToManageAccessKeys'), 'equals', 'true') AS users_make_keys,
-        any_is(values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials'), 'equals', 'true') AS users_get_credentials,
-        any_is(values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'), 'equals', 'true') AS mfa_is_remembered,
-        any_is(values_at(request_parameters, request_parameter_json, 'VerificationTypes'), 're', '(?i)sms|email') AS weak_verification,
-        any_is(values_at(request_parameters, request_parameter_json, 'LoginSessionDuration'), '>', '12') AS long_sessions,
-        -- Parameters that are no settings say nothing.
-        coalesce(values_at(request_parameters, request_parameter_json, 'AllowUserToChangePassword'), values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials'),
-            values_at(request_parameters, request_parameter_json, 'AllowUserToLoginWithPasskey'), values_at(request_parameters, request_parameter_json, 'AllowUserToManageAccessKeys'),
-            values_at(request_parameters, request_parameter_json, 'AllowUserToManageMFADevices'), values_at(request_parameters, request_parameter_json, 'AllowUserToManagePersonalDingTalk'),
-            values_at(request_parameters, request_parameter_json, 'AllowUserToManagePublicKeys'), values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'),
-            values_at(request_parameters, request_parameter_json, 'EnforceMFAForLogin'), values_at(request_parameters, request_parameter_json, 'LoginNetworkMasks'),
-            values_at(request_parameters, request_parameter_json, 'LoginSessionDuration'), values_at(request_parameters, request_parameter_json, 'MFAOperationForLogin'),
-            values_at(request_parameters, request_parameter_json, 'MaxIdleDaysForAccessKeys'), values_at(request_parameters, request_parameter_json, 'MaxIdleDaysForUsers'),
-            values_at(request_parameters, request_parameter_json, 'OperationForRiskLogin'), values_at(request_parameters, request_parameter_json, 'VerificationTypes')) IS NULL AS says_nothing
+        -- RAM and CloudSSO have settings of their own. One of the other service means nothing.
+        CASE WHEN event_action <> 'setsecuritypreference' THEN NULL WHEN any_is(values_at(request_parameters, request_parameter_json, 'MFAOperationForLogin'), 'equals', 'independent') THEN 'independent' ELSE lower(trim(param(request_parameters, request_parameter_json, 'MFAOperationForLogin'))) END AS mfa_for_login,
+        event_action = 'setsecuritypreference' AND any_is(values_at(request_parameters, request_parameter_json, 'EnforceMFAForLogin'), 'equals', 'false') AS mfa_not_enforced,
+        event_action = 'setsecuritypreference' AND any_is(values_at(request_parameters, request_parameter_json, 'OperationForRiskLogin'), 'equals', 'autonomous') AS risk_may_pass,
+        event_action = 'setsecuritypreference' AND any_is(values_at(request_parameters, request_parameter_json, 'AllowUserToManageAccessKeys'), 'equals', 'true') AS users_make_keys,
+        event_action = 'setloginpreference' AND any_is(values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials'), 'equals', 'true') AS users_get_credentials,
+        event_action = 'setsecuritypreference' AND any_is(values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'), 'equals', 'true') AS mfa_is_remembered,
+        event_action = 'setsecuritypreference' AND any_is(values_at(request_parameters, request_parameter_json, 'VerificationTypes'), 're', '(?i)sms|email') AS weak_verification,
+        event_action = 'setsecuritypreference' AND any_is(values_at(request_parameters, request_parameter_json, 'LoginSessionDuration'), '>', '12') AS long_sessions,
+        -- Parameters that are no settings of the service say nothing.
+        coalesce(values_at(request_parameters, request_parameter_json, 'LoginNetworkMasks'), CASE
+            WHEN event_action = 'setloginpreference' THEN values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials')
+            ELSE coalesce(values_at(request_parameters, request_parameter_json, 'AllowUserToChangePassword'), values_at(request_parameters, request_parameter_json, 'AllowUserToManageAccessKeys'),
+                values_at(request_parameters, request_parameter_json, 'AllowUserToManageMFADevices'), values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'),
+                values_at(request_parameters, request_parameter_json, 'LoginSessionDuration'),
+                CASE WHEN lower(service_name) = 'ims' THEN coalesce(values_at(request_parameters, request_parameter_json, 'AllowUserToLoginWithPasskey'), values_at(request_parameters, request_parameter_json, 'AllowUserToManagePersonalDingTalk'),
+                values_at(request_parameters, request_parameter_json, 'MFAOperationForLogin'), values_at(request_parameters, request_parameter_json, 'MaxIdleDaysForAccessKeys'),
+                values_at(request_parameters, request_parameter_json, 'MaxIdleDaysForUsers'), values_at(request_parameters, request_parameter_json, 'OperationForRiskLogin'),
+                values_at(request_parameters, request_parameter_json, 'VerificationTypes')) ELSE values_at(request_parameters, request_parameter_json, 'AllowUserToManagePublicKeys') END)
+        END) IS NULL AS says_nothing
     FROM events
     WHERE event_action IN ('setsecuritypreference', 'setloginpreference')
       AND lower(service_name) IN ('ram', 'ims', 'cloudsso')
@@ -47,7 +50,7 @@ conveniences AS (
         lower(service_name) = 'cloudsso' AS is_cloudsso
     FROM calls
     WHERE event_time IS NOT NULL
-      AND coalesce(values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials'), values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'), values_at(request_parameters, request_parameter_json, 'VerificationTypes'), values_at(request_parameters, request_parameter_json, 'LoginSessionDuration')) IS NOT NULL
+      AND CASE WHEN event_action = 'setloginpreference' THEN values_at(request_parameters, request_parameter_json, 'AllowUserToGetCredentials') ELSE coalesce(values_at(request_parameters, request_parameter_json, 'EnableSaveMFATicket'), values_at(request_parameters, request_parameter_json, 'VerificationTypes'), values_at(request_parameters, request_parameter_json, 'LoginSessionDuration')) END IS NOT NULL
 ),
 followed AS (
     SELECT
@@ -60,10 +63,10 @@ followed AS (
 judged AS (
     SELECT
         calls.*,
-        -- Without an earlier call, settings that also make MFA mandatory are a set-up.
+        -- Without an earlier call, settings that also make MFA mandatory are a set-up. Of the services, IMS alone can set that.
         coalesce(CASE
             WHEN is_known_before THEN cardinality(array_except(string_to_array(now_easier, ','), string_to_array(easier_before, ','))) > 0
-            ELSE coalesce(mfa_for_login, '') <> 'mandatory'
+            WHEN lower(service_name) = 'ims' THEN coalesce(mfa_for_login, '') <> 'mandatory'
         END, true) AS is_change,
         CASE
             WHEN lifts_masks OR masks_share >= 0.5 OR mfa_for_login = 'independent' OR mfa_not_enforced OR risk_may_pass THEN 'high'

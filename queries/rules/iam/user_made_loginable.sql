@@ -3,7 +3,8 @@ WITH calls AS (
     SELECT
         events.*,
         coalesce(principal_id, '') AS who,
-        lower(coalesce(param(request_parameters, request_parameter_json, 'UserName'), split_part(param(request_parameters, request_parameter_json, 'UserPrincipalName'), '@', 1), '')) AS login_user,
+        -- Each service has a parameter of its own for the user. One of the other service counts only where that is missing.
+        lower(coalesce(CASE WHEN lower(service_name) = 'ims' THEN coalesce(split_part(param(request_parameters, request_parameter_json, 'UserPrincipalName'), '@', 1), param(request_parameters, request_parameter_json, 'UserName')) ELSE coalesce(param(request_parameters, request_parameter_json, 'UserName'), split_part(param(request_parameters, request_parameter_json, 'UserPrincipalName'), '@', 1)) END, '')) AS login_user,
         -- The password itself is hidden, and param returns no hidden value.
         event_action = 'updateloginprofile' AND values_at(request_parameters, request_parameter_json, 'Password') IS NOT NULL AS sets_password,
         any_is(values_at(request_parameters, request_parameter_json, 'MFABindRequired'), 'equals', 'false') AS asks_no_mfa,

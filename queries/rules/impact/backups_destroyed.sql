@@ -3,12 +3,16 @@
 WITH calls AS (
     SELECT
         events.*,
-        coalesce(principal_id, user_name, '') AS who,
+        -- A role is one principal, whatever its sessions are called.
+        coalesce(role_name, principal_id, user_name, '') AS who,
         event_action IN ('deletesnapshot', 'deletesnapshotgroup') AS is_snapshot,
         -- Each operation by its own parameter: a superfluous one must not stand before it.
         CASE WHEN event_action = 'modifyautosnapshotpolicyex' THEN try_cast(param(request_parameters, request_parameter_json, 'retentionDays') AS BIGINT)
-             ELSE least(try_cast(param(request_parameters, request_parameter_json, 'BackupRetentionPeriod') AS BIGINT),
-                try_cast(param(request_parameters, request_parameter_json, 'DataLevel1BackupRetentionPeriod') AS BIGINT), try_cast(param(request_parameters, request_parameter_json, 'BackupSetRetention') AS BIGINT)) END AS days,
+             ELSE least(
+                -- What is below zero keeps backups for ever, and must not stand before another.
+                nullif(greatest(try_cast(param(request_parameters, request_parameter_json, 'BackupRetentionPeriod') AS BIGINT), -1), -1),
+                nullif(greatest(try_cast(param(request_parameters, request_parameter_json, 'DataLevel1BackupRetentionPeriod') AS BIGINT), -1), -1),
+                nullif(greatest(try_cast(param(request_parameters, request_parameter_json, 'BackupSetRetention') AS BIGINT), -1), -1)) END AS days,
         coalesce(lower(param(request_parameters, request_parameter_json, 'EnableBackupLog')) IN ('0', 'false', 'disable', 'disabled'), false)
             OR coalesce(lower(param(request_parameters, request_parameter_json, 'BackupLog')) IN ('0', 'false', 'disable', 'disabled'), false) AS without_log,
         coalesce(lower(param(request_parameters, request_parameter_json, 'ReleasedKeepPolicy')) = 'none', false)

@@ -2,7 +2,7 @@
 WITH made AS (
     SELECT
         events.*,
-        coalesce(principal_id, '') AS who,
+        coalesce(role_name, principal_id, '') AS who,
         -- The largest and all types: a superfluous parameter must not stand before the real one.
         greatest(try_cast(param(request_parameters, request_parameter_json, 'Amount') AS BIGINT), try_cast(param(request_parameters, request_parameter_json, 'Quantity') AS BIGINT),
             try_cast(param(request_parameters, request_parameter_json, 'TotalTargetCapacity') AS BIGINT), 1) AS instances,

@@ -19,16 +19,20 @@ calls AS (
         END AS who,
         date_bin(INTERVAL '1 day', event_time) AS event_day,
         coalesce(param(request_parameters, request_parameter_json, 'project'), param(request_parameters, request_parameter_json, 'projectName')) AS project,
-        coalesce(param(request_parameters, request_parameter_json, 'logstore'), param(request_parameters, request_parameter_json, 'logstoreName'), param(request_parameters, request_parameter_json, 'body.logstoreName')) AS logstore,
+        -- Other operations name none: whoever calls can add the parameter.
+        CASE WHEN event_action IN ('deletelogstore', 'deleteindex', 'updatelogstore', 'updateindex') THEN coalesce(param(request_parameters, request_parameter_json, 'logstore'), param(request_parameters, request_parameter_json, 'logstoreName'), param(request_parameters, request_parameter_json, 'body.logstoreName')) END AS logstore,
         -- The caller chooses the parameters, so the resource comes first.
         CASE WHEN lower(service_name) = 'oss' THEN lower(coalesce(values_at(referenced_resources, 'ACS::OSS::Bucket')[1], resource_name, CASE WHEN event_source LIKE '%.oss-%' THEN split_part(event_source, '.', 1) END, param(request_parameters, request_parameter_json, 'bucketName'), param(request_parameters, request_parameter_json, 'bucket'))) END AS bucket,
         coalesce(param(request_parameters, request_parameter_json, 'alertName'), param(request_parameters, request_parameter_json, 'body.name')) AS alert,
         -- A second parameter with a harmless value hides nothing: the shortest time counts, and any name of a trail's Logstore.
-        least(TRY_CAST(param(request_parameters, request_parameter_json, 'ttl') AS BIGINT), TRY_CAST(param(request_parameters, request_parameter_json, 'body.ttl') AS BIGINT)) AS days_kept,
+        least(TRY_CAST(values_at(request_parameters, request_parameter_json, 'ttl')[1] AS BIGINT), TRY_CAST(values_at(request_parameters, request_parameter_json, 'ttl')[2] AS BIGINT), TRY_CAST(values_at(request_parameters, request_parameter_json, 'body.ttl')[1] AS BIGINT), TRY_CAST(values_at(request_parameters, request_parameter_json, 'body.ttl')[2] AS BIGINT)) AS days_kept,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'logstore'), 'startswith', 'actiontrail'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'logstoreName'), 'startswith', 'actiontrail'), false)
             OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.logstoreName'), 'startswith', 'actiontrail'), false) AS trail_logstore,
         coalesce(any_is(values_at(request_parameters, request_parameter_json, 'body.status'), 're', '(?i)disable'), false) OR coalesce(any_is(values_at(request_parameters, request_parameter_json, 'status'), 're', '(?i)disable'), false) AS alert_disabled,
-        CASE WHEN event_action = 'putprojectpolicy' THEN coalesce(entries(param(request_parameters, request_parameter_json, 'body'), 'Statement'), entries(request_parameters, request_parameter_json, 'body.Statement'), entries(param(request_parameters, request_parameter_json, 'policy'), 'Statement'), entries(request_parameters, request_parameter_json, 'Statement')) END AS statements
+        -- The operation has the policy in `body`. Other places can hold what takes no effect: they add strangers and clear nobody.
+        CASE WHEN event_action = 'putprojectpolicy' THEN array_concat(coalesce(entries(param(request_parameters, request_parameter_json, 'body'), 'Statement'), entries(request_parameters, request_parameter_json, 'body.Statement'), make_array()),
+            coalesce(entries(param(request_parameters, request_parameter_json, 'policy'), 'Statement'), make_array()), coalesce(entries(request_parameters, request_parameter_json, 'Statement'), make_array())) END AS statements,
+        event_action = 'putprojectpolicy' AND coalesce(entries(param(request_parameters, request_parameter_json, 'body'), 'Statement'), entries(request_parameters, request_parameter_json, 'body.Statement')) IS NULL AS policy_unknown
     FROM events
     WHERE outcome = 'success'
     AND (event_action IN ('deleteproject', 'deletelogstore', 'deleteindex', 'disablealert', 'deletealert', 'updatelogstore', 'updateindex', 'updatealert', 'putprojectpolicy',
@@ -81,6 +85,8 @@ judged AS (
         calls.*,
         NOT coalesce(days.before >= calls.event_day - INTERVAL '30 days', false) AS is_new,
         coalesce(NOT ip_in(source_ip, 'corporate_cidrs', event_time), false) AS from_outside,
+        -- Where not even the account itself is in the list, there is no list to tell strangers by.
+        coalesce(matches(calls.account_id, 'accounts'), false) AS accounts_known,
         of_trail.event_key IS NOT NULL
             OR coalesce(regexp_like(calls.bucket, 'trail|audit'), false)
             OR trail_logstore
@@ -97,14 +103,15 @@ SELECT
     -- Sessions of a pipeline or of a workload are many; what is usual for its role is one finding.
     CASE WHEN is_trail THEN principal_id ELSE who END AS grouped_by,
     CASE WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'undetermined'
-        WHEN event_action = 'putprojectpolicy' AND statements IS NULL AND NOT is_trail THEN 'undetermined' END AS variant,
+        WHEN policy_unknown AND NOT for_everybody AND stranger IS NULL AND NOT is_trail THEN 'undetermined' END AS variant,
     CASE
         WHEN event_action IN ('deleteproject', 'deletelogstore', 'deletebucket') AND is_trail THEN 'critical'
         WHEN event_action = 'deleteindex' AND is_trail THEN 'critical'
         WHEN event_action = 'deleteproject' THEN 'high'
         WHEN event_action = 'updatelogstore' AND is_trail AND days_kept IS NULL THEN 'medium'
         WHEN event_action IN ('updatelogstore', 'putbucketlifecycle', 'stopossexport', 'deleteossexport', 'deletecollectionpolicy') AND is_trail THEN 'high'
-        WHEN event_action = 'putprojectpolicy' AND (for_everybody OR stranger IS NOT NULL) THEN 'high'
+        WHEN event_action = 'putprojectpolicy' AND (for_everybody OR stranger IS NOT NULL AND accounts_known) THEN 'high'
+        WHEN event_action = 'putprojectpolicy' AND stranger IS NOT NULL THEN 'medium'
         WHEN event_action = 'putprojectpolicy' AND NOT is_trail THEN 'low'
         WHEN event_action = 'updatealert' AND alert_disabled THEN 'medium'
         WHEN event_action IN ('updatealert', 'updatelogstore') THEN 'low'
@@ -135,12 +142,13 @@ SELECT
         CASE WHEN event_action = 'updatelogstore' THEN 'Logs are kept for ' || CAST(days_kept AS VARCHAR) || ' days' END,
         CASE WHEN alert_disabled THEN 'The alert is now disabled' END,
         CASE WHEN for_everybody THEN 'The policy lets everybody in' END,
-        'The account ' || stranger || ' is not the company''s',
+        CASE WHEN accounts_known THEN 'The account ' || stranger || ' is not the company''s' ELSE 'The policy lets account ' || stranger || ' in' END,
         CASE WHEN is_trail THEN 'It seems to hold the events of a trail' END,
         CASE WHEN NOT is_trail AND is_new THEN 'The principal did no such thing from this network in the 30 days before' END,
         CASE WHEN NOT is_trail AND from_outside THEN 'The address ' || source_ip_address || ' is in no corporate range' END) AS why,
     nullif(concat_ws('; ',
-        CASE WHEN event_action = 'putprojectpolicy' AND statements IS NULL THEN 'The event does not say whom the policy lets in' END,
+        CASE WHEN policy_unknown THEN 'The event does not say whom the policy lets in' END,
+        CASE WHEN stranger IS NOT NULL AND NOT accounts_known THEN 'Whether the account is one of the company (the parameter accounts does not list this one)' END,
         CASE WHEN event_action = 'updatealert' AND NOT alert_disabled THEN 'The event does not say what was changed in the alert' END,
         CASE WHEN event_action = 'updatelogstore' AND days_kept IS NULL THEN 'The event does not say how long the logs are kept' END,
         CASE WHEN event_action = 'putbucketlifecycle' THEN 'It is not known how long the objects were kept before' END,
@@ -152,5 +160,5 @@ WHERE event_action NOT IN ('deleteproject', 'deletelogstore', 'deleteindex', 'de
    OR event_action = 'updatealert' AND (alert_disabled OR is_new)
    -- Half a year is what the classified protection standard wants for audit logs. Other logs may be short-lived by design.
    OR event_action = 'updatelogstore' AND (is_trail AND coalesce(days_kept < 180, true) OR days_kept <= 3 AND is_new)
-   OR event_action = 'putprojectpolicy' AND (for_everybody OR stranger IS NOT NULL OR statements IS NULL)
+   OR event_action = 'putprojectpolicy' AND (for_everybody OR stranger IS NOT NULL OR policy_unknown)
    OR event_action IN ('updateindex', 'putprojectpolicy', 'deletebucket', 'putbucketlifecycle') AND is_trail

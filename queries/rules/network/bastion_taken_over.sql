@@ -85,8 +85,12 @@ found AS (
     FROM calls
     WHERE event_action IN ('modifyinstancetwofactor', 'modifyuser', 'configinstancewhitelist')
       -- It lacks what the call must name, whatever else it has.
-      AND coalesce(values_at(request_parameters, request_parameter_json, 'InstanceId'), values_at(request_parameters, request_parameter_json, 'UserId'), values_at(request_parameters, request_parameter_json, 'EnableTwoFactor'), values_at(request_parameters, request_parameter_json, 'SkipTwoFactorTime'),
-        values_at(request_parameters, request_parameter_json, 'TwoFactorStatus'), values_at(request_parameters, request_parameter_json, 'WhiteList')) IS NULL
+      AND values_at(request_parameters, request_parameter_json, 'InstanceId') IS NULL
+      AND CASE event_action
+            WHEN 'modifyinstancetwofactor' THEN coalesce(values_at(request_parameters, request_parameter_json, 'EnableTwoFactor'), values_at(request_parameters, request_parameter_json, 'SkipTwoFactorTime'))
+            WHEN 'modifyuser' THEN coalesce(values_at(request_parameters, request_parameter_json, 'UserId'), values_at(request_parameters, request_parameter_json, 'TwoFactorStatus'))
+            ELSE coalesce(values_at(request_parameters, request_parameter_json, 'WhiteList'), values_at(request_parameters, request_parameter_json, 'WhiteListPolicies'))
+        END IS NULL
     UNION ALL
     SELECT
         judged.event_key,

@@ -10,8 +10,10 @@ WITH calls AS (
         coalesce(param(request_parameters, request_parameter_json, 'AccountName'), param(request_parameters, request_parameter_json, 'Account'), '?') AS name,
         lower(coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'AccountType'), ','), '')) AS kinds,
         lower(coalesce(array_to_string(values_at(request_parameters, request_parameter_json, 'AccountPrivilege'), ','), '')) AS rights,
-        -- It lacks what the call must name, whatever else it has.
-        coalesce(values_at(request_parameters, request_parameter_json, 'AccountName'), values_at(request_parameters, request_parameter_json, 'Account'), values_at(request_parameters, request_parameter_json, 'AccountType')) IS NULL AS says_nothing
+        -- It lacks the name, which the call must have, whatever else it has.
+        CASE WHEN lower(service_name) = 'clickhouse' THEN values_at(request_parameters, request_parameter_json, 'Account')
+            ELSE values_at(request_parameters, request_parameter_json, 'AccountName') END IS NULL
+            AND NOT coalesce(regexp_like(lower(array_to_string(values_at(request_parameters, request_parameter_json, 'AccountType'), ',')), '(^|,) *(super|superaccount|sysadmin|admin) *(,|$)'), false) AS says_nothing
     FROM events
     WHERE event_action IN ('createaccount', 'createaccountzonal', 'createsuperaccount', 'grantaccountprivilege', 'grantaccountprivilegezonal', 'resetaccount', 'resetaccountzonal', 'resetaccountpassword',
             'resetaccountpasswordrestrict', 'modifyaccountpassword', 'modifyaccountpasswordzonal', 'unlockaccount', 'updateadminpassword')

@@ -65,7 +65,7 @@ found AS (
         CASE
             WHEN moves_much THEN 'mail or delegation'
             WHEN is_inside OR NOT has_ranges THEN 'first records'
-            WHEN source_class = 'ip' THEN 'outside'
+            WHEN NOT is_inside THEN 'outside'
             ELSE 'outside-undetermined'
         END,
         CASE WHEN moves_much OR has_ranges AND NOT is_inside THEN 'medium' ELSE 'low' END,
@@ -84,6 +84,7 @@ SELECT
     found.severity,
     concat_ws('; ', found.reason, 'Domain ' || coalesce(nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'DomainName'), ', '), ''),
         nullif(array_to_string(values_at(request_parameters, request_parameter_json, 'DomainNames'), ', '), ''))) AS why,
-    CASE WHEN events.source_class <> 'ip' THEN 'Where the call came from (source address: ' || events.source_class || ')' END AS unknowns
+    CASE WHEN events.source_class <> 'ip' THEN 'Where the call came from (source address: ' || events.source_class || ')'
+        WHEN found.variant = 'outside-undetermined' THEN 'Whether the address belongs to the company (the corporate ranges list no IPv6)' END AS unknowns
 FROM found
 JOIN events ON events.event_key = found.event_key

@@ -11,6 +11,8 @@ WITH used AS (
         CASE
             WHEN source_class <> 'ip' THEN 'unknown'
             WHEN ip_in(source_ip, 'corporate_cidrs', event_time) THEN 'inside'
+            -- An IPv6 address, while the ranges list none.
+            WHEN ip_in(source_ip, 'corporate_cidrs', event_time) IS NULL THEN 'unknown'
             ELSE 'outside'
         END AS place
     FROM events
@@ -60,6 +62,7 @@ SELECT
         CASE WHEN found.variant IS NULL THEN 'The call came from ' || source_ip_address || ', which is in no corporate range' END,
         'In the 30 days before, the key worked inside and changed nothing from such a place') AS why,
     nullif(concat_ws('; ', CASE WHEN event_rw IS NULL THEN 'Whether the call changes anything (counted as a change)' END,
-        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END), '') AS unknowns
+        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')'
+            WHEN found.variant = 'undetermined' THEN 'Whether the address belongs to the company (the corporate ranges list no IPv6)' END), '') AS unknowns
 FROM found
 JOIN events ON events.event_key = found.event_key

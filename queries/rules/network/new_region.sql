@@ -6,7 +6,7 @@ WITH days AS (
     FROM events
     WHERE event_time IS NOT NULL AND acs_region IS NOT NULL AND outcome = 'success' AND coalesce(lower(event_rw), '') <> 'read' AND NOT coalesce(is_global, false)
       -- Global services log once, in their home region.
-      AND lower(service_name) NOT IN ('ram', 'ims', 'sts', 'aassub', 'aascustomer', 'cloudsso', 'resourcemanager', 'actiontrail')
+      AND coalesce(lower(service_name), '') NOT IN ('ram', 'ims', 'sts', 'aassub', 'aascustomer', 'cloudsso', 'resourcemanager', 'actiontrail')
       AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'
     GROUP BY coalesce(account_id, ''), acs_region, date_bin(INTERVAL '1 day', event_time)
 ),
@@ -29,7 +29,7 @@ known AS (
 )
 SELECT
     events.*,
-    concat_ws('; ', event_name || ' of ' || service_name || ' changed something in region ' || acs_region, 'Nothing was changed there in the 90 days before') AS why,
+    concat_ws('; ', coalesce(event_name || ' of ' || service_name || ' changed something in region ' || acs_region, 'Something was changed in region ' || acs_region), 'Nothing was changed there in the 90 days before') AS why,
     nullif(concat_ws('; ', CASE WHEN event_rw IS NULL THEN 'Whether the call changes anything (counted as a change)' END,
         CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END), '') AS unknowns
 FROM known

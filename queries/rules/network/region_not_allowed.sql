@@ -1,7 +1,7 @@
 -- A change in a region that is not in `allowed_regions`.
 SELECT
     events.*,
-    concat_ws('; ', event_name || ' of ' || service_name || ' changed something in region ' || acs_region, 'The company does not allow this region') AS why,
+    concat_ws('; ', coalesce(event_name || ' of ' || service_name || ' changed something in region ' || acs_region, 'Something was changed in region ' || acs_region), 'The company does not allow this region') AS why,
     nullif(concat_ws('; ', CASE WHEN event_rw IS NULL THEN 'Whether the call changes anything (counted as a change)' END,
         CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END), '') AS unknowns
 FROM events

@@ -4,12 +4,16 @@ WITH calls AS (
         events.*,
         event_action IN ('createresourceshare', 'associateresourceshare', 'updateresourceshare') AS is_share,
         array_concat(
-            coalesce(values_at(request_parameters, request_parameter_json, 'Targets'), make_array()),
-            coalesce(entries(request_parameters, request_parameter_json, 'TargetProperties'), make_array()),
-            coalesce(values_at(request_parameters, request_parameter_json, 'CenOwnerId'), make_array()),
-            coalesce(values_at(request_parameters, request_parameter_json, 'VbrOwnerUid'), make_array()),
-            coalesce(values_at(request_parameters, request_parameter_json, 'EcrOwnerAliUid'), make_array()),
-            coalesce(values_at(request_parameters, request_parameter_json, 'AcceptingAliUid'), make_array())) AS receivers,
+            -- Each parameter counts for the call that has it.
+            coalesce(CASE WHEN event_action IN ('createresourceshare', 'associateresourceshare') THEN values_at(request_parameters, request_parameter_json, 'Targets') END, make_array()),
+            coalesce(CASE WHEN event_action IN ('createresourceshare', 'associateresourceshare') THEN entries(request_parameters, request_parameter_json, 'TargetProperties') END, make_array()),
+            coalesce(CASE event_action
+                WHEN 'grantinstancetotransitrouter' THEN values_at(request_parameters, request_parameter_json, 'CenOwnerId')
+                WHEN 'grantinstancetocen' THEN values_at(request_parameters, request_parameter_json, 'CenOwnerId')
+                WHEN 'grantinstancetovbr' THEN values_at(request_parameters, request_parameter_json, 'VbrOwnerUid')
+                WHEN 'grantinstancetoexpressconnectrouter' THEN values_at(request_parameters, request_parameter_json, 'EcrOwnerAliUid')
+                WHEN 'createvpcpeerconnection' THEN values_at(request_parameters, request_parameter_json, 'AcceptingAliUid')
+            END, make_array())) AS receivers,
         -- Where not even the account itself is in the list, there is no list to tell strangers by.
         coalesce(matches(account_id, 'accounts'), false) AS accounts_known
     FROM events
@@ -35,7 +39,9 @@ resources_shared AS (
         SELECT event_key, unnest(array_concat(
             coalesce(entries(request_parameters, request_parameter_json, 'Resources'), make_array()),
             coalesce(entries(request_parameters, request_parameter_json, 'ResourceArns'), make_array()))) AS entry
-        FROM calls)
+        FROM calls
+        -- The other calls have no such parameters.
+        WHERE event_action IN ('createresourceshare', 'associateresourceshare'))
     GROUP BY event_key
 ),
 strangers AS (
@@ -54,7 +60,11 @@ judged AS (
         event_action IN ('grantinstancetotransitrouter', 'grantinstancetocen', 'grantinstancetovbr', 'grantinstancetoexpressconnectrouter', 'acceptvpcpeerconnection') AND cardinality(receivers) = 0
             -- It lacks what the call must name, whatever else it has.
             OR event_action <> 'updateresourceshare' AND cardinality(receivers) = 0
-                AND coalesce(values_at(request_parameters, request_parameter_json, 'ResourceShareName'), values_at(request_parameters, request_parameter_json, 'ResourceShareId'), values_at(request_parameters, request_parameter_json, 'VpcId'), values_at(request_parameters, request_parameter_json, 'InstanceId')) IS NULL AS receiver_unknown
+                AND CASE event_action
+                    WHEN 'createresourceshare' THEN values_at(request_parameters, request_parameter_json, 'ResourceShareName')
+                    WHEN 'associateresourceshare' THEN values_at(request_parameters, request_parameter_json, 'ResourceShareId')
+                    WHEN 'createvpcpeerconnection' THEN values_at(request_parameters, request_parameter_json, 'VpcId')
+                END IS NULL AS receiver_unknown
     FROM calls
     LEFT JOIN strangers ON received_by = event_key
     LEFT JOIN resources_shared ON shared_by = event_key

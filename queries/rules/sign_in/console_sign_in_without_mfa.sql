@@ -1,4 +1,5 @@
--- Successful console sign-ins without MFA. A sign-in that does not say whether MFA was used is left out: unknown is not no.
+-- Successful console sign-ins without MFA. A sign-in that does not say whether MFA was used is left out: unknown is not no. One
+-- that does not say what kind of user it was is undetermined.
 -- Two kinds count less. Where RAM users sign in through an identity provider (`sso_mode`), the second factor is asked for
 -- there, and the trail does not show it. And an account can let browsers remember the second factor for seven days: such a
 -- sign-in follows one from the same network whose second factor was checked.
@@ -36,7 +37,7 @@ remembered AS (
 judged AS (
     SELECT
         events.*,
-        lower(trim(user_type)) AS kind,
+        nullif(lower(trim(user_type)), '') AS kind,
         coalesce(lower(param(additional_event_data, 'loginType')) LIKE '%sso%', false) AS says_sso,
         coalesce(lower(param(additional_event_data, 'loginType')) LIKE '%sso%', false)
             OR lower(trim(user_type)) = 'ram-user' AND setting('sso_mode') = 'user_sso'
@@ -53,28 +54,31 @@ judged AS (
 SELECT
     judged.*,
     -- Where the identity provider asks for the second factor, all sign-ins say the same: one finding a day.
-    CASE WHEN kind = 'root-account' OR NOT through_sso THEN principal_id END AS who,
-    CASE WHEN kind = 'root-account' OR NOT through_sso THEN source_ip_address END AS place,
+    CASE WHEN kind = 'root-account' OR kind IS NULL OR NOT through_sso THEN principal_id END AS who,
+    CASE WHEN kind = 'root-account' OR kind IS NULL OR NOT through_sso THEN source_ip_address END AS place,
     CASE
         WHEN kind = 'root-account' THEN 'critical'
+        WHEN kind IS NULL THEN 'low'
         WHEN through_sso THEN 'medium'
         WHEN checked_at IS NOT NULL THEN 'low'
         ELSE 'high'
     END AS severity,
     CASE
         WHEN kind = 'root-account' THEN NULL
+        WHEN kind IS NULL THEN 'undetermined'
         WHEN through_sso THEN 'sso'
         WHEN checked_at IS NOT NULL THEN 'remembered'
     END AS variant,
     CASE
-        WHEN kind = 'root-account' THEN NULL
+        WHEN kind = 'root-account' OR kind IS NULL THEN NULL
         WHEN through_sso AND setting('sso_asserts_mfa') = 'true' THEN 'sso_asserts_mfa: the identity provider asks for a second factor'
         WHEN NOT through_sso AND number > 1 THEN 'remembered second factor: the first such sign-in has a finding'
     END AS expected_because,
     concat_ws('; ',
-        CASE kind
-            WHEN 'root-account' THEN 'The root account signed in without a second factor'
-            WHEN 'cloudsso-user' THEN coalesce('CloudSSO user ' || coalesce(user_name, principal_id) || ' signed in without a second factor', 'Somebody signed in without a second factor')
+        CASE
+            WHEN kind IS NULL THEN coalesce('User ' || coalesce(user_name, login_account, principal_id) || ' signed in without a second factor', 'Somebody signed in without a second factor')
+            WHEN kind = 'root-account' THEN 'The root account signed in without a second factor'
+            WHEN kind = 'cloudsso-user' THEN coalesce('CloudSSO user ' || coalesce(user_name, principal_id) || ' signed in without a second factor', 'Somebody signed in without a second factor')
             ELSE coalesce('RAM user ' || coalesce(user_name, principal_id) || ' signed in without a second factor', 'Somebody signed in without a second factor')
         END,
         'The sign-in came from ' || source_ip_address,
@@ -86,9 +90,10 @@ SELECT
         END,
         CASE WHEN NOT through_sso AND allowed = 'true' THEN 'The account lets browsers remember the second factor for seven days' END) AS why,
     concat_ws('; ',
+        CASE WHEN kind IS NULL THEN 'Whether it was the root account' END,
         CASE WHEN through_sso AND setting('sso_asserts_mfa') <> 'true' THEN 'Whether the identity provider asked for a second factor' END,
         CASE WHEN kind = 'ram-user' AND NOT through_sso AND checked_at IS NOT NULL AND allowed IS NULL THEN 'Whether the account lets browsers remember the second factor' END,
         CASE WHEN source_class <> 'ip' THEN 'Where the sign-in came from (source address: ' || source_class || ')' END) AS unknowns
 FROM judged
-WHERE (event_action LIKE 'consolesignin%' AND kind IN ('root-account', 'ram-user'))
-   OR (event_action = 'login' AND lower(service_name) = 'cloudsso' AND kind = 'cloudsso-user')
+WHERE (event_action LIKE 'consolesignin%' AND (kind IS NULL OR kind IN ('root-account', 'ram-user')))
+   OR (event_action = 'login' AND lower(service_name) = 'cloudsso' AND (kind IS NULL OR kind = 'cloudsso-user'))

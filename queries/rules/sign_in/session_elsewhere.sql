@@ -3,11 +3,15 @@
 -- sign-ins of the user in the twelve hours before it: a session lives no longer. A call from the network (/24, for IPv6
 -- /48) of one of them is in order, and so is one from inside of the corporate ranges. A list of addresses, as a
 -- proxy writes it, does not tell where the caller is: it is undetermined. Other private addresses name no network: the
--- console's own machines have them.
+-- console's own machines have them. A user of CloudSSO signs in there, and acts with a role's session of the same name. A
+-- network that the user was seen in on the seven days before counts less, and so do reads of others than the root account.
 WITH acts AS (
     SELECT
-        event_key, event_time, source_ip, source_ip_address, coalesce(account_id, '') AS account, principal_id AS who,
-        event_action LIKE 'consolesignin%' AS signs_in,
+        event_key, event_time, source_ip, source_ip_address, date_bin(INTERVAL '1 day', event_time) AS day,
+        -- The sign-in to CloudSSO is an event of the management account.
+        CASE WHEN event_action = 'login' AND lower(service_name) = 'cloudsso' OR lower(role_name) LIKE 'aliyunreservedsso-%' THEN 'cloudsso' ELSE coalesce(account_id, '') END AS account,
+        CASE WHEN event_action = 'login' AND lower(service_name) = 'cloudsso' THEN lower(user_name) WHEN lower(role_name) LIKE 'aliyunreservedsso-%' THEN lower(session_name) ELSE principal_id END AS who,
+        event_action LIKE 'consolesignin%' OR event_action = 'login' AND lower(service_name) = 'cloudsso' AS signs_in,
         source_class = 'garbage' AS is_list,
         CASE WHEN source_class = 'garbage' THEN regexp_replace(regexp_replace(source_ip_address, '\.[0-9]+ *([,;]|$)', '\1', 'g'), '([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F]*):[0-9a-fA-F:]*', '\1', 'g')
              ELSE left(encode(source_ip, 'hex'), CASE WHEN encode(source_ip, 'hex') LIKE '00000000000000000000ffff%' THEN 30 ELSE 12 END) END AS network,
@@ -17,9 +21,14 @@ WITH acts AS (
       AND (source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9a-fA-F.:]+( *[,;] *[0-9a-fA-F.:]+)+ *$')
         OR coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false)
         OR source_class = 'ip' AND NOT (ip_in_cidr(source_ip, '10.0.0.0/8') OR ip_in_cidr(source_ip, '11.0.0.0/8') OR ip_in_cidr(source_ip, '100.64.0.0/10') OR ip_in_cidr(source_ip, '172.16.0.0/12') OR ip_in_cidr(source_ip, '192.168.0.0/16') OR ip_in_cidr(source_ip, '127.0.0.0/8') OR ip_in_cidr(source_ip, 'fc00::/7') OR ip_in_cidr(source_ip, 'fe80::/10')))
-      AND (event_action LIKE 'consolesignin%' AND outcome = 'success' AND source_class = 'ip'
-        OR event_action NOT LIKE 'consolesign%' AND (credential_kind = 'console_session' OR access_key_id LIKE 'TMP.%')
+      AND ((event_action LIKE 'consolesignin%' OR event_action = 'login' AND lower(service_name) = 'cloudsso') AND outcome = 'success' AND source_class = 'ip'
+        OR event_action NOT LIKE 'consolesign%' AND NOT (event_action = 'login' AND lower(service_name) = 'cloudsso') AND (credential_kind = 'console_session' OR access_key_id LIKE 'TMP.%')
           AND NOT coalesce(ip_in(source_ip, 'corporate_cidrs', event_time), false))
+),
+-- Only the first act of a user from a network on a day can be new.
+days AS (
+    SELECT account, who, network, day, lag(day) OVER (PARTITION BY account, who, network ORDER BY day) AS day_before
+    FROM (SELECT DISTINCT account, who, network, day FROM acts)
 ),
 followed AS (
     SELECT
@@ -35,11 +44,13 @@ followed AS (
 ),
 elsewhere AS (
     SELECT
-        *,
+        followed.*,
+        coalesce(days.day_before >= followed.day - INTERVAL '7 days', false) AS is_known,
         geo_country(source_ip) AS country,
         geo_country(signed_in_ip) AS signed_in_country,
         coalesce(geo_asn(source_ip) = geo_asn(signed_in_ip), false) AS same_operator
     FROM followed
+    LEFT JOIN days ON days.account = followed.account AND days.who = followed.who AND days.network = followed.network AND days.day = followed.day
     WHERE NOT signs_in AND signed_in_at IS NOT NULL AND same_network_at IS NULL
 )
 SELECT
@@ -47,7 +58,8 @@ SELECT
     -- One finding a day for an office whose IPv6 nobody listed.
     CASE WHEN NOT inside OR country <> signed_in_country THEN principal_id END AS whose,
     CASE
-        WHEN NOT inside AND from_inside = 1 THEN 'high'
+        WHEN is_known AND coalesce(lower(event_rw) = 'read' AND lower(trim(user_type)) <> 'root-account', false) THEN 'low'
+        WHEN NOT inside AND from_inside = 1 AND NOT is_known AND NOT coalesce(lower(event_rw) = 'read' AND lower(trim(user_type)) <> 'root-account', false) THEN 'high'
         WHEN NOT inside OR country <> signed_in_country THEN 'medium'
         ELSE 'low'
     END AS severity,
@@ -60,6 +72,7 @@ SELECT
             ELSE 'The session was used from ' || events.source_ip_address || ', another network'
         END,
         CASE WHEN country <> signed_in_country THEN 'The sign-in came from the country ' || signed_in_country || ', the call from ' || country END,
+        CASE WHEN is_known THEN 'The user was seen in this network on the 7 days before' END,
         'The call was ' || event_name || ' of ' || service_name) AS why,
     concat_ws('; ',
         CASE WHEN inside IS NULL THEN 'Whether the address is inside the corporate ranges' END) AS unknowns

@@ -116,6 +116,14 @@ impl<'r> RuleOperations<'r> {
         found.into_values().collect()
     }
 
+    /// The parameters that the rule reads, but for those that it marks: the metadata does not know them.
+    #[must_use]
+    pub fn parameters_read(&self) -> BTreeSet<&str> {
+        let is_marked = |name: &str| self.marks().any(|mark| mark.parameter == Some(name));
+        let names = self.parameters.iter().map(|named| named.text.as_str());
+        names.filter(|name| !is_marked(name)).collect()
+    }
+
     fn marks(&self) -> impl Iterator<Item = Mark<'r>> {
         self.rule.evidence.iter().map(|(key, &mark)| Mark::new(key, mark))
     }

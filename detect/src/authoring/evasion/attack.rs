@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 use trailhound_datasets::derive::time;
+use trailhound_queries::packs::rule_operations::RuleOperations;
+use trailhound_queries::packs::rules::Rule;
 
 /// Ids of events of ordinary traffic that a change puts around the attack begin with this.
 pub(crate) const BENIGN: &str = "benign-";
@@ -21,6 +23,8 @@ pub struct Attack {
     /// For each event, whether it is of a finding: the attacker makes it. The others are what went before, and the attacker
     /// cannot choose who made them and from where.
     pub own: Vec<bool>,
+    /// The parameters that the rule reads.
+    pub reads: Vec<String>,
 }
 
 /// A change that an attacker makes to the attack, so that its events look different and its effect stays.
@@ -102,6 +106,11 @@ pub(crate) fn address(event: &Value) -> Option<IpAddr> {
 /// The account of `event`.
 pub(crate) fn account(event: &Value) -> &str {
     event["userIdentity"]["accountId"].as_str().unwrap_or("1000000000000001")
+}
+
+/// The rule's [`Attack::reads`].
+pub(crate) fn parameters_read(rule: &Rule) -> Vec<String> {
+    RuleOperations::of(rule).parameters_read().into_iter().map(str::to_owned).collect()
 }
 
 /// The object that `value` is or holds as text.

@@ -10,12 +10,12 @@ mod parameters;
 mod traffic;
 
 use super::case_events::{case_events, is_firing};
-use attack::{Attack, Evasion};
+use attack::{Attack, Evasion, parameters_read};
 use serde_json::Value;
 use trailhound_queries::packs::rules::Rule;
 
 /// All changes. A rule is listed by their names in `queries/evasions.toml` and `docs/evasion.md`, so that names stay.
-pub const EVASIONS: [Evasion; 36] = [
+pub const EVASIONS: [Evasion; 37] = [
     Evasion {
         name: "dry-run-parameter",
         does: "adds `DryRun=true` to a call that does not know it",
@@ -25,6 +25,11 @@ pub const EVASIONS: [Evasion; 36] = [
         name: "superfluous-parameters",
         does: "adds parameters that nobody reads, and harmless values under the same names in another case",
         change: parameters::superfluous,
+    },
+    Evasion {
+        name: "borrowed-parameters",
+        does: "adds parameters that the rule reads for other operations, with values that say that nothing is wrong",
+        change: parameters::borrowed,
     },
     Evasion {
         name: "forged-facts",
@@ -209,9 +214,10 @@ fn all_spellings(attack: &Attack) -> Vec<Vec<Value>> {
 #[must_use]
 pub fn applicable(rule: &Rule) -> Vec<&'static Evasion> {
     let firing = rule.cases.iter().filter(|case| is_firing(case));
+    let reads = parameters_read(rule);
     let attacks: Vec<Attack> = firing
         .filter_map(|case| case_events(case).ok())
-        .map(|events| Attack { own: vec![true; events.len()], events })
+        .map(|events| Attack { own: vec![true; events.len()], events, reads: reads.clone() })
         .collect();
     EVASIONS
         .iter()

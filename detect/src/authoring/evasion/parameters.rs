@@ -5,6 +5,7 @@ use super::attack::{
 };
 use serde_json::{Value, json};
 use std::net::IpAddr;
+use trailhound_queries::packs::operations::Operations;
 
 /// Forms that are made of one change with each of a call's parameters.
 const FORMS_MAX: usize = 8;
@@ -66,6 +67,47 @@ fn harmless(value: &Value) -> Value {
         },
         _ => json!("1"),
     }
+}
+
+/// Values that say that nothing is wrong, in one place or another.
+const CALMING: [&str; 10] = [
+    "Disabled",
+    "Enabled",
+    "false",
+    "true",
+    "0",
+    "32",
+    "AdministratorAccess",
+    "10.0.0.0/8",
+    "1000000000000001",
+    r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"ecs:DescribeRegions","Resource":"*"}]}"#,
+];
+
+/// Adds the parameters that the rule reads and that the operation does not have, so that they take no effect.
+pub(super) fn borrowed(attack: &Attack) -> Vec<Vec<Value>> {
+    let operations = Operations::built_in();
+    let lacks = |event: &Value, name: &str| {
+        let text = |key: &str| event[key].as_str().unwrap_or_default();
+        let head = name.split('.').next().unwrap_or(name);
+        operations.has_parameter(text("serviceName"), text("eventName"), head) == Some(false)
+    };
+    let with = |value: &str| {
+        attack.calls(|event| {
+            let borrowed: Vec<&String> =
+                attack.reads.iter().filter(|name| lacks(event, name)).collect();
+            let add = |members: &Members| {
+                let is_free = |name: &&&String| {
+                    !members.keys().any(|key| key.trim().eq_ignore_ascii_case(name))
+                };
+                let new = borrowed.iter().filter(is_free);
+                let mut more: Members = new.map(|name| ((*name).clone(), json!(value))).collect();
+                more.extend(members.clone());
+                more
+            };
+            (!borrowed.is_empty()).then(|| with_more_parameters(event, add)).flatten()
+        })
+    };
+    CALMING.into_iter().flat_map(with).collect()
 }
 
 /// Adds parameters that are named like facts which the vendor writes into the parameters of some calls.

@@ -70,18 +70,21 @@ stops AS (
 -- before, or else with one to a service that scales or orchestrates within 15 minutes. The period bounds what is read.
 orders AS (
     SELECT calls.event_name, calls.service_name, calls.event_time, coalesce(calls.user_name, calls.principal_id, 'unknown') AS asked_by, calls.source_ip_address,
-           coalesce(array_has(calls.instance_ids, $instance), false) AS names_it,
-           row_number() OVER (ORDER BY coalesce(array_has(calls.instance_ids, $instance), false) DESC, calls.event_time DESC, calls.event_key) AS place
+           calls.names_it,
+           row_number() OVER (ORDER BY calls.names_it DESC, calls.event_time DESC, calls.event_key) AS place
     FROM stops
-    JOIN events AS calls ON calls.account_id = stops.account_id
+    JOIN (
+        SELECT *, coalesce(array_has(instance_ids, $instance), false)
+            OR coalesce(array_has(values_at(request_parameters, request_parameter_json, 'InstanceId'), $instance), false) AS names_it
+        FROM events
+        WHERE event_time >= $since AND event_time < $until AND outcome = 'success' AND lower(service_name) IN ('ess', 'oos', 'ros', 'cs')
+          AND event_action IN ('executescalingrule', 'removeinstances', 'setinstancehealth', 'scalewithadjustment', 'modifyscalinggroup', 'deletescalinggroup',
+              'startexecution', 'deletestack', 'updatestack', 'deletestackinstances', 'deleteclusternodes', 'deleteclusternodepool', 'removenodepoolnodes')
+    ) AS calls ON calls.account_id = stops.account_id
     WHERE stops.back = 1 AND matches(stops.role_name, 'service_roles')
-      AND calls.event_time >= $since AND calls.event_time < $until
       AND calls.event_time BETWEEN stops.event_time - INTERVAL '6 hours' AND stops.event_time
-      AND calls.outcome = 'success' AND lower(calls.service_name) IN ('ess', 'oos', 'ros', 'cs')
-      AND calls.event_action IN ('executescalingrule', 'removeinstances', 'setinstancehealth', 'scalewithadjustment', 'modifyscalinggroup', 'deletescalinggroup',
-          'startexecution', 'deletestack', 'updatestack', 'deleteclusternodes', 'removenodepoolnodes')
       AND NOT coalesce(matches(calls.role_name, 'service_roles'), false)
-      AND (array_has(calls.instance_ids, $instance) OR calls.event_time >= stops.event_time - INTERVAL '15 minutes')
+      AND (calls.names_it OR calls.event_time >= stops.event_time - INTERVAL '15 minutes')
 ),
 latest AS (
     SELECT

@@ -51,7 +51,7 @@ allowed AS (
     WHERE lower(coalesce(param(statement, 'Effect'), 'allow')) <> 'deny'
 ),
 principals AS (
-    SELECT event_key, account_id, all_but_some, has_condition, is_restricted, unnest(CASE WHEN array_length(principals) > 0 THEN principals ELSE make_array('') END) AS principal
+    SELECT event_key, account_id, all_but_some, has_condition, is_restricted, unnest(CASE WHEN cardinality(principals) > 0 THEN principals ELSE make_array('') END) AS principal
     FROM allowed
 ),
 named AS (

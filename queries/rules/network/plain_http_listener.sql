@@ -11,5 +11,5 @@ WHERE event_action IN ('createloadbalancerhttplistener', 'createlistener')
   AND (event_action = 'createloadbalancerhttplistener' AND NOT coalesce(lower(param(request_parameters, request_parameter_json, 'ListenerForward')) = 'on', false)
     OR event_action = 'createlistener' AND any_is(values_at(request_parameters, request_parameter_json, 'ListenerProtocol'), 'equals', 'http')
         -- One that sends every request on to HTTPS carries nothing: all of its actions redirect.
-        AND NOT coalesce(array_length(entries(request_parameters, request_parameter_json, 'DefaultActions')) =
+        AND NOT coalesce(cardinality(entries(request_parameters, request_parameter_json, 'DefaultActions')) =
             regexp_count(lower(array_to_string(entries(request_parameters, request_parameter_json, 'DefaultActions'), ',')), '"type"\s*:\s*"redirect'), false))

@@ -101,10 +101,7 @@ fn english_sentences(text: &str) -> Vec<String> {
     };
     let in_line = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
-        words
-            .windows(3)
-            .find(|three| three.iter().all(is_word))
-            .map(|three| three.join(" "))
+        words.windows(3).find(|three| three.iter().all(is_word)).map(|three| three.join(" "))
     };
     // The reason of an exception is in the words of the user.
     let is_of_user = |line: &&str| line.replace('\\', "").contains("allowed_principals:");

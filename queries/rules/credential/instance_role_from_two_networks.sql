@@ -1,6 +1,5 @@
 -- The credentials of one instance's role, used from two networks (/24, for IPv6 /48) within any hour. Sessions of instance
--- roles are named after the instance: `vm-ram-i-...`, or `i-...`. The corporate ranges are one network, and so are the
--- networks that three or more instances of the account used on the seven days before, as those of a gateway. A list of
+-- roles are named after the instance: `vm-ram-i-...`, or `i-...`. The corporate ranges are one network. A list of
 -- addresses, as a proxy writes it, is the networks of its addresses together. Private addresses name no network: an instance
 -- reaches some services inside and others over its gateway. So an instance that speaks from inside, and within an hour from
 -- a network that its role was not seen in on the seven days before, is reported too; with severity low where the role is
@@ -23,7 +22,7 @@ placed AS (
     SELECT *, CASE WHEN is_private THEN NULL WHEN inside THEN 'corporate' ELSE network END AS place, is_private OR source_class = 'internal' AS speaks_inside FROM used
 ),
 days AS (
-    SELECT DISTINCT account, role, who, place, day FROM placed
+    SELECT DISTINCT account, role, place, day FROM placed
 ),
 role_days AS (
     SELECT account, role, day, lag(day) OVER (PARTITION BY account, role ORDER BY day) AS role_before
@@ -32,14 +31,6 @@ role_days AS (
 place_days AS (
     SELECT account, role, place, day, lag(day) OVER (PARTITION BY account, role, place ORDER BY day) AS place_before
     FROM (SELECT DISTINCT account, role, place, day FROM days WHERE place IS NOT NULL)
-),
-gateways AS (
-    SELECT DISTINCT account, place, day
-    FROM (
-        SELECT account, place, day, count(DISTINCT who) OVER (PARTITION BY account, place ORDER BY day RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL '1 day' PRECEDING) AS instances
-        FROM (SELECT DISTINCT account, who, place, day FROM days WHERE place IS NOT NULL AND place <> 'corporate')
-    )
-    WHERE instances >= 3
 ),
 -- Most instances use one network alone: their windows need not be counted.
 spread AS (
@@ -50,15 +41,13 @@ spread AS (
     WINDOW whole AS (PARTITION BY account, who)
 ),
 located AS (
-    SELECT spread.event_key, spread.event_time, spread.account, spread.role, spread.who, spread.day, spread.place, spread.vpc, spread.speaks_inside,
-           coalesce(spread.place <> 'corporate', false) AND gateways.place IS NULL AS may_be_new,
-           CASE WHEN gateways.place IS NOT NULL THEN 'gateway' ELSE spread.place END AS spot
+    SELECT event_key, event_time, account, role, who, day, place, vpc, speaks_inside,
+           coalesce(place <> 'corporate', false) AS may_be_new
     FROM spread
-    LEFT JOIN gateways ON gateways.account = spread.account AND gateways.place = spread.place AND gateways.day = spread.day
     WHERE in_several
 ),
 counted AS (
-    SELECT *, count(DISTINCT spot) OVER before AS networks, count(DISTINCT vpc) OVER before AS vpcs,
+    SELECT *, count(DISTINCT place) OVER before AS networks, count(DISTINCT vpc) OVER before AS vpcs,
            max(CASE WHEN speaks_inside THEN event_time END) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND INTERVAL '60 minutes' FOLLOWING) AS inside_at
     FROM located
     WINDOW before AS (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND CURRENT ROW)

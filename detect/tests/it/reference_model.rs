@@ -298,15 +298,18 @@ fn tried_out(events: &[Event]) -> Vec<Hit<'_>> {
             let begin = event.time.expect("timed");
             let refused =
                 events.iter().filter(|other| other.failed && other.name != "consolesignin");
-            let after = refused.filter(|other| {
-                other.time.is_some_and(|time| time >= begin && time <= begin + 10 * MINUTE)
-            });
-            if after.count() >= 3 {
-                hits.push(Hit {
+            let after: Vec<_> = refused
+                .filter(|other| {
+                    other.time.is_some_and(|time| time >= begin && time <= begin + 10 * MINUTE)
+                })
+                .collect();
+            if after.len() >= 3 {
+                // The refused calls belong to the finding.
+                hits.extend(std::iter::once(event).chain(after).map(|event| Hit {
                     event,
                     severity: "medium",
                     shares: format!("{:?}", event.principal),
-                });
+                }));
             }
         }
     }
@@ -416,7 +419,7 @@ fn silent(events: &[Event]) -> Vec<Hit<'_>> {
         for (hour, event, quiet) in &hours {
             let before: Vec<_> = hours
                 .iter()
-                .filter(|(other, ..)| (hour - 144..=hour - 1).contains(other))
+                .filter(|(other, ..)| (hour - 192..=hour - 1).contains(other))
                 .collect();
             let usual = before.iter().map(|(.., quiet)| *quiet).max().unwrap_or(0);
             let is_known =

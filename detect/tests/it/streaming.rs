@@ -132,7 +132,7 @@ async fn streaming_evaluation_finds_what_batch_evaluation_finds() {
 fn slow_sql() -> String {
     let rows = if cfg!(debug_assertions) { 600_000 } else { 3_000_000 };
     format!(
-        "SELECT *, 'slow' AS why FROM events WHERE event_action IN \
+        "SELECT *, principal_id AS who, 'slow' AS why FROM events WHERE event_action IN \
          (SELECT CASE WHEN max(md5(CAST(value AS VARCHAR))) > '' THEN 'consolesignin' END FROM generate_series(1, {rows}))"
     )
 }

@@ -1,4 +1,4 @@
-//! Makes Cargo rebuild this crate when a data file changes. Rules, phrases, views, profiles, investigations
+//! Makes Cargo rebuild this crate when a data file changes. Rules, views, profiles, investigations
 //! and reports are compiled into the binary.
 
 fn main() {
@@ -7,5 +7,4 @@ fn main() {
     println!("cargo:rerun-if-changed=profiles");
     println!("cargo:rerun-if-changed=investigations");
     println!("cargo:rerun-if-changed=reports");
-    println!("cargo:rerun-if-changed=phrases");
 }

@@ -2,8 +2,6 @@
 
 mod keep_command;
 mod lake_args;
-mod rules_map_args;
-mod traffic_args;
 
 use crate::arguments::{
     SnapshotOrTime, TestSwitches, parse_as_of, parse_entity_kind, parse_language, parse_parameter,
@@ -18,10 +16,8 @@ use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use keep_command::KeepCommand;
 pub(crate) use lake_args::LakeArgs;
-pub(crate) use rules_map_args::RulesMapArgs;
 use std::ffi::OsString;
 use std::path::PathBuf;
-pub(crate) use traffic_args::{DemoArgs, Destination, GenerateArgs, RulesNoiseArgs};
 use trailhound_detect::Language;
 use trailhound_detect::finding::risk::EntityKind;
 use trailhound_detect::report::PeriodLength;
@@ -106,7 +102,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Lake(LakeCommand),
     /// Write sample traffic with attack stories, and the findings that a correct detector reports
-    /// for it; or the traffic of an everyday company.
+    /// for it.
     Generate(GenerateArgs),
     /// Generate a day of traffic with every story, scan it and explain the result.
     Demo(DemoArgs),
@@ -160,9 +156,6 @@ pub(crate) struct DetectionArgs {
     /// Show suppressed findings in the table too.
     #[arg(long)]
     pub(crate) show_suppressed: bool,
-    /// Language of the findings in the table and in CSV: `en` or `zh`. JSON has both.
-    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = parse_language)]
-    pub(crate) lang: Language,
 }
 
 #[derive(Debug, Args)]
@@ -462,19 +455,12 @@ pub(crate) struct RulesListArgs {
 pub(crate) enum RulesCommand {
     /// List the rules with the parameters they need.
     List(RulesListArgs),
-    /// List the operations that the vendor's API metadata or the lake has: how often and since when
-    /// they were seen, which rules look at them, and those that no rule looks at. A table shows one
-    /// row for each product, unless a product is named.
-    Map(RulesMapArgs),
     /// Explain why a rule matches an event or not: each condition, the values it read, and what
     /// would have to change. Exit status 1 if the event is not a finding.
     Explain(RulesExplainArgs),
     /// Run rules over past events and store nothing: print the number of findings by day and
     /// entity, and what other parameters would change.
     Backtest(RulesBacktestArgs),
-    /// Generate weeks of an everyday company, in which nothing is wrong, and print what each rule finds in
-    /// them. Exit status 1 if that is more than the budget.
-    Noise(RulesNoiseArgs),
     /// Show one rule: description, query, runbook.
     Show {
         /// Id of the rule.
@@ -587,6 +573,65 @@ pub(crate) enum LakeCommand {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// Number of events.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) events: u64,
+    /// Seed of the random numbers. The same seed produces the same files.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Use the same company (people, keys, addresses) for every seed. Default: each seed has its
+    /// own.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) company: Option<u64>,
+    /// Only this attack story, or `none` for background traffic alone. Default: all stories.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) story: Option<String>,
+    /// Number of days that the traffic covers, ending today.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) days: u32,
+    /// Folder to write to.
+    #[arg(long, value_name = "DIR", required_unless_present = "to")]
+    pub(crate) out: Option<PathBuf>,
+    /// Destination of the events instead of files: a Kafka topic, which receives half of them as a
+    /// trail's Logstore delivers them and half as rows; or the bucket of the configuration's first
+    /// `[[source.oss]]`, which receives objects.
+    #[arg(long, value_enum)]
+    pub(crate) to: Option<Destination>,
+    /// Address of the Kafka broker.
+    #[arg(long, value_name = "HOST:PORT", required_if_eq("to", "kafka"))]
+    pub(crate) bootstrap_servers: Option<String>,
+    /// The Kafka topic.
+    #[arg(long, default_value = "actiontrail")]
+    pub(crate) topic: String,
+    /// Give each event the time at which it is sent. The events of stories are then no longer in
+    /// their order of time.
+    #[arg(long, requires = "bootstrap_servers")]
+    pub(crate) live: bool,
+    /// Events per second. Default: as many as the broker accepts.
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<std::num::NonZero<u32>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Destination {
+    /// A Kafka topic.
+    Kafka,
+    /// A bucket.
+    Oss,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Number of events.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) events: u64,
+    /// Seed of the random numbers. The same seed produces the same demonstration.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
@@ -601,8 +646,7 @@ pub(crate) struct ReportArgs {
     /// configuration.
     #[arg(long, value_name = "ZONE")]
     pub(crate) time_zone: Option<Tz>,
-    /// Profile of the report: `security`, `audit`, `member`, or a benchmark: `cis-alibaba-v2`,
-    /// `mlps-level-3` or `pci-dss-4`.
+    /// Profile of the report: `security`, `audit`, `cis-alibaba-v2` or `member`.
     #[arg(long, value_name = "NAME", default_value = "security")]
     pub(crate) profile: String,
     /// Language of texts for people: `en` or `zh`.

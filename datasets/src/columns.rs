@@ -466,7 +466,6 @@ A record is an event where it has an action (`eventName`), an identity (`userIde
 | `accessKey` or `ak` in the identity, `additionalData`; the type behind each name, as Log Analytics writes it (`eventName_s`) | read; flag `reencoded` |
 | the service before the action (`Ecs:StopInstance`), the endpoint or source of a service (`ecs.aliyuncs.com`, `acs.ecs`), a kind of identity with other separators (`RootAccount`), characters that nobody sees in these names | read as the vendor writes it; flag `reencoded` |
 | letters beyond ASCII in a service's name or a kind of identity; in an action: quarantine, `not_understood` | NULL, flag `<fact>_not_understood` |
-| an event of the provider's own feed (Inner-ActionTrail: `EventProduct`, `EventID`, `EventName` and a documented `EventType`) | read as an event of the category `Provider`: `ResourceOwnerID` is its account, members of its own stand in the additional data; flag `reencoded`. The view `provider_events` shows them |
 | `eventTime` as number of seconds, milliseconds, microseconds or nanoseconds; with an offset; with fractions | read |
 | `null`, `""`, `"-"`, `"null"`, `[]`, `{}` for a member; except for `eventId` also `None`, `nil`, `N/A`, `NaN`, `<NA>`, `undefined`, `<null>`, `--`, but for `userAgent`, and for `userName` where it is a word | absent |
 | an `errorCode` that says success: `0`, `200`, `OK`, `Success` | NULL, flag `outcome_not_understood` |

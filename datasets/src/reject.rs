@@ -42,7 +42,7 @@ impl RejectCode {
         ),
         (
             Self::UnsupportedEvent,
-            "a record of the provider-initiated feed (Inner-ActionTrail) that lacks what its events have; `expected` says what.",
+            "an event of another feed (provider-initiated Inner-ActionTrail), which is not supported.",
         ),
         (Self::ForeignRecord, "a record of another cloud or program, which `found` names."),
         (

@@ -25,7 +25,7 @@ pub use evaluate::scope::{EvaluatedScope, RunScope, TimeRange};
 pub use evaluate::silent_accounts::{AccountDays, SilentAccount, account_days, silent_accounts};
 pub use evaluate::streaming::StandingQueries;
 pub use finding::language::Language;
-pub use finding::{Actor, Evidence, Finding, FindingStatus, TargetResource, sentence_in};
+pub use finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
 pub use scan::shared_scan::FileCursor;
 pub use store::StoreError;
 pub use store::findings::{

@@ -13,9 +13,9 @@
 --! default = ""
 --! meaning = "Only this account."
 SELECT event_time, account_id, coalesce(user_name, principal_id) AS operator, user_type, service_name, event_name, outcome, error_code,
-       coalesce(param(request_parameters, request_parameter_json, 'UserName'), param(request_parameters, request_parameter_json, 'GroupName'), param(request_parameters, request_parameter_json, 'RoleName'),
-                param(request_parameters, request_parameter_json, 'PrincipalName'), param(request_parameters, request_parameter_json, 'PrincipalId')) AS whom,
-       coalesce(param(request_parameters, request_parameter_json, 'PolicyName'), param(request_parameters, request_parameter_json, 'AccessConfigurationId')) AS policy,
+       coalesce(param(request_parameters, 'UserName'), param(request_parameters, 'GroupName'), param(request_parameters, 'RoleName'),
+                param(request_parameters, 'PrincipalName'), param(request_parameters, 'PrincipalId')) AS whom,
+       coalesce(param(request_parameters, 'PolicyName'), param(request_parameters, 'AccessConfigurationId')) AS policy,
        source_ip_address, mfa, mask_key(access_key_id) AS access_key_id, event_id
 FROM permission_changes
 WHERE event_time >= $since AND event_time < $until AND ($account = '' OR account_id = $account)

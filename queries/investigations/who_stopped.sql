@@ -16,13 +16,12 @@
 --! meaning = "Its region; needed only where the trail has never named the instance."
 --
 -- Every call in the period that names the instance and affects whether it runs, in order of time; possible causes of a stop; how many
--- events the trail has for its regions at all; and the verdict of the latest successful stop, reboot or release. Where a service did it with a role of its own, the verdict names the
--- person whose call to that service came before.
+-- events the trail has for its regions at all; and the verdict of the latest successful stop, reboot or release.
 --
 -- Every event that names the instance. These are few, so they are searched for once and used for everything else.
 WITH of_instance AS MATERIALIZED (
-    SELECT event_time, event_name, event_action, event_type, event_id, service_name, outcome, error_code, user_name, principal_id, user_type, role_name,
-           source_ip_address, credential_kind, access_key_id, user_agent, account_id, acs_region, request_parameters, request_parameter_json
+    SELECT event_time, event_name, event_action, event_type, event_id, service_name, outcome, error_code, user_name, principal_id, user_type,
+           source_ip_address, credential_kind, access_key_id, user_agent, account_id, acs_region, request_parameters
     FROM events WHERE array_has(instance_ids, $instance)
 ),
 named AS (
@@ -53,9 +52,9 @@ period AS (
 -- A call without a time cancels the release.
 schedules AS (
     SELECT event_time AS set_at, coalesce(user_name, principal_id, 'unknown') AS set_by,
-           try_cast(param(request_parameters, request_parameter_json, 'AutoReleaseTime') AS TIMESTAMP WITH TIME ZONE) AS due
+           try_cast(param(request_parameters, 'AutoReleaseTime') AS TIMESTAMP WITH TIME ZONE) AS due
     FROM named
-    WHERE family = 'release scheduled' AND outcome = 'success' AND coalesce(param(request_parameters, request_parameter_json, 'AutoReleaseTime'), '') <> ''
+    WHERE family = 'release scheduled' AND outcome = 'success' AND coalesce(param(request_parameters, 'AutoReleaseTime'), '') <> ''
 ),
 stops AS (
     SELECT period.*, schedules.set_at, schedules.set_by,
@@ -66,40 +65,16 @@ stops AS (
      AND period.event_time BETWEEN schedules.due - INTERVAL '5 minutes' AND schedules.due + INTERVAL '1 hour'
     WHERE period.outcome = 'success' AND period.family IN ('stop', 'reboot', 'release', 'change that stops')
 ),
--- A service stops instances with a role of its own. A person may have made it do so: with a call that names the instance within the six hours
--- before, or else with one to a service that scales or orchestrates within 15 minutes. The period bounds what is read.
-orders AS (
-    SELECT calls.event_name, calls.service_name, calls.event_time, coalesce(calls.user_name, calls.principal_id, 'unknown') AS asked_by, calls.source_ip_address,
-           calls.names_it,
-           row_number() OVER (ORDER BY calls.names_it DESC, calls.event_time DESC, calls.event_key) AS place
-    FROM stops
-    JOIN (
-        SELECT *, coalesce(array_has(instance_ids, $instance), false)
-            OR coalesce(array_has(values_at(request_parameters, request_parameter_json, 'InstanceId'), $instance), false) AS names_it
-        FROM events
-        WHERE event_time >= $since AND event_time < $until AND outcome = 'success' AND lower(service_name) IN ('ess', 'oos', 'ros', 'cs')
-          AND event_action IN ('executescalingrule', 'removeinstances', 'setinstancehealth', 'scalewithadjustment', 'modifyscalinggroup', 'deletescalinggroup',
-              'startexecution', 'deletestack', 'updatestack', 'deletestackinstances', 'deleteclusternodes', 'deleteclusternodepool', 'removenodepoolnodes')
-    ) AS calls ON calls.account_id = stops.account_id
-    WHERE stops.back = 1 AND matches(stops.role_name, 'service_roles')
-      AND calls.event_time BETWEEN stops.event_time - INTERVAL '6 hours' AND stops.event_time
-      AND NOT coalesce(matches(calls.role_name, 'service_roles'), false)
-      AND (calls.names_it OR calls.event_time >= stops.event_time - INTERVAL '15 minutes')
-),
 latest AS (
     SELECT
         CASE WHEN set_at IS NOT NULL THEN 'scheduled release' WHEN by_platform THEN 'platform event' ELSE 'operator found' END AS verdict,
         concat_ws(', ',
-            stops.event_name || ' at ' || to_char(stops.event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+            event_name || ' at ' || to_char(event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
             CASE WHEN NOT by_platform THEN 'by ' || coalesce(user_name, principal_id, 'a principal the event does not name') END,
-            CASE WHEN NOT by_platform THEN 'from ' || coalesce(stops.source_ip_address, 'an address the event does not name') END,
+            CASE WHEN NOT by_platform THEN 'from ' || coalesce(source_ip_address, 'an address the event does not name') END,
             CASE WHEN NOT by_platform THEN 'by ' || credential_kind END,
-            CASE WHEN set_at IS NOT NULL THEN 'as ' || set_by || ' had set it at ' || to_char(set_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END,
-            CASE WHEN orders.names_it THEN 'set off by ' ELSE 'perhaps set off by ' END || orders.asked_by || ', who called ' || orders.event_name || ' of ' || orders.service_name
-                || ' at ' || to_char(orders.event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || coalesce(' from ' || orders.source_ip_address, '')) AS evidence
-    FROM stops
-    LEFT JOIN orders ON orders.place = 1
-    WHERE stops.back = 1
+            CASE WHEN set_at IS NOT NULL THEN 'as ' || set_by || ' had set it at ' || to_char(set_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END) AS evidence
+    FROM stops WHERE back = 1
 ),
 home AS (
     SELECT DISTINCT acs_region FROM named WHERE acs_region IS NOT NULL

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::list_output::ListOptions;
 use crate::printer;
-use trailhound_datasets::generate::{Traffic, TrafficSpec};
+use trailhound_datasets::generate::TrafficSpec;
 use trailhound_queries::local_time::TimeOrDay;
 
 /// Generates two weeks of traffic in a temporary folder, scans it and prints what the result shows.
@@ -25,8 +25,7 @@ pub(super) async fn run(config: &Config, args: &DemoArgs) -> Result<Exit, Failur
         "Generating {} events of three fictitious accounts over two weeks, with seven attack stories among them ...",
         args.events
     ))?;
-    let traffic = Traffic::new(spec).map_err(Failure::Internal)?;
-    let files = generate::write_files(traffic, folder.path())?.files;
+    let files = generate::write_files(spec, folder.path())?;
     printer::line(&format!(
         "{files} gzip files, as a trail delivers them to OSS. Ingesting them into a lake and running the rules ...\n"
     ))?;
@@ -53,7 +52,6 @@ fn default_detection() -> DetectionArgs {
         profile: None,
         require_all_rules: false,
         show_suppressed: false,
-        lang: trailhound_detect::Language::En,
     }
 }
 

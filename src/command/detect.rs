@@ -94,9 +94,5 @@ fn exit_status(report: Option<&IngestReport>, detection: &Detection, args: &Dete
 /// Ids of the rules that `args` select. Empty means all rules that are on by default.
 fn selected_rules(config: &Config, args: &DetectionArgs) -> Result<Vec<String>, Failure> {
     let Some(name) = &args.profile else { return Ok(args.rules.clone()) };
-    let profile = config.profile(name)?;
-    if let Some(warning) = profile.retention_warning(config.retention_days()) {
-        printer::warning(&warning);
-    }
-    Ok(profile.rules().into_iter().map(str::to_owned).collect())
+    Ok(config.profile(name)?.rules().into_iter().map(str::to_owned).collect())
 }

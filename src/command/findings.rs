@@ -10,9 +10,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
-use trailhound_detect::{
-    Detection, Finding, FindingStatus, Language, SkippedRule, StoreSummary, sentence_in,
-};
+use trailhound_detect::{Detection, Finding, FindingStatus, SkippedRule, StoreSummary};
 use trailhound_ingest::IngestReport;
 use trailhound_queries::local_time::local_text;
 use trailhound_queries::packs::rules::Severity;
@@ -43,15 +41,13 @@ pub(super) async fn print(
         OutputFormat::Csv | OutputFormat::Xlsx => {
             let sheet = Sheet { name: "findings", header: &CSV_HEADER, numbers: &["count"] };
             let findings = detection.findings.iter().chain(&stored.withdrawn);
-            args.list.write_sheet(
-                &sheet,
-                findings.map(|finding| csv_row(finding, config.time_zone, args.lang)),
-            )?;
+            args.list
+                .write_sheet(&sheet, findings.map(|finding| csv_row(finding, config.time_zone)))?;
             print_messages(report, detection);
         }
         OutputFormat::Table => {
             print_table(detection, args, config.time_zone)?;
-            print_summary(detection, args.lang)?;
+            print_summary(detection)?;
             printer::line("")?;
             for line in report.map(ingest::summary).unwrap_or_default() {
                 printer::line(&line)?;
@@ -138,17 +134,12 @@ fn print_table(detection: &Detection, args: &DetectionArgs, zone: Tz) -> Result<
         .filter(|f| args.show_suppressed || f.status == FindingStatus::Open)
         .collect();
     shown.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.event_time.cmp(&b.event_time)));
-    let lang = args.lang;
     if shown.is_empty() {
-        printer::line(word(lang, "No findings.", "没有检测结果。"))?;
+        printer::line("No findings.")?;
         return Ok(());
     }
-    let time = format!("{} ({zone})", word(lang, "time", "时间"));
-    let header = match lang {
-        Language::En => ["severity", &time, "who", "from", "what", "why"],
-        Language::Zh => ["严重程度", &time, "操作者", "来源", "操作", "依据"],
-    };
-    let mut table = printer::table(&header);
+    let time = format!("time ({zone})");
+    let mut table = printer::table(&["severity", &time, "who", "from", "what", "why"]);
     for finding in shown.iter().take(TABLE_FINDINGS_MAX) {
         let mut row = vec![printer::severity_cell(finding.severity)];
         row.extend(
@@ -156,8 +147,8 @@ fn print_table(detection: &Detection, args: &DetectionArgs, zone: Tz) -> Result<
                 when(finding, zone),
                 who(finding),
                 finding.shown_source(),
-                what(finding, lang),
-                why(finding, lang),
+                what(finding),
+                why(finding),
             ]
             .map(printer::cell),
         );
@@ -165,11 +156,10 @@ fn print_table(detection: &Detection, args: &DetectionArgs, zone: Tz) -> Result<
     }
     printer::line(&table.to_string())?;
     if shown.len() > TABLE_FINDINGS_MAX {
-        let more = shown.len() - TABLE_FINDINGS_MAX;
-        printer::line(&match lang {
-            Language::En => format!("... and {more} more; use --format json for all"),
-            Language::Zh => format!("…… 另有 {more} 条；用 --format json 查看全部"),
-        })?;
+        printer::line(&format!(
+            "... and {} more; use --format json for all",
+            shown.len() - TABLE_FINDINGS_MAX
+        ))?;
     }
     Ok(())
 }
@@ -206,56 +196,35 @@ fn who(finding: &Finding) -> String {
 }
 
 /// Rule, title, actions, number of events and targets.
-fn what(finding: &Finding, lang: Language) -> String {
-    let title = finding.title_in(lang);
-    let mut text = format!("{} {title}: {}", finding.rule_id, shortened(&finding.actions));
+fn what(finding: &Finding) -> String {
+    let mut text =
+        format!("{} {}: {}", finding.rule_id, finding.title, shortened(&finding.actions));
     if finding.count > 1 {
         text.push_str(&format!(" x{}", finding.count));
     }
     if !finding.targets.is_empty() {
         let ids: Vec<String> = finding.targets.iter().map(|target| target.id.clone()).collect();
-        text.push_str(&format!(" {} {}", word(lang, "on", "对象"), shortened(&ids)));
+        text.push_str(&format!(" on {}", shortened(&ids)));
     }
     text
 }
 
 /// Reasons, verdict, unknown facts and suppression.
-fn why(finding: &Finding, lang: Language) -> String {
-    let reasons = finding.why_in(lang);
-    let between = word(lang, "; ", "；");
-    let mut text = reasons.iter().take(PARTS_SHOWN).cloned().collect::<Vec<_>>().join(between);
-    if reasons.len() > PARTS_SHOWN {
-        let more = reasons.len() - PARTS_SHOWN;
-        text.push_str(&match lang {
-            Language::En => format!("; and {more} more"),
-            Language::Zh => format!("；另有 {more} 条"),
-        });
+fn why(finding: &Finding) -> String {
+    let mut text = finding.why.iter().take(PARTS_SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    if finding.why.len() > PARTS_SHOWN {
+        text.push_str(&format!("; and {} more", finding.why.len() - PARTS_SHOWN));
     }
     if let Some(verdict) = &finding.verdict {
-        text.push_str(&format!(" [{}]", sentence_in(lang, verdict)));
+        text.push_str(&format!(" [{verdict}]"));
     }
-    let unknowns = finding.unknowns_in(lang);
-    if !unknowns.is_empty() {
-        text.push_str(&match lang {
-            Language::En => format!(" (unknown: {})", unknowns.join(", ")),
-            Language::Zh => format!("（未知：{}）", unknowns.join("，")),
-        });
+    if !finding.unknowns.is_empty() {
+        text.push_str(&format!(" (unknown: {})", finding.unknowns.join(", ")));
     }
     if let Some(suppressed_by) = &finding.suppressed_by {
-        text.push_str(&match lang {
-            Language::En => format!(" (suppressed by {suppressed_by})"),
-            Language::Zh => format!("（已抑制：{}）", sentence_in(lang, suppressed_by)),
-        });
+        text.push_str(&format!(" (suppressed by {suppressed_by})"));
     }
     text
-}
-
-/// The word of `lang`.
-fn word(lang: Language, english: &'static str, chinese: &'static str) -> &'static str {
-    match lang {
-        Language::En => english,
-        Language::Zh => chinese,
-    }
 }
 
 /// The first parts, and how many more there are.
@@ -267,15 +236,11 @@ fn shortened(parts: &[String]) -> String {
     text
 }
 
-fn print_summary(detection: &Detection, lang: Language) -> Result<(), Failure> {
+fn print_summary(detection: &Detection) -> Result<(), Failure> {
     let mut rows: BTreeMap<(&str, &str), (u64, u64, u64, Severity)> = BTreeMap::new();
     for finding in &detection.findings {
-        let row = rows.entry((&finding.rule_id, finding.title_in(lang))).or_insert((
-            0,
-            0,
-            0,
-            Severity::Info,
-        ));
+        let row =
+            rows.entry((&finding.rule_id, &finding.title)).or_insert((0, 0, 0, Severity::Info));
         match finding.status {
             FindingStatus::Open => {
                 row.0 += 1;
@@ -286,11 +251,7 @@ fn print_summary(detection: &Detection, lang: Language) -> Result<(), Failure> {
         }
         row.2 += finding.count;
     }
-    let header = match lang {
-        Language::En => ["rule", "title", "open", "suppressed", "events", "worst"],
-        Language::Zh => ["规则", "名称", "未关闭", "已抑制", "事件数", "最严重"],
-    };
-    let mut table = printer::table(&header);
+    let mut table = printer::table(&["rule", "title", "open", "suppressed", "events", "worst"]);
     for ((id, title), (open, suppressed, events, worst)) in rows {
         let mut row = [
             id.to_owned(),
@@ -382,14 +343,14 @@ const CSV_HEADER: [&str; 19] = [
     "suppressed_by",
 ];
 
-fn csv_row(finding: &Finding, zone: Tz, lang: Language) -> Vec<String> {
+fn csv_row(finding: &Finding, zone: Tz) -> Vec<String> {
     let time = |time: &Option<String>| local_text(time.as_deref().unwrap_or_default(), zone);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let targets: Vec<&str> = finding.targets.iter().map(|target| target.id.as_str()).collect();
     vec![
         finding.finding_id.clone(),
         finding.rule_id.clone(),
-        finding.title_in(lang).to_owned(),
+        finding.title.clone(),
         finding.severity.name().to_owned(),
         finding.status.name().to_owned(),
         text(&finding.account_id),
@@ -403,8 +364,8 @@ fn csv_row(finding: &Finding, zone: Tz, lang: Language) -> Vec<String> {
         finding.count.to_string(),
         finding.actions.join(" "),
         targets.join(" "),
-        finding.why_in(lang).join("; "),
-        finding.unknowns_in(lang).join("; "),
+        finding.why.join("; "),
+        finding.unknowns.join("; "),
         text(&finding.suppressed_by),
     ]
 }

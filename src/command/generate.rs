@@ -21,56 +21,35 @@ use trailhound_ingest::source::oss::BucketWriter;
 /// Generates the traffic that `args` describe.
 #[expect(clippy::disallowed_methods, reason = "live traffic has the times at which it is sent")]
 pub(super) async fn run(config: &Config, args: &GenerateArgs) -> Result<Exit, Failure> {
-    let traffic = plan_traffic(args, config.ingest_options().now_micros)?;
-    if let (Some(_), Some(out)) = (args.to, &args.out) {
-        write_expected(&traffic, out)?;
-    }
+    let spec = TrafficSpec {
+        events: args.events,
+        seed: args.seed,
+        company: args.company,
+        stories: args.story.iter().cloned().collect(),
+        end_micros: config.ingest_options().now_micros,
+        days: args.days,
+    };
     if args.to == Some(Destination::Oss) {
-        let written = put_objects(config, traffic).await?;
-        printer::message(&format!(
-            "{} events written to {} objects",
-            written.events, written.files
-        ));
+        let objects = put_objects(config, spec, args).await?;
+        printer::message(&format!("{} events written to {objects} objects", args.events));
     } else if let Some(servers) = &args.bootstrap_servers {
         // `--live` dates events by the time at which they are sent, also where `--now` is given.
         let wall_clock: Clock = Arc::new(|| Utc::now().timestamp_micros());
-        let sent =
-            tokio::task::block_in_place(|| send_events(traffic, servers, args, &wall_clock))?;
+        let sent = tokio::task::block_in_place(|| send_events(spec, servers, args, &wall_clock))?;
         printer::message(&format!("{sent} events sent to the topic `{}`", args.topic));
     } else if let Some(out) = &args.out {
-        let written = write_files(traffic, out)?;
+        let files = write_files(spec, out)?;
         printer::message(&format!(
-            "{} events in {} files below {}, with trailhound.toml and truth.json",
-            written.events,
-            written.files,
+            "{} events in {files} files below {}, with trailhound.toml and truth.json",
+            args.events,
             out.display()
         ));
     }
     Ok(Exit::Success)
 }
 
-/// What was written.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Written {
-    /// Number of files or objects.
-    pub(super) files: u64,
-    /// Number of events in them.
-    pub(super) events: u64,
-}
-
-/// The traffic that `args` describe, up to `end_micros` (microseconds since 1970 UTC).
-fn plan_traffic(args: &GenerateArgs, end_micros: i64) -> Result<Traffic, Failure> {
-    if args.neighbour {
-        return Ok(Traffic::everyday(args.seed, args.days, end_micros));
-    }
-    let spec = TrafficSpec {
-        events: args.events,
-        seed: args.seed,
-        company: args.company,
-        stories: args.story.iter().cloned().collect(),
-        end_micros,
-        days: args.days,
-    };
+/// The traffic that `spec` describes.
+fn plan_traffic(spec: TrafficSpec) -> Result<Traffic, Failure> {
     Traffic::new(spec).map_err(|unknown| {
         Failure::Usage(format!(
             "there is no story `{unknown}`; there are {}",
@@ -91,11 +70,15 @@ fn write_expected(traffic: &Traffic, out: &Path) -> Result<(), Failure> {
 /// Sends the events to the Kafka topic one by one, at the rate of `args`. Returns their number.
 #[expect(clippy::disallowed_methods, reason = "the traffic is sent at a steady rate")]
 fn send_events(
-    traffic: Traffic,
+    spec: TrafficSpec,
     servers: &str,
     args: &GenerateArgs,
     clock: &Clock,
 ) -> Result<u64, Failure> {
+    let traffic = plan_traffic(spec)?;
+    if let Some(out) = &args.out {
+        write_expected(&traffic, out)?;
+    }
     let settings = BTreeMap::from([("bootstrap.servers".to_owned(), servers.to_owned())]);
     let sender = TopicProducer::connect(&settings, &args.topic).map_err(Failure::usage)?;
     let started = Instant::now();
@@ -122,20 +105,27 @@ fn send_events(
     Ok(sent)
 }
 
-/// Writes the files as objects into the first bucket of the configuration.
-async fn put_objects(config: &Config, traffic: Traffic) -> Result<Written, Failure> {
+/// Writes the files as objects into the first bucket of the configuration. Returns their number.
+async fn put_objects(
+    config: &Config,
+    spec: TrafficSpec,
+    args: &GenerateArgs,
+) -> Result<usize, Failure> {
+    let traffic = plan_traffic(spec)?;
+    if let Some(out) = &args.out {
+        write_expected(&traffic, out)?;
+    }
     let buckets = config.live_options(&config.checked_clock(None))?.oss;
     let bucket = buckets.first().ok_or_else(|| {
         Failure::Usage("the configuration has no bucket; write a [[source.oss]]".to_owned())
     })?;
     let writer = BucketWriter::new(bucket).map_err(Failure::usage)?;
-    let mut written = Written::default();
+    let mut count = 0;
     for file in traffic.files() {
-        written.files += 1;
-        written.events += file.events;
         writer.put(&file.path, file.content).await.map_err(Failure::internal)?;
+        count += 1;
     }
-    Ok(written)
+    Ok(count)
 }
 
 /// The event with its time set to `now`, microseconds since 1970 UTC.
@@ -161,18 +151,18 @@ fn send_event(sender: &TopicProducer, event: &str, number: u64) -> Result<(), Se
     sender.send(None, row.to_string().as_bytes())
 }
 
-/// Writes the traffic to files below `out`.
-pub(super) fn write_files(traffic: Traffic, out: &Path) -> Result<Written, Failure> {
+/// Writes the traffic to files below `out`. Returns their number.
+pub(super) fn write_files(spec: TrafficSpec, out: &Path) -> Result<usize, Failure> {
+    let traffic = plan_traffic(spec)?;
     write_expected(&traffic, out)?;
-    let mut written = Written::default();
+    let mut files = 0;
     for file in traffic.files() {
         let path = out.join("events").join(&file.path);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
         std::fs::write(path, &file.content)?;
-        written.files += 1;
-        written.events += file.events;
+        files += 1;
     }
-    Ok(written)
+    Ok(files)
 }

@@ -23,8 +23,6 @@ mod reconcile;
 mod report;
 mod rule_backtest;
 mod rule_explain;
-mod rule_map;
-mod rule_noise;
 mod rule_skeleton;
 mod rules;
 mod scan;

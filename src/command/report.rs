@@ -43,12 +43,6 @@ pub(super) async fn run(config: &Config, args: ReportArgs) -> Result<Exit, Failu
 /// Creates the report that `args` describe and writes its files.
 async fn create(config: &Config, lake: &Lake, args: ReportArgs) -> Result<Exit, Failure> {
     let profile = report::find_profile(&args.profile)?;
-    let benchmark = profile.benchmark.as_deref().map(|name| config.profile(name)).transpose()?;
-    if let Some(warning) =
-        benchmark.and_then(|benchmark| benchmark.retention_warning(config.retention_days()))
-    {
-        printer::warning(&warning);
-    }
     let formats: BTreeSet<ReportFormat> = args.formats.into_iter().collect();
     check_byte_order_mark(args.bom, formats.contains(&ReportFormat::Csv))?;
     let time_zone = args.time_zone.unwrap_or(config.time_zone);

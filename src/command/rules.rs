@@ -1,6 +1,6 @@
 //! `trailhound rules`: lists, shows, checks and tests detection rules.
 
-use super::{rule_backtest, rule_explain, rule_map, rule_noise, rule_skeleton, sigma};
+use super::{rule_backtest, rule_explain, rule_skeleton, sigma};
 use crate::cli::{RulesCommand, RulesListArgs};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
@@ -8,14 +8,12 @@ use crate::list_output::{OutputFormat, Sheet};
 use crate::printer;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use trailhound_detect::authoring::cases::CaseRunner;
-use trailhound_detect::authoring::evasion::page::rule_lines;
 use trailhound_detect::authoring::lint;
 use trailhound_queries::packs::attack::tactics;
-use trailhound_queries::packs::rule_operations::RuleOperations;
-use trailhound_queries::packs::rules::{EvidenceMark, Rule};
+use trailhound_queries::packs::rules::Rule;
 
 /// The current time while test cases run, so that their fixed dates stay in range.
 const CASES_NOW_MICROS: i64 = 1_790_812_800_000_000; // 2026-10-01T00:00:00Z
@@ -24,12 +22,10 @@ const CASES_NOW_MICROS: i64 = 1_790_812_800_000_000; // 2026-10-01T00:00:00Z
 pub(super) async fn run(config: &Config, command: RulesCommand) -> Result<Exit, Failure> {
     match command {
         RulesCommand::List(args) => list(config, &args),
-        RulesCommand::Map(args) => rule_map::run(config, &args).await,
         RulesCommand::Explain(args) => {
             rule_explain::run(config, find(config, &args.id)?, &args).await
         }
         RulesCommand::Backtest(args) => rule_backtest::run(config, &args).await,
-        RulesCommand::Noise(args) => rule_noise::run(config, &args).await,
         RulesCommand::Show { id } => show(config, &id),
         RulesCommand::Test { ids, junit } => test(config, &ids, junit.as_deref()).await,
         RulesCommand::Lint { ids } => lint(config, &ids).await,
@@ -148,14 +144,11 @@ fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
     }
     lines.extend(rule.needs.iter().map(|need| format!("needs {}", need.label())));
     lines.extend(rule.gaps.iter().map(|need| format!("sees more with {}", need.label())));
-    lines.extend(operation_lines(rule));
     lines.push("\nFalse positives:".to_owned());
     lines.extend(rule.false_positives.iter().map(|text| format!("  - {text}")));
     lines.push(format!("\nRunbook:\n  {}\n  {}", rule.runbook.en, rule.runbook.zh));
     lines.push("\nReferences:".to_owned());
     lines.extend(rule.references.iter().map(|text| format!("  - {text}")));
-    lines.push("\nAn attacker's changes (docs/evasion.md):".to_owned());
-    lines.extend(rule_lines(rule).into_iter().map(|line| format!("  - {line}")));
     lines.push(format!(
         "\nQuery (runs as it is in `trailhound query -c`), {} test cases:\n\n{}",
         rule.cases.len(),
@@ -165,31 +158,6 @@ fn show(config: &Config, id: &str) -> Result<Exit, Failure> {
         printer::line(&line)?;
     }
     Ok(Exit::Success)
-}
-
-/// The operations that a rule looks at, by service and mark.
-fn operation_lines(rule: &Rule) -> Vec<String> {
-    let mut by_service: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
-    for watched in RuleOperations::of(rule).watched() {
-        let mark = watched.mark.map_or("-", EvidenceMark::letter);
-        let service = match watched.service.as_str() {
-            "" | "*" => "any service".to_owned(),
-            _ => watched.service,
-        };
-        by_service.entry((service, mark)).or_default().push(watched.name);
-    }
-    if by_service.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec![
-        "\nOperations (D in a sample event of the vendor, L in an alert query of the vendor, M only in the vendor's API metadata, U unverified):".to_owned(),
-    ];
-    lines.extend(
-        by_service
-            .into_iter()
-            .map(|((service, mark), names)| format!("  {mark}  {service}: {}", names.join(", "))),
-    );
-    lines
 }
 
 /// The rules with these ids; all rules if there are none.

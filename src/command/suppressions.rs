@@ -1,5 +1,5 @@
-//! `trailhound suppressions`: lists the exceptions, change windows and roles of the vendor's services
-//! with the findings each has suppressed.
+//! `trailhound suppressions`: lists the exceptions and change windows with the findings each has
+//! suppressed.
 
 use super::lake_access::stored_findings;
 use crate::cli::SuppressionsArgs;
@@ -13,14 +13,13 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use trailhound_detect::{Finding, FindingStatus};
 use trailhound_queries::local_time::local_text;
-use trailhound_queries::parameters::ServiceRoles;
 
 /// Suppressed findings of this many days are counted.
 const LOOK_BACK_DAYS: u64 = 90;
 /// An exception that expires within this many days is marked.
 const EXPIRES_SOON_DAYS: u64 = 14;
 
-/// An exception, change window or role of a service, with counts of the findings that it has suppressed.
+/// An exception or change window, with counts of the findings that it has suppressed.
 #[derive(Default)]
 struct SuppressionUsage {
     rules: Vec<String>,
@@ -35,7 +34,7 @@ struct SuppressionUsage {
     configured: bool,
 }
 
-/// Prints each exception, change window and role of a service with the findings it has suppressed.
+/// Prints each exception and change window with the findings it has suppressed.
 pub(super) async fn run(config: &Config, args: SuppressionsArgs) -> Result<Exit, Failure> {
     args.list.checked_format()?;
     // Exceptions expire by days of UTC.
@@ -44,15 +43,12 @@ pub(super) async fn run(config: &Config, args: SuppressionsArgs) -> Result<Exit,
     let mut entries: BTreeMap<String, SuppressionUsage> = BTreeMap::new();
     for allowed in &config.parameters.allowed_principals {
         let entry = entries.entry(allowed.label()).or_default();
-        entry.rules.extend(allowed.rule.patterns().iter().cloned());
+        entry.rules.push(allowed.rule.clone());
         entry.expires = entry.expires.max(Some(allowed.expires));
         entry.configured = true;
     }
     for window in &config.parameters.change_windows {
         entries.entry(format!("change_windows: {}", window.reason)).or_default().configured = true;
-    }
-    for role in &ServiceRoles::built_in().roles {
-        entries.entry(role.label()).or_default();
     }
     for finding in stored_findings(config, args.lake.folder())
         .await?

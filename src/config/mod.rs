@@ -148,7 +148,6 @@ impl Config {
         problems.extend(wrong_parameters.into_iter().map(|problem| location.error(problem)));
         problems.extend(file.lake.check().err().map(|problem| location.error(problem)));
         let mut warnings = Vec::new();
-        warnings.extend(report::retention_warnings(&file.report, file.lake.retention_days));
         let mut merged = vec![file.service.merge_renamed_keys(&mut warnings)];
         for sink in &mut file.sink {
             merged.push(sink.merge_renamed_keys(&mut warnings));
@@ -318,11 +317,6 @@ impl Config {
     /// [`Failure::Usage`]: a file cannot be read.
     pub(crate) fn parameters_hash(&self) -> Result<String, Failure> {
         parameters_hash::parameters_hash(&self.location)
-    }
-
-    /// Number of days that the lake keeps events; `None` if it keeps all.
-    pub(crate) fn retention_days(&self) -> Option<u32> {
-        self.lake.retention_days
     }
 
     /// The options of an ingest.

@@ -12,7 +12,6 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use trailhound_detect::Language;
 use trailhound_detect::report::PeriodLength;
-use trailhound_queries::packs::profile::BenchmarkProfile;
 use trailhound_queries::packs::reports::{self, ReportProfile};
 
 #[derive(Debug, Deserialize)]
@@ -48,18 +47,6 @@ fn default_profile() -> String {
 
 fn default_formats() -> Vec<ReportFormat> {
     vec![ReportFormat::Html]
-}
-
-/// Warnings where a benchmark that a report is about asks for events to be kept for longer than `retention_days`.
-pub(super) fn retention_warnings(
-    reports: &[ReportConfig],
-    retention_days: Option<u32>,
-) -> Vec<String> {
-    let profiles = BenchmarkProfile::all().unwrap_or_default();
-    let is_used =
-        |profile: &&BenchmarkProfile| reports.iter().any(|report| report.profile == profile.name);
-    let used = profiles.iter().filter(is_used);
-    used.filter_map(|profile| profile.retention_warning(retention_days)).collect()
 }
 
 /// Format of a report.

@@ -88,12 +88,9 @@ pub(crate) async fn run(
     });
     let ingest_ended = Arc::new(AtomicBool::new(false));
     let detection = tasks.start_detection(detector, &ingest_ended);
-    let maintenance = new_maintenance(config, &lake, rules, &options);
-    let verifier = new_verifier(config, &lake, &options);
-    let leases = [maintenance.lease.clone(), scheduler.lease.clone(), verifier.lease.clone()];
-    tasks.start_maintenance(maintenance);
+    tasks.start_maintenance(new_maintenance(config, &lake, rules, &options));
     tasks.start_reports(scheduler);
-    tasks.start_verifier(verifier);
+    tasks.start_verifier(new_verifier(config, &lake, &options));
     let supervisor = &tasks.supervisor;
     let delivery =
         DeliveryWorkers::start(&lake, sinks, &routes, &checked_clock, &monitor, supervisor);
@@ -108,7 +105,6 @@ pub(crate) async fn run(
     alarms.store_last().await;
     delivery.end().await?;
     supervisor.abort_all();
-    release(&lake, &leases).await;
     lake.fold_log().await;
     ingested.map_err(Failure::from)?;
     if let Some(reason) = monitor.fatal() {
@@ -116,15 +112,6 @@ pub(crate) async fn run(
     }
     detected?;
     Ok(Exit::Success)
-}
-
-/// Releases the leases of the tasks that were ended, so that another service need not wait until they run out.
-async fn release(lake: &Lake, leases: &[Lease]) {
-    for lease in leases {
-        if let Err(error) = lake.release_lease(lease).await {
-            tracing::warn!(task = lease.name, %error, "a lease could not be released; it runs out by itself");
-        }
-    }
 }
 
 fn new_monitor(
@@ -215,7 +202,6 @@ fn report_scheduler(
         reports: config.reports()?,
         clock: clock.reader(),
         checked_clock: clock.clone(),
-        lease: Lease::new("reports"),
         program: std::env::current_exe().map_err(Failure::internal)?,
         config: config.path().map(Path::to_owned),
         folder: folder.to_owned(),

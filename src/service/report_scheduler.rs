@@ -41,8 +41,6 @@ pub(super) struct ReportScheduler {
     pub(super) clock: Clock,
     /// The same clock, which also says whether the time is sure.
     pub(super) checked_clock: CheckedClock,
-    /// Where several services share the lake, only the one with the lease creates reports.
-    pub(super) lease: Lease,
     /// This program, which creates each report in a child process.
     pub(super) program: PathBuf,
     /// Configuration file of the child process.
@@ -61,6 +59,8 @@ struct RetryState {
 pub(super) struct SchedulerRun {
     scheduler: ReportScheduler,
     monitor: Arc<Monitor>,
+    /// Where several services share the lake, only the one with the lease creates reports.
+    lease: Lease,
     /// Start of the service, microseconds since 1970 UTC.
     started_at: i64,
     /// The reports whose last attempt failed, by name.
@@ -76,7 +76,15 @@ impl SchedulerRun {
             monitor.metrics.init_report(&report.name);
         }
         let started_at = (scheduler.clock)();
-        Self { scheduler, monitor, started_at, retries: HashMap::new(), waiting: HashSet::new() }
+        let lease = Lease::new("reports");
+        Self {
+            scheduler,
+            monitor,
+            lease,
+            started_at,
+            retries: HashMap::new(),
+            waiting: HashSet::new(),
+        }
     }
 
     /// Creates reports until it is aborted.
@@ -120,7 +128,7 @@ impl SchedulerRun {
     async fn renew_lease(&self) -> Result<bool, String> {
         self.scheduler
             .lake
-            .acquire_lease(&self.scheduler.lease, LEASE_MICROS)
+            .acquire_lease(&self.lease, LEASE_MICROS)
             .await
             .map_err(|e| e.to_string())
     }

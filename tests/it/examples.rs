@@ -250,9 +250,7 @@ fn is_complete(command: &str) -> bool {
             || matches!(word, "EVENT-ID" | "name=value" | "other.toml")
     };
     // These need a configuration or an argument that a page says elsewhere.
-    let is_a_name = matches!(command, "trailhound lake expire" | "trailhound lake migrate")
-        // Takes minutes, and its status is that of the rules. The tests of the everyday company run it.
-        || command.starts_with("trailhound rules noise");
+    let is_a_name = matches!(command, "trailhound lake expire" | "trailhound lake migrate");
     // One word names a command, and says nothing of its arguments.
     !is_a_name
         && command.split_whitespace().count() > 2

@@ -141,7 +141,7 @@ fn incidents_join_findings_on_the_same_entity_close_in_time() {
     let call = |id: &str, time: &str, name: &str, user: &str, from: &str| {
         json!({ "eventId": id, "eventTime": time, "eventName": name, "serviceName": "Ram", "eventRW": "Write", "sourceIpAddress": from,
             "userIdentity": { "type": "ram-user", "accountId": ACCOUNT, "principalId": format!("2{user}"), "userName": user },
-            "requestParameters": { "UserName": format!("x{id}"), "PolicyName": "AdministratorAccess", "PolicyType": "System" } })
+            "requestParameters": { "UserName": "x", "PolicyName": "AdministratorAccess", "PolicyType": "System" } })
     };
     let events = [
         call("a", "2026-09-20T10:00:00Z", "AttachPolicyToUser", "alice", "203.0.113.5"),

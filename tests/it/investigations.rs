@@ -236,45 +236,6 @@ fn who_stopped_gives_the_right_verdict_for_each_cause() {
 }
 
 #[test]
-fn who_stopped_names_the_person_behind_a_service() {
-    let program = investigated();
-    let role = json!({
-        "type": "assumed-role", "accountId": ACCOUNT, "principalId": "300000000000000777:autoscaling",
-        "userName": "aliyunserviceroleforautoscaling:autoscaling",
-    });
-    let scaled = |id: &str, time: &str, instance: &str| {
-        let event =
-            call(id, time, "Ecs", "DeleteInstance", &role, json!({ "InstanceId": instance }));
-        with(event, "sourceIpAddress", "ess.aliyuncs.com")
-    };
-    let erin = person("erin");
-    let rule = json!({ "ScalingRuleAri": "ari:acs:ess:cn-hangzhou:1:scalingrule/asr-1" });
-    let named = json!({ "ScalingGroupId": "asg-1", "InstanceId.1": "i-bp1named" });
-    let events = [
-        call("removal", "2026-09-28T05:00:00Z", "Ess", "RemoveInstances", &erin, named),
-        scaled("removed", "2026-09-28T09:00:00Z", "i-bp1named"),
-        call("rule", "2026-09-28T08:58:00Z", "Ess", "ExecuteScalingRule", &erin, rule.clone()),
-        scaled("scaled", "2026-09-28T09:01:00Z", "i-bp1scaled"),
-        // Nobody asked for this one within 15 minutes.
-        scaled("alone", "2026-09-28T10:30:00Z", "i-bp1alone"),
-    ];
-    program.write("scaled.json", serde_json::to_vec(&events).expect("JSON"));
-    program.run_ok(&["ingest", "scaled.json", "--lake", "l"]);
-    let evidence = |instance: &str| {
-        let rows = ask(&program, "who_stopped", &[&format!("instance={instance}")]);
-        let last = rows.last().expect("a verdict");
-        assert_eq!(last["what"], "operator found");
-        text(&last["evidence"])
-    };
-    let named = evidence("i-bp1named");
-    let by = "set off by erin, who called RemoveInstances of Ess at 2026-09-28T05:00:00Z from 198.51.100.7";
-    assert!(named.contains(&format!(", {by}")), "{named}");
-    let scaled = evidence("i-bp1scaled");
-    assert!(scaled.contains("perhaps set off by erin, who called ExecuteScalingRule"), "{scaled}");
-    assert!(!evidence("i-bp1alone").contains("set off"), "nobody asked");
-}
-
-#[test]
 fn activity_of_a_principal_key_and_address_is_found() {
     let program = investigated();
     assert_eq!(

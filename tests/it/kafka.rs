@@ -176,17 +176,17 @@ fn ingest_resumes_after_a_full_disk() {
 #[test]
 fn live_generated_events_carry_the_time_they_are_sent() {
     let Some(broker) = broker() else { return };
-    let pipeline = KafkaPipeline::new(broker, "life", 1, 1_000, 16);
+    let pipeline = KafkaPipeline::new(broker, "life", 1, 500, 16);
     let before = chrono::Utc::now().timestamp();
     let to =
         ["--live", "--to", "kafka", "--bootstrap-servers", &broker.servers(), "--topic", "life"];
-    pipeline.program.run_ok(&[&["generate", "--events", "1000", "--days", "3"], &to[..]].concat());
+    pipeline.program.run_ok(&[&["generate", "--events", "500", "--days", "3"], &to[..]].concat());
     let service = pipeline.start_service();
-    service.wait_for_records("stored", 1_000);
+    service.wait_for_records("stored", 500);
     assert_eq!(service.stop().0, 0);
     let recent = pipeline.program.query_number(
         "lake",
         &format!("SELECT count(*) FROM events WHERE event_time >= to_timestamp({before})"),
     );
-    assert_eq!(recent, 1_000);
+    assert_eq!(recent, 500);
 }

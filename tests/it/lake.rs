@@ -72,29 +72,6 @@ fn a_lake_works_at_any_path() {
 }
 
 #[test]
-fn a_retention_below_what_a_benchmark_asks_is_told() {
-    let program = Program::new();
-    program.write("a.json", event("li"));
-    for (days, profile, told) in [
-        (90, "mlps-level-3", true),
-        (180, "mlps-level-3", false),
-        (180, "pci-dss-4", true),
-        (90, "cis-alibaba-v2", false),
-    ] {
-        let report = format!(
-            "[[report]]\nname = \"r\"\nschedule = \"0 9 * * 1\"\nperiod = \"week\"\nprofile = \"{profile}\"\nfolder = \"r\"\n"
-        );
-        program.write("trailhound.toml", format!("[lake]\nretention_days = {days}\n{report}"));
-        let of_configuration = program.run_ok(&["config", "check"]).err;
-        let of_command = program.run_ok(&["scan", "a.json", "--no-keep", "--profile", profile]).err;
-        for said in [of_configuration, of_command] {
-            let says = format!("`retention_days` is {days}, and the benchmark {profile} asks");
-            assert_eq!(said.contains(&says), told, "{said}");
-        }
-    }
-}
-
-#[test]
 fn a_retention_of_no_days_or_of_no_date_is_refused() {
     let program = Program::new();
     for days in ["0", "-1", "36501", "100000000", "9999999999"] {

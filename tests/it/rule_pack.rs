@@ -5,7 +5,6 @@ use crate::support::golden::assert_written;
 use crate::support::program::{Program, text};
 use std::collections::BTreeSet;
 use std::path::Path;
-use trailhound_queries::docs::operations_page::operations_page;
 use trailhound_queries::docs::rules_page;
 use trailhound_queries::packs::attack::tactics;
 use trailhound_queries::packs::profile::BenchmarkProfile;
@@ -18,8 +17,7 @@ fn rules_are_listed_shown_and_tested() {
     let ids: Vec<_> = list.iter().map(|rule| rule["id"].as_str().expect("an id")).collect();
     for id in ["AT-LOGIN-001", "AT-LOGIN-002", "AT-ROOT-001", "AT-ECS-001"] {
         assert!(ids.contains(&id), "{ids:?}");
-        let shown = program.run_ok(&["rules", "show", &id.to_lowercase()]).out;
-        assert!(shown.contains("Runbook") && shown.contains("  - held: "), "{shown}");
+        assert!(program.run_ok(&["rules", "show", &id.to_lowercase()]).out.contains("Runbook"));
     }
     for rule in &list {
         assert!(rule["cases"].as_u64() >= Some(3), "{rule}");
@@ -63,11 +61,6 @@ fn every_technique_has_a_tactic_and_every_profile_its_rules() {
         for id in profile.rules() {
             assert!(catalogue.find(id).is_some(), "{}: {id}", profile.name);
         }
-        for answer in profile.sections.iter().flat_map(|section| &section.reports) {
-            let is_known = answer.starts_with("trailhound ")
-                || trailhound_queries::packs::reports::section(answer).is_ok();
-            assert!(is_known, "{}: there is no section `{answer}`", profile.name);
-        }
     }
 }
 
@@ -78,12 +71,9 @@ fn catalogue() -> RuleSet {
 #[test]
 fn the_rule_and_finding_pages_are_generated() {
     assert_written("docs/rules.md", &rules_page::rules_page(&catalogue()));
-    assert_written("docs/operations.md", &operations_page(&catalogue()));
     assert_written("docs/findings.md", &trailhound_queries::docs::data_dictionary::findings_page());
     let layer =
         serde_json::to_string_pretty(&rules_page::navigator_layer(&catalogue())).expect("JSON");
-    let page = trailhound_detect::authoring::evasion::page::evasion_page(&catalogue());
-    assert_written("docs/evasion.md", &page);
     assert_written("docs/attack-navigator.json", &format!("{layer}\n"));
 }
 
@@ -92,40 +82,6 @@ fn every_built_in_rule_passes_lint() {
     let ran = Program::new().run(&["rules", "lint"]);
     assert_eq!(ran.status, 0, "{}", ran.out);
     assert!(catalogue().rules.iter().all(|rule| rule.prefilter.is_some()));
-}
-
-#[test]
-fn the_map_shows_what_rules_look_at_and_what_the_lake_has_seen() {
-    let program = Program::new();
-    let map = |more: &[&str]| {
-        program.run_ok(&[&["rules", "map", "--format", "json"], more].concat()).json()
-    };
-    let find = |rows: &[serde_json::Value], operation: &str| {
-        rows.iter().find(|row| row["operation"] == operation).cloned().expect("the operation")
-    };
-    let without = map(&["--product", "ecs"]);
-    let stop = find(&without, "StopInstance");
-    assert!(stop["rules"].as_array().expect("rules").contains(&"AT-ECS-001".into()), "{stop}");
-    assert_eq!((&stop["mark"], &stop["events"]), (&"M".into(), &serde_json::Value::Null));
-    program.run_ok(&["generate", "--events", "2000", "--seed", "5", "--out", "g"]);
-    program.run(&["scan", "g/events", "--lake", "lake"]);
-    let with = map(&["--product", "ECS", "--lake", "lake"]);
-    let seen = with.iter().filter(|row| row["events"].as_u64() > Some(0)).count();
-    assert!(seen > 3 && with.len() >= without.len(), "{seen} of {}", with.len());
-    let gaps = map(&["--unwatched"]);
-    assert!(gaps.len() > 1000 && gaps[0]["risk"] == "permission");
-    assert!(gaps.iter().all(|row| row["rules"] == serde_json::json!([]) && row["risk"] != "read"));
-    let table = program.run_ok(&["rules", "map"]);
-    assert!(
-        table.out.contains("alidns") && table.err.contains("no rule looks at"),
-        "{}",
-        table.err
-    );
-    let unknown = program.run(&["rules", "map", "--product", "esc"]);
-    assert!(unknown.status == 2 && unknown.err.contains("did you mean `"), "{}", unknown.err);
-    assert_eq!(program.run(&["rules", "map", "--lake", "nowhere"]).status, 2);
-    let shown = program.run_ok(&["rules", "show", "AT-ECS-001"]).out;
-    assert!(shown.contains("  M  ecs: DeleteInstance"), "{shown}");
 }
 
 #[test]

@@ -21,10 +21,8 @@
 mod background;
 mod event;
 mod names;
-mod neighbour;
 mod stories;
 
-pub use neighbour::{EVERYDAY_OPERATIONS, everyday_company_page};
 pub use stories::NAMES as STORY_NAMES;
 
 /// Story name that stands for background traffic without any story.
@@ -36,7 +34,6 @@ use event::GeneratedEvent;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
-use neighbour::Neighbour;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use serde_json::{Value, json};
@@ -77,26 +74,13 @@ pub struct GeneratedFile {
 
 /// Planned traffic, generated one file at a time.
 pub struct Traffic {
-    plan: Plan,
-    expected: BTreeMap<&'static str, Vec<String>>,
-}
-
-/// What the traffic consists of.
-enum Plan {
-    /// Background events of invented principals, and stories.
-    Stories(Box<StoryTraffic>),
-    /// The everyday company.
-    Everyday(Neighbour),
-}
-
-/// Background events and stories.
-struct StoryTraffic {
     spec: TrafficSpec,
     background: background::Background,
     /// Story events by `(day, region)`.
     story_events: BTreeMap<(i32, &'static str), Vec<GeneratedEvent>>,
     /// Number of background events by `(day, region)`.
     planned: Vec<((i32, &'static str), u64)>,
+    expected: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Traffic {
@@ -145,18 +129,7 @@ impl Traffic {
             spec.end_micros,
             &mut rng,
         );
-        let stories = StoryTraffic { spec, background, story_events, planned };
-        Ok(Self { plan: Plan::Stories(Box::new(stories)), expected })
-    }
-
-    /// Plans benign traffic: the everyday company with the seed `seed`, for `days` days that end at `end_micros`, microseconds since 1970
-    /// UTC. `docs/everyday-company.md` describes the company. The number of events follows from the number of days.
-    #[must_use]
-    pub fn everyday(seed: u64, days: u32, end_micros: i64) -> Self {
-        Self {
-            plan: Plan::Everyday(Neighbour::new(seed, days, end_micros)),
-            expected: BTreeMap::new(),
-        }
+        Ok(Self { spec, background, story_events, planned, expected })
     }
 
     /// The content of `truth.json`: ids of the events that a correct detector must flag, by rule.
@@ -177,38 +150,11 @@ impl Traffic {
     /// The content of `trailhound.toml`: the parameters for this traffic.
     #[must_use]
     pub fn configuration(&self) -> &'static str {
-        match self.plan {
-            Plan::Stories(_) => stories::CONFIGURATION,
-            Plan::Everyday(_) => neighbour::CONFIGURATION,
-        }
+        stories::CONFIGURATION
     }
 
     /// Generates the files, in order of day and region.
-    pub fn files(self) -> Box<dyn Iterator<Item = GeneratedFile> + Send> {
-        match self.plan {
-            Plan::Stories(stories) => Box::new(stories.files()),
-            Plan::Everyday(neighbour) => {
-                Box::new(neighbour.days().flat_map(move |day| everyday_files(&neighbour, day)))
-            }
-        }
-    }
-}
-
-/// The files of what starts on `day`, days since 1970, one or more for each region.
-fn everyday_files(neighbour: &Neighbour, day: i32) -> Vec<GeneratedFile> {
-    let mut regions: BTreeMap<&'static str, Vec<GeneratedEvent>> = BTreeMap::new();
-    for event in neighbour.events(day) {
-        regions.entry(event.region).or_default().push(event);
-    }
-    let files = regions.iter().flat_map(|(region, events)| {
-        events.chunks(FILE_EVENTS_MAX).map(|chunk| file(region, chunk))
-    });
-    files.collect()
-}
-
-impl StoryTraffic {
-    /// Generates the files, in order of day and region.
-    fn files(mut self) -> impl Iterator<Item = GeneratedFile> {
+    pub fn files(mut self) -> impl Iterator<Item = GeneratedFile> {
         let mut slots: BTreeMap<(i32, &'static str), u64> = self.planned.drain(..).collect();
         for slot in self.story_events.keys() {
             slots.entry(*slot).or_insert(0);

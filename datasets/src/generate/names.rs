@@ -118,7 +118,7 @@ pub(super) const CALLS: [ApiCall; 56] = [
         "rg-",
     ),
     ("Slb", "slb", "2014-05-15", "SetBackendServers", "Write", "ACS::SLB::LoadBalancer", "lb-"),
-    ("Ess", "ess", "2014-08-28", "EnableScalingGroup", "Write", "ACS::ESS::ScalingGroup", "asg-"),
+    ("Ess", "ess", "2014-08-28", "ExecuteScalingRule", "Write", "ACS::ESS::ScalingGroup", "asg-"),
     ("Cdn", "cdn", "2018-05-10", "RefreshObjectCaches", "Write", "ACS::CDN::Domain", "cdn-"),
     ("Alidns", "alidns", "2015-01-09", "DescribeDomainRecords", "Read", "ACS::DNS::Domain", "dns-"),
     ("FC", "fc", "2023-03-30", "InvokeFunction", "Write", "ACS::FC::Function", "fn-"),

@@ -63,7 +63,7 @@ impl AlertVolume {
 }
 
 /// Returns the actor and the account, such as `alice in 1234567890`.
-pub(super) fn actor(finding: &Finding) -> String {
+fn actor(finding: &Finding) -> String {
     let operator = &finding.operator;
     let who = operator
         .name

@@ -1,18 +1,16 @@
 //! Runs the test cases of rules, with the same evaluation as for events of a lake.
 
-use crate::authoring::case_events::{case_events, is_firing};
-use crate::authoring::evasion::attack::{Attack, BENIGN, Evasion, parameters_read};
 use crate::evaluate::batch::{evaluate_rows, missing_parameters, sort_findings};
 use crate::evaluate::batch_rows::BatchRows;
 use crate::evaluate::scope::TimeRange;
 use crate::finding::Finding;
 use datafusion::arrow::array::RecordBatch;
-use serde_json::Value;
-use std::collections::BTreeSet;
+use serde_json::{Map, Value};
 use std::sync::Arc;
+use trailhound_datasets::derive::time;
+use trailhound_datasets::samples;
 use trailhound_queries::limits::QueryLimits;
-use trailhound_queries::packs::phrases::Phrases;
-use trailhound_queries::packs::rules::{ExpectedFinding, Rule, Severity, TestCase};
+use trailhound_queries::packs::rules::{ExpectedFinding, Rule, TestCase, TestEvent};
 use trailhound_queries::parameters::Parameters;
 use trailhound_queries::session::Session;
 
@@ -25,30 +23,6 @@ pub struct CaseResult {
     pub case: String,
     /// Why it failed; `None` where it passed.
     pub failure: Option<String>,
-}
-
-/// What became of the findings of one case after one change of an attacker's.
-#[derive(Debug, Clone)]
-pub struct EvasionResult {
-    /// The rule.
-    pub rule_id: String,
-    /// The name of the case.
-    pub case: String,
-    /// The name of the change.
-    pub evasion: &'static str,
-    /// What became of them, in the change's worst form.
-    pub outcome: EvasionOutcome,
-}
-
-/// What became of the findings after a change, from the best to the worst.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EvasionOutcome {
-    /// A finding as severe as before.
-    Held,
-    /// A finding, less severe than before.
-    Weaker,
-    /// No open finding of the attack; what there is instead.
-    Missed(String),
 }
 
 /// Decodes a JSON list of events into a batch of `events`, as the ingest does. The caller passes it
@@ -92,39 +66,6 @@ impl<'d> CaseRunner<'d> {
         results
     }
 
-    /// Makes each change of `evasions` to each firing case of `rule`.
-    ///
-    /// # Errors
-    /// A case of the rule that does not work, in words.
-    pub async fn evade(
-        &mut self,
-        rule: &Rule,
-        evasions: &[Evasion],
-    ) -> Result<Vec<EvasionResult>, String> {
-        let mut plans: Vec<(&toml::Table, CasePlan<'_>)> = Vec::new();
-        let mut results = Vec::new();
-        for case in rule.cases.iter().filter(|case| is_firing(case)) {
-            let failed = |error| format!("{}, \"{}\": {error}", rule.id, case.name);
-            let known = plans.iter().position(|(parameters, _)| **parameters == case.parameters);
-            let at = match known {
-                Some(at) => at,
-                None => {
-                    let plan = self.plan(rule, &case.parameters).await.map_err(failed)?;
-                    plans.push((&case.parameters, plan));
-                    plans.len() - 1
-                }
-            };
-            let outcomes = plans[at].1.evade(case, evasions, self.decode).await.map_err(failed)?;
-            results.extend(outcomes.into_iter().map(|(evasion, outcome)| EvasionResult {
-                rule_id: rule.id.clone(),
-                case: case.name.clone(),
-                evasion,
-                outcome,
-            }));
-        }
-        Ok(results)
-    }
-
     async fn plan<'r>(
         &mut self,
         rule: &'r Rule,
@@ -143,10 +84,7 @@ impl<'d> CaseRunner<'d> {
         let rows = BatchRows::new(session, rules).await.map_err(|e| e.to_string())?;
         match rows.broken.first() {
             Some((_, error)) => Err(format!("the rule broke: {error}")),
-            None => {
-                let (in_both_languages, reads) = (rule.built_in, parameters_read(rule));
-                Ok(CasePlan { parameters, rows, in_both_languages, reads })
-            }
+            None => Ok(CasePlan { parameters, rows }),
         }
     }
 
@@ -170,26 +108,15 @@ impl<'d> CaseRunner<'d> {
 struct CasePlan<'r> {
     parameters: Arc<Parameters>,
     rows: BatchRows<'r>,
-    /// Every sentence of the findings must have a Chinese phrase: the rule comes with the product.
-    in_both_languages: bool,
-    /// The parameters that the rule reads.
-    reads: Vec<String>,
 }
 
 impl CasePlan<'_> {
     async fn run(&mut self, case: &TestCase, decode: Decode<'_>) -> Result<(), String> {
-        let findings = self.findings(&case_events(case)?, decode).await?;
-        compare(&findings, &case.expect)?;
-        if self.in_both_languages { chinese_is_complete(&findings) } else { Ok(()) }
-    }
-
-    /// The findings of the rule in `events`, sorted.
-    async fn findings(
-        &mut self,
-        events: &[Value],
-        decode: Decode<'_>,
-    ) -> Result<Vec<Finding>, String> {
-        let batch = decode(&serde_json::to_vec(events).map_err(|e| e.to_string())?)?;
+        let mut events = Vec::new();
+        for (index, event) in case.events.iter().enumerate() {
+            build(event, index, &mut events)?;
+        }
+        let batch = decode(&serde_json::to_vec(&events).map_err(|e| e.to_string())?)?;
         self.rows.clear();
         self.rows.add(&batch).map_err(|e| e.to_string())?;
         let mut findings = Vec::new();
@@ -200,73 +127,76 @@ impl CasePlan<'_> {
             findings.extend(found.map_err(|e| format!("the rule broke: {e}"))?.findings);
         }
         sort_findings(&mut findings);
-        Ok(findings)
-    }
-
-    /// What becomes of the findings of `case` where an attacker makes each change of `evasions`. Changes that do not apply
-    /// are left out.
-    async fn evade(
-        &mut self,
-        case: &TestCase,
-        evasions: &[Evasion],
-        decode: Decode<'_>,
-    ) -> Result<Vec<(&'static str, EvasionOutcome)>, String> {
-        let events = case_events(case)?;
-        let found: Vec<Finding> = open(self.findings(&events, decode).await?);
-        let worst = found.iter().map(|finding| finding.severity).max();
-        let worst = worst.ok_or("it gives no open finding unchanged")?;
-        let ids: BTreeSet<&str> =
-            found.iter().flat_map(|finding| &finding.event_ids).map(String::as_str).collect();
-        let is_own = |event: &Value| event["eventId"].as_str().is_some_and(|id| ids.contains(id));
-        let own = events.iter().map(is_own).collect();
-        let attack = Attack { events, own, reads: self.reads.clone() };
-        let mut outcomes = Vec::new();
-        for evasion in evasions {
-            let mut outcome = None;
-            for (number, changed) in (evasion.change)(&attack).iter().enumerate() {
-                let findings = self.findings(changed, decode).await?;
-                let one = outcome_of(&findings, worst, number + 1);
-                outcome = outcome.max(Some(one));
-            }
-            outcomes.extend(outcome.map(|outcome| (evasion.name, outcome)));
-        }
-        Ok(outcomes)
+        compare(&findings, &case.expect)
     }
 }
 
-fn open(findings: Vec<Finding>) -> Vec<Finding> {
-    findings.into_iter().filter(|finding| finding.suppressed_by.is_none()).collect()
-}
-
-/// What became of the attack in its form `number`, given the findings and the severity before the change.
-fn outcome_of(findings: &[Finding], worst: Severity, number: usize) -> EvasionOutcome {
-    // Traffic that was put around the attack is no part of it.
-    let is_attack = |finding: &&Finding| {
-        finding.suppressed_by.is_none()
-            && finding.event_ids.iter().any(|id| !id.starts_with(BENIGN))
-    };
-    match findings.iter().filter(is_attack).map(|finding| finding.severity).max() {
-        Some(severity) if severity >= worst => EvasionOutcome::Held,
-        Some(_) => EvasionOutcome::Weaker,
-        None if findings.is_empty() => EvasionOutcome::Missed(format!("form {number}: no finding")),
-        None => {
-            let all = findings.iter().map(describe).collect::<Vec<_>>().join(" | ");
-            EvasionOutcome::Missed(format!("form {number}: {all}"))
-        }
-    }
-}
-
-/// Checks that every reason and every unknown fact of the findings has a phrase.
+/// Adds the events that `written` describes: copies of a sample with changes.
 ///
 /// # Errors
-/// The first sentence without one.
-fn chinese_is_complete(findings: &[Finding]) -> Result<(), String> {
-    let phrases = Phrases::built_in();
-    let mut texts = findings.iter().flat_map(|finding| finding.why.iter().chain(&finding.unknowns));
-    match texts.find(|text| phrases.zh(text).is_none()) {
-        Some(text) => Err(format!("no phrase in `phrases/` says `{text}` in Chinese")),
-        None => Ok(()),
+/// Why an event cannot be made.
+fn build(written: &TestEvent, index: usize, events: &mut Vec<Value>) -> Result<(), String> {
+    let sample = samples::event(&written.sample)
+        .ok_or_else(|| format!("there is no sample `{}`", written.sample))?;
+    for copy in 0..written.times {
+        let mut event: Value = serde_json::from_str(sample).map_err(|e| e.to_string())?;
+        // Each event has an id of its own, which the case can replace.
+        set(&mut event, "eventId", Value::from(format!("case-{index}-{copy}")))?;
+        for path in &written.remove {
+            remove(&mut event, path);
+        }
+        for (path, value) in &written.set {
+            set(&mut event, path, serde_json::to_value(value).map_err(|e| e.to_string())?)?;
+        }
+        if copy > 0 {
+            move_time(
+                &mut event,
+                i64::from(copy) * i64::try_from(written.every.as_secs()).unwrap_or(1),
+            )?;
+        }
+        events.push(event);
     }
+    Ok(())
+}
+
+fn set(event: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    let mut at = event;
+    let mut keys = path.split('/').peekable();
+    while let Some(key) = keys.next() {
+        let object = at
+            .as_object_mut()
+            .ok_or_else(|| format!("`{path}` leads through something that is no object"))?;
+        if keys.peek().is_none() {
+            object.insert(key.to_owned(), value);
+            return Ok(());
+        }
+        at = object.entry(key).or_insert_with(|| Value::Object(Map::new()));
+    }
+    Ok(())
+}
+
+fn remove(event: &mut Value, path: &str) {
+    let (parents, key) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut at = event;
+    for parent in parents.split('/').filter(|parent| !parent.is_empty()) {
+        match at.get_mut(parent) {
+            Some(inner) => at = inner,
+            None => return,
+        }
+    }
+    if let Some(object) = at.as_object_mut() {
+        object.remove(key);
+    }
+}
+
+fn move_time(event: &mut Value, seconds: i64) -> Result<(), String> {
+    let micros = event["eventTime"]
+        .as_str()
+        .and_then(time::parse)
+        .ok_or("a case with copies needs an eventTime")?;
+    let moved = time::canonical(micros + seconds * 1_000_000)
+        .ok_or("the time of a copy is out of range")?;
+    set(event, "eventTime", Value::from(moved))
 }
 
 /// Compares the findings of a case with those it expects.

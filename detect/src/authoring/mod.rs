@@ -1,13 +1,9 @@
-//! Tools for rule authors and rule users: test cases, an attacker's changes to them, lint, explanation of matches, backtest, noise,
+//! Tools for rule authors and rule users: test cases, lint, explanation of matches, backtest,
 //! coverage of the data, and verification of stored findings.
 
 pub mod backtest;
-mod case_events;
 pub mod cases;
 pub mod coverage;
-pub mod evasion;
 pub mod explain;
 pub mod lint;
-pub mod noise;
-pub mod operations_seen;
 pub mod verify;

@@ -12,7 +12,7 @@ use crate::finding::{Actor, Evidence, Finding, FindingStatus, TargetResource};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use trailhound_queries::functions::mask_access_key;
 use trailhound_queries::packs::rules::Rule;
-use trailhound_queries::parameters::{Parameters, ServiceRole, ServiceRoles};
+use trailhound_queries::parameters::Parameters;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Returns why a match is suppressed: the label of the allowed principal, or else the reason in the
@@ -29,18 +29,6 @@ pub(crate) fn suppressed_by(
     allowed
         .map(trailhound_queries::parameters::AllowedPrincipal::label)
         .or_else(|| matched.owned("expected_because"))
-        .or_else(|| service_role(matched).map(ServiceRole::label))
-}
-
-/// The role of a service that acted in the event. `None` where a person acted or, by the column `set_off_by`, made the service
-/// act.
-fn service_role(matched: MatchRow<'_>) -> Option<&'static ServiceRole> {
-    if matched.text("set_off_by").is_some() {
-        return None;
-    }
-    let role = matched.text("role_name")?;
-    let (source, class) = (matched.text("source_ip_address"), matched.text("source_class"));
-    ServiceRoles::built_in().acting(role, source, class)
 }
 
 /// A set of event keys.
@@ -187,11 +175,7 @@ pub(crate) fn finding(
             })
             .collect(),
         runbook: rule.runbook.en.clone(),
-        runbook_zh: rule.runbook.zh.clone(),
-        why_zh: Vec::new(),
-        unknowns_zh: Vec::new(),
     }
-    .with_chinese()
 }
 
 fn actor(matched: MatchRow<'_>) -> Actor {

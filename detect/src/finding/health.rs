@@ -79,7 +79,6 @@ impl NotUnderstood<'_> {
                 &day.format("%Y-%m-%dT00:00:00Z").to_string(),
             )
         }
-        .with_chinese()
     }
 }
 
@@ -136,7 +135,6 @@ pub fn missing_records_finding(missing: MissingRecords<'_>) -> Finding {
             noted_at,
         )
     }
-    .with_chinese()
 }
 
 /// Makes the finding that the sink named `sink` refuses findings permanently. `now` is in
@@ -169,7 +167,6 @@ pub fn dead_letter_finding(sink: &str, now: i64) -> Finding {
             &day,
         )
     }
-    .with_chinese()
 }
 
 /// Makes the finding that the data file at `path` of the lake in the folder `lake` is damaged; `found` says how. `now` is in
@@ -197,7 +194,6 @@ pub fn damaged_file_finding(path: &str, found: &str, lake: &str, now: i64) -> Fi
             &noted.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         )
     }
-    .with_chinese()
 }
 
 /// An account of the configuration of which no event comes while other accounts speak.
@@ -251,7 +247,6 @@ pub fn unheard_account_finding(account: UnheardAccount<'_>, now: i64) -> Finding
             &noted,
         )
     }
-    .with_chinese()
 }
 
 /// The UTC day of `now` (microseconds since 1970 UTC) as RFC 3339. Findings about the service have one id a day.
@@ -289,7 +284,6 @@ pub fn failed_task_finding(task: &str, how: &str, ends_service: bool, now: i64) 
             &day,
         )
     }
-    .with_chinese()
 }
 
 /// Makes the finding that the clock of the machine is not believed, for the reason `what`: once a day. `now` is the time that
@@ -313,7 +307,6 @@ pub fn clock_finding(what: &str, now: i64) -> Finding {
             &day,
         )
     }
-    .with_chinese()
 }
 
 /// Makes the finding that the retention keeps days that it should drop, because they are too large a share of the lake: once a
@@ -337,7 +330,6 @@ pub fn retention_held_finding(what: &str, lake: &str, now: i64) -> Finding {
             &day,
         )
     }
-    .with_chinese()
 }
 
 /// Makes a finding to test a sink with; its title says that it is a test. `now` is in microseconds
@@ -360,7 +352,6 @@ pub fn sample_finding(now: i64) -> Finding {
             &time,
         )
     }
-    .with_chinese()
 }
 
 /// Makes a finding about the service itself: it has no actor, no event and no evidence. Callers
@@ -408,8 +399,5 @@ fn service_finding(
         event_ids: Vec::new(),
         evidence: Vec::new(),
         runbook: String::new(),
-        why_zh: Vec::new(),
-        unknowns_zh: Vec::new(),
-        runbook_zh: String::new(),
     }
 }

@@ -48,8 +48,8 @@ pub(crate) const EVENT_COLUMNS: [&str; 27] = [
 ];
 
 /// Optional columns that a rule's query may add: the rule's judgement of each row.
-pub(crate) const JUDGEMENT_COLUMNS: [&str; 7] =
-    ["severity", "why", "unknowns", "verdict", "variant", "expected_because", "set_off_by"];
+pub(crate) const JUDGEMENT_COLUMNS: [&str; 6] =
+    ["severity", "why", "unknowns", "verdict", "variant", "expected_because"];
 
 /// One batch of a rule's result, as typed columns. Rows are read in place and not copied, so many
 /// matches take memory once.

@@ -10,11 +10,8 @@ pub(crate) mod match_rows;
 pub(crate) mod revision;
 pub mod risk;
 
-use crate::finding::language::Language;
 use serde::{Deserialize, Serialize, Serializer};
-use std::borrow::Cow;
 use trailhound_datasets::derive::time::parse;
-use trailhound_queries::packs::phrases::Phrases;
 use trailhound_queries::packs::rules::Severity;
 
 /// A finding: one or more matching events of a rule, grouped. Batch and streaming evaluation make
@@ -76,16 +73,10 @@ pub struct Finding {
     pub outcomes: Vec<String>,
     /// Resources acted upon.
     pub targets: Vec<TargetResource>,
-    /// Reasons: what happened and why it counts, in sentences with the values seen.
+    /// Reasons: the predicates that held, with the values seen.
     pub why: Vec<String>,
-    /// The same in Chinese. Empty in findings of versions before 0.2.0.
-    #[serde(default)]
-    pub why_zh: Vec<String>,
     /// Facts that matter for the assessment and that the events do not contain.
     pub unknowns: Vec<String>,
-    /// The same in Chinese. Empty in findings of versions before 0.2.0.
-    #[serde(default)]
-    pub unknowns_zh: Vec<String>,
     /// Whether a person, the platform or a schedule acted; only where the rule judges that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
@@ -97,57 +88,6 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// What to do, in English, from the rule.
     pub runbook: String,
-    /// What to do, in Chinese. Empty in findings of versions before 0.2.0.
-    #[serde(default)]
-    pub runbook_zh: String,
-}
-
-impl Finding {
-    /// The finding with the Chinese of its reasons, its unknown facts and its runbook. A sentence that no phrase knows, such as
-    /// one of a user's own rule, stays in English.
-    #[must_use]
-    pub(crate) fn with_chinese(mut self) -> Self {
-        let phrases = Phrases::built_in();
-        self.why_zh = phrases.all_zh(&self.why);
-        self.unknowns_zh = phrases.all_zh(&self.unknowns);
-        if self.runbook_zh.is_empty() {
-            self.runbook_zh = phrases.zh(&self.runbook).unwrap_or_else(|| self.runbook.clone());
-        }
-        self
-    }
-
-    /// The title in `language`.
-    #[must_use]
-    pub fn title_in(&self, language: Language) -> &str {
-        match language {
-            Language::En => &self.title,
-            Language::Zh => &self.title_zh,
-        }
-    }
-
-    /// The reasons in `language`.
-    #[must_use]
-    pub fn why_in(&self, language: Language) -> &[String] {
-        pick(language, &self.why, &self.why_zh)
-    }
-
-    /// The unknown facts in `language`.
-    #[must_use]
-    pub fn unknowns_in(&self, language: Language) -> &[String] {
-        pick(language, &self.unknowns, &self.unknowns_zh)
-    }
-}
-
-/// A sentence of a rule, such as a verdict, in `language`; one without a phrase stays in English.
-#[must_use]
-pub fn sentence_in(language: Language, english: &str) -> Cow<'_, str> {
-    let chinese = (language == Language::Zh).then(|| Phrases::built_in().zh(english)).flatten();
-    chinese.map_or(Cow::Borrowed(english), Cow::Owned)
-}
-
-/// The texts in `language`. A finding of an earlier version has no Chinese ones: its English ones are taken.
-fn pick<'f>(language: Language, english: &'f [String], chinese: &'f [String]) -> &'f [String] {
-    if language == Language::Zh && chinese.len() == english.len() { chinese } else { english }
 }
 
 /// Who did it: the identity that an event names.

@@ -174,24 +174,10 @@ impl ComputedSections<'_> {
                 json!(sum(&now)),
                 json!(sum(&before)),
                 json!(section.rules.join(" ")),
-                json!(section.reports.join(", ")),
-                json!(section.cannot_show.as_ref().map(|text| &text.en)),
-                json!(section.cannot_show.as_ref().map(|text| &text.zh)),
             ]
         };
         Ok(SectionTable::new(
-            &[
-                "section",
-                "title_en",
-                "title_zh",
-                "status",
-                "findings",
-                "period_before",
-                "rules",
-                "see_also",
-                "cannot_show_en",
-                "cannot_show_zh",
-            ],
+            &["section", "title_en", "title_zh", "status", "findings", "period_before", "rules"],
             profile.sections.iter().map(row).collect(),
         ))
     }

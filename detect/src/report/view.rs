@@ -2,13 +2,11 @@
 //! numbers and times, sanitized text.
 
 use crate::finding::language::{Language, cut};
-use crate::finding::sentence_in;
 use crate::report::model::{Report, SectionData};
 use chrono::DateTime;
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::Value;
-use std::borrow::Cow;
 use trailhound_datasets::sanitize::sanitize;
 use trailhound_queries::local_time::{local_text, local_time};
 use trailhound_queries::packs::reports::{ReportLabels, SectionLayout, report_labels};
@@ -16,9 +14,6 @@ use trailhound_queries::packs::rules::BilingualText;
 
 /// The longest value of a cell, in bytes.
 const VALUE_BYTES_MAX: usize = 2048;
-
-/// Columns that hold a sentence of a rule.
-const SENTENCES: [&str; 2] = ["suppressed_by", "verdict"];
 
 /// The whole report.
 #[derive(Debug, Serialize)]
@@ -103,15 +98,9 @@ impl Labels {
 
     /// The indices of the columns of `section` that this language shows, and their labels.
     pub(super) fn columns(&self, section: &SectionData) -> (Vec<usize>, Vec<String>) {
-        let is_zh = self.language == Language::Zh;
-        let other_language = if is_zh { "_en" } else { "_zh" };
-        // A column of before has its English under its plain name.
-        let is_translated = |name: &str| is_zh && section.columns.contains(&format!("{name}_zh"));
+        let other_language = if self.language == Language::Zh { "_en" } else { "_zh" };
         let indices: Vec<usize> = (0..section.columns.len())
-            .filter(|&at| {
-                let name = &section.columns[at];
-                !name.ends_with(other_language) && !is_translated(name)
-            })
+            .filter(|&at| !section.columns[at].ends_with(other_language))
             .collect();
         let labels = indices.iter().map(|&at| self.column_label(&section.columns[at])).collect();
         (indices, labels)
@@ -159,15 +148,6 @@ impl Labels {
         Some((at, if self.language == Language::Zh { zh.clone() } else { en.clone() }))
     }
 
-    /// The text of a column that holds a sentence of a rule, in the language of the labels.
-    fn sentence<'t>(&self, column: &str, text: &'t str) -> Cow<'t, str> {
-        if SENTENCES.contains(&column) {
-            sentence_in(self.language, text)
-        } else {
-            Cow::Borrowed(text)
-        }
-    }
-
     /// Formats a value.
     fn cell_view(&self, column: &str, value: &Value) -> CellView {
         match value {
@@ -185,10 +165,7 @@ impl Labels {
                     let sort = Some(text.clone());
                     CellView { text: display_time(text, self.time_zone), sort, tone: None }
                 }
-                None => {
-                    let text = self.sentence(column, text);
-                    CellView { text: display_text(&text), sort: None, tone: None }
-                }
+                None => CellView { text: display_text(text), sort: None, tone: None },
             },
             other => CellView { text: display_text(&other.to_string()), sort: None, tone: None },
         }

@@ -3,7 +3,6 @@
 
 use crate::finding::FindingStatus;
 use crate::finding::defang::defang;
-use crate::finding::language::Language;
 use crate::sinks::address::AddressPolicy;
 use crate::sinks::http::HttpPoster;
 use crate::sinks::sink::{Sink, same_outcome};
@@ -36,15 +35,10 @@ impl AlertmanagerSink {
 fn alert(message: &OutboxMessage, now: DateTime<Utc>) -> Value {
     let finding = &message.finding;
     let text = |text: &Option<String>| text.as_deref().map(defang).unwrap_or_default();
-    let sentences = |texts: &[String], between: &str| {
-        texts.iter().map(|text| defang(text)).collect::<Vec<_>>().join(between)
-    };
     let mut alert = json!({
         "labels": {"alertname": finding.rule_id, "severity": finding.severity.name(), "account_id": text(&finding.account_id), "finding_id": finding.finding_id},
         "annotations": {"summary": finding.title, "operator": text(&finding.operator.name), "source": defang(&finding.shown_source()),
-                        "description": sentences(&finding.why, "; "), "runbook": finding.runbook,
-                        "summary_zh": finding.title_zh, "description_zh": sentences(finding.why_in(Language::Zh), "；"),
-                        "runbook_zh": finding.runbook_zh,
+                        "description": finding.why.iter().map(|why| defang(why)).collect::<Vec<_>>().join("; "), "runbook": finding.runbook,
                         "count": finding.count.to_string()},
     });
     if let Some(first) = &finding.first_seen {

@@ -95,8 +95,8 @@ fn details(finding: &Finding, style: MessageStyle, bytes_max: usize) -> String {
         label("on", "对象"),
         first_values(&finding.targets.iter().map(|target| target.id.clone()).collect::<Vec<_>>()),
     );
-    fact(label("why", "依据"), first_values(finding.why_in(language)));
-    fact(label("unknown", "未知"), first_values(finding.unknowns_in(language)));
+    fact(label("why", "依据"), first_values(&finding.why));
+    fact(label("unknown", "未知"), first_values(&finding.unknowns));
     let id = format!("{}: {}", label("id", "编号"), finding.finding_id);
     fitted(&lines, &id, bytes_max)
 }

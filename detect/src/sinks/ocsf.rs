@@ -44,8 +44,7 @@ pub fn detection_finding(finding: &Finding, revision: i64) -> Value {
         "src_endpoint": {"ip": ip_address(finding), "name": finding.source_ip},
         "resources": finding.targets.iter().map(|target| json!({"uid": target.id, "type": target.kind})).collect::<Vec<_>>(),
         "remediation": {"desc": finding.runbook},
-        "unmapped": {"title_zh": finding.title_zh, "why_zh": finding.why_zh, "unknowns_zh": finding.unknowns_zh, "runbook_zh": finding.runbook_zh,
-                     "unknowns": finding.unknowns, "verdict": finding.verdict, "suppressed_by": finding.suppressed_by, "actions": finding.actions,
+        "unmapped": {"unknowns": finding.unknowns, "verdict": finding.verdict, "suppressed_by": finding.suppressed_by, "actions": finding.actions,
                      "outcomes": finding.outcomes, "user_agent": finding.user_agent, "source_class": finding.source_class},
     });
     remove_nulls(&mut object);

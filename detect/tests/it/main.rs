@@ -6,7 +6,6 @@
 )]
 #![allow(clippy::print_stdout, reason = "tests of random cases print what they counted")]
 
-mod evader;
 mod finding_store;
 mod late_events;
 mod mangler;

@@ -111,9 +111,9 @@ pub(crate) const SHORT: [Promise; 7] = [
     ("AT-LOGIN-003", guessed, 10),
     ("AT-LOGIN-004", sprayed, 30),
     ("AT-LOGIN-005", guessed_at_last, 5),
-    ("AT-PE-001", privilege_chain, 60),
+    ("AT-PE-001", privilege_chain, 10),
     ("AT-DISC-003", tried_out, 60),
-    ("AT-IMPACT-001", deleted, 60),
+    ("AT-IMPACT-001", deleted, 10),
 ];
 
 /// Rules that detect missing events.
@@ -265,24 +265,14 @@ fn privilege_chain(events: &[Event]) -> Vec<Hit<'_>> {
     let calls = events.iter().filter(|event| !event.failed && (is_grant(event) || is_use(event)));
     let mut hits = Vec::new();
     for (target, events) in apart(calls, |event| event.user.clone()) {
-        // What completes the chain, and whether it is certain that one person did both.
-        let mut later: BTreeMap<&str, (&Event, bool)> = BTreeMap::new();
-        for grant in events.iter().copied().filter(|event| is_grant(event)) {
-            for used in events.iter().copied().filter(|event| is_use(event)) {
-                let between = (grant.time.expect("timed") - used.time.expect("timed")).abs();
-                let is_one_hand = grant.principal.is_some() && grant.principal == used.principal;
-                if between <= DAY {
-                    let last = if used.time >= grant.time { used } else { grant };
-                    let is_certain = between <= 30 * MINUTE || is_one_hand;
-                    later.entry(last.id.as_str()).or_insert((last, false)).1 |= is_certain;
-                }
+        for event in events.iter().filter(|event| is_use(event)) {
+            let end = event.time.expect("timed");
+            if events.iter().any(|other| {
+                is_grant(other)
+                    && other.time.is_some_and(|time| time <= end && time >= end - 30 * MINUTE)
+            }) {
+                hits.push(Hit { event, severity: "critical", shares: target.clone() });
             }
-        }
-        for (is_wanted, severity, shares) in
-            [(true, "critical", target.clone()), (false, "medium", format!("two hands {target}"))]
-        {
-            let found = later.values().filter(|(_, is_certain)| *is_certain == is_wanted);
-            hits.extend(high(&shares, found.map(|(event, _)| *event).collect(), severity));
         }
     }
     hits
@@ -298,18 +288,15 @@ fn tried_out(events: &[Event]) -> Vec<Hit<'_>> {
             let begin = event.time.expect("timed");
             let refused =
                 events.iter().filter(|other| other.failed && other.name != "consolesignin");
-            let after: Vec<_> = refused
-                .filter(|other| {
-                    other.time.is_some_and(|time| time >= begin && time <= begin + 10 * MINUTE)
-                })
-                .collect();
-            if after.len() >= 3 {
-                // The refused calls belong to the finding.
-                hits.extend(std::iter::once(event).chain(after).map(|event| Hit {
+            let after = refused.filter(|other| {
+                other.time.is_some_and(|time| time >= begin && time <= begin + 10 * MINUTE)
+            });
+            if after.count() >= 3 {
+                hits.push(Hit {
                     event,
                     severity: "medium",
                     shares: format!("{:?}", event.principal),
-                }));
+                });
             }
         }
     }
@@ -419,7 +406,7 @@ fn silent(events: &[Event]) -> Vec<Hit<'_>> {
         for (hour, event, quiet) in &hours {
             let before: Vec<_> = hours
                 .iter()
-                .filter(|(other, ..)| (hour - 192..=hour - 1).contains(other))
+                .filter(|(other, ..)| (hour - 144..=hour - 1).contains(other))
                 .collect();
             let usual = before.iter().map(|(.., quiet)| *quiet).max().unwrap_or(0);
             let is_known =

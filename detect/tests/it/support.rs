@@ -129,10 +129,7 @@ pub(crate) async fn sign_ins(folder: &Path, count: usize) -> (Lake, Rule) {
     let sql =
         "SELECT *, 'signed in' AS why FROM events WHERE event_action = 'consolesignin'".to_owned();
     let prefilter = Some("event_action = 'consolesignin'".to_owned());
-    (
-        lake,
-        Rule { id: "AT-EACH-001".to_owned(), prefilter, sql, dedup: None, baseline: None, ..like },
-    )
+    (lake, Rule { id: "AT-EACH-001".to_owned(), prefilter, sql, dedup: None, ..like })
 }
 
 /// The share of random cases that is asked for: `TRAILHOUND_TEST_SCALE`, 1 unless set.

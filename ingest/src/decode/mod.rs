@@ -26,7 +26,6 @@ pub mod oracle;
 mod parquet_file;
 mod parquet_pages;
 mod parquet_values;
-mod provider_events;
 mod recognise;
 mod refusal;
 mod scan_notes;

@@ -8,7 +8,6 @@ use super::draft::{EventDraft, Member};
 use super::limits::DecodeLimits;
 use super::member_names::{is_separator, row_member_name, row_prefix};
 use super::member_values::pairs;
-use super::provider_events;
 use super::recognise;
 use super::refusal::{OpenError, Refusal};
 use super::scanner::{ObjectShape, Scanner};
@@ -148,8 +147,12 @@ impl<'o> WrapperOpener<'o> {
     fn object(&mut self, text: &str, around: &Around) -> Result<(), OpenError> {
         let members = whole_wrappers(json::members(text).collect());
         let owner = around.owner.clone().or_else(|| owner(&members));
-        if provider_events::is_one(&members) {
-            return self.provider_event(text, &members, owner);
+        if members.iter().any(|(key, _)| key == "EventProduct") {
+            return Err(Refusal::new(
+                RejectCode::UnsupportedEvent,
+                "an ActionTrail event, not one of the provider-initiated feed",
+            )
+            .into());
         }
         let draft = EventDraft::of(&members);
         let around = Around { nesting: around.nesting, owner };
@@ -168,29 +171,6 @@ impl<'o> WrapperOpener<'o> {
             }
             WrapperOutcome::Refused(_) | WrapperOutcome::None => Err(refusal.into()),
         }
-    }
-
-    /// Delivers the event of the vendor's own people and systems that `members` are. `text` is the record.
-    fn provider_event(
-        &mut self,
-        text: &str,
-        members: &[Member<'_>],
-        owner: Option<String>,
-    ) -> Result<(), OpenError> {
-        let refused = |expected| Refusal::new(RejectCode::UnsupportedEvent, expected);
-        let rewritten = provider_events::event_text(members).map_err(refused)?;
-        let Ok((ObjectShape::Event, end)) = self.scanner.object(rewritten.as_bytes()) else {
-            return Err(refused("a provider-initiated event whose members are text").into());
-        };
-        if end != rewritten.len() {
-            return Err(refused("one provider-initiated event").into());
-        }
-        let mut event = self.scanner.event(&rewritten);
-        event.text = text;
-        event.needs_raw = true;
-        event.flags.insert(Flag::Reencoded);
-        event.fallback_account = fallback_account(&self.context, owner);
-        Ok(self.sink.event(&event)?)
     }
 
     /// Delivers the event `draft` and the other events that `members` hold. Shippers parse a part of an event's members into

@@ -62,7 +62,7 @@ pub async fn run(
     let policy = TaskPolicy::vital(ENGINE_SILENCE_MAX).until(&stop);
     // The engine lives once.
     let life = Mutex::new(Some((buckets, sender)));
-    let task = supervisor.spawn_thread("ingest", policy, move |pulse: &Pulse| {
+    supervisor.spawn_thread("ingest", policy, move |pulse: &Pulse| {
         let life = life.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((buckets, sender)) = life else { return Err("it has ended".to_owned()) };
         let observer = &*observer;
@@ -73,8 +73,6 @@ pub async fn run(
         told
     });
     let ended = receiver.await;
-    // How it ended was told by then: the caller stores what was told last.
-    task.ended().await;
     ended.map_err(|_| LiveError::Internal("its thread panicked".to_owned()))??;
     lock.release()?;
     Ok(())

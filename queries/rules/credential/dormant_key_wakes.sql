@@ -20,10 +20,7 @@ awake AS (
 SELECT
     events.*,
     awake.who,
-    concat_ws('; ',
-        'AccessKey ' || mask_key(access_key_id) || ' was used after ' || CAST(CAST(floor(seconds / 86400) AS BIGINT) AS VARCHAR) || ' days without use',
-        'The call was ' || event_name || ' of ' || service_name,
-        'The call came from ' || source_ip_address) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
+    concat_ws('; ', 'key ' || mask_key(access_key_id), CAST(CAST(floor(seconds / 86400) AS BIGINT) AS VARCHAR) || ' days without use', 'from ' || source_ip_address, 'event = ' || event_name) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM awake
 JOIN events ON events.event_key = awake.event_key

@@ -1,13 +1,9 @@
--- A long-term key used from a network (/24, for IPv6 /48) from which it was not used in the thirty days before, although it
--- was in use. A list of addresses, as a proxy writes it, is the networks of its addresses together. Only the first use of a
--- network on a day can be new, so the windows run over days.
+-- A long-term key used from a network (/24, for IPv6 /48) from which it was not used in the thirty days before, although it was in use.
+-- Only the first use of a network on a day can be new, so the windows run over days.
 WITH used AS (
-    SELECT event_key, event_time, coalesce(account_id, '') AS account, access_key_id AS who,
-           CASE WHEN source_class = 'garbage' THEN regexp_replace(regexp_replace(source_ip_address, '\.[0-9]+ *([,;]|$)', '\1', 'g'), '([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F]*):[0-9a-fA-F:]*', '\1', 'g')
-                ELSE left(encode(source_ip, 'hex'), CASE WHEN encode(source_ip, 'hex') LIKE '00000000000000000000ffff%' THEN 30 ELSE 12 END) END AS network
+    SELECT event_key, event_time, coalesce(account_id, '') AS account, access_key_id AS who, left(encode(source_ip, 'hex'), CASE WHEN client_ip LIKE '%:%' THEN 12 ELSE 30 END) AS network
     FROM events
-    WHERE event_time IS NOT NULL AND credential_kind = 'long_term'
-      AND (source_class = 'ip' OR source_class = 'garbage' AND regexp_like(source_ip_address, '^ *[0-9a-fA-F.:]+( *[,;] *[0-9a-fA-F.:]+)+ *$'))
+    WHERE event_time IS NOT NULL AND credential_kind = 'long_term' AND source_class = 'ip'
 ),
 days AS (
     SELECT account, who, network, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time, max(event_time) AS last_time,
@@ -35,8 +31,6 @@ known AS (
 SELECT
     events.*,
     known.who,
-    concat_ws('; ',
-        'AccessKey ' || mask_key(access_key_id) || ' was used from ' || source_ip_address || ', a network it was not used from for 30 days',
-        'The call was ' || event_name || ' of ' || service_name) AS why
+    concat_ws('; ', 'key ' || mask_key(access_key_id), 'from ' || source_ip_address, 'a network it was not used from for 30 days', 'event = ' || event_name) AS why
 FROM known
 JOIN events ON events.event_key = known.event_key

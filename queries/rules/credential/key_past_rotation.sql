@@ -18,9 +18,7 @@ old AS (
 SELECT
     events.*,
     old.who,
-    concat_ws('; ',
-        'AccessKey ' || mask_key(access_key_id) || ' was in use on ' || CAST(CAST(used AS DATE) AS VARCHAR) || ' already',
-        'The call was ' || event_name || ' of ' || service_name) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
+    concat_ws('; ', 'key ' || mask_key(access_key_id), 'used on ' || CAST(CAST(used AS DATE) AS VARCHAR) || ' already', 'service ' || service_name) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM old
 JOIN events ON events.event_key = old.event_key

@@ -2,9 +2,11 @@
 SELECT
     events.*,
     concat_ws('; ',
-        'AccessKey ' || mask_key(access_key_id) || ' was used from inside the VPC ' || vpc_id,
-        'The call was ' || event_name || ' of ' || service_name) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
+        'event = ' || event_name,
+        'key ' || mask_key(access_key_id),
+        'through ' || vpc_id,
+        'outcome = ' || outcome) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events
 WHERE credential_kind = 'long_term'
   AND coalesce(vpc_id, '') <> ''

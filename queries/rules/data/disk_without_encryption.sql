@@ -2,33 +2,22 @@
 WITH asked AS (
     SELECT
         events.*,
-        -- Each operation has parameters of its own. One of another operation means nothing.
-        CASE WHEN event_action = 'createdisk' THEN param(request_parameters, request_parameter_json, 'Encrypted') ELSE param(request_parameters, request_parameter_json, 'SystemDisk.Encrypted') END AS encrypted,
-        CASE WHEN event_action <> 'createdisk' THEN entries(request_parameters, request_parameter_json, 'DataDisk') END AS data_disks
+        coalesce(param(request_parameters, 'Encrypted'), param(request_parameters, 'SystemDisk.Encrypted')) AS encrypted,
+        -- Each data disk of an instance has its own setting.
+        regexp_count(request_parameters, '"DataDisk\.[0-9]+\.(Size|SnapshotId)"') > regexp_count(lower(request_parameters), '"datadisk\.[0-9]+\.encrypted":"?true') AS some_disk_not
     FROM events
     WHERE event_action IN ('createdisk', 'runinstances', 'createinstance')
       AND lower(service_name) = 'ecs'
       AND outcome = 'success'
-),
--- Each data disk of an instance has its own setting.
-disks AS (
-    SELECT event_key, unnest(data_disks) AS disk
-    FROM asked
-    WHERE data_disks IS NOT NULL
-),
-plain AS (
-    SELECT event_key, count(*) AS disks
-    FROM disks
-    WHERE lower(coalesce(param(disk, 'Encrypted'), '')) <> 'true'
-    GROUP BY event_key
 )
 SELECT
     asked.*,
     concat_ws('; ',
-        CASE WHEN event_action = 'createdisk' THEN 'Made a disk without asking for encryption' ELSE 'Made an instance whose disks are not all encrypted' END,
-        'The setting of encryption is ' || encrypted,
-        CAST(plain.disks AS VARCHAR) || ' data disks are without encryption') AS why,
-    'The region may encrypt disks by default, and a disk from a snapshot inherits its encryption' AS unknowns
+        'event = ' || event_name,
+        'Encrypted = ' || coalesce(encrypted, 'not said'),
+        CASE WHEN some_disk_not THEN 'of a further disk: not said' END,
+        'by ' || coalesce(user_name, principal_id)) AS why,
+    -- The region may encrypt by default, and a disk from a snapshot inherits its encryption.
+    'encryption by default' AS unknowns
 FROM asked
-LEFT JOIN plain ON plain.event_key = asked.event_key
-WHERE coalesce(lower(encrypted), '') <> 'true' OR plain.disks > 0
+WHERE coalesce(lower(encrypted), '') <> 'true' OR some_disk_not

@@ -3,10 +3,7 @@
 WITH touched AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, principal_id AS who
     FROM events
-    WHERE event_time IS NOT NULL
-      AND event_action IN ('getobject', 'deleteobject', 'deletemultipleobjects')
-        AND lower(service_name) = 'oss'
-        AND outcome = 'success'
+    WHERE event_time IS NOT NULL AND event_action IN ('getobject', 'deleteobject', 'deletemultipleobjects') AND lower(service_name) = 'oss' AND outcome = 'success'
 ),
 counted AS (
     SELECT *, count(*) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '10 minutes' PRECEDING AND CURRENT ROW) AS in_window
@@ -19,10 +16,8 @@ marked AS (
 SELECT
     events.*,
     marked.who,
-    concat_ws('; ',
-        CAST(most AS VARCHAR) || ' objects were read or deleted within 10 minutes',
-        'The call was ' || event_name) AS why,
-    CASE WHEN source_class = 'missing' THEN 'The event has no source address' WHEN source_class <> 'ip' THEN 'The source is not an IP address: ' || source_ip_address END AS unknowns
+    concat_ws('; ', CAST(most AS VARCHAR) || ' objects within 10 minutes', 'event = ' || event_name) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 500

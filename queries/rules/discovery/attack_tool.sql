@@ -1,11 +1,11 @@
--- A client that names itself as an attack tool. Refused calls count too: the attempt matters.
+-- Refused calls count too: the attempt matters.
 SELECT
     events.*,
     concat_ws('; ',
-        'The client calls itself ' || user_agent,
-        'It called ' || event_name || ' of ' || service_name,
-        CASE WHEN outcome = 'failure' THEN 'The call was refused' END) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END AS unknowns
+        'event = ' || event_name,
+        'user agent ' || user_agent,
+        'outcome = ' || outcome) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events
 WHERE (lower(user_agent) LIKE '%kali%'
     OR lower(user_agent) LIKE '%parrot os%'

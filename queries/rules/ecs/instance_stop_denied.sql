@@ -1,6 +1,6 @@
--- Three or more refused or failed stops, reboots or releases by one principal, whatever its sessions are called, within any ten minutes.
+-- Three or more refused or failed stops, reboots or releases by one principal within any ten minutes.
 WITH denied AS (
-    SELECT events.*, coalesce(role_name, principal_id, user_name, '') AS who, coalesce(account_id, '') AS account
+    SELECT events.*, coalesce(principal_id, user_name, '') AS who, coalesce(account_id, '') AS account
     FROM events
     WHERE event_action IN ('stopinstance', 'stopinstances', 'rebootinstance', 'rebootinstances', 'deleteinstance', 'deleteinstances')
       AND lower(service_name) = 'ecs'
@@ -17,6 +17,6 @@ marked AS (
 )
 SELECT
     marked.*,
-    concat_ws('; ', 'At least three stops, reboots or releases failed within 10 minutes', 'The error was ' || error_code) AS why
+    concat_ws('; ', 'at least three failed stops within 10 minutes', 'error ' || error_code) AS why
 FROM marked
 WHERE most >= 3

@@ -1,4 +1,4 @@
--- No events of an account for three times as long as its longest pause in the eight days before, and for at least an hour. The silence is over, or goes on while
+-- No events of an account for three times as long as its longest pause in the week before, and for at least an hour. The silence is over, or goes on while
 -- events of other accounts arrive. The event is the last before the silence.
 WITH hours AS (
     SELECT coalesce(account_id, '') AS account, date_bin(INTERVAL '1 hour', event_time) AS hour, min(event_time) AS first_time, max(event_time) AS last_time,
@@ -16,9 +16,9 @@ quiet AS (
 ),
 compared AS (
     SELECT *,
-           max(seconds) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '8 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS usual,
-           count(*) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '8 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS hours_before,
-           min(hour) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '8 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS known_since
+           max(seconds) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '6 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS usual,
+           count(*) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '6 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS hours_before,
+           min(hour) OVER (PARTITION BY account ORDER BY hour RANGE BETWEEN INTERVAL '6 days' PRECEDING AND INTERVAL '1 hour' PRECEDING) AS known_since
     FROM quiet
 ),
 silent AS (
@@ -30,9 +30,7 @@ silent AS (
 )
 SELECT
     events.*,
-    concat_ws('; ',
-        'No events of account ' || account_id || ' after this one',
-        'The silence is longer than three times ' || CAST(CAST(ceil(usual / 60) AS BIGINT) AS VARCHAR) || ' minutes, which was the longest pause of the days before') AS why,
-    'It is not known whether nothing was done or nothing was recorded' AS unknowns
+    concat_ws('; ', 'nothing from account ' || account_id || ' after this event', 'for more than three times ' || CAST(CAST(ceil(usual / 60) AS BIGINT) AS VARCHAR) || ' minutes, the longest pause of the days before') AS why,
+    'whether nothing was done or nothing was recorded' AS unknowns
 FROM silent
 JOIN events ON events.event_key = silent.event_key

@@ -4,9 +4,9 @@ WITH days AS (
     SELECT coalesce(account_id, '') AS account, acs_region AS region, date_bin(INTERVAL '1 day', event_time) AS day, min(event_time) AS first_time,
            max(event_time) AS last_time, first_value(event_key ORDER BY event_time, event_key) AS event_key
     FROM events
-    WHERE event_time IS NOT NULL AND acs_region IS NOT NULL AND outcome = 'success' AND coalesce(lower(event_rw), '') <> 'read' AND NOT coalesce(is_global, false)
+    WHERE event_time IS NOT NULL AND acs_region IS NOT NULL AND outcome = 'success' AND lower(event_rw) <> 'read' AND NOT coalesce(is_global, false)
       -- Global services log once, in their home region.
-      AND coalesce(lower(service_name), '') NOT IN ('ram', 'ims', 'sts', 'aassub', 'aascustomer', 'cloudsso', 'resourcemanager', 'actiontrail')
+      AND lower(service_name) NOT IN ('ram', 'ims', 'sts', 'aassub', 'aascustomer', 'cloudsso', 'resourcemanager', 'actiontrail')
       AND coalesce(lower(event_type), '') <> 'aliyunserviceevent'
     GROUP BY coalesce(account_id, ''), acs_region, date_bin(INTERVAL '1 day', event_time)
 ),
@@ -29,8 +29,7 @@ known AS (
 )
 SELECT
     events.*,
-    concat_ws('; ', coalesce(event_name || ' of ' || service_name || ' changed something in region ' || acs_region, 'Something was changed in region ' || acs_region), 'Nothing was changed there in the 90 days before') AS why,
-    nullif(concat_ws('; ', CASE WHEN event_rw IS NULL THEN 'Whether the call changes anything (counted as a change)' END,
-        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END), '') AS unknowns
+    concat_ws('; ', 'region ' || acs_region, 'where nothing was changed for 90 days', 'event = ' || event_name, 'service ' || service_name) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM known
 JOIN events ON events.event_key = known.event_key

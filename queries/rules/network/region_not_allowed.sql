@@ -1,9 +1,8 @@
 -- A change in a region that is not in `allowed_regions`.
 SELECT
     events.*,
-    concat_ws('; ', coalesce(event_name || ' of ' || service_name || ' changed something in region ' || acs_region, 'Something was changed in region ' || acs_region), 'The company does not allow this region') AS why,
-    nullif(concat_ws('; ', CASE WHEN event_rw IS NULL THEN 'Whether the call changes anything (counted as a change)' END,
-        CASE WHEN source_class <> 'ip' THEN 'Where the call came from (source address: ' || source_class || ')' END), '') AS unknowns
+    concat_ws('; ', 'region ' || acs_region, 'not among the allowed ones', 'event = ' || event_name, 'service ' || service_name) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events
 WHERE acs_region IS NOT NULL
   AND outcome = 'success'

@@ -2,10 +2,12 @@
 SELECT
     events.*,
     concat_ws('; ',
-        coalesce('The trail reports an insight of type ' || param(param(extra, 'insightDetails'), 'insightType'), 'The trail reports an insight'),
-        'The insight is about ' || param(param(extra, 'insightDetails'), 'insightObject'),
-        'The state of the insight is ' || param(param(extra, 'insightDetails'), 'state')) AS why,
-    CASE WHEN param(param(extra, 'insightDetails'), 'insightObject') IS NULL THEN 'What the insight is about' END AS unknowns
+        'event = ' || event_name,
+        'type ' || param(param(extra, 'insightDetails'), 'insightType'),
+        'object ' || param(param(extra, 'insightDetails'), 'insightObject'),
+        'state ' || param(param(extra, 'insightDetails'), 'state'),
+        'outcome = ' || outcome) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM events
 WHERE lower(event_type) = 'actiontrailinsight'
   AND outcome = 'success'

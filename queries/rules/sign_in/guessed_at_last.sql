@@ -1,10 +1,8 @@
--- A sign-in that succeeds within a quarter of an hour of three or more failures of the same user, in the console or in
--- CloudSSO.
+-- A sign-in that succeeds within a quarter of an hour of three or more failures of the same user.
 WITH attempts AS (
     SELECT events.*, coalesce(principal_id, login_account, user_name) AS who
     FROM events
-    WHERE (event_action LIKE 'consolesignin%' OR event_action = 'login' AND lower(service_name) = 'cloudsso')
-      AND outcome IN ('success', 'failure') AND event_time IS NOT NULL
+    WHERE event_action LIKE 'consolesignin%' AND outcome IN ('success', 'failure') AND event_time IS NOT NULL
 ),
 counted AS (
     SELECT *, sum(CASE WHEN outcome = 'failure' THEN 1 ELSE 0 END) OVER (
@@ -14,12 +12,7 @@ counted AS (
 )
 SELECT
     counted.*,
-    concat_ws('; ',
-        'User ' || coalesce(user_name, login_account, who) || ' signed in after ' || CAST(failures AS VARCHAR) || ' failures within 15 minutes',
-        'The sign-in came from ' || source_ip_address,
-        CASE WHEN mfa = 'yes' THEN 'A second factor was used' WHEN mfa = 'no' THEN 'No second factor was used' END) AS why,
-    concat_ws('; ',
-        CASE WHEN mfa = 'unknown' THEN 'Whether a second factor was used' END,
-        CASE WHEN source_class <> 'ip' THEN 'Where the sign-in came from (source address: ' || source_class || ')' END) AS unknowns
+    concat_ws('; ', 'after ' || CAST(failures AS VARCHAR) || ' failures within 15 minutes', 'from ' || source_ip_address, 'mfa = ' || mfa) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM counted
 WHERE outcome = 'success' AND failures >= 3

@@ -25,13 +25,10 @@ SELECT
     events.*,
     measured.who,
     concat_ws('; ',
-        'User ' || coalesce(user_name, login_account, measured.who) || ' signed in from ' || source_ip_address,
-        CAST(CAST(seconds / 60 AS BIGINT) AS VARCHAR) || ' minutes before, the same user signed in from ' || address_before,
-        'The places are ' || CAST(CAST(kilometres AS BIGINT) AS VARCHAR) || ' km apart',
-        CASE WHEN mfa = 'yes' THEN 'A second factor was used' WHEN mfa = 'no' THEN 'No second factor was used' END) AS why,
-    concat_ws('; ',
-        'How exact the places of the addresses are',
-        CASE WHEN mfa = 'unknown' THEN 'Whether a second factor was used' END) AS unknowns
+        CAST(CAST(kilometres AS BIGINT) AS VARCHAR) || ' km from the sign-in before, from ' || address_before,
+        CAST(CAST(seconds / 60 AS BIGINT) AS VARCHAR) || ' minutes after it',
+        'mfa = ' || mfa) AS why,
+    'how exact the places of the addresses are' AS unknowns
 FROM measured
 JOIN events ON events.event_key = measured.event_key
 -- Faster than an airliner, and farther than the error of IP databases.

@@ -1,10 +1,9 @@
--- Five or more failed sign-ins of one user within any five minutes, to the console or to CloudSSO.
+-- Five or more failed sign-ins of one user within any five minutes.
 -- The windows run over few columns; the whole events are joined at the end.
 WITH failed AS (
     SELECT event_key, event_time, coalesce(account_id, '') AS account, coalesce(principal_id, login_account, user_name) AS who
     FROM events
-    WHERE event_time IS NOT NULL AND outcome = 'failure'
-      AND (event_action LIKE 'consolesignin%' OR event_action = 'login' AND lower(service_name) = 'cloudsso')
+    WHERE event_time IS NOT NULL AND event_action LIKE 'consolesignin%' AND outcome = 'failure'
 ),
 counted AS (
     SELECT *, count(*) OVER (PARTITION BY account, who ORDER BY event_time RANGE BETWEEN INTERVAL '5 minutes' PRECEDING AND CURRENT ROW) AS in_window
@@ -17,11 +16,8 @@ marked AS (
 SELECT
     events.*,
     marked.who,
-    concat_ws('; ',
-        CAST(most AS VARCHAR) || ' failed sign-ins of user ' || coalesce(user_name, login_account, marked.who) || ' within 5 minutes',
-        'The service answered ' || error_code,
-        'The attempt came from ' || source_ip_address) AS why,
-    CASE WHEN source_class <> 'ip' THEN 'Where the sign-in came from (source address: ' || source_class || ')' END AS unknowns
+    concat_ws('; ', CAST(most AS VARCHAR) || ' failed sign-ins within 5 minutes', 'error ' || error_code, 'from ' || source_ip_address) AS why,
+    CASE WHEN source_class <> 'ip' THEN 'source address (' || source_class || ')' END AS unknowns
 FROM marked
 JOIN events ON events.event_key = marked.event_key
 WHERE most >= 5

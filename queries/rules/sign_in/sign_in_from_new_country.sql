@@ -26,10 +26,7 @@ known AS (
 SELECT
     events.*,
     known.who,
-    concat_ws('; ',
-        'User ' || coalesce(user_name, login_account, known.who) || ' signed in from the country ' || place || ' for the first time in 30 days',
-        'The sign-in came from ' || source_ip_address,
-        CASE WHEN mfa = 'yes' THEN 'A second factor was used' WHEN mfa = 'no' THEN 'No second factor was used' END) AS why,
-    CASE WHEN mfa = 'unknown' THEN 'Whether a second factor was used' END AS unknowns
+    concat_ws('; ', 'country ' || place, 'not seen of ' || coalesce(user_name, login_account, known.who) || ' for 30 days', 'from ' || source_ip_address, 'mfa = ' || mfa) AS why,
+    CASE WHEN mfa = 'unknown' THEN 'MFA' END AS unknowns
 FROM known
 JOIN events ON events.event_key = known.event_key

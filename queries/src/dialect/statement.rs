@@ -8,9 +8,9 @@ use datafusion::common::{Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CastKind, CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr,
     Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    Interval, NamedWindowDefinition, NamedWindowExpr, ObjectName, OrderBy, OrderByKind, Query,
-    Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TimezoneInfo, TypedString,
-    Value, VisitMut, VisitorMut, WindowFrame, WindowType, visit_expressions,
+    Interval, ObjectName, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
+    TableAlias, TableFactor, TimezoneInfo, TypedString, Value, VisitMut, VisitorMut, WindowFrame,
+    WindowType, visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 use std::collections::BTreeSet;
@@ -265,16 +265,6 @@ fn order_by_expressions(query: &mut Query) {
 struct Rewriter {
     /// The window frames of the calls around the expression: the engine reads their bounds as they are written.
     frames: Vec<Option<WindowFrame>>,
-    /// The frames of the named windows of the selects around it, in order.
-    named_frames: Vec<Vec<Option<WindowFrame>>>,
-}
-
-/// The window frames of the `WINDOW` clause.
-fn named_frames(select: &mut Select) -> impl Iterator<Item = &mut Option<WindowFrame>> {
-    select.named_window.iter_mut().filter_map(|NamedWindowDefinition(_, window)| match window {
-        NamedWindowExpr::WindowSpec(window) => Some(&mut window.window_frame),
-        NamedWindowExpr::NamedWindow(_) => None,
-    })
 }
 
 /// The window frame of a call.
@@ -290,13 +280,6 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         name_results(select);
-        self.named_frames.push(named_frames(select).map(Option::take).collect());
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let frames = self.named_frames.pop().unwrap_or_default();
-        named_frames(select).zip(frames).for_each(|(place, frame)| *place = frame);
         ControlFlow::Continue(())
     }
 

@@ -2,5 +2,4 @@
 //! up to date.
 
 pub mod data_dictionary;
-pub mod operations_page;
 pub mod rules_page;

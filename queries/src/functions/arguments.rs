@@ -62,18 +62,6 @@ impl FunctionArguments<'_> {
         Ok(ArgumentArray { array, is_constant })
     }
 
-    /// The arguments of a function of JSON objects and a name: all but the last, and the last.
-    ///
-    /// # Errors
-    /// An argument has another type than text.
-    pub(super) fn objects_and_name(
-        &self,
-    ) -> Result<(Vec<ArgumentArray<ArrayRef>>, ArgumentArray<ArrayRef>)> {
-        let last = self.values.len() - 1;
-        let objects = (0..last).map(|index| self.texts(index)).collect::<Result<_>>()?;
-        Ok((objects, self.texts(last)?))
-    }
-
     /// The argument with this index, as IP addresses: text, or 16 bytes.
     pub(super) fn addresses(&self, index: usize) -> Result<Addresses> {
         let (array, _) = self.array(index)?;

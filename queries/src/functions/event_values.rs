@@ -18,17 +18,13 @@ use trailhound_datasets::json::{self, Walker};
 /// Nesting of lists and of JSON text in strings that is followed.
 const DEPTH_MAX: usize = 16;
 
-/// `values_at(json, ..., 'path')`: see [`descend`].
+/// `values_at(json, 'path')`: see [`values_of`].
 pub(super) fn values_at(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
-    let (objects, paths) = args.objects_and_name()?;
+    let (objects, paths) = (args.texts(0)?, args.texts(1)?);
     let mut builder = ListBuilder::new(StringBuilder::new()).with_field(text_item());
     for row in 0..args.rows {
-        let mut found = None;
-        if let Some(path) = paths.get(row) {
-            for text in objects.iter().filter_map(|object| object.get(row)) {
-                descend(text, path, 0, &mut found);
-            }
-        }
+        let found =
+            objects.get(row).zip(paths.get(row)).and_then(|(text, path)| values_of(text, path));
         match found {
             Some(values) => {
                 values.into_iter().for_each(|value| builder.values().append_option(value));
@@ -40,15 +36,22 @@ pub(super) fn values_at(args: &FunctionArguments<'_>, _: &Parameters) -> Result<
     Ok(Arc::new(builder.finish()))
 }
 
-type Found = Option<Vec<Option<String>>>;
-
-/// Adds the values at `path` below the JSON `value`, as texts. Adds nothing where the path leads nowhere.
+/// All values at `path` of the JSON object `text`, as texts; `None` where the path leads nowhere.
 ///
 /// The path is a name, or names separated by dots; upper and lower case are the same. A list within
 /// the path is followed into each of its elements; a number chooses one element, counted from 1. A
 /// flattened list (`InstanceId.1`, `InstanceId.2`) is a list of that name. Text that holds a JSON
 /// object or list is followed like one. At the end of the path a list gives its elements and any
 /// other value gives its text, an object its JSON. A null is `None`.
+fn values_of(text: &str, path: &str) -> Option<Vec<Option<String>>> {
+    let mut found = None;
+    descend(text, path, 0, &mut found);
+    found
+}
+
+type Found = Option<Vec<Option<String>>>;
+
+/// Adds the values at `path` below the JSON `value`.
 fn descend(value: &str, path: &str, depth: usize, found: &mut Found) {
     if depth > DEPTH_MAX {
         return;
@@ -132,7 +135,7 @@ fn collect(value: &str, depth: usize, found: &mut Found) {
 }
 
 /// True where `text` is one JSON value that starts with a byte of `starts`.
-pub(super) fn is_json(text: &str, starts: &[u8]) -> bool {
+fn is_json(text: &str, starts: &[u8]) -> bool {
     let inner = text.trim();
     inner.as_bytes().first().is_some_and(|first| starts.contains(first))
         && Walker::default()
@@ -333,9 +336,8 @@ mod tests {
     use super::*;
 
     fn at(text: &str, path: &str) -> Option<Vec<String>> {
-        let mut found = None;
-        descend(text, path, 0, &mut found);
-        found.map(|values| values.into_iter().map(|value| value.unwrap_or("NULL".into())).collect())
+        values_of(text, path)
+            .map(|values| values.into_iter().map(|value| value.unwrap_or("NULL".into())).collect())
     }
 
     #[test]

@@ -5,22 +5,18 @@
 //! IP list, business hours or database that it reads. `ip_class` returns `missing` or `garbage` instead of NULL. The
 //! name of a list or setting that does not exist is an error.
 
-mod address_ranges;
 mod arguments;
-mod event_entries;
 mod event_values;
 mod regular_expressions;
 
 use crate::dialect;
-use crate::packs::operations::Operations;
-use crate::parameters::{ChangeAttributes, GlobList, Parameters, ServiceRoles};
-use arguments::{ArgumentArray, FunctionArguments, booleans, lists, texts, times};
+use crate::parameters::{ChangeAttributes, Parameters};
+use arguments::{FunctionArguments, booleans, lists, texts, times};
 use datafusion::arrow::array::{ArrayRef, Float64Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeSet;
@@ -37,7 +33,7 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     (
         "ip_in",
         "(ip, 'list', event_time)",
-        "True where the address lies in a range of the parameter list that is valid at that time; NULL for an IPv6 address where the list has IPv4 ranges only.",
+        "True where the address lies in a range of the parameter list that is valid at that time.",
     ),
     (
         "cidr_label",
@@ -47,23 +43,13 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("ip_class", "(text)", "`ip`, `internal`, `service`, `missing` or `garbage`."),
     (
         "param",
-        "(json, ..., 'Name')",
-        "A member of a JSON object as text. Supports any case, flattened arrays, dotted paths and JSON in JSON. Of several objects, the first that has the member.",
+        "(json, 'Name')",
+        "A member of a JSON object as text. Supports any case, flattened arrays, dotted paths and JSON in JSON.",
     ),
     (
         "values_at",
-        "(json, ..., 'Name')",
-        "All values at a path of a JSON object, as a list of text: elements of lists at any step, flattened arrays, JSON in JSON. Of several objects, the values of all. NULL where the path leads nowhere.",
-    ),
-    (
-        "entries",
-        "(json, ..., 'Name')",
-        "The elements of a list in a JSON object, each as one JSON text, so that a rule can judge each by itself: a JSON list, a list in JSON text, a single object, and a flattened list, whose `Permissions.1.Policy` and `Permissions.1.PortRange` make one object. Of several objects, the elements of all. NULL where there is no such list.",
-    ),
-    (
-        "internet_share",
-        "(texts)",
-        "The share of the internet's addresses that lies in at least one of the ranges, from 0 to 1: of IPv4 or of IPv6, whichever is larger. Texts that are no range are left out; NULL where there is no range.",
+        "(json, 'Name')",
+        "All values at a path of a JSON object, as a list of text: elements of lists at any step, flattened arrays, JSON in JSON. NULL where the path leads nowhere.",
     ),
     (
         "any_is",
@@ -73,17 +59,12 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     (
         "matches",
         "(text, 'list')",
-        "True where the text matches a pattern of the parameter list, in any case. `accounts` is the ids of the company's accounts, `service_roles` the roles of the vendor's services.",
+        "True where the text matches a pattern of the parameter list, in any case.",
     ),
     (
         "any_matches",
         "(texts, 'list')",
         "True where at least one element matches a pattern of the parameter list.",
-    ),
-    (
-        "operation_has_parameter",
-        "(service_name, event_name, 'Name')",
-        "Whether the vendor's API metadata gives the operation a parameter of this name, compared without regard to case, white space and numbers such as `.1`. NULL where the operation is not in the metadata.",
     ),
     (
         "change_window",
@@ -162,36 +143,32 @@ type FunctionBody = fn(&FunctionArguments<'_>, &Parameters) -> Result<ArrayRef>;
 pub fn register(context: &SessionContext, parameters: &Arc<Parameters>) {
     let boolean = DataType::Boolean;
     let text = DataType::Utf8;
-    // One JSON object and a name, or two objects: events have their parameters in two columns.
-    let of_objects = || {
-        Signature::one_of(vec![TypeSignature::Any(2), TypeSignature::Any(3)], Volatility::Immutable)
-    };
-    let exactly = |count| Signature::any(count, Volatility::Immutable);
-    let text_list = || DataType::List(text_item());
-    let functions: [(&'static str, Signature, DataType, FunctionBody); 19] = [
-        ("ip_in_cidr", exactly(2), boolean.clone(), ip_in_cidr),
-        ("ip_in", exactly(3), boolean.clone(), ip_in),
-        ("cidr_label", exactly(3), text.clone(), cidr_label),
-        ("ip_class", exactly(1), text.clone(), ip_class),
-        ("param", of_objects(), text.clone(), param),
-        ("values_at", of_objects(), text_list(), event_values::values_at),
-        ("entries", of_objects(), text_list(), event_entries::entries),
-        ("internet_share", exactly(1), DataType::Float64, address_ranges::internet_share),
-        ("any_is", exactly(3), boolean.clone(), event_values::any_is),
-        ("matches", exactly(2), boolean.clone(), matches_list),
-        ("any_matches", exactly(2), boolean.clone(), any_matches),
-        ("operation_has_parameter", exactly(3), boolean.clone(), operation_has_parameter),
-        ("change_window", exactly(5), text.clone(), change_window),
-        ("off_hours", exactly(1), boolean, off_hours),
-        ("setting", exactly(1), text.clone(), setting),
-        ("geo_country", exactly(1), text.clone(), geo_country),
-        ("geo_asn", exactly(1), text.clone(), geo_asn),
-        ("geo_km", exactly(2), DataType::Float64, geo_km),
-        ("mask_key", exactly(1), text, mask_key),
+    let functions: [(&'static str, usize, DataType, FunctionBody); 16] = [
+        ("ip_in_cidr", 2, boolean.clone(), ip_in_cidr),
+        ("ip_in", 3, boolean.clone(), ip_in),
+        ("cidr_label", 3, text.clone(), cidr_label),
+        ("ip_class", 1, text.clone(), ip_class),
+        ("param", 2, text.clone(), param),
+        ("values_at", 2, DataType::List(text_item()), event_values::values_at),
+        ("any_is", 3, boolean.clone(), event_values::any_is),
+        ("matches", 2, boolean.clone(), matches_list),
+        ("any_matches", 2, boolean.clone(), any_matches),
+        ("change_window", 5, text.clone(), change_window),
+        ("off_hours", 1, boolean, off_hours),
+        ("setting", 1, text.clone(), setting),
+        ("geo_country", 1, text.clone(), geo_country),
+        ("geo_asn", 1, text.clone(), geo_asn),
+        ("geo_km", 2, DataType::Float64, geo_km),
+        ("mask_key", 1, text, mask_key),
     ];
-    for (name, signature, returns, body) in functions {
-        let function =
-            ScalarFunction { name, returns, signature, body, parameters: Arc::clone(parameters) };
+    for (name, arity, returns, body) in functions {
+        let function = ScalarFunction {
+            name,
+            returns,
+            signature: Signature::any(arity, Volatility::Immutable),
+            body,
+            parameters: Arc::clone(parameters),
+        };
         context.register_udf(ScalarUDF::new_from_impl(function));
     }
 }
@@ -314,13 +291,12 @@ fn ip_class(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
 }
 
 fn param(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
-    let (objects, names) = args.objects_and_name()?;
+    let (objects, names) = (args.texts(0)?, args.texts(1)?);
     texts(args.rows, |row| {
-        let Some(name) = names.get(row) else { return Ok(None) };
-        let found = |object: &ArgumentArray<ArrayRef>| {
-            request::find_text(object.get(row)?, name).map(|value| value.into_owned())
+        let (Some(object), Some(name)) = (objects.get(row), names.get(row)) else {
+            return Ok(None);
         };
-        Ok(objects.iter().find_map(found))
+        Ok(request::find_text(object, name).map(|value| value.into_owned()))
     })
 }
 
@@ -328,8 +304,8 @@ fn matches_list(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result
     let (values, names) = (args.texts(0)?, args.texts(1)?);
     booleans(args.rows, |row| {
         let Some(list) = names.get(row) else { return Ok(None) };
-        let list = pattern_list(args, parameters, list)?;
-        Ok(values.get(row).map(|text| list.matches(text)))
+        let globs = globs(args, parameters, list)?;
+        Ok(values.get(row).map(|text| globs.matches(text)))
     })
 }
 
@@ -337,58 +313,23 @@ fn any_matches(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<
     let (values, names) = (lists(args, 0)?, args.texts(1)?);
     booleans(args.rows, |row| {
         let Some(list) = names.get(row) else { return Ok(None) };
-        let list = pattern_list(args, parameters, list)?;
-        Ok(values.get(row).map(|texts| texts.iter().any(|text| list.matches(text))))
+        let globs = globs(args, parameters, list)?;
+        Ok(values.get(row).map(|texts| texts.iter().any(|text| globs.matches(text))))
     })
 }
 
-/// A list that texts are compared with.
-enum PatternList<'p> {
-    /// A parameter.
-    Globs(&'p GlobList),
-    /// The ids of the company's accounts.
-    Accounts(&'p Parameters),
-    /// The roles of the vendor's services.
-    ServiceRoles,
-}
-
-impl PatternList<'_> {
-    fn matches(&self, text: &str) -> bool {
-        match self {
-            Self::Globs(globs) => globs.matches(text),
-            Self::Accounts(parameters) => parameters.accounts.contains_key(text.trim()),
-            Self::ServiceRoles => ServiceRoles::built_in().find(text).is_some(),
-        }
-    }
-}
-
-fn pattern_list<'p>(
+fn globs<'p>(
     args: &FunctionArguments<'_>,
     parameters: &'p Parameters,
     list: &str,
-) -> Result<PatternList<'p>> {
-    match (list, parameters.globs(list)) {
-        ("accounts", _) => Ok(PatternList::Accounts(parameters)),
-        ("service_roles", _) => Ok(PatternList::ServiceRoles),
-        (_, Some(globs)) => Ok(PatternList::Globs(globs)),
-        (_, None) => exec_err!(
-            "{}: there is no pattern list `{list}`; there are `automation_roles`, `critical_instances`, `approved_images`, `allowed_regions`, `accounts`, `service_roles`",
+) -> Result<&'p crate::parameters::GlobList> {
+    match parameters.globs(list) {
+        Some(globs) => Ok(globs),
+        None => exec_err!(
+            "{}: there is no pattern list `{list}`; there are `automation_roles`, `critical_instances`, `approved_images`, `allowed_regions`",
             args.name
         ),
     }
-}
-
-fn operation_has_parameter(args: &FunctionArguments<'_>, _: &Parameters) -> Result<ArrayRef> {
-    let (services, actions, names) = (args.texts(0)?, args.texts(1)?, args.texts(2)?);
-    let operations = Operations::built_in();
-    booleans(args.rows, |row| {
-        let (Some(service), Some(action), Some(name)) =
-            (services.get(row), actions.get(row), names.get(row))
-        else {
-            return Ok(None);
-        };
-        Ok(operations.has_parameter(service, action, name))
-    })
 }
 
 fn change_window(args: &FunctionArguments<'_>, parameters: &Parameters) -> Result<ArrayRef> {

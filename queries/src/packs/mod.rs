@@ -2,19 +2,12 @@
 //! binary or in a folder of the user's.
 
 pub mod attack;
-pub mod evasions;
 mod front_matter;
 pub mod investigations;
-pub mod operation_map;
-pub mod operation_risk;
-pub mod operations;
-pub mod phrases;
 pub mod profile;
 pub mod reports;
 mod retired_rules;
 mod rule_file;
-pub mod rule_operations;
-mod rule_statements;
 pub mod rules;
 mod test_cases;
 mod text_file;

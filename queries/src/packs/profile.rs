@@ -15,8 +15,6 @@ pub struct BenchmarkProfile {
     pub name: String,
     /// Title of the benchmark.
     pub title: BilingualText,
-    /// Number of days that it asks audit records to be kept.
-    pub retention_days_min: Option<u32>,
     /// Recommendations, in the benchmark's order.
     pub sections: Vec<BenchmarkSection>,
 }
@@ -31,12 +29,6 @@ pub struct BenchmarkSection {
     pub title: BilingualText,
     /// Ids of the rules that cover the recommendation.
     pub rules: Vec<String>,
-    /// What answers the recommendation beside rules: sections of reports, and commands that begin
-    /// with `trailhound `.
-    #[serde(default)]
-    pub reports: Vec<String>,
-    /// What rules and reports cannot show for the recommendation.
-    pub cannot_show: Option<BilingualText>,
 }
 
 impl BenchmarkProfile {
@@ -53,18 +45,6 @@ impl BenchmarkProfile {
                     .map_err(|e| format!("profile `{}`: {e}", file.path().display()))
             })
             .collect()
-    }
-
-    /// A warning where the lake keeps events for `retention_days` and the benchmark asks for more.
-    #[must_use]
-    pub fn retention_warning(&self, retention_days: Option<u32>) -> Option<String> {
-        let (asked, kept) = (self.retention_days_min?, retention_days?);
-        (kept < asked).then(|| {
-            format!(
-                "`retention_days` is {kept}, and the benchmark {} asks for audit records of at least {asked} days",
-                self.name
-            )
-        })
     }
 
     /// Ids of all rules of the profile, without duplicates.

@@ -5,7 +5,6 @@ use crate::packs::retired_rules::RetiredRule;
 use crate::parameters::Parameters;
 use crate::suggestion::did_you_mean;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 use trailhound_datasets::columns::EVENTS;
@@ -117,48 +116,6 @@ impl RequiredData {
     }
 }
 
-/// How it is known that the trail writes an operation or a parameter as a rule expects it. What only the vendor's API
-/// metadata shows needs no mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EvidenceMark {
-    /// Seen in a sample event of the vendor.
-    #[serde(rename = "D")]
-    Sample,
-    /// Seen in an alert query of the vendor.
-    #[serde(rename = "L")]
-    VendorQuery,
-    /// Only in the vendor's API metadata.
-    #[serde(rename = "M")]
-    Metadata,
-    /// Unverified.
-    #[serde(rename = "U")]
-    Unverified,
-}
-
-impl EvidenceMark {
-    /// `D`, `L`, `M` or `U`.
-    #[must_use]
-    pub fn letter(self) -> &'static str {
-        match self {
-            Self::Sample => "D",
-            Self::VendorQuery => "L",
-            Self::Metadata => "M",
-            Self::Unverified => "U",
-        }
-    }
-
-    /// The mark in words.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Sample => "in a sample event of the vendor",
-            Self::VendorQuery => "in an alert query of the vendor",
-            Self::Metadata => "in the vendor's API metadata",
-            Self::Unverified => "unverified",
-        }
-    }
-}
-
 /// A test case of a rule: events made from samples, and the findings that are expected.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -266,8 +223,6 @@ pub(crate) struct RuleFile {
     pub(crate) status: String,
     pub(crate) severity: Severity,
     pub(crate) attack: Vec<String>,
-    #[serde(default)]
-    pub(crate) hygiene: bool,
     #[serde(default = "default_enabled")]
     pub(crate) enabled: bool,
     #[serde(default)]
@@ -289,8 +244,6 @@ pub(crate) struct RuleFile {
     pub(crate) false_positives: Vec<String>,
     pub(crate) runbook: BilingualText,
     pub(crate) references: Vec<String>,
-    #[serde(default)]
-    pub(crate) evidence: BTreeMap<String, EvidenceMark>,
     #[serde(default)]
     pub(crate) cases: Vec<TestCase>,
     /// Old name of `baseline`.

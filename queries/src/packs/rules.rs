@@ -31,19 +31,19 @@
 
 use crate::packs::rule_file::{self, RuleFile};
 use crate::packs::text_file;
-use crate::parameters::{GlobList, Parameters};
+use crate::parameters::Parameters;
 use crate::sql_guard::{QueryErrorCode, check_text};
 use crate::suggestion::did_you_mean;
 use include_dir::{Dir, include_dir};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
 pub use crate::packs::retired_rules::RetiredRule;
 pub use crate::packs::rule_file::{
-    Baseline, BilingualText, Dedup, DeprecatedKey, EvidenceMark, ExpectedFinding, FirstLast,
-    RequiredData, Severity, TestCase, TestEvent,
+    Baseline, BilingualText, Dedup, DeprecatedKey, ExpectedFinding, FirstLast, RequiredData,
+    Severity, TestCase, TestEvent,
 };
 pub use crate::packs::test_cases::TestCases;
 
@@ -70,8 +70,6 @@ pub struct Rule {
     pub severity: Severity,
     /// Techniques of MITRE ATT&CK.
     pub attack: Vec<String>,
-    /// Whether it finds bad hygiene and no attack, so that it may have no technique.
-    pub hygiene: bool,
     /// Whether it runs by default.
     pub enabled: bool,
     /// Events without which it cannot work.
@@ -100,9 +98,6 @@ pub struct Rule {
     pub runbook: BilingualText,
     /// Where the attack or misconfiguration is described.
     pub references: Vec<String>,
-    /// Marks of operations (`ecs:StopInstance`) and of their parameters (`ecs:StopInstance.ForceStop`) that are known by
-    /// more, or by less, than the vendor's API metadata.
-    pub evidence: BTreeMap<String, EvidenceMark>,
     /// Test cases.
     pub cases: TestCases,
     /// Deprecated keys that its description uses.
@@ -174,7 +169,6 @@ impl Rule {
             status: file.status,
             severity: file.severity,
             attack: file.attack,
-            hygiene: file.hygiene,
             enabled: file.enabled,
             needs: file.needs,
             gaps: file.gaps,
@@ -189,7 +183,6 @@ impl Rule {
             false_positives: file.false_positives,
             runbook: file.runbook,
             references: file.references,
-            evidence: file.evidence,
             cases: file.cases.into(),
             deprecated_keys: file.deprecated_keys,
             sql: sql.to_owned(),
@@ -371,14 +364,9 @@ impl RuleSet {
     /// Problems of `parameters` with this rule set: exceptions that name no rule.
     #[must_use]
     pub fn check_parameters(&self, parameters: &Parameters) -> Vec<String> {
-        let patterns =
-            parameters.allowed_principals.iter().flat_map(|principal| principal.rule.patterns());
-        let matches_a_rule = |pattern: &&String| {
-            let globs = GlobList::new(vec![(*pattern).clone()]);
-            globs.is_ok_and(|globs| self.rules.iter().any(|rule| globs.matches(&rule.id)))
-        };
-        patterns
-            .filter(|pattern| !matches_a_rule(pattern))
+        let known: BTreeSet<&str> = self.rules.iter().map(|rule| rule.id.as_str()).collect();
+        let ids = parameters.allowed_principals.iter().map(|principal| principal.rule.as_str());
+        ids.filter(|id| !known.contains(id))
             .map(|id| {
                 let suggestion = self.suggestion(id, "");
                 format!(

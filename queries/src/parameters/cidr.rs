@@ -63,7 +63,7 @@ impl CidrList {
     /// - `Some(Some(label))`: inside of a range;
     /// - `Some(None)`: outside of all ranges;
     /// - `None`: unknown, because only ranges with validity dates contain `ip` and the time is
-    ///   unknown, or because `ip` is IPv6 and the list has ranges of IPv4 only, as where an office got IPv6 unnoticed.
+    ///   unknown.
     #[must_use]
     pub fn label(&self, ip: IpAddr, time: Option<i64>) -> Option<Option<&str>> {
         let mut best: Option<&CidrEntry> = None;
@@ -81,7 +81,7 @@ impl CidrList {
         }
         match best {
             Some(entry) => Some(Some(&entry.label)),
-            None if unsure || (ip.is_ipv6() && !self.contains_ipv6()) => None,
+            None if unsure => None,
             None => Some(None),
         }
     }
@@ -178,17 +178,6 @@ mod tests {
         let list =
             list(r#"[{ cidr = "203.0.113.0/24", valid_from = "2026-01-01" }]"#).expect("valid");
         assert_eq!(list.label("203.0.113.1".parse().expect("an address"), None), None);
-    }
-
-    #[test]
-    fn ranges_of_ipv4_only_say_nothing_about_ipv6() {
-        let four = list(r#"[{ cidr = "203.0.113.0/24" }]"#).expect("valid");
-        let both =
-            list(r#"[{ cidr = "203.0.113.0/24" }, { cidr = "2001:db8:10::/48" }]"#).expect("valid");
-        let six = "2001:db8:99::17".parse().expect("an address");
-        assert_eq!(four.label(six, None), None);
-        assert_eq!(both.label(six, None), Some(None));
-        assert_eq!(four.label("198.51.100.1".parse().expect("an address"), None), Some(None));
     }
 
     #[test]

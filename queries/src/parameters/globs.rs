@@ -29,12 +29,6 @@ impl GlobList {
         Ok(Self { set: set.build()?, patterns })
     }
 
-    /// The patterns, as written.
-    #[must_use]
-    pub fn patterns(&self) -> &[String] {
-        &self.patterns
-    }
-
     /// True where the list has no pattern.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -7,7 +7,6 @@ mod geo;
 mod globs;
 mod hours;
 mod principal;
-mod service_roles;
 pub mod toml_time;
 mod window;
 
@@ -16,7 +15,6 @@ pub use geo::AddressDatabase;
 pub use globs::GlobList;
 pub use hours::BusinessHours;
 pub use principal::{AllowedPrincipal, PrincipalAttributes};
-pub use service_roles::{ServiceRole, ServiceRoles};
 pub use window::{ChangeAttributes, ChangeWindow};
 
 pub(crate) use cidr::parse_range;
@@ -214,14 +212,14 @@ impl Parameters {
             && !list.contains_ipv6()
         {
             warnings
-                .push("`corporate_cidrs` lists no IPv6 range: for an IPv6 address it is unknown whether it is inside, which sign-in rules report as undetermined".to_owned());
+                .push("`corporate_cidrs` lists no IPv6 range: if the office has IPv6, every sign-in over it counts as outside".to_owned());
         }
         for (index, principal) in self.allowed_principals.iter().enumerate() {
             if principal.matches_everything() {
                 warnings.push(format!(
                     "`allowed_principals` entry {} matches every principal of rule {}",
                     index + 1,
-                    principal.rule.patterns().join(", ")
+                    principal.rule
                 ));
             }
         }

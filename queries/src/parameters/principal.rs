@@ -10,11 +10,11 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use std::net::IpAddr;
 
-/// An exception from one or more rules. Every field that is given must match.
+/// An exception from one rule. Every field that is given must match.
 #[derive(Debug, Clone)]
 pub struct AllowedPrincipal {
-    /// Globs of the ids of its rules, such as `AT-NET-*`.
-    pub rule: GlobList,
+    /// Id of the rule.
+    pub rule: String,
     /// Why the exception is granted.
     pub reason: String,
     /// Ticket that records the decision.
@@ -38,8 +38,7 @@ pub struct AllowedPrincipal {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AllowedPrincipalEntry {
-    #[serde(default)]
-    rule: OneOrMany,
+    rule: String,
     reason: String,
     ticket: Option<String>,
     #[serde(default, deserialize_with = "deserialize_day")]
@@ -64,7 +63,7 @@ struct AllowedPrincipalEntry {
 }
 
 /// One glob or a list of globs.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
     #[default]
@@ -118,7 +117,7 @@ impl AllowedPrincipal {
             .event_time
             .and_then(DateTime::from_timestamp_micros)
             .map(|time| time.date_naive());
-        self.rule.matches(rule)
+        self.rule == rule
             && day.is_some_and(|day| day <= self.expires)
             && exact(&self.access_key_id, principal.access_key_id)
             && exact(&self.account_id, principal.account_id)
@@ -170,20 +169,13 @@ impl TryFrom<AllowedPrincipalEntry> for AllowedPrincipal {
     type Error = String;
 
     fn try_from(entry: AllowedPrincipalEntry) -> Result<Self, String> {
-        let rule = entry.rule.into_globs()?;
-        let named = rule.patterns().join(", ");
-        if rule.is_empty() {
-            return Err(
-                "an exception needs `rule`, such as \"AT-NET-001\", \"AT-NET-*\" or a list of them"
-                    .to_owned(),
-            );
-        }
         if entry.reason.trim().is_empty() {
-            return Err(format!("an exception from rule {named} needs a `reason`"));
+            return Err(format!("an exception from rule {} needs a `reason`", entry.rule));
         }
         Ok(Self {
             expires: entry.expires.ok_or(format!(
-                "an exception from rule {named} needs `expires = \"2026-12-31\"`"
+                "an exception from rule {} needs `expires = \"2026-12-31\"`",
+                entry.rule
             ))?,
             source_cidr: entry.source_cidr.as_deref().map(parse_range).transpose()?,
             user_name: entry.user_name.into_globs()?,
@@ -192,7 +184,7 @@ impl TryFrom<AllowedPrincipalEntry> for AllowedPrincipal {
             service_name: entry.service_name.into_globs()?,
             event_name: entry.event_name.into_globs()?,
             instances: entry.instances.into_globs()?,
-            rule,
+            rule: entry.rule,
             reason: entry.reason,
             ticket: entry.ticket,
             access_key_id: entry.access_key_id,

@@ -332,7 +332,6 @@ mod tests {
             "SELECT x::varchar(2), x::varchar(3), count(*) FROM (VALUES ('abc')) AS t(x) GROUP BY x::varchar(2), x::varchar(3)",
             "SELECT to_char(1.5, '9.9'), sqrt(2.0), power(2.5, 2)",
             "SELECT event_name, count(*) * 100.0 / sum(count(*)) OVER () AS share FROM events GROUP BY 1 ORDER BY 2 DESC",
-            "SELECT count(*) OVER w FROM events WINDOW w AS (ORDER BY event_time RANGE BETWEEN INTERVAL '1 hour' PRECEDING AND CURRENT ROW)",
         ] {
             assert_eq!(plan(sql).await, None, "{sql}");
         }

@@ -62,7 +62,9 @@ pub fn parse_statement(
     allowed: &AllowedNames<'_>,
 ) -> Result<Statement, QueryError> {
     check_text(text)?;
-    let (mut statements, keywords) = parse_text(text)?;
+    // Operators bind as in PostgreSQL. What is no syntax of PostgreSQL, such as a lambda, is the engine's.
+    let (mut statements, keywords) =
+        parse(&PostgreSqlDialect {}, text).or_else(|_| parse(&GenericDialect {}, text))?;
     let mut statement = match statements.len() {
         0 => return Err(QueryError::new(QueryErrorCode::Empty, "there is no statement")),
         1 => statements.remove(0),
@@ -78,22 +80,7 @@ pub fn parse_statement(
     binding::bind(statement, values)
 }
 
-/// Parses `text` without checking what it names, to read a statement that is not run.
-///
-/// # Errors
-/// [`QueryError`]: the text is too large or no statement.
-pub(crate) fn parse_unchecked(text: &str) -> Result<Vec<Statement>, QueryError> {
-    check_text(text)?;
-    Ok(parse_text(text)?.0)
-}
-
 /// The statements of `text`, without the keywords MATERIALIZED.
-fn parse_text(text: &str) -> Result<(Vec<Statement>, MaterializedKeywords), QueryError> {
-    // Operators bind as in PostgreSQL. What is no syntax of PostgreSQL, such as a lambda, is the engine's.
-    parse(&PostgreSqlDialect {}, text).or_else(|_| parse(&GenericDialect {}, text))
-}
-
-/// The statements of `text` in one dialect, without the keywords MATERIALIZED.
 fn parse(
     dialect: &dyn Dialect,
     text: &str,

@@ -41,7 +41,7 @@ enum FieldSource {
 type FindingColumn = (&'static str, &'static str, FieldSource, &'static str);
 
 /// The columns of `findings`.
-const COLUMNS: [FindingColumn; 38] = [
+const COLUMNS: [FindingColumn; 36] = [
     ("finding_id", "/finding_id", FieldSource::Text, "Stable: the same facts give the same id."),
     ("revision", "", FieldSource::Revision, "Number of times its content has changed."),
     ("status", "", FieldSource::Status, "`open`, `suppressed` or `withdrawn`."),
@@ -72,15 +72,8 @@ const COLUMNS: [FindingColumn; 38] = [
     ("regions", "/regions", FieldSource::TextList, "Regions."),
     ("outcomes", "/outcomes", FieldSource::TextList, "Outcomes."),
     ("targets", "/targets", FieldSource::MemberOfEach("id"), "Resources it affects."),
-    (
-        "why",
-        "/why",
-        FieldSource::TextList,
-        "What happened and why it counts, with the values seen.",
-    ),
-    ("why_zh", "/why_zh", FieldSource::TextList, "The same in Chinese."),
+    ("why", "/why", FieldSource::TextList, "The conditions that held, with the values seen."),
     ("unknowns", "/unknowns", FieldSource::TextList, "Relevant facts that are unknown."),
-    ("unknowns_zh", "/unknowns_zh", FieldSource::TextList, "The same in Chinese."),
     (
         "verdict",
         "/verdict",

@@ -129,7 +129,7 @@ impl Catalog {
     }
 
     /// Runs a statement that changes the catalog. Returns the number of rows that it changed.
-    pub(crate) fn change(&self, sql: impl sqlx::SqlSafeStr) -> u64 {
+    pub(crate) fn change(&self, sql: &'static str) -> u64 {
         let changed = self.read(async |lake| sqlx::query(sql).execute(lake.catalog()).await);
         changed.expect("a writable catalog").rows_affected()
     }

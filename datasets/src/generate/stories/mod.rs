@@ -13,11 +13,9 @@ mod no_mfa_sign_in;
 mod old_key;
 mod outside_sign_in;
 mod password_attack;
-mod role_sso;
 mod root_key;
 mod root_takeover;
 mod silence;
-mod stolen_session;
 mod unexpected_stop;
 
 use super::event::GeneratedEvent;
@@ -29,7 +27,7 @@ use rand_pcg::Pcg64;
 
 type Story = fn(&mut StoryContext<'_>);
 
-const STORIES: [(&str, Story); 16] = [
+const STORIES: [(&str, Story); 14] = [
     ("no_mfa_sign_in", no_mfa_sign_in::generate),
     ("outside_sign_in", outside_sign_in::generate),
     ("federated_sign_in", federated_sign_in::generate),
@@ -44,8 +42,6 @@ const STORIES: [(&str, Story); 16] = [
     ("new_way_in", new_way_in::generate),
     ("old_key", old_key::generate),
     ("silence", silence::generate),
-    ("stolen_session", stolen_session::generate),
-    ("role_sso", role_sso::generate),
 ];
 
 /// Names of all stories.

@@ -1,7 +1,7 @@
 //! Story: an intruder with a known attack tool creates a user with a console password, administrator permissions and an
 //! AccessKey. Another account assumes a role. The role of an instance is used from two networks and creates instances
 //! for mining. Single events follow: a bucket loses its encryption, an event has an unknown type, ActionTrail reports
-//! an insight, data is exported from outside. Near misses: a colleague's similar calls.
+//! an insight. Near misses: a colleague's similar calls.
 
 use super::super::event::{EventBuilder, uuid};
 use super::context::{StoryContext, with_key};
@@ -14,7 +14,6 @@ pub(super) fn generate(story: &mut StoryContext<'_>) {
     persistent_access(story);
     instance_role_abuse(story);
     single_event_findings(story);
-    data_exported_from_outside(story);
     everyday_work(story);
 }
 
@@ -26,7 +25,7 @@ fn persistent_access(story: &mut StoryContext<'_>) {
     let calls: [(&str, Value, &[&'static str]); 4] = [
         ("CreateUser", user.clone(), &[]),
         ("CreateLoginProfile", user.clone(), &["AT-IAM-003"]),
-        ("AttachPolicyToUser", rights, &["AT-IAM-001", "AT-PE-001"]),
+        ("AttachPolicyToUser", rights, &["AT-IAM-001"]),
         ("CreateAccessKey", user, &["AT-CRED-001", "AT-PE-001"]),
     ];
     for (step, (name, parameters, rules)) in (0..).zip(calls) {
@@ -93,14 +92,6 @@ fn single_event_findings(story: &mut StoryContext<'_>) {
         insight.members.remove(call);
     }
     story.add(insight);
-}
-
-fn data_exported_from_outside(story: &mut StoryContext<'_>) {
-    let analyst = story.person(4);
-    let order = json!({ "PluginParam": "***" });
-    let service = ("Dms-enterprise", "CreateDataExportOrder");
-    let exported = call(story, &analyst, service, "198.51.100.62", 2_640, order);
-    story.add(exported.expect_finding("AT-DATA-009"));
 }
 
 /// Near misses: a user without a console password, read-only permissions, and three ordinary instances.

@@ -1,5 +1,5 @@
-//! Story: sign-ins without a second factor, one of them in a browser that remembers it. Near misses: sign-ins with a second
-//! factor, failed sign-ins, further sign-ins in that browser, and a RAM user's sign-ins whose event does not record MFA.
+//! Story: sign-ins without a second factor. Near misses: sign-ins with a second factor, failed
+//! sign-ins, and sign-ins whose event does not record MFA.
 
 use super::context::StoryContext;
 use serde_json::{Value, json};
@@ -34,17 +34,5 @@ pub(super) fn generate(story: &mut StoryContext<'_>) {
         story.add(event);
     }
     let event = story.root_sign_in(story.at(600), "203.0.113.2", Some("true"));
-    story.add(event);
-    // The browser remembers the second factor: the first sign-in without it is reported, further ones are not.
-    for (offset, is_first) in [(4_000, true), (8_000, false)] {
-        let event = story
-            .ram_sign_in(&careful, story.at(offset), "203.0.113.45", Some(json!("false")))
-            .with("userAgent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0 Safari/537.36");
-        story.add(if is_first { event.expect_finding(RULE) } else { event });
-    }
-    // Whether root had a second factor must be known.
-    let event = story
-        .root_sign_in(story.at(700), "203.0.113.2", None)
-        .expect_finding("AT-LOGIN-001-unknown");
     story.add(event);
 }

@@ -1,6 +1,5 @@
-//! Story: deviations from a long baseline: a key used again after months, a key used from a new network, a key that leaves the
-//! office, and a change in a region that was never used. Near misses: a key in its usual networks, a key unused for one month
-//! only, and a key that only reads outside.
+//! Story: deviations from a long baseline: a key used again after months, a key used from a new network, and a change in a
+//! region that was never used. Near misses: a key in its usual networks, and a key unused for one month only.
 
 use super::super::event::{EventBuilder, uuid};
 use super::context::{StoryContext, with_key};
@@ -15,7 +14,6 @@ const UNUSED: [&str; 6] =
 pub(super) fn generate(story: &mut StoryContext<'_>) {
     dormant_key(story);
     key_from_new_network(story);
-    key_leaves_the_office(story);
     unused_region(story);
 }
 
@@ -47,31 +45,6 @@ fn key_from_new_network(story: &mut StoryContext<'_>) {
     }
     let abroad = call(story, &program, "198.51.100.91", start + 660 * SECOND);
     story.add(abroad.expect_finding("AT-CRED-004"));
-}
-
-/// The keys are younger than a week: of an older one, every new network is a finding of another rule.
-fn key_leaves_the_office(story: &mut StoryContext<'_>) {
-    let Some(start) = story.start_with_history(4) else { return };
-    for (person, changes) in [(4, true), (5, false)] {
-        let key = format!("LTAI5t{}", story.token(18));
-        let program = with_key(&story.person(person), &key);
-        for (from, time) in [("203.0.113.92", -3 * DAY_MICROS), ("198.51.100.92", 700 * SECOND)] {
-            let reading = call(story, &program, from, start + time);
-            story.add(reading);
-        }
-        if changes {
-            let parameters = json!({ "InstanceName": "story" });
-            let outside = story.ecs(
-                "ModifyInstanceAttribute",
-                &program,
-                start + 760 * SECOND,
-                "cn-hangzhou",
-                "198.51.100.92",
-                parameters,
-            );
-            story.add(outside.expect_finding("AT-NET-008"));
-        }
-    }
 }
 
 /// The change happens on the Friday before the last Saturday, if the account has enough history by then.

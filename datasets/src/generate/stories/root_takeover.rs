@@ -1,8 +1,8 @@
 //! Story: takeover of the root account. After an ordinary sign-in from the office, phone, MFA and password are changed, and
-//! calls are made as root, one of them for a secret with a temporary key of the console.
+//! calls are made as root.
 
 use super::super::event::{EventBuilder, uuid};
-use super::context::{StoryContext, in_console, with_key};
+use super::context::{StoryContext, in_console};
 use serde_json::json;
 
 const RECOVERY: &str = "AT-ROOT-004";
@@ -31,16 +31,6 @@ pub(super) fn generate(story: &mut StoryContext<'_>) {
     story.add(event);
     let event = call(story, "ListUsers", "Read", 310);
     story.add(event);
-    let key = with_key(&story.root(), "TMP.3KexampleConsoleKey");
-    let read =
-        EventBuilder::new(uuid(story.rng), "Kms", "GetSecretValue", "cn-hangzhou", story.at(360))
-            .with("eventSource", "kms.cn-hangzhou.aliyuncs.com")
-            .with("eventRW", "Read")
-            .with("sourceIpAddress", "203.0.113.4")
-            .with("userIdentity", key)
-            .with("requestParameters", json!({ "SecretName": "story" }))
-            .expect_finding(IN_CONSOLE);
-    story.add(read);
 }
 
 fn account_centre(story: &mut StoryContext<'_>, name: &str, offset: i64) -> EventBuilder {

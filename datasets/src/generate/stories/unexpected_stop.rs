@@ -62,7 +62,7 @@ pub(super) fn generate(story: &mut StoryContext<'_>) {
             &root,
             story.at(2_000),
             "cn-beijing",
-            "203.0.113.66",
+            "198.51.100.9",
             json!({ "InstanceId": instance }),
         )
         .expect_finding(RULE);

@@ -152,5 +152,4 @@ fn undetermined(
         unknowns: facts,
         ..grouping::finding(rule, parameters, key, suppressed, vec![row])
     }
-    .with_chinese()
 }

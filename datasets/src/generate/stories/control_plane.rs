@@ -1,17 +1,12 @@
 //! Story: an intruder with broad permissions changes credentials, permissions, logging, defenses, networks and data. Each
 //! call succeeds once and is refused once. Near misses: similar calls that are everyday work.
 
-mod compute;
-mod data;
-mod identity;
-mod network;
-mod sign_in;
-mod steps;
-
 use super::super::event::{EventBuilder, uuid};
 use super::context::{StoryContext, in_console};
 use serde_json::{Value, json};
-use steps::{AttackStep, HarmlessCall};
+
+/// A call of the attack: the rule that must flag it, service, event name, parameters as JSON.
+type AttackStep = (&'static str, &'static str, &'static str, &'static str);
 
 /// The calls in the order of an intrusion.
 const ATTACK_STEPS: [AttackStep; 54] = [
@@ -29,7 +24,7 @@ const ATTACK_STEPS: [AttackStep; 54] = [
         r#"{"UserAccessKeyId":"LTAI5tStoryExampleKey0002"}"#,
     ),
     (
-        "AT-IAM-001 AT-PE-001",
+        "AT-IAM-001",
         "Ram",
         "AttachPolicyToUser",
         r#"{"PolicyName":"AdministratorAccess","UserName":"backup-job"}"#,
@@ -202,7 +197,7 @@ const ATTACK_STEPS: [AttackStep; 54] = [
 ];
 
 /// Similar calls that are everyday work: service, event name, parameters as JSON.
-const HARMLESS: [HarmlessCall; 13] = [
+const HARMLESS: [(&str, &str, &str); 13] = [
     (
         "Ram",
         "UpdateAccessKey",
@@ -245,42 +240,23 @@ const HARMLESS: [HarmlessCall; 13] = [
 /// The rule that flags refused calls too: nobody makes these calls by mistake.
 const ATTEMPTS_COUNT: &str = "AT-LOG-001";
 
-/// The attacks, each by an intruder of its own, and the everyday calls that resemble them.
-const ATTACKS: [(&[AttackStep], &[HarmlessCall]); 6] = [
-    (&ATTACK_STEPS, &HARMLESS),
-    (identity::STEPS, identity::HARMLESS),
-    (compute::STEPS, compute::HARMLESS),
-    (data::STEPS, data::HARMLESS),
-    (network::STEPS, network::HARMLESS),
-    (sign_in::STEPS, sign_in::HARMLESS),
-];
-
 pub(super) fn generate(story: &mut StoryContext<'_>) {
     let intruder = story.person(0);
-    let colleague = story.person(1);
-    let intruders: Vec<Value> =
-        (1..ATTACKS.len() as u64).map(|attack| story.person(1 + attack)).collect();
-    for (intruder, (steps, harmless)) in std::iter::once(intruder).chain(intruders).zip(ATTACKS) {
-        attack(story, &intruder, steps);
-        let session = in_console(&colleague, "true", story.start);
-        for (step, (service, name, parameters)) in (0..).zip(harmless) {
-            let event = call(story, &session, service, name, parameters, step * 60);
-            story.add(event);
-        }
-    }
-}
-
-/// Each call of an attack is refused once, then it succeeds.
-fn attack(story: &mut StoryContext<'_>, intruder: &Value, steps: &[AttackStep]) {
-    let session = in_console(intruder, "true", story.start);
-    for (step, (rules, service, name, parameters)) in (0..).zip(steps) {
+    let session = in_console(&intruder, "true", story.start);
+    for (step, (rule, service, name, parameters)) in (0..).zip(ATTACK_STEPS) {
         let refused = call(story, &session, service, name, parameters, step * 40)
             .with("errorCode", "Forbidden.RAM")
             .with("errorMessage", "User not authorized to operate on the specified resource.");
-        let attempts_count = *rules == ATTEMPTS_COUNT;
-        story.add(if attempts_count { refused.expect_finding(ATTEMPTS_COUNT) } else { refused });
-        let done = call(story, &session, service, name, parameters, step * 40 + 20);
-        story.add(rules.split(' ').fold(done, EventBuilder::expect_finding));
+        story.add(if rule == ATTEMPTS_COUNT { refused.expect_finding(rule) } else { refused });
+        let done =
+            call(story, &session, service, name, parameters, step * 40 + 20).expect_finding(rule);
+        story.add(done);
+    }
+    let colleague = story.person(1);
+    let session = in_console(&colleague, "true", story.start);
+    for (step, (service, name, parameters)) in (0..).zip(HARMLESS) {
+        let event = call(story, &session, service, name, parameters, step * 60);
+        story.add(event);
     }
 }
 
@@ -312,11 +288,8 @@ mod tests {
 
     #[test]
     fn parameters_are_json() {
-        let of_attack = |(steps, harmless): (&[AttackStep], &[HarmlessCall])| {
-            let steps = steps.iter().map(|step| step.3);
-            steps.chain(harmless.iter().map(|call| call.2)).collect::<Vec<_>>()
-        };
-        for parameters in ATTACKS.into_iter().flat_map(of_attack) {
+        let all = ATTACK_STEPS.iter().map(|step| step.3).chain(HARMLESS.iter().map(|call| call.2));
+        for parameters in all {
             assert!(
                 serde_json::from_str::<Value>(parameters).is_ok_and(|value| value.is_object()),
                 "{parameters}"
